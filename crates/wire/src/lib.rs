@@ -1,0 +1,13 @@
+//! The bytes of live H.265 over RTSP, and the state machines that speak it.
+//!
+//! - [`hevc`]: NAL units, parameter sets, access units, and the capture-time SEI that makes delay measurable.
+//! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetise`] and [`rtp::depacketise`] (RFC 7798).
+//! - [`rtsp`]: messages, SDP, authentication, and the sessions of a publisher, a player and a server (RFC 2326).
+//!
+//! Nothing in this crate does I/O or reads a clock: bytes and time are arguments, so that every test runs in virtual
+//! time without sockets.
+
+pub mod hevc;
+pub mod rtp;
+pub mod rtsp;
+pub mod time;

@@ -1,0 +1,668 @@
+//! RTP packets to access units (RFC 7798 section 4.4), as strangers send them.
+//!
+//! A unit is complete at its marker and is delivered at once, in the same call. Not all senders keep to that, so:
+//!
+//! - no marker: the next time stamp ends the unit, which costs one picture of delay but nothing else;
+//! - a marker on every slice: noticed at the second slice of a picture, from then on only the time stamp counts;
+//! - a marker on SEI or parameter sets, or a time stamp of their own: units without a slice are no pictures, they wait
+//!   and become the head of the next;
+//! - units glued together with Annex B start codes in one payload: taken apart.
+//!
+//! What is wrong with a packet is an error value and a count; what can be kept of it is kept. A unit that lacks
+//! something says so in [`DepacketisedUnit::damaged`]. Memory is bounded by [`MAX_UNIT_BYTES`] and [`MAX_UNIT_NALS`].
+//!
+//! Here is decided which packets make a unit; what their payloads hold is the matter of a unit's assembly.
+
+use std::collections::VecDeque;
+
+use thiserror::Error;
+
+use super::assembly::Assembly;
+pub use super::assembly::{Fault, MAX_UNIT_BYTES, MAX_UNIT_NALS};
+use super::packet::{ReceivedPacket, RtpHeader};
+use super::sequence::{SequenceTracker, Step};
+use crate::hevc::AccessUnit;
+use crate::time::RtpTicks;
+
+/// Finished units that may wait for [`Depacketiser::poll`].
+pub const MAX_READY: usize = 4;
+
+/// A packet that something was wrong with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("RTP packet {sequence_number}: {fault}")]
+pub struct DepacketiseError {
+    /// The packet.
+    pub sequence_number: u16,
+    /// What was wrong with it.
+    pub fault: Fault,
+}
+
+/// An access unit as it came out of its packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepacketisedUnit {
+    /// The picture; it has at least one VCL NAL unit.
+    pub unit: AccessUnit,
+    /// Something of this picture is missing: packets were lost inside, or were broken.
+    pub damaged: bool,
+    /// Packets missing between the unit before and this one, those of units dropped as too large included. When a
+    /// sequence restarts or another source takes over it is at least one: pictures before do not connect.
+    pub lost_before: u32,
+    /// Sequence number of its first packet.
+    pub first_sequence_number: u16,
+    /// Packets it came in.
+    pub packets: u32,
+}
+
+/// Counts since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DepacketiseStats {
+    /// Packets taken, stale ones included.
+    pub packets: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes: u64,
+    /// Times that sequence numbers jumped.
+    pub gaps: u64,
+    /// Packets missing in these gaps; a jump backwards counts one.
+    pub lost_packets: u64,
+    /// Late or repeated packets, ignored.
+    pub stale: u64,
+    /// Packets that something was wrong with.
+    pub malformed: u64,
+    /// Access units completed.
+    pub units: u64,
+    /// Of these, damaged.
+    pub damaged_units: u64,
+    /// Access units dropped as too large, or because another source took over.
+    pub dropped_units: u64,
+    /// Times that another source took over.
+    pub ssrc_changes: u64,
+}
+
+/// The receiving end of one RTP stream.
+#[derive(Debug)]
+pub struct Depacketiser {
+    ssrc: Option<u32>,
+    sequence: SequenceTracker,
+    /// The unit under way.
+    assembly: Option<Assembly>,
+    /// Never more than [`MAX_READY`].
+    ready: VecDeque<DepacketisedUnit>,
+    /// Missing before the next unit to begin.
+    lost_before: u32,
+    /// Time stamp of the last unit finished.
+    last_timestamp: Option<RtpTicks>,
+    /// Cleared when the sender turns out to set markers within pictures.
+    trust_marker: bool,
+    expected_nal_bytes: usize,
+    stats: DepacketiseStats,
+}
+
+impl Default for Depacketiser {
+    fn default() -> Depacketiser {
+        Depacketiser::new()
+    }
+}
+
+impl Depacketiser {
+    /// Waits for the first packet, of whatever source.
+    pub fn new() -> Depacketiser {
+        Depacketiser {
+            ssrc: None,
+            sequence: SequenceTracker::default(),
+            assembly: None,
+            ready: VecDeque::with_capacity(MAX_READY),
+            lost_before: 0,
+            last_timestamp: None,
+            trust_marker: true,
+            expected_nal_bytes: 0,
+            stats: DepacketiseStats::default(),
+        }
+    }
+
+    /// Counts since the beginning.
+    pub fn stats(&self) -> &DepacketiseStats {
+        &self.stats
+    }
+
+    /// The source of the stream, once a packet came.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.ssrc
+    }
+
+    /// The extended highest sequence number received, for receiver reports (RFC 3550 section 6.4.1).
+    pub fn extended_highest_sequence_number(&self) -> u32 {
+        self.sequence.extended_highest()
+    }
+
+    /// Takes a finished unit. Ask until there is none after each [`Depacketiser::push`].
+    pub fn poll(&mut self) -> Option<DepacketisedUnit> {
+        self.ready.pop_front()
+    }
+
+    /// Takes a packet. A unit that it completes can be polled right after.
+    ///
+    /// # Errors
+    ///
+    /// [`DepacketiseError`] with the first thing that was wrong with the packet. The stream goes on: keep pushing, and
+    /// keep polling, for a packet with a fault can still complete a unit.
+    pub fn push(&mut self, packet: &ReceivedPacket) -> Result<(), DepacketiseError> {
+        let header = &packet.header;
+        let error = |fault| DepacketiseError { sequence_number: header.sequence_number, fault };
+        // One packet can finish two units: the one before, and its own.
+        if self.ready.len() + 2 > MAX_READY {
+            return Err(error(Fault::Unpolled));
+        }
+        self.stats.packets += 1;
+        self.stats.payload_bytes += packet.payload.len() as u64;
+        if self.ssrc.replace(header.ssrc).is_some_and(|ssrc| ssrc != header.ssrc) {
+            self.start_anew();
+        }
+        let lost = match self.sequence.follow(header.sequence_number) {
+            Step::First => None,
+            Step::Next => Some(0),
+            Step::Gap { lost } => Some(u32::from(lost)),
+            Step::Restart => Some(1),
+            Step::Stale => {
+                self.stats.stale += 1;
+                return Ok(());
+            }
+        };
+        self.stats.gaps += u64::from(lost > Some(0));
+        self.stats.lost_packets += u64::from(lost.unwrap_or(0));
+
+        let ended_before = self.end_at_timestamp(header, lost.unwrap_or(0));
+        let assembly = self.assembly.get_or_insert_with(|| {
+            let mut assembly = Assembly::new(header, self.expected_nal_bytes);
+            assembly.lost_before = std::mem::take(&mut self.lost_before);
+            // After a gap, and at the first packet of all, the stream may be amid a NAL unit.
+            if lost != Some(0) {
+                assembly.expect_torn_fragments();
+            }
+            assembly
+        });
+        let taken = assembly.take(&packet.payload);
+        let ended = if header.marker { self.end_at_marker() } else { Ok(()) };
+        ended_before.and(taken).and(ended).map_err(|fault| {
+            self.stats.malformed += 1;
+            error(fault)
+        })
+    }
+
+    /// Ends the stream: a unit that still waits for its marker can be polled right after.
+    pub fn flush(&mut self) {
+        if let Some(assembly) = self.assembly.as_mut().filter(|assembly| assembly.is_picture()) {
+            let _ = assembly.end_fragments();
+            self.finish();
+        }
+    }
+
+    /// Ends the unit under way if the next packet has another time stamp; notes what was lost before that packet.
+    fn end_at_timestamp(&mut self, next: &RtpHeader, lost: u32) -> Result<(), Fault> {
+        let Some(assembly) = &mut self.assembly else {
+            self.lost_before = self.lost_before.saturating_add(lost);
+            return Ok(());
+        };
+        if lost > 0 && (assembly.unit.timestamp == next.timestamp || assembly.is_picture()) {
+            assembly.lose();
+        }
+        if assembly.unit.timestamp == next.timestamp {
+            return Ok(());
+        }
+        let ended = assembly.end_fragments();
+        if assembly.is_picture() {
+            self.finish();
+            self.lost_before = self.lost_before.saturating_add(lost);
+        } else {
+            assembly.carry_to(next.timestamp);
+            assembly.lost_before = assembly.lost_before.saturating_add(lost);
+            if lost > 0 {
+                assembly.expect_torn_fragments();
+            }
+        }
+        ended
+    }
+
+    /// Ends the unit under way if it is a picture; else it waits for its slices.
+    fn end_at_marker(&mut self) -> Result<(), Fault> {
+        let Some(assembly) = self.assembly.as_mut().filter(|assembly| assembly.is_picture()) else {
+            return Ok(());
+        };
+        if !self.trust_marker {
+            return Ok(());
+        }
+        let ended = assembly.end_fragments();
+        self.finish();
+        ended
+    }
+
+    fn finish(&mut self) {
+        let Some(assembly) = self.assembly.take() else {
+            return;
+        };
+        self.expected_nal_bytes = assembly.expected_nal_bytes;
+        if assembly.is_overflown() {
+            self.stats.dropped_units += 1;
+            self.lost_before = assembly.lost_before.saturating_add(assembly.packets);
+            return;
+        }
+        let damaged = assembly.is_damaged();
+        let timestamp = assembly.unit.timestamp;
+        // The rest of a picture that a marker ended too soon.
+        if self.last_timestamp == Some(timestamp) && assembly.lost_before == 0 && assembly.lacks_first_slice() {
+            self.trust_marker = false;
+        }
+        self.last_timestamp = Some(timestamp);
+        self.stats.units += 1;
+        self.stats.damaged_units += u64::from(damaged);
+        self.ready.push_back(DepacketisedUnit {
+            damaged,
+            lost_before: assembly.lost_before,
+            first_sequence_number: assembly.first_sequence_number,
+            packets: assembly.packets,
+            unit: assembly.unit,
+        });
+    }
+
+    /// Forgets everything about the source before; finished units of it can still be polled.
+    fn start_anew(&mut self) {
+        self.stats.ssrc_changes += 1;
+        self.stats.dropped_units += u64::from(self.assembly.take().is_some());
+        self.sequence = SequenceTracker::default();
+        self.last_timestamp = None;
+        self.trust_marker = true;
+        self.lost_before = 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hevc::{NalError, NalType};
+    use crate::rtp::payload::{Fragment, PayloadError, aggregate};
+
+    const VPS: &[u8] = &[0x40, 0x01, 0x0c];
+    const SEI: &[u8] = &[0x4e, 0x01, 0x05];
+    const SUFFIX_SEI: &[u8] = &[0x50, 0x01, 0x05];
+    /// A picture's first slice, and one that continues it.
+    const SLICE: &[u8] = &[0x02, 0x01, 0xd0, 0x11];
+    const MORE: &[u8] = &[0x02, 0x01, 0x50, 0x22];
+
+    /// A sender that does as it is told.
+    struct Stranger {
+        depacketiser: Depacketiser,
+        sequence_number: u16,
+        ssrc: u32,
+    }
+
+    type Pushed = Result<(), Fault>;
+
+    impl Stranger {
+        fn new() -> Stranger {
+            Stranger { depacketiser: Depacketiser::new(), sequence_number: 100, ssrc: 1 }
+        }
+
+        /// Sends the next packet; `marker` where the name has it.
+        fn send(&mut self, timestamp: u32, payload: &[u8]) -> Pushed {
+            self.push(timestamp, false, payload)
+        }
+
+        fn send_marked(&mut self, timestamp: u32, payload: &[u8]) -> Pushed {
+            self.push(timestamp, true, payload)
+        }
+
+        fn push(&mut self, timestamp: u32, marker: bool, payload: &[u8]) -> Pushed {
+            let sequence_number = self.sequence_number;
+            self.sequence_number = sequence_number.wrapping_add(1);
+            let timestamp = RtpTicks(timestamp);
+            let header = RtpHeader { marker, payload_type: 96, sequence_number, timestamp, ssrc: self.ssrc };
+            let payload = Bytes::copy_from_slice(payload);
+            self.depacketiser.push(&ReceivedPacket { header, payload }).map_err(|error| {
+                assert_eq!(error.sequence_number, sequence_number);
+                error.fault
+            })
+        }
+
+        fn lose(&mut self, packets: u16) {
+            self.sequence_number = self.sequence_number.wrapping_add(packets);
+        }
+
+        fn poll(&mut self) -> Option<DepacketisedUnit> {
+            self.depacketiser.poll()
+        }
+
+        /// The next unit: time stamp, NAL units, whether damaged.
+        fn unit(&mut self) -> (u32, Vec<Bytes>, bool) {
+            let delivered = self.poll().expect("a unit");
+            (delivered.unit.timestamp.0, delivered.unit.nals, delivered.damaged)
+        }
+
+        fn malformed(&self) -> u64 {
+            self.depacketiser.stats().malformed
+        }
+    }
+
+    /// A fragment of [`SLICE`]: flags `S`, `E`, both or none, of the type given.
+    fn fragment(flags: &str, nal_unit_type: NalType, part: &[u8]) -> Vec<u8> {
+        let nal_header = crate::hevc::NalHeader { nal_unit_type, layer_id: 0, temporal_id_plus1: 1 };
+        let part = Bytes::copy_from_slice(part);
+        let (start, end) = (flags.contains('S'), flags.contains('E'));
+        let fragment = Fragment { start, end, nal_header, part };
+        [&fragment.headers()[..], &fragment.part].concat()
+    }
+
+    const R: NalType = NalType::TRAIL_R;
+
+    #[test]
+    fn marker_missing_ends_the_unit_at_the_next_time_stamp() {
+        let mut peer = Stranger::new();
+        for timestamp in [1, 2, 3] {
+            assert_eq!(peer.send(timestamp, SLICE), Ok(()));
+            assert_eq!(peer.send(timestamp, MORE), Ok(()));
+        }
+        assert_eq!(peer.unit(), (1, vec![SLICE.into(), MORE.into()], false));
+        assert_eq!(peer.unit().0, 2);
+        assert_eq!(peer.poll(), None);
+        peer.depacketiser.flush();
+        assert_eq!(peer.unit().0, 3);
+        assert_eq!(peer.poll(), None);
+    }
+
+    #[test]
+    fn marker_on_sei_while_the_slices_follow() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send_marked(1, SEI), Ok(()));
+        assert_eq!(peer.poll(), None);
+        assert_eq!(peer.send_marked(1, SLICE), Ok(()));
+        assert_eq!(peer.unit(), (1, vec![SEI.into(), SLICE.into()], false));
+    }
+
+    #[test]
+    fn parameter_sets_of_their_own_time_stamp_become_the_head_of_the_next_unit() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send_marked(1, &aggregate(&[VPS.into(), SUFFIX_SEI.into()])), Ok(()));
+        assert_eq!(peer.send_marked(2, SEI), Ok(()));
+        assert_eq!(peer.send_marked(3, SLICE), Ok(()));
+        assert_eq!(peer.unit(), (3, vec![VPS.into(), SEI.into(), SLICE.into()], false));
+    }
+
+    #[test]
+    fn marker_on_every_slice_is_distrusted_from_the_second_on() {
+        let mut peer = Stranger::new();
+        let mut send_two = |timestamp| {
+            assert_eq!(peer.send_marked(timestamp, SLICE), Ok(()));
+            assert_eq!(peer.send_marked(timestamp, MORE), Ok(()));
+            std::iter::from_fn(|| peer.poll()).map(|delivered| (delivered.unit.nals.len(), delivered.damaged)).collect()
+        };
+        let delivered: Vec<Vec<(usize, bool)>> = (1..5).map(&mut send_two).collect();
+        assert_eq!(delivered, [vec![(1, false), (1, true)], vec![], vec![(2, false)], vec![(2, false)]]);
+    }
+
+    #[test]
+    fn fragment_type_changing_midway_keeps_the_first() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 1])), Ok(()));
+        let changed = Fault::FragmentTypeChanged { was: R, is: NalType::TRAIL_N };
+        assert_eq!(peer.send_marked(1, &fragment("E", NalType::TRAIL_N, &[2])), Err(changed));
+        assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 1, 2])], false));
+        assert_eq!(peer.malformed(), 1);
+    }
+
+    #[test]
+    fn fragment_end_without_start() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send_marked(1, SLICE), Ok(()));
+        assert_eq!(peer.send(2, SLICE), Ok(()));
+        assert_eq!(peer.send_marked(2, &fragment("E", R, &[2])), Err(Fault::FragmentWithoutStart(R)));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
+        assert_eq!(peer.unit(), (2, vec![SLICE.into()], true));
+    }
+
+    #[test]
+    fn fragments_without_start_are_one_error_not_many() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        assert_eq!(peer.send(1, &fragment("", R, &[2])), Err(Fault::FragmentWithoutStart(R)));
+        for _ in 0..3 {
+            assert_eq!(peer.send(1, &fragment("", R, &[2])), Ok(()));
+        }
+        assert_eq!(peer.send(1, &fragment("E", R, &[2])), Ok(()));
+        assert_eq!(peer.send(1, &fragment("E", R, &[2])), Err(Fault::FragmentWithoutStart(R)));
+    }
+
+    #[test]
+    fn fragment_start_twice_drops_the_first() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 1])), Ok(()));
+        assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 3])), Err(Fault::FragmentUnfinished(R)));
+        assert_eq!(peer.send_marked(1, &fragment("E", R, &[4])), Ok(()));
+        assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 3, 4])], true));
+    }
+
+    #[test]
+    fn fragment_start_and_end_is_a_whole_nal_unit() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send_marked(1, &fragment("SE", R, &[0xd0, 1])), Err(Fault::FragmentWhole(R)));
+        assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 1])], false));
+    }
+
+    #[test]
+    fn fragment_empty_still_starts_and_ends() {
+        let mut peer = Stranger::new();
+        let empty = Err(Fault::FragmentEmpty(R));
+        assert_eq!(peer.send(1, &fragment("S", R, &[])), empty);
+        assert_eq!(peer.send(1, &fragment("", R, &[0xd0, 1])), Ok(()));
+        assert_eq!(peer.send(1, &fragment("", R, &[])), empty);
+        assert_eq!(peer.send_marked(1, &fragment("E", R, &[])), empty);
+        assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 1])], false));
+        assert_eq!(peer.malformed(), 3);
+    }
+
+    #[test]
+    fn fragment_unfinished_at_another_nal_unit_at_the_marker_and_at_the_time_stamp() {
+        let unfinished = Err(Fault::FragmentUnfinished(R));
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 1])), Ok(()));
+        assert_eq!(peer.send_marked(1, SLICE), unfinished);
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
+        assert_eq!(peer.send(2, SLICE), Ok(()));
+        assert_eq!(peer.send_marked(2, &fragment("S", R, &[0x50, 1])), unfinished);
+        assert_eq!(peer.unit(), (2, vec![SLICE.into()], true));
+        assert_eq!(peer.send(3, SLICE), Ok(()));
+        assert_eq!(peer.send(3, &fragment("S", R, &[0x50, 1])), Ok(()));
+        assert_eq!(peer.send_marked(4, SLICE), unfinished);
+        assert_eq!(peer.unit(), (3, vec![SLICE.into()], true));
+        assert_eq!(peer.unit(), (4, vec![SLICE.into()], false));
+    }
+
+    #[test]
+    fn aggregation_truncated_keeps_what_stood_before() {
+        let mut peer = Stranger::new();
+        let payload = aggregate(&[SLICE.into(), MORE.into()]);
+        let cut = &payload[..payload.len() - 1];
+        let truncated = PayloadError::AggregationTruncated { at: 8, size: 4, left: 3 };
+        assert_eq!(peer.send_marked(1, cut), Err(truncated.into()));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
+    }
+
+    #[test]
+    fn donl_in_an_aggregation_packet_is_an_error() {
+        let mut peer = Stranger::new();
+        let with_donl = [&[0x60, 0x01, 0, 0, 0, 4][..], SLICE].concat();
+        let too_short = PayloadError::AggregationUnitTooShort { at: 2, size: 0 };
+        assert_eq!(peer.send_marked(1, &with_donl), Err(too_short.into()));
+        assert_eq!(peer.poll(), None);
+    }
+
+    #[test]
+    fn paci_and_nested_structures_are_errors() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        assert_eq!(peer.send(1, &[0x64, 0x01, 0, 0, 0]), Err(PayloadError::Paci.into()));
+        let nested = |number| Err(PayloadError::Nested(NalType(number)).into());
+        assert_eq!(peer.send(1, &aggregate(&[Bytes::from_static(&[0x62, 0x01, 0x80])])), nested(49));
+        assert_eq!(peer.send_marked(1, &fragment("S", NalType(48), &[1])), nested(48));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
+    }
+
+    #[test]
+    fn annex_b_in_a_payload_is_taken_apart() {
+        let mut peer = Stranger::new();
+        let glued = [VPS, &[0, 0, 1], SEI, &[0, 0, 0, 1], SLICE].concat();
+        assert_eq!(peer.send_marked(1, &glued), Ok(()));
+        let with_leading_code = [&[0, 0, 0, 1][..], &glued].concat();
+        assert_eq!(peer.send_marked(2, &with_leading_code), Ok(()));
+        let expected = vec![Bytes::from(VPS), SEI.into(), SLICE.into()];
+        assert_eq!(peer.unit(), (1, expected.clone(), false));
+        assert_eq!(peer.unit(), (2, expected, false));
+        // Across fragments, with the start code torn.
+        assert_eq!(peer.send(3, &fragment("S", NalType::PREFIX_SEI, &[5, 0, 0])), Ok(()));
+        assert_eq!(peer.send_marked(3, &fragment("E", NalType::PREFIX_SEI, &[&[1][..], SLICE].concat())), Ok(()));
+        assert_eq!(peer.unit(), (3, vec![SEI.into(), SLICE.into()], false));
+    }
+
+    #[test]
+    fn payload_empty_or_with_a_broken_header() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        assert_eq!(peer.send_marked(1, &[]), Err(PayloadError::Empty.into()));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
+        assert_eq!(peer.send(2, SLICE), Ok(()));
+        let forbidden = PayloadError::Header(NalError::ForbiddenBit { header: 0x8201 });
+        assert_eq!(peer.send_marked(2, &[0x82, 0x01, 0xd0]), Err(forbidden.into()));
+        assert_eq!(peer.unit(), (2, vec![SLICE.into()], true));
+    }
+
+    #[test]
+    fn loss_inside_a_unit_damages_it_and_tears_its_fragments_quietly() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        assert_eq!(peer.send(1, &fragment("S", R, &[0x50, 1])), Ok(()));
+        peer.lose(2);
+        assert_eq!(peer.send(1, &fragment("", R, &[2])), Ok(()));
+        assert_eq!(peer.send_marked(1, &fragment("E", R, &[3])), Ok(()));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
+        let stats = peer.depacketiser.stats();
+        assert_eq!((stats.gaps, stats.lost_packets, stats.malformed), (1, 2, 0));
+    }
+
+    #[test]
+    fn loss_between_units_is_told_and_damages_only_what_it_hit() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send_marked(1, SLICE), Ok(()));
+        peer.lose(3);
+        assert_eq!(peer.send_marked(2, SLICE), Ok(()));
+        peer.lose(1);
+        assert_eq!(peer.send_marked(3, MORE), Ok(()));
+        let _ = peer.unit();
+        let whole = peer.poll().expect("a unit");
+        assert_eq!((whole.lost_before, whole.damaged), (3, false));
+        let headless = peer.poll().expect("a unit");
+        assert_eq!((headless.lost_before, headless.damaged), (1, true));
+        // The tail of one and the head of the next: both may be hit.
+        assert_eq!(peer.send(4, SLICE), Ok(()));
+        peer.lose(1);
+        assert_eq!(peer.send_marked(5, SLICE), Ok(()));
+        assert_eq!((peer.unit().2, peer.poll().map(|delivered| delivered.lost_before)), (true, Some(1)));
+    }
+
+    #[test]
+    fn joining_amid_a_nal_unit_is_no_error() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, &fragment("", R, &[2])), Ok(()));
+        assert_eq!(peer.send_marked(1, &fragment("E", R, &[3])), Ok(()));
+        assert_eq!(peer.send_marked(2, SLICE), Ok(()));
+        assert_eq!(peer.unit(), (2, vec![SLICE.into()], true), "damaged: who joined there lacks something");
+        assert_eq!(peer.malformed(), 0);
+    }
+
+    #[test]
+    fn stale_packets_are_ignored_and_counted() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        for back in [1, 1, 50] {
+            peer.lose(0u16.wrapping_sub(back));
+            assert_eq!(peer.send_marked(1, SLICE), Ok(()));
+            peer.lose(back - 1);
+        }
+        assert_eq!(peer.send_marked(1, MORE), Ok(()));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into(), MORE.into()], false));
+        assert_eq!(peer.depacketiser.stats().stale, 3);
+    }
+
+    #[test]
+    fn another_source_and_a_restarted_sequence_start_anew() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        (peer.ssrc, peer.sequence_number) = (2, 40_000);
+        assert_eq!(peer.send_marked(9, SLICE), Ok(()));
+        let first = peer.poll().expect("a unit");
+        assert_eq!((first.unit.timestamp.0, first.damaged, first.lost_before), (9, false, 1));
+        peer.sequence_number = 20_000;
+        assert_eq!(peer.send_marked(3, SLICE), Ok(()));
+        assert_eq!(peer.poll().map(|unit| (unit.damaged, unit.lost_before)), Some((false, 1)));
+        let stats = peer.depacketiser.stats();
+        assert_eq!((stats.ssrc_changes, stats.dropped_units, stats.gaps), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_unit_of_too_many_nal_units_is_dropped_and_told() {
+        let mut peer = Stranger::new();
+        assert_eq!(peer.send(1, SLICE), Ok(()));
+        for _ in 1..MAX_UNIT_NALS {
+            assert_eq!(peer.send(1, MORE), Ok(()));
+        }
+        let too_large = peer.send(1, MORE);
+        assert!(matches!(too_large, Err(Fault::UnitTooLarge { nals, .. }) if nals == MAX_UNIT_NALS + 1));
+        assert_eq!(peer.send_marked(1, MORE), Ok(()), "one error tells it");
+        assert_eq!(peer.poll(), None);
+        assert_eq!(peer.send_marked(2, SLICE), Ok(()));
+        let next = peer.poll().expect("a unit");
+        assert_eq!((next.lost_before as usize, next.damaged), (MAX_UNIT_NALS + 2, false));
+        assert_eq!(peer.depacketiser.stats().dropped_units, 1);
+    }
+
+    #[test]
+    fn a_unit_of_too_many_bytes_is_dropped() {
+        let mut peer = Stranger::new();
+        let part = vec![0x55; 60_000];
+        assert_eq!(peer.send(1, &fragment("S", R, &part)), Ok(()));
+        let pushed =
+            (0..MAX_UNIT_BYTES / part.len()).map(|_| peer.send(1, &fragment("", R, &part))).collect::<Vec<_>>();
+        let (last, before) = pushed.split_last().expect("packets");
+        assert!(before.iter().all(Result::is_ok));
+        assert!(matches!(last, Err(Fault::UnitTooLarge { bytes, .. }) if *bytes > MAX_UNIT_BYTES));
+        assert_eq!(peer.send_marked(1, &fragment("E", R, &[1])), Ok(()));
+        assert_eq!(peer.poll(), None);
+    }
+
+    #[test]
+    fn units_nobody_polls_do_not_pile_up() {
+        let mut peer = Stranger::new();
+        let results: Vec<Pushed> = (0..6).map(|timestamp| peer.send_marked(timestamp, SLICE)).collect();
+        assert_eq!(results[..3], [Ok(()); 3]);
+        assert_eq!(results[3..], [Err(Fault::Unpolled); 3]);
+        assert!(std::iter::from_fn(|| peer.poll()).count() <= MAX_READY);
+    }
+
+    proptest! {
+        #[test]
+        fn any_payloads_keep_the_promises(
+            packets in prop::collection::vec(
+                (0u32..4, any::<bool>(), 0u16..3, 0u8..51, prop::collection::vec(0u8..4, 0..12), any::<u8>()), 0..40,
+            ),
+        ) {
+            let mut peer = Stranger::new();
+            for (timestamp, marker, lost, nal_unit_type, rest, flags) in packets {
+                peer.lose(lost);
+                let payload = [&[nal_unit_type << 1, 1, flags][..], &rest].concat();
+                let _ = peer.push(timestamp, marker, &payload);
+                while let Some(delivered) = peer.poll() {
+                    prop_assert!(delivered.unit.nals.iter().any(|nal| NalType::of(nal).is_some_and(NalType::is_vcl)));
+                }
+            }
+        }
+    }
+}

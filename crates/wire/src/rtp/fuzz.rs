@@ -1,0 +1,94 @@
+//! Bodies of the fuzz targets for RTP: anything at all goes in, and what comes out keeps its promises.
+//!
+//! The targets in `fuzz/` only call these; the tests here run them over the committed corpora, so that every finding
+//! stays found on stable Rust too.
+
+use bytes::Bytes;
+
+use super::depacketise::{Depacketiser, MAX_UNIT_BYTES, MAX_UNIT_NALS};
+use super::packet::ReceivedPacket;
+use crate::hevc::{NalHeader, NalType};
+
+/// Runs a series of RTP packets, each behind its length in two bytes big endian, through packet and depacketiser.
+///
+/// # Panics
+///
+/// When a unit comes out that breaks what [`Depacketiser`] promises: that is the finding.
+pub fn depacketise(data: &[u8]) {
+    let mut depacketiser = Depacketiser::new();
+    let mut rest = data;
+    let mut received_bytes = 0;
+    while let Some((&[high, low], behind)) = rest.split_first_chunk() {
+        let len = usize::from(u16::from_be_bytes([high, low])).min(behind.len());
+        let (packet, behind) = behind.split_at(len);
+        rest = behind;
+        let Ok(packet) = ReceivedPacket::parse(Bytes::copy_from_slice(packet)) else {
+            continue;
+        };
+        received_bytes += packet.payload.len();
+        let _ = depacketiser.push(&packet);
+        check_units(&mut depacketiser, received_bytes);
+    }
+    depacketiser.flush();
+    check_units(&mut depacketiser, received_bytes);
+    let stats = depacketiser.stats();
+    assert!(stats.damaged_units <= stats.units && stats.malformed <= stats.packets);
+    assert_eq!(stats.payload_bytes, received_bytes as u64);
+}
+
+fn check_units(depacketiser: &mut Depacketiser, received_bytes: usize) {
+    while let Some(delivered) = depacketiser.poll() {
+        let unit = &delivered.unit;
+        let size = unit.size_bytes();
+        assert!(size <= MAX_UNIT_BYTES && size <= received_bytes, "{size} bytes out of {received_bytes}");
+        assert!(unit.nals.len() <= MAX_UNIT_NALS && delivered.packets > 0);
+        assert!(unit.nals.iter().any(|nal| NalType::of(nal).is_some_and(NalType::is_vcl)), "a unit without a slice");
+        for nal in &unit.nals {
+            let header = NalHeader::parse(nal).expect("a delivered NAL unit has a valid header");
+            assert!(!(48..=50).contains(&header.nal_unit_type.0), "type {}", header.nal_unit_type.0);
+        }
+        // What callers do with it next reads outside bytes too.
+        let _ = unit.capture_stamp();
+        for nal in &unit.nals {
+            let _ = crate::hevc::parse_sps(nal);
+        }
+        let sets: crate::hevc::ParameterSets = unit.nals.iter().collect();
+        let mut joined = unit.clone();
+        joined.ensure_parameter_sets(&sets);
+        assert_eq!(&joined, unit, "a unit never lacks its own parameter sets");
+    }
+}
+
+/// Reads anything as a compound RTCP packet.
+///
+/// # Panics
+///
+/// When more events come out than promised.
+pub fn rtcp(data: &[u8]) {
+    if let Ok(events) = super::rtcp::parse(data) {
+        assert!(events.len() <= super::rtcp::MAX_EVENTS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    /// Runs a body over each file of a committed corpus; says how many there were.
+    fn replay(target: &str, body: fn(&[u8])) -> usize {
+        let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        let files = std::fs::read_dir(&corpus).expect("the corpus is committed");
+        let paths = files.map(|file| file.expect("a file").path());
+        paths.map(|path| body(&std::fs::read(&path).expect("a readable file"))).count()
+    }
+
+    #[test]
+    fn the_corpus_of_depacketise_has_no_findings() {
+        assert!(replay("depacketise", super::depacketise) > 0);
+    }
+
+    #[test]
+    fn the_corpus_of_rtcp_has_no_findings() {
+        assert!(replay("rtcp", super::rtcp) > 0);
+    }
+}

@@ -1,0 +1,88 @@
+//! Packets on the RTSP connection itself (RFC 2326 section 10.12).
+//!
+//! A frame is `$`, a channel number, two bytes of length, and that many bytes of one RTP or RTCP packet. SETUP fixed
+//! the channel numbers: an even one for RTP, the next for RTCP. RTSP text and frames alternate freely on the
+//! connection, but neither interrupts the other; no RTSP message begins with `$`, so one byte decides.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// The byte a frame begins with: `$`.
+pub const MAGIC: u8 = b'$';
+/// Bytes of a frame's header.
+pub const HEADER_LEN: usize = 4;
+
+/// The header of a frame that carries `len` bytes on `channel`.
+pub fn frame_header(channel: u8, len: u16) -> [u8; HEADER_LEN] {
+    let [high, low] = len.to_be_bytes();
+    [MAGIC, channel, high, low]
+}
+
+/// What stands at the front of a receive buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Nothing yet, or part of a frame: read more.
+    Incomplete,
+    /// A whole frame.
+    Frame {
+        /// The channel number.
+        channel: u8,
+        /// Bytes of the packet, which begins at [`HEADER_LEN`].
+        len: u16,
+    },
+    /// Something else, so RTSP text.
+    NotInterleaved,
+}
+
+/// Looks at the front of a receive buffer; the twin of [`frame_header`].
+pub fn peek(buffer: &[u8]) -> Peek {
+    match *buffer {
+        [] | [MAGIC] | [MAGIC, _] | [MAGIC, _, _] => Peek::Incomplete,
+        [MAGIC, channel, high, low, ref rest @ ..] => {
+            let len = u16::from_be_bytes([high, low]);
+            if rest.len() >= usize::from(len) { Peek::Frame { channel, len } } else { Peek::Incomplete }
+        }
+        _ => Peek::NotInterleaved,
+    }
+}
+
+/// Takes a whole frame off the front of a receive buffer, without a copy: its channel and its packet.
+///
+/// `None` leaves the buffer as it is; [`peek`] says why.
+pub fn take(buffer: &mut BytesMut) -> Option<(u8, Bytes)> {
+    let Peek::Frame { channel, len } = peek(buffer) else {
+        return None;
+    };
+    let mut frame = buffer.split_to(HEADER_LEN + usize::from(len));
+    frame.advance(HEADER_LEN);
+    Some((channel, frame.freeze()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_and_text_alternate() {
+        let mut buffer = BytesMut::new();
+        for (channel, packet) in [(0, &b"rtp"[..]), (1, &b""[..])] {
+            buffer.extend_from_slice(&frame_header(channel, packet.len() as u16));
+            buffer.extend_from_slice(packet);
+        }
+        buffer.extend_from_slice(b"RTSP/1.0 200 OK\r\n");
+        assert_eq!(peek(&buffer), Peek::Frame { channel: 0, len: 3 });
+        assert_eq!(take(&mut buffer), Some((0, Bytes::from_static(b"rtp"))));
+        assert_eq!(take(&mut buffer), Some((1, Bytes::new())));
+        assert_eq!(peek(&buffer), Peek::NotInterleaved);
+        assert_eq!(take(&mut buffer), None);
+        assert_eq!(&buffer[..4], b"RTSP");
+    }
+
+    #[test]
+    fn every_part_of_a_frame_waits_for_the_rest() {
+        let frame = [MAGIC, 2, 0, 3, 7, 8, 9];
+        for len in 0..frame.len() {
+            assert_eq!(peek(&frame[..len]), Peek::Incomplete, "{len} bytes");
+        }
+        assert_eq!(peek(&frame), Peek::Frame { channel: 2, len: 3 });
+    }
+}

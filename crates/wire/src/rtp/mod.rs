@@ -1,0 +1,25 @@
+//! RTP as it runs on an RTSP connection: packets between `$` frames, and H.265 in their payloads.
+//!
+//! - [`packet`]: the header of a media packet, read and written (RFC 3550 section 5.1).
+//! - [`interleave`]: the four bytes that set a packet apart from RTSP text on the same connection (RFC 2326
+//!   section 10.12).
+//! - [`rtcp`]: reports, and the requests for a keyframe (RFC 3550 section 6, RFC 4585, RFC 5104).
+//! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
+//! - [`packetise`] and its twin [`depacketise`]: access units to packets and back, with [`sequence`] telling what was
+//!   lost between.
+
+mod assembly;
+pub mod depacketise;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
+pub mod interleave;
+pub mod packet;
+pub mod packetise;
+pub mod payload;
+pub mod rtcp;
+pub mod sequence;
+
+pub use depacketise::{DepacketiseError, DepacketiseStats, DepacketisedUnit, Depacketiser};
+pub use packet::{ReceivedPacket, RtpError, RtpHeader, RtpPacket};
+pub use packetise::{DEFAULT_MAX_PAYLOAD, PacketiseError, Packetiser};
+pub use rtcp::{KeyframeRequestKind, ReceiverStats, ReportBlock, RtcpError, RtcpEvent};

@@ -1,0 +1,293 @@
+//! Access units to RTP packets (RFC 7798 section 4.4).
+//!
+//! A NAL unit that fits a packet goes as it is; neighbours that fit one together are aggregated, so that parameter
+//! sets and SEI do not cost a packet each; one that does not fit goes in fragments. The last packet of the access unit
+//! carries the marker, by which the far end knows at once that the picture is complete.
+//!
+//! Coded bytes are not copied: payloads are slices of the access unit. Only aggregated units are, being small.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::packet::{RtpHeader, RtpPacket};
+use super::payload::{self, FU_HEADERS_LEN, Fragment};
+use crate::hevc::{AccessUnit, NalError, NalHeader, NalType};
+use crate::time::RtpTicks;
+
+/// The largest payload we send, in bytes: with all headers it fits an Ethernet frame, also through a tunnel.
+pub const DEFAULT_MAX_PAYLOAD: usize = 1400;
+/// The smallest limit that is accepted, in bytes.
+pub const MIN_MAX_PAYLOAD: usize = 64;
+
+/// Why an access unit cannot go on RTP. Nothing of it was sent then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PacketiseError {
+    /// It has no NAL units.
+    #[error("the access unit at {} is empty", timestamp.0)]
+    Empty {
+        /// The access unit.
+        timestamp: RtpTicks,
+    },
+    /// A NAL unit's header is broken.
+    #[error("NAL unit {index} of the access unit at {}: {source}", timestamp.0)]
+    Header {
+        /// The access unit.
+        timestamp: RtpTicks,
+        /// Which of its NAL units, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: NalError,
+    },
+    /// A NAL unit has a type that means something else on RTP (48 to 50).
+    #[error("NAL unit {index} of the access unit at {} has type {}, which RTP reserves", timestamp.0, nal_unit_type.0)]
+    ReservedType {
+        /// The access unit.
+        timestamp: RtpTicks,
+        /// Which of its NAL units, from 0.
+        index: usize,
+        /// Its type.
+        nal_unit_type: NalType,
+    },
+}
+
+/// The sending end of one RTP stream.
+#[derive(Clone, Debug)]
+pub struct Packetiser {
+    ssrc: u32,
+    payload_type: u8,
+    /// Of the next packet.
+    sequence_number: u16,
+    max_payload: usize,
+    packet_count: u32,
+    octet_count: u32,
+}
+
+impl Packetiser {
+    /// A stream from source `ssrc` whose first packet has `sequence_number`, which should be random (RFC 3550
+    /// section 5.1). No payload will exceed `max_payload` bytes, taken into [`MIN_MAX_PAYLOAD`] to
+    /// [`DEFAULT_MAX_PAYLOAD`].
+    pub fn new(ssrc: u32, payload_type: u8, sequence_number: u16, max_payload: usize) -> Packetiser {
+        let max_payload = max_payload.clamp(MIN_MAX_PAYLOAD, DEFAULT_MAX_PAYLOAD);
+        Packetiser { ssrc, payload_type, sequence_number, max_payload, packet_count: 0, octet_count: 0 }
+    }
+
+    /// The stream's source.
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// The sequence number the next packet will have, as `RTP-Info` announces it.
+    pub fn next_sequence_number(&self) -> u16 {
+        self.sequence_number
+    }
+
+    /// Packets made so far, wrapping, as a sender report counts them (RFC 3550 section 6.4.1).
+    pub fn packet_count(&self) -> u32 {
+        self.packet_count
+    }
+
+    /// Payload bytes made so far, wrapping, as a sender report counts them (RFC 3550 section 6.4.1).
+    pub fn octet_count(&self) -> u32 {
+        self.octet_count
+    }
+
+    /// Appends the packets of one access unit to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`PacketiseError`] when the access unit is empty or one of its NAL units cannot be sent; `out` and the sequence
+    /// number are unchanged then.
+    pub fn packetise(&mut self, au: &AccessUnit, out: &mut Vec<RtpPacket>) -> Result<(), PacketiseError> {
+        check(au)?;
+        let mut rest = &au.nals[..];
+        while let Some(first) = rest.first() {
+            let together = self.aggregable(rest);
+            let (run, behind) = rest.split_at(together.max(1));
+            rest = behind;
+            let last = rest.is_empty();
+            if first.len() > self.max_payload {
+                self.fragment(au.timestamp, first, last, out);
+            } else {
+                let payload = if together > 1 { payload::aggregate(run) } else { first.clone() };
+                let header = self.next_header(au.timestamp, last, payload.len());
+                out.push(RtpPacket::new(header, payload));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many NAL units from the front fit one aggregation packet.
+    fn aggregable(&self, nals: &[Bytes]) -> usize {
+        let mut len = NalHeader::LEN;
+        let fits = |nal: &&Bytes| {
+            len += payload::aggregated_len(nal);
+            len <= self.max_payload
+        };
+        nals.iter().take_while(fits).count()
+    }
+
+    /// Sends a NAL unit in at least two fragments: it is longer than a payload, so no fragment is its first and last.
+    fn fragment(&mut self, timestamp: RtpTicks, nal: &Bytes, last: bool, out: &mut Vec<RtpPacket>) {
+        let Ok(nal_header) = NalHeader::parse(nal) else {
+            return;
+        };
+        let mut at = NalHeader::LEN;
+        while at < nal.len() {
+            let to = nal.len().min(at + self.max_payload - FU_HEADERS_LEN);
+            let (start, end) = (at == NalHeader::LEN, to == nal.len());
+            let fragment = Fragment { start, end, nal_header, part: nal.slice(at..to) };
+            let header = self.next_header(timestamp, last && end, FU_HEADERS_LEN + fragment.part.len());
+            out.push(RtpPacket::fragment(header, fragment.headers(), fragment.part));
+            at = to;
+        }
+    }
+
+    fn next_header(&mut self, timestamp: RtpTicks, marker: bool, payload_bytes: usize) -> RtpHeader {
+        let sequence_number = self.sequence_number;
+        self.sequence_number = sequence_number.wrapping_add(1);
+        self.packet_count = self.packet_count.wrapping_add(1);
+        self.octet_count = self.octet_count.wrapping_add(payload_bytes as u32);
+        RtpHeader { marker, payload_type: self.payload_type, sequence_number, timestamp, ssrc: self.ssrc }
+    }
+}
+
+fn check(au: &AccessUnit) -> Result<(), PacketiseError> {
+    let timestamp = au.timestamp;
+    if au.nals.is_empty() {
+        return Err(PacketiseError::Empty { timestamp });
+    }
+    for (index, nal) in au.nals.iter().enumerate() {
+        let nal_unit_type =
+            NalHeader::parse(nal).map_err(|source| PacketiseError::Header { timestamp, index, source })?.nal_unit_type;
+        if payload::is_payload_structure(nal_unit_type) {
+            return Err(PacketiseError::ReservedType { timestamp, index, nal_unit_type });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hevc::access_unit::tests::picture;
+    use crate::rtp::depacketise::Depacketiser;
+    use crate::rtp::packet::ReceivedPacket;
+    use crate::rtp::payload::Payload;
+
+    fn unit(sizes: &[usize]) -> AccessUnit {
+        let nal = |&size: &usize| [&[0x26, 0x01, 0xaf][..], &vec![7; size - 3]].concat().into();
+        AccessUnit { timestamp: RtpTicks(90), nals: sizes.iter().map(nal).collect() }
+    }
+
+    fn packets(au: &AccessUnit, max_payload: usize) -> Vec<RtpPacket> {
+        let mut out = Vec::new();
+        Packetiser::new(1, 96, 65_534, max_payload).packetise(au, &mut out).expect("a valid access unit");
+        out
+    }
+
+    fn received(packet: &RtpPacket) -> ReceivedPacket {
+        ReceivedPacket::parse(packet.to_bytes()).expect("a valid packet")
+    }
+
+    #[test]
+    fn small_neighbours_share_a_packet_and_large_ones_are_slices() {
+        let au = unit(&[30, 40, 1400, 20, 1401]);
+        let out = packets(&au, 1400);
+        let shapes: Vec<usize> = out.iter().map(RtpPacket::payload_bytes).collect();
+        assert_eq!(shapes, [2 + 32 + 42, 1400, 20, 1400, 3 + 1399 - 1397]);
+        for packet in [&out[1], &out[2]] {
+            assert!(
+                au.nals.iter().any(|nal| nal.as_ptr() == packet.payload.as_ptr()),
+                "a single NAL unit is not copied"
+            );
+        }
+        assert_eq!(out[3].payload.as_ptr(), au.nals[4][2..].as_ptr(), "a fragment is not copied");
+    }
+
+    #[test]
+    fn counts_go_into_the_sender_report() {
+        let mut packetiser = Packetiser::new(9, 96, 65_535, 100);
+        let mut out = Vec::new();
+        packetiser.packetise(&unit(&[250]), &mut out).expect("a valid access unit");
+        let octets: usize = out.iter().map(RtpPacket::payload_bytes).sum();
+        assert_eq!((packetiser.packet_count(), packetiser.octet_count()), (out.len() as u32, octets as u32));
+        assert_eq!((packetiser.next_sequence_number(), packetiser.ssrc()), (out.len() as u16 - 1, 9));
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_an_error_and_sends_nothing() {
+        let mut packetiser = Packetiser::new(1, 96, 7, 1400);
+        let mut out = Vec::new();
+        let timestamp = RtpTicks(90);
+        let mut try_nal = |nals: Vec<Bytes>| packetiser.packetise(&AccessUnit { timestamp, nals }, &mut out);
+        assert_eq!(try_nal(vec![]), Err(PacketiseError::Empty { timestamp }));
+        let slice = Bytes::from_static(&[0x26, 0x01, 0xaf]);
+        let source = NalError::TooShort { len: 1 };
+        let short = try_nal(vec![slice.clone(), Bytes::from_static(&[0x26])]);
+        assert_eq!(short, Err(PacketiseError::Header { timestamp, index: 1, source }));
+        let reserved = try_nal(vec![slice, Bytes::from_static(&[0x62, 0x01])]);
+        let nal_unit_type = NalType(49);
+        assert_eq!(reserved, Err(PacketiseError::ReservedType { timestamp, index: 1, nal_unit_type }));
+        assert!(out.is_empty());
+        assert_eq!(packetiser.next_sequence_number(), 7);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn every_access_unit_survives_byte_for_byte(
+            units in prop::collection::vec(picture(0..5, 2..20_000), 1..3), max_payload in 64usize..=1400, first: u16,
+        ) {
+            let mut packetiser = Packetiser::new(5, 96, first, max_payload);
+            let mut depacketiser = Depacketiser::new();
+            let mut out = Vec::new();
+            for au in units {
+                out.clear();
+                prop_assert_eq!(packetiser.packetise(&au, &mut out), Ok(()));
+                for (index, packet) in out.iter().enumerate() {
+                    prop_assert!(depacketiser.poll().is_none(), "nothing is delivered before the last packet");
+                    prop_assert_eq!(depacketiser.push(&received(packet)), Ok(()), "packet {}", index);
+                }
+                let delivered = depacketiser.poll().expect("the marker delivers at once");
+                prop_assert_eq!(delivered.unit, au);
+                prop_assert_eq!((delivered.damaged, delivered.lost_before), (false, 0));
+                prop_assert_eq!(delivered.packets as usize, out.len());
+            }
+            prop_assert_eq!(depacketiser.stats().malformed, 0);
+        }
+
+        #[test]
+        fn packets_keep_the_rules_of_rfc_7798(au in picture(0..6, 2..3000), max_payload in 64usize..=1400) {
+            let out = packets(&au, max_payload);
+            let mut expected = 65_534u16;
+            for (index, packet) in out.iter().enumerate() {
+                let packet = received(packet);
+                prop_assert_eq!(packet.header.marker, index + 1 == out.len());
+                prop_assert_eq!(packet.header.sequence_number, expected);
+                prop_assert_eq!((packet.header.timestamp, packet.header.ssrc), (au.timestamp, 1));
+                prop_assert!(packet.payload.len() <= max_payload);
+                expected = expected.wrapping_add(1);
+                match Payload::parse(&packet.payload).expect("a valid payload") {
+                    Payload::Single(nal) => prop_assert!(au.nals.contains(&nal)),
+                    Payload::Fragment(fragment) => {
+                        prop_assert!(!(fragment.start && fragment.end));
+                        prop_assert!(!fragment.part.is_empty());
+                    }
+                    Payload::Aggregation(units) => {
+                        let units: Vec<Bytes> = units.collect::<Result<_, _>>().expect("whole units");
+                        prop_assert!(units.len() >= 2);
+                        let headers: Vec<NalHeader> =
+                            units.iter().map(|nal| NalHeader::parse(nal).expect("a header")).collect();
+                        let header = NalHeader::parse(&packet.payload).expect("a header");
+                        prop_assert_eq!(Some(header.layer_id), headers.iter().map(|header| header.layer_id).min());
+                        let lowest = headers.iter().map(|header| header.temporal_id_plus1).min();
+                        prop_assert_eq!(Some(header.temporal_id_plus1), lowest);
+                    }
+                }
+            }
+        }
+    }
+}

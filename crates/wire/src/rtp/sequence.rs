@@ -1,0 +1,97 @@
+//! What sequence numbers tell of the packets between (RFC 3550 section 5.1 and appendix A.1).
+//!
+//! Sixteen bits, one more with each packet, wrapping. Over TCP nothing is lost or overtaken on the way, but a server
+//! that drops to the next IRAP for a slow reader leaves a gap, and one whose publisher came back may start anew. So,
+//! unlike RFC 3550's probation for datagrams, any jump is taken at its word at once: waiting for a second packet to
+//! confirm it would lose the first.
+
+/// How far back a packet may lie and still count as a late or repeated one (RFC 3550 appendix A.1).
+pub const MAX_MISORDER: u16 = 100;
+
+/// How a packet follows those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The first packet of all.
+    First,
+    /// Right behind the one before.
+    Next,
+    /// Some were lost between.
+    Gap {
+        /// How many.
+        lost: u16,
+    },
+    /// The numbers start anew: any number may be lost.
+    Restart,
+    /// A late or repeated packet, to be ignored.
+    Stale,
+}
+
+/// Follows the sequence numbers of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SequenceTracker {
+    /// Highest sequence number seen.
+    max_seq: Option<u16>,
+    /// Count of wraps, shifted: the upper half of the extended highest sequence number.
+    cycles: u32,
+}
+
+impl SequenceTracker {
+    /// Takes the next packet's number.
+    pub fn follow(&mut self, sequence_number: u16) -> Step {
+        let Some(max_seq) = self.max_seq else {
+            self.max_seq = Some(sequence_number);
+            return Step::First;
+        };
+        let step = match sequence_number.wrapping_sub(max_seq) {
+            1 => Step::Next,
+            delta if (2..0x8000).contains(&delta) => Step::Gap { lost: delta - 1 },
+            0 => return Step::Stale,
+            delta if delta.wrapping_neg() <= MAX_MISORDER => return Step::Stale,
+            _ => Step::Restart,
+        };
+        if sequence_number < max_seq && step != Step::Restart {
+            self.cycles = self.cycles.wrapping_add(1 << 16);
+        }
+        self.max_seq = Some(sequence_number);
+        step
+    }
+
+    /// The extended highest sequence number of a receiver report (RFC 3550 section 6.4.1): wraps in the upper half.
+    pub fn extended_highest(&self) -> u32 {
+        self.cycles | u32::from(self.max_seq.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(numbers: &[u16]) -> Vec<Step> {
+        let mut tracker = SequenceTracker::default();
+        numbers.iter().map(|&number| tracker.follow(number)).collect()
+    }
+
+    #[test]
+    fn the_plain_course_wraps() {
+        let mut tracker = SequenceTracker::default();
+        let course = [65534, 65535, 0, 1].map(|number| tracker.follow(number));
+        assert_eq!(course, [Step::First, Step::Next, Step::Next, Step::Next]);
+        assert_eq!(tracker.extended_highest(), 0x1_0001);
+    }
+
+    #[test]
+    fn gaps_count_what_is_missing_also_across_the_wrap() {
+        assert_eq!(steps(&[7, 9, 19])[1..], [Step::Gap { lost: 1 }, Step::Gap { lost: 9 }]);
+        assert_eq!(steps(&[65535, 3])[1..], [Step::Gap { lost: 3 }]);
+    }
+
+    #[test]
+    fn late_and_repeated_packets_are_stale() {
+        assert_eq!(steps(&[200, 200, 199, 100, 201])[1..], [Step::Stale, Step::Stale, Step::Stale, Step::Next]);
+    }
+
+    #[test]
+    fn a_jump_far_back_is_a_restart_and_goes_on_from_there() {
+        assert_eq!(steps(&[5000, 17, 18])[1..], [Step::Restart, Step::Next]);
+    }
+}

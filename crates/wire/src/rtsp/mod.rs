@@ -1,0 +1,15 @@
+//! RTSP/1.0 (RFC 2326): the only version with ANNOUNCE and RECORD.
+//!
+//! A connection carries requests, responses and `$`-framed RTP side by side; [`message`] takes them apart. The sessions
+//! of [`session`] decide what to say: a publisher (ANNOUNCE, SETUP, RECORD), a player (DESCRIBE, SETUP, PLAY) and a
+//! server that answers both. [`sdp`] describes a stream, [`transport`] names its channels, [`digest`] logs in, and
+//! [`clock`] measures how far the two ends' clocks are apart.
+
+pub mod clock;
+pub mod digest;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
+pub mod message;
+pub mod sdp;
+pub mod session;
+pub mod transport;

@@ -1,0 +1,310 @@
+//! What a publisher and a player have in common: requests in flight, login, liveness, and the clock exchange.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
+
+use super::{ANSWER_TIMEOUT, SessionError};
+use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
+use crate::rtsp::digest::{Credentials, Login};
+use crate::rtsp::message::{Request, Response, request_bytes, response_bytes};
+use crate::time::Now;
+
+/// Session time-out assumed when the server names none (RFC 2326 section 12.37).
+const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The first exchanges come quickly, so that the first pictures' delay is already bounded.
+const CLOCK_QUICK: Duration = Duration::from_millis(40);
+/// How many come quickly.
+const CLOCK_QUICK_COUNT: usize = 5;
+/// Afterwards one exchange in this time follows the drift.
+const CLOCK_STEADY: Duration = Duration::from_secs(1);
+
+/// What a request in flight is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// OPTIONS at the start.
+    Options,
+    /// DESCRIBE.
+    Describe,
+    /// ANNOUNCE.
+    Announce,
+    /// SETUP.
+    Setup,
+    /// PLAY.
+    Play,
+    /// RECORD.
+    Record,
+    /// TEARDOWN; its answer ends the session.
+    Teardown,
+    /// A request only to be heard.
+    KeepAlive,
+    /// A clock exchange.
+    Clock,
+}
+
+impl Purpose {
+    fn method(self) -> Method {
+        match self {
+            Purpose::Options => Method::Options,
+            Purpose::Describe => Method::Describe,
+            Purpose::Announce => Method::Announce,
+            Purpose::Setup => Method::Setup,
+            Purpose::Play => Method::Play,
+            Purpose::Record => Method::Record,
+            Purpose::Teardown => Method::Teardown,
+            Purpose::KeepAlive | Purpose::Clock => Method::GetParameter,
+        }
+    }
+
+    /// The method's name, for errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Options => "OPTIONS",
+            Purpose::Describe => "DESCRIBE",
+            Purpose::Announce => "ANNOUNCE",
+            Purpose::Setup => "SETUP",
+            Purpose::Play => "PLAY",
+            Purpose::Record => "RECORD",
+            Purpose::Teardown => "TEARDOWN",
+            Purpose::KeepAlive | Purpose::Clock => "GET_PARAMETER",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pending {
+    cseq: u32,
+    purpose: Purpose,
+    request: Request,
+    deadline: Instant,
+}
+
+/// One client's side of an RTSP connection. [`super::publisher`] and [`super::player`] say what is asked; this says how.
+#[derive(Debug)]
+pub struct Client {
+    url: Url,
+    user_agent: String,
+    login: Login,
+    next_cseq: u32,
+    session: Option<String>,
+    session_timeout: Duration,
+    get_parameter: bool,
+    pending: VecDeque<Pending>,
+    transmits: VecDeque<Bytes>,
+    established: bool,
+    next_keep_alive: Option<Instant>,
+    clock: ClockEstimator,
+    clock_supported: bool,
+    clock_exchanges: usize,
+    next_clock: Option<Instant>,
+}
+
+impl Client {
+    /// A client of the stream at `url`, without credentials in it.
+    pub fn new(url: Url, credentials: Option<Credentials>, user_agent: &str) -> Client {
+        Client {
+            url,
+            user_agent: user_agent.to_owned(),
+            login: Login::new(credentials),
+            next_cseq: 1,
+            session: None,
+            session_timeout: DEFAULT_SESSION_TIMEOUT,
+            get_parameter: false,
+            pending: VecDeque::new(),
+            transmits: VecDeque::new(),
+            established: false,
+            next_keep_alive: None,
+            clock: ClockEstimator::default(),
+            clock_supported: false,
+            clock_exchanges: 0,
+            next_clock: None,
+        }
+    }
+
+    /// The stream's URL.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Queues a request.
+    pub fn send(&mut self, purpose: Purpose, url: &Url, headers: &[(HeaderName, &str)], body: Vec<u8>, now: Now) {
+        let method =
+            if purpose == Purpose::KeepAlive && !self.get_parameter { Method::Options } else { purpose.method() };
+        let mut builder = rtsp_types::Request::builder(method, Version::V1_0).request_uri(url.clone());
+        for (name, value) in headers {
+            builder = builder.header(name.clone(), *value);
+        }
+        self.transmit(purpose, builder.build(body), now);
+    }
+
+    fn transmit(&mut self, purpose: Purpose, mut request: Request, now: Now) {
+        let cseq = self.next_cseq;
+        self.next_cseq += 1;
+        request.insert_header(headers::CSEQ, cseq.to_string());
+        request.insert_header(headers::USER_AGENT, self.user_agent.as_str());
+        if let Some(session) = &self.session {
+            request.insert_header(headers::SESSION, session.as_str());
+        }
+        let method: &str = request.method().into();
+        let uri = request.request_uri().map_or("*", |url| url.as_str());
+        if let Some(authorization) = self.login.authorization(method, uri) {
+            request.insert_header(headers::AUTHORIZATION, authorization);
+        }
+        self.transmits.push_back(request_bytes(&request));
+        self.pending.push_back(Pending { cseq, purpose, request, deadline: now.instant + ANSWER_TIMEOUT });
+    }
+
+    /// Queues bytes that are no request, such as a framed RTCP packet.
+    pub fn send_raw(&mut self, bytes: Bytes) {
+        self.transmits.push_back(bytes);
+    }
+
+    /// The next bytes for the socket.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.transmits.pop_front()
+    }
+
+    /// Takes an answer. Returns what the session has to act on: a 2xx answer and its purpose.
+    ///
+    /// # Errors
+    /// A refusal, as the [`SessionError`] that names it.
+    pub fn answered(&mut self, response: Response, now: Now) -> Result<Option<(Purpose, Response)>, SessionError> {
+        let cseq: Option<u32> = response.header(&headers::CSEQ).and_then(|v| v.as_str().trim().parse().ok());
+        // Some servers forget the CSeq; answers come in order, so the oldest request is meant.
+        let index = match cseq {
+            Some(cseq) => self.pending.iter().position(|p| p.cseq == cseq),
+            None => (!self.pending.is_empty()).then_some(0),
+        };
+        let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
+        let Pending { purpose, request, .. } = pending;
+        if response.status() == StatusCode::Unauthorized {
+            let challenge = best_challenge(&response);
+            if challenge.is_some_and(|c| self.login.challenged(&c)) {
+                self.transmit(purpose, request, now);
+                return Ok(None);
+            }
+        }
+        if !response.status().is_success() {
+            // A server may dislike these without the stream being any worse for it.
+            if matches!(purpose, Purpose::KeepAlive | Purpose::Clock) {
+                self.clock_supported &= purpose != Purpose::Clock;
+                return Ok(None);
+            }
+            let url = self.url.to_string();
+            return Err(SessionError::of_status(purpose.name(), url, response.status(), response.reason_phrase()));
+        }
+        match purpose {
+            Purpose::KeepAlive => return Ok(None),
+            Purpose::Clock => {
+                self.clock_answered(&response, now);
+                return Ok(None);
+            }
+            Purpose::Options => self.options_answered(&response, now),
+            Purpose::Setup => self.setup_answered(&response),
+            Purpose::Play | Purpose::Record => self.established = true,
+            _ => {}
+        }
+        self.next_keep_alive = Some(now.instant + self.session_timeout / 2);
+        Ok(Some((purpose, response)))
+    }
+
+    fn options_answered(&mut self, response: &Response, now: Now) {
+        let public = response.header(&headers::PUBLIC).map(|v| v.as_str()).unwrap_or_default();
+        self.get_parameter = public.split(',').any(|m| m.trim().eq_ignore_ascii_case("GET_PARAMETER"));
+        if let Ok(name) = HeaderName::try_from(clock::SUPPORT_HEADER) {
+            self.clock_supported = response.header(&name).is_some();
+        }
+        if self.clock_supported {
+            self.send_clock(now);
+        }
+    }
+
+    fn setup_answered(&mut self, response: &Response) {
+        let Some(header) = response.header(&headers::SESSION) else { return };
+        let mut parts = header.as_str().split(';');
+        self.session = parts.next().map(|id| id.trim().to_owned());
+        let seconds = parts.filter_map(|p| p.trim().strip_prefix("timeout=")).find_map(|s| s.trim().parse().ok());
+        if let Some(seconds) = seconds {
+            self.session_timeout = Duration::from_secs(u64::clamp(seconds, 2, 3600));
+        }
+    }
+
+    fn send_clock(&mut self, now: Now) {
+        let body = ClockRequest { t1: now.utc }.body();
+        let url = self.url.clone();
+        self.send(Purpose::Clock, &url, &[(headers::CONTENT_TYPE, clock::CONTENT_TYPE)], body, now);
+        self.next_clock = None;
+    }
+
+    fn clock_answered(&mut self, response: &Response, now: Now) {
+        if let Some(reply) = ClockReply::parse(response.body()) {
+            self.clock.add(&reply, now.utc);
+        }
+        self.clock_exchanges += 1;
+        let pause = if self.clock_exchanges < CLOCK_QUICK_COUNT { CLOCK_QUICK } else { CLOCK_STEADY };
+        self.next_clock = Some(now.instant + pause);
+    }
+
+    /// The server's clock as seen from here; `None` when the server cannot tell.
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.clock.best()
+    }
+
+    /// Answers a request of the server. True when it was a TEARDOWN.
+    pub fn asked(&mut self, request: &Request) -> bool {
+        let (status, teardown) = match request.method() {
+            Method::Options | Method::GetParameter | Method::SetParameter => (StatusCode::Ok, false),
+            Method::Teardown => (StatusCode::Ok, true),
+            _ => (StatusCode::NotImplemented, false),
+        };
+        let response = crate::rtsp::message::reply(request, status);
+        self.transmits.push_back(response_bytes(&response.map_body(|_| Vec::new())));
+        teardown
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let answer = self.pending.iter().map(|p| p.deadline).min();
+        let keep_alive = if self.established { self.next_keep_alive } else { None };
+        [answer, keep_alive, self.next_clock].into_iter().flatten().min()
+    }
+
+    /// Sends what is due.
+    ///
+    /// # Errors
+    /// [`SessionError::NoAnswer`] when a request has waited too long.
+    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
+            return Err(SessionError::NoAnswer { request: late.purpose.name(), url: self.url.to_string() });
+        }
+        if self.next_clock.is_some_and(|at| at <= now.instant) && self.clock_supported {
+            self.send_clock(now);
+        }
+        if self.established && self.next_keep_alive.is_some_and(|at| at <= now.instant) {
+            let url = self.url.clone();
+            self.send(Purpose::KeepAlive, &url, &[], Vec::new(), now);
+            self.next_keep_alive = Some(now.instant + self.session_timeout / 2);
+        }
+        Ok(())
+    }
+}
+
+/// The challenge to answer when a server offers several: an MD5 digest before Basic, SHA-256 left to those who have only
+/// that, as not every server's is right.
+fn best_challenge(response: &Response) -> Option<String> {
+    let joined = response.header(&headers::WWW_AUTHENTICATE)?.as_str().to_owned();
+    let challenges = http_auth::parse_challenges(&joined).ok()?;
+    let rank = |c: &http_auth::ChallengeRef<'_>| {
+        let sha = c.params.iter().any(|(k, v)| k.eq_ignore_ascii_case("algorithm") && v.as_escaped().contains("256"));
+        match c.scheme.to_ascii_lowercase().as_str() {
+            "digest" if !sha => 0,
+            "digest" => 1,
+            _ => 2,
+        }
+    };
+    let best = challenges.iter().min_by_key(|c| rank(c))?;
+    let params: Vec<String> = best.params.iter().map(|(k, v)| format!("{k}=\"{}\"", v.as_escaped())).collect();
+    Some(format!("{} {}", best.scheme, params.join(", ")))
+}

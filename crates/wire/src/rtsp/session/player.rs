@@ -1,0 +1,187 @@
+//! A receiver's session: OPTIONS, DESCRIBE, SETUP of the H.265 track, PLAY (RFC 2326 section 10.5).
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use rtsp_types::{Url, headers};
+
+use super::SessionError;
+use super::client::{Client, Purpose};
+use super::publisher::{append, granted};
+use crate::hevc::ParameterSets;
+use crate::rtp::interleave;
+use crate::rtsp::clock::ClockOffset;
+use crate::rtsp::digest::Credentials;
+use crate::rtsp::message::{Frame, Inbound, Response};
+use crate::rtsp::sdp::Description;
+use crate::rtsp::transport::{Channels, Transport};
+use crate::time::Now;
+
+/// News from the server.
+#[derive(Debug)]
+pub enum PlayerEvent {
+    /// Media follows; these are the parameter sets of the description, if it had any.
+    Playing(ParameterSets),
+    /// An RTP packet of the H.265 track.
+    Rtp(Bytes),
+    /// An RTCP packet of the H.265 track.
+    Rtcp(Bytes),
+    /// The server closed the session, or answered our TEARDOWN.
+    Ended,
+}
+
+/// The state machine of one playing session.
+#[derive(Debug)]
+pub struct PlayerSession {
+    client: Client,
+    base: Url,
+    parameter_sets: ParameterSets,
+    channels: Option<Channels>,
+    events: VecDeque<PlayerEvent>,
+}
+
+/// The pair of channels asked for.
+const ASKED: Channels = Channels { rtp: 0, rtcp: 1 };
+
+impl PlayerSession {
+    /// Starts playing the stream at `url`.
+    pub fn new(url: Url, credentials: Option<Credentials>, user_agent: &str, now: Now) -> PlayerSession {
+        let mut client = Client::new(url.clone(), credentials, user_agent);
+        client.send(Purpose::Options, &url, &[], Vec::new(), now);
+        PlayerSession {
+            client,
+            base: url,
+            parameter_sets: ParameterSets::default(),
+            channels: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes what the server sent.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the server refuses or has no H.265; the session is over.
+    pub fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
+        match message {
+            Inbound::Frame(frame) => self.handle_frame(&frame),
+            Inbound::Response(response) => {
+                if let Some((purpose, response)) = self.client.answered(response, now)? {
+                    self.advance(purpose, &response, now)?;
+                }
+            }
+            Inbound::Request(request) => {
+                if self.client.asked(&request) {
+                    self.events.push_back(PlayerEvent::Ended);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_frame(&mut self, frame: &Frame) {
+        // Some servers let the first packets overtake PLAY's answer: they belong to the stream all the same.
+        match self.channels {
+            Some(channels) if frame.channel() == channels.rtp => {
+                self.events.push_back(PlayerEvent::Rtp(frame.packet()));
+            }
+            Some(channels) if frame.channel() == channels.rtcp => {
+                self.events.push_back(PlayerEvent::Rtcp(frame.packet()));
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, purpose: Purpose, response: &Response, now: Now) -> Result<(), SessionError> {
+        let url = self.client.url().clone();
+        match purpose {
+            Purpose::Options => {
+                self.client.send(Purpose::Describe, &url, &[(headers::ACCEPT, "application/sdp")], Vec::new(), now);
+            }
+            Purpose::Describe => {
+                let track_url = self.described(response, &url)?;
+                let transport = Transport { interleaved: Some(ASKED), record: false }.header();
+                self.client.send(Purpose::Setup, &track_url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
+            }
+            Purpose::Setup => {
+                self.channels = Some(granted(response, ASKED, &url)?);
+                let base = self.base.clone();
+                self.client.send(Purpose::Play, &base, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
+            }
+            Purpose::Play => self.events.push_back(PlayerEvent::Playing(std::mem::take(&mut self.parameter_sets))),
+            Purpose::Teardown => self.events.push_back(PlayerEvent::Ended),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Finds the H.265 track and its URL.
+    fn described(&mut self, response: &Response, url: &Url) -> Result<Url, SessionError> {
+        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: url.to_string(), what };
+        let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
+        let Some((_, track)) = description.hevc_track() else {
+            return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
+        };
+        self.parameter_sets = track.parameter_sets.clone();
+        // RFC 2326 appendix C.1.1: Content-Base, then Content-Location, then the request's own URL.
+        let base = [headers::CONTENT_BASE, headers::CONTENT_LOCATION]
+            .iter()
+            .find_map(|name| Url::parse(response.header(name)?.as_str().trim()).ok());
+        if let Some(mut base) = base {
+            // A server behind an address translation names the host it believes to be.
+            let _ = base.set_host(url.host_str());
+            let _ = base.set_port(url.port());
+            self.base = base;
+        }
+        match track.control.as_deref() {
+            None | Some("*" | "") => Ok(self.base.clone()),
+            Some(absolute) if absolute.starts_with("rtsp://") || absolute.starts_with("rtsps://") => {
+                Url::parse(absolute).map_err(|e| bad(format!("control {absolute:?}: {e}")))
+            }
+            Some(relative) => Ok(append(&self.base, relative.trim_start_matches('/'))),
+        }
+    }
+
+    /// Sends an RTCP packet on the track's channel, once there is one.
+    pub fn send_rtcp(&mut self, packet: &[u8]) {
+        let (Some(channels), Ok(len)) = (self.channels, u16::try_from(packet.len())) else { return };
+        let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + packet.len());
+        framed.put_slice(&interleave::frame_header(channels.rtcp, len));
+        framed.put_slice(packet);
+        self.client.send_raw(framed.freeze());
+    }
+
+    /// Asks the server to end the session; [`PlayerEvent::Ended`] follows.
+    pub fn teardown(&mut self, now: Now) {
+        let base = self.base.clone();
+        self.client.send(Purpose::Teardown, &base, &[], Vec::new(), now);
+    }
+
+    /// The next bytes for the socket.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client.poll_transmit()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<PlayerEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    /// Keeps the session alive.
+    ///
+    /// # Errors
+    /// [`SessionError::NoAnswer`] when the server has fallen silent.
+    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client.handle_timeout(now)
+    }
+
+    /// The server's clock, if it tells.
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.client.clock()
+    }
+}

@@ -1,0 +1,168 @@
+//! A sender's session: OPTIONS, ANNOUNCE, SETUP, RECORD (RFC 2326 sections 10.3 and 10.11).
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rtsp_types::{Url, headers};
+
+use super::SessionError;
+use super::client::{Client, Purpose};
+use crate::rtp::rtcp::{self, RtcpEvent};
+use crate::rtsp::clock::ClockOffset;
+use crate::rtsp::digest::Credentials;
+use crate::rtsp::message::{Inbound, Response};
+use crate::rtsp::sdp::TRACK_CONTROL;
+use crate::rtsp::transport::{Channels, Transport};
+use crate::time::Now;
+
+/// News from the server.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PublisherEvent {
+    /// The server takes media now, on these channels.
+    Recording(Channels),
+    /// A reader needs an IRAP picture.
+    KeyframeRequested,
+    /// The server closed the session, or answered our TEARDOWN.
+    Ended,
+}
+
+/// The state machine of one publishing session.
+#[derive(Debug)]
+pub struct PublisherSession {
+    client: Client,
+    description: Bytes,
+    track_url: Url,
+    asked: Channels,
+    channels: Option<Channels>,
+    events: VecDeque<PublisherEvent>,
+}
+
+impl PublisherSession {
+    /// Starts publishing one track, described by `description` (SDP with control `trackID=0`), at `url`.
+    pub fn new(
+        url: Url,
+        credentials: Option<Credentials>,
+        user_agent: &str,
+        description: Bytes,
+        now: Now,
+    ) -> PublisherSession {
+        let mut client = Client::new(url.clone(), credentials, user_agent);
+        client.send(Purpose::Options, &url, &[], Vec::new(), now);
+        PublisherSession {
+            client,
+            description,
+            track_url: append(&url, &format!("{TRACK_CONTROL}0")),
+            asked: Channels { rtp: 0, rtcp: 1 },
+            channels: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes what the server sent.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the server refuses; the session is over.
+    pub fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
+        match message {
+            Inbound::Response(response) => {
+                if let Some((purpose, response)) = self.client.answered(response, now)? {
+                    self.advance(purpose, &response, now)?;
+                }
+            }
+            Inbound::Request(request) => {
+                if self.client.asked(&request) {
+                    self.events.push_back(PublisherEvent::Ended);
+                }
+            }
+            Inbound::Frame(frame) => {
+                // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
+                let events = rtcp::parse(&frame.packet()).unwrap_or_default();
+                let wanted = events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. }));
+                if wanted && !self.events.contains(&PublisherEvent::KeyframeRequested) {
+                    self.events.push_back(PublisherEvent::KeyframeRequested);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, purpose: Purpose, response: &Response, now: Now) -> Result<(), SessionError> {
+        let url = self.client.url().clone();
+        match purpose {
+            Purpose::Options => {
+                let body = self.description.to_vec();
+                self.client.send(Purpose::Announce, &url, &[(headers::CONTENT_TYPE, "application/sdp")], body, now);
+            }
+            Purpose::Announce => {
+                let transport = Transport { interleaved: Some(self.asked), record: true }.header();
+                let track_url = self.track_url.clone();
+                self.client.send(Purpose::Setup, &track_url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
+            }
+            Purpose::Setup => {
+                self.channels = Some(granted(response, self.asked, &url)?);
+                self.client.send(Purpose::Record, &url, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
+            }
+            Purpose::Record => {
+                if let Some(channels) = self.channels {
+                    self.events.push_back(PublisherEvent::Recording(channels));
+                }
+            }
+            Purpose::Teardown => self.events.push_back(PublisherEvent::Ended),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Asks the server to end the session; [`PublisherEvent::Ended`] follows.
+    pub fn teardown(&mut self, now: Now) {
+        let url = self.client.url().clone();
+        self.client.send(Purpose::Teardown, &url, &[], Vec::new(), now);
+    }
+
+    /// The next bytes for the socket.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client.poll_transmit()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<PublisherEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    /// Keeps the session alive.
+    ///
+    /// # Errors
+    /// [`SessionError::NoAnswer`] when the server has fallen silent.
+    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client.handle_timeout(now)
+    }
+
+    /// The server's clock, if it tells.
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.client.clock()
+    }
+}
+
+/// `url` with `control` behind its path, as RFC 2326 appendix C.1.1's appending rule is used in the field: before the
+/// query, where there is one.
+pub(super) fn append(url: &Url, control: &str) -> Url {
+    let mut appended = url.clone();
+    let path = format!("{}/{control}", url.path().trim_end_matches('/'));
+    appended.set_path(&path);
+    appended
+}
+
+/// The channels that a SETUP answer grants: those asked for, unless it names others.
+pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result<Channels, SessionError> {
+    let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
+    match Transport::parse(header.as_str()) {
+        Ok(transport) => Ok(transport.interleaved.unwrap_or(asked)),
+        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: url.to_string(), what: error.to_string() }),
+    }
+}

@@ -1,0 +1,4 @@
+//! Anything as a compound RTCP packet. The body stands beside the code it tries.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hevcast_wire::rtp::fuzz::rtcp(data));
