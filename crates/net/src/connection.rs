@@ -1,0 +1,202 @@
+//! Bytes between a socket and a state machine.
+//!
+//! One task owns a [`Connection`]; [`Connection::turn`] waits until the socket has moved something, in either direction,
+//! so that a peer who does not read never keeps us from hearing it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use hevcast_wire::rtsp::message::{Inbound, MessageDecoder, MessageError};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+/// Space offered to each read: a keyframe's worth of packets.
+const READ_BYTES: usize = 64 * 1024;
+/// Buffers handed to one vectored write.
+const WRITE_BUFFERS: usize = 64;
+
+/// A socket with its incomplete input and its unsent output.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
+    decoder: MessageDecoder,
+    input: BytesMut,
+    output: VecDeque<Bytes>,
+    output_bytes: usize,
+    received_bytes: u64,
+    sent_bytes: u64,
+    closed: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Takes over a connected socket.
+    pub fn new(stream: S) -> Connection<S> {
+        Connection {
+            stream,
+            decoder: MessageDecoder::default(),
+            input: BytesMut::with_capacity(READ_BYTES),
+            output: VecDeque::new(),
+            output_bytes: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            closed: false,
+        }
+    }
+
+    /// Puts bytes behind what is to be sent. The caller bounds how much: see [`Self::queued_bytes`].
+    pub fn queue(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.output_bytes += bytes.len();
+            self.output.push_back(bytes);
+        }
+    }
+
+    /// Bytes queued and not yet taken by the kernel.
+    pub fn queued_bytes(&self) -> usize {
+        self.output_bytes
+    }
+
+    /// Bytes read since the start.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// Bytes written since the start.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Whether the peer has closed its side and everything read has been taken apart.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The next whole message among the bytes read.
+    ///
+    /// # Errors
+    /// [`MessageError`]: the framing is lost, the connection useless.
+    pub fn next_message(&mut self) -> Result<Option<Inbound>, MessageError> {
+        self.decoder.decode(&mut self.input)
+    }
+
+    /// Waits until bytes were read or written, or the peer closed its side. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn turn(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            let wrote = self.poll_write(cx)?;
+            let read = self.poll_read(cx)?;
+            if wrote.is_ready() || read.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Writes until nothing is queued.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        while self.output_bytes > 0 {
+            poll_fn(|cx| self.poll_write(cx)).await?;
+        }
+        Ok(())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.output.is_empty() {
+            return Poll::Pending;
+        }
+        let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS];
+        let mut count = 0;
+        for (slice, bytes) in slices.iter_mut().zip(&self.output) {
+            *slice = IoSlice::new(bytes);
+            count += 1;
+        }
+        match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => {
+                self.written(written);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn written(&mut self, mut written: usize) {
+        self.sent_bytes += written as u64;
+        self.output_bytes -= written;
+        while written > 0 {
+            let Some(front) = self.output.front_mut() else { break };
+            if front.len() > written {
+                front.advance(written);
+                break;
+            }
+            written -= front.len();
+            self.output.pop_front();
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closed {
+            return Poll::Pending;
+        }
+        self.input.reserve(READ_BYTES);
+        match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(read)) => {
+                self.received_bytes += read as u64;
+                self.closed |= read == 0;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn output_is_sent_in_order_however_little_the_peer_takes() {
+        let (ours, theirs) = tokio::io::duplex(7);
+        let mut connection = Connection::new(ours);
+        let mut expected = Vec::new();
+        for n in 0..200u8 {
+            let bytes = vec![n; usize::from(n % 5) + 1];
+            expected.extend_from_slice(&bytes);
+            connection.queue(bytes.into());
+        }
+        let reader = tokio::spawn(async move {
+            let (mut theirs, mut got) = (theirs, Vec::new());
+            theirs.read_to_end(&mut got).await.unwrap();
+            got
+        });
+        connection.flush().await.unwrap();
+        assert_eq!((connection.queued_bytes(), connection.sent_bytes()), (0, expected.len() as u64));
+        drop(connection);
+        assert_eq!(reader.await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_still_heard() {
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let mut connection = Connection::new(ours);
+        connection.queue(Bytes::from_static(&[0; 100]));
+        tokio::io::AsyncWriteExt::write_all(&mut theirs, b"$\x00\x00\x01x").await.unwrap();
+        loop {
+            connection.turn().await.unwrap();
+            if let Some(Inbound::Frame(frame)) = connection.next_message().unwrap() {
+                assert_eq!(&frame.packet()[..], b"x");
+                break;
+            }
+        }
+        assert!(connection.queued_bytes() > 0);
+        drop(theirs);
+    }
+}

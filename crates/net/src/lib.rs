@@ -1,0 +1,17 @@
+//! Sockets and timers for the sessions of `hevcast-wire`, on tokio.
+//!
+//! The sessions decide, this crate carries: [`connect`] opens a tuned socket to a [`Target`], [`connection`] moves bytes
+//! between it and a session, [`publish`] and [`play`] are the two ends of a stream, [`backlog`] knows what has not left
+//! yet, [`reconnect`] when to try again, and [`clock`] what time it is.
+
+pub mod backlog;
+pub mod clock;
+pub mod connect;
+pub mod connection;
+pub mod link;
+pub mod play;
+pub mod publish;
+pub mod reconnect;
+
+pub use clock::Clock;
+pub use connect::{NetError, Target};

@@ -1,0 +1,115 @@
+//! The play stage: RTP packets of a stream, as they come.
+//!
+//! A [`Player`] is one connection that has reached PLAY. It reports to the server every few seconds, as RTP asks, and
+//! passes on the wish for a keyframe.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::rtp::rtcp::{self, ReceiverStats};
+use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::rtsp::session::player::{PlayerEvent, PlayerSession};
+
+use crate::link::{Link, Turn};
+use crate::{Clock, NetError, Target};
+
+/// Least time between two wishes for a keyframe.
+const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(250);
+/// Time between receiver reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// Our own synchronisation source in reports; one reader has a connection to itself, so it need not be unique.
+const OWN_SSRC: u32 = 0x6865_7663;
+
+/// What came from the server.
+#[derive(Debug)]
+pub enum Played {
+    /// An RTP packet of the H.265 track.
+    Rtp(Bytes),
+    /// The server ended the session.
+    Ended,
+}
+
+/// A playing connection.
+#[derive(Debug)]
+pub struct Player {
+    link: Link<PlayerSession>,
+    parameter_sets: ParameterSets,
+    asked_keyframe: Option<Instant>,
+    reported: Instant,
+}
+
+impl Player {
+    /// Connects and waits until the server plays.
+    ///
+    /// # Errors
+    /// [`NetError`]: no connection, a refusal, silence, or a stream that is not H.265.
+    pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
+        let credentials = target.credentials.clone();
+        let start = |now| PlayerSession::new(target.url.clone(), credentials, user_agent, now);
+        let mut link = Link::connect(target, clock, start).await?;
+        loop {
+            match link.turn().await? {
+                Turn::Event(PlayerEvent::Playing(parameter_sets)) => {
+                    let reported = clock.now().instant;
+                    return Ok(Player { link, parameter_sets, asked_keyframe: None, reported });
+                }
+                Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
+                Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Drained => {}
+            }
+        }
+    }
+
+    /// The parameter sets of the description; empty when it had none.
+    pub fn parameter_sets(&self) -> &ParameterSets {
+        &self.parameter_sets
+    }
+
+    /// Waits for the next packet. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// [`NetError`]: the session is over.
+    pub async fn next(&mut self) -> Result<Played, NetError> {
+        loop {
+            match self.link.turn().await? {
+                Turn::Event(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),
+                Turn::Event(PlayerEvent::Ended) => return Ok(Played::Ended),
+                Turn::Event(PlayerEvent::Rtcp(_) | PlayerEvent::Playing(_)) | Turn::Drained => {}
+            }
+        }
+    }
+
+    /// Asks for an IRAP picture of `media_ssrc`; more often than every 250 ms is once.
+    pub fn request_keyframe(&mut self, media_ssrc: u32) {
+        let now = self.link.clock().now().instant;
+        if self.asked_keyframe.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_REQUEST_INTERVAL) {
+            return;
+        }
+        self.asked_keyframe = Some(now);
+        self.link.session.send_rtcp(&rtcp::pli(OWN_SSRC, media_ssrc));
+    }
+
+    /// Sends a receiver report when one is due; `stats` is asked only then.
+    pub fn report(&mut self, media_ssrc: u32, stats: impl FnOnce() -> ReceiverStats) {
+        let now = self.link.clock().now().instant;
+        if now.saturating_duration_since(self.reported) >= REPORT_INTERVAL {
+            self.reported = now;
+            self.link.session.send_rtcp(&rtcp::receiver_report(OWN_SSRC, media_ssrc, "hevcast", &stats()));
+        }
+    }
+
+    /// The server's clock, if it tells.
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.link.session.clock()
+    }
+
+    /// Bytes read from the socket, framing included.
+    pub fn received_bytes(&self) -> u64 {
+        self.link.connection.received_bytes()
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.link.close().await;
+    }
+}

@@ -1,0 +1,141 @@
+//! The publish stage: coded pictures, already in packets, to a server.
+//!
+//! A [`Publisher`] is one connection that has reached RECORD. It holds one picture at a time: the next is queued when
+//! the kernel has taken the last ([`PublishNews::Drained`]), so that what waits, waits where it can be aged.
+
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hevcast_wire::rtp::{RtpPacket, interleave, rtcp};
+use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::rtsp::session::publisher::{PublisherEvent, PublisherSession};
+use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::time::{RtpTicks, UtcMicros};
+
+use crate::link::{Link, Turn};
+use crate::{Clock, NetError, Target};
+
+/// Time between sender reports (RFC 3550 section 6.2 allows no less than this for a pair).
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One coded picture in packets.
+#[derive(Debug)]
+pub struct OutgoingPicture {
+    /// Its RTP packets, in order.
+    pub packets: Vec<RtpPacket>,
+    /// Its time stamp.
+    pub timestamp: RtpTicks,
+    /// When it was captured, by the clock that sender reports state.
+    pub captured: UtcMicros,
+}
+
+/// What a turn of the publisher brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PublishNews {
+    /// The kernel has taken everything queued.
+    Drained,
+    /// A reader needs an IRAP picture.
+    KeyframeRequested,
+    /// The server ended the session.
+    Ended,
+}
+
+/// A publishing connection.
+#[derive(Debug)]
+pub struct Publisher {
+    link: Link<PublisherSession>,
+    channels: Channels,
+    ssrc: u32,
+    reported: Option<Instant>,
+    packet_count: u32,
+    octet_count: u32,
+}
+
+impl Publisher {
+    /// Connects, announces `description` and waits until the server records.
+    ///
+    /// # Errors
+    /// [`NetError`]: no connection, a refusal, or silence.
+    pub async fn connect(
+        target: &Target,
+        user_agent: &str,
+        description: Bytes,
+        ssrc: u32,
+        clock: Clock,
+    ) -> Result<Publisher, NetError> {
+        let credentials = target.credentials.clone();
+        let url = target.url.clone();
+        let start = |now| PublisherSession::new(url, credentials, user_agent, description, now);
+        let mut link = Link::connect(target, clock, start).await?;
+        let channels = loop {
+            match link.turn().await? {
+                Turn::Event(PublisherEvent::Recording(channels)) => break channels,
+                Turn::Event(PublisherEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
+                Turn::Event(PublisherEvent::KeyframeRequested) | Turn::Drained => {}
+            }
+        };
+        Ok(Publisher { link, channels, ssrc, reported: None, packet_count: 0, octet_count: 0 })
+    }
+
+    /// Queues a picture; the packets' payloads are not copied.
+    pub fn queue(&mut self, picture: OutgoingPicture) {
+        let now = self.link.clock().now();
+        // Before the first packet too: some servers wait for a report before they pass anything on.
+        if self.reported.is_none_or(|at| now.instant.saturating_duration_since(at) >= REPORT_INTERVAL) {
+            self.reported = Some(now.instant);
+            let (ntp, rtp) = (picture.captured.to_ntp(), picture.timestamp);
+            let report = rtcp::sender_report(self.ssrc, ntp, rtp, self.packet_count, self.octet_count, "hevcast");
+            let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + report.len());
+            framed.put_slice(&interleave::frame_header(self.channels.rtcp, report.len() as u16));
+            framed.put_slice(&report);
+            self.link.connection.queue(framed.freeze());
+        }
+        // One buffer for all headers of the picture: they are slices of it, beside the slices of the coded bytes.
+        let header_len = |p: &RtpPacket| interleave::HEADER_LEN + p.prefix.len();
+        let mut headers = BytesMut::with_capacity(picture.packets.iter().map(header_len).sum());
+        for packet in &picture.packets {
+            headers.put_slice(&interleave::frame_header(self.channels.rtp, packet.size_bytes() as u16));
+            headers.put_slice(&packet.prefix);
+        }
+        let mut headers = headers.freeze();
+        for packet in picture.packets {
+            self.packet_count = self.packet_count.wrapping_add(1);
+            self.octet_count = self.octet_count.wrapping_add(packet.payload_bytes() as u32);
+            self.link.connection.queue(headers.split_to(header_len(&packet)));
+            self.link.connection.queue(packet.payload);
+        }
+    }
+
+    /// Whether the kernel has taken everything queued.
+    pub fn is_drained(&self) -> bool {
+        self.link.connection.queued_bytes() == 0
+    }
+
+    /// Waits for the next news. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// [`NetError`]: the session is over.
+    pub async fn turn(&mut self) -> Result<PublishNews, NetError> {
+        Ok(match self.link.turn().await? {
+            Turn::Drained => PublishNews::Drained,
+            Turn::Event(PublisherEvent::KeyframeRequested) => PublishNews::KeyframeRequested,
+            Turn::Event(PublisherEvent::Ended) => PublishNews::Ended,
+            Turn::Event(PublisherEvent::Recording(_)) => PublishNews::Drained,
+        })
+    }
+
+    /// The server's clock, if it tells.
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.link.session.clock()
+    }
+
+    /// Bytes written to the socket, framing included.
+    pub fn sent_bytes(&self) -> u64 {
+        self.link.connection.sent_bytes()
+    }
+
+    /// Sends what is queued (for as long as the server takes it promptly), then ends the session.
+    pub async fn close(self) {
+        self.link.close().await;
+    }
+}

@@ -1,0 +1,94 @@
+//! Who publishes what, and who reads it.
+//!
+//! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
+//! comes; [`gop`] keeps the current group of pictures for those who join; [`reader`] is the bounded queue in front of
+//! each reader's socket. Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to
+//! push a batch of packets to queues in memory.
+
+pub mod gop;
+pub mod reader;
+pub mod stream;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hevcast_wire::rtsp::sdp::Description;
+use hevcast_wire::time::Now;
+use thiserror::Error;
+
+use stream::{MediaPacket, Stream};
+
+/// Most paths that can be live at once.
+pub const MAX_STREAMS: usize = 1024;
+
+/// Why a path cannot be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PublishRefused {
+    /// Somebody else does.
+    #[error("another sender publishes this path")]
+    Taken,
+    /// [`MAX_STREAMS`] is reached.
+    #[error("the server has {MAX_STREAMS} streams, its limit")]
+    Full,
+}
+
+/// All live streams.
+#[derive(Debug, Default)]
+pub struct Hub {
+    streams: Mutex<HashMap<String, Arc<Stream>>>,
+}
+
+impl Hub {
+    /// Claims a path.
+    ///
+    /// # Errors
+    /// [`PublishRefused`] when it is taken, or there are too many.
+    pub fn publish(self: &Arc<Hub>, path: &str, description: Description) -> Result<Publication, PublishRefused> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.contains_key(path) {
+            return Err(PublishRefused::Taken);
+        }
+        if streams.len() >= MAX_STREAMS {
+            return Err(PublishRefused::Full);
+        }
+        let stream = Arc::new(Stream::new(path, description));
+        streams.insert(path.to_owned(), Arc::clone(&stream));
+        Ok(Publication { hub: Arc::clone(self), stream })
+    }
+
+    /// The live stream at a path.
+    pub fn find(&self, path: &str) -> Option<Arc<Stream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// The paths that are live.
+    pub fn paths(&self) -> Vec<String> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+}
+
+/// A publisher's claim on a path; dropping it ends the stream for all its readers.
+#[derive(Debug)]
+pub struct Publication {
+    hub: Arc<Hub>,
+    stream: Arc<Stream>,
+}
+
+impl Publication {
+    /// The stream being published.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Forwards packets that arrived together.
+    pub fn push(&self, packets: &[MediaPacket], now: Now) {
+        self.stream.push(packets, now);
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        self.hub.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(self.stream.path());
+        self.stream.end();
+    }
+}

@@ -1,0 +1,228 @@
+//! One live path: its publisher's packets, and the readers they go to.
+//!
+//! Packets are forwarded as they come, before the picture is whole. A reader who joins is given the current group of
+//! pictures when that is young or is all there is; from a publisher that takes keyframe requests a fresh IRAP picture is
+//! asked for instead, once for however many readers come together.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, interleave, rtcp};
+use hevcast_wire::rtsp::message::Frame;
+use hevcast_wire::rtsp::sdp::Description;
+use hevcast_wire::time::Now;
+use tokio::sync::Notify;
+
+use super::gop::GopCache;
+use super::reader::Reader;
+
+/// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
+/// pictures are decoded sooner than a new one could come.
+pub const YOUNG_GOP: Duration = Duration::from_millis(500);
+/// A keyframe request that has brought nothing for this long is made again.
+pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A packet of a publisher.
+#[derive(Clone, Debug)]
+pub struct MediaPacket {
+    /// Index of the track.
+    pub track: usize,
+    /// RTCP rather than RTP.
+    pub rtcp: bool,
+    /// The packet, framed as it came.
+    pub frame: Frame,
+}
+
+/// A live path.
+#[derive(Debug)]
+pub struct Stream {
+    path: String,
+    description: Description,
+    hevc_track: Option<usize>,
+    takes_requests: bool,
+    inner: Mutex<Inner>,
+    keyframe_wanted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    readers: Vec<Attached>,
+    gop: GopCache,
+    /// By track: the publisher's last sender report, framed; one of our own making until it sends one.
+    reports: Vec<Option<Bytes>>,
+    asked_keyframe: Option<Instant>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Attached {
+    reader: Arc<Reader>,
+    /// Nothing is sent before an IRAP picture.
+    waiting: bool,
+}
+
+impl Stream {
+    pub(super) fn new(path: &str, description: Description) -> Stream {
+        let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
+        let inner = Inner { reports: vec![None; description.tracks().len()], ..Inner::default() };
+        Stream {
+            path: path.to_owned(),
+            hevc_track: hevc.map(|(index, _)| index),
+            takes_requests: hevc.is_some_and(|(_, requests)| requests),
+            description,
+            inner: Mutex::new(inner),
+            keyframe_wanted: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path, without slashes around it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What the publisher announced.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Number of readers now.
+    pub fn reader_count(&self) -> usize {
+        self.lock().readers.len()
+    }
+
+    /// Forwards packets that arrived together.
+    pub(super) fn push(&self, packets: &[MediaPacket], now: Now) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        for packet in packets {
+            self.forward(inner, packet, now);
+        }
+        inner.readers.retain(|attached| !attached.reader.is_gone());
+        for attached in &inner.readers {
+            attached.reader.wake();
+        }
+    }
+
+    fn forward(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) {
+        let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
+        let framed = &frame.framed;
+        self.note_report(inner, packet, now);
+        let now = now.instant;
+        if !is_rtcp && self.hevc_track == Some(*track) && inner.gop.push(framed, frame.packet(), now) {
+            inner.asked_keyframe = None;
+            self.release_waiting(inner, now);
+        }
+        let mut overran = false;
+        for attached in inner.readers.iter_mut().filter(|attached| !attached.waiting) {
+            if !attached.reader.push(*track, *is_rtcp, framed, now) {
+                attached.waiting = self.hevc_track.is_some();
+                overran = true;
+            }
+        }
+        if overran {
+            self.want_keyframe(inner, now);
+        }
+    }
+
+    /// Keeps what a joiner must hear before its first packet (RFC 3550 section 6.4.1): the publisher's last sender
+    /// report or, before there is one, our own of when its first packet came.
+    fn note_report(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) {
+        let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
+        let Some(report) = inner.reports.get_mut(*track) else { return };
+        if *is_rtcp {
+            let events = rtcp::parse(&frame.packet()).unwrap_or_default();
+            if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
+                *report = Some(frame.framed.clone());
+            }
+        } else if report.is_none()
+            && let Ok(ReceivedPacket { header, .. }) = ReceivedPacket::parse(frame.packet())
+        {
+            let made = rtcp::sender_report(header.ssrc, now.utc.to_ntp(), header.timestamp, 0, 0, "hevcast");
+            *report = Some(frame_rtcp(0, &made));
+        }
+    }
+
+    /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes. The packet that
+    /// showed it is the last in the cache and is about to be forwarded to all.
+    fn release_waiting(&self, inner: &mut Inner, now: Instant) {
+        let Some(track) = self.hevc_track else { return };
+        let Some((_, earlier)) = inner.gop.packets().split_last() else { return };
+        for attached in inner.readers.iter_mut().filter(|attached| attached.waiting) {
+            attached.waiting = false;
+            for framed in earlier {
+                attached.reader.push(track, false, framed, now);
+            }
+        }
+    }
+
+    /// Adds a reader. What it needs to begin is queued before this returns, or asked of the publisher.
+    pub fn join(&self, reader: Arc<Reader>, now: Now) {
+        let now = now.instant;
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        if inner.ended {
+            reader.end();
+            return;
+        }
+        for (track, report) in inner.reports.iter().enumerate() {
+            if let Some(framed) = report {
+                reader.push(track, true, framed, now);
+            }
+        }
+        let mut waiting = false;
+        if let Some(track) = self.hevc_track {
+            let cached = inner.gop.age(now).is_some_and(|age| !self.takes_requests || age <= YOUNG_GOP);
+            if cached {
+                for framed in inner.gop.packets() {
+                    reader.push(track, false, framed, now);
+                }
+            } else {
+                waiting = true;
+                self.want_keyframe(inner, now);
+            }
+        }
+        reader.wake();
+        inner.readers.push(Attached { reader, waiting });
+    }
+
+    /// Asks the publisher for an IRAP picture, unless it has just been asked.
+    pub fn request_keyframe(&self, now: Instant) {
+        self.want_keyframe(&mut self.lock(), now);
+    }
+
+    fn want_keyframe(&self, inner: &mut Inner, now: Instant) {
+        let asked = inner.asked_keyframe.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_PATIENCE);
+        if self.takes_requests && !asked {
+            inner.asked_keyframe = Some(now);
+            self.keyframe_wanted.notify_one();
+        }
+    }
+
+    /// Waits until the publisher should be asked for a keyframe; yields the track and the SSRC to name.
+    pub async fn keyframe_wanted(&self) -> (usize, u32) {
+        self.keyframe_wanted.notified().await;
+        (self.hevc_track.unwrap_or_default(), self.lock().gop.ssrc())
+    }
+
+    /// Tells all readers that it is over.
+    pub(super) fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        for attached in inner.readers.drain(..) {
+            attached.reader.end();
+        }
+    }
+}
+
+/// An RTCP packet in a frame of its own.
+pub fn frame_rtcp(channel: u8, packet: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + packet.len());
+    framed.put_slice(&interleave::frame_header(channel, packet.len() as u16));
+    framed.put_slice(packet);
+    framed.freeze()
+}
