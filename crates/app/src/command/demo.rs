@@ -1,0 +1,92 @@
+//! `hevcast demo`: the whole link in one process, over loopback.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use hevcast_net::Clock;
+use hevcast_server::Server;
+
+use super::send::{describe, local_target, settings};
+use super::signals::Signals;
+use super::sinks::{Newest, write_png};
+use super::{REPORT_INTERVAL, WATCH_INTERVAL, ticks};
+use crate::cli::DemoArgs;
+use crate::figures::receive::{ReceiveFigures, ReceiveReporter};
+use crate::figures::report::{Format, Reporter};
+use crate::figures::send::{SendFigures, SendReporter};
+use crate::figures::text;
+use crate::pipeline::receive::{self, ReceiveSettings};
+use crate::pipeline::send;
+
+/// Runs server, sender and receiver, prints their figures, and writes the last received picture.
+///
+/// # Errors
+/// What made it impossible, in one line; also when not a single picture arrived.
+pub async fn run(args: DemoArgs) -> Result<()> {
+    let mut signals = Signals::catch()?;
+    let clock = Clock::default();
+    let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
+    let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), clock).await?;
+    let target = local_target(server.address(), "demo")?;
+    let sending = send::start(settings(&args.source, &args.encode, target.clone()), clock).await?;
+    describe(&sending, &reporter);
+    let newest = Newest::default();
+    let receive_settings = ReceiveSettings { target, once: false, wait: true };
+    let receiving = receive::start(receive_settings, Box::new(newest.clone()), clock)?;
+
+    let (mut sent, mut received) = (SendReporter::new(Instant::now()), ReceiveReporter::new(Instant::now()));
+    let (mut report, mut watch) = (ticks(REPORT_INTERVAL), ticks(WATCH_INTERVAL));
+    let over = tokio::time::sleep(args.duration);
+    tokio::pin!(over);
+    reporter.say(HEADING);
+    loop {
+        tokio::select! {
+            _ = report.tick() => {
+                let now = Instant::now();
+                let send = sent.second(&sending.counters, &sending.output, now);
+                reporter.say(&row(&send, &received.second(&receiving.counters, now)));
+            }
+            _ = watch.tick() => if sending.is_finished() || receiving.is_finished() { break },
+            () = &mut over => break,
+            () = signals.recv() => break,
+        }
+    }
+    let (send_counters, output) = (sending.counters.clone(), sending.output.clone());
+    let receive_counters = receiving.counters.clone();
+    let (stopped_sending, stopped_receiving) = tokio::join!(sending.stop(false), receiving.stop());
+    let now = Instant::now();
+    server.stop().await;
+    reporter.say(&sent.summary(&send_counters, &output, now).to_string());
+    reporter.say(&received.summary(&receive_counters, now).to_string());
+    stopped_sending?;
+    stopped_receiving?;
+    match newest.get() {
+        Some(picture) => write_png(&picture, &args.picture)?,
+        None => bail!("no picture arrived within {} s", Duration::as_secs(&args.duration)),
+    }
+    reporter.say(&format!("last received picture: {}", args.picture.display()));
+    Ok(())
+}
+
+const HEADING: &str = "\
+  time  compression  sent fps       bitrate    QP  |  delay (median, p95) ms       shown fps    throughput  dropped";
+
+/// A second of both ends, as one row under [`HEADING`].
+fn row(send: &SendFigures, receive: &ReceiveFigures) -> String {
+    let delay = text::optional(receive.delay_ms, |d| {
+        let bound = text::optional(d.bound, |bound| format!("±{bound:.1}"));
+        format!("{:.1} {bound} ({:.1}, {:.1})", d.last, d.median, d.p95)
+    });
+    format!(
+        "{:>6}  {:>11}  {:>8.1}  {:>12}  {:>4}  |  {delay:<26}  {:>10.1}  {:>12}  {:>7}",
+        text::clock(send.time_s),
+        text::optional(send.compression_ratio, |ratio| format!("{ratio:.0}:1")),
+        send.frame_rate,
+        text::bits_per_second(send.bitrate_bps),
+        text::optional(send.qp, |qp| format!("{qp:.1}")),
+        receive.frame_rate,
+        text::bits_per_second(receive.throughput_bps),
+        receive.pictures.dropped,
+    )
+}

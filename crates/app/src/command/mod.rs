@@ -1,0 +1,33 @@
+//! What each subcommand does: put a pipeline together, report once a second, end cleanly.
+
+pub mod demo;
+pub mod devices;
+pub mod receive;
+pub mod send;
+pub mod serve;
+mod signals;
+mod sinks;
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// How often figures are reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a pipeline is asked whether it has ended by itself.
+const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Ticks of the reporter, beginning one interval from now.
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at((Instant::now() + interval).into(), interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+/// Resolves after `duration`; never, where there is none.
+async fn after(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}

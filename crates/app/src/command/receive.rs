@@ -1,0 +1,48 @@
+//! `hevcast receive`
+
+use std::time::Instant;
+
+use anyhow::Result;
+use hevcast_net::Clock;
+
+use super::signals::Signals;
+use super::sinks::{Nowhere, Y4mSink};
+use super::{REPORT_INTERVAL, WATCH_INTERVAL, after, ticks};
+use crate::cli::{ReceiveArgs, Y4mOutput};
+use crate::figures::receive::ReceiveReporter;
+use crate::figures::report::Reporter;
+use crate::pipeline::receive::{self, ReceiveSettings, Sink};
+
+/// Runs until the stream ends (`--once`), the time is over, or a signal comes.
+///
+/// # Errors
+/// What made it impossible, in one line.
+pub async fn run(args: ReceiveArgs) -> Result<()> {
+    let mut signals = Signals::catch()?;
+    let reporter = Reporter { format: args.run.stats, stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
+    let sink: Box<dyn Sink> = match &args.output {
+        Some(output) => Box::new(Y4mSink::open(output)?),
+        None => Box::new(Nowhere),
+    };
+    let settings = ReceiveSettings { target: args.url, once: args.once, wait: args.wait };
+    let receiving = receive::start(settings, sink, Clock::default())?;
+    let mut figures = ReceiveReporter::new(Instant::now());
+    let (mut report, mut watch) = (ticks(REPORT_INTERVAL), ticks(WATCH_INTERVAL));
+    let over = after(args.run.duration);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            _ = report.tick() => reporter.write(&figures.second(&receiving.counters, Instant::now())),
+            _ = watch.tick() => if receiving.is_finished() { break },
+            () = &mut over => break,
+            () = signals.recv() => break,
+        }
+    }
+    let counters = receiving.counters.clone();
+    let result = receiving.stop().await;
+    // Without a single picture there is nothing to sum up, only the error to tell.
+    if result.is_ok() || counters.shown_count() > 0 {
+        reporter.write(&figures.summary(&counters, Instant::now()));
+    }
+    result
+}

@@ -1,0 +1,264 @@
+//! The sender's figures.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hevcast_media::codec::Coded;
+use serde::Serialize;
+
+use super::text;
+use crate::pipeline::output::OutputState;
+
+/// Counts since the start, added to by the stages.
+#[derive(Debug, Default)]
+pub struct SendCounters {
+    /// Pictures the source gave.
+    pub captured: AtomicU64,
+    /// Pictures the driver lost.
+    pub dropped_driver: AtomicU64,
+    /// Pictures passed over at the source for newer ones.
+    pub dropped_drained: AtomicU64,
+    /// Pictures replaced by newer ones before the encoder was free.
+    pub dropped_encoder_busy: AtomicU64,
+    /// Pictures skipped because the link was behind.
+    pub dropped_backlog: AtomicU64,
+    /// Pictures skipped because there was no connection.
+    pub dropped_no_connection: AtomicU64,
+    encoded: AtomicU64,
+    keyframes: AtomicU64,
+    raw_bits: AtomicU64,
+    coded_bits: AtomicU64,
+    encode_micros: AtomicU64,
+    /// Sum of mean QPs in thousandths, and over how many pictures.
+    qp_millis: AtomicU64,
+    qp_count: AtomicU64,
+}
+
+impl SendCounters {
+    /// Counts a coded picture that was `raw_bits` in 4:2:0 before.
+    pub fn encoded(&self, coded: &Coded, raw_bits: u64, took: Duration) {
+        let add = |counter: &AtomicU64, n: u64| counter.fetch_add(n, Ordering::Relaxed);
+        add(&self.encoded, 1);
+        add(&self.keyframes, u64::from(coded.keyframe));
+        add(&self.raw_bits, raw_bits);
+        add(&self.coded_bits, coded.data.len() as u64 * 8);
+        add(&self.encode_micros, took.as_micros() as u64);
+        if let Some(qp) = coded.qp {
+            add(&self.qp_millis, (f64::from(qp) * 1000.0) as u64);
+            add(&self.qp_count, 1);
+        }
+    }
+}
+
+/// A reading of all counters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    captured: u64,
+    encoded: u64,
+    keyframes: u64,
+    sent: u64,
+    dropped: SendDropped,
+    raw_bits: u64,
+    coded_bits: u64,
+    sent_bytes: u64,
+    encode_micros: u64,
+    qp_millis: u64,
+    qp_count: u64,
+}
+
+/// Pictures not sent, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SendDropped {
+    /// The camera's driver lost them.
+    pub driver: u64,
+    /// Newer ones were waiting behind them at the source.
+    pub drained: u64,
+    /// The encoder was not free.
+    pub encoder_busy: u64,
+    /// The link was behind.
+    pub backlog: u64,
+    /// There was no connection.
+    pub no_connection: u64,
+    /// Coded, but given up with a broken connection or a full queue.
+    pub coded: u64,
+}
+
+impl SendDropped {
+    fn since(self, before: SendDropped) -> SendDropped {
+        SendDropped {
+            driver: self.driver - before.driver,
+            drained: self.drained - before.drained,
+            encoder_busy: self.encoder_busy - before.encoder_busy,
+            backlog: self.backlog - before.backlog,
+            no_connection: self.no_connection - before.no_connection,
+            coded: self.coded - before.coded,
+        }
+    }
+
+    fn total(self) -> u64 {
+        self.driver + self.drained + self.encoder_busy + self.backlog + self.no_connection + self.coded
+    }
+}
+
+/// Pictures by what became of them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SendFrames {
+    /// Given by the source.
+    pub captured: u64,
+    /// Coded.
+    pub encoded: u64,
+    /// Coded as keyframes.
+    pub keyframes: u64,
+    /// Taken by the kernel to the last byte.
+    pub sent: u64,
+    /// Not sent.
+    pub dropped: SendDropped,
+}
+
+/// One line: the last second, or in the summary the whole run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SendFigures {
+    /// `send`.
+    pub role: &'static str,
+    /// `second` or `summary`.
+    pub kind: &'static str,
+    /// Seconds since the start.
+    pub time_s: f64,
+    /// Raw 4:2:0 bits into the encoder : bits out of it.
+    pub compression_ratio: Option<f64>,
+    /// Pictures sent per second.
+    pub frame_rate: f64,
+    /// Coded bits per second.
+    pub bitrate_bps: u64,
+    /// Bits per second written to the socket, framing included.
+    pub network_bps: u64,
+    /// Mean QP, as the encoder states it.
+    pub qp: Option<f64>,
+    /// Mean time in the encoder, ms a picture.
+    pub encode_ms: Option<f64>,
+    /// Age of the oldest picture that has not left, ms.
+    pub backlog_ms: f64,
+    /// Pictures.
+    pub frames: SendFrames,
+    /// Times the connection came back.
+    pub reconnects: u64,
+}
+
+/// Reads the counters once a second.
+#[derive(Debug)]
+pub struct SendReporter {
+    started: Instant,
+    last: Instant,
+    before: Reading,
+}
+
+impl SendReporter {
+    /// Begins at `now`.
+    pub fn new(now: Instant) -> SendReporter {
+        SendReporter { started: now, last: now, before: Reading::default() }
+    }
+
+    fn read(counters: &SendCounters, output: &OutputState) -> Reading {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Reading {
+            captured: get(&counters.captured),
+            encoded: get(&counters.encoded),
+            keyframes: get(&counters.keyframes),
+            sent: output.sent_pictures(),
+            dropped: SendDropped {
+                driver: get(&counters.dropped_driver),
+                drained: get(&counters.dropped_drained),
+                encoder_busy: get(&counters.dropped_encoder_busy),
+                backlog: get(&counters.dropped_backlog),
+                no_connection: get(&counters.dropped_no_connection),
+                coded: output.dropped(),
+            },
+            raw_bits: get(&counters.raw_bits),
+            coded_bits: get(&counters.coded_bits),
+            sent_bytes: output.sent_bytes(),
+            encode_micros: get(&counters.encode_micros),
+            qp_millis: get(&counters.qp_millis),
+            qp_count: get(&counters.qp_count),
+        }
+    }
+
+    /// The figures since the last call.
+    pub fn second(&mut self, counters: &SendCounters, output: &OutputState, now: Instant) -> SendFigures {
+        let reading = Self::read(counters, output);
+        let figures = self.figures("second", self.before, reading, now - self.last, output, now);
+        (self.before, self.last) = (reading, now);
+        figures
+    }
+
+    /// The figures of the whole run.
+    pub fn summary(&self, counters: &SendCounters, output: &OutputState, now: Instant) -> SendFigures {
+        let reading = Self::read(counters, output);
+        self.figures("summary", Reading::default(), reading, now - self.started, output, now)
+    }
+
+    fn figures(
+        &self,
+        kind: &'static str,
+        before: Reading,
+        reading: Reading,
+        span: Duration,
+        output: &OutputState,
+        now: Instant,
+    ) -> SendFigures {
+        let seconds = span.as_secs_f64().max(1e-3);
+        let ratio = |over: u64, under: u64| (under > 0).then(|| over as f64 / under as f64);
+        let encoded = reading.encoded - before.encoded;
+        let sent = reading.sent - before.sent;
+        let coded_bits = reading.coded_bits - before.coded_bits;
+        let qps = reading.qp_count - before.qp_count;
+        SendFigures {
+            role: "send",
+            kind,
+            time_s: (now - self.started).as_secs_f64(),
+            compression_ratio: ratio(reading.raw_bits - before.raw_bits, coded_bits),
+            frame_rate: sent as f64 / seconds,
+            bitrate_bps: (coded_bits as f64 / seconds) as u64,
+            network_bps: ((reading.sent_bytes - before.sent_bytes) as f64 * 8.0 / seconds) as u64,
+            qp: ratio(reading.qp_millis - before.qp_millis, qps).map(|millis| millis / 1000.0),
+            encode_ms: ratio(reading.encode_micros - before.encode_micros, encoded).map(|micros| micros / 1000.0),
+            backlog_ms: output.backlog.age(now).as_secs_f64() * 1000.0,
+            frames: SendFrames {
+                captured: reading.captured - before.captured,
+                encoded,
+                keyframes: reading.keyframes - before.keyframes,
+                sent,
+                dropped: reading.dropped.since(before.dropped),
+            },
+            reconnects: output.reconnects(),
+        }
+    }
+}
+
+impl std::fmt::Display for SendFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SendFrames { captured, encoded, sent, dropped, .. } = self.frames;
+        write!(
+            f,
+            "send    {}  compression {}  {:.1} fps  {}  QP {}  encode {} ms  backlog {:.0} ms  \
+             captured {captured} encoded {encoded} sent {sent} dropped {}",
+            text::clock(self.time_s),
+            text::optional(self.compression_ratio, |r| format!("{r:.0}:1")),
+            self.frame_rate,
+            text::bits_per_second(self.bitrate_bps),
+            text::optional(self.qp, |qp| format!("{qp:.1}")),
+            text::optional(self.encode_ms, |ms| format!("{ms:.1}")),
+            self.backlog_ms,
+            dropped.total(),
+        )?;
+        let causes = [
+            ("driver", dropped.driver),
+            ("drained", dropped.drained),
+            ("encoder busy", dropped.encoder_busy),
+            ("backlog", dropped.backlog),
+            ("no connection", dropped.no_connection),
+            ("coded", dropped.coded),
+        ];
+        let causes: Vec<_> = causes.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+        if causes.is_empty() { Ok(()) } else { write!(f, " ({})", causes.join(", ")) }
+    }
+}

@@ -1,0 +1,15 @@
+//! Where the stages meet: [`send`] is the left half of the data path, [`receive`] the right half.
+//!
+//! ```text
+//! capture → encode → packetise → publish ──TCP──▶ hub ──TCP──▶ play → depacketise → decode → present
+//! └────────────── send ────────────────┘                      └─────────── receive ──────────────────┘
+//! ```
+//!
+//! Stages run on threads of their own (codecs, devices) or as tasks (sockets). Between them stand named, bounded
+//! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
+
+pub mod output;
+pub mod receive;
+pub mod send;
+pub mod slot;
+pub mod stamp;

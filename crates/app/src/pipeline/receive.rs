@@ -1,0 +1,364 @@
+//! play → depacketise → decode → present.
+//!
+//! A task and two threads: the socket's, the decoder's, and the presenter's. Queue `units`, depth [`UNITS_DEPTH`], holds
+//! coded pictures in order between the task and the decoder; past its depth pictures are dropped up to the next IRAP.
+//! The [`Slot`] `present`, depth 1, stands before the presenter: on a screen the newest picture wins; a file gets all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use hevcast_media::codec::{Decoded, Decoder};
+use hevcast_media::picture::Picture;
+use hevcast_net::play::{Played, Player};
+use hevcast_net::reconnect::Backoff;
+use hevcast_net::{Clock, NetError, Target};
+use hevcast_wire::hevc::{AccessUnit, CaptureStamp, ParameterSets, SendStages};
+use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
+use hevcast_wire::rtsp::clock::ClockOffset;
+use tokio::sync::{mpsc, watch};
+
+use super::slot::Slot;
+use crate::USER_AGENT;
+use crate::figures::receive::{ReceiveCounters, Shown};
+
+/// Depth of the queue `units`, in coded pictures: a joining burst of ten seconds at 60 pictures a second.
+pub const UNITS_DEPTH: usize = 600;
+
+/// Where pictures go in the end.
+pub trait Sink: Send {
+    /// Whether every picture counts (a file) or only the newest (a screen).
+    fn takes_all(&self) -> bool;
+
+    /// Presents a picture.
+    ///
+    /// # Errors
+    /// When nothing more can be presented, such as on a broken pipe; it ends the pipeline.
+    fn present(&mut self, picture: &Picture) -> Result<()>;
+}
+
+/// What to receive, and how long to insist.
+#[derive(Clone, Debug)]
+pub struct ReceiveSettings {
+    /// The stream.
+    pub target: Target,
+    /// End with the stream instead of waiting for its return.
+    pub once: bool,
+    /// Keep trying even if the first connection fails.
+    pub wait: bool,
+}
+
+/// A coded picture on its way to the decoder.
+struct Unit {
+    unit: AccessUnit,
+    arrived: Instant,
+    clock: Option<ClockOffset>,
+    is_damaged: bool,
+}
+
+/// A decoded picture on its way to the presenter.
+struct Presentable {
+    decoded: Decoded,
+    stamp: Option<(CaptureStamp, Option<SendStages>)>,
+    arrived: Instant,
+    decoded_at: Instant,
+    clock: Option<ClockOffset>,
+}
+
+/// A running receiver.
+#[derive(Debug)]
+pub struct Receiving {
+    /// Figures.
+    pub counters: Arc<ReceiveCounters>,
+    stop: watch::Sender<bool>,
+    play_task: tokio::task::JoinHandle<Result<()>>,
+    threads: Vec<JoinHandle<Result<()>>>,
+}
+
+/// Starts receiving into `sink`.
+///
+/// # Errors
+/// When there is no decoder, or no thread for it. What the network does comes out of [`Receiving::stop`].
+pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Result<Receiving> {
+    let (units, queue) = mpsc::channel(UNITS_DEPTH);
+    let (stop, stopped) = watch::channel(false);
+    let counters = Arc::new(ReceiveCounters::new(clock));
+    let slot = Arc::new(Slot::default());
+    let wants_keyframe = Arc::new(AtomicBool::new(false));
+    let play = PlayStage {
+        settings,
+        clock,
+        units,
+        counters: Arc::clone(&counters),
+        wants_keyframe: Arc::clone(&wants_keyframe),
+        waiting_for_irap: true,
+    };
+    let decode = DecodeStage {
+        decoder: Decoder::new()?,
+        takes_all: sink.takes_all(),
+        counters: Arc::clone(&counters),
+        wants_keyframe,
+        annexb: Vec::new(),
+        in_decoder: Vec::new(),
+    };
+    let threads = vec![
+        spawn("decode", {
+            let slot = Arc::clone(&slot);
+            move || decode.run(queue, &slot)
+        })?,
+        spawn("present", {
+            let counters = Arc::clone(&counters);
+            move || present_stage(sink, &slot, &counters)
+        })?,
+    ];
+    let play_task = tokio::spawn(play.run(stopped));
+    Ok(Receiving { counters, stop, play_task, threads })
+}
+
+fn spawn(name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(stage).with_context(|| format!("no thread for {name}"))
+}
+
+/// The play and depacketise stages.
+struct PlayStage {
+    settings: ReceiveSettings,
+    clock: Clock,
+    units: mpsc::Sender<Unit>,
+    counters: Arc<ReceiveCounters>,
+    wants_keyframe: Arc<AtomicBool>,
+    waiting_for_irap: bool,
+}
+
+impl PlayStage {
+    /// Plays, and plays again, until told to stop.
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
+        let mut backoff = Backoff::default();
+        let mut has_played = false;
+        loop {
+            let connected = tokio::select! {
+                connected = Player::connect(&self.settings.target, USER_AGENT, self.clock) => connected,
+                _ = stop.changed() => return Ok(()),
+            };
+            let why = match connected {
+                Ok(mut player) => {
+                    if has_played {
+                        self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+                    }
+                    has_played = true;
+                    backoff.reset();
+                    tracing::info!("playing {}", self.settings.target.url);
+                    let played = tokio::select! {
+                        played = self.play(&mut player) => played,
+                        _ = stop.changed() => {
+                            player.close().await;
+                            return Ok(());
+                        }
+                    };
+                    self.counters.set_waiting();
+                    match played {
+                        Ok(()) if self.settings.once => return Ok(()),
+                        Err(error) if self.settings.once => return Err(error.into()),
+                        Ok(()) => "the stream ended".to_owned(),
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Err(error) if !error.is_temporary() || !(has_played || self.settings.wait) => return Err(error.into()),
+                Err(error) => error.to_string(),
+            };
+            let pause = backoff.pause();
+            tracing::info!("{why}; trying again in {} ms", pause.as_millis());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes one connection's packets apart until the stream ends.
+    async fn play(&mut self, player: &mut Player) -> Result<(), NetError> {
+        let mut depacketiser = Depacketiser::new();
+        let mut parameter_sets = player.parameter_sets().clone();
+        let before = self.counters.received_bytes.load(Ordering::Relaxed);
+        self.waiting_for_irap = true;
+        loop {
+            let packet = match player.next().await? {
+                Played::Rtp(packet) => packet,
+                Played::Ended => return Ok(()),
+            };
+            self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
+            self.depacketise(packet, &mut depacketiser);
+            while let Some(unit) = depacketiser.poll() {
+                self.take_unit(unit, &mut parameter_sets, player.clock());
+            }
+            if let Some(ssrc) = depacketiser.ssrc() {
+                if self.wants_keyframe.swap(false, Ordering::AcqRel) {
+                    player.request_keyframe(ssrc);
+                }
+                player.report(ssrc, || ReceiverStats {
+                    extended_highest_sequence_number: depacketiser.extended_highest_sequence_number(),
+                    cumulative_lost: u32::try_from(depacketiser.stats().lost_packets).unwrap_or(u32::MAX),
+                    ..ReceiverStats::default()
+                });
+            }
+        }
+    }
+
+    fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
+        let gaps = depacketiser.stats().gaps;
+        let result = ReceivedPacket::parse(packet).map(|packet| depacketiser.push(&packet));
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.malformed(&error),
+            Err(error) => self.malformed(&error),
+        }
+        self.counters.rtp_gaps.fetch_add(depacketiser.stats().gaps - gaps, Ordering::Relaxed);
+    }
+
+    fn malformed(&self, error: &dyn std::error::Error) {
+        self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!("{}: {error}", self.settings.target.url);
+    }
+
+    /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
+    fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+        let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
+        self.counters.received.fetch_add(1, Ordering::Relaxed);
+        for nal in &unit.nals {
+            sets.update(nal);
+        }
+        self.waiting_for_irap |= damaged || lost_before > 0;
+        if damaged {
+            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+        } else if unit.is_irap() {
+            self.waiting_for_irap = false;
+        }
+        if self.waiting_for_irap {
+            self.wants_keyframe.store(true, Ordering::Release);
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        unit.ensure_parameter_sets(sets);
+        let unit = Unit { unit, arrived: Instant::now(), clock, is_damaged: damaged };
+        if self.units.try_send(unit).is_err() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            self.waiting_for_irap = true;
+        }
+    }
+}
+
+/// The decode stage.
+struct DecodeStage {
+    decoder: Decoder,
+    takes_all: bool,
+    counters: Arc<ReceiveCounters>,
+    wants_keyframe: Arc<AtomicBool>,
+    annexb: Vec<u8>,
+    /// Units whose pictures have not come out; more than one only where the stream reorders pictures.
+    in_decoder: Vec<(i64, Unit)>,
+}
+
+/// Most units that wait for their pictures: H.265's largest decoded picture buffer.
+const MAX_IN_DECODER: usize = 16;
+
+impl DecodeStage {
+    fn run(mut self, mut queue: mpsc::Receiver<Unit>, slot: &Slot<Presentable>) -> Result<()> {
+        let mut tag = 0;
+        let mut decoded = Vec::new();
+        while let Some(unit) = queue.blocking_recv() {
+            self.annexb.clear();
+            unit.unit.write_annexb(&mut self.annexb);
+            tag += 1;
+            if self.in_decoder.len() == MAX_IN_DECODER {
+                self.in_decoder.remove(0);
+            }
+            self.in_decoder.push((tag, unit));
+            if let Err(error) = self.decoder.decode(&self.annexb, tag, &mut decoded) {
+                tracing::debug!("{error}");
+                self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+                self.wants_keyframe.store(true, Ordering::Release);
+            }
+            // With more waiting we are behind the live edge: a screen need not show this one.
+            let is_live_edge = queue.is_empty();
+            for decoded in decoded.drain(..) {
+                if !self.hand_over(decoded, is_live_edge, slot) {
+                    return Ok(());
+                }
+            }
+        }
+        slot.close();
+        Ok(())
+    }
+
+    /// False when the presenter has ended.
+    fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
+        let Some(index) = self.in_decoder.iter().position(|(tag, _)| *tag == decoded.tag) else { return true };
+        let (_, unit) = self.in_decoder.remove(index);
+        if decoded.damaged && !unit.is_damaged {
+            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+            self.wants_keyframe.store(true, Ordering::Release);
+        }
+        let presentable = Presentable {
+            stamp: unit.unit.capture_stamp(),
+            arrived: unit.arrived,
+            decoded_at: Instant::now(),
+            clock: unit.clock,
+            decoded,
+        };
+        if self.takes_all {
+            return slot.put_patient(presentable);
+        }
+        if is_live_edge {
+            let before = slot.dropped();
+            slot.put_newest(presentable);
+            self.counters.dropped.fetch_add(slot.dropped() - before, Ordering::Relaxed);
+        } else {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+}
+
+/// The present stage.
+fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
+    while let Some(presentable) = slot.take() {
+        let result = sink.present(&presentable.decoded.picture);
+        let presented = Instant::now();
+        if let Err(error) = result {
+            slot.close();
+            return Err(error);
+        }
+        let Presentable { decoded, stamp, arrived, decoded_at, clock } = presentable;
+        counters.shown(Shown { format: decoded.picture.format(), stamp, arrived, decoded_at, presented, clock });
+    }
+    Ok(())
+}
+
+impl Receiving {
+    /// Whether the stream, or the sink, has ended for good.
+    pub fn is_finished(&self) -> bool {
+        self.play_task.is_finished() || self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Ends the stages in order; everything received is presented first.
+    ///
+    /// # Errors
+    /// What made a stage end by itself: the network's word, or the sink's.
+    pub async fn stop(self) -> Result<()> {
+        // Nobody listens when the task has already ended.
+        let _ = self.stop.send(true);
+        let played = self.play_task.await?;
+        let threads = self.threads;
+        let stages = tokio::task::spawn_blocking(move || {
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a stage panicked"))))
+                .collect::<Result<Vec<_>>>()
+        });
+        let stages = stages.await?;
+        played?;
+        stages.map(|_| ())
+    }
+}

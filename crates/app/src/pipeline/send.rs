@@ -1,0 +1,304 @@
+//! capture → encode → packetise → publish.
+//!
+//! Two threads and a task: the source's, the encoder's, and the output's ([`super::output`]). Between source and encoder
+//! stands the [`Slot`] `capture`, depth 1: a live source's newest picture wins, a file waits. A picture is given up only
+//! here, before it is coded, and each cause has a counter.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl};
+use hevcast_media::{FrameRate, Stop};
+use hevcast_net::publish::OutgoingPicture;
+use hevcast_net::{Clock, Target};
+use hevcast_wire::hevc::{AccessUnit, ParameterSets};
+use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetiser};
+use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
+use hevcast_wire::time::RtpTicks;
+use tokio::sync::watch;
+
+use super::output::{self, Output, OutputQueue, OutputSettings, OutputState};
+use super::slot::Slot;
+use super::stamp::{SentStages, Stamper};
+use crate::figures::send::SendCounters;
+
+/// Backlog at which raw pictures are skipped rather than coded.
+pub const SKIP_BACKLOG: Duration = Duration::from_millis(100);
+
+/// What to send, and where.
+#[derive(Clone, Debug)]
+pub struct SendSettings {
+    /// Where pictures come from.
+    pub input: Input,
+    /// Size and rate asked of it.
+    pub wanted: Wanted,
+    /// Which encoder.
+    pub encoder: EncoderChoice,
+    /// What stays constant.
+    pub rate: RateControl,
+    /// The encoder's speed preset, if not our own choice.
+    pub preset: Option<String>,
+    /// Time between keyframes nobody asked for.
+    pub keyframe_interval: Duration,
+    /// Where to.
+    pub target: Target,
+}
+
+/// A source and an encoder that work together.
+struct Opened {
+    source: Box<dyn Source>,
+    encoder: Encoder,
+}
+
+/// A running sender.
+#[derive(Debug)]
+pub struct Sending {
+    /// What the source gives, as negotiated.
+    pub source: SourceInfo,
+    /// The encoder that won, and the lines about those that did not.
+    pub encoder: String,
+    /// Encoders that were tried and cannot be used here, one line each.
+    pub fallbacks: Vec<String>,
+    /// Figures.
+    pub counters: Arc<SendCounters>,
+    /// The output's figures.
+    pub output: Arc<OutputState>,
+    stop: Stop,
+    stop_output: watch::Sender<bool>,
+    threads: Vec<JoinHandle<Result<()>>>,
+    output_task: tokio::task::JoinHandle<()>,
+}
+
+/// Opens everything and starts sending.
+///
+/// # Errors
+/// The first thing that cannot be had: the source, an encoder, or the server.
+pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
+    let stop = Stop::new();
+    let target = settings.target.clone();
+    let (opened, fallbacks) = tokio::task::spawn_blocking(move || open(&settings)).await??;
+    let Opened { source, encoder } = opened;
+    let info = source.info().clone();
+
+    let mut parameter_sets = ParameterSets::default();
+    for nal in encoder.parameter_sets() {
+        parameter_sets.update(nal);
+    }
+    let (ssrc, sequence_number, offset) = random_starts()?;
+    let description = publisher_description("hevcast", &parameter_sets);
+    let (stop_output, output_stopped) = watch::channel(false);
+    let Output { queue, state, task } =
+        output::start(OutputSettings { target, description, ssrc, clock }, output_stopped).await?;
+
+    let slot = Arc::new(Slot::default());
+    let counters = Arc::new(SendCounters::default());
+    let encode = EncodeStage {
+        encoder_name: encoder.name().to_owned(),
+        encoder,
+        packetiser: Packetiser::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD),
+        stamper: Stamper::new(clock, offset),
+        parameter_sets,
+        pacing: info.pacing,
+        queue,
+        output: Arc::clone(&state),
+        counters: Arc::clone(&counters),
+        stop: stop.clone(),
+    };
+    let encoder = encode.encoder_name.clone();
+    let threads = vec![
+        spawn("capture", capture_stage(source, Arc::clone(&slot), Arc::clone(&counters), stop.clone()))?,
+        spawn("encode", move || encode.run(&slot))?,
+    ];
+    Ok(Sending {
+        source: info,
+        encoder,
+        fallbacks,
+        counters,
+        output: state,
+        stop,
+        stop_output,
+        threads,
+        output_task: task,
+    })
+}
+
+fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
+    let source = capture::open(&settings.input, &settings.wanted)?;
+    let info = source.info();
+    let encoder_settings = EncoderSettings {
+        format: info.format,
+        frame_rate: info.frame_rate,
+        rate: settings.rate,
+        preset: settings.preset.clone(),
+        keyframe_interval: settings.keyframe_interval,
+        choice: settings.encoder.clone(),
+    };
+    let (encoder, rejected) = Encoder::open(&encoder_settings)?;
+    let fallbacks = rejected.iter().map(|r| format!("{} cannot be used here: {}", r.name, r.why)).collect();
+    Ok((Opened { source, encoder }, fallbacks))
+}
+
+/// SSRC, first sequence number and time stamp offset, which RFC 3550 section 5.1 wants random.
+fn random_starts() -> Result<(u32, u16, RtpTicks)> {
+    let mut bytes = [0; 10];
+    getrandom::fill(&mut bytes).context("the system has no randomness to offer")?;
+    let [a, b, c, d, e, f, g, h, i, j] = bytes;
+    Ok((u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]), RtpTicks(u32::from_be_bytes([g, h, i, j]))))
+}
+
+fn spawn(name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(stage).with_context(|| format!("no thread for {name}"))
+}
+
+/// The capture stage: pictures from the source into the slot.
+fn capture_stage(
+    mut source: Box<dyn Source>,
+    slot: Arc<Slot<Captured>>,
+    counters: Arc<SendCounters>,
+    stop: Stop,
+) -> impl FnOnce() -> Result<()> {
+    move || {
+        let pacing = source.info().pacing;
+        let result = loop {
+            match source.next(&stop) {
+                Ok(Some(captured)) => {
+                    counters.captured.fetch_add(1, Ordering::Relaxed);
+                    counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
+                    counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
+                    match pacing {
+                        Pacing::Live => slot.put_newest(captured),
+                        Pacing::Patient => {
+                            slot.put_patient(captured);
+                        }
+                    }
+                    counters.dropped_encoder_busy.store(slot.dropped(), Ordering::Relaxed);
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        slot.close();
+        result
+    }
+}
+
+/// The encode and packetise stages.
+struct EncodeStage {
+    encoder: Encoder,
+    encoder_name: String,
+    packetiser: Packetiser,
+    stamper: Stamper,
+    parameter_sets: ParameterSets,
+    pacing: Pacing,
+    queue: OutputQueue,
+    output: Arc<OutputState>,
+    counters: Arc<SendCounters>,
+    stop: Stop,
+}
+
+impl EncodeStage {
+    fn run(mut self, slot: &Slot<Captured>) -> Result<()> {
+        // Closing the slot on the way out frees a patient source that waits for its place.
+        let result = self.encode_all(slot);
+        slot.close();
+        result
+    }
+
+    fn encode_all(&mut self, slot: &Slot<Captured>) -> Result<()> {
+        while let Some(captured) = slot.take() {
+            if self.stop.is_stopped() {
+                break;
+            }
+            if self.may_encode() {
+                self.encode(&captured)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this picture is worth coding; counts the cause when it is not.
+    fn may_encode(&self) -> bool {
+        if !self.output.is_connected() {
+            self.counters.dropped_no_connection.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        if self.pacing == Pacing::Patient {
+            // A file has no live edge to keep up with: it waits until the link has taken what was coded.
+            while self.output.is_connected() && !self.stop.is_stopped() {
+                if self.output.backlog.wait_for(1, SKIP_BACKLOG) {
+                    break;
+                }
+            }
+            return true;
+        }
+        if self.output.backlog.age(Instant::now()) > SKIP_BACKLOG {
+            self.counters.dropped_backlog.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    fn encode(&mut self, captured: &Captured) -> Result<()> {
+        let begun = Instant::now();
+        let coded = self.encoder.encode(&captured.picture, self.output.take_keyframe_wanted())?;
+        let done = Instant::now();
+        self.counters.encoded(&coded, captured.picture.format().raw_bits(), done - begun);
+
+        let timestamp = self.stamper.rtp(captured.at);
+        let mut unit = AccessUnit::from_annexb(timestamp, &coded.data);
+        unit.ensure_parameter_sets(&self.parameter_sets);
+        let stages = SentStages {
+            capture_wait: begun.saturating_duration_since(captured.at),
+            encode: done - begun,
+            previous_send_queue: self.output.backlog.last_wait(),
+        };
+        let sei: Bytes = self.stamper.sei(captured.at, self.output.server_clock(), &stages);
+        unit.insert_before_first_vcl(sei);
+
+        let mut packets = Vec::with_capacity(unit.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
+        self.packetiser.packetise(&unit, &mut packets).context("a coded picture does not fit into packets")?;
+        let picture = OutgoingPicture { packets, timestamp, captured: self.stamper.utc(captured.at) };
+        self.queue.offer(picture, unit.is_irap(), Instant::now());
+        Ok(())
+    }
+}
+
+impl Sending {
+    /// Whether the source has ended or failed by itself.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// The frame rate the source means to give.
+    pub fn frame_rate(&self) -> FrameRate {
+        self.source.frame_rate
+    }
+
+    /// Ends the stages in order: source, encoder, output. With `drain` everything coded is sent first, as at the end of
+    /// a file; without, the session is torn down at once.
+    ///
+    /// # Errors
+    /// What made a stage end by itself, such as a camera that was unplugged.
+    pub async fn stop(self, drain: bool) -> Result<()> {
+        self.stop.stop();
+        if !drain {
+            // Nobody listens when the output has already ended.
+            let _ = self.stop_output.send(true);
+        }
+        let threads = self.threads;
+        let stages = tokio::task::spawn_blocking(move || {
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a stage panicked"))))
+                .collect::<Vec<_>>()
+        });
+        let stages = stages.await?;
+        self.output_task.await?;
+        stages.into_iter().collect()
+    }
+}

@@ -1,0 +1,128 @@
+//! A hand-off of depth one between two threads.
+//!
+//! Live pictures: the newest wins, and what it replaces is counted. Patient sources wait for the place instead.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A place for one value.
+#[derive(Debug)]
+pub struct Slot<T> {
+    inner: Mutex<Inner<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    value: Option<T>,
+    closed: bool,
+    dropped: u64,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Slot<T> {
+        Slot { inner: Mutex::new(Inner { value: None, closed: false, dropped: 0 }), changed: Condvar::new() }
+    }
+}
+
+impl<T> Slot<T> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&'a self, guard: MutexGuard<'a, Inner<T>>) -> MutexGuard<'a, Inner<T>> {
+        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a value in, in place of one that nobody has taken.
+    pub fn put_newest(&self, value: T) {
+        let mut inner = self.lock();
+        if inner.value.replace(value).is_some() {
+            inner.dropped += 1;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until the place is free and puts a value in; false when the slot was closed instead.
+    pub fn put_patient(&self, value: T) -> bool {
+        let mut inner = self.lock();
+        while inner.value.is_some() && !inner.closed {
+            inner = self.wait(inner);
+        }
+        if inner.closed {
+            return false;
+        }
+        inner.value = Some(value);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits for a value; `None` once the slot is closed and empty.
+    pub fn take(&self) -> Option<T> {
+        let mut inner = self.lock();
+        loop {
+            if let Some(value) = inner.value.take() {
+                self.changed.notify_all();
+                return Some(value);
+            }
+            if inner.closed {
+                return None;
+            }
+            inner = self.wait(inner);
+        }
+    }
+
+    /// No more values will come; ends all waits.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Values that were replaced before anybody took them.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_wins_and_the_rest_is_counted() {
+        let slot = Slot::default();
+        for n in 0..5 {
+            slot.put_newest(n);
+        }
+        assert_eq!((slot.take(), slot.dropped()), (Some(4), 4));
+        slot.close();
+        assert_eq!(slot.take(), None);
+        assert!(!slot.put_patient(1) || slot.take() == Some(1));
+    }
+
+    #[test]
+    fn a_patient_source_loses_nothing() {
+        let slot = Slot::default();
+        let got = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..1000 {
+                    assert!(slot.put_patient(n));
+                }
+                slot.close();
+            });
+            std::iter::from_fn(|| slot.take()).collect::<Vec<_>>()
+        });
+        assert!(got.into_iter().eq(0..1000));
+        assert_eq!(slot.dropped(), 0);
+    }
+
+    #[test]
+    fn closing_ends_a_wait() {
+        let slot = Slot::default();
+        slot.put_newest(1);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| slot.put_patient(2));
+            slot.close();
+            assert!(!waiting.join().unwrap());
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! Time stamps of a sent picture: RTP's, and the SEI that lets the far end tell the delay.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hevcast_net::Clock;
+use hevcast_wire::hevc::{CaptureStamp, SendStages, sei};
+use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::time::{RtpTicks, UtcMicros};
+
+/// Turns capture instants into time stamps.
+#[derive(Debug)]
+pub struct Stamper {
+    clock: Clock,
+    start: Instant,
+    offset: RtpTicks,
+    last: Option<RtpTicks>,
+}
+
+impl Stamper {
+    /// A stamper whose RTP time stamps begin at a random `offset` (RFC 3550 section 5.1).
+    pub fn new(clock: Clock, offset: RtpTicks) -> Stamper {
+        Stamper { clock, start: clock.now().instant, offset, last: None }
+    }
+
+    /// The RTP time stamp of a picture captured at `at`; always later than the one before, since equal stamps mean one
+    /// picture.
+    pub fn rtp(&mut self, at: Instant) -> RtpTicks {
+        let since = at.saturating_duration_since(self.start).as_micros() as i64;
+        let mut ticks = RtpTicks::at(UtcMicros(since), self.offset);
+        if let Some(last) = self.last
+            && ticks.0.wrapping_sub(last.0) as i32 <= 0
+        {
+            ticks = RtpTicks(last.0.wrapping_add(1));
+        }
+        self.last = Some(ticks);
+        ticks
+    }
+
+    /// Our own clock's reading at `at`, as sender reports state it.
+    pub fn utc(&self, at: Instant) -> UtcMicros {
+        self.clock.utc_at(at)
+    }
+
+    /// The capture-time SEI: in the server's timescale where `server` is known, else in ours and marked so.
+    pub fn sei(&self, at: Instant, server: Option<ClockOffset>, stages: &SentStages) -> Bytes {
+        let own = self.clock.utc_at(at);
+        let stamp = match server {
+            Some(server) => {
+                CaptureStamp { captured: own.offset_by(server.offset_micros), status: CaptureStamp::LOCKED }
+            }
+            None => CaptureStamp { captured: own, status: CaptureStamp::UNLOCKED },
+        };
+        let stages = SendStages {
+            capture_wait: stages.capture_wait,
+            encode: stages.encode,
+            previous_send_queue: stages.previous_send_queue,
+            clock_bound: server.map(|server| server.bound),
+        };
+        sei::capture_sei(&stamp, Some(&stages))
+    }
+}
+
+/// Where a picture spent its time before it was packetised.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentStages {
+    /// From capture until the encoder took it.
+    pub capture_wait: Duration,
+    /// In the encoder.
+    pub encode: Duration,
+    /// How long the picture before waited for the socket.
+    pub previous_send_queue: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hevcast_wire::hevc::sei::find_capture_stamp;
+
+    #[test]
+    fn rtp_time_stamps_always_advance() {
+        let mut stamper = Stamper::new(Clock::default(), RtpTicks(u32::MAX - 10));
+        let at = stamper.start + Duration::from_secs(1);
+        let first = stamper.rtp(at);
+        let second = stamper.rtp(at);
+        assert_eq!(second.0.wrapping_sub(first.0), 1);
+        let third = stamper.rtp(at + Duration::from_secs(1));
+        assert_eq!(third.since(first), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn stamps_are_in_the_servers_time_where_it_is_known() {
+        let stamper = Stamper::new(Clock::default(), RtpTicks(0));
+        let at = stamper.start;
+        let own = find_capture_stamp(&stamper.sei(at, None, &SentStages::default())).unwrap();
+        let server = ClockOffset { offset_micros: 5_000_000, bound: Duration::from_micros(50) };
+        let shared = find_capture_stamp(&stamper.sei(at, Some(server), &SentStages::default())).unwrap();
+        let difference = shared.0.captured.micros_since(own.0.captured);
+        assert!((4_900_000..=5_100_000).contains(&difference), "{difference}");
+        assert_eq!((own.0.status, shared.0.status), (CaptureStamp::UNLOCKED, CaptureStamp::LOCKED));
+        assert_eq!(shared.1.unwrap().clock_bound, Some(Duration::from_micros(50)));
+    }
+}
