@@ -1,0 +1,49 @@
+//! Owners of FFmpeg's objects: what is allocated here is freed here, and nothing else in the crate
+//! touches a raw pointer of FFmpeg.
+//!
+//! * [`frame::Frame`]: a picture in memory, shared by reference count;
+//! * [`packet::Packet`]: coded bytes, likewise;
+//! * [`codec::Codec`]: an opened encoder or decoder;
+//! * [`hardware`]: device contexts for encoders which read from graphics memory;
+//! * [`demux::Demuxer`]: a file or a grabbing device;
+//! * [`scaler::Scaler`]: size, pixel format, matrix and range conversion;
+//! * [`log`]: FFmpeg's log, silenced, and counted per decoder.
+
+pub(crate) mod codec;
+pub(crate) mod demux;
+pub(crate) mod dictionary;
+pub(crate) mod frame;
+pub(crate) mod hardware;
+pub(crate) mod log;
+pub(crate) mod packet;
+pub(crate) mod scaler;
+
+pub(crate) use ffmpeg_the_third::Error as AvError;
+pub(crate) use ffmpeg_the_third::ffi;
+
+/// The value of `result` when it is no FFmpeg error code.
+pub(crate) fn check(result: std::ffi::c_int) -> Result<std::ffi::c_int, AvError> {
+    if result < 0 { Err(AvError::from(result)) } else { Ok(result) }
+}
+
+/// What FFmpeg returns when an allocation failed.
+pub(crate) fn out_of_memory() -> AvError {
+    /// POSIX ENOMEM: the same number on every system that FFmpeg runs on.
+    const ENOMEM: std::ffi::c_int = 12;
+    AvError::Other { errno: ENOMEM }
+}
+
+/// A C string of `text`; `None` when it holds a NUL byte.
+pub(crate) fn c_string(text: &str) -> Option<std::ffi::CString> {
+    std::ffi::CString::new(text).ok()
+}
+
+/// Whether a pixel format holds red, green and blue (or a palette of them).
+pub(crate) fn is_rgb(format: ffi::AVPixelFormat) -> bool {
+    /// libavutil/pixdesc.h
+    const PALETTE: u64 = 1 << 1;
+    const RGB: u64 = 1 << 5;
+    // SAFETY: null for unknown formats, else a static description.
+    let description = unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() };
+    description.is_some_and(|description| description.flags & (PALETTE | RGB) != 0)
+}

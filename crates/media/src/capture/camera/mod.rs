@@ -1,0 +1,369 @@
+//! Cameras through V4L2, without a library between: for the driver's own time stamp, its frame
+//! counter, and waits that can be ended.
+//!
+//! * `choose`: which of the offered modes (pure);
+//! * `formats`: V4L2's words for pixels and colours;
+//! * `device`: the ioctls;
+//! * `queue`: the buffers going round.
+
+mod choose;
+#[allow(unsafe_code)]
+mod device;
+mod formats;
+#[allow(unsafe_code)]
+mod queue;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{CameraInfo, CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
+use crate::av::codec::{Codec, Output};
+use crate::av::frame::Frame;
+use crate::av::packet::Packet;
+use crate::av::scaler::Side;
+use crate::convert::{Converter, crop_note, even};
+use crate::frame_rate::FrameRate;
+use crate::picture::{Picture, PictureError, PictureFormat};
+use crate::stop::Stop;
+use device::{Device, Format};
+use formats::Layout;
+use queue::{Filled, Queue};
+
+/// How long a stop may go unnoticed.
+const SLICE: Duration = Duration::from_millis(100);
+/// How long a camera may be silent before it counts as broken. Some take seconds to start.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+/// Where the driver has no say in the rate.
+const DEFAULT_RATE: FrameRate = FrameRate::whole(30);
+
+/// The cameras of this computer with the modes that hevcast can take, by device number.
+/// Those which cannot be opened are left out.
+pub fn cameras() -> Vec<CameraInfo> {
+    let nodes = nodes().into_iter();
+    nodes
+        .filter_map(|path| {
+            let device = Device::open(&path).ok()?;
+            let name = device.camera_name().ok()??;
+            Some(CameraInfo { name, path: path.display().to_string(), modes: device.modes() })
+        })
+        .collect()
+}
+
+/// Device nodes by number.
+fn nodes() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let mut numbers: Vec<u32> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            name.to_str()?.strip_prefix("video")?.parse().ok()
+        })
+        .collect();
+    numbers.sort_unstable();
+    let path = |number| PathBuf::from(format!("/dev/video{number}"));
+    numbers.into_iter().map(path).collect()
+}
+
+/// A running camera.
+struct Camera {
+    info: SourceInfo,
+    label: String,
+    queue: Queue,
+    unpack: Unpack,
+    /// The driver's counter at the latest frame.
+    sequence: Option<u32>,
+    /// When the last frame came, or the camera was started.
+    heard: Instant,
+}
+
+pub(crate) fn open(name: Option<&str>, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
+    let (path, device, card) = find(name)?;
+    let label = format!("{card} ({})", path.display());
+    let failed = |doing| {
+        let label = label.clone();
+        move |error: io::Error| device_error(&label, doing, &error)
+    };
+    let modes = device.modes();
+    let choice = choose::choose(&modes, wanted).ok_or_else(|| CaptureError::NoMode {
+        name: label.clone(),
+        wanted: choose::describe_wanted(wanted),
+        offered: choose::describe_offered(&modes),
+    })?;
+    let mode = &modes[choice.mode];
+    let fourcc = fourcc(&mode.fourcc);
+    let format = device.set_format(fourcc, mode.width, mode.height).map_err(failed("set its format"))?;
+    let asked = choice.frame_rate.unwrap_or(DEFAULT_RATE);
+    let frame_rate = device.set_rate(asked).unwrap_or(asked);
+    let Some(layout) = formats::layout(format.fourcc) else {
+        let why = io::Error::other("the driver changed the pixel format");
+        return Err(failed("set its format")(why));
+    };
+    let unpack = Unpack::new(layout, &format)?;
+    let picture_format = unpack.picture_format;
+    let queue = Queue::start(device).map_err(failed("start"))?;
+    Ok(Box::new(Camera {
+        info: SourceInfo {
+            description: format!(
+                "{label} {} {}x{} at {frame_rate} fps",
+                formats::name(format.fourcc),
+                picture_format.width,
+                picture_format.height
+            ),
+            format: picture_format,
+            frame_rate,
+            pacing: Pacing::Live,
+            note: crop_note(format.width, format.height),
+            stamps: match queue.has_driver_stamps() {
+                true => StampSource::Driver,
+                false => StampSource::Receipt,
+            },
+        },
+        label,
+        queue,
+        unpack,
+        sequence: None,
+        heard: Instant::now(),
+    }))
+}
+
+/// Opens the camera of this path, number or part of a name; without one the first.
+fn find(wanted: Option<&str>) -> Result<(PathBuf, Device, String), CaptureError> {
+    let named_path = wanted.and_then(|wanted| match wanted.parse::<u32>() {
+        Ok(number) => Some(PathBuf::from(format!("/dev/video{number}"))),
+        Err(_) => wanted.starts_with('/').then(|| PathBuf::from(wanted)),
+    });
+    if let Some(path) = named_path {
+        let label = path.display().to_string();
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => unknown(&label, &present_cameras()),
+            _ => device_error(&label, "open", &error),
+        };
+        let device = Device::open(&path).map_err(failed)?;
+        return match device.camera_name() {
+            Ok(Some(card)) => Ok((path, device, card)),
+            Err(error) if is_gone(&error) => Err(failed(error)),
+            // A node of another kind, which may not even know the question.
+            Ok(None) | Err(_) => Err(unknown(&label, &present_cameras())),
+        };
+    }
+    let mut present = Vec::new();
+    let mut trouble = None;
+    for path in nodes() {
+        let opened = Device::open(&path).and_then(|device| {
+            let name = device.camera_name()?;
+            Ok(name.map(|name| (device, name)))
+        });
+        match opened {
+            Ok(Some((device, card))) => {
+                if wanted.is_none_or(|wanted| matches_name(&card, wanted)) {
+                    return Ok((path, device, card));
+                }
+                present.push(format!("{card} ({})", path.display()));
+            }
+            Ok(None) => {}
+            Err(error) => trouble = Some((path, error)),
+        }
+    }
+    match (wanted, trouble) {
+        (Some(wanted), _) if !present.is_empty() => Err(unknown(wanted, &present)),
+        (_, Some((path, error))) => Err(device_error(&path.display().to_string(), "open", &error)),
+        _ => Err(CaptureError::NoCamera),
+    }
+}
+
+/// Names and paths of the cameras that can be opened.
+fn present_cameras() -> Vec<String> {
+    cameras().into_iter().map(|camera| format!("{} ({})", camera.name, camera.path)).collect()
+}
+
+fn unknown(wanted: &str, present: &[String]) -> CaptureError {
+    if present.is_empty() {
+        return CaptureError::NoCamera;
+    }
+    CaptureError::UnknownCamera { wanted: wanted.to_owned(), present: present.join(", ") }
+}
+
+fn matches_name(card: &str, wanted: &str) -> bool {
+    card.to_lowercase().contains(&wanted.to_lowercase())
+}
+
+fn fourcc(name: &str) -> u32 {
+    let mut bytes = [b' '; 4];
+    for (byte, character) in bytes.iter_mut().zip(name.bytes()) {
+        *byte = character;
+    }
+    u32::from_le_bytes(bytes)
+}
+
+/// Whether the kernel says that the device was pulled out (ENODEV, and ENXIO at opening).
+fn is_gone(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let codes = [Errno::NODEV, Errno::NXIO].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+fn device_error(label: &str, doing: &'static str, error: &io::Error) -> CaptureError {
+    let name = label.to_owned();
+    match error.kind() {
+        io::ErrorKind::ResourceBusy => CaptureError::Busy(name),
+        io::ErrorKind::PermissionDenied => CaptureError::Forbidden(name),
+        _ if is_gone(error) => CaptureError::Gone(name),
+        _ => CaptureError::Device { name, doing, why: error.to_string() },
+    }
+}
+
+impl Source for Camera {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Captured>, CaptureError> {
+        let mut lost = 0;
+        let mut drained = 0;
+        while !stop.is_stopped() {
+            let newest = self
+                .newest(&mut lost, &mut drained)
+                .map_err(|error| device_error(&self.label, "give a picture", &error))?;
+            let Some(filled) = newest else {
+                if self.heard.elapsed() > LONGEST_SILENCE {
+                    return Err(CaptureError::Silent { name: self.label.clone(), seconds: LONGEST_SILENCE.as_secs() });
+                }
+                continue;
+            };
+            let picture = self.unpack.picture(self.queue.bytes(&filled));
+            self.queue.give_back(filled).map_err(|error| device_error(&self.label, "take a buffer back", &error))?;
+            match picture {
+                Ok(picture) => {
+                    return Ok(Some(Captured { picture, at: filled.at, driver_dropped: lost, drained }));
+                }
+                // Cameras send a cut-off JPEG now and then, above all at the start.
+                Err(PictureError::Convert(_)) => lost += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Camera {
+    /// Waits a slice of time and takes the newest filled buffer, giving older ones back. When all
+    /// were filled, the driver has been dropping since: even the newest is stale, and the next one
+    /// is at most a frame away, so that all are given back.
+    fn newest(&mut self, lost: &mut u64, drained: &mut u64) -> io::Result<Option<Filled>> {
+        if !self.queue.wait(SLICE)? {
+            return Ok(None);
+        }
+        let mut newest: Option<Filled> = None;
+        let mut taken = 0;
+        while let Some(filled) = self.queue.take()? {
+            taken += 1;
+            self.heard = Instant::now();
+            let expected = self.sequence.map(|sequence| sequence.wrapping_add(1));
+            *lost += gap(expected, filled.sequence);
+            self.sequence = Some(filled.sequence);
+            if filled.broken {
+                *lost += 1;
+                self.queue.give_back(filled)?;
+                continue;
+            }
+            if let Some(older) = newest.replace(filled) {
+                *drained += 1;
+                self.queue.give_back(older)?;
+            }
+        }
+        let overflowed = taken >= self.queue.depth();
+        match newest {
+            Some(stale) if overflowed && self.is_stale(&stale) => {
+                *drained += 1;
+                self.queue.give_back(stale)?;
+                Ok(None)
+            }
+            newest => Ok(newest),
+        }
+    }
+
+    /// Whether a newer frame must have come by; without the driver's stamps nobody knows.
+    fn is_stale(&self, filled: &Filled) -> bool {
+        self.info.stamps == StampSource::Receipt || filled.at.elapsed() > self.info.frame_rate.interval()
+    }
+}
+
+/// Frames lost before the one numbered `sequence`. Drivers that never count, or start again, lose
+/// none.
+fn gap(expected: Option<u32>, sequence: u32) -> u64 {
+    /// More than any camera loses while it still works.
+    const LARGEST: u32 = 1000;
+    let missing = expected.map_or(0, |expected| sequence.wrapping_sub(expected));
+    if missing > LARGEST { 0 } else { missing.into() }
+}
+
+/// Turns a buffer's bytes into a picture.
+struct Unpack {
+    picture_format: PictureFormat,
+    converter: Converter,
+    kind: Kind,
+}
+
+enum Kind {
+    Raw { side: Side, stride: usize },
+    Jpeg(Box<Codec>),
+}
+
+impl Unpack {
+    fn new(layout: Layout, format: &Format) -> Result<Unpack, PictureError> {
+        let (width, height) = (even(format.width), even(format.height));
+        let colour = formats::picture_colour(layout, format.colour, height);
+        let kind = match layout {
+            Layout::Jpeg => Kind::Jpeg(Box::new(Codec::mjpeg_decoder()?)),
+            Layout::Raw(pixels) => Kind::Raw {
+                side: Side { format: pixels, width, height, colour: formats::sample_colour(layout, format.colour) },
+                stride: format.stride as usize,
+            },
+        };
+        Ok(Unpack { picture_format: PictureFormat { width, height, colour }, converter: Converter::default(), kind })
+    }
+
+    fn picture(&mut self, bytes: &[u8]) -> Result<Picture, PictureError> {
+        match &mut self.kind {
+            Kind::Raw { side, stride } => self.converter.bytes_as(bytes, *side, *stride, self.picture_format),
+            Kind::Jpeg(decoder) => {
+                let packet = Packet::copy_of(bytes)?;
+                decoder.send_packet(Some(&packet))?;
+                let mut frame = Frame::empty()?;
+                match decoder.receive_frame(&mut frame)? {
+                    Output::Ready => self.converter.picture_as(frame, self.picture_format),
+                    _ => Err(PictureError::Convert("an empty JPEG".to_owned())),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_in_the_sequence_are_lost_frames() {
+        assert_eq!(gap(None, 7), 0);
+        assert_eq!(gap(Some(8), 8), 0);
+        assert_eq!(gap(Some(8), 11), 3);
+        assert_eq!(gap(Some(u32::MAX), 1), 2);
+        assert_eq!(gap(Some(8), 0), 0);
+    }
+
+    #[test]
+    fn errors_say_what_happened() {
+        let error = |code| device_error("cam", "open", &io::Error::from_raw_os_error(code));
+        assert!(matches!(error(19), CaptureError::Gone(_)));
+        assert!(matches!(error(16), CaptureError::Busy(_)));
+        assert!(matches!(error(13), CaptureError::Forbidden(_)));
+        assert!(error(5).to_string().starts_with("cam failed to open: "));
+    }
+
+    #[test]
+    fn a_camera_that_is_not_there() {
+        let opened = open(Some("/dev/video-none"), &Wanted::default());
+        assert!(opened.is_err());
+    }
+}

@@ -1,0 +1,263 @@
+//! The table of encoders: names, order of trial, and each one's words for "no delay".
+
+use std::time::Duration;
+
+use super::encoder::Encoder;
+use super::settings::{EncoderChoice, EncoderSettings, RateControl};
+use crate::av::ffi::AVPixelFormat;
+use crate::frame_rate::FrameRate;
+use crate::picture::PictureFormat;
+
+/// One encoder that hevcast can drive.
+pub(crate) struct Backend {
+    /// FFmpeg's name.
+    pub(crate) name: &'static str,
+    /// What people call it.
+    pub(crate) short: &'static str,
+    /// Input layout in main memory.
+    pub(crate) pixels: AVPixelFormat,
+    /// Whether pictures go to graphics memory first, through VAAPI.
+    pub(crate) vaapi_upload: bool,
+    /// Its speed presets, fastest first; empty when it has none. The first is the default.
+    pub(crate) presets: &'static [&'static str],
+    options: fn(&EncoderSettings, preset: &str) -> Options,
+}
+
+/// Options by FFmpeg's name.
+pub(crate) type Options = Vec<(&'static str, String)>;
+
+/// How far the coded bits may run ahead of the bitrate. It bounds the largest picture: at 30
+/// pictures a second, a keyframe may take the bits of seven others, and then those pay it back.
+const RATE_BUFFER: Duration = Duration::from_millis(250);
+
+/// Hardware first, in order of how well each keeps to one picture in, one out; libx265 last.
+pub(crate) const TABLE: &[Backend] = &[
+    Backend {
+        name: "hevc_nvenc",
+        short: "nvenc",
+        pixels: AVPixelFormat::YUV420P,
+        vaapi_upload: false,
+        presets: &["p1", "p2", "p3", "p4", "p5", "p6", "p7"],
+        options: nvenc,
+    },
+    Backend {
+        name: "hevc_videotoolbox",
+        short: "videotoolbox",
+        pixels: AVPixelFormat::NV12,
+        vaapi_upload: false,
+        presets: &[],
+        options: videotoolbox,
+    },
+    Backend {
+        name: "hevc_qsv",
+        short: "qsv",
+        pixels: AVPixelFormat::NV12,
+        vaapi_upload: false,
+        presets: &["veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"],
+        options: qsv,
+    },
+    Backend {
+        name: "hevc_vaapi",
+        short: "vaapi",
+        pixels: AVPixelFormat::NV12,
+        vaapi_upload: true,
+        presets: &[],
+        options: vaapi,
+    },
+    Backend {
+        name: "hevc_amf",
+        short: "amf",
+        pixels: AVPixelFormat::NV12,
+        vaapi_upload: false,
+        presets: &["speed", "balanced", "quality"],
+        options: amf,
+    },
+    Backend {
+        name: "hevc_v4l2m2m",
+        short: "v4l2m2m",
+        pixels: AVPixelFormat::NV12,
+        vaapi_upload: false,
+        presets: &[],
+        options: |_, _| Vec::new(),
+    },
+    Backend {
+        name: SOFTWARE,
+        short: "x265",
+        pixels: AVPixelFormat::YUV420P,
+        vaapi_upload: false,
+        presets: &[
+            "ultrafast",
+            "superfast",
+            "veryfast",
+            "faster",
+            "fast",
+            "medium",
+            "slow",
+            "slower",
+            "veryslow",
+            "placebo",
+        ],
+        options: x265,
+    },
+];
+
+/// The encoder that works everywhere.
+pub(crate) const SOFTWARE: &str = "libx265";
+
+/// The encoder of this FFmpeg or short name.
+pub(crate) fn find(name: &str) -> Option<&'static Backend> {
+    TABLE.iter().find(|backend| backend.name == name || backend.short == name)
+}
+
+impl Backend {
+    /// Its options for these settings.
+    pub(crate) fn options(&self, settings: &EncoderSettings, preset: &str) -> Options {
+        (self.options)(settings, preset)
+    }
+
+    /// Bits/s to set on the codec context, and the bits that may run ahead of it. x265 gets both
+    /// among its own options.
+    pub(crate) fn context_rate(&self, settings: &EncoderSettings) -> (u64, u64) {
+        match settings.rate {
+            RateControl::Bitrate(rate) if self.name != SOFTWARE => (rate, buffer_bits(rate)),
+            _ => (0, 0),
+        }
+    }
+}
+
+fn buffer_bits(rate: u64) -> u64 {
+    rate.saturating_mul(RATE_BUFFER.as_millis() as u64) / 1000
+}
+
+/// x265 through FFmpeg. Why each: no reordering, no look-ahead and one frame thread are what lets a
+/// picture out in the call that brought it in; one slice keeps a picture within few NAL units (the
+/// rows still run in parallel, by wavefront); `ipratio=1` makes a constant QP the same for
+/// keyframes, which would otherwise be 3 finer and burst; `info=0` keeps its settings out of the
+/// stream.
+fn x265(settings: &EncoderSettings, preset: &str) -> Options {
+    let keyframes = settings.keyframe_pictures();
+    let mut params = format!(
+        "log-level=none:frame-threads=1:bframes=0:rc-lookahead=0:scenecut=0:slices=1:aud=0:\
+         info=0:repeat-headers=1:open-gop=0:keyint={keyframes}:min-keyint=1"
+    );
+    let mut options: Options =
+        vec![("preset", preset.to_owned()), ("tune", "zerolatency".to_owned()), ("forced-idr", "1".to_owned())];
+    match settings.rate {
+        RateControl::Qp(qp) => {
+            params.push_str(":ipratio=1.0");
+            options.push(("qp", qp.to_string()));
+        }
+        RateControl::Crf(crf) => options.push(("crf", crf.to_string())),
+        RateControl::Bitrate(rate) => {
+            let kilobits = (rate / 1000).max(1);
+            let buffer = (buffer_bits(rate) / 1000).max(1);
+            params.push_str(&format!(":bitrate={kilobits}:vbv-maxrate={kilobits}:vbv-bufsize={buffer}"));
+        }
+    }
+    options.push(("x265-params", params));
+    options
+}
+
+fn nvenc(settings: &EncoderSettings, preset: &str) -> Options {
+    let mut options =
+        pairs(&[("preset", preset), ("tune", "ull"), ("zerolatency", "1"), ("delay", "0"), ("forced-idr", "1")]);
+    match settings.rate {
+        RateControl::Qp(qp) => {
+            options.extend(pairs(&[("rc", "constqp")]));
+            options.push(("qp", qp.to_string()));
+        }
+        RateControl::Crf(crf) => {
+            options.extend(pairs(&[("rc", "vbr")]));
+            options.push(("cq", crf.to_string()));
+        }
+        RateControl::Bitrate(_) => options.extend(pairs(&[("rc", "cbr")])),
+    }
+    options
+}
+
+fn qsv(settings: &EncoderSettings, preset: &str) -> Options {
+    let mut options = pairs(&[("preset", preset), ("async_depth", "1"), ("forced_idr", "1")]);
+    constant_quality(settings, &mut options, "global_quality");
+    options
+}
+
+fn vaapi(settings: &EncoderSettings, _: &str) -> Options {
+    // Later FFmpegs submit two pictures before they wait for the first; 1 waits for each.
+    let mut options = pairs(&[("async_depth", "1")]);
+    match settings.rate {
+        RateControl::Bitrate(_) => options.extend(pairs(&[("rc_mode", "CBR")])),
+        _ => options.extend(pairs(&[("rc_mode", "CQP")])),
+    }
+    constant_quality(settings, &mut options, "qp");
+    options
+}
+
+fn amf(settings: &EncoderSettings, preset: &str) -> Options {
+    let mut options = pairs(&[("usage", "ultralowlatency"), ("quality", preset)]);
+    let qp = match settings.rate {
+        RateControl::Bitrate(_) => {
+            options.extend(pairs(&[("rc", "cbr")]));
+            return options;
+        }
+        RateControl::Qp(qp) => qp,
+        RateControl::Crf(crf) => crf.round() as u8,
+    };
+    options.extend(pairs(&[("rc", "cqp")]));
+    options.push(("qp_i", qp.to_string()));
+    options.push(("qp_p", qp.to_string()));
+    options
+}
+
+fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
+    let mut options = pairs(&[("realtime", "1"), ("allow_sw", "0")]);
+    if let RateControl::Qp(qp) = settings.rate {
+        // It takes quality only as 1 (worst) to 100 (best), in lambda units of 118.
+        let quality = 100 - u32::from(qp.min(51)) * 99 / 51;
+        options.extend(pairs(&[("flags", "+qscale")]));
+        options.push(("global_quality", (quality * 118).to_string()));
+    }
+    options
+}
+
+fn constant_quality(settings: &EncoderSettings, options: &mut Options, name: &'static str) {
+    match settings.rate {
+        RateControl::Qp(qp) => options.push((name, qp.to_string())),
+        RateControl::Crf(crf) => options.push((name, (crf.round() as u8).to_string())),
+        RateControl::Bitrate(_) => {}
+    }
+}
+
+fn pairs(pairs: &[(&'static str, &str)]) -> Options {
+    pairs.iter().map(|&(name, value)| (name, value.to_owned())).collect()
+}
+
+/// An encoder of the table, and whether it works on this computer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncoderInfo {
+    /// FFmpeg's name, such as `hevc_nvenc`.
+    pub name: String,
+    /// Whether it coded two pictures just now, each at once; else why not, in one line.
+    pub works: Result<(), String>,
+}
+
+/// Tries every encoder of the table with a small picture, in order of preference.
+pub fn encoders() -> Vec<EncoderInfo> {
+    let settings = |backend: &Backend| EncoderSettings {
+        format: PictureFormat::limited(640, 480),
+        frame_rate: FrameRate::whole(30),
+        rate: RateControl::Qp(23),
+        preset: None,
+        keyframe_interval: Duration::from_secs(2),
+        choice: EncoderChoice::Named(backend.name.to_owned()),
+    };
+    TABLE
+        .iter()
+        .map(|backend| EncoderInfo {
+            name: backend.name.to_owned(),
+            works: match Encoder::open(&settings(backend)) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! The decoder: one access unit in, its picture out, and an honest word on damage.
+
+use super::annexb;
+use super::error::DecodeError;
+use crate::av::AvError;
+use crate::av::codec::{Codec, Output};
+use crate::av::ffi::AV_FRAME_FLAG_CORRUPT;
+use crate::av::frame::Frame;
+use crate::av::packet::Packet;
+use crate::convert::Converter;
+use crate::picture::Picture;
+
+/// One decoded picture.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The picture, 8-bit 4:2:0, cropped to the stream's conformance window.
+    pub picture: Picture,
+    /// The tag of the access unit that it came in.
+    pub tag: i64,
+    /// Whether it, or a picture that it may build on, was hidden damage: a broken slice, a lost
+    /// reference. Cleared by the next whole IRAP picture.
+    pub damaged: bool,
+}
+
+/// An H.265 decoder of slice threads only: it keeps no picture back beyond what the stream's own
+/// reordering asks for.
+pub struct Decoder {
+    codec: Codec,
+    converter: Converter,
+    frame: Frame,
+    /// Errors logged up to the last picture.
+    errors_seen: u32,
+    /// Damage since the last whole IRAP picture, or no IRAP yet.
+    damaged: bool,
+}
+
+impl Decoder {
+    /// Opens the decoder; parameter sets are expected in band.
+    ///
+    /// # Errors
+    /// When FFmpeg has no HEVC decoder or no memory.
+    pub fn new() -> Result<Decoder, DecodeError> {
+        let open = |error: AvError| DecodeError::Open(error.to_string());
+        Ok(Decoder {
+            codec: Codec::hevc_decoder().map_err(open)?,
+            converter: Converter::default(),
+            frame: Frame::empty().map_err(open)?,
+            errors_seen: 0,
+            damaged: true,
+        })
+    }
+
+    /// Decodes `annexb`, one access unit in Annex B format, and appends the pictures that are
+    /// ready to `out`: its own, unless the stream reorders pictures. `tag` comes back with it.
+    ///
+    /// # Errors
+    /// When the unit is refused; the decoder stays usable and marks what follows as damaged up to
+    /// the next IRAP picture.
+    pub fn decode(&mut self, annexb: &[u8], tag: i64, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
+        if annexb::is_irap(annexb) {
+            self.damaged = false;
+        }
+        let result = self.try_decode(annexb, tag, out);
+        self.damaged |= result.is_err();
+        result
+    }
+
+    fn try_decode(&mut self, annexb: &[u8], tag: i64, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
+        let refused = |error: AvError| DecodeError::Refused { bytes: annexb.len(), why: error.to_string() };
+        if annexb.is_empty() {
+            // An empty packet would mean the end of the stream.
+            return Err(refused(AvError::InvalidData));
+        }
+        let mut packet = Packet::copy_of(annexb).map_err(refused)?;
+        packet.set_pts(tag);
+        let sent = self.codec.send_packet(Some(&packet)).map_err(refused);
+        // Also after a refusal: pictures from before it may be waiting.
+        self.receive(out)?;
+        sent
+    }
+
+    /// Appends the pictures still inside to `out` and makes the decoder ready for a new stream.
+    ///
+    /// # Errors
+    /// When the last pictures cannot be decoded or converted.
+    pub fn flush(&mut self, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
+        let refused = |error: AvError| DecodeError::Refused { bytes: 0, why: error.to_string() };
+        let sent = self.codec.send_packet(None).map_err(refused);
+        let received = self.receive(out);
+        self.codec.reset();
+        self.damaged = true;
+        sent.and(received)
+    }
+
+    fn receive(&mut self, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
+        loop {
+            match self.codec.receive_frame(&mut self.frame) {
+                Ok(Output::Ready) => {}
+                Ok(Output::NeedsInput | Output::Ended) => break,
+                Err(error) => {
+                    return Err(DecodeError::Refused { bytes: 0, why: error.to_string() });
+                }
+            }
+            self.note_damage();
+            let tag = self.frame.raw().pts;
+            let frame = std::mem::replace(&mut self.frame, empty_frame()?);
+            let picture = self.converter.picture(frame)?;
+            out.push(Decoded { picture, tag, damaged: self.damaged });
+        }
+        self.note_damage();
+        Ok(())
+    }
+
+    fn note_damage(&mut self) {
+        let raw = self.frame.raw();
+        let errors = self.codec.errors_logged();
+        self.damaged |=
+            errors != self.errors_seen || raw.flags & AV_FRAME_FLAG_CORRUPT != 0 || raw.decode_error_flags != 0;
+        self.errors_seen = errors;
+    }
+}
+
+fn empty_frame() -> Result<Frame, DecodeError> {
+    Frame::empty().map_err(|error| DecodeError::Open(error.to_string()))
+}

@@ -1,0 +1,74 @@
+//! What an encoder is asked for.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::frame_rate::FrameRate;
+use crate::picture::PictureFormat;
+
+/// What stays constant while the picture changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RateControl {
+    /// The quantisation parameter of every picture, 0 (best) to 51.
+    Qp(u8),
+    /// The perceived quality, x265's constant rate factor, 0 (best) to 51.
+    Crf(f32),
+    /// The bitrate in bits/s.
+    Bitrate(u64),
+}
+
+/// Which encoder to use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EncoderChoice {
+    /// The first hardware encoder that works here, else libx265.
+    #[default]
+    Auto,
+    /// This one, by FFmpeg's name.
+    Named(String),
+}
+
+/// An encoder name that is not in the table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown encoder `{0}`; use auto, libx265, nvenc, qsv, vaapi, amf, videotoolbox or v4l2m2m")]
+pub struct UnknownEncoder(pub String);
+
+impl FromStr for EncoderChoice {
+    type Err = UnknownEncoder;
+
+    /// `auto`, or an encoder by its FFmpeg name (`hevc_nvenc`, `libx265`) or short (`nvenc`,
+    /// `x265`).
+    fn from_str(text: &str) -> Result<EncoderChoice, UnknownEncoder> {
+        if text == "auto" {
+            return Ok(EncoderChoice::Auto);
+        }
+        super::backend::find(text)
+            .map(|backend| EncoderChoice::Named(backend.name.to_owned()))
+            .ok_or_else(|| UnknownEncoder(text.to_owned()))
+    }
+}
+
+/// Everything an encoder is opened with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncoderSettings {
+    /// Size and colour of the pictures to come.
+    pub format: PictureFormat,
+    /// How many of them a second.
+    pub frame_rate: FrameRate,
+    /// What stays constant.
+    pub rate: RateControl,
+    /// The encoder's own speed preset; `None` takes the table's.
+    pub preset: Option<String>,
+    /// Time from one keyframe to the next, when nobody asks for one earlier.
+    pub keyframe_interval: Duration,
+    /// Which encoder.
+    pub choice: EncoderChoice,
+}
+
+impl EncoderSettings {
+    /// The keyframe interval in pictures, at least 1.
+    pub(crate) fn keyframe_pictures(&self) -> u32 {
+        let pictures = self.keyframe_interval.as_secs_f64() * self.frame_rate.per_second();
+        // `as` saturates, so that any interval is in bounds.
+        (pictures.round() as u32).clamp(1, 1_000_000)
+    }
+}

@@ -1,0 +1,233 @@
+//! Encoder and decoder together, on pictures that are known.
+
+use std::time::Duration;
+
+use super::annexb::{is_irap, nal_type, nal_units, parameter_sets};
+use super::*;
+use crate::FrameRate;
+use crate::picture::{Matrix, Picture, PictureFormat, Range};
+use crate::test_pictures::{flat, pattern, small};
+
+fn settings(format: PictureFormat, rate: RateControl) -> EncoderSettings {
+    EncoderSettings {
+        format,
+        frame_rate: FrameRate::whole(30),
+        rate,
+        preset: None,
+        keyframe_interval: Duration::from_secs(2),
+        choice: EncoderChoice::Named("libx265".to_owned()),
+    }
+}
+
+fn open(format: PictureFormat, rate: RateControl) -> Encoder {
+    Encoder::open(&settings(format, rate)).unwrap().0
+}
+
+fn decode_one(decoder: &mut Decoder, data: &[u8], tag: i64) -> Decoded {
+    let mut out = Vec::new();
+    decoder.decode(data, tag, &mut out).unwrap();
+    assert_eq!(out.len(), 1, "one in, one out");
+    out.remove(0)
+}
+
+#[test]
+fn one_picture_in_one_picture_out() {
+    let format = PictureFormat::limited(640, 360);
+    let mut encoder = open(format, RateControl::Qp(23));
+    let mut decoder = Decoder::new().unwrap();
+    for (index, picture) in pattern(format, 12).iter().enumerate() {
+        let coded = encoder.encode(picture, false).unwrap();
+        assert_eq!(coded.keyframe, index == 0);
+        assert!(nal_units(&coded.data).count() <= 16);
+        let decoded = decode_one(&mut decoder, &coded.data, index as i64 + 1000);
+        assert_eq!(decoded.tag, index as i64 + 1000);
+        assert!(!decoded.damaged);
+        assert_eq!(decoded.picture.format(), format);
+        let psnr = decoded.picture.luma_psnr(picture);
+        assert!(psnr > 36.0, "picture {index}: {psnr} dB");
+    }
+    let mut rest = Vec::new();
+    decoder.flush(&mut rest).unwrap();
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn a_forced_idr_comes_at_once_with_its_parameter_sets() {
+    let format = PictureFormat::limited(320, 192);
+    let mut encoder = open(format, RateControl::Qp(28));
+    let sets = encoder.parameter_sets().to_vec();
+    assert_eq!(sets.iter().map(|set| nal_type(set)).collect::<Vec<_>>(), [32, 33, 34]);
+    for (index, picture) in pattern(format, 7).iter().enumerate() {
+        let coded = encoder.encode(picture, index == 4).unwrap();
+        let idr = index == 0 || index == 4;
+        let types: Vec<u8> = nal_units(&coded.data).map(nal_type).collect();
+        assert_eq!(coded.keyframe, idr, "{types:?}");
+        assert_eq!(types.iter().any(|kind| [19, 20].contains(kind)), idr, "{types:?}");
+        if idr {
+            assert!(parameter_sets(&coded.data).eq(sets.iter().map(|set| &set[..])));
+            assert_eq!(types[..3], [32, 33, 34]);
+            // A decoder can join here.
+            assert!(!decode_one(&mut Decoder::new().unwrap(), &coded.data, 0).damaged);
+        }
+    }
+}
+
+#[test]
+fn keyframes_come_at_their_interval() {
+    let format = PictureFormat::limited(320, 192);
+    let mut asked = settings(format, RateControl::Qp(30));
+    asked.keyframe_interval = Duration::from_millis(100);
+    let mut encoder = Encoder::open(&asked).unwrap().0;
+    let keyframes: Vec<bool> =
+        pattern(format, 7).iter().map(|picture| encoder.encode(picture, false).unwrap().keyframe).collect();
+    assert_eq!(keyframes, [true, false, false, true, false, false, true]);
+}
+
+#[test]
+fn the_qp_told_is_the_qp_asked_for() {
+    let format = PictureFormat::limited(320, 192);
+    for qp in [20, 35] {
+        let mut encoder = open(format, RateControl::Qp(qp));
+        for picture in pattern(format, 4) {
+            let told = encoder.encode(&picture, false).unwrap().qp.unwrap();
+            assert!((told - f32::from(qp)).abs() <= 1.0, "{told} for {qp}");
+        }
+    }
+    for rate in [RateControl::Crf(28.0), RateControl::Bitrate(500_000)] {
+        let mut encoder = open(format, rate);
+        let told = encoder.encode(&pattern(format, 1)[0], false).unwrap().qp;
+        assert!((0.0..=51.0).contains(&told.unwrap()));
+    }
+}
+
+#[test]
+fn range_matrix_and_levels_survive() {
+    for (range, matrix, luma) in [
+        (Range::Full, Matrix::Bt601, 8),
+        (Range::Full, Matrix::Bt709, 250),
+        (Range::Limited, Matrix::Bt601, 235),
+        (Range::Limited, Matrix::Bt709, 16),
+    ] {
+        let mut format = small(range);
+        format.colour.matrix = matrix;
+        let values = [luma, 90, 160];
+        let coded = open(format, RateControl::Qp(20)).encode(&flat(format, values), false).unwrap();
+        let decoded = decode_one(&mut Decoder::new().unwrap(), &coded.data, 0).picture;
+        assert_eq!(decoded.format(), format);
+        for (index, value) in values.into_iter().enumerate() {
+            let mut samples = decoded.rows(index).flatten();
+            assert!(samples.all(|sample| sample.abs_diff(value) <= 2));
+        }
+    }
+}
+
+#[test]
+fn damage_is_told_until_the_next_keyframe() {
+    let format = PictureFormat::limited(320, 192);
+    let mut encoder = open(format, RateControl::Qp(25));
+    let coded: Vec<Coded> = pattern(format, 8)
+        .iter()
+        .enumerate()
+        .map(|(index, picture)| encoder.encode(picture, index == 6).unwrap())
+        .collect();
+    let mut decoder = Decoder::new().unwrap();
+    let mut damaged = Vec::new();
+    // Picture 2 never arrives, so that 3 to 5 build on nothing.
+    for (index, unit) in coded.iter().enumerate().filter(|(index, _)| *index != 2) {
+        let mut out = Vec::new();
+        let _ = decoder.decode(&unit.data, index as i64, &mut out);
+        damaged.extend(out.iter().map(|one| (one.tag, one.damaged)));
+    }
+    let clean: Vec<i64> = damaged.iter().filter(|one| !one.1).map(|one| one.0).collect();
+    assert_eq!(clean, [0, 1, 6, 7]);
+}
+
+#[test]
+fn a_decoder_that_joins_late_says_damaged() {
+    let format = PictureFormat::limited(320, 192);
+    let mut encoder = open(format, RateControl::Qp(25));
+    let coded: Vec<Coded> = pattern(format, 3).iter().map(|picture| encoder.encode(picture, false).unwrap()).collect();
+    let mut decoder = Decoder::new().unwrap();
+    let mut out = Vec::new();
+    let _ = decoder.decode(&coded[1].data, 0, &mut out);
+    assert!(out.iter().all(|decoded| decoded.damaged));
+}
+
+#[test]
+fn garbage_is_an_error_or_nothing_and_then_it_goes_on() {
+    let format = PictureFormat::limited(320, 192);
+    let mut decoder = Decoder::new().unwrap();
+    let mut seed = 7_u32;
+    for length in [0, 1, 3, 4, 64, 1000, 70_000] {
+        let mut noise: Vec<u8> = Vec::new();
+        noise.resize_with(length, || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        });
+        let mut out = Vec::new();
+        let _ = decoder.decode(&noise, 0, &mut out);
+        noise.splice(0..0, [0, 0, 0, 1, 0x26, 1]);
+        let _ = decoder.decode(&noise, 0, &mut out);
+        assert!(out.iter().all(|decoded| decoded.damaged));
+    }
+    let coded = open(format, RateControl::Qp(25)).encode(&pattern(format, 1)[0], false);
+    assert!(!decode_one(&mut decoder, &coded.unwrap().data, 5).damaged);
+}
+
+#[test]
+fn a_cut_access_unit_is_not_passed_off_as_whole() {
+    let format = PictureFormat::limited(640, 360);
+    let picture = &pattern(format, 1)[0];
+    let coded = open(format, RateControl::Qp(18)).encode(picture, false).unwrap();
+    let mut out = Vec::new();
+    let half = &coded.data[..coded.data.len() / 2];
+    let result = Decoder::new().unwrap().decode(half, 0, &mut out);
+    assert!(result.is_err() || out.iter().all(|decoded| decoded.damaged));
+}
+
+#[test]
+fn auto_falls_back_and_says_what_it_tried() {
+    let mut asked = settings(small(Range::Limited), RateControl::Qp(30));
+    asked.choice = EncoderChoice::Auto;
+    let (encoder, rejected) = Encoder::open(&asked).unwrap();
+    assert!(rejected.iter().all(|one| !one.why.is_empty() && !one.why.contains('\n')));
+    let works: Vec<String> = encoders().into_iter().filter(|info| info.works.is_ok()).map(|info| info.name).collect();
+    assert_eq!(works.first().map(String::as_str), Some(encoder.name()));
+    assert!(works.contains(&"libx265".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    let format = small(Range::Limited);
+    let error = |change: &dyn Fn(&mut EncoderSettings)| {
+        let mut asked = settings(format, RateControl::Qp(30));
+        change(&mut asked);
+        Encoder::open(&asked).err().unwrap().to_string()
+    };
+    assert!(error(&|s| s.rate = RateControl::Qp(52)).contains("0 to 51"));
+    assert!(error(&|s| s.rate = RateControl::Crf(f32::NAN)).contains("0 to 51"));
+    assert!(error(&|s| s.rate = RateControl::Bitrate(1)).contains("bits/s"));
+    assert!(error(&|s| s.preset = Some("warp".to_owned())).contains("ultrafast"));
+    assert!(error(&|s| s.choice = EncoderChoice::Named("h264".to_owned())).contains("h264"));
+    assert!(error(&|s| s.format.width = 321).contains("321x192"));
+    assert_eq!("x265".parse(), Ok(EncoderChoice::Named("libx265".to_owned())));
+    assert_eq!("hevc_nvenc".parse::<EncoderChoice>(), "nvenc".parse());
+    assert!("h264".parse::<EncoderChoice>().is_err());
+}
+
+#[test]
+fn a_picture_of_another_size_is_refused() {
+    let mut encoder = open(small(Range::Limited), RateControl::Qp(30));
+    let other = Picture::new(small(Range::Full)).unwrap();
+    assert!(matches!(encoder.encode(&other, false), Err(EncodeError::Format { .. })));
+}
+
+#[test]
+fn a_coded_picture_outlives_its_encoder() {
+    let format = small(Range::Limited);
+    let mut encoder = open(format, RateControl::Qp(30));
+    let coded = encoder.encode(&pattern(format, 1)[0], false).unwrap();
+    drop(encoder);
+    let thread = std::thread::spawn(move || is_irap(&coded.data));
+    assert!(thread.join().unwrap());
+}

@@ -1,0 +1,41 @@
+//! FFmpeg for hevcast: pictures in, H.265 out, and back. The only crate with unsafe code.
+//!
+//! The tour, along the data path:
+//!
+//! * [`capture`] opens a camera, the screen, a file, a test pattern or a Y4M pipe and hands over
+//!   [`picture::Picture`]s with the moment they were taken;
+//! * [`codec`] turns pictures into H.265 access units without holding any back
+//!   ([`codec::Encoder`]), and access units into pictures again ([`codec::Decoder`]);
+//! * [`y4m`] reads and writes raw pictures for other programs;
+//! * [`stop`] ends every wait of these at once.
+//!
+//! All raw FFmpeg calls lie in the private `av` module (and the camera's ioctls in
+//! `capture::camera`); everything above it is safe code. A [`stop::Stop`] is noticed within a tenth
+//! of a second; the screen is the exception, whose grabber waits for its next frame.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+#[allow(unsafe_code)]
+mod av;
+pub mod capture;
+pub mod codec;
+mod convert;
+pub mod frame_rate;
+pub mod picture;
+pub mod stop;
+pub mod y4m;
+
+#[cfg(test)]
+mod test_pictures;
+
+pub use frame_rate::FrameRate;
+pub use stop::Stop;
+
+/// Prepares FFmpeg, once per process; later calls only set how much FFmpeg prints.
+///
+/// `verbose`: let FFmpeg print its warnings and errors to standard error. Otherwise it prints
+/// nothing: every failure is an error value of the function which met it.
+pub fn init(verbose: bool) {
+    av::log::ensure_installed();
+    av::log::set_verbose(verbose);
+}

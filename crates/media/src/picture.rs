@@ -1,0 +1,331 @@
+//! Uncompressed pictures: planar 8-bit YUV 4:2:0, even sized, shared by reference.
+//!
+//! Every stage between capture and encoder, and between decoder and screen, handles
+//! [`Picture`]s. Cloning one copies no samples. The [`Colour`] says what the samples mean; it
+//! travels from the camera through the encoder's VUI to the viewer's shader.
+
+use std::sync::Arc;
+
+use crate::av::AvError;
+use crate::av::ffi::{AVColorRange, AVColorSpace, AVPixelFormat};
+use crate::av::frame::Frame;
+use crate::av::scaler::{Scaler, Side};
+
+/// Which sample values mean black and white.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Range {
+    /// Luma 16..=235, chroma 16..=240 (ITU-R BT.601 and BT.709).
+    Limited,
+    /// Luma and chroma 0..=255 (JFIF; `yuvj420p` in FFmpeg).
+    Full,
+}
+
+/// Which matrix turns red, green and blue into luma and chroma.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matrix {
+    /// ITU-R BT.601: standard definition and JPEG.
+    Bt601,
+    /// ITU-R BT.709: high definition.
+    Bt709,
+}
+
+/// What the samples of a picture mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Colour {
+    /// Range of the sample values.
+    pub range: Range,
+    /// Conversion matrix.
+    pub matrix: Matrix,
+}
+
+/// Size and colour of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PictureFormat {
+    /// Width in luma samples, even.
+    pub width: u32,
+    /// Height in luma samples, even.
+    pub height: u32,
+    /// What the samples mean.
+    pub colour: Colour,
+}
+
+/// A picture, owned by reference count. Cloning shares the samples.
+#[derive(Clone)]
+pub struct Picture {
+    frame: Arc<Frame>,
+    format: PictureFormat,
+}
+
+/// Why a picture could not be made or converted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PictureError {
+    /// The size is odd, zero, or beyond what can be coded.
+    #[error("{width}x{height} is no picture size; use even sides from 16 to {max}", max = PictureFormat::MAX_SIDE)]
+    Size {
+        /// Width in luma samples.
+        width: u32,
+        /// Height in luma samples.
+        height: u32,
+    },
+    /// No memory for the samples.
+    #[error("no memory for a picture; close other programs or use a smaller size")]
+    Memory,
+    /// The samples come in a layout that FFmpeg cannot convert.
+    #[error("this pixel format cannot be converted ({0}); use a source that gives yuv420p")]
+    Convert(String),
+}
+
+impl Range {
+    pub(crate) fn to_av(self) -> AVColorRange {
+        match self {
+            Range::Limited => AVColorRange::MPEG,
+            Range::Full => AVColorRange::JPEG,
+        }
+    }
+}
+
+impl Matrix {
+    /// What is meant where nothing is said: BT.709 from 720 lines on, BT.601 below.
+    pub fn by_height(height: u32) -> Matrix {
+        if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }
+    }
+
+    pub(crate) fn to_av(self) -> AVColorSpace {
+        match self {
+            Matrix::Bt601 => AVColorSpace::SMPTE170M,
+            Matrix::Bt709 => AVColorSpace::BT709,
+        }
+    }
+}
+
+impl PictureFormat {
+    /// The longest side accepted, in samples.
+    pub const MAX_SIDE: u32 = 8192;
+
+    /// A limited-range format of this size with the matrix usual for it.
+    pub fn limited(width: u32, height: u32) -> PictureFormat {
+        let colour = Colour { range: Range::Limited, matrix: Matrix::by_height(height) };
+        PictureFormat { width, height, colour }
+    }
+
+    /// Bits of one picture before coding: 12 for each pixel (8-bit 4:2:0).
+    pub fn raw_bits(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height) * 12
+    }
+
+    /// Size of plane `index`: full for luma (0), half each way for chroma (1, 2).
+    pub fn plane_size(self, index: usize) -> (usize, usize) {
+        let (width, height) = (self.width as usize, self.height as usize);
+        match index {
+            0 => (width, height),
+            _ => (width / 2, height / 2),
+        }
+    }
+
+    /// Whether a picture can have this size.
+    ///
+    /// # Errors
+    /// [`PictureError::Size`] for odd sides and those out of bounds.
+    pub fn check(self) -> Result<(), PictureError> {
+        let good = |side: u32| side.is_multiple_of(2) && (16..=Self::MAX_SIDE).contains(&side);
+        if good(self.width) && good(self.height) {
+            return Ok(());
+        }
+        Err(PictureError::Size { width: self.width, height: self.height })
+    }
+}
+
+impl From<AvError> for PictureError {
+    fn from(error: AvError) -> PictureError {
+        match error {
+            AvError::Other { .. } => PictureError::Memory,
+            other => PictureError::Convert(other.to_string()),
+        }
+    }
+}
+
+impl Picture {
+    /// A black picture. Fails for odd or absurd sizes and without memory.
+    pub fn new(format: PictureFormat) -> Result<Picture, PictureError> {
+        let mut picture = Picture::uninitialised(format, 0)?;
+        let black = match format.colour.range {
+            Range::Limited => 16,
+            Range::Full => 0,
+        };
+        for (index, value) in [(0, black), (1, 128), (2, 128)] {
+            picture.plane_mut(index)?.0.fill(value);
+        }
+        Ok(picture)
+    }
+
+    /// A picture whose samples are whatever the memory held: the caller writes all of them.
+    /// Rows are `align` bytes apart (0: as the processor likes them, 1: tight).
+    pub(crate) fn uninitialised(format: PictureFormat, align: u8) -> Result<Picture, PictureError> {
+        format.check()?;
+        let frame = Frame::alloc(AVPixelFormat::YUV420P, format.width, format.height, align)?;
+        Picture::from_frame(frame, format)
+    }
+
+    /// Takes over a YUV420P or YUVJ420P frame whose size is even and at least `format`'s.
+    pub(crate) fn from_frame(mut frame: Frame, format: PictureFormat) -> Result<Picture, PictureError> {
+        format.check()?;
+        frame.set_size(format.width, format.height);
+        // Full range is said by the range field alone: the J formats are deprecated.
+        frame.set_format(AVPixelFormat::YUV420P);
+        frame.set_colour(format.colour.range.to_av(), format.colour.matrix.to_av());
+        let picture = Picture { frame: Arc::new(frame), format };
+        let whole = (0..3).all(|index| {
+            let (width, rows) = format.plane_size(index);
+            picture.frame.plane(index, width, rows).is_some()
+        });
+        if whole { Ok(picture) } else { Err(PictureError::Convert("planes are missing".to_owned())) }
+    }
+
+    /// Size and colour.
+    pub fn format(&self) -> PictureFormat {
+        self.format
+    }
+
+    /// Plane `index` (0 luma, 1 Cb, 2 Cr): its samples, and the stride from row to row in bytes.
+    /// The slice ends with the last sample of the last row. Empty for an index beyond 2.
+    pub fn plane(&self, index: usize) -> (&[u8], usize) {
+        let (width, rows) = self.format.plane_size(index);
+        self.frame.plane(index, width, rows).filter(|_| index < 3).unwrap_or((&[], 1))
+    }
+
+    /// Plane `index` to write to, as [`Picture::plane`]. Copies the samples first when a clone
+    /// shares them, which fails without memory.
+    pub fn plane_mut(&mut self, index: usize) -> Result<(&mut [u8], usize), PictureError> {
+        if Arc::get_mut(&mut self.frame).is_none() {
+            self.frame = Arc::new(self.frame.share()?);
+        }
+        let (width, rows) = self.format.plane_size(index);
+        let frame = Arc::get_mut(&mut self.frame).ok_or(PictureError::Memory)?;
+        frame.make_writable()?;
+        let plane = frame.plane_mut(index, width, rows);
+        Ok(plane.filter(|_| index < 3).unwrap_or((&mut [], 1)))
+    }
+
+    /// Rows of plane `index`, from the top, each of the plane's width.
+    pub fn rows(&self, index: usize) -> impl Iterator<Item = &[u8]> {
+        let (plane, stride) = self.plane(index);
+        let width = self.format.plane_size(index).0;
+        plane.chunks(stride).map(move |row| &row[..width.min(row.len())])
+    }
+
+    /// The picture as 24-bit RGB: `width * height * 3` bytes, rows from the top without padding,
+    /// converted by the picture's own matrix and range. Fails without memory.
+    pub fn to_rgb24(&self) -> Result<Vec<u8>, PictureError> {
+        let from = self.side();
+        let colour = Colour { range: Range::Full, ..self.format.colour };
+        let to = Side { format: AVPixelFormat::RGB24, colour, ..from };
+        let rgb = Scaler::new(from, to)?.run(&self.frame)?;
+        let (row_bytes, rows) = (self.format.width as usize * 3, self.format.height as usize);
+        let (bytes, stride) = rgb.plane(0, row_bytes, rows).ok_or(PictureError::Memory)?;
+        let mut tight = Vec::with_capacity(row_bytes * rows);
+        for row in bytes.chunks(stride) {
+            tight.extend_from_slice(&row[..row_bytes]);
+        }
+        Ok(tight)
+    }
+
+    /// Peak signal-to-noise ratio of the luma planes in dB: infinite for equal planes, zero for
+    /// pictures of different size.
+    pub fn luma_psnr(&self, other: &Picture) -> f64 {
+        let size = |picture: &Picture| picture.format.plane_size(0);
+        if size(self) != size(other) {
+            return 0.0;
+        }
+        let row_error = |(a, b): (&[u8], &[u8])| -> u64 {
+            let squares = a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
+            squares.sum()
+        };
+        let squares: u64 = self.rows(0).zip(other.rows(0)).map(row_error).sum();
+        let samples = f64::from(self.format.width) * f64::from(self.format.height);
+        10.0 * (255.0 * 255.0 * samples / squares as f64).log10()
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        Side {
+            format: AVPixelFormat::YUV420P,
+            width: self.format.width,
+            height: self.format.height,
+            colour: self.format.colour,
+        }
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Picture").field(&self.format).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_pictures::{flat, small};
+
+    #[test]
+    fn clones_share_until_written() {
+        let original = flat(small(Range::Limited), [50, 60, 70]);
+        let mut copy = original.clone();
+        assert_eq!(original.plane(0).0.as_ptr(), copy.plane(0).0.as_ptr());
+        copy.plane_mut(0).unwrap().0.fill(200);
+        assert!(original.rows(0).flatten().all(|&sample| sample == 50));
+        assert!(copy.rows(1).flatten().all(|&sample| sample == 60));
+        assert_eq!(original.plane(3).0, []);
+        assert!(copy.plane_mut(9).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn only_even_sizes_within_bounds() {
+        for (width, height) in [(0, 0), (641, 480), (640, 481), (8, 480), (640, 100_000)] {
+            let format = PictureFormat::limited(width, height);
+            let error = Picture::new(format).err().unwrap();
+            assert_eq!(error, PictureError::Size { width, height });
+        }
+    }
+
+    #[test]
+    fn black_is_black_and_white_is_white_in_both_ranges() {
+        for (range, black, white) in [(Range::Limited, 16, 235), (Range::Full, 0, 255)] {
+            for matrix in [Matrix::Bt601, Matrix::Bt709] {
+                let mut format = small(range);
+                format.colour.matrix = matrix;
+                let rgb = Picture::new(format).unwrap().to_rgb24().unwrap();
+                assert_eq!(rgb.len(), 320 * 192 * 3);
+                assert!(rgb.iter().all(|&value| value <= 2));
+                let dark = flat(format, [black, 128, 128]).to_rgb24().unwrap();
+                assert!(dark.iter().all(|&value| value <= 2));
+                let light = flat(format, [white, 128, 128]).to_rgb24().unwrap();
+                assert!(light.iter().all(|&value| value >= 253));
+            }
+        }
+    }
+
+    #[test]
+    fn the_matrix_decides_what_green_is() {
+        // Pure green of BT.709 limited range.
+        let values = [173, 42, 26];
+        let mut format = small(Range::Limited);
+        format.colour.matrix = Matrix::Bt709;
+        let right = flat(format, values).to_rgb24().unwrap();
+        assert!(right[0] < 8 && right[1] > 247 && right[2] < 8, "{:?}", &right[..3]);
+        format.colour.matrix = Matrix::Bt601;
+        let wrong = flat(format, values).to_rgb24().unwrap();
+        assert_ne!(right[..3], wrong[..3]);
+    }
+
+    #[test]
+    fn psnr_of_a_known_difference() {
+        let a = flat(small(Range::Full), [100, 128, 128]);
+        let b = flat(small(Range::Full), [101, 128, 128]);
+        assert!((a.luma_psnr(&b) - 48.13).abs() < 0.01);
+        assert_eq!(a.luma_psnr(&a), f64::INFINITY);
+    }
+}

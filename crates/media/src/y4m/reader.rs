@@ -1,0 +1,194 @@
+//! Reads a Y4M stream; the twin of [`super::Writer`].
+
+use std::io::{self, Read};
+
+use super::{FRAME, MAX_LINE, SIGNATURE, Y4mError};
+use crate::convert::even;
+use crate::frame_rate::FrameRate;
+use crate::picture::{Colour, Matrix, Picture, PictureFormat, Range};
+
+/// Reads pictures from a Y4M stream. Samples go straight into the planes, so `input` needs no
+/// buffer of its own.
+pub struct Reader<R> {
+    input: R,
+    /// Size in the stream, which may be odd.
+    width: u32,
+    height: u32,
+    format: PictureFormat,
+    frame_rate: FrameRate,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the header of `input`.
+    ///
+    /// # Errors
+    /// When it is no Y4M header, out of bounds, or of another layout than 8-bit 4:2:0.
+    pub fn new(mut input: R) -> Result<Reader<R>, Y4mError> {
+        let mut signature = [0; SIGNATURE.len()];
+        match input.read_exact(&mut signature) {
+            Ok(()) if signature == *SIGNATURE.as_bytes() => {}
+            Ok(()) => return Err(Y4mError::NotY4m),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Y4mError::NotY4m);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let line = read_line(&mut input)?;
+        let header = Header::parse(&line)?;
+        let colour = Colour { range: header.range, matrix: Matrix::by_height(header.height) };
+        Ok(Reader {
+            input,
+            width: header.width,
+            height: header.height,
+            format: PictureFormat { width: even(header.width), height: even(header.height), colour },
+            frame_rate: header.frame_rate,
+        })
+    }
+
+    /// Size and colour of the pictures, cropped to even sizes.
+    pub fn format(&self) -> PictureFormat {
+        self.format
+    }
+
+    /// Size in the stream, before cropping.
+    pub fn coded_size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// Pictures per second; 25 where the header does not know.
+    pub fn frame_rate(&self) -> FrameRate {
+        self.frame_rate
+    }
+
+    /// Where the bytes come from.
+    pub fn input_mut(&mut self) -> &mut R {
+        &mut self.input
+    }
+
+    /// Reads the next picture; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// When the stream is damaged or cut off, or the input fails.
+    pub fn read(&mut self) -> Result<Option<Picture>, Y4mError> {
+        if !self.read_frame_line()? {
+            return Ok(None);
+        }
+        // Tight rows: an even-sized plane is one read.
+        let mut picture = Picture::uninitialised(self.format, 1)?;
+        for index in 0..3 {
+            let (coded_width, coded_rows) = match index {
+                0 => (self.width, self.height),
+                _ => (self.width.div_ceil(2), self.height.div_ceil(2)),
+            };
+            let (plane, stride) = picture.plane_mut(index)?;
+            let (width, rows) = self.format.plane_size(index);
+            if stride == width && coded_width as usize == width {
+                read_exact(&mut self.input, plane)?;
+            } else {
+                let beyond = coded_width as usize - width;
+                for row in plane.chunks_mut(stride) {
+                    read_exact(&mut self.input, &mut row[..width])?;
+                    skip(&mut self.input, beyond)?;
+                }
+            }
+            skip(&mut self.input, (coded_rows as usize - rows) * coded_width as usize)?;
+        }
+        Ok(Some(picture))
+    }
+
+    fn read_frame_line(&mut self) -> Result<bool, Y4mError> {
+        let mut start = [0; FRAME.len()];
+        let mut filled = 0;
+        while filled < start.len() {
+            match self.input.read(&mut start[filled..]) {
+                Ok(0) if filled == 0 => return Ok(false),
+                Ok(0) => return Err(Y4mError::Truncated),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if start != *FRAME {
+            return Err(Y4mError::NotFrame);
+        }
+        // Parameters of a single frame carry nothing that is needed here.
+        read_line(&mut self.input).map(|_| true)
+    }
+}
+
+/// What the header line says.
+struct Header {
+    width: u32,
+    height: u32,
+    frame_rate: FrameRate,
+    range: Range,
+}
+
+impl Header {
+    fn parse(line: &str) -> Result<Header, Y4mError> {
+        /// What is played where the rate is unknown (`F0:0`), as FFmpeg does.
+        const UNKNOWN_RATE: FrameRate = FrameRate::whole(25);
+        let mut header = Header { width: 0, height: 0, frame_rate: UNKNOWN_RATE, range: Range::Limited };
+        for field in line.split_ascii_whitespace() {
+            let bad = || Y4mError::Field(field.to_owned());
+            let (tag, value) = field.split_at_checked(1).ok_or_else(bad)?;
+            match tag {
+                "W" => header.width = value.parse().map_err(|_| bad())?,
+                "H" => header.height = value.parse().map_err(|_| bad())?,
+                "F" if value != "0:0" => {
+                    let (num, den) = value.split_once(':').ok_or_else(bad)?;
+                    let parsed = (num.parse(), den.parse());
+                    let (Ok(num), Ok(den)) = parsed else {
+                        return Err(bad());
+                    };
+                    header.frame_rate = FrameRate::new(num, den).ok_or_else(bad)?;
+                }
+                "C" if !["420jpeg", "420mpeg2", "420paldv", "420"].contains(&value) => {
+                    return Err(Y4mError::Colour(value.to_owned()));
+                }
+                "X" if value == "COLORRANGE=FULL" => header.range = Range::Full,
+                "X" if value == "COLORRANGE=LIMITED" => header.range = Range::Limited,
+                _ => {}
+            }
+        }
+        let good = |side: u32| (16..=PictureFormat::MAX_SIDE).contains(&side);
+        if !good(header.width) || !good(header.height) {
+            let size = format!("W{} H{}", header.width, header.height);
+            return Err(Y4mError::Field(size));
+        }
+        Ok(header)
+    }
+}
+
+/// Reads up to the newline, byte by byte: lines are short, and nothing behind them may be taken.
+fn read_line(input: &mut impl Read) -> Result<String, Y4mError> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        read_exact(input, &mut byte)?;
+        if byte == *b"\n" {
+            return Ok(String::from_utf8_lossy(&line).into_owned());
+        }
+        if line.len() == MAX_LINE {
+            return Err(Y4mError::LongLine);
+        }
+        line.push(byte[0]);
+    }
+}
+
+fn read_exact(input: &mut impl Read, target: &mut [u8]) -> Result<(), Y4mError> {
+    input.read_exact(target).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Y4mError::Truncated,
+        _ => Y4mError::Io(error),
+    })
+}
+
+fn skip(input: &mut impl Read, mut count: usize) -> Result<(), Y4mError> {
+    let mut scratch = [0; 256];
+    while count > 0 {
+        let part = count.min(scratch.len());
+        read_exact(input, &mut scratch[..part])?;
+        count -= part;
+    }
+    Ok(())
+}

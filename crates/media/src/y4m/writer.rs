@@ -1,0 +1,66 @@
+//! Writes a Y4M stream; the twin of [`super::Reader`].
+
+use std::io::Write;
+
+use super::{FRAME, SIGNATURE, Y4mError};
+use crate::convert::Converter;
+use crate::frame_rate::FrameRate;
+use crate::picture::{Picture, PictureFormat, Range};
+
+/// Writes pictures as a Y4M stream. Each picture goes out in a few large writes and a flush, so
+/// `output` needs no buffer of its own.
+pub struct Writer<W> {
+    output: W,
+    format: PictureFormat,
+    converter: Converter,
+    /// One picture with its `FRAME` line, ready to write.
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the header: the size, range and rate of the pictures to come.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn new(mut output: W, format: PictureFormat, frame_rate: FrameRate) -> Result<Writer<W>, Y4mError> {
+        let range = match format.colour.range {
+            Range::Full => "FULL",
+            Range::Limited => "LIMITED",
+        };
+        writeln!(
+            output,
+            "{SIGNATURE} W{} H{} F{}:{} Ip A1:1 C420jpeg XCOLORRANGE={range}",
+            format.width,
+            format.height,
+            frame_rate.num(),
+            frame_rate.den(),
+        )?;
+        output.flush()?;
+        Ok(Writer { output, format, converter: Converter::default(), buffer: Vec::new() })
+    }
+
+    /// Writes one picture and flushes. A picture of another format is converted to the header's:
+    /// the stream cannot change.
+    ///
+    /// # Errors
+    /// When the output fails, for example because its reader has gone.
+    pub fn write(&mut self, picture: &Picture) -> Result<(), Y4mError> {
+        let picture = self.converter.reformat(picture, self.format)?;
+        self.buffer.clear();
+        self.buffer.extend_from_slice(FRAME);
+        self.buffer.push(b'\n');
+        for index in 0..3 {
+            for row in picture.rows(index) {
+                self.buffer.extend_from_slice(row);
+            }
+        }
+        self.output.write_all(&self.buffer)?;
+        self.output.flush()?;
+        Ok(())
+    }
+
+    /// Gives the output back.
+    pub fn into_inner(self) -> W {
+        self.output
+    }
+}
