@@ -23,7 +23,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::slot::Slot;
 use crate::USER_AGENT;
-use crate::figures::receive::{ReceiveCounters, Shown};
+use crate::figures::delay::Shown;
+use crate::figures::receive::ReceiveCounters;
 
 /// Depth of the queue `units`, in coded pictures: a joining burst of ten seconds at 60 pictures a second.
 pub const UNITS_DEPTH: usize = 600;

@@ -92,3 +92,6 @@ impl Drop for Publication {
         self.stream.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,15 +5,21 @@
 //! [`ServerEvent`] with a question is answered by [`ServerSession::accept`] or [`ServerSession::refuse`] before the next
 //! message is handed in.
 
+mod event;
+mod url;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+pub use event::{Accepted, ServerEvent};
 
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
+use self::url::{content_base, path_of, split_track};
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
-use crate::rtsp::sdp::{Description, MAX_TRACKS, TRACK_CONTROL};
+use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport, TransportError};
 use crate::time::Now;
 
@@ -30,64 +36,6 @@ enum Role {
     Undecided,
     Publisher { path: String, description: Box<Description>, channels: Vec<Option<Channels>>, recording: bool },
     Reader { path: String, channels: Vec<Option<Channels>>, playing: bool },
-}
-
-/// What a connection says or asks.
-#[derive(Debug)]
-pub enum ServerEvent {
-    /// Question: what is at this path? Accept with [`Accepted::Description`].
-    Describe {
-        /// Path without slashes around it.
-        path: String,
-    },
-    /// Question: may this be published? Accept with [`Accepted::Yes`].
-    Announce {
-        /// Path without slashes around it.
-        path: String,
-        /// What will be sent.
-        description: Box<Description>,
-    },
-    /// Question: how many tracks has this path? Accept with [`Accepted::Tracks`].
-    Setup {
-        /// Path without slashes around it.
-        path: String,
-    },
-    /// Question: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
-    Play {
-        /// Path without slashes around it.
-        path: String,
-        /// By track: the channels, or `None` where the reader did not set it up.
-        channels: Vec<Option<Channels>>,
-    },
-    /// Question: start receiving. Accept with [`Accepted::Yes`].
-    Record {
-        /// Path without slashes around it.
-        path: String,
-        /// By track: the channels, or `None` where the publisher did not set it up.
-        channels: Vec<Option<Channels>>,
-    },
-    /// A packet from a publisher (either kind) or a reader (RTCP only).
-    Media {
-        /// Index of the track.
-        track: usize,
-        /// RTCP rather than RTP.
-        rtcp: bool,
-        /// The packet.
-        frame: Frame,
-    },
-    /// The peer ended the session; close once everything queued is sent.
-    Teardown,
-}
-
-/// A positive answer to a question.
-#[derive(Debug)]
-pub enum Accepted {
-    /// Go on.
-    Yes,
-    /// The path's description for readers.
-    Description(Bytes),
-    /// The path's number of tracks.
-    Tracks(usize),
 }
 
 /// A question put to the runner, and the request it came from.
@@ -414,26 +362,4 @@ impl ServerSession {
 
 fn overlap(a: Channels, b: Channels) -> bool {
     [b.rtp, b.rtcp].iter().any(|&c| c == a.rtp || c == a.rtcp)
-}
-
-/// Splits `…/trackID=N` off a SETUP URL.
-fn split_track(url: &str) -> (&str, Option<usize>) {
-    match url.rsplit_once('/') {
-        Some((stream, last)) => match last.strip_prefix(TRACK_CONTROL).and_then(|n| n.parse().ok()) {
-            Some(track) => (stream, Some(track)),
-            None => (url, None),
-        },
-        None => (url, None),
-    }
-}
-
-fn path_of(url: &str) -> String {
-    Url::parse(url).map(|url| url.path().trim_matches('/').to_owned()).unwrap_or_default()
-}
-
-/// The base for relative controls: the request's URL without its query, ending in a slash.
-fn content_base(url: &Url) -> String {
-    let mut base = url.clone();
-    base.set_query(None);
-    format!("{}/", base.as_str().trim_end_matches('/'))
 }

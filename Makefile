@@ -1,0 +1,31 @@
+# Thin: the real commands stay cargo's. `make demo` and `make test` install what is missing first.
+.PHONY: demo test check bench fuzz setup setup-tests
+
+# Arguments for the demo, such as: make demo ARGS="--input screen"
+ARGS =
+
+demo: setup
+	cargo run --release --quiet --bin hevcast -- demo $(ARGS)
+
+test: setup-tests
+	cargo test --workspace
+
+check: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	scripts/check-layers
+
+bench: setup-tests
+	cargo build --release --workspace
+	target/release/hevcast-bench latency
+
+# A million executions of each target; needs a nightly toolchain and cargo-fuzz.
+fuzz:
+	cd fuzz && for target in depacketise rtsp_message sdp; do cargo +nightly fuzz run $$target -- -runs=1000000 || exit 1; done
+
+setup:
+	@scripts/setup build
+
+setup-tests:
+	@scripts/setup tests

@@ -1,0 +1,272 @@
+//! The hub in virtual time: who gets which packets, and when the publisher is asked for a keyframe.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hevcast_wire::hevc::{AccessUnit, NalType, ParameterSets};
+use hevcast_wire::rtp::{Packetiser, ReceivedPacket, RtcpEvent, RtpPacket, rtcp};
+use hevcast_wire::rtsp::message::Frame;
+use hevcast_wire::rtsp::sdp::{Description, publisher_description};
+use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
+
+use super::reader::Reader;
+use super::stream::{KEYFRAME_PATIENCE, MediaPacket, YOUNG_GOP, frame_rtcp};
+use super::{Hub, Publication, PublishRefused, gop, reader};
+
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
+const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
+
+/// A publisher that makes pictures, and the time.
+struct World {
+    hub: Arc<Hub>,
+    publication: Option<Publication>,
+    packetiser: Packetiser,
+    now: Now,
+    pictures: u32,
+}
+
+impl World {
+    fn new(takes_requests: bool) -> World {
+        let hub = Arc::new(Hub::default());
+        let sdp = String::from_utf8(publisher_description("t", &ParameterSets::default()).to_vec()).unwrap();
+        let sdp = if takes_requests { sdp } else { sdp.replace("a=rtcp-fb", "a=x-other") };
+        let publication = hub.publish("live", Description::parse(sdp.as_bytes()).unwrap()).unwrap();
+        World {
+            hub,
+            publication: Some(publication),
+            packetiser: Packetiser::new(7, 96, 100, 200),
+            now: Now { instant: Instant::now(), utc: UtcMicros(1_700_000_000_000_000) },
+            pictures: 0,
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.instant += time;
+        self.now.utc = self.now.utc.offset_by(time.as_micros() as i64);
+    }
+
+    /// The next picture's packets, `slice_bytes` of slice in it.
+    fn picture(&mut self, is_irap: bool, slice_bytes: usize) -> Vec<MediaPacket> {
+        self.pictures += 1;
+        let nal = |kind: NalType, len: usize| Bytes::from([vec![kind.0 << 1, 1], vec![0xa5; len]].concat());
+        let mut nals = vec![];
+        if is_irap {
+            nals.extend([nal(NalType::VPS, 10), nal(NalType::SPS, 20), nal(NalType::PPS, 5)]);
+        }
+        nals.push(nal(NalType::PREFIX_SEI, 150));
+        nals.push(nal(if is_irap { NalType::IDR_W_RADL } else { NalType(1) }, slice_bytes));
+        let unit = AccessUnit { timestamp: RtpTicks(self.pictures * 3000), nals };
+        let mut packets = Vec::new();
+        self.packetiser.packetise(&unit, &mut packets).unwrap();
+        packets.iter().map(media).collect()
+    }
+
+    /// Publishes a picture, packet by packet, and lets a frame interval pass.
+    fn publish(&mut self, is_irap: bool) -> usize {
+        let packets = self.picture(is_irap, 600);
+        for packet in &packets {
+            self.publication.as_ref().unwrap().push(std::slice::from_ref(packet), self.now);
+        }
+        self.pass(FRAME_INTERVAL);
+        packets.len()
+    }
+
+    fn join(&self, channels: Channels) -> Arc<Reader> {
+        let reader = Arc::new(Reader::new(vec![Some(channels)]));
+        self.hub.find("live").unwrap().join(Arc::clone(&reader), self.now);
+        reader
+    }
+
+    fn keyframe_wanted(&self) -> bool {
+        let wanted = pin!(self.publication.as_ref().unwrap().stream().keyframe_wanted());
+        matches!(wanted.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready((0, 7)))
+    }
+}
+
+fn media(packet: &RtpPacket) -> MediaPacket {
+    let framed = frame_rtcp(CHANNELS.rtp, &packet.to_bytes());
+    MediaPacket { track: 0, rtcp: false, frame: Frame { framed } }
+}
+
+/// Everything in a reader's queue, headers of rewritten channels joined to their packets.
+fn taken(reader: &Reader) -> Vec<Frame> {
+    let mut bytes = Vec::new();
+    reader.take(usize::MAX, |part| bytes.extend_from_slice(&part));
+    let (mut rest, mut frames) = (Bytes::from(bytes), Vec::new());
+    while !rest.is_empty() {
+        let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+        frames.push(Frame { framed: rest.split_to(4 + len) });
+    }
+    frames
+}
+
+/// Sequence numbers of the RTP packets in a reader's queue.
+fn sequence_numbers(reader: &Reader) -> Vec<u16> {
+    let rtp = taken(reader).into_iter().filter(|frame| frame.channel() % 2 == 0);
+    rtp.map(|frame| ReceivedPacket::parse(frame.packet()).unwrap().header.sequence_number).collect()
+}
+
+fn consecutive(numbers: &[u16]) -> bool {
+    numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+#[test]
+fn packets_are_forwarded_as_they_come_and_shared() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    sequence_numbers(&reader);
+    let packets = world.picture(false, 600);
+    world.publication.as_ref().unwrap().push(&packets[..1], world.now);
+    let mut got = Vec::new();
+    reader.take(usize::MAX, |bytes| got.push(bytes));
+    assert_eq!(got.len(), 1, "the first packet of a picture does not wait for the rest");
+    assert_eq!(got[0].as_ptr(), packets[0].frame.framed.as_ptr(), "the same bytes, not a copy");
+}
+
+#[test]
+fn a_joiner_gets_a_young_group_at_once_after_a_sender_report() {
+    let mut world = World::new(true);
+    world.publish(false);
+    let in_group = world.publish(true) + world.publish(false);
+    let reader = world.join(CHANNELS);
+    assert!(!world.keyframe_wanted(), "no keyframe is spent on a group that is young");
+    let frames = taken(&reader);
+    let report = rtcp::parse(&frames[0].packet()).unwrap();
+    assert!(matches!(report[0], RtcpEvent::SenderReport { ssrc: 7, .. }), "{report:?}");
+    assert_eq!(frames.len(), 1 + in_group);
+    let next = world.publish(false);
+    assert_eq!(sequence_numbers(&reader).len(), next, "and then each packet once");
+}
+
+#[test]
+fn readers_who_come_together_cost_one_keyframe() {
+    let mut world = World::new(true);
+    world.publish(true);
+    world.pass(YOUNG_GOP);
+    world.publish(false);
+    let readers: Vec<_> = (0..100).map(|_| world.join(CHANNELS)).collect();
+    assert!(world.keyframe_wanted());
+    assert!(!world.keyframe_wanted(), "one request for all of them");
+    world.publish(false);
+    assert!(readers.iter().all(|r| sequence_numbers(r).is_empty()), "nothing before it could be decoded");
+    let irap = world.publish(true);
+    for reader in &readers {
+        let numbers = sequence_numbers(reader);
+        assert!(numbers.len() == irap && consecutive(&numbers), "the whole IRAP unit, from its parameter sets on");
+    }
+}
+
+#[test]
+fn a_request_that_brings_nothing_is_made_again() {
+    let mut world = World::new(true);
+    world.publish(true);
+    world.pass(YOUNG_GOP);
+    world.join(CHANNELS);
+    assert!(world.keyframe_wanted());
+    world.pass(KEYFRAME_PATIENCE);
+    world.join(CHANNELS);
+    assert!(world.keyframe_wanted());
+}
+
+#[test]
+fn from_a_stranger_a_joiner_gets_the_whole_group() {
+    let mut world = World::new(false);
+    let mut in_group = world.publish(true);
+    for _ in 0..100 {
+        in_group += world.publish(false);
+    }
+    let reader = world.join(CHANNELS);
+    assert!(!world.keyframe_wanted());
+    let numbers = sequence_numbers(&reader);
+    assert!(numbers.len() == in_group && consecutive(&numbers), "{} of {in_group}", numbers.len());
+    let next = world.publish(true);
+    assert_eq!(sequence_numbers(&world.join(CHANNELS)).len(), next, "the next group replaces it");
+}
+
+#[test]
+fn a_group_too_long_to_keep_is_not_kept_in_part() {
+    let mut world = World::new(false);
+    world.publish(true);
+    let mut pushed = 0;
+    while pushed <= gop::MAX_BYTES {
+        let packets = world.picture(false, 60_000);
+        pushed += packets.iter().map(|p| p.frame.framed.len()).sum::<usize>();
+        world.publication.as_ref().unwrap().push(&packets, world.now);
+    }
+    assert_eq!(sequence_numbers(&world.join(CHANNELS)), [0u16; 0]);
+    world.publish(true);
+    assert!(!sequence_numbers(&world.join(CHANNELS)).is_empty());
+}
+
+#[test]
+fn a_slow_reader_jumps_to_the_next_irap_and_nobody_else_notices() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let (slow, quick) = (world.join(CHANNELS), world.join(CHANNELS));
+    let mut quick_numbers = sequence_numbers(&quick);
+    let pictures = reader::MAX_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
+    for _ in 0..pictures {
+        world.publish(false);
+        quick_numbers.extend(sequence_numbers(&quick));
+    }
+    assert!(slow.metrics().jumps == 1 && slow.metrics().dropped_packets > 0, "{:?}", slow.metrics());
+    assert!(world.keyframe_wanted(), "a keyframe is asked for to resume from");
+    world.publish(false);
+    assert!(sequence_numbers(&slow).is_empty(), "nothing of a sequence with a hole in it");
+    let irap = world.publish(true);
+    let next = world.publish(false);
+    let numbers = sequence_numbers(&slow);
+    assert!(numbers.len() == irap + next && consecutive(&numbers));
+    quick_numbers.extend(sequence_numbers(&quick));
+    assert!(consecutive(&quick_numbers) && quick.metrics().jumps == 0);
+}
+
+#[test]
+fn a_reader_on_other_channels_gets_the_same_packets() {
+    let mut world = World::new(true);
+    let sent = world.publish(true);
+    let reader = world.join(Channels { rtp: 4, rtcp: 5 });
+    let frames = taken(&reader);
+    assert_eq!(frames.iter().map(Frame::channel).collect::<Vec<_>>(), [&[5][..], &vec![4; sent]].concat());
+    assert!(ReceivedPacket::parse(frames[1].packet()).is_ok());
+}
+
+#[test]
+fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    let stream = world.hub.find("live").unwrap();
+    let refused = world.hub.publish("live", stream.description().clone());
+    assert_eq!(refused.map(|_| ()).unwrap_err(), PublishRefused::Taken);
+    world.publication = None;
+    assert!(!reader.is_ended(), "what is queued is still delivered");
+    sequence_numbers(&reader);
+    assert!(reader.is_ended());
+    assert!(world.hub.find("live").is_none() && world.hub.paths().is_empty());
+    let late = Arc::new(Reader::new(vec![Some(CHANNELS)]));
+    stream.join(Arc::clone(&late), world.now);
+    assert!(late.is_ended(), "who comes too late is told at once");
+}
+
+#[test]
+fn other_codecs_are_relayed_untouched_and_readers_leave() {
+    let hub = Arc::new(Hub::default());
+    let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
+    let publication = hub.publish("sound", Description::parse(sdp).unwrap()).unwrap();
+    let now = Now { instant: Instant::now(), utc: UtcMicros(0) };
+    let reader = Arc::new(Reader::new(vec![Some(CHANNELS)]));
+    hub.find("sound").unwrap().join(Arc::clone(&reader), now);
+    let packet = MediaPacket { track: 0, rtcp: false, frame: Frame { framed: frame_rtcp(0, b"not even RTP") } };
+    publication.push(&[packet.clone(), packet.clone()], now);
+    assert_eq!(taken(&reader).len(), 2);
+    assert_eq!(publication.stream().reader_count(), 1);
+    reader.leave();
+    publication.push(&[packet], now);
+    assert_eq!(publication.stream().reader_count(), 0);
+}

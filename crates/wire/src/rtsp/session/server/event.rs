@@ -1,0 +1,65 @@
+//! What passes between a server session and whoever runs it.
+
+use bytes::Bytes;
+
+use crate::rtsp::message::Frame;
+use crate::rtsp::sdp::Description;
+use crate::rtsp::transport::Channels;
+
+/// What a connection says or asks.
+#[derive(Debug)]
+pub enum ServerEvent {
+    /// Question: what is at this path? Accept with [`Accepted::Description`].
+    Describe {
+        /// Path without slashes around it.
+        path: String,
+    },
+    /// Question: may this be published? Accept with [`Accepted::Yes`].
+    Announce {
+        /// Path without slashes around it.
+        path: String,
+        /// What will be sent.
+        description: Box<Description>,
+    },
+    /// Question: how many tracks has this path? Accept with [`Accepted::Tracks`].
+    Setup {
+        /// Path without slashes around it.
+        path: String,
+    },
+    /// Question: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
+    Play {
+        /// Path without slashes around it.
+        path: String,
+        /// By track: the channels, or `None` where the reader did not set it up.
+        channels: Vec<Option<Channels>>,
+    },
+    /// Question: start receiving. Accept with [`Accepted::Yes`].
+    Record {
+        /// Path without slashes around it.
+        path: String,
+        /// By track: the channels, or `None` where the publisher did not set it up.
+        channels: Vec<Option<Channels>>,
+    },
+    /// A packet from a publisher (either kind) or a reader (RTCP only).
+    Media {
+        /// Index of the track.
+        track: usize,
+        /// RTCP rather than RTP.
+        rtcp: bool,
+        /// The packet.
+        frame: Frame,
+    },
+    /// The peer ended the session; close once everything queued is sent.
+    Teardown,
+}
+
+/// A positive answer to a question.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Go on.
+    Yes,
+    /// The path's description for readers.
+    Description(Bytes),
+    /// The path's number of tracks.
+    Tracks(usize),
+}
