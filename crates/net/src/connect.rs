@@ -62,6 +62,12 @@ pub enum NetError {
         /// The stream.
         url: String,
     },
+    /// The server asks without listening to the answers.
+    #[error("{url}: the server does not read what is sent to it")]
+    Stuck {
+        /// The stream.
+        url: String,
+    },
     /// The server sent what is not RTSP.
     #[error("{url}: {error}; is this an RTSP port?")]
     Message {
@@ -92,7 +98,11 @@ impl NetError {
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Url { .. } | NetError::Message { .. } => false,
-            NetError::Resolve { .. } | NetError::Connect { .. } | NetError::Io { .. } | NetError::Closed { .. } => true,
+            NetError::Resolve { .. }
+            | NetError::Connect { .. }
+            | NetError::Io { .. }
+            | NetError::Closed { .. }
+            | NetError::Stuck { .. } => true,
             NetError::Session(error) => error.is_temporary(),
         }
     }

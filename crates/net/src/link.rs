@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hevcast_wire::rtsp::message::Inbound;
-use hevcast_wire::rtsp::session::SessionError;
-use hevcast_wire::rtsp::session::player::{PlayerEvent, PlayerSession};
-use hevcast_wire::rtsp::session::publisher::{PublisherEvent, PublisherSession};
+use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::time::Now;
 use tokio::net::TcpStream;
 
@@ -17,62 +13,8 @@ use crate::{Clock, Target};
 /// How long a server may take to answer our TEARDOWN before we close all the same.
 const TEARDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// What the link needs of a session; both client sessions have it.
-pub trait ClientSession {
-    /// News of the session.
-    type Event;
-    /// See the session's own method.
-    ///
-    /// # Errors
-    /// The server's refusal.
-    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError>;
-    /// See the session's own method.
-    ///
-    /// # Errors
-    /// The server's silence.
-    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError>;
-    /// See the session's own method.
-    fn poll_transmit(&mut self) -> Option<Bytes>;
-    /// See the session's own method.
-    fn poll_event(&mut self) -> Option<Self::Event>;
-    /// See the session's own method.
-    fn poll_timeout(&self) -> Option<Instant>;
-    /// See the session's own method.
-    fn teardown(&mut self, now: Now);
-    /// Whether this event is the answer to [`Self::teardown`].
-    fn is_end(event: &Self::Event) -> bool;
-}
-
-macro_rules! client_session {
-    ($session:ty, $event:ty, $end:pat) => {
-        impl ClientSession for $session {
-            type Event = $event;
-            fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-                self.handle_message(message, now)
-            }
-            fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-                self.handle_timeout(now)
-            }
-            fn poll_transmit(&mut self) -> Option<Bytes> {
-                self.poll_transmit()
-            }
-            fn poll_event(&mut self) -> Option<$event> {
-                self.poll_event()
-            }
-            fn poll_timeout(&self) -> Option<Instant> {
-                self.poll_timeout()
-            }
-            fn teardown(&mut self, now: Now) {
-                self.teardown(now);
-            }
-            fn is_end(event: &$event) -> bool {
-                matches!(event, $end)
-            }
-        }
-    };
-}
-client_session!(PublisherSession, PublisherEvent, PublisherEvent::Ended);
-client_session!(PlayerSession, PlayerEvent, PlayerEvent::Ended);
+/// Most bytes that may wait for the socket: far above a picture, far below what a server that only asks could pile up.
+const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 
 /// A session, its connection, and the clock that tells it the time.
 #[derive(Debug)]
@@ -122,6 +64,9 @@ impl<S: ClientSession> Link<S> {
             }
             while let Some(bytes) = self.session.poll_transmit() {
                 self.connection.queue(bytes);
+            }
+            if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
+                return Err(NetError::Stuck { url: self.url.clone() });
             }
             match self.connection.next_message() {
                 Ok(Some(message)) => {

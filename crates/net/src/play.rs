@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hevcast_wire::hevc::ParameterSets;
 use hevcast_wire::rtp::rtcp::{self, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::rtsp::session::player::{PlayerEvent, PlayerSession};
 
 use crate::link::{Link, Turn};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use hevcast_wire::rtp::{RtpPacket, interleave, rtcp};
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::rtsp::session::publisher::{PublisherEvent, PublisherSession};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{RtpTicks, UtcMicros};

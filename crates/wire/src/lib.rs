@@ -11,3 +11,6 @@ pub mod hevc;
 pub mod rtp;
 pub mod rtsp;
 pub mod time;
+
+#[cfg(test)]
+mod test_corpus;

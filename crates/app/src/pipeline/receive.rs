@@ -185,15 +185,17 @@ impl PlayStage {
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
         self.waiting_for_irap = true;
         loop {
-            let packet = match player.next().await? {
+            let packet = match next(player).await? {
                 Played::Rtp(packet) => packet,
-                Played::Ended => return Ok(()),
+                Played::Ended => {
+                    depacketiser.flush();
+                    self.take_units(&mut depacketiser, &mut parameter_sets, player.clock());
+                    return Ok(());
+                }
             };
             self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
             self.depacketise(packet, &mut depacketiser);
-            while let Some(unit) = depacketiser.poll() {
-                self.take_unit(unit, &mut parameter_sets, player.clock());
-            }
+            self.take_units(&mut depacketiser, &mut parameter_sets, player.clock());
             if let Some(ssrc) = depacketiser.ssrc() {
                 if self.wants_keyframe.swap(false, Ordering::AcqRel) {
                     player.request_keyframe(ssrc);
@@ -204,6 +206,12 @@ impl PlayStage {
                     ..ReceiverStats::default()
                 });
             }
+        }
+    }
+
+    fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+        while let Some(unit) = from.poll() {
+            self.take_unit(unit, sets, clock);
         }
     }
 
@@ -247,6 +255,14 @@ impl PlayStage {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             self.waiting_for_irap = true;
         }
+    }
+}
+
+/// The next packet; a connection closed in order is an end like any other, for most servers say no more than that.
+async fn next(player: &mut Player) -> Result<Played, NetError> {
+    match player.next().await {
+        Err(NetError::Closed { .. }) => Ok(Played::Ended),
+        other => other,
     }
 }
 

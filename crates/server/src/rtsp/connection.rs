@@ -20,6 +20,8 @@ use crate::hub::{Hub, Publication, PublishRefused};
 
 /// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged.
 const READER_BATCH_BYTES: usize = 64 * 1024;
+/// Most bytes of answers that may wait for a peer who asks without reading; above a batch and a burst of requests.
+const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
@@ -90,6 +92,9 @@ impl Serving {
             }
             if self.closing && self.connection.queued_bytes() == 0 {
                 return "it ended its session".to_owned();
+            }
+            if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
+                return "it asks without reading the answers".to_owned();
             }
             if self.connection.is_closed() {
                 return "it closed the connection".to_owned();

@@ -72,15 +72,7 @@ pub fn rtcp(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    /// Runs a body over each file of a committed corpus; says how many there were.
-    fn replay(target: &str, body: fn(&[u8])) -> usize {
-        let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-        let files = std::fs::read_dir(&corpus).expect("the corpus is committed");
-        let paths = files.map(|file| file.expect("a file").path());
-        paths.map(|path| body(&std::fs::read(&path).expect("a readable file"))).count()
-    }
+    use crate::test_corpus::replay;
 
     #[test]
     fn the_corpus_of_depacketise_has_no_findings() {

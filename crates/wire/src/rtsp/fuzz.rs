@@ -44,3 +44,14 @@ pub fn sdp(data: &[u8]) {
     }
     let _ = description.offer();
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_corpus::replay;
+
+    #[test]
+    fn the_corpora_of_rtsp_have_no_findings() {
+        assert!(replay("rtsp_message", super::message) > 0);
+        assert!(replay("sdp", super::sdp) > 0);
+    }
+}

@@ -9,7 +9,7 @@ use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 use super::{ANSWER_TIMEOUT, SessionError};
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
 use crate::rtsp::digest::{Credentials, Login};
-use crate::rtsp::message::{Request, Response, request_bytes, response_bytes};
+use crate::rtsp::message::{Inbound, Request, Response, request_bytes, response_bytes};
 use crate::time::Now;
 
 /// Session time-out assumed when the server names none (RFC 2326 section 12.37).
@@ -20,6 +20,62 @@ const CLOCK_QUICK: Duration = Duration::from_millis(40);
 const CLOCK_QUICK_COUNT: usize = 5;
 /// Afterwards one exchange in this time follows the drift.
 const CLOCK_STEADY: Duration = Duration::from_secs(1);
+
+/// A session of a client: what drives a publisher and a player alike.
+pub trait ClientSession {
+    /// News of the session.
+    type Event;
+
+    /// The common part.
+    fn client(&self) -> &Client;
+
+    /// The common part, to change.
+    fn client_mut(&mut self) -> &mut Client;
+
+    /// The URL that stands for the whole session.
+    fn session_url(&self) -> Url;
+
+    /// Takes what the server sent.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the server refuses; the session is over.
+    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError>;
+
+    /// The next event.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// Whether this event says that the session is over.
+    fn is_end(event: &Self::Event) -> bool;
+
+    /// The next bytes for the socket.
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client_mut().transmits.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.client().poll_timeout()
+    }
+
+    /// Sends what is due: keepalives and clock exchanges.
+    ///
+    /// # Errors
+    /// [`SessionError::NoAnswer`] when the server has fallen silent.
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client_mut().handle_timeout(now)
+    }
+
+    /// Asks the server to end the session; an event that [`Self::is_end`] follows.
+    fn teardown(&mut self, now: Now) {
+        let url = self.session_url();
+        self.client_mut().send(Purpose::Teardown, &url, &[], Vec::new(), now);
+    }
+
+    /// The server's clock as seen from here; `None` when the server cannot tell.
+    fn clock(&self) -> Option<ClockOffset> {
+        self.client().clock.best()
+    }
+}
 
 /// What a request in flight is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,11 +217,6 @@ impl Client {
         self.transmits.push_back(bytes);
     }
 
-    /// The next bytes for the socket.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.transmits.pop_front()
-    }
-
     /// Takes an answer. Returns what the session has to act on: a 2xx answer and its purpose.
     ///
     /// # Errors
@@ -247,11 +298,6 @@ impl Client {
         self.next_clock = Some(now.instant + pause);
     }
 
-    /// The server's clock as seen from here; `None` when the server cannot tell.
-    pub fn clock(&self) -> Option<ClockOffset> {
-        self.clock.best()
-    }
-
     /// Answers a request of the server. True when it was a TEARDOWN.
     pub fn asked(&mut self, request: &Request) -> bool {
         let (status, teardown) = match request.method() {
@@ -264,18 +310,13 @@ impl Client {
         teardown
     }
 
-    /// When [`Self::handle_timeout`] wants to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&self) -> Option<Instant> {
         let answer = self.pending.iter().map(|p| p.deadline).min();
         let keep_alive = if self.established { self.next_keep_alive } else { None };
         [answer, keep_alive, self.next_clock].into_iter().flatten().min()
     }
 
-    /// Sends what is due.
-    ///
-    /// # Errors
-    /// [`SessionError::NoAnswer`] when a request has waited too long.
-    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
             return Err(SessionError::NoAnswer { request: late.purpose.name(), url: self.url.to_string() });
         }

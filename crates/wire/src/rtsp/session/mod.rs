@@ -11,6 +11,8 @@ pub mod player;
 pub mod publisher;
 pub mod server;
 
+pub use client::ClientSession;
+
 use std::time::Duration;
 
 use rtsp_types::StatusCode;

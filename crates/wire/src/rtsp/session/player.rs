@@ -1,17 +1,15 @@
 //! A receiver's session: OPTIONS, DESCRIBE, SETUP of the H.265 track, PLAY (RFC 2326 section 10.5).
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rtsp_types::{Url, headers};
 
 use super::SessionError;
-use super::client::{Client, Purpose};
+use super::client::{Client, ClientSession, Purpose};
 use super::publisher::{append, granted};
 use crate::hevc::ParameterSets;
 use crate::rtp::interleave;
-use crate::rtsp::clock::ClockOffset;
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
 use crate::rtsp::sdp::Description;
@@ -56,27 +54,6 @@ impl PlayerSession {
             channels: None,
             events: VecDeque::new(),
         }
-    }
-
-    /// Takes what the server sent.
-    ///
-    /// # Errors
-    /// [`SessionError`] when the server refuses or has no H.265; the session is over.
-    pub fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-        match message {
-            Inbound::Frame(frame) => self.handle_frame(&frame),
-            Inbound::Response(response) => {
-                if let Some((purpose, response)) = self.client.answered(response, now)? {
-                    self.advance(purpose, &response, now)?;
-                }
-            }
-            Inbound::Request(request) => {
-                if self.client.asked(&request) {
-                    self.events.push_back(PlayerEvent::Ended);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn handle_frame(&mut self, frame: &Frame) {
@@ -150,38 +127,45 @@ impl PlayerSession {
         framed.put_slice(packet);
         self.client.send_raw(framed.freeze());
     }
+}
 
-    /// Asks the server to end the session; [`PlayerEvent::Ended`] follows.
-    pub fn teardown(&mut self, now: Now) {
-        let base = self.base.clone();
-        self.client.send(Purpose::Teardown, &base, &[], Vec::new(), now);
+impl ClientSession for PlayerSession {
+    type Event = PlayerEvent;
+
+    fn client(&self) -> &Client {
+        &self.client
     }
 
-    /// The next bytes for the socket.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.client.poll_transmit()
+    fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
     }
 
-    /// The next event.
-    pub fn poll_event(&mut self) -> Option<PlayerEvent> {
+    fn session_url(&self) -> Url {
+        self.base.clone()
+    }
+
+    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
+        match message {
+            Inbound::Frame(frame) => self.handle_frame(&frame),
+            Inbound::Response(response) => {
+                if let Some((purpose, response)) = self.client.answered(response, now)? {
+                    self.advance(purpose, &response, now)?;
+                }
+            }
+            Inbound::Request(request) => {
+                if self.client.asked(&request) {
+                    self.events.push_back(PlayerEvent::Ended);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<PlayerEvent> {
         self.events.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] wants to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.client.poll_timeout()
-    }
-
-    /// Keeps the session alive.
-    ///
-    /// # Errors
-    /// [`SessionError::NoAnswer`] when the server has fallen silent.
-    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-        self.client.handle_timeout(now)
-    }
-
-    /// The server's clock, if it tells.
-    pub fn clock(&self) -> Option<ClockOffset> {
-        self.client.clock()
+    fn is_end(event: &PlayerEvent) -> bool {
+        matches!(event, PlayerEvent::Ended)
     }
 }

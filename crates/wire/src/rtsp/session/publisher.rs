@@ -1,15 +1,13 @@
 //! A sender's session: OPTIONS, ANNOUNCE, SETUP, RECORD (RFC 2326 sections 10.3 and 10.11).
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
 
 use super::SessionError;
-use super::client::{Client, Purpose};
+use super::client::{Client, ClientSession, Purpose};
 use crate::rtp::rtcp::{self, RtcpEvent};
-use crate::rtsp::clock::ClockOffset;
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Inbound, Response};
 use crate::rtsp::sdp::TRACK_CONTROL;
@@ -59,34 +57,6 @@ impl PublisherSession {
         }
     }
 
-    /// Takes what the server sent.
-    ///
-    /// # Errors
-    /// [`SessionError`] when the server refuses; the session is over.
-    pub fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-        match message {
-            Inbound::Response(response) => {
-                if let Some((purpose, response)) = self.client.answered(response, now)? {
-                    self.advance(purpose, &response, now)?;
-                }
-            }
-            Inbound::Request(request) => {
-                if self.client.asked(&request) {
-                    self.events.push_back(PublisherEvent::Ended);
-                }
-            }
-            Inbound::Frame(frame) => {
-                // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
-                let events = rtcp::parse(&frame.packet()).unwrap_or_default();
-                let wanted = events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. }));
-                if wanted && !self.events.contains(&PublisherEvent::KeyframeRequested) {
-                    self.events.push_back(PublisherEvent::KeyframeRequested);
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn advance(&mut self, purpose: Purpose, response: &Response, now: Now) -> Result<(), SessionError> {
         let url = self.client.url().clone();
         match purpose {
@@ -113,39 +83,53 @@ impl PublisherSession {
         }
         Ok(())
     }
+}
 
-    /// Asks the server to end the session; [`PublisherEvent::Ended`] follows.
-    pub fn teardown(&mut self, now: Now) {
-        let url = self.client.url().clone();
-        self.client.send(Purpose::Teardown, &url, &[], Vec::new(), now);
+impl ClientSession for PublisherSession {
+    type Event = PublisherEvent;
+
+    fn client(&self) -> &Client {
+        &self.client
     }
 
-    /// The next bytes for the socket.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.client.poll_transmit()
+    fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
     }
 
-    /// The next event.
-    pub fn poll_event(&mut self) -> Option<PublisherEvent> {
+    fn session_url(&self) -> Url {
+        self.client.url().clone()
+    }
+
+    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
+        match message {
+            Inbound::Response(response) => {
+                if let Some((purpose, response)) = self.client.answered(response, now)? {
+                    self.advance(purpose, &response, now)?;
+                }
+            }
+            Inbound::Request(request) => {
+                if self.client.asked(&request) {
+                    self.events.push_back(PublisherEvent::Ended);
+                }
+            }
+            Inbound::Frame(frame) => {
+                // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
+                let events = rtcp::parse(&frame.packet()).unwrap_or_default();
+                let wanted = events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. }));
+                if wanted && !self.events.contains(&PublisherEvent::KeyframeRequested) {
+                    self.events.push_back(PublisherEvent::KeyframeRequested);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<PublisherEvent> {
         self.events.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] wants to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.client.poll_timeout()
-    }
-
-    /// Keeps the session alive.
-    ///
-    /// # Errors
-    /// [`SessionError::NoAnswer`] when the server has fallen silent.
-    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-        self.client.handle_timeout(now)
-    }
-
-    /// The server's clock, if it tells.
-    pub fn clock(&self) -> Option<ClockOffset> {
-        self.client.clock()
+    fn is_end(event: &PublisherEvent) -> bool {
+        matches!(event, PublisherEvent::Ended)
     }
 }
 

@@ -8,7 +8,7 @@ use rtsp_types::{StatusCode, Url};
 use super::player::{PlayerEvent, PlayerSession};
 use super::publisher::{PublisherEvent, PublisherSession};
 use super::server::{Accepted, ServerEvent, ServerSession};
-use super::{ANSWER_TIMEOUT, SessionError};
+use super::{ANSWER_TIMEOUT, ClientSession, SessionError};
 use crate::hevc::ParameterSets;
 use crate::rtp::{interleave, rtcp};
 use crate::rtsp::message::{Inbound, MessageDecoder};
