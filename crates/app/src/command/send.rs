@@ -89,20 +89,16 @@ pub fn settings(source: &SourceArgs, encode: &EncodeArgs, target: Target) -> Sen
 /// Says what was negotiated, and what was not asked for.
 pub fn describe(sending: &Sending, reporter: &Reporter) {
     let info = &sending.source;
-    for line in &sending.fallbacks {
-        tracing::debug!("{line}");
-    }
     reporter.say(&format!("source: {}", info.description));
     if let Some(note) = &info.note {
         reporter.say(&format!("note: {note}"));
     }
     let format = info.format;
-    let fallback = match sending.fallbacks.len() {
-        0 => String::new(),
-        n => format!(" (no hardware encoder works here, {n} tried; hevcast devices says why)"),
-    };
+    if !sending.fallbacks.is_empty() {
+        reporter.say(&format!("falling back to {}: {}", sending.encoder, sending.fallbacks.join("; ")));
+    }
     reporter.say(&format!(
-        "encoder: {}{fallback}, H.265 Main {}x{}, {:.4} fps, raw {}",
+        "encoder: {}, H.265 Main {}x{}, {:.4} fps, raw {}",
         sending.encoder,
         format.width,
         format.height,

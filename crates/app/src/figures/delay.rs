@@ -15,6 +15,8 @@ use hevcast_wire::hevc::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use serde::Serialize;
 
+use super::text;
+
 /// Delays are summed up over this time: long enough for a 95th percentile, short enough to show a change.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Most pictures remembered, however fast they come.
@@ -134,12 +136,12 @@ impl Delays {
             last: ms(last.delay),
             median: quantile(0.5),
             p95: quantile(0.95),
-            bound: last.bound.map(|bound| bound.as_secs_f64() * 1000.0),
+            bound: last.bound.map(|bound| text::rounded(bound.as_secs_f64() * 1000.0)),
             timescale: last.timescale,
         };
         let mean = |stage: usize| {
             let sum: i64 = self.recent.iter().map(|sample| sample.stages[stage]).sum();
-            ms(sum) / sorted.len() as f64
+            text::rounded(ms(sum) / sorted.len() as f64)
         };
         let stages = StagesMs {
             capture_wait: mean(0),

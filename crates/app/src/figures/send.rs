@@ -206,7 +206,7 @@ impl SendReporter {
         now: Instant,
     ) -> SendFigures {
         let seconds = span.as_secs_f64().max(1e-3);
-        let ratio = |over: u64, under: u64| (under > 0).then(|| over as f64 / under as f64);
+        let ratio = |over: u64, under: u64| (under > 0).then(|| text::rounded(over as f64 / under as f64));
         let encoded = reading.encoded - before.encoded;
         let sent = reading.sent - before.sent;
         let coded_bits = reading.coded_bits - before.coded_bits;
@@ -214,14 +214,15 @@ impl SendReporter {
         SendFigures {
             role: "send",
             kind,
-            time_s: (now - self.started).as_secs_f64(),
+            time_s: text::rounded((now - self.started).as_secs_f64()),
             compression_ratio: ratio(reading.raw_bits - before.raw_bits, coded_bits),
-            frame_rate: sent as f64 / seconds,
+            frame_rate: text::rounded(sent as f64 / seconds),
             bitrate_bps: (coded_bits as f64 / seconds) as u64,
             network_bps: ((reading.sent_bytes - before.sent_bytes) as f64 * 8.0 / seconds) as u64,
-            qp: ratio(reading.qp_millis - before.qp_millis, qps).map(|millis| millis / 1000.0),
-            encode_ms: ratio(reading.encode_micros - before.encode_micros, encoded).map(|micros| micros / 1000.0),
-            backlog_ms: output.backlog.age(now).as_secs_f64() * 1000.0,
+            qp: ratio(reading.qp_millis - before.qp_millis, qps).map(|millis| text::rounded(millis / 1000.0)),
+            encode_ms: ratio(reading.encode_micros - before.encode_micros, encoded)
+                .map(|micros| text::rounded(micros / 1000.0)),
+            backlog_ms: text::rounded(output.backlog.age(now).as_secs_f64() * 1000.0),
             frames: SendFrames {
                 captured: reading.captured - before.captured,
                 encoded,

@@ -14,6 +14,11 @@ pub fn bits_per_second(bits: u64) -> String {
     }
 }
 
+/// Rounded to a thousandth, which is below what any figure here means.
+pub fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
 /// A figure that may not be known: `—` then, never a guess.
 pub fn optional<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "—".to_owned(), show)

@@ -60,9 +60,9 @@ struct Opened {
 pub struct Sending {
     /// What the source gives, as negotiated.
     pub source: SourceInfo,
-    /// The encoder that won, and the lines about those that did not.
+    /// The encoder that won.
     pub encoder: String,
-    /// Encoders that were tried and cannot be used here, one line each.
+    /// Encoders that were tried before it and why each cannot be used here.
     pub fallbacks: Vec<String>,
     /// Figures.
     pub counters: Arc<SendCounters>,
@@ -139,7 +139,7 @@ fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
         choice: settings.encoder.clone(),
     };
     let (encoder, rejected) = Encoder::open(&encoder_settings)?;
-    let fallbacks = rejected.iter().map(|r| format!("{} cannot be used here: {}", r.name, r.why)).collect();
+    let fallbacks = rejected.iter().map(|r| format!("{}: {}", r.name, r.why)).collect();
     Ok((Opened { source, encoder }, fallbacks))
 }
 

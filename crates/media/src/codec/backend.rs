@@ -256,7 +256,7 @@ pub fn encoders() -> Vec<EncoderInfo> {
             name: backend.name.to_owned(),
             works: match Encoder::open(&settings(backend)) {
                 Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error.reason()),
             },
         })
         .collect()

@@ -66,7 +66,7 @@ impl Encoder {
             match Encoder::prove(backend, &own) {
                 Ok(encoder) => return Ok((encoder, rejected)),
                 Err(error) if is_last => return Err(error),
-                Err(error) => rejected.push(Rejected { name: backend.name.to_owned(), why: error.to_string() }),
+                Err(error) => rejected.push(Rejected { name: backend.name.to_owned(), why: error.reason() }),
             }
         }
         Err(EncodeError::Missing(backend::SOFTWARE.to_owned()))

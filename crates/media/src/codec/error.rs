@@ -62,6 +62,18 @@ pub enum EncodeError {
     },
 }
 
+impl EncodeError {
+    /// Why this encoder is not used, in few words, for a list of those that were tried.
+    pub fn reason(&self) -> String {
+        match self {
+            EncodeError::Missing(_) => "not in this FFmpeg".to_owned(),
+            EncodeError::HoldsBack(_) => "holds pictures back".to_owned(),
+            EncodeError::Open { why, .. } | EncodeError::Failed { why, .. } => why.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Why decoding failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
