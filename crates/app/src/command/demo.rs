@@ -69,8 +69,10 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     Ok(())
 }
 
-const HEADING: &str = "\
-  time  compression  sent fps       bitrate    QP  |  delay (median, p95) ms       shown fps    throughput  dropped";
+const HEADING: &str = concat!(
+    "  time  compression  sent fps       bitrate    QP  |  ",
+    "delay (median, p95) ms      shown fps    throughput  dropped"
+);
 
 /// A second of both ends, as one row under [`HEADING`].
 fn row(send: &SendFigures, receive: &ReceiveFigures) -> String {

@@ -12,4 +12,5 @@ pub mod output;
 pub mod receive;
 pub mod send;
 pub mod slot;
+pub mod stage;
 pub mod stamp;

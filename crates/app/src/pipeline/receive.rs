@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
@@ -22,6 +21,7 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
 use super::slot::Slot;
+use super::stage::Stages;
 use crate::USER_AGENT;
 use crate::figures::delay::Shown;
 use crate::figures::receive::ReceiveCounters;
@@ -76,7 +76,7 @@ pub struct Receiving {
     pub counters: Arc<ReceiveCounters>,
     stop: watch::Sender<bool>,
     play_task: tokio::task::JoinHandle<Result<()>>,
-    threads: Vec<JoinHandle<Result<()>>>,
+    stages: Stages,
 }
 
 /// Starts receiving into `sink`.
@@ -105,22 +105,12 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         annexb: Vec::new(),
         in_decoder: Vec::new(),
     };
-    let threads = vec![
-        spawn("decode", {
-            let slot = Arc::clone(&slot);
-            move || decode.run(queue, &slot)
-        })?,
-        spawn("present", {
-            let counters = Arc::clone(&counters);
-            move || present_stage(sink, &slot, &counters)
-        })?,
-    ];
+    let mut stages = Stages::default();
+    let (decoded, shown_by) = (Arc::clone(&slot), Arc::clone(&counters));
+    stages.spawn("decode", move || decode.run(queue, &decoded))?;
+    stages.spawn("present", move || present_stage(sink, &slot, &shown_by))?;
     let play_task = tokio::spawn(play.run(stopped));
-    Ok(Receiving { counters, stop, play_task, threads })
-}
-
-fn spawn(name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(stage).with_context(|| format!("no thread for {name}"))
+    Ok(Receiving { counters, stop, play_task, stages })
 }
 
 /// The play and depacketise stages.
@@ -147,10 +137,11 @@ impl PlayStage {
                 Ok(mut player) => {
                     if has_played {
                         self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+                        tracing::info!("the stream is back");
                     }
                     has_played = true;
                     backoff.reset();
-                    tracing::info!("playing {}", self.settings.target.url);
+                    tracing::debug!("playing {}", self.settings.target.url);
                     let played = tokio::select! {
                         played = self.play(&mut player) => played,
                         _ = stop.changed() => {
@@ -282,6 +273,7 @@ const MAX_IN_DECODER: usize = 16;
 
 impl DecodeStage {
     fn run(mut self, mut queue: mpsc::Receiver<Unit>, slot: &Slot<Presentable>) -> Result<()> {
+        let _closed = slot.close_on_drop();
         let mut tag = 0;
         let mut decoded = Vec::new();
         while let Some(unit) = queue.blocking_recv() {
@@ -305,7 +297,6 @@ impl DecodeStage {
                 }
             }
         }
-        slot.close();
         Ok(())
     }
 
@@ -340,14 +331,10 @@ impl DecodeStage {
 
 /// The present stage.
 fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
-    while let Some(presentable) = slot.take() {
-        let result = sink.present(&presentable.decoded.picture);
+    let _closed = slot.close_on_drop();
+    while let Some(Presentable { decoded, stamp, arrived, decoded_at, clock }) = slot.take() {
+        sink.present(&decoded.picture)?;
         let presented = Instant::now();
-        if let Err(error) = result {
-            slot.close();
-            return Err(error);
-        }
-        let Presentable { decoded, stamp, arrived, decoded_at, clock } = presentable;
         counters.shown(Shown { format: decoded.picture.format(), stamp, arrived, decoded_at, presented, clock });
     }
     Ok(())
@@ -356,7 +343,7 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
 impl Receiving {
     /// Whether the stream, or the sink, has ended for good.
     pub fn is_finished(&self) -> bool {
-        self.play_task.is_finished() || self.threads.iter().any(JoinHandle::is_finished)
+        self.play_task.is_finished() || self.stages.any_finished()
     }
 
     /// Ends the stages in order; everything received is presented first.
@@ -367,15 +354,8 @@ impl Receiving {
         // Nobody listens when the task has already ended.
         let _ = self.stop.send(true);
         let played = self.play_task.await?;
-        let threads = self.threads;
-        let stages = tokio::task::spawn_blocking(move || {
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a stage panicked"))))
-                .collect::<Result<Vec<_>>>()
-        });
-        let stages = stages.await?;
+        let stages = self.stages.join().await;
         played?;
-        stages.map(|_| ())
+        stages
     }
 }

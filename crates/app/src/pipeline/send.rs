@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -24,11 +23,15 @@ use tokio::sync::watch;
 
 use super::output::{self, Output, OutputQueue, OutputSettings, OutputState};
 use super::slot::Slot;
+use super::stage::Stages;
 use super::stamp::{SentStages, Stamper};
 use crate::figures::send::SendCounters;
 
 /// Backlog at which raw pictures are skipped rather than coded.
 pub const SKIP_BACKLOG: Duration = Duration::from_millis(100);
+
+/// How long the last coded pictures may take to leave when the user stops.
+const LAST_PICTURES: Duration = Duration::from_millis(100);
 
 /// What to send, and where.
 #[derive(Clone, Debug)]
@@ -70,7 +73,7 @@ pub struct Sending {
     pub output: Arc<OutputState>,
     stop: Stop,
     stop_output: watch::Sender<bool>,
-    threads: Vec<JoinHandle<Result<()>>>,
+    stages: Stages,
     output_task: tokio::task::JoinHandle<()>,
 }
 
@@ -110,10 +113,9 @@ pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
         stop: stop.clone(),
     };
     let encoder = encode.encoder_name.clone();
-    let threads = vec![
-        spawn("capture", capture_stage(source, Arc::clone(&slot), Arc::clone(&counters), stop.clone()))?,
-        spawn("encode", move || encode.run(&slot))?,
-    ];
+    let mut stages = Stages::default();
+    stages.spawn("capture", capture_stage(source, Arc::clone(&slot), Arc::clone(&counters), stop.clone()))?;
+    stages.spawn("encode", move || encode.run(&slot))?;
     Ok(Sending {
         source: info,
         encoder,
@@ -122,7 +124,7 @@ pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
         output: state,
         stop,
         stop_output,
-        threads,
+        stages,
         output_task: task,
     })
 }
@@ -151,10 +153,6 @@ fn random_starts() -> Result<(u32, u16, RtpTicks)> {
     Ok((u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]), RtpTicks(u32::from_be_bytes([g, h, i, j]))))
 }
 
-fn spawn(name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(stage).with_context(|| format!("no thread for {name}"))
-}
-
 /// The capture stage: pictures from the source into the slot.
 fn capture_stage(
     mut source: Box<dyn Source>,
@@ -163,27 +161,23 @@ fn capture_stage(
     stop: Stop,
 ) -> impl FnOnce() -> Result<()> {
     move || {
+        let _closed = slot.close_on_drop();
         let pacing = source.info().pacing;
-        let result = loop {
-            match source.next(&stop) {
-                Ok(Some(captured)) => {
-                    counters.captured.fetch_add(1, Ordering::Relaxed);
-                    counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
-                    counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
-                    match pacing {
-                        Pacing::Live => slot.put_newest(captured),
-                        Pacing::Patient => {
-                            slot.put_patient(captured);
-                        }
+        while let Some(captured) = source.next(&stop)? {
+            counters.captured.fetch_add(1, Ordering::Relaxed);
+            counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
+            counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
+            match pacing {
+                Pacing::Live => slot.put_newest(captured),
+                Pacing::Patient => {
+                    if !slot.put_patient(captured) {
+                        break;
                     }
-                    counters.dropped_encoder_busy.store(slot.dropped(), Ordering::Relaxed);
                 }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
             }
-        };
-        slot.close();
-        result
+            counters.dropped_encoder_busy.store(slot.dropped(), Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -203,13 +197,7 @@ struct EncodeStage {
 
 impl EncodeStage {
     fn run(mut self, slot: &Slot<Captured>) -> Result<()> {
-        // Closing the slot on the way out frees a patient source that waits for its place.
-        let result = self.encode_all(slot);
-        slot.close();
-        result
-    }
-
-    fn encode_all(&mut self, slot: &Slot<Captured>) -> Result<()> {
+        let _closed = slot.close_on_drop();
         while let Some(captured) = slot.take() {
             if self.stop.is_stopped() {
                 break;
@@ -271,7 +259,7 @@ impl EncodeStage {
 impl Sending {
     /// Whether the source has ended or failed by itself.
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+        self.stages.any_finished()
     }
 
     /// The frame rate the source means to give.
@@ -279,26 +267,23 @@ impl Sending {
         self.source.frame_rate
     }
 
-    /// Ends the stages in order: source, encoder, output. With `drain` everything coded is sent first, as at the end of
-    /// a file; without, the session is torn down at once.
+    /// Ends the stages in order: source, encoder, output. With `drain` everything coded is sent first, however long it
+    /// takes, as at the end of a file; without, a link that does not take it within a moment is torn down.
     ///
     /// # Errors
     /// What made a stage end by itself, such as a camera that was unplugged.
     pub async fn stop(self, drain: bool) -> Result<()> {
         self.stop.stop();
-        if !drain {
-            // Nobody listens when the output has already ended.
-            let _ = self.stop_output.send(true);
+        let mut output = self.output_task;
+        let patience = if drain { Duration::MAX } else { LAST_PICTURES };
+        match tokio::time::timeout(patience, &mut output).await {
+            Ok(ended) => ended?,
+            Err(_) => {
+                // The task holds the receiver for as long as it runs.
+                let _ = self.stop_output.send(true);
+                output.await?;
+            }
         }
-        let threads = self.threads;
-        let stages = tokio::task::spawn_blocking(move || {
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a stage panicked"))))
-                .collect::<Vec<_>>()
-        });
-        let stages = stages.await?;
-        self.output_task.await?;
-        stages.into_iter().collect()
+        self.stages.join().await
     }
 }

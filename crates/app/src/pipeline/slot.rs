@@ -77,9 +77,24 @@ impl<T> Slot<T> {
         self.changed.notify_all();
     }
 
+    /// Closes the slot when dropped: whoever stands at one end must free the other, however its stage ends.
+    pub fn close_on_drop(&self) -> CloseOnDrop<'_, T> {
+        CloseOnDrop(self)
+    }
+
     /// Values that were replaced before anybody took them.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
+    }
+}
+
+/// See [`Slot::close_on_drop`].
+#[derive(Debug)]
+pub struct CloseOnDrop<'a, T>(&'a Slot<T>);
+
+impl<T> Drop for CloseOnDrop<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -121,7 +136,7 @@ mod tests {
         slot.put_newest(1);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| slot.put_patient(2));
-            slot.close();
+            drop(slot.close_on_drop());
             assert!(!waiting.join().unwrap());
         });
     }

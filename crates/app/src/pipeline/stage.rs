@@ -1,0 +1,39 @@
+//! The threads of a pipeline: one for each stage that blocks, ended together.
+
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail};
+
+/// Threads with a stage each.
+#[derive(Debug, Default)]
+pub struct Stages {
+    threads: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Stages {
+    /// Runs a stage on a thread of its own, named after it.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn spawn(&mut self, name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+        let builder = std::thread::Builder::new().name(name.to_owned());
+        self.threads.push(builder.spawn(stage).with_context(|| format!("no thread for the stage {name}"))?);
+        Ok(())
+    }
+
+    /// Whether any stage has ended by itself.
+    pub fn any_finished(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Waits for all of them.
+    ///
+    /// # Errors
+    /// The first stage's failure, in the order in which they were spawned.
+    pub async fn join(self) -> Result<()> {
+        let join = |thread: JoinHandle<Result<()>>| thread.join().unwrap_or_else(|_| bail!("a stage panicked"));
+        // All are joined before any failure is reported: none may outlive its pipeline.
+        let all = move || self.threads.into_iter().map(join).collect::<Vec<_>>();
+        tokio::task::spawn_blocking(all).await?.into_iter().collect()
+    }
+}
