@@ -46,7 +46,7 @@ pub enum Command {
 /// Where pictures come from.
 #[derive(Clone, Debug, Args)]
 pub struct SourceArgs {
-    /// camera, camera:NAME_OR_PATH, screen, file:PATH, pattern or y4m:- [default: the first camera, else pattern]
+    /// camera, camera:NAME_OR_PATH, screen, file:PATH, pattern or y4m:- (default: the first camera, else pattern)
     #[arg(long)]
     pub input: Option<Input>,
     /// Start a file over at its end
@@ -81,7 +81,7 @@ pub struct EncodeArgs {
     /// auto, or one of those that `hevcast devices` lists
     #[arg(long, default_value = "auto")]
     pub encoder: EncoderChoice,
-    /// Constant QP, 0 to 51; 20 to 25 is the good band [default: 23]
+    /// Constant QP, 0 to 51; 20 to 25 is the good band (default: 23)
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
     pub qp: Option<u8>,
     /// Constant quality instead, 0 to 51
@@ -132,7 +132,7 @@ pub struct SendArgs {
     /// How they are encoded.
     #[command(flatten)]
     pub encode: EncodeArgs,
-    /// Push to this server, as rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH [default: a server inside]
+    /// Push to this server, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH` (default: a server inside)
     #[arg(long, value_parser = units::target)]
     pub to: Option<Target>,
     /// Where the server inside listens
@@ -160,7 +160,7 @@ pub struct ServeArgs {
 /// `hevcast receive`
 #[derive(Debug, Args)]
 pub struct ReceiveArgs {
-    /// The stream, as rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH
+    /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`
     #[arg(value_parser = units::target)]
     pub url: Target,
     /// Write the pictures as YUV4MPEG2: y4m:- for standard output, or FILE.y4m
