@@ -1,0 +1,105 @@
+//! Ctrl-C: a prompt end with status 0 and a summary, and nothing left, neither here nor at the server.
+
+use std::time::Duration;
+
+use crate::support::hevcast::{Server, expect_figures, send_pattern, start, summary};
+use crate::support::process::{Exit, Process};
+use crate::support::{Scratch, real_time, say};
+
+/// Ends generously late for a busy machine; what is promised is 300 ms, and what it took is printed.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Presses Ctrl-C; fails unless the program had no helpers and ends soon and well.
+fn press(name: &str, process: Process) -> Exit {
+    let helpers = process.descendants();
+    assert!(helpers.is_empty(), "{name} has started other processes: {helpers:?}");
+    let (exit, took) = process.interrupt();
+    say(&format!("Ctrl-C ended {name} in {} ms", took.as_millis()));
+    assert!(took < PROMPT, "{name} took {took:?} to end");
+    exit.succeeded()
+}
+
+#[test]
+fn a_sender_leaves_its_path_to_the_next() {
+    let _turn = real_time();
+    let mut server = Server::start();
+    let url = server.url("live");
+    for _ in 0..2 {
+        let mut sender = send_pattern(&url, &["--stats", "json"]);
+        expect_figures(&mut sender, "a second of sending", |f| f["frames"]["sent"].as_u64() > Some(0));
+        let sent = summary(&press("send", sender));
+        assert!(sent["frames"]["sent"].as_u64() > Some(0), "{sent}");
+        server
+            .process
+            .stderr
+            .expect("the sender to say goodbye", |line| line.contains("no longer publishes live: it ended"));
+    }
+}
+
+#[test]
+fn a_sender_with_a_server_inside_ends_both() {
+    let _turn = real_time();
+    let arguments =
+        ["send", "--input", "pattern", "--size", "320x240", "--encoder", "libx265", "--listen", "127.0.0.1:0"];
+    let mut sender = start(&arguments);
+    let line = sender.stdout.expect("the address", |line| line.contains("hevcast receive rtsp://"));
+    let url = line.split_whitespace().last().unwrap().to_owned();
+    let mut receiver = start(&["receive", &url, "--once", "--stats", "json"]);
+    expect_figures(&mut receiver, "pictures", |f| f["pictures"]["shown"].as_u64() > Some(0));
+    let exit = press("send with a server inside", sender);
+    assert!(exit.stdout.last().is_some_and(|line| line.starts_with("send ")), "no summary: {:?}", exit.stdout);
+    let received = summary(&receiver.wait().succeeded());
+    assert!(received["pictures"]["shown"].as_u64() > Some(0), "{received}");
+}
+
+#[test]
+fn a_receiver_leaves_the_stream_to_others() {
+    let _turn = real_time();
+    let mut server = Server::start();
+    let url = server.url("live");
+    let mut sender = send_pattern(&url, &["--stats", "json"]);
+    let mut receiver = start(&["receive", &url, "--stats", "json"]);
+    expect_figures(&mut receiver, "pictures", |f| f["pictures"]["shown"].as_u64() > Some(0));
+    let received = summary(&press("receive", receiver));
+    assert!(received["pictures"]["shown"].as_u64() > Some(0), "{received}");
+    server.process.stderr.expect("the receiver to say goodbye", |line| line.contains("no longer reads live: it ended"));
+    expect_figures(&mut sender, "the sender to go on", |f| f["frames"]["sent"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_receiver_that_waits_for_a_stream_ends_too() {
+    let server = Server::start();
+    let mut receiver = start(&["receive", &server.url("later"), "--wait", "--stats", "json"]);
+    expect_figures(&mut receiver, "a second of waiting", |f| f["state"] == "waiting");
+    let received = summary(&press("receive --wait", receiver));
+    assert_eq!(received["pictures"]["shown"], 0, "{received}");
+    assert!(received["delay_ms"].is_null(), "no picture, no delay: {received}");
+}
+
+#[test]
+fn a_server_tells_its_readers_and_frees_its_port() {
+    let _turn = real_time();
+    let mut server = Server::start();
+    let (port, url) = (server.port, server.url("live"));
+    let _sender = send_pattern(&url, &["--stats", "json"]);
+    let receiver = start(&["receive", &url, "--once", "--stats", "json"]);
+    server.wait_for_reader("live");
+    let exit = press("serve", server.process);
+    assert_eq!(exit.stdout.last().map(String::as_str), Some("stopped"), "{:?}", exit.stdout);
+    receiver.wait().succeeded();
+    Server::start_on(port);
+}
+
+#[test]
+fn a_demo_still_writes_its_picture() {
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let picture = folder.file("last.png");
+    let arguments = ["demo", "--headless", "--input", "pattern", "--size", "320x240", "--duration", "1h"];
+    let mut demo = start(&[&arguments[..], &["--picture", picture.to_str().unwrap()]].concat());
+    demo.stdout.expect("a row of figures", |line| line.contains(" | ") && line.contains(":1 "));
+    let exit = press("demo", demo);
+    assert!(picture.exists(), "no picture; it said {:?}", exit.stdout);
+    let summaries = exit.stdout.iter().filter(|line| line.starts_with("send ") || line.starts_with("receive "));
+    assert_eq!(summaries.count(), 2, "a summary of both ends: {:?}", exit.stdout);
+}

@@ -1,0 +1,65 @@
+//! Natural footage through our own server: every picture once, in order, as good as its QP promises.
+
+use crate::support::footage::{ROAD, WEBCAM, decode, find};
+use crate::support::hevcast::{self, Server, count, start, summary};
+use crate::support::pictures::{Clip, assert_run, mean};
+use crate::support::{Scratch, real_time, say};
+
+/// Least luma PSNR of a picture at QP 23, dB.
+pub const LEAST_DB: f64 = 38.0;
+/// A receiver that came before the stream looks again at least every two seconds; this many pictures may pass meanwhile.
+pub const JOINED_BY: usize = 75;
+
+#[test]
+fn a_webcams_whole_footage_arrives_picture_by_picture() {
+    let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let output = folder.file("received.y4m");
+    let server = Server::start();
+    let url = server.url("live");
+    let receive = ["receive", &url, "--wait", "--once", "--stats", "json", "--output", output.to_str().unwrap()];
+    let receiver = start(&receive);
+    let input = format!("file:{}", footage.display());
+    let sent = hevcast::run(&["send", "--input", &input, "--qp", "23", "--to", &url, "--stats", "json"]).succeeded();
+    let received = receiver.wait().succeeded();
+
+    let source = decode(&footage);
+    let clip = Clip::read_y4m(&output);
+    assert!(clip.header.contains("XCOLORRANGE=FULL"), "full range must stay so: {}", clip.header);
+    let found = assert_run(&clip, &source, JOINED_BY, LEAST_DB);
+    assert_eq!(found.missing_at_end, 0, "pictures at the end of {} are missing", source.len());
+    for (index, (picture, own)) in clip.luma.iter().zip(&source.luma[found.first..]).enumerate() {
+        let shift = mean(picture) - mean(own);
+        assert!(shift.abs() < 0.5, "levels of picture {index} are off by {shift:.2}");
+    }
+
+    let (sent, received) = (summary(&sent), summary(&received));
+    assert_eq!(count(&sent, "/frames/sent"), source.len() as u64, "{sent}");
+    assert_eq!(count(&received, "/pictures/received"), clip.len() as u64, "{received}");
+    assert_eq!(count(&received, "/pictures/shown"), clip.len() as u64, "{received}");
+    let lost = ["/pictures/dropped", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&received, name));
+    assert_eq!(lost, [0, 0, 0], "{received}");
+    say(&format!("footage: {} of {} pictures, joined at {}", clip.len(), source.len(), found.first));
+}
+
+#[test]
+fn a_file_with_sound_and_limited_range_streams_too() {
+    let Some(footage) = find(ROAD, "road footage with sound") else { return };
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let output = folder.file("received.y4m");
+    let server = Server::start();
+    let url = server.url("road");
+    let receiver = start(&["receive", &url, "--wait", "--once", "--output", output.to_str().unwrap()]);
+    let input = format!("file:{}", footage.display());
+    hevcast::run(&["send", "--input", &input, "--qp", "22", "--to", &url, "--duration", "5s"]).succeeded();
+    receiver.wait().succeeded();
+
+    let clip = Clip::read_y4m(&output);
+    assert!(clip.header.contains("XCOLORRANGE=LIMITED"), "limited range must stay so: {}", clip.header);
+    assert!(clip.len() > 20, "five seconds at 12.5 pictures a second brought only {}", clip.len());
+    let mut source = decode(&footage);
+    source.luma.truncate(90);
+    assert_run(&clip, &source, JOINED_BY, 36.0);
+}

@@ -1,0 +1,81 @@
+//! GStreamer in place of either of our ends, with the same demands on every picture.
+
+use std::process::{Command, Stdio};
+
+use crate::footage::{JOINED_BY, LEAST_DB};
+use crate::support::footage::Excerpt;
+use crate::support::hevcast::{Server, start, wait_until_sending};
+use crate::support::pictures::{Clip, assert_run};
+use crate::support::process::Process;
+use crate::support::{Scratch, has_peer, real_time, say};
+
+/// Length of the excerpts, seconds.
+const SECONDS: u32 = 4;
+
+/// Whether GStreamer has all of these elements; says what is skipped where not.
+fn has_elements(elements: &[&str], scenario: &str) -> bool {
+    if !has_peer("gst-launch-1.0", scenario) {
+        return false;
+    }
+    let absent = |element: &&&str| {
+        let asked = Command::new("gst-inspect-1.0").args(["--exists", element]).stdout(Stdio::null()).status();
+        !asked.is_ok_and(|status| status.success())
+    };
+    let Some(element) = elements.iter().find(absent) else { return true };
+    assert!(std::env::var_os("HEVCAST_REQUIRE_PEERS").is_none(), "{scenario}: GStreamer has no {element}");
+    say(&format!("skipped: {scenario}: GStreamer has no {element} (make setup installs it)"));
+    false
+}
+
+/// Starts a pipeline, written as gst-launch takes it.
+fn launch(pipeline: &str) -> Process {
+    let mut command = Command::new("gst-launch-1.0");
+    Process::start("gst-launch", command.arg("-q").args(pipeline.split_whitespace()))
+}
+
+#[test]
+fn gstreamer_publishes_and_we_receive() {
+    let scenario = "GStreamer publishes";
+    if !has_elements(&["rtspclientsink", "x265enc", "h265parse", "avdec_h264"], scenario) {
+        return;
+    }
+    let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let output = folder.file("received.y4m");
+    let server = Server::start();
+    let url = server.url("from/gstreamer");
+    let receiver = start(&["receive", &url, "--wait", "--once", "--output", output.to_str().unwrap()]);
+    let source = format!("filesrc location={} ! matroskademux ! h264parse ! avdec_h264", excerpt.name());
+    let encode = "x265enc qp=23 speed-preset=ultrafast tune=zerolatency ! h265parse";
+    launch(&format!("{source} ! {encode} ! rtspclientsink protocols=tcp location={url}")).wait().succeeded();
+    receiver.wait().succeeded();
+
+    let found = assert_run(&Clip::read_y4m(&output), &excerpt.clip, 0, LEAST_DB);
+    assert_eq!(found.missing_at_end, 0, "the last of {} pictures are missing", excerpt.clip.len());
+}
+
+#[test]
+fn we_send_and_gstreamer_reads() {
+    let scenario = "GStreamer reads";
+    if !has_elements(&["rtspsrc", "rtph265depay", "h265parse", "avdec_h265"], scenario) {
+        return;
+    }
+    let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let output = folder.file("read.yuv");
+    let server = Server::start();
+    let url = server.url("to-gstreamer");
+    let input = format!("file:{}", excerpt.name());
+    let send = ["send", "--input", &input, "--encoder", "libx265", "--qp", "23", "--to", &url, "--stats", "json"];
+    let mut sender = start(&send);
+    wait_until_sending(&mut sender, true);
+    let source = format!("rtspsrc location={url} protocols=tcp ! rtph265depay ! h265parse ! avdec_h265");
+    let reader = launch(&format!("{source} ! video/x-raw,format=I420 ! filesink location={}", output.display()));
+    sender.wait().succeeded();
+    reader.wait().succeeded();
+
+    let found = assert_run(&Clip::read_raw(&output, &excerpt.clip), &excerpt.clip, JOINED_BY, LEAST_DB);
+    assert_eq!(found.missing_at_end, 0, "the last of {} pictures are missing", excerpt.clip.len());
+}

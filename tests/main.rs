@@ -1,0 +1,23 @@
+//! End to end: the program as people run it, over real sockets, with real footage and real peers.
+//!
+//! One scenario a file. They need FFmpeg, GStreamer, Xvfb, qemu and the footage where their names say so, and step aside
+//! with a message where one is absent; with `HEVCAST_REQUIRE_PEERS=1` an absent FFmpeg, GStreamer or Xvfb is a failure.
+//! Scenarios that run video in real time take turns ([`support::real_time`]), so that they do not starve each other.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
+
+mod support;
+
+mod bad_input;
+mod camera_vm;
+mod ctrl_c;
+mod demo;
+mod ffmpeg;
+mod figures;
+mod footage;
+mod gstreamer;
+mod input_y4m;
+mod many;
+mod reconnect;
+mod refusals;
+mod screen;

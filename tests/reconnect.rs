@@ -1,0 +1,52 @@
+//! What is interrupted goes on by itself: a receiver outlives its sender, a sender its server.
+
+use crate::support::hevcast::{Server, count, expect_figures, send_pattern, start, summary};
+use crate::support::real_time;
+
+#[test]
+fn a_receiver_waits_for_its_sender_and_shows_pictures_again() {
+    let _turn = real_time();
+    let server = Server::start();
+    let url = server.url("live");
+    let mut receiver = start(&["receive", &url, "--wait", "--stats", "json"]);
+    for round in 0..2 {
+        let sender = send_pattern(&url, &["--stats", "json"]);
+        let live =
+            expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+        assert_eq!(count(&live, "/reconnects"), round, "{live}");
+        sender.interrupt().0.succeeded();
+        expect_figures(&mut receiver, "a second of waiting", |f| f["state"] == "waiting");
+    }
+    let (exit, _) = receiver.interrupt();
+    let summary = summary(&exit.succeeded());
+    assert_eq!(count(&summary, "/reconnects"), 1, "{summary}");
+    assert!(count(&summary, "/pictures/shown") >= 10, "{summary}");
+    assert_eq!(count(&summary, "/pictures/damaged"), 0, "{summary}");
+    // The run's delay was taken in the server's time, and the end of the stream does not change that.
+    assert_eq!(summary["delay_ms"]["timescale"], "server", "{summary}");
+    assert!(summary["delay_ms"]["bound"].is_number(), "{summary}");
+}
+
+#[test]
+fn a_sender_survives_its_servers_death() {
+    let _turn = real_time();
+    let server = Server::start();
+    let (port, url) = (server.port, server.url("live"));
+    let mut sender = send_pattern(&url, &["--stats", "json"]);
+    expect_figures(&mut sender, "a second of sending", |f| f["frames"]["sent"].as_u64() > Some(0));
+    server.process.kill();
+    expect_figures(&mut sender, "a second without a connection", |f| {
+        f["frames"]["dropped"]["no_connection"].as_u64() > Some(0)
+    });
+
+    let _server = Server::start_on(port);
+    let again = |f: &serde_json::Value| f["reconnects"] == 1 && f["frames"]["sent"].as_u64() > Some(5);
+    expect_figures(&mut sender, "a second of sending again", again);
+    // The stream is whole for whoever comes now.
+    let mut receiver = start(&["receive", &url, "--stats", "json"]);
+    expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+    let received = summary(&receiver.interrupt().0.succeeded());
+    assert_eq!(count(&received, "/pictures/damaged"), 0, "{received}");
+    let sent = summary(&sender.interrupt().0.succeeded());
+    assert_eq!(count(&sent, "/reconnects"), 1, "{sent}");
+}

@@ -1,0 +1,108 @@
+//! Servers that refuse, keep silent, or have something else: one line that says what and what to do, and status 1.
+
+use crate::bad_input::assert_one_line;
+use crate::support::fake_server::{Answer, FakeServer, plain};
+use crate::support::footage::ffmpeg;
+use crate::support::has_peer;
+use crate::support::hevcast::{Server, run};
+use crate::support::process::Process;
+
+/// What every server says to OPTIONS.
+const OPTIONS: (&str, Answer) = (
+    "OPTIONS",
+    Answer { status: "200 OK", headers: &["Public: DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, TEARDOWN"], body: "" },
+);
+/// A wish for a login.
+const LOGIN: Answer =
+    Answer { status: "401 Unauthorized", headers: &[r#"WWW-Authenticate: Basic realm="cameras""#], body: "" };
+
+/// A description with this media section.
+const fn described(body: &'static str) -> Answer {
+    Answer { status: "200 OK", headers: &["Content-Type: application/sdp"], body }
+}
+
+const HEVC: Answer = described(
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+     m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:trackID=0\r\n",
+);
+const SOUND: Answer = described(
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+     m=audio 0 RTP/AVP 97\r\na=rtpmap:97 OPUS/48000/2\r\na=control:trackID=0\r\n",
+);
+
+/// Sends to a server that answers so.
+fn send_to(case: &str, answers: &[(&'static str, Answer)], words: &[&str]) {
+    let server = FakeServer::start(answers);
+    let exit = run(&["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--to", &server.url()]);
+    assert_one_line(case, &exit, 1, words);
+}
+
+/// Receives from a server that answers so.
+fn receive_from(case: &str, answers: &[(&'static str, Answer)], words: &[&str]) {
+    let server = FakeServer::start(answers);
+    assert_one_line(case, &run(&["receive", &server.url()]), 1, words);
+}
+
+#[test]
+fn a_login_is_wanted() {
+    let words = ["401", "login", "USER:PASSWORD@"];
+    send_to("send: 401", &[OPTIONS, ("ANNOUNCE", LOGIN)], &words);
+    receive_from("receive: 401", &[OPTIONS, ("DESCRIBE", LOGIN)], &words);
+    let server = FakeServer::start(&[OPTIONS, ("DESCRIBE", LOGIN)]);
+    let wrong = server.url().replace("rtsp://", "rtsp://me:guess@");
+    let exit = run(&["receive", &wrong]);
+    assert_one_line("receive: wrong login", &exit, 1, &["401", "login"]);
+    assert!(!exit.stderr[0].contains("guess"), "a password must not be told: {}", exit.stderr[0]);
+}
+
+#[test]
+fn nothing_is_there() {
+    receive_from("receive: 404", &[OPTIONS, ("DESCRIBE", plain("404 Not Found"))], &["404", "check the path"]);
+    send_to("send: 404", &[OPTIONS, ("ANNOUNCE", plain("404 Not Found"))], &["404", "path"]);
+}
+
+#[test]
+fn no_media_over_tcp() {
+    let refused = ("SETUP", plain("461 Unsupported Transport"));
+    let words = ["461", "TCP"];
+    send_to("send: 461", &[OPTIONS, ("ANNOUNCE", plain("200 OK")), refused], &words);
+    receive_from("receive: 461", &[OPTIONS, ("DESCRIBE", HEVC), refused], &words);
+}
+
+#[test]
+fn a_server_that_takes_no_publishers() {
+    send_to("send: 405", &[OPTIONS, ("ANNOUNCE", plain("405 Method Not Allowed"))], &["405", "ANNOUNCE", "publishers"]);
+}
+
+#[test]
+fn an_announce_without_an_answer() {
+    send_to("send: silence at ANNOUNCE", &[OPTIONS], &["ANNOUNCE", "does not answer", "use another server"]);
+}
+
+#[test]
+fn a_server_without_a_word() {
+    receive_from("receive: silence", &[], &["OPTIONS", "does not answer", "check the address"]);
+}
+
+#[test]
+fn answers_that_are_not_rtsp() {
+    let html = described("<html>this is a web page</html>");
+    receive_from("receive: HTML described", &[OPTIONS, ("DESCRIBE", html)], &["DESCRIBE", "description"]);
+}
+
+#[test]
+fn a_stream_that_is_not_h265() {
+    receive_from("receive: sound only", &[OPTIONS, ("DESCRIBE", SOUND)], &["not H.265", "audio OPUS"]);
+    if !has_peer("ffmpeg", "an H.264 stream on our server") {
+        return;
+    }
+    let server = Server::start();
+    let url = server.url("old");
+    let picture =
+        ["-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10", "-c:v", "libx264", "-tune", "zerolatency"];
+    let output = ["-f", "rtsp", "-rtsp_transport", "tcp", &url];
+    let _publisher = Process::start("ffmpeg", &mut ffmpeg(&[&picture[..], &output].concat()));
+    let mut server = server.process;
+    server.stderr.expect("FFmpeg to publish", |line| line.contains("publishes old"));
+    assert_one_line("receive: H.264", &run(&["receive", &url]), 1, &["not H.265", "video H264"]);
+}

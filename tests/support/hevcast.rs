@@ -1,0 +1,101 @@
+//! The program under test, and how its output is read.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::process::{Exit, Process};
+
+/// The program with these arguments, whatever the environment says about logs.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hevcast"));
+    command.args(arguments).env_remove("RUST_LOG");
+    command
+}
+
+/// Starts the program; it is known by its first argument.
+pub fn start(arguments: &[&str]) -> Process {
+    Process::start(arguments[0], &mut command(arguments))
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Exit {
+    start(arguments).wait()
+}
+
+/// A running `hevcast serve` on a port of its own.
+pub struct Server {
+    /// The process; its standard error tells who comes and goes.
+    pub process: Process,
+    /// Where it listens on the loopback.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts one on a port that the system chooses.
+    pub fn start() -> Server {
+        Server::start_on(0)
+    }
+
+    /// Starts one on `port`.
+    pub fn start_on(port: u16) -> Server {
+        let mut process = start(&["serve", "--listen", &format!("127.0.0.1:{port}"), "-v"]);
+        let line = process.stdout.expect("the address", |line| line.starts_with("listening on "));
+        let address = line.trim_start_matches("listening on ").split(": ").next().unwrap();
+        let port = address.rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("no port in {line:?}"));
+        Server { process, port }
+    }
+
+    /// Waits until the next reader plays `path`, though perhaps no picture has come yet.
+    pub fn wait_for_reader(&mut self, path: &str) {
+        let end = format!(": reads {path}");
+        self.process.stderr.expect("a reader", |line| line.ends_with(&end));
+    }
+
+    /// The URL of a path on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{path}", self.port)
+    }
+}
+
+/// Starts a sender of the test pattern in small pictures, and waits until it sends.
+pub fn send_pattern(url: &str, more: &[&str]) -> Process {
+    let arguments = ["send", "--input", "pattern", "--size", "320x240", "--fps", "15", "--encoder", "libx265"];
+    let mut sender = start(&[&arguments[..], &["--to", url], more].concat());
+    wait_until_sending(&mut sender, more.contains(&"json"));
+    sender
+}
+
+/// Waits until a sender has its place at the server. With figures in JSON it says so on standard error.
+pub fn wait_until_sending(sender: &mut Process, is_json: bool) {
+    let lines = if is_json { &mut sender.stderr } else { &mut sender.stdout };
+    lines.expect("the sender to send", |line| line.contains("sending to "));
+}
+
+/// A line of figures in JSON; `Null` for any other line.
+pub fn figures(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or(Value::Null)
+}
+
+/// Waits for a line of figures for which `wanted` holds.
+pub fn expect_figures(process: &mut Process, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    figures(&process.stdout.expect(what, |line| wanted(&figures(line))))
+}
+
+/// The summary among the JSON lines of a process that has ended; it must be the last.
+pub fn summary(exit: &Exit) -> Value {
+    let last = exit.stdout.last().unwrap_or_else(|| panic!("no figures at all; it said {:?}", exit.stderr));
+    let figures = figures(last);
+    assert_eq!(figures["kind"], "summary", "the last line is {last:?}");
+    figures
+}
+
+/// A count in figures.
+pub fn count(figures: &Value, pointer: &str) -> u64 {
+    figures.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no count {pointer} in {figures}"))
+}
+
+/// A number in figures.
+pub fn number(figures: &Value, pointer: &str) -> f64 {
+    figures.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no number {pointer} in {figures}"))
+}

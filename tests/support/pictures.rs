@@ -1,0 +1,129 @@
+//! Pictures as files hold them, and how alike two are. Luma only: it is what the eye and the scenarios judge by.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// A sequence of pictures' luma planes.
+pub struct Clip {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// The header line, where there was one.
+    pub header: String,
+    /// The planes, row after row.
+    pub luma: Vec<Vec<u8>>,
+}
+
+impl Clip {
+    /// Reads a YUV4MPEG2 file of 4:2:0 pictures.
+    pub fn read_y4m(path: &Path) -> Clip {
+        let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Clip::from_y4m(BufReader::new(file))
+    }
+
+    /// Reads YUV4MPEG2 until it ends; it must not end within a picture.
+    pub fn from_y4m(mut input: impl BufRead) -> Clip {
+        let mut header = String::new();
+        input.read_line(&mut header).unwrap();
+        assert!(header.starts_with("YUV4MPEG2 "), "no YUV4MPEG2 header: {header:?}");
+        let side = |letter| {
+            let found = header.split_whitespace().find_map(|field| field.strip_prefix(letter));
+            found.and_then(|digits| digits.parse::<usize>().ok()).unwrap_or_else(|| panic!("no {letter} in {header:?}"))
+        };
+        let (width, height) = (side('W'), side('H'));
+        let chroma = 2 * width.div_ceil(2) * height.div_ceil(2);
+        let mut luma = Vec::new();
+        let mut line = Vec::new();
+        while input.read_until(b'\n', &mut line).unwrap() > 0 {
+            assert!(line.starts_with(b"FRAME"), "picture {} begins with {line:?}", luma.len());
+            line.clear();
+            let mut planes = vec![0; width * height + chroma];
+            input.read_exact(&mut planes).unwrap_or_else(|error| panic!("picture {} is cut off: {error}", luma.len()));
+            planes.truncate(width * height);
+            luma.push(planes);
+        }
+        Clip { width, height, header: header.trim_end().to_owned(), luma }
+    }
+
+    /// Reads a file of bare 4:2:0 pictures of the size that `like` has; it must not end within one.
+    pub fn read_raw(path: &Path, like: &Clip) -> Clip {
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (width, height) = (like.width, like.height);
+        let pictures = bytes.chunks(width * height * 3 / 2);
+        let luma = pictures.map(|picture| {
+            assert_eq!(picture.len(), width * height * 3 / 2, "{} is not made of {width}x{height}", path.display());
+            picture[..width * height].to_vec()
+        });
+        Clip { width, height, header: String::new(), luma: luma.collect() }
+    }
+
+    /// How many pictures.
+    pub fn len(&self) -> usize {
+        self.luma.len()
+    }
+}
+
+/// Sum of squared differences of two planes.
+fn squared_error(a: &[u8], b: &[u8]) -> u64 {
+    assert_eq!(a.len(), b.len(), "planes of different sizes");
+    let row = |(a, b): (&[u8], &[u8])| {
+        let sum: u32 = a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b)).pow(2)).sum();
+        u64::from(sum)
+    };
+    a.chunks(1024).zip(b.chunks(1024)).map(row).sum()
+}
+
+/// Peak signal-to-noise ratio in dB; 99 for planes that are the same.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    match squared_error(a, b) {
+        0 => 99.0,
+        error => 10.0 * (255.0 * 255.0 * a.len() as f64 / error as f64).log10(),
+    }
+}
+
+/// Mean of a plane's samples.
+pub fn mean(luma: &[u8]) -> f64 {
+    luma.iter().map(|&sample| f64::from(sample)).sum::<f64>() / luma.len() as f64
+}
+
+/// How received pictures lie in the source they came from.
+pub struct Match {
+    /// The source picture that the first received one shows.
+    pub first: usize,
+    /// Source pictures after the last received one.
+    pub missing_at_end: usize,
+}
+
+/// Pictures compared to find the beginning; more than one, as neighbours may look the same.
+const COMPARED: usize = 12;
+
+/// Fails unless `received` is an unbroken run of `source`, beginning no later than at `latest`, every picture at least
+/// `least_db` like its own.
+pub fn assert_run(received: &Clip, source: &Clip, latest: usize, least_db: f64) -> Match {
+    assert_eq!((received.width, received.height), (source.width, source.height), "another size arrived");
+    assert!(received.len() >= COMPARED, "only {} of {} pictures arrived", received.len(), source.len());
+    let error_at = |first: usize| -> u64 {
+        let own = source.luma.iter().skip(first);
+        received.luma.iter().take(COMPARED).zip(own).map(|(a, b)| squared_error(a, b)).sum()
+    };
+    let last_start = latest.min(source.len() - COMPARED);
+    let first = (0..=last_start).min_by_key(|&first| error_at(first)).unwrap();
+    let expected = source.len() - first;
+    assert!(
+        received.len() <= expected,
+        "{} pictures arrived where {expected} were sent from {first} on",
+        received.len()
+    );
+    let pairs = received.luma.iter().zip(&source.luma[first..]);
+    let values: Vec<f64> = pairs.map(|(a, b)| psnr(a, b)).collect();
+    let (worst, least) = values.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+    assert!(
+        *least >= least_db,
+        "picture {worst} of {} is {least:.1} dB like source picture {}; around it: {:.1?}",
+        received.len(),
+        first + worst,
+        &values[worst.saturating_sub(3)..(worst + 4).min(values.len())],
+    );
+    Match { first, missing_at_end: expected - received.len() }
+}

@@ -1,0 +1,234 @@
+//! A child process: its lines as they come, its end, and its certain death with the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::LIMIT;
+
+/// How often a child's end is looked for.
+const WATCH: Duration = Duration::from_millis(1);
+
+/// Most lines of a stream that a failure shows; figures come every second.
+const TOLD_LINES: usize = 30;
+
+/// A running child. Dropping it kills it, with all that it started.
+pub struct Process {
+    name: String,
+    child: Child,
+    /// What it says on standard output.
+    pub stdout: Lines,
+    /// What it says on standard error.
+    pub stderr: Lines,
+    ended: bool,
+}
+
+/// How a child ended, and what it had said.
+pub struct Exit {
+    name: String,
+    /// Its status.
+    pub status: ExitStatus,
+    /// Its standard output, by lines.
+    pub stdout: Vec<String>,
+    /// Its standard error, by lines.
+    pub stderr: Vec<String>,
+}
+
+impl Process {
+    /// Starts `command` with nothing on its standard input.
+    pub fn start(name: &str, command: &mut Command) -> Process {
+        Process::spawn(name, command.stdin(Stdio::null()))
+    }
+
+    /// Starts `command` and gives its standard input to the test.
+    pub fn start_fed(name: &str, command: &mut Command) -> (Process, ChildStdin) {
+        let mut process = Process::spawn(name, command.stdin(Stdio::piped()));
+        let stdin = process.child.stdin.take().unwrap();
+        (process, stdin)
+    }
+
+    fn spawn(name: &str, command: &mut Command) -> Process {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let stdout = Lines::of(format!("{name}'s standard output"), child.stdout.take().unwrap());
+        let stderr = Lines::of(format!("{name}'s standard error"), child.stderr.take().unwrap());
+        Process { name: name.to_owned(), child, stdout, stderr, ended: false }
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(self) -> Exit {
+        self.wait_within(LIMIT)
+    }
+
+    /// Waits until it has ended by itself, at most for `limit`.
+    pub fn wait_within(mut self, limit: Duration) -> Exit {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < limit, "{} still runs after {limit:?}", self.name);
+            std::thread::sleep(WATCH);
+        };
+        self.ended = true;
+        let (stdout, stderr) = (self.stdout.finish(), self.stderr.finish());
+        Exit { name: self.name.clone(), status, stdout, stderr }
+    }
+
+    /// Sends it a Ctrl-C and waits for its end; also tells how long that took.
+    pub fn interrupt(self) -> (Exit, Duration) {
+        self.signal(Signal::INT);
+        let begun = Instant::now();
+        let exit = self.wait();
+        (exit, begun.elapsed())
+    }
+
+    /// Asks it to end, as a system that shuts down does, and waits until it has.
+    pub fn terminate(self) -> Exit {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Ends it as a crash would: without a word to anyone.
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+        let exit = self.wait();
+        assert_eq!(exit.status.signal(), Some(Signal::KILL.as_raw()), "{} had already ended", exit.name);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Not waited for yet, so the id is still this child's.
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The ids of the processes that it has started and that still run, and theirs.
+    pub fn descendants(&self) -> Vec<Pid> {
+        let mut found = vec![Pid::from_child(&self.child)];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            next += 1;
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero()));
+            for task in tasks.into_iter().flatten().flatten() {
+                let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+                let ids = children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?));
+                found.extend(ids);
+            }
+        }
+        found.split_off(1)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        for descendant in self.descendants() {
+            let _ = kill_process(descendant, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            // Whatever else is open, these two have ended with the child.
+            self.stdout.finish();
+            self.stderr.finish();
+            eprintln!("{}\n{}", self.stdout.told(), self.stderr.told());
+        }
+    }
+}
+
+impl Exit {
+    /// Fails unless the child ended with status 0.
+    pub fn succeeded(self) -> Exit {
+        assert!(
+            self.status.success(),
+            "{} ended with {}; it said:\n{}\n{}",
+            self.name,
+            self.status,
+            self.stdout.join("\n"),
+            self.stderr.join("\n"),
+        );
+        self
+    }
+}
+
+/// The lines of a stream, collected by a thread; [`Lines::expect`] goes through them once, from first to last.
+pub struct Lines {
+    name: String,
+    shared: Arc<(Mutex<Collected>, Condvar)>,
+    seen: usize,
+    collector: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Collected {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    fn of(name: String, stream: impl Read + Send + 'static) -> Lines {
+        let shared: Arc<(Mutex<Collected>, Condvar)> = Arc::default();
+        let collector = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || collect(stream, &shared)
+        });
+        Lines { name, shared, seen: 0, collector: Some(collector) }
+    }
+
+    /// Waits for the next line that is `wanted`; those before it are passed over for good.
+    pub fn expect(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        let (lock, changed) = &*self.shared;
+        let mut collected = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            while let Some(line) = collected.lines.get(self.seen) {
+                self.seen += 1;
+                if wanted(line) {
+                    return line.clone();
+                }
+            }
+            let left = LIMIT.saturating_sub(begun.elapsed());
+            if collected.ended || left.is_zero() {
+                let why = if collected.ended { "it ended" } else { "time is up" };
+                drop(collected);
+                panic!("waiting for {what} on {}: {why}\n{}", self.name, self.told());
+            }
+            collected = changed.wait_timeout(collected, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// All lines, when the stream has ended.
+    fn finish(&mut self) -> Vec<String> {
+        if let Some(collector) = self.collector.take() {
+            collector.join().unwrap();
+        }
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    /// The last of what there is so far, with a heading.
+    fn told(&self) -> String {
+        let collected = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = collected.lines.len().saturating_sub(TOLD_LINES);
+        format!("--- {}, after {before} lines:\n{}", self.name, collected.lines[before..].join("\n"))
+    }
+}
+
+fn collect(stream: impl Read, shared: &(Mutex<Collected>, Condvar)) {
+    let (lock, changed) = shared;
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        lock.lock().unwrap_or_else(PoisonError::into_inner).lines.push(text);
+        changed.notify_all();
+        line.clear();
+    }
+    lock.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+    changed.notify_all();
+}
