@@ -1,2 +1,57 @@
-//! placeholder
-fn main(){}
+//! hevcast-bench: measures hevcast, and later its peers, from outside.
+//!
+//! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
+//! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
+//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`].
+//!
+//! Further benchmarks become further subcommands over the same parts: the time to the first picture of a joining reader
+//! and the delay under many readers need only more receivers at the chain's end, congestion a slower link in its
+//! middle, and programs beside hevcast are other chains.
+
+mod chain;
+mod floor;
+mod footage;
+mod label;
+mod latency;
+mod pace;
+mod passage;
+mod process;
+mod report;
+mod settings;
+mod stats;
+mod timecode;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures hevcast from outside, by numbers in the pixels.
+#[derive(Debug, Parser)]
+#[command(name = "hevcast-bench", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// The delay from picture in to picture out, beside that of encoding and decoding alone.
+    Latency(latency::LatencyArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    hevcast_media::init(false);
+    let result = match cli.benchmark {
+        Benchmark::Latency(args) => latency::run(args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("hevcast-bench: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}

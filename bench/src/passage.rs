@@ -1,0 +1,213 @@
+//! The passage of numbered pictures through a chain: written at a camera's pace, read back, matched by number.
+//!
+//! Two threads and no talk between them while it lasts: one writes pictures and notes when, one reads pictures and
+//! notes when. The figures are made afterwards.
+//!
+//! Which instants count. **Written**: the last reading of the clock before the picture's last byte is handed to the
+//! pipe ([`StampedPipe`]). The chain cannot have read the whole picture before that instant, so no part of its delay is
+//! lost, however the threads are scheduled; taking the time after the write instead would lose whatever the writer
+//! waits for its processor after the chain has been woken. **Read**: right after the picture's last byte has been read
+//! from the chain's output.
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use hevcast_media::{FrameRate, y4m};
+
+use crate::footage::Footage;
+use crate::pace::Pacer;
+use crate::stats::Counts;
+use crate::timecode;
+
+/// A picture that has come out of a chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Its number, if it could be read.
+    pub number: Option<u32>,
+    /// When its last byte had been read.
+    pub at: Instant,
+}
+
+/// What the writing side noted: the instant of each picture, by number, and how often the pace was lost.
+#[derive(Debug)]
+pub struct Written {
+    /// By picture number.
+    pub at: Vec<Instant>,
+    /// How often a picture came more than an interval late, and the schedule moved.
+    pub moved: u64,
+}
+
+/// Where the writing side learns which picture is the last.
+#[derive(Debug)]
+pub struct Limit(AtomicU64);
+
+impl Limit {
+    /// No limit yet.
+    pub fn none() -> Limit {
+        Limit(AtomicU64::new(u64::MAX))
+    }
+
+    /// Pictures from `count` on are not written.
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Release);
+    }
+
+    fn allows(&self, number: u32) -> bool {
+        u64::from(number) < self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A pipe that notes the time right before the last byte of each buffer written to it.
+struct StampedPipe<'a, W> {
+    pipe: W,
+    last: &'a Cell<Instant>,
+}
+
+impl<W: Write> Write for StampedPipe<'_, W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match buffer.split_last() {
+            Some((_, before)) if !before.is_empty() => self.pipe.write(before),
+            _ => {
+                self.last.set(Instant::now());
+                self.pipe.write(buffer)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pipe.flush()
+    }
+}
+
+/// Writes numbered pictures to `input` at `fps` until `limit` says so, then closes it.
+///
+/// # Errors
+/// When the chain stops reading.
+pub fn write(footage: &Footage, fps: FrameRate, input: impl Write, limit: &Limit) -> Result<Written> {
+    let gone = "the chain stopped reading its input";
+    let last = Cell::new(Instant::now());
+    let mut writer = y4m::Writer::new(StampedPipe { pipe: input, last: &last }, footage.format(), fps).context(gone)?;
+    let mut pacer = Pacer::new(fps);
+    let mut written = Written { at: Vec::new(), moved: 0 };
+    for number in 0..u32::MAX {
+        pacer.wait();
+        if !limit.allows(number) {
+            break;
+        }
+        // Drawn when it is due, which nobody counts: drawn ahead, it would take a processor from the picture before.
+        let picture = footage.numbered(number)?;
+        writer.write(&picture).context(gone)?;
+        written.at.push(last.get());
+    }
+    written.moved = pacer.moved();
+    Ok(written)
+}
+
+/// Reads pictures from `output` until it ends, and calls `on_first` with the number of the first readable one.
+///
+/// # Errors
+/// When the output is no Y4M, or ends within a picture.
+pub fn read(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
+    let mut reader = y4m::Reader::new(output).context("the chain gave no pictures")?;
+    let mut seen = Vec::new();
+    let mut on_first = Some(on_first);
+    while let Some(picture) = reader.read().context("the chain's output broke off")? {
+        let at = Instant::now();
+        let number = timecode::read(&picture);
+        seen.push(Seen { number, at });
+        if let Some(number) = number
+            && let Some(on_first) = on_first.take()
+        {
+            on_first(number);
+        }
+    }
+    Ok(seen)
+}
+
+/// Delays of the pictures numbered `from..to`, in the order read, and what became of all of them.
+pub fn match_up(written: &Written, seen: &[Seen], from: u32, to: u32) -> (Vec<Duration>, Counts) {
+    let mut counts = Counts::default();
+    let mut delays = Vec::new();
+    let mut arrived = vec![false; to.saturating_sub(from) as usize];
+    let mut newest = None;
+    for Seen { number, at } in seen {
+        let Some(number) = *number else {
+            counts.unreadable += 1;
+            continue;
+        };
+        let Some(begin) = written.at.get(number as usize).filter(|_| (from..to).contains(&number)) else { continue };
+        let place = &mut arrived[(number - from) as usize];
+        if std::mem::replace(place, true) {
+            counts.duplicated += 1;
+            continue;
+        }
+        counts.out_of_order += u64::from(newest.is_some_and(|newest| number < newest));
+        newest = newest.max(Some(number));
+        delays.push(at.saturating_duration_since(*begin));
+    }
+    counts.lost = arrived.iter().filter(|arrived| !**arrived).count() as u64;
+    (delays, counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives room for `room` bytes at each write.
+    struct Narrow(Vec<usize>, usize);
+
+    impl Write for Narrow {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            let taken = buffer.len().min(self.1);
+            self.0.push(taken);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_last_byte_goes_alone_and_after_the_stamp() {
+        let last = Cell::new(Instant::now());
+        let before = last.get();
+        let mut pipe = StampedPipe { pipe: Narrow(Vec::new(), 4), last: &last };
+        pipe.write_all(&[0; 10]).unwrap();
+        assert_eq!(pipe.pipe.0, [4, 4, 1, 1]);
+        assert!(last.get() > before);
+    }
+
+    #[test]
+    fn pictures_pass_with_their_numbers() {
+        let format = hevcast_media::picture::PictureFormat::limited(640, 32);
+        let footage = Footage::black(format, 2);
+        let (limit, mut through) = (Limit::none(), Vec::new());
+        limit.set(5);
+        let written = write(&footage, FrameRate::whole(1000), &mut through, &limit).unwrap();
+        let mut first = None;
+        let seen = read(through.as_slice(), |number| first = Some(number)).unwrap();
+        assert_eq!((written.at.len(), first), (5, Some(0)));
+        assert!(written.at.is_sorted());
+        assert_eq!(seen.iter().filter_map(|seen| seen.number).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    fn seen(numbers: &[Option<u32>], at: Instant) -> Vec<Seen> {
+        numbers.iter().map(|&number| Seen { number, at }).collect()
+    }
+
+    #[test]
+    fn every_fate_is_counted() {
+        let begin = Instant::now();
+        let ms = Duration::from_millis(1);
+        let written = Written { at: (0..8).map(|n| begin + n * ms).collect(), moved: 0 };
+        let numbers = [Some(0), Some(2), Some(2), Some(4), Some(3), None, Some(6), Some(99)];
+        let (delays, counts) = match_up(&written, &seen(&numbers, begin + 10 * ms), 2, 7);
+        assert_eq!(delays, [8 * ms, 6 * ms, 7 * ms, 4 * ms]);
+        assert_eq!(counts, Counts { lost: 1, duplicated: 1, out_of_order: 1, unreadable: 1 });
+        assert_eq!(counts.total(), 4);
+    }
+}
