@@ -10,7 +10,7 @@ use hevcast_server::Server;
 use super::send::{describe, local_target, settings};
 use super::signals::Signals;
 use super::sinks::{Newest, write_png};
-use super::{REPORT_INTERVAL, WATCH_INTERVAL, ticks};
+use super::{REPORT_INTERVAL, ticks};
 use crate::cli::DemoArgs;
 use crate::figures::receive::{ReceiveFigures, ReceiveReporter};
 use crate::figures::report::{Format, Reporter};
@@ -36,7 +36,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let receiving = receive::start(receive_settings, Box::new(newest.clone()), clock)?;
 
     let (mut sent, mut received) = (SendReporter::new(Instant::now()), ReceiveReporter::new(Instant::now()));
-    let (mut report, mut watch) = (ticks(REPORT_INTERVAL), ticks(WATCH_INTERVAL));
+    let mut report = ticks(REPORT_INTERVAL);
     let over = tokio::time::sleep(args.duration);
     tokio::pin!(over);
     reporter.say(HEADING);
@@ -47,7 +47,8 @@ pub async fn run(args: DemoArgs) -> Result<()> {
                 let send = sent.second(&sending.counters, &sending.output, now);
                 reporter.say(&row(&send, &received.second(&receiving.counters, now)));
             }
-            _ = watch.tick() => if sending.is_finished() || receiving.is_finished() { break },
+            () = sending.finished() => break,
+            () = receiving.finished() => break,
             () = &mut over => break,
             () = signals.recv() => break,
         }

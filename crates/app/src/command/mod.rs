@@ -14,9 +14,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often figures are reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a pipeline is asked whether it has ended by itself.
-const WATCH_INTERVAL: Duration = Duration::from_millis(20);
-
 /// Ticks of the reporter, beginning one interval from now.
 fn ticks(interval: Duration) -> Interval {
     let mut ticks = tokio::time::interval_at((Instant::now() + interval).into(), interval);

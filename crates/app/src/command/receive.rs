@@ -7,7 +7,7 @@ use hevcast_net::Clock;
 
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
-use super::{REPORT_INTERVAL, WATCH_INTERVAL, after, ticks};
+use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::{ReceiveArgs, Y4mOutput};
 use crate::figures::receive::ReceiveReporter;
 use crate::figures::report::Reporter;
@@ -27,13 +27,13 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     let settings = ReceiveSettings { target: args.url, once: args.once, wait: args.wait };
     let receiving = receive::start(settings, sink, Clock::default())?;
     let mut figures = ReceiveReporter::new(Instant::now());
-    let (mut report, mut watch) = (ticks(REPORT_INTERVAL), ticks(WATCH_INTERVAL));
+    let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);
     tokio::pin!(over);
     loop {
         tokio::select! {
             _ = report.tick() => reporter.write(&figures.second(&receiving.counters, Instant::now())),
-            _ = watch.tick() => if receiving.is_finished() { break },
+            () = receiving.finished() => break,
             () = &mut over => break,
             () = signals.recv() => break,
         }

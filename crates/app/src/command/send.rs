@@ -4,12 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use hevcast_media::capture::{self, Input};
+use hevcast_media::capture::{self, Input, StampSource};
 use hevcast_net::{Clock, Target};
 use hevcast_server::Server;
 
 use super::signals::Signals;
-use super::{REPORT_INTERVAL, WATCH_INTERVAL, after, ticks};
+use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::{EncodeArgs, SendArgs, SourceArgs};
 use crate::figures::report::Reporter;
 use crate::figures::send::SendReporter;
@@ -52,13 +52,13 @@ pub async fn run(args: SendArgs) -> Result<()> {
     }
 
     let mut figures = SendReporter::new(Instant::now());
-    let (mut report, mut watch) = (ticks(REPORT_INTERVAL), ticks(WATCH_INTERVAL));
+    let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);
     tokio::pin!(over);
     let drain = loop {
         tokio::select! {
             _ = report.tick() => reporter.write(&figures.second(&sending.counters, &sending.output, Instant::now())),
-            _ = watch.tick() => if sending.is_finished() { break true },
+            () = sending.finished() => break true,
             () = &mut over => break false,
             () = signals.recv() => break false,
         }
@@ -89,7 +89,11 @@ pub fn settings(source: &SourceArgs, encode: &EncodeArgs, target: Target) -> Sen
 /// Says what was negotiated, and what was not asked for.
 pub fn describe(sending: &Sending, reporter: &Reporter) {
     let info = &sending.source;
-    reporter.say(&format!("source: {}", info.description));
+    let stamps = match info.stamps {
+        StampSource::Driver => "capture stamps are the driver's",
+        StampSource::Receipt => "capture stamps are ours, when we have each picture",
+    };
+    reporter.say(&format!("source: {}; {stamps}", info.description));
     if let Some(note) = &info.note {
         reporter.say(&format!("note: {note}"));
     }

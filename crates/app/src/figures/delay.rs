@@ -90,18 +90,23 @@ impl Sample {
     }
 }
 
-/// The delays of the last ten seconds picture by picture, and of the whole run as a histogram.
+/// The delays of the last ten seconds picture by picture, and of the whole run summed up.
 #[derive(Debug)]
 pub struct Delays {
     recent: VecDeque<Sample>,
+    /// The last picture of all, also when the stream has ended since.
+    last: Option<Sample>,
     all: Option<Histogram<u64>>,
+    /// Sums over the whole run, µs, and of how many pictures.
+    stage_sums: [i64; STAGES],
+    count: i64,
 }
 
 impl Default for Delays {
     fn default() -> Delays {
         // Up to an hour with three figures is within what the histogram takes, so this is always there.
         let all = Histogram::new_with_bounds(1, PLAUSIBLE.as_micros() as u64, 3).ok();
-        Delays { recent: VecDeque::new(), all }
+        Delays { recent: VecDeque::new(), last: None, all, stage_sums: [0; STAGES], count: 0 }
     }
 }
 
@@ -118,6 +123,11 @@ impl Delays {
             self.recent.pop_front();
         }
         self.recent.push_back(sample);
+        self.last = Some(sample);
+        self.count += 1;
+        for (sum, stage) in self.stage_sums.iter_mut().zip(sample.stages) {
+            *sum += stage;
+        }
     }
 
     /// The stream has ended: what comes next is another.
@@ -128,45 +138,29 @@ impl Delays {
     /// Delay and stages over the last ten seconds.
     pub fn recent(&self) -> (Option<DelayMs>, Option<StagesMs>) {
         let Some(last) = self.recent.back() else { return (None, None) };
-        let ms = |micros: i64| micros as f64 / 1000.0;
         let mut sorted: Vec<i64> = self.recent.iter().map(|sample| sample.delay).collect();
         sorted.sort_unstable();
-        let quantile = |q: f64| ms(sorted[((sorted.len() - 1) as f64 * q).round() as usize]);
-        let delay = DelayMs {
-            last: ms(last.delay),
-            median: quantile(0.5),
-            p95: quantile(0.95),
-            bound: last.bound.map(|bound| text::rounded(bound.as_secs_f64() * 1000.0)),
-            timescale: last.timescale,
-        };
-        let mean = |stage: usize| {
-            let sum: i64 = self.recent.iter().map(|sample| sample.stages[stage]).sum();
-            text::rounded(ms(sum) / sorted.len() as f64)
-        };
-        let stages = StagesMs {
-            capture_wait: mean(0),
-            encode: mean(1),
-            send_queue: mean(2),
-            network_and_server: mean(3),
-            decode: mean(4),
-            present: mean(5),
-        };
-        (Some(delay), Some(stages))
+        let quantile = |q: f64| sorted[((sorted.len() - 1) as f64 * q).round() as usize];
+        let mut sums = [0; STAGES];
+        for sample in &self.recent {
+            for (sum, stage) in sums.iter_mut().zip(sample.stages) {
+                *sum += stage;
+            }
+        }
+        (Some(DelayMs::of(last, quantile(0.5), quantile(0.95))), Some(StagesMs::mean(sums, sorted.len() as i64)))
     }
 
-    /// Delay over the whole run.
-    pub fn whole_run(&self) -> Option<DelayMs> {
-        let ms = |micros: u64| micros as f64 / 1000.0;
-        let (recent, _) = self.recent();
-        let all = self.all.as_ref().filter(|all| !all.is_empty())?;
-        Some(DelayMs {
-            last: recent.map_or(ms(all.max()), |r| r.last),
-            median: ms(all.value_at_quantile(0.5)),
-            p95: ms(all.value_at_quantile(0.95)),
-            bound: recent.and_then(|r| r.bound),
-            timescale: recent.map_or(Timescale::SystemClocks, |r| r.timescale),
-        })
+    /// Delay and stages over the whole run.
+    pub fn whole_run(&self) -> (Option<DelayMs>, Option<StagesMs>) {
+        let (Some(last), Some(all)) = (&self.last, &self.all) else { return (None, None) };
+        let quantile = |q: f64| all.value_at_quantile(q) as i64;
+        let delay = DelayMs::of(last, quantile(0.5), quantile(0.95));
+        (Some(delay), Some(StagesMs::mean(self.stage_sums, self.count)))
     }
+}
+
+fn ms(micros: i64) -> f64 {
+    micros as f64 / 1000.0
 }
 
 /// Delay over the last ten seconds, or in the summary over the whole run. All in ms.
@@ -199,6 +193,28 @@ pub struct StagesMs {
     pub decode: f64,
     /// From there to the screen or the file.
     pub present: f64,
+}
+
+impl DelayMs {
+    /// The last picture's delay beside the median and the 95th percentile, both in µs.
+    fn of(last: &Sample, median: i64, p95: i64) -> DelayMs {
+        DelayMs {
+            last: ms(last.delay),
+            median: ms(median),
+            p95: ms(p95),
+            bound: last.bound.map(|bound| text::rounded(bound.as_secs_f64() * 1000.0)),
+            timescale: last.timescale,
+        }
+    }
+}
+
+impl StagesMs {
+    /// Means of `count` pictures whose stages sum up to `sums` µs.
+    fn mean(sums: [i64; STAGES], count: i64) -> StagesMs {
+        let [capture_wait, encode, send_queue, network_and_server, decode, present] =
+            sums.map(|sum| text::rounded(ms(sum) / count.max(1) as f64));
+        StagesMs { capture_wait, encode, send_queue, network_and_server, decode, present }
+    }
 }
 
 impl std::fmt::Display for DelayMs {
@@ -271,7 +287,20 @@ mod tests {
             let (wrong, clock) = shown(Duration::from_millis(40), ahead, None);
             assert!(delay_of(&wrong, clock).is_none(), "{ahead}");
         }
-        assert!(Delays::default().whole_run().is_none());
+        assert!(Delays::default().whole_run().0.is_none());
+    }
+
+    #[test]
+    fn the_summary_remembers_a_stream_that_has_ended() {
+        let server = ClockOffset { offset_micros: 0, bound: Duration::from_micros(200) };
+        let (shown, clock) = shown(Duration::from_millis(40), 0, Some(server));
+        let mut delays = Delays::default();
+        delays.add(&shown, clock);
+        delays.forget_recent();
+        assert!(delays.recent().0.is_none());
+        let (delay, stages) = delays.whole_run();
+        assert_eq!(delay.map(|d| (d.timescale, d.bound)), Some((Timescale::Server, Some(0.4))));
+        assert_eq!(stages.map(|s| s.encode), Some(10.0));
     }
 
     #[test]

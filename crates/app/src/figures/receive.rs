@@ -165,9 +165,7 @@ impl ReceiveReporter {
     pub fn summary(&self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
         let mut figures =
             self.figures("summary", Reading::default(), Self::read(counters), now - self.started, counters, now);
-        let delays = counters.delays();
-        (_, figures.stages_ms) = delays.recent();
-        figures.delay_ms = delays.whole_run();
+        (figures.delay_ms, figures.stages_ms) = counters.delays().whole_run();
         figures
     }
 

@@ -109,7 +109,11 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
     let (decoded, shown_by) = (Arc::clone(&slot), Arc::clone(&counters));
     stages.spawn("decode", move || decode.run(queue, &decoded))?;
     stages.spawn("present", move || present_stage(sink, &slot, &shown_by))?;
-    let play_task = tokio::spawn(play.run(stopped));
+    let guard = stages.end_guard();
+    let play_task = tokio::spawn(async move {
+        let _guard = guard;
+        play.run(stopped).await
+    });
     Ok(Receiving { counters, stop, play_task, stages })
 }
 
@@ -341,9 +345,9 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
 }
 
 impl Receiving {
-    /// Whether the stream, or the sink, has ended for good.
-    pub fn is_finished(&self) -> bool {
-        self.play_task.is_finished() || self.stages.any_finished()
+    /// Waits until the stream, or the sink, has ended for good.
+    pub async fn finished(&self) {
+        self.stages.any_end().await;
     }
 
     /// Ends the stages in order; everything received is presented first.

@@ -257,9 +257,9 @@ impl EncodeStage {
 }
 
 impl Sending {
-    /// Whether the source has ended or failed by itself.
-    pub fn is_finished(&self) -> bool {
-        self.stages.any_finished()
+    /// Waits until the source ends, or a stage fails, by itself.
+    pub async fn finished(&self) {
+        self.stages.any_end().await;
     }
 
     /// The frame rate the source means to give.

@@ -1,13 +1,26 @@
 //! The threads of a pipeline: one for each stage that blocks, ended together.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
+use tokio::sync::Notify;
 
 /// Threads with a stage each.
 #[derive(Debug, Default)]
 pub struct Stages {
     threads: Vec<JoinHandle<Result<()>>>,
+    ended: Arc<Notify>,
+}
+
+/// Tells of a stage's end when dropped, however it ends.
+#[derive(Debug)]
+pub struct EndGuard(Arc<Notify>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Stages {
@@ -16,14 +29,24 @@ impl Stages {
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(&mut self, name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+        let guard = self.end_guard();
+        let stage = move || {
+            let _guard = guard;
+            stage()
+        };
         let builder = std::thread::Builder::new().name(name.to_owned());
         self.threads.push(builder.spawn(stage).with_context(|| format!("no thread for the stage {name}"))?);
         Ok(())
     }
 
-    /// Whether any stage has ended by itself.
-    pub fn any_finished(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+    /// For a stage that is no thread: its end counts like a thread's when the guard is dropped.
+    pub fn end_guard(&self) -> EndGuard {
+        EndGuard(Arc::clone(&self.ended))
+    }
+
+    /// Waits until a stage ends by itself.
+    pub async fn any_end(&self) {
+        self.ended.notified().await;
     }
 
     /// Waits for all of them.

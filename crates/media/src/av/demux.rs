@@ -42,6 +42,9 @@ impl Demuxer {
         // SAFETY: all pointers live through the call; on failure `raw` stays null.
         check(unsafe { ffi::avformat_open_input(&mut raw, url.as_ptr(), format, options.as_mut_ptr()) })?;
         let mut this = Demuxer { context: NonNull::new(raw).ok_or(AvError::InvalidData)?, stream: 0 };
+        if this.is_text_art() {
+            return Err(AvError::InvalidData);
+        }
         // SAFETY: an opened input.
         check(unsafe { ffi::avformat_find_stream_info(raw, std::ptr::null_mut()) })?;
         // SAFETY: an opened input; no decoder is asked for.
@@ -49,6 +52,14 @@ impl Demuxer {
             check(unsafe { ffi::av_find_best_stream(raw, AVMediaType::VIDEO, -1, -1, std::ptr::null_mut(), 0) })?;
         this.ignore_other_streams();
         Ok(this)
+    }
+
+    /// Whether FFmpeg took a text for a picture of itself: it claims any `.txt` as terminal art.
+    fn is_text_art(&self) -> bool {
+        const TEXT_ART: [&str; 5] = ["tty", "bin", "xbin", "adf", "idf"];
+        // SAFETY: an opened input has a format, whose name is a static C string.
+        let name = unsafe { std::ffi::CStr::from_ptr((*(*self.context.as_ptr()).iformat).name) };
+        TEXT_ART.iter().any(|art| name.to_bytes() == art.as_bytes())
     }
 
     fn ignore_other_streams(&mut self) {
