@@ -17,8 +17,8 @@ check: setup
 	scripts/check-layers
 
 bench: setup-tests
-	cargo build --release --workspace
-	target/release/hevcast-bench latency
+	cargo build --release --workspace --quiet
+	target/release/hevcast-bench latency --json target/bench-latency.json
 
 # A million executions of each target; needs a nightly toolchain and cargo-fuzz.
 fuzz:

@@ -2,7 +2,7 @@
 
 use crate::support::footage::{ROAD, WEBCAM, decode, find};
 use crate::support::hevcast::{self, Server, count, start, summary};
-use crate::support::pictures::{Clip, assert_run, mean};
+use crate::support::pictures::{Clip, Match as Found, assert_run, mean};
 use crate::support::{Scratch, real_time, say};
 
 /// Least luma PSNR of a picture at QP 23, dB.
@@ -40,7 +40,8 @@ fn a_webcams_whole_footage_arrives_picture_by_picture() {
     assert_eq!(count(&received, "/pictures/shown"), clip.len() as u64, "{received}");
     let lost = ["/pictures/dropped", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&received, name));
     assert_eq!(lost, [0, 0, 0], "{received}");
-    say(&format!("footage: {} of {} pictures, joined at {}", clip.len(), source.len(), found.first));
+    let Found { first, least_db, .. } = found;
+    say(&format!("footage: {} of {} pictures, joined at {first}, least {least_db:.1} dB", clip.len(), source.len()));
 }
 
 #[test]

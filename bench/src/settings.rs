@@ -27,7 +27,7 @@ pub struct SettingsArgs {
     #[arg(long, default_value = "30")]
     fps: FrameRate,
     /// Time measured, after a warm-up of a second
-    #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(2..=3600))]
+    #[arg(long, default_value = "40", value_parser = clap::value_parser!(u32).range(2..=3600))]
     seconds: u32,
     /// Constant QP
     #[arg(long, default_value = "23", value_parser = clap::value_parser!(u8).range(0..=51))]

@@ -93,6 +93,8 @@ pub struct Match {
     pub first: usize,
     /// Source pictures after the last received one.
     pub missing_at_end: usize,
+    /// PSNR of the picture that is least like its own, dB.
+    pub least_db: f64,
 }
 
 /// Pictures compared to find the beginning; more than one, as neighbours may look the same.
@@ -125,5 +127,5 @@ pub fn assert_run(received: &Clip, source: &Clip, latest: usize, least_db: f64) 
         first + worst,
         &values[worst.saturating_sub(3)..(worst + 4).min(values.len())],
     );
-    Match { first, missing_at_end: expected - received.len() }
+    Match { first, missing_at_end: expected - received.len(), least_db: *least }
 }
