@@ -230,11 +230,9 @@ impl std::fmt::Display for ReceiveFigures {
         )?;
         if let Some(StagesMs { capture_wait, encode, send_queue, network_and_server, decode, present }) = self.stages_ms
         {
-            // The summary has a line to spare.
-            let before = if self.kind == "summary" { "\n               " } else { "" };
             write!(
                 f,
-                "{before}  stages ms: wait {capture_wait:.1} encode {encode:.1} queue {send_queue:.1} network \
+                "  stages ms: wait {capture_wait:.1} encode {encode:.1} queue {send_queue:.1} network \
                  {network_and_server:.1} decode {decode:.1} present {present:.1}"
             )?;
         }

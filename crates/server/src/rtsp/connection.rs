@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hevcast_net::Clock;
 use hevcast_net::connection::Connection;
@@ -22,6 +22,9 @@ use crate::hub::{Hub, Publication, PublishRefused};
 const READER_BATCH_BYTES: usize = 64 * 1024;
 /// Most bytes of answers that may wait for a peer who asks without reading; above a batch and a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
+/// How long a connection stays open after its TEARDOWN, for the peer to close: a publisher may be sending still, and
+/// takes it for a failure when nobody is there (GStreamer's RTCP BYE comes that late).
+const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
@@ -56,7 +59,7 @@ pub(super) async fn serve(
         clock,
         role: Role::Undecided,
         batch: Vec::new(),
-        closing: false,
+        close_at: None,
     };
     let why = serving.run(stopped).await;
     serving.finish(&why).await;
@@ -77,7 +80,8 @@ struct Serving {
     clock: Clock,
     role: Role,
     batch: Vec<MediaPacket>,
-    closing: bool,
+    /// The session is over and the peer has until then to close.
+    close_at: Option<Instant>,
 }
 
 impl Serving {
@@ -89,9 +93,6 @@ impl Serving {
             }
             while let Some(bytes) = self.session.poll_transmit() {
                 self.connection.queue(bytes);
-            }
-            if self.closing && self.connection.queued_bytes() == 0 {
-                return "it ended its session".to_owned();
             }
             if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
                 return "it asks without reading the answers".to_owned();
@@ -114,6 +115,7 @@ impl Serving {
                 },
                 () = reader_changed(&self.role), if can_take => {}
                 (track, ssrc) = keyframe_wanted(&self.role) => self.ask_keyframe(track, ssrc),
+                () = close_time(self.close_at) => return "it did not close after its TEARDOWN".to_owned(),
                 () = tokio::time::sleep_until(self.session.deadline().into()) => {
                     if self.clock.now().instant >= self.session.deadline() && !self.is_reader_with_room() {
                         return "it fell silent".to_owned();
@@ -181,7 +183,10 @@ impl Serving {
                 self.session.accept(Accepted::Yes);
             }
             ServerEvent::Play { path, channels } => self.play(&path, channels),
-            ServerEvent::Teardown => self.closing = true,
+            ServerEvent::Teardown => {
+                self.close_at = Some(self.clock.now().instant + AFTER_TEARDOWN);
+                self.leave_role("it ended its session");
+            }
         }
     }
 
@@ -190,6 +195,7 @@ impl Serving {
             Ok(publication) => {
                 tracing::info!("{}: publishes {path} ({})", self.peer, publication.stream().description().offer());
                 self.role = Role::Publisher { publication, channels: Vec::new() };
+                self.close_at = None;
                 self.session.accept(Accepted::Yes);
             }
             Err(refused) => {
@@ -209,6 +215,7 @@ impl Serving {
         stream.join(Arc::clone(&reader), self.clock.now());
         tracing::info!("{}: reads {path}", self.peer);
         self.role = Role::Reader { stream, reader };
+        self.close_at = None;
     }
 
     fn ask_keyframe(&mut self, track: usize, ssrc: u32) {
@@ -219,8 +226,8 @@ impl Serving {
         }
     }
 
-    /// Says goodbye as far as the peer still listens.
-    async fn finish(mut self, why: &str) {
+    /// Gives up what the connection was used for; returns the stream it read and the reader it was.
+    fn leave_role(&mut self, why: &str) -> Option<(Arc<Stream>, Arc<Reader>)> {
         match std::mem::replace(&mut self.role, Role::Undecided) {
             Role::Undecided => tracing::debug!("{}: left: {why}", self.peer),
             Role::Publisher { publication, .. } => {
@@ -229,14 +236,22 @@ impl Serving {
             Role::Reader { stream, reader } => {
                 tracing::info!("{}: no longer reads {}: {why}", self.peer, stream.path());
                 reader.leave();
-                if !self.closing && !self.connection.is_closed() {
-                    for channels in reader.channels() {
-                        self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
-                    }
-                    if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, stream.path())) {
-                        self.session.teardown(url);
-                    }
-                }
+                return Some((stream, reader));
+            }
+        }
+        None
+    }
+
+    /// Says goodbye as far as the peer still listens.
+    async fn finish(mut self, why: &str) {
+        if let Some((stream, reader)) = self.leave_role(why)
+            && !self.connection.is_closed()
+        {
+            for channels in reader.channels() {
+                self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
+            }
+            if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, stream.path())) {
+                self.session.teardown(url);
             }
         }
         while let Some(bytes) = self.session.poll_transmit() {
@@ -244,6 +259,13 @@ impl Serving {
         }
         // A peer that no longer reads loses its last words, nothing else.
         let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
+    }
+}
+
+async fn close_time(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

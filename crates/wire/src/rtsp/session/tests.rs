@@ -310,3 +310,18 @@ fn a_login_is_tried_once() {
     assert!(again.contains("Authorization: Digest username=\"u\""), "{again}");
     assert!(matches!(answer(2), Err(SessionError::Unauthorized { .. })));
 }
+
+#[test]
+fn a_connection_may_begin_another_session_after_teardown() {
+    let mut world = World::new(0);
+    let mut server = Server::new(&world);
+    for _ in 0..2 {
+        let mut publisher = PublisherSession::new(url(), None, "test", description(), world.client());
+        converse!(publisher, server, world).unwrap();
+        publisher.teardown(world.client());
+        converse!(publisher, server, world).unwrap();
+        server.turn(b"$\x00\x00\x01x", &world);
+    }
+    assert_eq!(server.log, ["Announce", "Record", "teardown", "Announce", "Record", "teardown"]);
+    assert_eq!(server.session.stray_frames, 2, "late media of an ended session means nothing");
+}

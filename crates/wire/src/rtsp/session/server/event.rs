@@ -49,7 +49,8 @@ pub enum ServerEvent {
         /// The packet.
         frame: Frame,
     },
-    /// The peer ended the session; close once everything queued is sent.
+    /// The peer ended the session. It may still send the last of its media, which means nothing now, and closes the
+    /// connection itself or begins another session on it.
     Teardown,
 }
 

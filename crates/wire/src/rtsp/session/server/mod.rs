@@ -30,7 +30,7 @@ pub const MAX_PATH_BYTES: usize = 256;
 
 const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
-/// What a connection is used for; it never changes once it is set.
+/// What a connection is used for, until its TEARDOWN.
 #[derive(Debug)]
 enum Role {
     Undecided,
@@ -157,6 +157,7 @@ impl ServerSession {
             Method::Record => self.record(request),
             Method::Teardown => {
                 self.succeed(&request, &[], Vec::new());
+                self.role = Role::Undecided;
                 Some(ServerEvent::Teardown)
             }
             _ => self.fail(&request, StatusCode::NotImplemented),
