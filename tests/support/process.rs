@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -120,6 +121,19 @@ impl Process {
             }
         }
         found.split_off(1)
+    }
+}
+
+/// Waits until a file holds at least so many bytes.
+pub fn wait_for_bytes(path: &Path, bytes: usize) {
+    let begun = Instant::now();
+    loop {
+        let held = std::fs::metadata(path).map_or(0, |file| file.len());
+        if held >= bytes as u64 {
+            return;
+        }
+        assert!(begun.elapsed() < LIMIT, "{} holds {held} of {bytes} bytes after {LIMIT:?}", path.display());
+        std::thread::sleep(WATCH);
     }
 }
 
