@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// Space offered to each read: a keyframe's worth of packets.
 const READ_BYTES: usize = 64 * 1024;
+/// Space below which a new buffer is made.
+const LEAST_READ_BYTES: usize = 4 * 1024;
 /// Buffers handed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
 
@@ -145,7 +147,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.closed {
             return Poll::Pending;
         }
-        self.input.reserve(READ_BYTES);
+        // Frames are slices of this buffer, and whoever keeps one keeps the buffer: it is used up before a new one is made.
+        if self.input.capacity() - self.input.len() < LEAST_READ_BYTES {
+            self.input.reserve(READ_BYTES);
+        }
         match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

@@ -3,6 +3,7 @@
 //! A [`Player`] is one connection that has reached PLAY. It reports to the server every few seconds, as RTP asks, and
 //! passes on the wish for a keyframe.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ use crate::{Clock, NetError, Target};
 const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 /// Time between receiver reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// Most packets kept while PLAY's answer is on its way: a large keyframe's.
+const MAX_EARLY_PACKETS: usize = 4096;
 /// Our own synchronisation source in reports; one reader has a connection to itself, so it need not be unique.
 const OWN_SSRC: u32 = 0x6865_7663;
 
@@ -36,6 +39,8 @@ pub enum Played {
 pub struct Player {
     link: Link<PlayerSession>,
     parameter_sets: ParameterSets,
+    /// Packets that overtook PLAY's answer, as some servers send them.
+    early: VecDeque<Bytes>,
     asked_keyframe: Option<Instant>,
     reported: Instant,
 }
@@ -49,13 +54,15 @@ impl Player {
         let credentials = target.credentials.clone();
         let start = |now| PlayerSession::new(target.url.clone(), credentials, user_agent, now);
         let mut link = Link::connect(target, clock, start).await?;
+        let mut early = VecDeque::new();
         loop {
             match link.turn().await? {
                 Turn::Event(PlayerEvent::Playing(parameter_sets)) => {
                     let reported = clock.now().instant;
-                    return Ok(Player { link, parameter_sets, asked_keyframe: None, reported });
+                    return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported });
                 }
                 Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
+                Turn::Event(PlayerEvent::Rtp(packet)) if early.len() < MAX_EARLY_PACKETS => early.push_back(packet),
                 Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Drained => {}
             }
         }
@@ -71,6 +78,9 @@ impl Player {
     /// # Errors
     /// [`NetError`]: the session is over.
     pub async fn next(&mut self) -> Result<Played, NetError> {
+        if let Some(packet) = self.early.pop_front() {
+            return Ok(Played::Rtp(packet));
+        }
         loop {
             match self.link.turn().await? {
                 Turn::Event(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),

@@ -15,6 +15,9 @@ use hevcast_wire::time::RtpTicks;
 /// Most bytes kept. A longer group is not kept at all: half of one cannot be decoded.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
+/// What keeping a packet costs beside its bytes.
+const PACKET_OVERHEAD_BYTES: usize = 64;
+
 /// Packets since the last IRAP picture began.
 #[derive(Debug, Default)]
 pub struct GopCache {
@@ -47,12 +50,12 @@ impl GopCache {
         let irap_begins = !self.unit_is_irap && holds_irap_slice(&packet.payload);
         if irap_begins {
             self.unit_is_irap = true;
-            let dropped: usize = self.packets.drain(..self.unit_start).map(|p| p.len()).sum();
+            let dropped: usize = self.packets.drain(..self.unit_start).map(|p| cost(&p)).sum();
             self.bytes -= dropped;
             self.unit_start = 0;
             self.began = Some(now);
         }
-        self.bytes += framed.len();
+        self.bytes += cost(framed);
         self.packets.push(framed.clone());
         if self.bytes > MAX_BYTES {
             self.clear();
@@ -81,6 +84,10 @@ impl GopCache {
     pub fn age(&self, now: Instant) -> Option<Duration> {
         self.began.map(|began| now.saturating_duration_since(began))
     }
+}
+
+fn cost(framed: &Bytes) -> usize {
+    framed.len() + PACKET_OVERHEAD_BYTES
 }
 
 /// Whether an RTP payload holds (the beginning of) a slice of an IRAP picture.

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 /// Queue `reader`: how old its oldest packet may get.
 pub const MAX_AGE: Duration = Duration::from_millis(500);
+/// Queue `reader`: how long a joining burst may take, which is more than a live packet may wait.
+pub const MAX_BURST_AGE: Duration = Duration::from_secs(5);
 /// Queue `reader`: how many bytes it may hold beyond a joining burst.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
@@ -27,12 +29,30 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct Inner {
-    packets: VecDeque<(Bytes, Instant)>,
+    packets: VecDeque<Queued>,
+    /// Bytes queued since the joining burst.
     bytes: usize,
+    /// How many of the first packets are a joining burst, which has bounds of its own.
+    burst: usize,
     ended: bool,
     gone: bool,
     dropped_packets: u64,
     jumps: u64,
+}
+
+#[derive(Debug)]
+struct Queued {
+    /// The reader's own frame header, where its channel differs from the publisher's.
+    header: Option<Bytes>,
+    /// The packet, with the publisher's frame header unless there is one of the reader's.
+    packet: Bytes,
+    at: Instant,
+}
+
+impl Queued {
+    fn len(&self) -> usize {
+        self.header.as_ref().map_or(0, Bytes::len) + self.packet.len()
+    }
 }
 
 /// What a reader's queue has been through.
@@ -59,28 +79,41 @@ impl Reader {
     /// Queues a framed packet of a track. False when the queue is past its bound and has been emptied: the reader must
     /// be given nothing more before an IRAP picture.
     pub(super) fn push(&self, track: usize, rtcp: bool, framed: &Bytes, now: Instant) -> bool {
-        let Some(channels) = self.channels.get(track).copied().flatten() else { return true };
-        let channel = if rtcp { channels.rtcp } else { channels.rtp };
+        let Some(queued) = self.queued(track, rtcp, framed, now) else { return true };
         let mut inner = self.lock();
-        let oldest = inner.packets.front().map_or(now, |(_, at)| *at);
-        if now.saturating_duration_since(oldest) > MAX_AGE || inner.bytes > MAX_BYTES {
+        let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
+        let is_late = inner.packets.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
+        if is_late || inner.bytes > MAX_BYTES {
             inner.dropped_packets += inner.packets.len() as u64 + 1;
             inner.jumps += 1;
             inner.packets.clear();
-            inner.bytes = 0;
+            (inner.bytes, inner.burst) = (0, 0);
             return false;
         }
-        inner.bytes += framed.len();
-        if framed.get(1) == Some(&channel) {
-            inner.packets.push_back((framed.clone(), now));
-        } else {
-            // The reader's channel differs from the publisher's: its own header, the same packet.
-            let packet = framed.slice(interleave::HEADER_LEN.min(framed.len())..);
-            let header = interleave::frame_header(channel, packet.len() as u16);
-            inner.packets.push_back((Bytes::copy_from_slice(&header), now));
-            inner.packets.push_back((packet, now));
-        }
+        inner.bytes += queued.len();
+        inner.packets.push_back(queued);
         true
+    }
+
+    /// Queues a packet that a joiner needs to begin with. The group of pictures that it belongs to is bounded already,
+    /// and half of it would be of no use.
+    pub(super) fn push_burst(&self, track: usize, rtcp: bool, framed: &Bytes, now: Instant) {
+        let Some(queued) = self.queued(track, rtcp, framed, now) else { return };
+        let mut inner = self.lock();
+        inner.packets.push_back(queued);
+        inner.burst = inner.packets.len();
+        inner.bytes = 0;
+    }
+
+    fn queued(&self, track: usize, rtcp: bool, framed: &Bytes, at: Instant) -> Option<Queued> {
+        let channels = self.channels.get(track).copied().flatten()?;
+        let channel = if rtcp { channels.rtcp } else { channels.rtp };
+        if framed.get(1) == Some(&channel) {
+            return Some(Queued { header: None, packet: framed.clone(), at });
+        }
+        let packet = framed.slice(interleave::HEADER_LEN.min(framed.len())..);
+        let header = Bytes::copy_from_slice(&interleave::frame_header(channel, packet.len() as u16));
+        Some(Queued { header: Some(header), packet, at })
     }
 
     /// Wakes the reader's connection, after a batch.
@@ -108,10 +141,14 @@ impl Reader {
         let mut inner = self.lock();
         let mut taken = 0;
         while taken < limit_bytes {
-            let Some((packet, _)) = inner.packets.pop_front() else { break };
-            taken += packet.len();
-            inner.bytes = inner.bytes.saturating_sub(packet.len());
-            each(packet);
+            let Some(queued) = inner.packets.pop_front() else { break };
+            taken += queued.len();
+            match inner.burst {
+                0 => inner.bytes = inner.bytes.saturating_sub(queued.len()),
+                _ => inner.burst -= 1,
+            }
+            queued.header.into_iter().for_each(&mut each);
+            each(queued.packet);
         }
     }
 

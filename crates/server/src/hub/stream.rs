@@ -23,6 +23,11 @@ pub const YOUNG_GOP: Duration = Duration::from_millis(500);
 /// A keyframe request that has brought nothing for this long is made again.
 pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Least time between two keyframes that somebody asked for: one reader's requests are all readers' cost.
+pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
+/// How often readers hear our own sender report where the publisher sends none (RFC 3550 section 6.2).
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// A packet of a publisher.
 #[derive(Clone, Debug)]
 pub struct MediaPacket {
@@ -49,10 +54,21 @@ pub struct Stream {
 struct Inner {
     readers: Vec<Attached>,
     gop: GopCache,
-    /// By track: the publisher's last sender report, framed; one of our own making until it sends one.
-    reports: Vec<Option<Bytes>>,
+    /// By track: the last sender report.
+    reports: Vec<Option<Report>>,
     asked_keyframe: Option<Instant>,
+    /// A reader needs an IRAP picture, and none has begun since.
+    needs_keyframe: bool,
+    last_irap: Option<Instant>,
     ended: bool,
+}
+
+/// A sender report, framed.
+#[derive(Clone, Debug)]
+struct Report {
+    framed: Bytes,
+    /// When we made it; `None` where it is the publisher's own.
+    made: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -111,40 +127,52 @@ impl Stream {
     fn forward(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) {
         let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
         let framed = &frame.framed;
-        self.note_report(inner, packet, now);
+        let report = self.note_report(inner, packet, now);
         let now = now.instant;
         if !is_rtcp && self.hevc_track == Some(*track) && inner.gop.push(framed, frame.packet(), now) {
-            inner.asked_keyframe = None;
+            (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now));
             self.release_waiting(inner, now);
         }
         let mut overran = false;
         for attached in inner.readers.iter_mut().filter(|attached| !attached.waiting) {
+            if let Some(report) = &report {
+                attached.reader.push(*track, true, report, now);
+            }
             if !attached.reader.push(*track, *is_rtcp, framed, now) {
                 attached.waiting = self.hevc_track.is_some();
                 overran = true;
             }
         }
-        if overran {
-            self.want_keyframe(inner, now);
-        }
+        inner.needs_keyframe |= overran;
+        self.ask_if_due(inner, now);
     }
 
     /// Keeps what a joiner must hear before its first packet (RFC 3550 section 6.4.1): the publisher's last sender
-    /// report or, before there is one, our own of when its first packet came.
-    fn note_report(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) {
+    /// report or, where it sends none, our own of when its packets come. Returns a report of ours to pass on now.
+    fn note_report(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) -> Option<Bytes> {
         let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
-        let Some(report) = inner.reports.get_mut(*track) else { return };
+        let report = inner.reports.get_mut(*track)?;
         if *is_rtcp {
             let events = rtcp::parse(&frame.packet()).unwrap_or_default();
             if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
-                *report = Some(frame.framed.clone());
+                *report = Some(Report { framed: frame.framed.clone(), made: None });
             }
-        } else if report.is_none()
-            && let Ok(ReceivedPacket { header, .. }) = ReceivedPacket::parse(frame.packet())
-        {
-            let made = rtcp::sender_report(header.ssrc, now.utc.to_ntp(), header.timestamp, 0, 0, "hevcast");
-            *report = Some(frame_rtcp(0, &made));
+            return None;
         }
+        let is_due = match report {
+            None => true,
+            Some(Report { made, .. }) => {
+                made.is_some_and(|at| now.instant.saturating_duration_since(at) >= REPORT_INTERVAL)
+            }
+        };
+        if !is_due {
+            return None;
+        }
+        let ReceivedPacket { header, .. } = ReceivedPacket::parse(frame.packet()).ok()?;
+        let made = rtcp::sender_report(header.ssrc, now.utc.to_ntp(), header.timestamp, 0, 0, "hevcast");
+        let framed = frame_rtcp(0, &made);
+        *report = Some(Report { framed: framed.clone(), made: Some(now.instant) });
+        Some(framed)
     }
 
     /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes. The packet that
@@ -155,7 +183,7 @@ impl Stream {
         for attached in inner.readers.iter_mut().filter(|attached| attached.waiting) {
             attached.waiting = false;
             for framed in earlier {
-                attached.reader.push(track, false, framed, now);
+                attached.reader.push_burst(track, false, framed, now);
             }
         }
     }
@@ -170,8 +198,8 @@ impl Stream {
             return;
         }
         for (track, report) in inner.reports.iter().enumerate() {
-            if let Some(framed) = report {
-                reader.push(track, true, framed, now);
+            if let Some(report) = report {
+                reader.push_burst(track, true, &report.framed, now);
             }
         }
         let mut waiting = false;
@@ -179,25 +207,29 @@ impl Stream {
             let cached = inner.gop.age(now).is_some_and(|age| !self.takes_requests || age <= YOUNG_GOP);
             if cached {
                 for framed in inner.gop.packets() {
-                    reader.push(track, false, framed, now);
+                    reader.push_burst(track, false, framed, now);
                 }
             } else {
                 waiting = true;
-                self.want_keyframe(inner, now);
+                inner.needs_keyframe = true;
+                self.ask_if_due(inner, now);
             }
         }
         reader.wake();
         inner.readers.push(Attached { reader, waiting });
     }
 
-    /// Asks the publisher for an IRAP picture, unless it has just been asked.
+    /// Asks the publisher for an IRAP picture: at once, or when enough time has passed since the last.
     pub fn request_keyframe(&self, now: Instant) {
-        self.want_keyframe(&mut self.lock(), now);
+        let mut inner = self.lock();
+        inner.needs_keyframe = true;
+        self.ask_if_due(&mut inner, now);
     }
 
-    fn want_keyframe(&self, inner: &mut Inner, now: Instant) {
-        let asked = inner.asked_keyframe.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_PATIENCE);
-        if self.takes_requests && !asked {
+    fn ask_if_due(&self, inner: &mut Inner, now: Instant) {
+        let within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
+        let asked = within(inner.asked_keyframe, KEYFRAME_PATIENCE) || within(inner.last_irap, KEYFRAME_SPACING);
+        if self.takes_requests && inner.needs_keyframe && !asked {
             inner.asked_keyframe = Some(now);
             self.keyframe_wanted.notify_one();
         }

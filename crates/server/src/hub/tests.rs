@@ -14,7 +14,7 @@ use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 
 use super::reader::Reader;
-use super::stream::{KEYFRAME_PATIENCE, MediaPacket, YOUNG_GOP, frame_rtcp};
+use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, MediaPacket, YOUNG_GOP, frame_rtcp};
 use super::{Hub, Publication, PublishRefused, gop, reader};
 
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
@@ -209,6 +209,7 @@ fn a_slow_reader_jumps_to_the_next_irap_and_nobody_else_notices() {
     world.publish(true);
     let (slow, quick) = (world.join(CHANNELS), world.join(CHANNELS));
     let mut quick_numbers = sequence_numbers(&quick);
+    sequence_numbers(&slow);
     let pictures = reader::MAX_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
     for _ in 0..pictures {
         world.publish(false);
@@ -269,4 +270,57 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
     reader.leave();
     publication.push(&[packet], now);
     assert_eq!(publication.stream().reader_count(), 0);
+}
+
+#[test]
+fn a_joining_burst_is_never_cut() {
+    let mut world = World::new(false);
+    world.publish(true);
+    let mut in_group = 0;
+    let mut bytes = 0;
+    while bytes <= reader::MAX_BYTES + 1_000_000 {
+        let packets = world.picture(false, 60_000);
+        bytes += packets.iter().map(|p| p.frame.framed.len()).sum::<usize>();
+        in_group += packets.len();
+        world.publication.as_ref().unwrap().push(&packets, world.now);
+    }
+    let reader = world.join(CHANNELS);
+    // A burst may take longer to send than a live packet may wait.
+    world.pass(reader::MAX_AGE * 2);
+    in_group += world.publish(false);
+    let numbers = sequence_numbers(&reader);
+    assert!(numbers.len() > in_group && consecutive(&numbers), "{} of more than {in_group}", numbers.len());
+    assert_eq!(reader.metrics().jumps, 0);
+}
+
+#[test]
+fn one_readers_requests_do_not_cost_everybody_a_keyframe_each() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let stream = world.hub.find("live").unwrap();
+    let mut keyframes = 0;
+    for _ in 0..30 {
+        stream.request_keyframe(world.now.instant);
+        let is_wanted = world.keyframe_wanted();
+        keyframes += u32::from(is_wanted);
+        world.publish(is_wanted);
+    }
+    let most = 30 * FRAME_INTERVAL.as_millis() / KEYFRAME_SPACING.as_millis() + 1;
+    assert!(keyframes >= 2 && u128::from(keyframes) <= most, "{keyframes} keyframes in 30 pictures");
+}
+
+#[test]
+fn a_publisher_without_reports_gets_ours_every_five_seconds() {
+    let mut world = World::new(true);
+    let early = world.join(CHANNELS);
+    world.publish(true);
+    let reports = |reader: &Reader| taken(reader).iter().filter(|frame| frame.channel() == CHANNELS.rtcp).count();
+    assert_eq!(reports(&early), 0, "a reader who still waits for a picture needs none");
+    world.publish(false);
+    for _ in 0..2 {
+        world.pass(Duration::from_secs(5));
+        early.take(usize::MAX, drop);
+        world.publish(false);
+        assert_eq!(reports(&early), 1);
+    }
 }

@@ -91,12 +91,6 @@ impl Serving {
             if let Err(why) = self.take_messages() {
                 return why;
             }
-            while let Some(bytes) = self.session.poll_transmit() {
-                self.connection.queue(bytes);
-            }
-            if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
-                return "it asks without reading the answers".to_owned();
-            }
             if self.connection.is_closed() {
                 return "it closed the connection".to_owned();
             }
@@ -141,18 +135,33 @@ impl Serving {
                     if let Some(event) = self.session.handle_message(message, now) {
                         self.act(event);
                     }
+                    self.queue_answers();
+                    if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
+                        break Err("it asks without reading the answers".to_owned());
+                    }
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.to_string()),
             }
         };
+        self.push_batch();
+        result
+    }
+
+    /// Hands what a publisher has sent so far to the hub.
+    fn push_batch(&mut self) {
         if let Role::Publisher { publication, .. } = &self.role
             && !self.batch.is_empty()
         {
             publication.push(&self.batch, self.clock.now());
         }
         self.batch.clear();
-        result
+    }
+
+    fn queue_answers(&mut self) {
+        while let Some(bytes) = self.session.poll_transmit() {
+            self.connection.queue(bytes);
+        }
     }
 
     fn act(&mut self, event: ServerEvent) {
@@ -228,6 +237,8 @@ impl Serving {
 
     /// Gives up what the connection was used for; returns the stream it read and the reader it was.
     fn leave_role(&mut self, why: &str) -> Option<(Arc<Stream>, Arc<Reader>)> {
+        // The last pictures often come in the same read as the TEARDOWN.
+        self.push_batch();
         match std::mem::replace(&mut self.role, Role::Undecided) {
             Role::Undecided => tracing::debug!("{}: left: {why}", self.peer),
             Role::Publisher { publication, .. } => {
@@ -254,9 +265,7 @@ impl Serving {
                 self.session.teardown(url);
             }
         }
-        while let Some(bytes) = self.session.poll_transmit() {
-            self.connection.queue(bytes);
-        }
+        self.queue_answers();
         // A peer that no longer reads loses its last words, nothing else.
         let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
     }

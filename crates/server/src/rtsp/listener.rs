@@ -17,6 +17,8 @@ use crate::hub::Hub;
 
 /// Most connections at once; further ones are closed at the door.
 pub const MAX_CONNECTIONS: usize = 4096;
+/// Pause before the next try where the system has refused us a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connections have to say goodbye when the server stops.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -90,9 +92,12 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>, clock: Clock, mut stopped:
                     connections.spawn(connection::serve(stream, peer, Arc::clone(&hub), clock, stopped.clone()));
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: wait until a connection has ended rather than spin.
+                    // Out of file descriptors, most likely. Who holds them, if not our connections, cannot be awaited.
                     tracing::error!("cannot take a connection: {error}");
-                    connections.join_next().await;
+                    tokio::select! {
+                        Some(_) = connections.join_next() => {}
+                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                    }
                 }
             },
             Some(_) = connections.join_next() => {}

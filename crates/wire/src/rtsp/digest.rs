@@ -4,7 +4,7 @@
 //! Authorization header of each request. The first 401 of a connection is the invitation, not a failure; a second one
 //! for the same request is, unless the server calls the nonce stale.
 
-use http_auth::{PasswordClient, PasswordParams};
+use http_auth::{ChallengeRef, PasswordClient, PasswordParams};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -55,11 +55,13 @@ impl Login {
     /// Takes the challenge of a 401. True when the request should be sent again; false when there are no credentials,
     /// they were already refused, or the server asks for what we cannot do.
     pub fn challenged(&mut self, www_authenticate: &str) -> bool {
-        let stale = www_authenticate.to_ascii_lowercase().replace(' ', "").contains("stale=true");
-        if self.credentials.is_none() || (self.client.is_some() && !stale) {
+        let Ok(challenges) = http_auth::parse_challenges(www_authenticate) else { return false };
+        let Some(challenge) = challenges.iter().min_by_key(|challenge| rank(challenge)) else { return false };
+        let is_stale = parameter(challenge, "stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"));
+        if self.credentials.is_none() || (self.client.is_some() && !is_stale) {
             return false;
         }
-        self.client = PasswordClient::try_from(www_authenticate).ok();
+        self.client = PasswordClient::try_from(challenge).ok();
         self.client.is_some()
     }
 
@@ -70,6 +72,23 @@ impl Login {
             PasswordParams { username: &credentials.user, password: &credentials.password, uri, method, body: None };
         client.respond(&params).ok()
     }
+}
+
+/// Which of several challenges to answer, least first: an MD5 digest before Basic, which shows the password; SHA-256
+/// only where there is no MD5, as not every server's is right.
+fn rank(challenge: &ChallengeRef<'_>) -> u8 {
+    let is_sha = parameter(challenge, "algorithm").is_some_and(|algorithm| algorithm.contains("256"));
+    match challenge.scheme.to_ascii_lowercase().as_str() {
+        "digest" if !is_sha => 0,
+        "digest" => 1,
+        "basic" => 2,
+        _ => 3,
+    }
+}
+
+fn parameter<'c>(challenge: &'c ChallengeRef<'_>, name: &str) -> Option<&'c str> {
+    let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_escaped())
 }
 
 #[cfg(test)]
@@ -100,6 +119,16 @@ mod tests {
         assert!(header.starts_with("Digest username=\"Mufasa\"") && header.contains("uri=\"rtsp://h/p\""), "{header}");
         assert!(!login.challenged(challenge), "refused credentials are not tried again");
         assert!(login.challenged(r#"Digest realm="r", nonce="m", stale=true"#), "a stale nonce is");
+    }
+
+    #[test]
+    fn of_several_challenges_the_md5_digest_is_answered() {
+        let mut login = login();
+        let offers = r#"Basic realm="r", Digest realm="r", nonce="s", algorithm=SHA-256, Digest realm="r", nonce="n""#;
+        assert!(login.challenged(offers));
+        let header = login.authorization("DESCRIBE", "rtsp://h/p").unwrap();
+        assert!(header.starts_with("Digest ") && header.contains("nonce=\"n\""), "{header}");
+        assert!(login.challenged(r#"Digest realm="r", nonce="m", stale="TRUE""#), "quoted, as some servers write it");
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub struct Client {
     transmits: VecDeque<Bytes>,
     established: bool,
     next_keep_alive: Option<Instant>,
+    /// The server has answered a keepalive before, so its silence means something.
+    keep_alive_answered: bool,
     clock: ClockEstimator,
     clock_supported: bool,
     clock_exchanges: usize,
@@ -172,6 +174,7 @@ impl Client {
             transmits: VecDeque::new(),
             established: false,
             next_keep_alive: None,
+            keep_alive_answered: false,
             clock: ClockEstimator::default(),
             clock_supported: false,
             clock_exchanges: 0,
@@ -231,8 +234,8 @@ impl Client {
         let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
         let Pending { purpose, request, .. } = pending;
         if response.status() == StatusCode::Unauthorized {
-            let challenge = best_challenge(&response);
-            if challenge.is_some_and(|c| self.login.challenged(&c)) {
+            let challenge = response.header(&headers::WWW_AUTHENTICATE).map(|header| header.as_str());
+            if challenge.is_some_and(|challenge| self.login.challenged(challenge)) {
                 self.transmit(purpose, request, now);
                 return Ok(None);
             }
@@ -247,7 +250,10 @@ impl Client {
             return Err(SessionError::of_status(purpose.name(), url, response.status(), response.reason_phrase()));
         }
         match purpose {
-            Purpose::KeepAlive => return Ok(None),
+            Purpose::KeepAlive => {
+                self.keep_alive_answered = true;
+                return Ok(None);
+            }
             Purpose::Clock => {
                 self.clock_answered(&response, now);
                 return Ok(None);
@@ -298,6 +304,15 @@ impl Client {
         self.next_clock = Some(now.instant + pause);
     }
 
+    /// Media has come: the server is there, and an answer may be queued behind what it sends.
+    pub fn heard(&mut self, now: Now) {
+        for pending in &mut self.pending {
+            if matches!(pending.purpose, Purpose::KeepAlive | Purpose::Clock) {
+                pending.deadline = now.instant + ANSWER_TIMEOUT;
+            }
+        }
+    }
+
     /// Answers a request of the server. True when it was a TEARDOWN.
     pub fn asked(&mut self, request: &Request) -> bool {
         let (status, teardown) = match request.method() {
@@ -317,6 +332,9 @@ impl Client {
     }
 
     fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        // Some servers never answer a keepalive while they record.
+        let forgive = !self.keep_alive_answered;
+        self.pending.retain(|p| !(forgive && p.purpose == Purpose::KeepAlive && p.deadline <= now.instant));
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
             return Err(SessionError::NoAnswer { request: late.purpose.name(), url: self.url.to_string() });
         }
@@ -330,22 +348,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// The challenge to answer when a server offers several: an MD5 digest before Basic, SHA-256 left to those who have only
-/// that, as not every server's is right.
-fn best_challenge(response: &Response) -> Option<String> {
-    let joined = response.header(&headers::WWW_AUTHENTICATE)?.as_str().to_owned();
-    let challenges = http_auth::parse_challenges(&joined).ok()?;
-    let rank = |c: &http_auth::ChallengeRef<'_>| {
-        let sha = c.params.iter().any(|(k, v)| k.eq_ignore_ascii_case("algorithm") && v.as_escaped().contains("256"));
-        match c.scheme.to_ascii_lowercase().as_str() {
-            "digest" if !sha => 0,
-            "digest" => 1,
-            _ => 2,
-        }
-    };
-    let best = challenges.iter().min_by_key(|c| rank(c))?;
-    let params: Vec<String> = best.params.iter().map(|(k, v)| format!("{k}=\"{}\"", v.as_escaped())).collect();
-    Some(format!("{} {}", best.scheme, params.join(", ")))
 }

@@ -146,7 +146,10 @@ impl ClientSession for PlayerSession {
 
     fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
         match message {
-            Inbound::Frame(frame) => self.handle_frame(&frame),
+            Inbound::Frame(frame) => {
+                self.client.heard(now);
+                self.handle_frame(&frame);
+            }
             Inbound::Response(response) => {
                 if let Some((purpose, response)) = self.client.answered(response, now)? {
                     self.advance(purpose, &response, now)?;

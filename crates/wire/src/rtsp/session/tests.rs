@@ -325,3 +325,49 @@ fn a_connection_may_begin_another_session_after_teardown() {
     assert_eq!(server.log, ["Announce", "Record", "teardown", "Announce", "Record", "teardown"]);
     assert_eq!(server.session.stray_frames, 2, "late media of an ended session means nothing");
 }
+
+#[test]
+fn media_keeps_a_player_alive_whose_keepalives_go_unanswered() {
+    let mut world = World::new(0);
+    let mut server = Server::new(&world);
+    let mut player = PlayerSession::new(url(), None, "test", world.client());
+    converse!(player, server, world).unwrap();
+    for _ in 0..60 {
+        world.pass(Duration::from_secs(1));
+        player.handle_timeout(world.client()).unwrap();
+        drain(|| player.poll_transmit());
+        let media = decode(b"$\x00\x00\x01x").remove(0);
+        player.handle_message(media, world.client()).unwrap();
+    }
+    world.pass(ANSWER_TIMEOUT);
+    let error = player.handle_timeout(world.client()).unwrap_err();
+    assert!(matches!(error, SessionError::NoAnswer { .. }), "without media, silence is silence: {error}");
+}
+
+#[test]
+fn answers_without_cseq_are_taken_in_order() {
+    let world = World::new(0);
+    let mut player = PlayerSession::new(url(), None, "test", world.client());
+    drain(|| player.poll_transmit());
+    let options = decode(b"RTSP/1.0 200 OK\r\nPublic: DESCRIBE\r\n\r\n").remove(0);
+    player.handle_message(options, world.client()).unwrap();
+    let next = String::from_utf8(drain(|| player.poll_transmit())).unwrap();
+    assert!(next.starts_with("DESCRIBE "), "{next}");
+}
+
+#[test]
+fn a_stale_nonce_is_answered_anew() {
+    let world = World::new(0);
+    let credentials = crate::rtsp::digest::Credentials { user: "u".into(), password: "p".into() };
+    let mut player = PlayerSession::new(url(), Some(credentials), "test", world.client());
+    drain(|| player.poll_transmit());
+    for (cseq, nonce, stale) in [(1, "a", ""), (2, "b", ", stale=true"), (3, "c", ", stale=\"TRUE\"")] {
+        let challenge = format!(
+            "RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\n\
+             WWW-Authenticate: Digest realm=\"r\", nonce=\"{nonce}\"{stale}\r\n\r\n"
+        );
+        player.handle_message(decode(challenge.as_bytes()).remove(0), world.client()).unwrap();
+        let again = String::from_utf8(drain(|| player.poll_transmit())).unwrap();
+        assert!(again.contains(&format!("nonce=\"{nonce}\"")), "{again}");
+    }
+}

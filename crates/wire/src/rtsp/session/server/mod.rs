@@ -16,7 +16,7 @@ pub use event::{Accepted, ServerEvent};
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
-use self::url::{content_base, path_of, split_track};
+use self::url::{content_base, names_track, path_of, split_track};
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
 use crate::rtsp::sdp::{Description, MAX_TRACKS};
@@ -216,7 +216,7 @@ impl ServerSession {
             Role::Publisher { description, .. } => {
                 let tracks = description.tracks();
                 // The control may stand behind the path or, as FFmpeg has it, behind the query.
-                let named = tracks.iter().position(|t| t.control.as_deref().is_some_and(|c| url.ends_with(c)));
+                let named = tracks.iter().position(|t| t.control.as_deref().is_some_and(|c| names_track(&url, c)));
                 let track = named.or((tracks.len() == 1).then_some(0));
                 self.grant(&request, track, transport)
             }

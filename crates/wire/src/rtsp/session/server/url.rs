@@ -15,6 +15,15 @@ pub(super) fn split_track(url: &str) -> (&str, Option<usize>) {
     }
 }
 
+/// Whether a SETUP URL is that of the track with this control, which may be a whole URL or the last part of one.
+pub(super) fn names_track(url: &str, control: &str) -> bool {
+    let control = control.trim_matches('/');
+    match url.strip_suffix(control) {
+        Some(before) => !control.is_empty() && (before.is_empty() || before.ends_with('/')),
+        None => false,
+    }
+}
+
 pub(super) fn path_of(url: &str) -> String {
     Url::parse(url).map(|url| url.path().trim_matches('/').to_owned()).unwrap_or_default()
 }
@@ -36,6 +45,13 @@ mod tests {
         assert_eq!(split_track("rtsp://h/a?q=1/trackID=0"), ("rtsp://h/a?q=1", Some(0)));
         assert_eq!(split_track("rtsp://h/a"), ("rtsp://h/a", None));
         assert_eq!((path_of("rtsp://h/a/b/"), path_of("nonsense")), ("a/b".into(), String::new()));
+    }
+
+    #[test]
+    fn a_control_names_its_own_track_only() {
+        assert!(names_track("rtsp://h/a/streamid=1", "streamid=1") && names_track("rtsp://h/a/1", "rtsp://h/a/1"));
+        assert!(names_track("rtsp://h/a?q=1/streamid=0", "streamid=0"));
+        assert!(!names_track("rtsp://h/a/11", "1") && !names_track("rtsp://h/a", ""));
     }
 
     #[test]
