@@ -1,8 +1,10 @@
 //! Ctrl-C: a prompt end with status 0 and a summary, and nothing left, neither here nor at the server.
 
+use std::io::Write;
 use std::time::Duration;
 
-use crate::support::hevcast::{Server, expect_figures, send_pattern, start, summary};
+use crate::input_y4m::{fed_sender, picture};
+use crate::support::hevcast::{Server, command, expect_figures, figures, send_pattern, start, summary};
 use crate::support::process::{Exit, Process};
 use crate::support::{Scratch, real_time, say};
 
@@ -88,6 +90,36 @@ fn a_server_tells_its_readers_and_frees_its_port() {
     assert_eq!(exit.stdout.last().map(String::as_str), Some("stopped"), "{:?}", exit.stdout);
     receiver.wait().succeeded();
     Server::start_on(port);
+}
+
+#[test]
+fn a_sender_without_its_server_ends_with_its_source_and_by_hand() {
+    let _turn = real_time();
+    let server = Server::start();
+    let url = server.url("live");
+    let by_hand = send_pattern(&url, &["--stats", "json"]);
+    let (by_source, mut feed) = fed_sender(&server.url("fed"), "YUV4MPEG2 W64 H64 F30:1 C420jpeg");
+    feed.write_all(&picture(64, 64, 100)).unwrap();
+    server.process.kill();
+    drop(feed);
+    by_source.wait().succeeded();
+    press("send without its server", by_hand);
+}
+
+#[test]
+fn a_receiver_ends_though_nobody_reads_its_pictures() {
+    let _turn = real_time();
+    let mut server = Server::start();
+    let url = server.url("live");
+    let _sender = send_pattern(&url, &[]);
+    let (unread, stdout) = std::io::pipe().unwrap();
+    let arguments = ["receive", &url, "--output", "y4m:-", "--stats", "json"];
+    let mut receiver = Process::start_into("receive", &mut command(&arguments), stdout);
+    server.wait_for_reader("live");
+    // More than a pipe holds has come: the picture being written cannot end.
+    receiver.stderr.expect("pictures", |line| figures(line)["pictures"]["received"].as_u64() > Some(10));
+    press("receive into a full pipe", receiver);
+    drop(unread);
 }
 
 #[test]

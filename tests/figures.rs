@@ -32,7 +32,7 @@ const SENDER: [&str; 21] = [
 ];
 
 /// The receiver's names.
-const RECEIVER: [&str; 24] = [
+const RECEIVER: [&str; 25] = [
     "delay_ms.bound",
     "delay_ms.last",
     "delay_ms.median",
@@ -40,6 +40,7 @@ const RECEIVER: [&str; 24] = [
     "delay_ms.timescale",
     "frame_rate",
     "kind",
+    "malformed_packets",
     "pictures.damaged",
     "pictures.dropped",
     "pictures.received",

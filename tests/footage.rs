@@ -1,6 +1,6 @@
 //! Natural footage through our own server: every picture once, in order, as good as its QP promises.
 
-use crate::support::footage::{ROAD, WEBCAM, decode, find};
+use crate::support::footage::{Excerpt, ROAD, WEBCAM, decode, find};
 use crate::support::hevcast::{self, Server, count, start, summary};
 use crate::support::pictures::{Clip, Match as Found, assert_run, mean};
 use crate::support::{Scratch, real_time, say};
@@ -63,4 +63,19 @@ fn a_file_with_sound_and_limited_range_streams_too() {
     let mut source = decode(&footage);
     source.luma.truncate(90);
     assert_run(&clip, &source, JOINED_BY, 36.0);
+}
+
+#[test]
+fn a_slow_encoder_loses_nothing_of_a_file() {
+    let Some(excerpt) = Excerpt::cut(1, "a slow encoder") else { return };
+    let _turn = real_time();
+    let server = Server::start();
+    let input = format!("file:{}", excerpt.name());
+    // Slower than the file plays, so that its end finds the encoder busy.
+    let slow = ["--encoder", "libx265", "--preset", "medium", "--size", "1280x720"];
+    let send = ["send", "--input", &input, "--to", &server.url("slow"), "--stats", "json"];
+    let sent = summary(&hevcast::run(&[&send[..], &slow].concat()).succeeded());
+    let pictures = excerpt.clip.len() as u64;
+    let counts = ["captured", "encoded", "sent"].map(|name| count(&sent, &format!("/frames/{name}")));
+    assert_eq!(counts, [pictures; 3], "{sent}");
 }

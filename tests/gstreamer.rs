@@ -50,7 +50,8 @@ fn gstreamer_publishes_and_we_receive() {
     let encode = "x265enc qp=23 speed-preset=ultrafast tune=zerolatency ! h265parse";
     let sender = launch(&format!("{source} ! {encode} ! rtspclientsink protocols=tcp location={url}"));
     // Ended by us: its own end of stream does not always reach it, a race within rtspclientsink 1.22.
-    wait_for_bytes(&output, excerpt.clip.len() * excerpt.clip.width * excerpt.clip.height * 3 / 2);
+    let bytes = excerpt.clip.len() * excerpt.clip.width * excerpt.clip.height * 3 / 2;
+    wait_for_bytes(&output, bytes as u64);
     sender.terminate();
     receiver.wait().succeeded();
 

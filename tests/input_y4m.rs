@@ -4,20 +4,16 @@
 //! come out at the far end: then none may be missing.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ChildStdin;
-use std::time::{Duration, Instant};
 
 use crate::bad_input::assert_one_line;
 use crate::support::hevcast::{Server, command, start, wait_until_sending};
 use crate::support::pictures::Clip;
-use crate::support::process::Process;
-use crate::support::{LIMIT, Scratch, real_time};
+use crate::support::process::{Process, wait_for_bytes};
+use crate::support::{Scratch, real_time};
 
 /// Pictures written in each scenario.
 const PICTURES: u8 = 12;
-/// How often the far end is looked at.
-const WATCH: Duration = Duration::from_millis(2);
 
 /// The grey of picture `index`: far enough from its neighbours' to tell them apart after coding.
 fn grey(index: u8) -> u8 {
@@ -25,7 +21,7 @@ fn grey(index: u8) -> u8 {
 }
 
 /// One picture of `width` x `height`: grey, with white beyond the largest even size.
-fn picture(width: usize, height: usize, grey: u8) -> Vec<u8> {
+pub fn picture(width: usize, height: usize, grey: u8) -> Vec<u8> {
     let mut bytes = b"FRAME\n".to_vec();
     for row in 0..height {
         let beyond = row >= height / 2 * 2;
@@ -35,18 +31,8 @@ fn picture(width: usize, height: usize, grey: u8) -> Vec<u8> {
     bytes
 }
 
-/// Waits until `path` has at least `bytes`.
-fn wait_for_size(path: &Path, bytes: u64) {
-    let begun = Instant::now();
-    let size = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    while size() < bytes {
-        assert!(begun.elapsed() < LIMIT, "{} has {} of {bytes} bytes after {LIMIT:?}", path.display(), size());
-        std::thread::sleep(WATCH);
-    }
-}
-
 /// Starts a sender that is fed by the test, and gives it its header.
-fn fed_sender(url: &str, header: &str) -> (Process, ChildStdin) {
+pub fn fed_sender(url: &str, header: &str) -> (Process, ChildStdin) {
     let arguments = ["send", "--input", "y4m:-", "--encoder", "libx265", "--qp", "12", "--to", url];
     let (mut sender, mut feed) = Process::start_fed("send", &mut command(&arguments));
     feed.write_all(format!("{header}\n").as_bytes()).unwrap();
@@ -67,7 +53,7 @@ fn through(width: usize, height: usize) -> (Clip, Vec<String>) {
     let picture_bytes = (width / 2 * 2 * (height / 2 * 2) * 3 / 2 + b"FRAME\n".len()) as u64;
     for index in 0..PICTURES {
         feed.write_all(&picture(width, height, grey(index))).unwrap();
-        wait_for_size(&output, picture_bytes * (u64::from(index) + 1));
+        wait_for_bytes(&output, picture_bytes * (u64::from(index) + 1));
     }
     drop(feed);
     let said = sender.wait().succeeded().stdout;

@@ -41,7 +41,7 @@ impl Server {
     pub fn start_on(port: u16) -> Server {
         let mut process = start(&["serve", "--listen", &format!("127.0.0.1:{port}"), "-v"]);
         let line = process.stdout.expect("the address", |line| line.starts_with("listening on "));
-        let address = line.trim_start_matches("listening on ").split(": ").next().unwrap();
+        let address = line.trim_start_matches("listening on ");
         let port = address.rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("no port in {line:?}"));
         Server { process, port }
     }

@@ -53,10 +53,23 @@ impl Process {
         (process, stdin)
     }
 
+    /// Starts `command` with a standard output that the test keeps, and perhaps never reads.
+    pub fn start_into(name: &str, command: &mut Command, stdout: impl Into<Stdio>) -> Process {
+        Process::spawn_into(name, command.stdin(Stdio::null()), stdout.into())
+    }
+
     fn spawn(name: &str, command: &mut Command) -> Process {
-        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Process::spawn_into(name, command, Stdio::piped())
+    }
+
+    fn spawn_into(name: &str, command: &mut Command, stdout: Stdio) -> Process {
+        let spawned = command.stdout(stdout).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let stdout = Lines::of(format!("{name}'s standard output"), child.stdout.take().unwrap());
+        let stdout_name = format!("{name}'s standard output");
+        let stdout = match child.stdout.take() {
+            Some(stdout) => Lines::of(stdout_name, stdout),
+            None => Lines::of(stdout_name, std::io::empty()),
+        };
         let stderr = Lines::of(format!("{name}'s standard error"), child.stderr.take().unwrap());
         Process { name: name.to_owned(), child, stdout, stderr, ended: false }
     }
@@ -125,11 +138,11 @@ impl Process {
 }
 
 /// Waits until a file holds at least so many bytes.
-pub fn wait_for_bytes(path: &Path, bytes: usize) {
+pub fn wait_for_bytes(path: &Path, bytes: u64) {
     let begun = Instant::now();
     loop {
         let held = std::fs::metadata(path).map_or(0, |file| file.len());
-        if held >= bytes as u64 {
+        if held >= bytes {
             return;
         }
         assert!(begun.elapsed() < LIMIT, "{} holds {held} of {bytes} bytes after {LIMIT:?}", path.display());

@@ -139,7 +139,7 @@ pub struct SendArgs {
     #[arg(long, default_value = "0.0.0.0:8554", conflicts_with = "to")]
     pub listen: SocketAddr,
     /// The path on the server inside
-    #[arg(long, default_value = "live", conflicts_with = "to")]
+    #[arg(long, default_value = "live", conflicts_with = "to", value_parser = units::path)]
     pub path: String,
     /// How long, and how figures are written.
     #[command(flatten)]

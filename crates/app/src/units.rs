@@ -77,6 +77,17 @@ pub fn target(text: &str) -> Result<Target, String> {
     Target::parse(text).map_err(|error| error.to_string())
 }
 
+/// A path on a server: not empty.
+///
+/// # Errors
+/// A line that says so.
+pub fn path(text: &str) -> Result<String, String> {
+    match text.trim_matches('/') {
+        "" => Err("give a path such as live".to_owned()),
+        path => Ok(path.to_owned()),
+    }
+}
+
 /// `y4m:-`, or a file whose name ends in `.y4m`.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! `hevcast demo`: the whole link in one process, over loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use hevcast_net::Clock;
@@ -29,7 +29,10 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), clock).await?;
     let target = local_target(server.address(), "demo")?;
-    let sending = send::start(settings(&args.source, &args.encode, target.clone()), clock).await?;
+    let sending = tokio::select! {
+        sending = send::start(settings(&args.source, &args.encode, target.clone()), clock) => sending?,
+        () = signals.recv() => return Ok(()),
+    };
     describe(&sending, &reporter);
     let newest = Newest::default();
     let receive_settings = ReceiveSettings { target, once: false, wait: true };
@@ -39,6 +42,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let mut report = ticks(REPORT_INTERVAL);
     let over = tokio::time::sleep(args.duration);
     tokio::pin!(over);
+    let mut is_interrupted = false;
     reporter.say(HEADING);
     loop {
         tokio::select! {
@@ -50,12 +54,15 @@ pub async fn run(args: DemoArgs) -> Result<()> {
             () = sending.finished() => break,
             () = receiving.finished() => break,
             () = &mut over => break,
-            () = signals.recv() => break,
+            () = signals.recv() => {
+                is_interrupted = true;
+                break;
+            }
         }
     }
     let (send_counters, output) = (sending.counters.clone(), sending.output.clone());
     let receive_counters = receiving.counters.clone();
-    let (stopped_sending, stopped_receiving) = tokio::join!(sending.stop(false), receiving.stop());
+    let (stopped_sending, stopped_receiving) = tokio::join!(sending.stop(), receiving.stop());
     let now = Instant::now();
     server.stop().await;
     reporter.say(&sent.summary(&send_counters, &output, now).to_string());
@@ -64,7 +71,8 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     stopped_receiving?;
     match newest.get() {
         Some(picture) => write_png(&picture, &args.picture)?,
-        None => bail!("no picture arrived within {} s", Duration::as_secs(&args.duration)),
+        None if is_interrupted => return Ok(()),
+        None => bail!("no picture arrived within {:?}; try a longer --duration", args.duration),
     }
     reporter.say(&format!("last received picture: {}", args.picture.display()));
     Ok(())

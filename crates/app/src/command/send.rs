@@ -45,7 +45,7 @@ pub async fn run(args: SendArgs) -> Result<()> {
     match &server {
         Some(server) => {
             for address in addresses(server.address()) {
-                reporter.say(&format!("watch it with: hevcast receive rtsp://{address}/{}", args.path));
+                reporter.say(&format!("watch it with: hevcast receive rtsp://{address}{}", settings.target.url.path()));
             }
         }
         None => reporter.say(&format!("sending to {}", settings.target.url)),
@@ -55,16 +55,16 @@ pub async fn run(args: SendArgs) -> Result<()> {
     let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);
     tokio::pin!(over);
-    let drain = loop {
+    loop {
         tokio::select! {
             _ = report.tick() => reporter.write(&figures.second(&sending.counters, &sending.output, Instant::now())),
-            () = sending.finished() => break true,
-            () = &mut over => break false,
-            () = signals.recv() => break false,
+            () = sending.finished() => break,
+            () = &mut over => break,
+            () = signals.recv() => break,
         }
-    };
+    }
     let (counters, output) = (sending.counters.clone(), sending.output.clone());
-    let result = sending.stop(drain).await;
+    let result = sending.stop().await;
     reporter.write(&figures.summary(&counters, &output, Instant::now()));
     if let Some(server) = server {
         server.stop().await;
@@ -119,7 +119,7 @@ pub fn local_target(address: SocketAddr, path: &str) -> Result<Target> {
 }
 
 /// The addresses to tell people: this computer's in its network, where it has one, and the loopback.
-fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
+pub fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening];
     }

@@ -5,8 +5,10 @@ use hevcast_net::Clock;
 use hevcast_server::Server;
 
 use super::after;
+use super::send::addresses;
 use super::signals::Signals;
 use crate::cli::ServeArgs;
+use crate::figures::report::{Format, Reporter};
 
 /// Runs until the time is over or a signal comes.
 ///
@@ -15,12 +17,16 @@ use crate::cli::ServeArgs;
 pub async fn run(args: ServeArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let server = Server::bind(args.listen, Clock::default()).await?;
-    println!("listening on {}: publish to and read from rtsp://{}/PATH", server.address(), server.address());
+    let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
+    reporter.say(&format!("listening on {}", server.address()));
+    for address in addresses(server.address()) {
+        reporter.say(&format!("publish to and read from rtsp://{address}/PATH"));
+    }
     tokio::select! {
         () = after(args.duration) => {}
         () = signals.recv() => {}
     }
     server.stop().await;
-    println!("stopped");
+    reporter.say("stopped");
     Ok(())
 }

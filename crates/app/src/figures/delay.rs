@@ -19,6 +19,8 @@ use super::text;
 
 /// Delays are summed up over this time: long enough for a 95th percentile, short enough to show a change.
 const WINDOW: Duration = Duration::from_secs(10);
+/// Without a picture for this long there is no delay to speak of.
+pub const STALE: Duration = Duration::from_secs(2);
 /// Most pictures remembered, however fast they come.
 const WINDOW_PICTURES: usize = 3000;
 /// A delay beyond this comes from clocks that have nothing to do with each other.
@@ -136,13 +138,15 @@ impl Delays {
     }
 
     /// Delay and stages over the last ten seconds.
-    pub fn recent(&self) -> (Option<DelayMs>, Option<StagesMs>) {
-        let Some(last) = self.recent.back() else { return (None, None) };
-        let mut sorted: Vec<i64> = self.recent.iter().map(|sample| sample.delay).collect();
+    pub fn recent(&self, now: Instant) -> (Option<DelayMs>, Option<StagesMs>) {
+        let age = |sample: &&Sample| now.saturating_duration_since(sample.at);
+        let Some(last) = self.recent.back().filter(|last| age(last) < STALE) else { return (None, None) };
+        let recent: Vec<&Sample> = self.recent.iter().filter(|sample| age(sample) <= WINDOW).collect();
+        let mut sorted: Vec<i64> = recent.iter().map(|sample| sample.delay).collect();
         sorted.sort_unstable();
         let quantile = |q: f64| sorted[((sorted.len() - 1) as f64 * q).round() as usize];
         let mut sums = [0; STAGES];
-        for sample in &self.recent {
+        for sample in recent {
             for (sum, stage) in sums.iter_mut().zip(sample.stages) {
                 *sum += stage;
             }
@@ -258,7 +262,7 @@ mod tests {
     fn delay_of(shown: &Shown, clock: Clock) -> Option<DelayMs> {
         let mut delays = Delays::default();
         delays.add(shown, clock);
-        delays.recent().0
+        delays.recent(shown.presented).0
     }
 
     #[test]
@@ -297,7 +301,7 @@ mod tests {
         let mut delays = Delays::default();
         delays.add(&shown, clock);
         delays.forget_recent();
-        assert!(delays.recent().0.is_none());
+        assert!(delays.recent(shown.presented).0.is_none());
         let (delay, stages) = delays.whole_run();
         assert_eq!(delay.map(|d| (d.timescale, d.bound)), Some((Timescale::Server, Some(0.4))));
         assert_eq!(stages.map(|s| s.encode), Some(10.0));
@@ -308,7 +312,8 @@ mod tests {
         let (shown, clock) = shown(Duration::from_millis(40), 0, None);
         let mut delays = Delays::default();
         delays.add(&shown, clock);
-        let (delay, stages) = delays.recent();
+        let (delay, stages) = delays.recent(shown.presented);
+        assert!(delays.recent(shown.presented + STALE).0.is_none(), "a stream that has stalled has no delay");
         let s = stages.unwrap();
         let sum = s.capture_wait + s.encode + s.send_queue + s.network_and_server + s.decode + s.present;
         assert!((sum - delay.unwrap().last).abs() < 0.01, "{s:?}");

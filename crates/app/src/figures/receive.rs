@@ -1,6 +1,6 @@
 //! The receiver's figures: delay first, then what came and what became of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use hevcast_media::picture::PictureFormat;
 use hevcast_net::Clock;
 use serde::Serialize;
 
-use super::delay::{DelayMs, Delays, Shown, StagesMs};
+use super::delay::{DelayMs, Delays, STALE, Shown, StagesMs};
 use super::text;
 
 /// Counts since the start, added to by the stages.
@@ -29,7 +29,8 @@ pub struct ReceiveCounters {
     /// Times the stream came back.
     pub reconnects: AtomicU64,
     shown: AtomicU64,
-    is_live: AtomicBool,
+    /// When a picture was last presented; `None` since the stream's end.
+    last_shown: Mutex<Option<Instant>>,
     clock: Clock,
     format: Mutex<Option<PictureFormat>>,
     delays: Mutex<Delays>,
@@ -47,7 +48,7 @@ impl ReceiveCounters {
             malformed: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             shown: AtomicU64::new(0),
-            is_live: AtomicBool::new(false),
+            last_shown: Mutex::new(None),
             clock,
             format: Mutex::new(None),
             delays: Mutex::default(),
@@ -61,15 +62,20 @@ impl ReceiveCounters {
     /// Counts a presented picture.
     pub fn shown(&self, shown: Shown) {
         self.shown.fetch_add(1, Ordering::Relaxed);
-        self.is_live.store(true, Ordering::Relaxed);
+        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.presented);
         *self.format.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.format);
         self.delays().add(&shown, self.clock);
     }
 
     /// The stream has ended, or has not begun.
     pub fn set_waiting(&self) {
-        self.is_live.store(false, Ordering::Relaxed);
+        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.delays().forget_recent();
+    }
+
+    fn is_live(&self, now: Instant) -> bool {
+        let last = *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| now.saturating_duration_since(last) < STALE)
     }
 
     /// Pictures presented so far.
@@ -127,6 +133,8 @@ pub struct ReceiveFigures {
     pub pictures: ReceivePictures,
     /// Holes in the RTP sequence numbers.
     pub rtp_gaps: u64,
+    /// RTP packets that made no sense.
+    pub malformed_packets: u64,
     /// Times the stream came back.
     pub reconnects: u64,
 }
@@ -136,6 +144,7 @@ struct Reading {
     bytes: u64,
     pictures: ReceivePictures,
     rtp_gaps: u64,
+    malformed: u64,
 }
 
 /// Reads the counters once a second.
@@ -156,7 +165,7 @@ impl ReceiveReporter {
     pub fn second(&mut self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
         let reading = Self::read(counters);
         let mut figures = self.figures("second", self.before, reading, now - self.last, counters, now);
-        (figures.delay_ms, figures.stages_ms) = counters.delays().recent();
+        (figures.delay_ms, figures.stages_ms) = counters.delays().recent(now);
         (self.before, self.last) = (reading, now);
         figures
     }
@@ -180,6 +189,7 @@ impl ReceiveReporter {
                 damaged: get(&counters.damaged),
             },
             rtp_gaps: get(&counters.rtp_gaps),
+            malformed: get(&counters.malformed),
         }
     }
 
@@ -198,7 +208,7 @@ impl ReceiveReporter {
             role: "receive",
             kind,
             time_s: text::rounded((now - self.started).as_secs_f64()),
-            state: if counters.is_live.load(Ordering::Relaxed) { "live" } else { "waiting" },
+            state: if counters.is_live(now) { "live" } else { "waiting" },
             size: counters.format.lock().unwrap_or_else(PoisonError::into_inner).map(|f| (f.width, f.height)),
             delay_ms: None,
             stages_ms: None,
@@ -206,6 +216,7 @@ impl ReceiveReporter {
             frame_rate: text::rounded(pictures.shown as f64 / seconds),
             pictures,
             rtp_gaps: reading.rtp_gaps - before.rtp_gaps,
+            malformed_packets: reading.malformed - before.malformed,
             reconnects: counters.reconnects.load(Ordering::Relaxed),
         }
     }

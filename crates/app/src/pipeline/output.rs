@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hevcast_net::backlog::Backlog;
@@ -17,6 +17,7 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::stage::EndGuard;
 use crate::USER_AGENT;
 
 /// Depth of the queue `output`, in pictures.
@@ -132,17 +133,21 @@ pub struct Output {
     pub task: JoinHandle<()>,
 }
 
-/// Connects, and starts the output's task.
+/// Connects, and starts the output's task, whose end `guard` tells of.
 ///
 /// # Errors
 /// The first connection's failure; later ones are retried.
-pub async fn start(settings: OutputSettings, stop: watch::Receiver<bool>) -> Result<Output, NetError> {
+pub async fn start(settings: OutputSettings, stop: watch::Receiver<bool>, guard: EndGuard) -> Result<Output, NetError> {
     let publisher = settings.connect().await?;
     let state = Arc::new(OutputState::default());
     state.connected.store(true, Ordering::Release);
     let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
     let queue = OutputQueue { state: Arc::clone(&state), queue: sender, broken: false };
-    let task = tokio::spawn(run(publisher, settings, receiver, Arc::clone(&state), stop));
+    let running = run(publisher, settings, receiver, Arc::clone(&state), stop);
+    let task = tokio::spawn(async move {
+        let _guard = guard;
+        running.await;
+    });
     Ok(Output { queue, state, task })
 }
 
@@ -170,13 +175,14 @@ async fn run(
         };
         tracing::warn!("{why}; trying again");
         drop(publisher);
-        match reconnect(&settings, &mut stop).await {
-            Some(again) => publisher = again,
-            None => return,
-        }
+        let again = reconnect(&settings, &mut queue, &mut stop).await;
         // What was coded for the old connection cannot be decoded on the new one.
         while queue.try_recv().is_ok() {}
         state.give_up(state.backlog.clear() as u64);
+        match again {
+            Some(again) => publisher = again,
+            None => return,
+        }
         tracing::info!("connected to {} again", settings.target.url);
         state.reconnects.fetch_add(1, Ordering::Relaxed);
         state.keyframe_wanted.store(true, Ordering::Release);
@@ -224,21 +230,30 @@ async fn publish(
     }
 }
 
-/// Tries until it works; `None` when the user stopped.
-async fn reconnect(settings: &OutputSettings, stop: &mut watch::Receiver<bool>) -> Option<Publisher> {
+/// Tries until it works; `None` when the user stopped, or the source has ended and nothing is left to send.
+async fn reconnect(
+    settings: &OutputSettings,
+    queue: &mut mpsc::Receiver<OutgoingPicture>,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Publisher> {
     let mut backoff = Backoff::default();
-    loop {
-        let pause: Duration = backoff.pause();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = stop.changed() => return None,
-        }
-        tokio::select! {
-            connected = settings.connect() => match connected {
-                Ok(publisher) => return Some(publisher),
+    let try_again = async {
+        loop {
+            tokio::time::sleep(backoff.pause()).await;
+            match settings.connect().await {
+                Ok(publisher) => return publisher,
                 Err(error) => tracing::debug!("{error}"),
-            },
-            _ = stop.changed() => return None,
+            }
         }
+    };
+    tokio::select! {
+        publisher = try_again => Some(publisher),
+        () = closed(queue) => None,
+        _ = stop.changed() => None,
     }
+}
+
+/// Gives pictures up until no more can come.
+async fn closed(queue: &mut mpsc::Receiver<OutgoingPicture>) {
+    while queue.recv().await.is_some() {}
 }

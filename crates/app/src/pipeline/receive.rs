@@ -1,15 +1,17 @@
 //! play → depacketise → decode → present.
 //!
 //! A task and two threads: the socket's, the decoder's, and the presenter's. Queue `units`, depth [`UNITS_DEPTH`], holds
-//! coded pictures in order between the task and the decoder; past its depth pictures are dropped up to the next IRAP.
+//! coded pictures in order between the task and the decoder; when it is full the socket waits, and with it the server.
 //! The [`Slot`] `present`, depth 1, stands before the presenter: on a screen the newest picture wins; a file gets all.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
+use hevcast_media::Stop;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
 use hevcast_net::play::{Played, Player};
@@ -21,13 +23,16 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
 use super::slot::Slot;
-use super::stage::Stages;
+use super::stage::{End, Stages};
 use crate::USER_AGENT;
 use crate::figures::delay::Shown;
 use crate::figures::receive::ReceiveCounters;
 
-/// Depth of the queue `units`, in coded pictures: a joining burst of ten seconds at 60 pictures a second.
-pub const UNITS_DEPTH: usize = 600;
+/// Depth of the queue `units`, in coded pictures: enough to keep the decoder busy through a joining burst.
+pub const UNITS_DEPTH: usize = 64;
+
+/// How long a sink may take over its last picture when the user stops.
+const SINK_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where pictures go in the end.
 pub trait Sink: Send {
@@ -57,7 +62,6 @@ struct Unit {
     unit: AccessUnit,
     arrived: Instant,
     clock: Option<ClockOffset>,
-    is_damaged: bool,
 }
 
 /// A decoded picture on its way to the presenter.
@@ -77,6 +81,9 @@ pub struct Receiving {
     stop: watch::Sender<bool>,
     play_task: tokio::task::JoinHandle<Result<()>>,
     stages: Stages,
+    end: End,
+    /// Nothing more is to be presented.
+    stop_presenting: Stop,
 }
 
 /// Starts receiving into `sink`.
@@ -97,6 +104,7 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         wants_keyframe: Arc::clone(&wants_keyframe),
         waiting_for_irap: true,
     };
+    let stop_presenting = Stop::new();
     let decode = DecodeStage {
         decoder: Decoder::new()?,
         takes_all: sink.takes_all(),
@@ -104,17 +112,18 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         wants_keyframe,
         annexb: Vec::new(),
         in_decoder: Vec::new(),
+        stop: stop_presenting.clone(),
     };
     let mut stages = Stages::default();
     let (decoded, shown_by) = (Arc::clone(&slot), Arc::clone(&counters));
     stages.spawn("decode", move || decode.run(queue, &decoded))?;
-    stages.spawn("present", move || present_stage(sink, &slot, &shown_by))?;
-    let guard = stages.end_guard();
-    let play_task = tokio::spawn(async move {
+    let (guard, end) = End::guarded();
+    stages.spawn("present", move || {
         let _guard = guard;
-        play.run(stopped).await
-    });
-    Ok(Receiving { counters, stop, play_task, stages })
+        present_stage(sink, &slot, &shown_by)
+    })?;
+    let play_task = tokio::spawn(play.run(stopped));
+    Ok(Receiving { counters, stop, play_task, stages, end, stop_presenting })
 }
 
 /// The play and depacketise stages.
@@ -184,13 +193,13 @@ impl PlayStage {
                 Played::Rtp(packet) => packet,
                 Played::Ended => {
                     depacketiser.flush();
-                    self.take_units(&mut depacketiser, &mut parameter_sets, player.clock());
+                    self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
                     return Ok(());
                 }
             };
             self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
             self.depacketise(packet, &mut depacketiser);
-            self.take_units(&mut depacketiser, &mut parameter_sets, player.clock());
+            self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
             if let Some(ssrc) = depacketiser.ssrc() {
                 if self.wants_keyframe.swap(false, Ordering::AcqRel) {
                     player.request_keyframe(ssrc);
@@ -204,9 +213,9 @@ impl PlayStage {
         }
     }
 
-    fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+    async fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
         while let Some(unit) = from.poll() {
-            self.take_unit(unit, sets, clock);
+            self.take_unit(unit, sets, clock).await;
         }
     }
 
@@ -227,7 +236,7 @@ impl PlayStage {
     }
 
     /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
-    fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+    async fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
         let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
         self.counters.received.fetch_add(1, Ordering::Relaxed);
         for nal in &unit.nals {
@@ -245,10 +254,10 @@ impl PlayStage {
             return;
         }
         unit.ensure_parameter_sets(sets);
-        let unit = Unit { unit, arrived: Instant::now(), clock, is_damaged: damaged };
-        if self.units.try_send(unit).is_err() {
+        // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
+        // and a reader that is too slow for good is the server's to bound.
+        if self.units.send(Unit { unit, arrived: Instant::now(), clock }).await.is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            self.waiting_for_irap = true;
         }
     }
 }
@@ -257,6 +266,8 @@ impl PlayStage {
 async fn next(player: &mut Player) -> Result<Played, NetError> {
     match player.next().await {
         Err(NetError::Closed { .. }) => Ok(Played::Ended),
+        // The same, by a server that had not read our last report.
+        Err(NetError::Io { error, .. }) if error.kind() == ErrorKind::ConnectionReset => Ok(Played::Ended),
         other => other,
     }
 }
@@ -270,6 +281,7 @@ struct DecodeStage {
     annexb: Vec<u8>,
     /// Units whose pictures have not come out; more than one only where the stream reorders pictures.
     in_decoder: Vec<(i64, Unit)>,
+    stop: Stop,
 }
 
 /// Most units that wait for their pictures: H.265's largest decoded picture buffer.
@@ -281,6 +293,9 @@ impl DecodeStage {
         let mut tag = 0;
         let mut decoded = Vec::new();
         while let Some(unit) = queue.blocking_recv() {
+            if self.stop.is_stopped() {
+                break;
+            }
             self.annexb.clear();
             unit.unit.write_annexb(&mut self.annexb);
             tag += 1;
@@ -308,7 +323,7 @@ impl DecodeStage {
     fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
         let Some(index) = self.in_decoder.iter().position(|(tag, _)| *tag == decoded.tag) else { return true };
         let (_, unit) = self.in_decoder.remove(index);
-        if decoded.damaged && !unit.is_damaged {
+        if decoded.damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             self.wants_keyframe.store(true, Ordering::Release);
         }
@@ -345,21 +360,27 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
 }
 
 impl Receiving {
-    /// Waits until the stream, or the sink, has ended for good.
+    /// Waits until the stream has ended for good and everything has been presented, or the sink has failed: stages end
+    /// in order, the presenter last.
     pub async fn finished(&self) {
-        self.stages.any_end().await;
+        self.end.wait().await;
     }
 
-    /// Ends the stages in order; everything received is presented first.
+    /// Ends the stages in order. What has not been presented by now is given up, and so is a sink that takes nothing.
     ///
     /// # Errors
     /// What made a stage end by itself: the network's word, or the sink's.
     pub async fn stop(self) -> Result<()> {
+        self.stop_presenting.stop();
         // Nobody listens when the task has already ended.
         let _ = self.stop.send(true);
         let played = self.play_task.await?;
-        let stages = self.stages.join().await;
-        played?;
-        stages
+        match tokio::time::timeout(SINK_PATIENCE, self.stages.join()).await {
+            Ok(stages) => played.and(stages),
+            Err(_) => {
+                tracing::warn!("the output does not take the last picture; it is given up");
+                played
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use super::output::{self, Output, OutputQueue, OutputSettings, OutputState};
 use super::slot::Slot;
-use super::stage::Stages;
+use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::send::SendCounters;
 
@@ -75,6 +75,7 @@ pub struct Sending {
     stop_output: watch::Sender<bool>,
     stages: Stages,
     output_task: tokio::task::JoinHandle<()>,
+    end: End,
 }
 
 /// Opens everything and starts sending.
@@ -95,8 +96,9 @@ pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
     let (ssrc, sequence_number, offset) = random_starts()?;
     let description = publisher_description("hevcast", &parameter_sets);
     let (stop_output, output_stopped) = watch::channel(false);
-    let Output { queue, state, task } =
-        output::start(OutputSettings { target, description, ssrc, clock }, output_stopped).await?;
+    let (guard, end) = End::guarded();
+    let output = OutputSettings { target, description, ssrc, clock };
+    let Output { queue, state, task } = output::start(output, output_stopped, guard).await?;
 
     let slot = Arc::new(Slot::default());
     let counters = Arc::new(SendCounters::default());
@@ -126,6 +128,7 @@ pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
         stop_output,
         stages,
         output_task: task,
+        end,
     })
 }
 
@@ -257,9 +260,10 @@ impl EncodeStage {
 }
 
 impl Sending {
-    /// Waits until the source ends, or a stage fails, by itself.
+    /// Waits until the source has ended, or a stage has failed, and everything coded has left: stages end in order, the
+    /// output last.
     pub async fn finished(&self) {
-        self.stages.any_end().await;
+        self.end.wait().await;
     }
 
     /// The frame rate the source means to give.
@@ -267,16 +271,15 @@ impl Sending {
         self.source.frame_rate
     }
 
-    /// Ends the stages in order: source, encoder, output. With `drain` everything coded is sent first, however long it
-    /// takes, as at the end of a file; without, a link that does not take it within a moment is torn down.
+    /// Ends the stages in order: source, encoder, output. A link that does not take the last pictures within a moment is
+    /// torn down.
     ///
     /// # Errors
     /// What made a stage end by itself, such as a camera that was unplugged.
-    pub async fn stop(self, drain: bool) -> Result<()> {
+    pub async fn stop(self) -> Result<()> {
         self.stop.stop();
         let mut output = self.output_task;
-        let patience = if drain { Duration::MAX } else { LAST_PICTURES };
-        match tokio::time::timeout(patience, &mut output).await {
+        match tokio::time::timeout(LAST_PICTURES, &mut output).await {
             Ok(ended) => ended?,
             Err(_) => {
                 // The task holds the receiver for as long as it runs.

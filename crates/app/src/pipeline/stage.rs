@@ -10,7 +10,23 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct Stages {
     threads: Vec<JoinHandle<Result<()>>>,
-    ended: Arc<Notify>,
+}
+
+/// Waits for the end of whatever holds the [`EndGuard`].
+#[derive(Debug)]
+pub struct End(Arc<Notify>);
+
+impl End {
+    /// A guard, and the end that it tells of.
+    pub fn guarded() -> (EndGuard, End) {
+        let ended = Arc::new(Notify::new());
+        (EndGuard(Arc::clone(&ended)), End(ended))
+    }
+
+    /// Resolves once, when the guard has been dropped.
+    pub async fn wait(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// Tells of a stage's end when dropped, however it ends.
@@ -29,24 +45,9 @@ impl Stages {
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(&mut self, name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
-        let guard = self.end_guard();
-        let stage = move || {
-            let _guard = guard;
-            stage()
-        };
         let builder = std::thread::Builder::new().name(name.to_owned());
         self.threads.push(builder.spawn(stage).with_context(|| format!("no thread for the stage {name}"))?);
         Ok(())
-    }
-
-    /// For a stage that is no thread: its end counts like a thread's when the guard is dropped.
-    pub fn end_guard(&self) -> EndGuard {
-        EndGuard(Arc::clone(&self.ended))
-    }
-
-    /// Waits until a stage ends by itself.
-    pub async fn any_end(&self) {
-        self.ended.notified().await;
     }
 
     /// Waits for all of them.

@@ -72,7 +72,8 @@ impl Packet {
         }
         // SAFETY: at least four bytes were just promised at `data`; unaligned reads are fine.
         let quality = u32::from_le(unsafe { data.cast::<u32>().read_unaligned() });
-        Some(quality as f32 / ffi::FF_QP2LAMBDA as f32)
+        // x265 averages before it clips to the range that H.265 has.
+        Some((quality as f32 / ffi::FF_QP2LAMBDA as f32).min(51.0))
     }
 
     /// Drops the data and all properties.
