@@ -64,9 +64,8 @@ impl Chain {
         let mut serve = Command::new(program);
         serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{}s", lifetime.as_secs())]);
         let server = Process::start("hevcast serve", serve, Stdout::Lines)?;
-        let address = server.wait_for_line(READY_TIMEOUT, |line| {
-            line.strip_prefix("listening on ")?.split_once(": ").map(|(address, _)| address.to_owned())
-        })?;
+        let address =
+            server.wait_for_line(READY_TIMEOUT, |line| line.strip_prefix("listening on ").map(ToOwned::to_owned))?;
         let url = format!("rtsp://{address}/bench");
 
         let mut send = Command::new(program);
