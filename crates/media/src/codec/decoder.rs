@@ -19,6 +19,8 @@ pub struct Decoded {
     pub tag: i64,
     /// Whether it, or a picture that it may build on, was hidden damage: a broken slice, a lost
     /// reference. Cleared by the next whole IRAP picture.
+    /// A slice cut off behind its header shows
+    /// only where the encoder worked by wavefront; whoever took it out of packets knows of those that were lost.
     pub damaged: bool,
 }
 
