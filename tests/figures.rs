@@ -32,12 +32,13 @@ const SENDER: [&str; 21] = [
 ];
 
 /// The receiver's names.
-const RECEIVER: [&str; 25] = [
+const RECEIVER: [&str; 26] = [
     "delay_ms.bound",
     "delay_ms.last",
     "delay_ms.median",
     "delay_ms.p95",
     "delay_ms.timescale",
+    "frame_interval_jitter_ms",
     "frame_rate",
     "kind",
     "malformed_packets",

@@ -6,11 +6,13 @@
 //!   [`picture::Picture`]s with the moment they were taken;
 //! * [`codec`] turns pictures into H.265 access units without holding any back
 //!   ([`codec::Encoder`]), and access units into pictures again ([`codec::Decoder`]);
+//! * [`present`] draws pictures on a screen;
+//! * [`mux`] writes access units to a file as they are;
 //! * [`y4m`] reads and writes raw pictures for other programs;
 //! * [`stop`] ends every wait of these at once.
 //!
-//! All raw FFmpeg calls lie in the private `av` module (and the camera's ioctls in
-//! `capture::camera`); everything above it is safe code. A [`stop::Stop`] is noticed within a tenth
+//! All raw FFmpeg calls lie in the private `av` module (the camera's ioctls in `capture::camera`,
+//! OpenGL's calls in `present::gl`); everything above it is safe code. A [`stop::Stop`] is noticed within a tenth
 //! of a second; the screen is the exception, whose grabber waits for its next frame.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -21,7 +23,9 @@ pub mod capture;
 pub mod codec;
 mod convert;
 pub mod frame_rate;
+pub mod mux;
 pub mod picture;
+pub mod present;
 pub mod stop;
 pub mod y4m;
 

@@ -30,7 +30,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), clock).await?;
     let target = local_target(server.address(), "demo")?;
     let sending = tokio::select! {
-        sending = send::start(settings(&args.source, &args.encode, target.clone()), clock) => sending?,
+        sending = send::start(settings(&args.source, &args.encode, target.clone()), None, clock) => sending?,
         () = signals.recv() => return Ok(()),
     };
     describe(&sending, &reporter);

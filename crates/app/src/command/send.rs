@@ -34,7 +34,7 @@ pub async fn run(args: SendArgs) -> Result<()> {
     };
     let settings = settings(&args.source, &args.encode, target);
     let starting = tokio::select! {
-        started = send::start(settings.clone(), clock) => started,
+        started = send::start(settings.clone(), None, clock) => started,
         () = signals.recv() => return Ok(()),
     };
     let sending = match starting {

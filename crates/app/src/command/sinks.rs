@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use hevcast_media::FrameRate;
@@ -25,8 +26,8 @@ impl Sink for Nowhere {
         false
     }
 
-    fn present(&mut self, _: &Picture) -> Result<()> {
-        Ok(())
+    fn present(&mut self, _: &Picture) -> Result<Option<Instant>> {
+        Ok(Some(Instant::now()))
     }
 }
 
@@ -48,9 +49,9 @@ impl Sink for Newest {
         false
     }
 
-    fn present(&mut self, picture: &Picture) -> Result<()> {
+    fn present(&mut self, picture: &Picture) -> Result<Option<Instant>> {
         *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = Some(picture.clone());
-        Ok(())
+        Ok(Some(Instant::now()))
     }
 }
 
@@ -81,13 +82,13 @@ impl Sink for Y4mSink {
         true
     }
 
-    fn present(&mut self, picture: &Picture) -> Result<()> {
+    fn present(&mut self, picture: &Picture) -> Result<Option<Instant>> {
         if let Some(output) = self.output.take() {
             self.writer = Some(y4m::Writer::new(output, picture.format(), Y4M_RATE).context("cannot write pictures")?);
         }
         match &mut self.writer {
-            Some(writer) => writer.write(picture).context("cannot write pictures"),
-            None => Ok(()),
+            Some(writer) => writer.write(picture).context("cannot write pictures").map(|()| Some(Instant::now())),
+            None => Ok(None),
         }
     }
 }

@@ -28,9 +28,12 @@ pub struct ReceiveCounters {
     pub malformed: AtomicU64,
     /// Times the stream came back.
     pub reconnects: AtomicU64,
+    /// Pictures missing in a recording, as the disk was too slow.
+    pub not_recorded: AtomicU64,
     shown: AtomicU64,
     /// When a picture was last presented; `None` since the stream's end.
     last_shown: Mutex<Option<Instant>>,
+    intervals: Mutex<Intervals>,
     clock: Clock,
     format: Mutex<Option<PictureFormat>>,
     delays: Mutex<Delays>,
@@ -47,8 +50,10 @@ impl ReceiveCounters {
             rtp_gaps: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
+            not_recorded: AtomicU64::new(0),
             shown: AtomicU64::new(0),
             last_shown: Mutex::new(None),
+            intervals: Mutex::default(),
             clock,
             format: Mutex::new(None),
             delays: Mutex::default(),
@@ -62,7 +67,10 @@ impl ReceiveCounters {
     /// Counts a presented picture.
     pub fn shown(&self, shown: Shown) {
         self.shown.fetch_add(1, Ordering::Relaxed);
-        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.presented);
+        let before = self.last_shown.lock().unwrap_or_else(PoisonError::into_inner).replace(shown.presented);
+        if let Some(before) = before {
+            self.intervals.lock().unwrap_or_else(PoisonError::into_inner).add(shown.presented - before);
+        }
         *self.format.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.format);
         self.delays().add(&shown, self.clock);
     }
@@ -73,14 +81,44 @@ impl ReceiveCounters {
         self.delays().forget_recent();
     }
 
+    /// When a picture was last presented; `None` since the stream's end.
+    pub fn last_shown(&self) -> Option<Instant> {
+        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_live(&self, now: Instant) -> bool {
-        let last = *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| now.saturating_duration_since(last) < STALE)
+        self.last_shown().is_some_and(|last| now.saturating_duration_since(last) < STALE)
     }
 
     /// Pictures presented so far.
     pub fn shown_count(&self) -> u64 {
         self.shown.load(Ordering::Relaxed)
+    }
+}
+
+/// Times between presented pictures, summed up since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Intervals {
+    count: u64,
+    micros: u64,
+    /// Of µs.
+    squares: u64,
+}
+
+impl Intervals {
+    fn add(&mut self, interval: Duration) {
+        let micros = interval.as_micros() as u64;
+        self.count += 1;
+        self.micros += micros;
+        self.squares += micros * micros;
+    }
+
+    /// Standard deviation of those since `before`, ms.
+    fn jitter_ms(self, before: Intervals) -> Option<f64> {
+        let count = (self.count - before.count) as f64;
+        let mean = (self.micros - before.micros) as f64 / count;
+        let variance = (self.squares - before.squares) as f64 / count - mean * mean;
+        (count >= 2.0).then(|| text::rounded(variance.max(0.0).sqrt() / 1000.0))
     }
 }
 
@@ -129,6 +167,8 @@ pub struct ReceiveFigures {
     pub throughput_bps: u64,
     /// Pictures presented per second.
     pub frame_rate: f64,
+    /// Standard deviation of the times between presented pictures, ms.
+    pub frame_interval_jitter_ms: Option<f64>,
     /// Pictures.
     pub pictures: ReceivePictures,
     /// Holes in the RTP sequence numbers.
@@ -143,6 +183,7 @@ pub struct ReceiveFigures {
 struct Reading {
     bytes: u64,
     pictures: ReceivePictures,
+    intervals: Intervals,
     rtp_gaps: u64,
     malformed: u64,
 }
@@ -188,6 +229,7 @@ impl ReceiveReporter {
                 dropped: get(&counters.dropped),
                 damaged: get(&counters.damaged),
             },
+            intervals: *counters.intervals.lock().unwrap_or_else(PoisonError::into_inner),
             rtp_gaps: get(&counters.rtp_gaps),
             malformed: get(&counters.malformed),
         }
@@ -214,6 +256,7 @@ impl ReceiveReporter {
             stages_ms: None,
             throughput_bps: ((reading.bytes - before.bytes) as f64 * 8.0 / seconds) as u64,
             frame_rate: text::rounded(pictures.shown as f64 / seconds),
+            frame_interval_jitter_ms: reading.intervals.jitter_ms(before.intervals),
             pictures,
             rtp_gaps: reading.rtp_gaps - before.rtp_gaps,
             malformed_packets: reading.malformed - before.malformed,
@@ -248,5 +291,22 @@ impl std::fmt::Display for ReceiveFigures {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_the_spread_of_the_intervals_since_the_last_reading() {
+        let mut intervals = Intervals::default();
+        intervals.add(Duration::from_millis(500));
+        let before = intervals;
+        for ms in [30, 36, 30, 36] {
+            intervals.add(Duration::from_millis(ms));
+        }
+        assert_eq!(intervals.jitter_ms(before), Some(3.0));
+        assert_eq!(intervals.jitter_ms(intervals), None);
     }
 }

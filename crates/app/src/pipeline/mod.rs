@@ -8,8 +8,12 @@
 //! Stages run on threads of their own (codecs, devices) or as tasks (sockets). Between them stand named, bounded
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
+pub mod gap;
 pub mod output;
+pub mod play;
+pub mod preview;
 pub mod receive;
+pub mod record;
 pub mod send;
 pub mod slot;
 pub mod stage;

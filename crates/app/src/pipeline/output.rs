@@ -17,6 +17,7 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::gap::DropToIrap;
 use super::stage::EndGuard;
 use crate::USER_AGENT;
 
@@ -84,21 +85,23 @@ impl OutputState {
 pub struct OutputQueue {
     state: Arc<OutputState>,
     queue: mpsc::Sender<OutgoingPicture>,
-    /// Pictures were dropped and no IRAP picture has come since.
-    broken: bool,
+    rule: DropToIrap,
 }
 
 impl OutputQueue {
     /// Hands over a picture; drops it, and counts that, when it cannot be sent or would not decode.
     pub fn offer(&mut self, picture: OutgoingPicture, is_irap: bool, now: Instant) {
-        if self.broken && !is_irap {
-            return self.state.give_up(1);
-        }
-        self.state.backlog.enter(now);
-        self.broken = self.queue.try_send(picture).is_err();
-        if self.broken {
-            self.state.backlog.withdraw();
-            self.state.give_up(1);
+        let Self { state, queue, rule } = self;
+        let sent = rule.offer(is_irap, || {
+            state.backlog.enter(now);
+            let sent = queue.try_send(picture).is_ok();
+            if !sent {
+                state.backlog.withdraw();
+            }
+            sent
+        });
+        if !sent {
+            state.give_up(1);
         }
     }
 }
@@ -142,7 +145,7 @@ pub async fn start(settings: OutputSettings, stop: watch::Receiver<bool>, guard:
     let state = Arc::new(OutputState::default());
     state.connected.store(true, Ordering::Release);
     let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
-    let queue = OutputQueue { state: Arc::clone(&state), queue: sender, broken: false };
+    let queue = OutputQueue { state: Arc::clone(&state), queue: sender, rule: DropToIrap::default() };
     let running = run(publisher, settings, receiver, Arc::clone(&state), stop);
     let task = tokio::spawn(async move {
         let _guard = guard;

@@ -1,30 +1,27 @@
 //! play → depacketise → decode → present.
 //!
-//! A task and two threads: the socket's, the decoder's, and the presenter's. Queue `units`, depth [`UNITS_DEPTH`], holds
+//! A task and two threads: the socket's ([`super::play`]), the decoder's, and the presenter's. Queue `units`, depth [`UNITS_DEPTH`], holds
 //! coded pictures in order between the task and the decoder; when it is full the socket waits, and with it the server.
 //! The [`Slot`] `present`, depth 1, stands before the presenter: on a screen the newest picture wins; a file gets all.
 
-use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use bytes::Bytes;
 use hevcast_media::Stop;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
-use hevcast_net::play::{Played, Player};
-use hevcast_net::reconnect::Backoff;
-use hevcast_net::{Clock, NetError, Target};
-use hevcast_wire::hevc::{AccessUnit, CaptureStamp, ParameterSets, SendStages};
-use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
+use hevcast_net::{Clock, Target};
+use hevcast_wire::hevc::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
+use super::play::{PlayStage, PlayState, Unit};
+use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
 use super::stage::{End, Stages};
-use crate::USER_AGENT;
 use crate::figures::delay::Shown;
 use crate::figures::receive::ReceiveCounters;
 
@@ -39,11 +36,12 @@ pub trait Sink: Send {
     /// Whether every picture counts (a file) or only the newest (a screen).
     fn takes_all(&self) -> bool;
 
-    /// Presents a picture.
+    /// Presents a picture. Tells when it was handed to the screen, or written; `None` when it was not, such as on a window
+    /// that is hidden.
     ///
     /// # Errors
     /// When nothing more can be presented, such as on a broken pipe; it ends the pipeline.
-    fn present(&mut self, picture: &Picture) -> Result<()>;
+    fn present(&mut self, picture: &Picture) -> Result<Option<Instant>>;
 }
 
 /// What to receive, and how long to insist.
@@ -55,13 +53,6 @@ pub struct ReceiveSettings {
     pub once: bool,
     /// Keep trying even if the first connection fails.
     pub wait: bool,
-}
-
-/// A coded picture on its way to the decoder.
-struct Unit {
-    unit: AccessUnit,
-    arrived: Instant,
-    clock: Option<ClockOffset>,
 }
 
 /// A decoded picture on its way to the presenter.
@@ -78,6 +69,10 @@ struct Presentable {
 pub struct Receiving {
     /// Figures.
     pub counters: Arc<ReceiveCounters>,
+    /// How it stands with the server.
+    pub state: watch::Receiver<PlayState>,
+    tap: RecordTap,
+    wants_keyframe: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     play_task: tokio::task::JoinHandle<Result<()>>,
     stages: Stages,
@@ -96,12 +91,16 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
     let counters = Arc::new(ReceiveCounters::new(clock));
     let slot = Arc::new(Slot::default());
     let wants_keyframe = Arc::new(AtomicBool::new(false));
+    let tap = RecordTap::default();
+    let (told, state) = watch::channel(PlayState::Connecting);
     let play = PlayStage {
         settings,
         clock,
         units,
         counters: Arc::clone(&counters),
         wants_keyframe: Arc::clone(&wants_keyframe),
+        tap: tap.clone(),
+        state: told,
         waiting_for_irap: true,
     };
     let stop_presenting = Stop::new();
@@ -109,7 +108,7 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         decoder: Decoder::new()?,
         takes_all: sink.takes_all(),
         counters: Arc::clone(&counters),
-        wants_keyframe,
+        wants_keyframe: Arc::clone(&wants_keyframe),
         annexb: Vec::new(),
         in_decoder: Vec::new(),
         stop: stop_presenting.clone(),
@@ -123,153 +122,7 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         present_stage(sink, &slot, &shown_by)
     })?;
     let play_task = tokio::spawn(play.run(stopped));
-    Ok(Receiving { counters, stop, play_task, stages, end, stop_presenting })
-}
-
-/// The play and depacketise stages.
-struct PlayStage {
-    settings: ReceiveSettings,
-    clock: Clock,
-    units: mpsc::Sender<Unit>,
-    counters: Arc<ReceiveCounters>,
-    wants_keyframe: Arc<AtomicBool>,
-    waiting_for_irap: bool,
-}
-
-impl PlayStage {
-    /// Plays, and plays again, until told to stop.
-    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        let mut backoff = Backoff::default();
-        let mut has_played = false;
-        loop {
-            let connected = tokio::select! {
-                connected = Player::connect(&self.settings.target, USER_AGENT, self.clock) => connected,
-                _ = stop.changed() => return Ok(()),
-            };
-            let why = match connected {
-                Ok(mut player) => {
-                    if has_played {
-                        self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
-                        tracing::info!("the stream is back");
-                    }
-                    has_played = true;
-                    backoff.reset();
-                    tracing::debug!("playing {}", self.settings.target.url);
-                    let played = tokio::select! {
-                        played = self.play(&mut player) => played,
-                        _ = stop.changed() => {
-                            player.close().await;
-                            return Ok(());
-                        }
-                    };
-                    self.counters.set_waiting();
-                    match played {
-                        Ok(()) if self.settings.once => return Ok(()),
-                        Err(error) if self.settings.once => return Err(error.into()),
-                        Ok(()) => "the stream ended".to_owned(),
-                        Err(error) => error.to_string(),
-                    }
-                }
-                Err(error) if !error.is_temporary() || !(has_played || self.settings.wait) => return Err(error.into()),
-                Err(error) => error.to_string(),
-            };
-            let pause = backoff.pause();
-            tracing::info!("{why}; trying again in {} ms", pause.as_millis());
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = stop.changed() => return Ok(()),
-            }
-        }
-    }
-
-    /// Takes one connection's packets apart until the stream ends.
-    async fn play(&mut self, player: &mut Player) -> Result<(), NetError> {
-        let mut depacketiser = Depacketiser::new();
-        let mut parameter_sets = player.parameter_sets().clone();
-        let before = self.counters.received_bytes.load(Ordering::Relaxed);
-        self.waiting_for_irap = true;
-        loop {
-            let packet = match next(player).await? {
-                Played::Rtp(packet) => packet,
-                Played::Ended => {
-                    depacketiser.flush();
-                    self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
-                    return Ok(());
-                }
-            };
-            self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
-            self.depacketise(packet, &mut depacketiser);
-            self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
-            if let Some(ssrc) = depacketiser.ssrc() {
-                if self.wants_keyframe.swap(false, Ordering::AcqRel) {
-                    player.request_keyframe(ssrc);
-                }
-                player.report(ssrc, || ReceiverStats {
-                    extended_highest_sequence_number: depacketiser.extended_highest_sequence_number(),
-                    cumulative_lost: u32::try_from(depacketiser.stats().lost_packets).unwrap_or(u32::MAX),
-                    ..ReceiverStats::default()
-                });
-            }
-        }
-    }
-
-    async fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
-        while let Some(unit) = from.poll() {
-            self.take_unit(unit, sets, clock).await;
-        }
-    }
-
-    fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
-        let gaps = depacketiser.stats().gaps;
-        let result = ReceivedPacket::parse(packet).map(|packet| depacketiser.push(&packet));
-        match result {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.malformed(&error),
-            Err(error) => self.malformed(&error),
-        }
-        self.counters.rtp_gaps.fetch_add(depacketiser.stats().gaps - gaps, Ordering::Relaxed);
-    }
-
-    fn malformed(&self, error: &dyn std::error::Error) {
-        self.counters.malformed.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!("{}: {error}", self.settings.target.url);
-    }
-
-    /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
-    async fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
-        let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
-        self.counters.received.fetch_add(1, Ordering::Relaxed);
-        for nal in &unit.nals {
-            sets.update(nal);
-        }
-        self.waiting_for_irap |= damaged || lost_before > 0;
-        if damaged {
-            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
-        } else if unit.is_irap() {
-            self.waiting_for_irap = false;
-        }
-        if self.waiting_for_irap {
-            self.wants_keyframe.store(true, Ordering::Release);
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        unit.ensure_parameter_sets(sets);
-        // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
-        // and a reader that is too slow for good is the server's to bound.
-        if self.units.send(Unit { unit, arrived: Instant::now(), clock }).await.is_err() {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// The next packet; a connection closed in order is an end like any other, for most servers say no more than that.
-async fn next(player: &mut Player) -> Result<Played, NetError> {
-    match player.next().await {
-        Err(NetError::Closed { .. }) => Ok(Played::Ended),
-        // The same, by a server that had not read our last report.
-        Err(NetError::Io { error, .. }) if error.kind() == ErrorKind::ConnectionReset => Ok(Played::Ended),
-        other => other,
-    }
+    Ok(Receiving { counters, state, tap, wants_keyframe, stop, play_task, stages, end, stop_presenting })
 }
 
 /// The decode stage.
@@ -352,14 +205,26 @@ impl DecodeStage {
 fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
     let _closed = slot.close_on_drop();
     while let Some(Presentable { decoded, stamp, arrived, decoded_at, clock }) = slot.take() {
-        sink.present(&decoded.picture)?;
-        let presented = Instant::now();
+        let Some(presented) = sink.present(&decoded.picture)? else {
+            counters.dropped.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
         counters.shown(Shown { format: decoded.picture.format(), stamp, arrived, decoded_at, presented, clock });
     }
     Ok(())
 }
 
 impl Receiving {
+    /// Records the stream as it comes to `path`, from a keyframe on, which is asked for.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn record(&self, path: PathBuf) -> Result<Recorder> {
+        let recorder = Recorder::start(self.tap.clone(), path)?;
+        self.wants_keyframe.store(true, Ordering::Release);
+        Ok(recorder)
+    }
+
     /// Waits until the stream has ended for good and everything has been presented, or the sink has failed: stages end
     /// in order, the presenter last.
     pub async fn finished(&self) {

@@ -2,9 +2,9 @@
 //!
 //! Two threads and a task: the source's, the encoder's, and the output's ([`super::output`]). Between source and encoder
 //! stands the [`Slot`] `capture`, depth 1: a live source's newest picture wins, a file waits. A picture is given up only
-//! here, before it is coded, and each cause has a counter.
+//! here, before it is coded, and each cause has a counter. Who watches the sender sees what it pushed ([`super::preview`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use hevcast_wire::time::RtpTicks;
 use tokio::sync::watch;
 
 use super::output::{self, Output, OutputQueue, OutputSettings, OutputState};
+use super::preview::{self, PreviewQueue, Show};
 use super::slot::Slot;
 use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
@@ -71,6 +72,9 @@ pub struct Sending {
     pub counters: Arc<SendCounters>,
     /// The output's figures.
     pub output: Arc<OutputState>,
+    encoder_settings: EncoderSettings,
+    /// Opened beside the one at work, with another rate; the encoder's thread takes it before its next picture.
+    next_encoder: Arc<Mutex<Option<Encoder>>>,
     stop: Stop,
     stop_output: watch::Sender<bool>,
     stages: Stages,
@@ -78,11 +82,11 @@ pub struct Sending {
     end: End,
 }
 
-/// Opens everything and starts sending.
+/// Opens everything and starts sending; `show` gets the picture as pushed.
 ///
 /// # Errors
 /// The first thing that cannot be had: the source, an encoder, or the server.
-pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
+pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> Result<Sending> {
     let stop = Stop::new();
     let target = settings.target.clone();
     let (opened, fallbacks) = tokio::task::spawn_blocking(move || open(&settings)).await??;
@@ -102,9 +106,15 @@ pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
 
     let slot = Arc::new(Slot::default());
     let counters = Arc::new(SendCounters::default());
+    let next_encoder = Arc::new(Mutex::new(None));
+    let encoder_name = encoder.name().to_owned();
+    let choice = EncoderChoice::Named(encoder_name.clone());
+    let encoder_settings = EncoderSettings { choice, ..encoder.settings().clone() };
+    let mut stages = Stages::default();
     let encode = EncodeStage {
-        encoder_name: encoder.name().to_owned(),
         encoder,
+        next_encoder: Arc::clone(&next_encoder),
+        preview: show.map(|show| preview::start(&mut stages, show)).transpose()?,
         packetiser: Packetiser::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD),
         stamper: Stamper::new(clock, offset),
         parameter_sets,
@@ -114,16 +124,16 @@ pub async fn start(settings: SendSettings, clock: Clock) -> Result<Sending> {
         counters: Arc::clone(&counters),
         stop: stop.clone(),
     };
-    let encoder = encode.encoder_name.clone();
-    let mut stages = Stages::default();
     stages.spawn("capture", capture_stage(source, Arc::clone(&slot), Arc::clone(&counters), stop.clone()))?;
     stages.spawn("encode", move || encode.run(&slot))?;
     Ok(Sending {
         source: info,
-        encoder,
+        encoder: encoder_name,
         fallbacks,
         counters,
         output: state,
+        encoder_settings,
+        next_encoder,
         stop,
         stop_output,
         stages,
@@ -187,7 +197,8 @@ fn capture_stage(
 /// The encode and packetise stages.
 struct EncodeStage {
     encoder: Encoder,
-    encoder_name: String,
+    next_encoder: Arc<Mutex<Option<Encoder>>>,
+    preview: Option<PreviewQueue>,
     packetiser: Packetiser,
     stamper: Stamper,
     parameter_sets: ParameterSets,
@@ -204,6 +215,10 @@ impl EncodeStage {
         while let Some(captured) = slot.take() {
             if self.stop.is_stopped() {
                 break;
+            }
+            let next = self.next_encoder.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(next) = next {
+                self.change_encoder(next);
             }
             if self.may_encode() {
                 self.encode(&captured)?;
@@ -234,6 +249,14 @@ impl EncodeStage {
         true
     }
 
+    /// Goes on with another encoder, whose first picture is an IDR picture.
+    fn change_encoder(&mut self, next: Encoder) {
+        for nal in next.parameter_sets() {
+            self.parameter_sets.update(nal);
+        }
+        self.encoder = next;
+    }
+
     fn encode(&mut self, captured: &Captured) -> Result<()> {
         let begun = Instant::now();
         let coded = self.encoder.encode(&captured.picture, self.output.take_keyframe_wanted())?;
@@ -255,6 +278,9 @@ impl EncodeStage {
         self.packetiser.packetise(&unit, &mut packets).context("a coded picture does not fit into packets")?;
         let picture = OutgoingPicture { packets, timestamp, captured: self.stamper.utc(captured.at) };
         self.queue.offer(picture, unit.is_irap(), Instant::now());
+        if let Some(preview) = &mut self.preview {
+            preview.offer(&coded.data, unit.is_irap());
+        }
         Ok(())
     }
 }
@@ -269,6 +295,18 @@ impl Sending {
     /// The frame rate the source means to give.
     pub fn frame_rate(&self) -> FrameRate {
         self.source.frame_rate
+    }
+
+    /// Goes on with another rate, within a few pictures and without missing one: an encoder is opened for it beside the
+    /// one at work. Bounds are the encoder's.
+    ///
+    /// # Errors
+    /// When there is no such encoder; the old one stays at work.
+    pub async fn set_rate(&self, rate: RateControl) -> Result<()> {
+        let settings = EncoderSettings { rate, ..self.encoder_settings.clone() };
+        let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
+        *self.next_encoder.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
+        Ok(())
     }
 
     /// Ends the stages in order: source, encoder, output. A link that does not take the last pictures within a moment is

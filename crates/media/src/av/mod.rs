@@ -6,6 +6,7 @@
 //! * [`codec::Codec`]: an opened encoder or decoder;
 //! * [`hardware`]: device contexts for encoders which read from graphics memory;
 //! * [`demux::Demuxer`]: a file or a grabbing device;
+//! * [`mux::Muxer`]: a file being written;
 //! * [`scaler::Scaler`]: size, pixel format, matrix and range conversion;
 //! * [`log`]: FFmpeg's log, silenced, and counted per decoder.
 
@@ -15,6 +16,7 @@ pub(crate) mod dictionary;
 pub(crate) mod frame;
 pub(crate) mod hardware;
 pub(crate) mod log;
+pub(crate) mod mux;
 pub(crate) mod packet;
 pub(crate) mod scaler;
 

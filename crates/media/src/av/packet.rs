@@ -61,6 +61,15 @@ impl Packet {
         raw.dts = pts;
     }
 
+    /// Makes it the only stream's of a file, `duration` ticks long.
+    pub(crate) fn prepare_for_file(&mut self, is_keyframe: bool, duration: i64) {
+        // SAFETY: valid, and borrowed mutably.
+        let raw = unsafe { self.0.as_mut() };
+        raw.stream_index = 0;
+        raw.duration = duration;
+        raw.flags = if is_keyframe { ffi::AV_PKT_FLAG_KEY } else { 0 };
+    }
+
     /// The encoder's mean QP of the picture, from its quality side data, where it gives any.
     pub(crate) fn mean_qp(&self) -> Option<f32> {
         let mut size = 0;

@@ -194,6 +194,12 @@ impl Encoder {
     }
 }
 
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("name", &self.name()).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Upload {
     fn new(backend: &Backend, settings: &EncoderSettings, pool: Option<Pool>) -> Result<Upload, AvError> {
         let format = settings.format;

@@ -1,0 +1,219 @@
+//! play → depacketise: from a server's packets to coded pictures, over as many connections as it takes.
+//!
+//! One task. What it is doing can be watched ([`PlayState`]), and what it takes out of the packets can be recorded
+//! ([`super::record`]) besides being decoded.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Result;
+use bytes::Bytes;
+use hevcast_net::play::{Played, Player};
+use hevcast_net::reconnect::Backoff;
+use hevcast_net::{Clock, NetError};
+use hevcast_wire::hevc::{AccessUnit, ParameterSets};
+use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
+use hevcast_wire::rtsp::clock::ClockOffset;
+use tokio::sync::{mpsc, watch};
+
+use super::receive::ReceiveSettings;
+use super::record::RecordTap;
+use crate::USER_AGENT;
+use crate::figures::receive::ReceiveCounters;
+
+/// How the stage stands with its server.
+#[derive(Clone, Debug)]
+pub enum PlayState {
+    /// Asking for the stream.
+    Connecting,
+    /// The server plays, though perhaps no picture has come yet.
+    Playing {
+        /// Since then.
+        since: Instant,
+    },
+    /// There is no stream; another try comes.
+    Retrying {
+        /// What became of the last one, in one line.
+        why: String,
+        /// When it comes.
+        at: Instant,
+    },
+}
+
+/// A coded picture on its way to the decoder.
+pub struct Unit {
+    /// The picture.
+    pub unit: AccessUnit,
+    /// When its last packet was here.
+    pub arrived: Instant,
+    /// The server's clock then.
+    pub clock: Option<ClockOffset>,
+}
+
+/// The play and depacketise stages.
+pub struct PlayStage {
+    /// What to play.
+    pub settings: ReceiveSettings,
+    /// For time-outs and the server's clock.
+    pub clock: Clock,
+    /// Queue `units`.
+    pub units: mpsc::Sender<Unit>,
+    /// Figures.
+    pub counters: Arc<ReceiveCounters>,
+    /// Somebody needs an IRAP picture.
+    pub wants_keyframe: Arc<AtomicBool>,
+    /// For whoever records.
+    pub tap: RecordTap,
+    /// What is being done.
+    pub state: watch::Sender<PlayState>,
+    /// Pictures before the next IRAP picture are of no use.
+    pub waiting_for_irap: bool,
+}
+
+impl PlayStage {
+    /// Plays, and plays again, until told to stop.
+    ///
+    /// # Errors
+    /// What another try cannot help, or any failure where none is wanted.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
+        let mut backoff = Backoff::default();
+        let mut has_played = false;
+        loop {
+            self.state.send_replace(PlayState::Connecting);
+            let connected = tokio::select! {
+                connected = Player::connect(&self.settings.target, USER_AGENT, self.clock) => connected,
+                _ = stop.changed() => return Ok(()),
+            };
+            let why = match connected {
+                Ok(mut player) => {
+                    if has_played {
+                        self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+                        tracing::info!("the stream is back");
+                    }
+                    has_played = true;
+                    backoff.reset();
+                    tracing::debug!("playing {}", self.settings.target.url);
+                    self.state.send_replace(PlayState::Playing { since: Instant::now() });
+                    let played = tokio::select! {
+                        played = self.play(&mut player) => played,
+                        _ = stop.changed() => {
+                            player.close().await;
+                            return Ok(());
+                        }
+                    };
+                    self.counters.set_waiting();
+                    self.tap.break_off();
+                    match played {
+                        Ok(()) if self.settings.once => return Ok(()),
+                        Err(error) if self.settings.once => return Err(error.into()),
+                        Ok(()) => "the stream ended".to_owned(),
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Err(error) if !error.is_temporary() || !(has_played || self.settings.wait) => return Err(error.into()),
+                Err(error) => error.to_string(),
+            };
+            let pause = backoff.pause();
+            tracing::info!("{why}; trying again in {} ms", pause.as_millis());
+            self.state.send_replace(PlayState::Retrying { why, at: Instant::now() + pause });
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.changed() => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes one connection's packets apart until the stream ends.
+    async fn play(&mut self, player: &mut Player) -> Result<(), NetError> {
+        let mut depacketiser = Depacketiser::new();
+        let mut parameter_sets = player.parameter_sets().clone();
+        let before = self.counters.received_bytes.load(Ordering::Relaxed);
+        self.waiting_for_irap = true;
+        loop {
+            let packet = match next(player).await? {
+                Played::Rtp(packet) => packet,
+                Played::Ended => {
+                    depacketiser.flush();
+                    self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
+                    return Ok(());
+                }
+            };
+            self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
+            self.depacketise(packet, &mut depacketiser);
+            self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
+            if let Some(ssrc) = depacketiser.ssrc() {
+                if self.wants_keyframe.swap(false, Ordering::AcqRel) {
+                    player.request_keyframe(ssrc);
+                }
+                player.report(ssrc, || ReceiverStats {
+                    extended_highest_sequence_number: depacketiser.extended_highest_sequence_number(),
+                    cumulative_lost: u32::try_from(depacketiser.stats().lost_packets).unwrap_or(u32::MAX),
+                    ..ReceiverStats::default()
+                });
+            }
+        }
+    }
+
+    async fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+        while let Some(unit) = from.poll() {
+            self.take_unit(unit, sets, clock).await;
+        }
+    }
+
+    fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
+        let gaps = depacketiser.stats().gaps;
+        let result = ReceivedPacket::parse(packet).map(|packet| depacketiser.push(&packet));
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.malformed(&error),
+            Err(error) => self.malformed(&error),
+        }
+        self.counters.rtp_gaps.fetch_add(depacketiser.stats().gaps - gaps, Ordering::Relaxed);
+    }
+
+    fn malformed(&self, error: &dyn std::error::Error) {
+        self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!("{}: {error}", self.settings.target.url);
+    }
+
+    /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
+    async fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+        let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
+        self.counters.received.fetch_add(1, Ordering::Relaxed);
+        for nal in &unit.nals {
+            sets.update(nal);
+        }
+        self.waiting_for_irap |= damaged || lost_before > 0;
+        if damaged {
+            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+        } else if unit.is_irap() {
+            self.waiting_for_irap = false;
+        }
+        if self.waiting_for_irap {
+            self.wants_keyframe.store(true, Ordering::Release);
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        unit.ensure_parameter_sets(sets);
+        if !self.tap.offer(&unit) {
+            self.counters.not_recorded.fetch_add(1, Ordering::Relaxed);
+        }
+        // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
+        // and a reader that is too slow for good is the server's to bound.
+        if self.units.send(Unit { unit, arrived: Instant::now(), clock }).await.is_err() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The next packet; a connection closed in order is an end like any other, for most servers say no more than that.
+async fn next(player: &mut Player) -> Result<Played, NetError> {
+    match player.next().await {
+        Err(NetError::Closed { .. }) => Ok(Played::Ended),
+        // The same, by a server that had not read our last report.
+        Err(NetError::Io { error, .. }) if error.kind() == ErrorKind::ConnectionReset => Ok(Played::Ended),
+        other => other,
+    }
+}

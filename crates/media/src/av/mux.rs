@@ -1,0 +1,123 @@
+//! A file being written: one H.265 stream in a container.
+
+use std::ptr::NonNull;
+
+use super::dictionary::Dictionary;
+use super::ffi::{self, AVCodecID, AVFormatContext, AVMediaType, AVRational};
+use super::packet::Packet;
+use super::{AvError, c_string, check, out_of_memory};
+
+/// What the file's one stream is.
+pub(crate) struct MuxerSetup<'a> {
+    /// Width and height in luma samples.
+    pub(crate) size: (u32, u32),
+    /// VPS, SPS and PPS in Annex B format.
+    pub(crate) parameter_sets: &'a [u8],
+    /// Units of time stamps per second.
+    pub(crate) ticks_per_second: i32,
+    /// The container's options by name; an unknown one fails the opening.
+    pub(crate) options: &'a [(&'a str, &'a str)],
+}
+
+/// An output file with its header written.
+pub(crate) struct Muxer {
+    context: NonNull<AVFormatContext>,
+    given: AVRational,
+    has_header: bool,
+}
+
+// SAFETY: owned by this value alone and used through `&mut`.
+unsafe impl Send for Muxer {}
+
+impl Muxer {
+    /// Creates the file `path` in the format `format` and writes its header.
+    pub(crate) fn create(path: &str, format: &str, setup: &MuxerSetup<'_>) -> Result<Muxer, AvError> {
+        let (path, format) =
+            (c_string(path).ok_or(AvError::InvalidData)?, c_string(format).ok_or(AvError::MuxerNotFound)?);
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: all pointers live through the call; on failure `raw` stays null.
+        check(unsafe {
+            ffi::avformat_alloc_output_context2(&mut raw, std::ptr::null_mut(), format.as_ptr(), path.as_ptr())
+        })?;
+        let context = NonNull::new(raw).ok_or_else(out_of_memory)?;
+        let given = AVRational { num: 1, den: setup.ticks_per_second };
+        let mut this = Muxer { context, given, has_header: false };
+        this.add_stream(setup)?;
+        // SAFETY: an output context without its file yet; the path is a C string.
+        check(unsafe { ffi::avio_open(&mut (*raw).pb, path.as_ptr(), ffi::AVIO_FLAG_WRITE as i32) })?;
+        let mut options = Dictionary::from_pairs(setup.options.iter().copied())?;
+        // SAFETY: an output context with a stream and an open file.
+        check(unsafe { ffi::avformat_write_header(raw, options.as_mut_ptr()) })?;
+        this.has_header = true;
+        match options.first_left() {
+            None => Ok(this),
+            Some(_) => Err(AvError::OptionNotFound),
+        }
+    }
+
+    fn add_stream(&mut self, setup: &MuxerSetup<'_>) -> Result<(), AvError> {
+        let c_int = |value: u32| i32::try_from(value).map_err(|_| AvError::InvalidData);
+        // SAFETY: a valid output context; the stream belongs to it. The extradata are allocated as FFmpeg wants them, by
+        // its own allocator with zeroed padding, and freed with the stream.
+        unsafe {
+            let stream = ffi::avformat_new_stream(self.context.as_ptr(), std::ptr::null()).as_mut();
+            let stream = stream.ok_or_else(out_of_memory)?;
+            stream.time_base = self.given;
+            let parameters = &mut *stream.codecpar;
+            parameters.codec_type = AVMediaType::VIDEO;
+            parameters.codec_id = AVCodecID::HEVC;
+            // `hvc1`: the parameter sets stand in the header, which every player takes; the other one many do not.
+            parameters.codec_tag = u32::from_le_bytes(*b"hvc1");
+            (parameters.width, parameters.height) = (c_int(setup.size.0)?, c_int(setup.size.1)?);
+            let length = setup.parameter_sets.len();
+            let extradata = ffi::av_mallocz(length + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
+            if extradata.is_null() {
+                return Err(out_of_memory());
+            }
+            std::ptr::copy_nonoverlapping(setup.parameter_sets.as_ptr(), extradata, length);
+            parameters.extradata = extradata;
+            parameters.extradata_size = i32::try_from(length).map_err(|_| AvError::InvalidData)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one access unit, `duration` ticks long, at its time stamp.
+    pub(crate) fn write(&mut self, packet: &mut Packet, is_keyframe: bool, duration: i64) -> Result<(), AvError> {
+        packet.prepare_for_file(is_keyframe, duration);
+        // SAFETY: an output context with its header written has one stream, and the packet is valid and owns its data.
+        check(unsafe {
+            let stream = *(*self.context.as_ptr()).streams;
+            ffi::av_packet_rescale_ts(packet.as_mut_ptr(), self.given, (*stream).time_base);
+            ffi::av_write_frame(self.context.as_ptr(), packet.as_mut_ptr())
+        })
+        .map(drop)
+    }
+
+    /// Writes what the container still holds back, and its end.
+    pub(crate) fn finish(mut self) -> Result<(), AvError> {
+        self.has_header = false;
+        // SAFETY: an output context with its header written, whose trailer is written once. The file is closed here, as
+        // the disk may be full only now; drop finds it closed.
+        unsafe {
+            let written = ffi::av_write_trailer(self.context.as_ptr());
+            let closed = ffi::avio_closep(&mut (*self.context.as_ptr()).pb);
+            check(written)?;
+            check(closed).map(drop)
+        }
+    }
+}
+
+impl Drop for Muxer {
+    fn drop(&mut self) {
+        let raw = self.context.as_ptr();
+        // SAFETY: a valid output context: its trailer ends it where that has not been done, its file is closed once, and
+        // it is freed once.
+        unsafe {
+            if self.has_header {
+                ffi::av_write_trailer(raw);
+            }
+            ffi::avio_closep(&mut (*raw).pb);
+            ffi::avformat_free_context(raw);
+        }
+    }
+}

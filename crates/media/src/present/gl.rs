@@ -1,0 +1,190 @@
+//! The OpenGL calls. Each block is unsafe only because every OpenGL call is: it acts on the context that is current.
+
+use glow::{Context, HasContext, PixelUnpackData};
+
+use super::{Conversion, PresentError};
+use crate::picture::{Picture, PictureFormat};
+
+/// One triangle that covers the viewport; texture coordinates start at the top left.
+const VERTEX: &str = "
+out vec2 at;
+void main() {
+    vec2 corner = vec2(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0);
+    at = vec2(corner.x + 1.0, 1.0 - corner.y) / 2.0;
+    gl_Position = vec4(corner, 0.0, 1.0);
+}";
+
+/// Luma by the scale: a picture drawn smaller is averaged over each pixel, one drawn larger goes through a Catmull-Rom
+/// spline, which keeps edges where bilinear smears them; at its own size each sample is a pixel.
+const FRAGMENT: &str = "
+in vec2 at;
+out vec4 colour;
+uniform sampler2D luma;
+uniform sampler2D cb;
+uniform sampler2D cr;
+uniform vec3 offset;
+uniform mat3 columns;
+uniform vec2 size;
+uniform float scale;
+
+float smaller() {
+    vec2 quarter = 0.25 / (size * scale);
+    return (texture(luma, at + quarter).r + texture(luma, at - quarter).r
+        + texture(luma, at + vec2(quarter.x, -quarter.y)).r + texture(luma, at + vec2(-quarter.x, quarter.y)).r) / 4.0;
+}
+
+float larger() {
+    vec2 sample_at = at * size;
+    vec2 centre = floor(sample_at - 0.5) + 0.5;
+    vec2 f = sample_at - centre;
+    vec2 w0 = f * (-0.5 + f * (1.0 - 0.5 * f));
+    vec2 w1 = 1.0 + f * f * (-2.5 + 1.5 * f);
+    vec2 w2 = f * (0.5 + f * (2.0 - 1.5 * f));
+    vec2 w3 = f * f * (-0.5 + 0.5 * f);
+    vec2 w12 = w1 + w2;
+    vec2 before = (centre - 1.0) / size;
+    vec2 middle = (centre + w2 / w12) / size;
+    vec2 behind = (centre + 2.0) / size;
+    // The four corners weigh next to nothing: the rest is scaled up for them.
+    float sum = texture(luma, vec2(middle.x, before.y)).r * w12.x * w0.y
+        + texture(luma, vec2(before.x, middle.y)).r * w0.x * w12.y
+        + texture(luma, middle).r * w12.x * w12.y
+        + texture(luma, vec2(behind.x, middle.y)).r * w3.x * w12.y
+        + texture(luma, vec2(middle.x, behind.y)).r * w12.x * w3.y;
+    return sum / (w12.x * w0.y + w0.x * w12.y + w12.x * w12.y + w3.x * w12.y + w12.x * w3.y);
+}
+
+void main() {
+    float y = scale < 0.99 ? smaller() : scale > 1.01 ? larger() : texture(luma, at).r;
+    vec3 rgb = columns * (vec3(y, texture(cb, at).r, texture(cr, at).r) - offset);
+    colour = vec4(clamp(rgb, 0.0, 1.0), 1.0);
+}";
+
+const PLANES: [&str; 3] = ["luma", "cb", "cr"];
+
+/// Draws pictures; see the module. Belongs to one OpenGL context, and must be given that one in every call.
+#[derive(Debug)]
+pub struct PicturePainter {
+    program: glow::Program,
+    /// Core profiles draw nothing without one; it stays empty.
+    vertex_array: glow::VertexArray,
+    planes: [glow::Texture; 3],
+    /// Of the picture uploaded last.
+    format: Option<PictureFormat>,
+}
+
+impl PicturePainter {
+    /// Compiles the shader.
+    ///
+    /// # Errors
+    /// [`PresentError`], where the driver is too old or refuses.
+    pub fn new(gl: &Context) -> Result<PicturePainter, PresentError> {
+        let version = gl.version();
+        if version.major < 3 {
+            return Err(PresentError::TooOld(format!("{}.{}", version.major, version.minor)));
+        }
+        let header = if version.is_embedded { "#version 300 es\nprecision highp float;\n" } else { "#version 140\n" };
+        // SAFETY: the context is current (see the module); every object made is of this context.
+        unsafe {
+            let program = gl.create_program().map_err(PresentError::Driver)?;
+            for (kind, source) in [(glow::VERTEX_SHADER, VERTEX), (glow::FRAGMENT_SHADER, FRAGMENT)] {
+                let shader = gl.create_shader(kind).map_err(PresentError::Driver)?;
+                gl.shader_source(shader, &format!("{header}{source}"));
+                gl.compile_shader(shader);
+                if !gl.get_shader_compile_status(shader) {
+                    return Err(PresentError::Driver(gl.get_shader_info_log(shader)));
+                }
+                gl.attach_shader(program, shader);
+                // It lives on for as long as the program holds it.
+                gl.delete_shader(shader);
+            }
+            gl.link_program(program);
+            if !gl.get_program_link_status(program) {
+                return Err(PresentError::Driver(gl.get_program_info_log(program)));
+            }
+            let texture = || gl.create_texture().map_err(PresentError::Driver);
+            let planes = [texture()?, texture()?, texture()?];
+            let vertex_array = gl.create_vertex_array().map_err(PresentError::Driver)?;
+            gl.use_program(Some(program));
+            for (unit, name) in (0..).zip(PLANES) {
+                gl.uniform_1_i32(gl.get_uniform_location(program, name).as_ref(), unit);
+            }
+            Ok(PicturePainter { program, vertex_array, planes, format: None })
+        }
+    }
+
+    /// Copies a picture's planes to the graphics memory; its rows may be further apart than they are long.
+    pub fn upload(&mut self, gl: &Context, picture: &Picture) {
+        let format = picture.format();
+        let is_new = self.format.is_none_or(|known| (known.width, known.height) != (format.width, format.height));
+        for index in 0..3 {
+            let (width, height) = format.plane_size(index);
+            let (width, height) = (width as i32, height as i32);
+            let (samples, stride) = picture.plane(index);
+            // SAFETY: the context is current. OpenGL reads `height` rows of `width` bytes, `stride` bytes apart: that is
+            // what `Picture::plane` promises the slice to hold, up to the last sample of the last row.
+            unsafe {
+                gl.active_texture(glow::TEXTURE0);
+                gl.bind_texture(glow::TEXTURE_2D, Some(self.planes[index]));
+                gl.pixel_store_i32(glow::UNPACK_ALIGNMENT, 1);
+                gl.pixel_store_i32(glow::UNPACK_ROW_LENGTH, stride as i32);
+                let samples = PixelUnpackData::Slice(Some(samples));
+                let (target, layout, kind) = (glow::TEXTURE_2D, glow::RED, glow::UNSIGNED_BYTE);
+                if is_new {
+                    for (name, value) in [
+                        (glow::TEXTURE_MIN_FILTER, glow::LINEAR),
+                        (glow::TEXTURE_MAG_FILTER, glow::LINEAR),
+                        (glow::TEXTURE_WRAP_S, glow::CLAMP_TO_EDGE),
+                        (glow::TEXTURE_WRAP_T, glow::CLAMP_TO_EDGE),
+                    ] {
+                        gl.tex_parameter_i32(target, name, value as i32);
+                    }
+                    gl.tex_image_2d(target, 0, glow::R8 as i32, width, height, 0, layout, kind, samples);
+                } else {
+                    gl.tex_sub_image_2d(target, 0, 0, 0, width, height, layout, kind, samples);
+                }
+                // As others expect to find it.
+                gl.pixel_store_i32(glow::UNPACK_ROW_LENGTH, 0);
+                gl.bind_texture(glow::TEXTURE_2D, None);
+            }
+        }
+        self.format = Some(format);
+    }
+
+    /// Fills the viewport with the picture uploaded last; does nothing before the first. `scale`: how many pixels of the
+    /// screen a pixel of the picture takes each way.
+    pub fn draw(&self, gl: &Context, scale: f32) {
+        let Some(format) = self.format else { return };
+        let conversion = Conversion::of(format.colour);
+        // SAFETY: the context is current, and all objects are of this context.
+        unsafe {
+            gl.use_program(Some(self.program));
+            let uniform = |name| gl.get_uniform_location(self.program, name);
+            gl.uniform_3_f32_slice(uniform("offset").as_ref(), &conversion.offset);
+            gl.uniform_matrix_3_f32_slice(uniform("columns").as_ref(), false, &conversion.flat());
+            gl.uniform_2_f32(uniform("size").as_ref(), format.width as f32, format.height as f32);
+            gl.uniform_1_f32(uniform("scale").as_ref(), scale);
+            for (unit, plane) in (glow::TEXTURE0..).zip(self.planes) {
+                gl.active_texture(unit);
+                gl.bind_texture(glow::TEXTURE_2D, Some(plane));
+            }
+            gl.disable(glow::BLEND);
+            gl.bind_vertex_array(Some(self.vertex_array));
+            gl.draw_arrays(glow::TRIANGLES, 0, 3);
+            gl.bind_vertex_array(None);
+            gl.active_texture(glow::TEXTURE0);
+        }
+    }
+
+    /// Gives everything back to the driver.
+    pub fn destroy(self, gl: &Context) {
+        // SAFETY: the context is current, all objects are of this context, and `self` is gone afterwards.
+        unsafe {
+            gl.delete_program(self.program);
+            gl.delete_vertex_array(self.vertex_array);
+            for plane in self.planes {
+                gl.delete_texture(plane);
+            }
+        }
+    }
+}
