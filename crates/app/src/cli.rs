@@ -4,32 +4,40 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::Target;
 
 use crate::figures::report::Format;
+use crate::pipeline::session::{Destination, SendPlan};
+use crate::ui::words::Language;
 use crate::units;
 
 /// QP where none is asked for: within the band 20 to 25 in which H.265 looks good and stays small.
-const DEFAULT_QP: u8 = 23;
+pub const DEFAULT_QP: u8 = 23;
+
+/// Time between keyframes where none is asked for.
+pub const KEYFRAME_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Live H.265 video from a camera to any number of screens, with the true delay on the label.
 #[derive(Debug, Parser)]
-#[command(name = "hevcast", version, arg_required_else_help = true)]
+#[command(name = "hevcast", version)]
 pub struct Cli {
-    /// What to do.
+    /// What to do; without a command a window asks, where there is a display.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    /// Language of the windows (default: the system's)
+    #[arg(long, global = true, value_enum)]
+    pub lang: Option<Language>,
     /// Say more on standard error; twice for FFmpeg's own words too.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
 /// The program's roles.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Send a camera's picture (or a screen, a file, a pattern) to a server, by default one inside.
     Send(SendArgs),
@@ -93,9 +101,9 @@ pub struct EncodeArgs {
     /// The encoder's own speed preset
     #[arg(long)]
     pub preset: Option<String>,
-    /// Time between keyframes nobody asked for
-    #[arg(long, default_value = "2s", value_parser = units::duration)]
-    pub keyframe_interval: Duration,
+    /// Time between keyframes nobody asked for (default: 2s)
+    #[arg(long, value_parser = units::duration)]
+    pub keyframe_interval: Option<Duration>,
 }
 
 impl EncodeArgs {
@@ -107,6 +115,19 @@ impl EncodeArgs {
             _ => RateControl::Qp(self.qp.unwrap_or(DEFAULT_QP)),
         }
     }
+
+    /// All that a sender needs to know.
+    pub fn plan(&self, source: &SourceArgs, destination: Destination) -> SendPlan {
+        SendPlan {
+            input: source.input(),
+            wanted: source.wanted(),
+            encoder: self.encoder.clone(),
+            rate: self.rate(),
+            preset: self.preset.clone(),
+            keyframe_interval: self.keyframe_interval.unwrap_or(KEYFRAME_INTERVAL),
+            destination,
+        }
+    }
 }
 
 /// How long, and how figures are written.
@@ -115,16 +136,23 @@ pub struct RunArgs {
     /// End after this time, such as 10s or 5m
     #[arg(long, value_parser = units::duration)]
     pub duration: Option<Duration>,
-    /// Stay in the terminal
+    /// Stay in the terminal, even where there is a display
     #[arg(long)]
     pub headless: bool,
-    /// How the figures of each second are written
-    #[arg(long, value_enum, default_value = "text")]
-    pub stats: Format,
+    /// How the figures of each second are written (default: text in the terminal; beside a window nothing)
+    #[arg(long, value_enum)]
+    pub stats: Option<Format>,
+}
+
+impl RunArgs {
+    /// How figures are written in the terminal.
+    pub fn stats(&self) -> Format {
+        self.stats.unwrap_or_default()
+    }
 }
 
 /// `hevcast send`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SendArgs {
     /// Where pictures come from.
     #[command(flatten)]
@@ -141,13 +169,27 @@ pub struct SendArgs {
     /// The path on the server inside
     #[arg(long, default_value = "live", conflicts_with = "to", value_parser = units::path)]
     pub path: String,
+    /// Start at once, not at the press of the window's button
+    #[arg(long)]
+    pub start: bool,
     /// How long, and how figures are written.
     #[command(flatten)]
     pub run: RunArgs,
 }
 
+impl SendArgs {
+    /// What is asked for.
+    pub fn plan(&self) -> SendPlan {
+        let destination = match &self.to {
+            Some(target) => Destination::Server(target.clone()),
+            None => Destination::Inside { listen: self.listen, path: self.path.clone() },
+        };
+        self.encode.plan(&self.source, destination)
+    }
+}
+
 /// `hevcast serve`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// Address and port to listen on
     #[arg(long, default_value = "0.0.0.0:8554")]
@@ -158,14 +200,17 @@ pub struct ServeArgs {
 }
 
 /// `hevcast receive`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ReceiveArgs {
     /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`
     #[arg(value_parser = units::target)]
-    pub url: Target,
+    pub url: Option<Target>,
     /// Write the pictures as YUV4MPEG2: y4m:- for standard output, or FILE.y4m
     #[arg(long, value_parser = units::y4m_output)]
     pub output: Option<Y4mOutput>,
+    /// Where the window saves snapshots and recordings (default: your folders for pictures and videos)
+    #[arg(long, value_name = "FOLDER")]
+    pub save_to: Option<PathBuf>,
     /// End with the stream instead of waiting for its return
     #[arg(long)]
     pub once: bool,
@@ -187,7 +232,7 @@ pub enum Y4mOutput {
 }
 
 /// `hevcast demo`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// Where pictures come from.
     #[command(flatten)]
@@ -204,4 +249,31 @@ pub struct DemoArgs {
     /// Where the last received picture is written
     #[arg(long, default_value = "hevcast-demo.png")]
     pub picture: PathBuf,
+}
+
+/// Arguments as they are where none are given: by clap itself, so that there is one place of defaults.
+macro_rules! defaults {
+    ($($args:ident),*) => {$(
+        impl Default for $args {
+            fn default() -> $args {
+                let command = $args::augment_args(clap::Command::new("hevcast"));
+                let matches = command.get_matches_from(["hevcast"]);
+                // Every argument of these has a default or is optional; a unit test makes each once.
+                $args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+            }
+        }
+    )*};
+}
+
+defaults!(SendArgs, ReceiveArgs, ServeArgs);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_can_be_opened_without_arguments() {
+        assert_eq!((SendArgs::default().path, ServeArgs::default().listen.port()), ("live".to_owned(), 8554));
+        assert!(ReceiveArgs::default().url.is_none());
+    }
 }

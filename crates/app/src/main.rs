@@ -1,11 +1,13 @@
 //! hevcast: live H.265 from a camera to any number of screens over RTSP/TCP, with the true delay on the label.
 //!
-//! [`cli`] says what can be asked, [`command`] does it, over the two [`pipeline`]s; [`figures`] are what both ends show.
+//! [`cli`] says what can be asked, [`command`] does it in the terminal and [`ui`] in a window, over the same two
+//! [`pipeline`]s; [`figures`] are what both ends show.
 
 mod cli;
 mod command;
 mod figures;
 mod pipeline;
+mod ui;
 mod units;
 
 use std::io::IsTerminal;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 use cli::{Cli, Command};
+use ui::Opening;
 use tracing_subscriber::EnvFilter;
 
 /// How we introduce ourselves to servers.
@@ -37,19 +40,30 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let result = runtime.block_on(async {
-        match cli.command {
-            Command::Send(args) => command::send::run(args).await,
-            Command::Serve(args) => command::serve::run(args).await,
-            Command::Receive(args) => command::receive::run(args).await,
-            Command::Demo(args) => command::demo::run(args).await,
-            Command::Devices => command::devices::run(),
+    let result = match Opening::of(&cli).map(|opening| ui::run(opening, runtime.handle())) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(why)) => {
+            tracing::warn!("no window can be opened ({why}); staying in the terminal");
+            runtime.block_on(in_terminal(cli))
         }
-    });
+        None => runtime.block_on(in_terminal(cli)),
+    };
     runtime.shutdown_timeout(LINGER);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
+    }
+}
+
+async fn in_terminal(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Some(Command::Send(args)) => command::send::run(args).await,
+        Some(Command::Serve(args)) => command::serve::run(args).await,
+        Some(Command::Receive(args)) => command::receive::run(args).await,
+        Some(Command::Demo(args)) => command::demo::run(args).await,
+        Some(Command::Devices) => command::devices::run(),
+        // Only where no window could ask.
+        None => anyhow::bail!("say what to do: send, serve, receive, demo or devices; see --help"),
     }
 }
 

@@ -4,10 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use hevcast_net::Clock;
-use hevcast_server::Server;
+use hevcast_net::{Clock, Target};
 
-use super::send::{describe, local_target, settings};
+use super::send::describe;
 use super::signals::Signals;
 use super::sinks::{Newest, write_png};
 use super::{REPORT_INTERVAL, ticks};
@@ -17,7 +16,7 @@ use crate::figures::report::{Format, Reporter};
 use crate::figures::send::{SendFigures, SendReporter};
 use crate::figures::text;
 use crate::pipeline::receive::{self, ReceiveSettings};
-use crate::pipeline::send;
+use crate::pipeline::session::{Destination, SendSession};
 
 /// Runs server, sender and receiver, prints their figures, and writes the last received picture.
 ///
@@ -27,13 +26,15 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let clock = Clock::default();
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
-    let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), clock).await?;
-    let target = local_target(server.address(), "demo")?;
-    let sending = tokio::select! {
-        sending = send::start(settings(&args.source, &args.encode, target.clone()), None, clock) => sending?,
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let plan = args.encode.plan(&args.source, Destination::Inside { listen, path: "demo".to_owned() });
+    let session = tokio::select! {
+        session = SendSession::start(plan, None, clock) => session?,
         () = signals.recv() => return Ok(()),
     };
-    describe(&sending, &reporter);
+    let sending = &session.sending;
+    let target = Target::parse(&session.url)?;
+    describe(sending, &reporter);
     let newest = Newest::default();
     let receive_settings = ReceiveSettings { target, once: false, wait: true };
     let receiving = receive::start(receive_settings, Box::new(newest.clone()), clock)?;
@@ -62,9 +63,8 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     }
     let (send_counters, output) = (sending.counters.clone(), sending.output.clone());
     let receive_counters = receiving.counters.clone();
-    let (stopped_sending, stopped_receiving) = tokio::join!(sending.stop(), receiving.stop());
+    let (stopped_sending, stopped_receiving) = tokio::join!(session.stop(), receiving.stop());
     let now = Instant::now();
-    server.stop().await;
     reporter.say(&sent.summary(&send_counters, &output, now).to_string());
     reporter.say(&received.summary(&receive_counters, now).to_string());
     stopped_sending?;

@@ -5,24 +5,24 @@ pub mod devices;
 pub mod receive;
 pub mod send;
 pub mod serve;
-mod signals;
-mod sinks;
+pub mod signals;
+pub mod sinks;
 
 use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often figures are reported.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Ticks of the reporter, beginning one interval from now.
-fn ticks(interval: Duration) -> Interval {
+pub fn ticks(interval: Duration) -> Interval {
     let mut ticks = tokio::time::interval_at((Instant::now() + interval).into(), interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
 }
 
 /// Resolves after `duration`; never, where there is none.
-async fn after(duration: Option<Duration>) {
+pub async fn after(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hevcast_net::Clock;
 
 use super::signals::Signals;
@@ -19,12 +19,13 @@ use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 /// What made it impossible, in one line.
 pub async fn run(args: ReceiveArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
-    let reporter = Reporter { format: args.run.stats, stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
+    let reporter = Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
     let sink: Box<dyn Sink> = match &args.output {
         Some(output) => Box::new(Y4mSink::open(output)?),
         None => Box::new(Nowhere),
     };
-    let settings = ReceiveSettings { target: args.url, once: args.once, wait: args.wait };
+    let target = args.url.context("give the stream's address, such as rtsp://HOST:8554/live")?;
+    let settings = ReceiveSettings { target, once: args.once, wait: args.wait };
     let receiving = receive::start(settings, sink, Clock::default())?;
     let mut figures = ReceiveReporter::new(Instant::now());
     let mut report = ticks(REPORT_INTERVAL);

@@ -1,20 +1,19 @@
 //! `hevcast send`
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use hevcast_media::capture::{self, Input, StampSource};
-use hevcast_net::{Clock, Target};
-use hevcast_server::Server;
+use anyhow::Result;
+use hevcast_media::capture::StampSource;
+use hevcast_net::Clock;
 
 use super::signals::Signals;
 use super::{REPORT_INTERVAL, after, ticks};
-use crate::cli::{EncodeArgs, SendArgs, SourceArgs};
+use crate::cli::SendArgs;
 use crate::figures::report::Reporter;
 use crate::figures::send::SendReporter;
 use crate::figures::text;
-use crate::pipeline::send::{self, SendSettings, Sending};
+use crate::pipeline::send::Sending;
+use crate::pipeline::session::SendSession;
 
 /// Runs until the source ends, the time is over, or a signal comes.
 ///
@@ -22,33 +21,16 @@ use crate::pipeline::send::{self, SendSettings, Sending};
 /// What made it impossible, in one line.
 pub async fn run(args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
-    let clock = Clock::default();
-    let reporter = Reporter { format: args.run.stats, stdout_is_taken: false };
-    let (server, target) = match args.to {
-        Some(target) => (None, target),
-        None => {
-            let server = Server::bind(args.listen, clock).await?;
-            let target = local_target(server.address(), &args.path)?;
-            (Some(server), target)
-        }
-    };
-    let settings = settings(&args.source, &args.encode, target);
-    let starting = tokio::select! {
-        started = send::start(settings.clone(), None, clock) => started,
+    let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
+    let session = tokio::select! {
+        session = SendSession::start(args.plan(), None, Clock::default()) => session?,
         () = signals.recv() => return Ok(()),
     };
-    let sending = match starting {
-        Ok(sending) => sending,
-        Err(error) => return Err(error),
-    };
-    describe(&sending, &reporter);
-    match &server {
-        Some(server) => {
-            for address in addresses(server.address()) {
-                reporter.say(&format!("watch it with: hevcast receive rtsp://{address}{}", settings.target.url.path()));
-            }
-        }
-        None => reporter.say(&format!("sending to {}", settings.target.url)),
+    let sending = &session.sending;
+    describe(sending, &reporter);
+    match &session.watch_at[..] {
+        [] => reporter.say(&format!("sending to {}", session.url)),
+        urls => urls.iter().for_each(|url| reporter.say(&format!("watch it with: hevcast receive {url}"))),
     }
 
     let mut figures = SendReporter::new(Instant::now());
@@ -64,26 +46,9 @@ pub async fn run(args: SendArgs) -> Result<()> {
         }
     }
     let (counters, output) = (sending.counters.clone(), sending.output.clone());
-    let result = sending.stop().await;
+    let result = session.stop().await;
     reporter.write(&figures.summary(&counters, &output, Instant::now()));
-    if let Some(server) = server {
-        server.stop().await;
-    }
     result
-}
-
-/// The pipeline's settings; without `--input` the first camera, or the pattern where there is none.
-pub fn settings(source: &SourceArgs, encode: &EncodeArgs, target: Target) -> SendSettings {
-    let default = || if capture::cameras().is_empty() { Input::Pattern } else { Input::Camera(None) };
-    SendSettings {
-        input: source.input().unwrap_or_else(default),
-        wanted: source.wanted(),
-        encoder: encode.encoder.clone(),
-        rate: encode.rate(),
-        preset: encode.preset.clone(),
-        keyframe_interval: encode.keyframe_interval,
-        target,
-    }
 }
 
 /// Says what was negotiated, and what was not asked for.
@@ -109,29 +74,4 @@ pub fn describe(sending: &Sending, reporter: &Reporter) {
         sending.frame_rate().per_second(),
         text::bits_per_second((format.raw_bits() as f64 * sending.frame_rate().per_second()) as u64),
     ));
-}
-
-/// The URL by which this process reaches its own server.
-pub fn local_target(address: SocketAddr, path: &str) -> Result<Target> {
-    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    let url = format!("rtsp://{}/{}", SocketAddr::new(ip, address.port()), path.trim_matches('/'));
-    Target::parse(&url).with_context(|| format!("--path {path} makes no URL"))
-}
-
-/// The addresses to tell people: this computer's in its network, where it has one, and the loopback.
-pub fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
-    if !listening.ip().is_unspecified() {
-        return vec![listening];
-    }
-    // Connecting a UDP socket sends nothing; it only asks which of our addresses faces the network.
-    let outward = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
-    let mut addresses = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listening.port())];
-    if let Ok(outward) = outward
-        && !outward.ip().is_loopback()
-        && !outward.ip().is_unspecified()
-    {
-        addresses.insert(0, SocketAddr::new(outward.ip(), listening.port()));
-    }
-    addresses
 }

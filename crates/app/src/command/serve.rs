@@ -5,10 +5,10 @@ use hevcast_net::Clock;
 use hevcast_server::Server;
 
 use super::after;
-use super::send::addresses;
 use super::signals::Signals;
 use crate::cli::ServeArgs;
 use crate::figures::report::{Format, Reporter};
+use crate::pipeline::session::addresses;
 
 /// Runs until the time is over or a signal comes.
 ///

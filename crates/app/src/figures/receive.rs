@@ -16,8 +16,7 @@ use super::text;
 pub struct ReceiveCounters {
     /// Bytes read from the socket, framing included.
     pub received_bytes: AtomicU64,
-    /// Coded pictures taken out of packets.
-    pub received: AtomicU64,
+    received: AtomicU64,
     /// Pictures not shown: behind the live edge, or waiting for a keyframe.
     pub dropped: AtomicU64,
     /// Pictures with parts missing.
@@ -33,6 +32,7 @@ pub struct ReceiveCounters {
     shown: AtomicU64,
     /// When a picture was last presented; `None` since the stream's end.
     last_shown: Mutex<Option<Instant>>,
+    last_received: Mutex<Option<Instant>>,
     intervals: Mutex<Intervals>,
     clock: Clock,
     format: Mutex<Option<PictureFormat>>,
@@ -53,6 +53,7 @@ impl ReceiveCounters {
             not_recorded: AtomicU64::new(0),
             shown: AtomicU64::new(0),
             last_shown: Mutex::new(None),
+            last_received: Mutex::new(None),
             intervals: Mutex::default(),
             clock,
             format: Mutex::new(None),
@@ -62,6 +63,17 @@ impl ReceiveCounters {
 
     fn delays(&self) -> MutexGuard<'_, Delays> {
         self.delays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a coded picture taken out of packets.
+    pub fn received(&self, at: Instant) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// When a coded picture was last taken out of packets.
+    pub fn last_received(&self) -> Option<Instant> {
+        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a presented picture.
@@ -81,13 +93,9 @@ impl ReceiveCounters {
         self.delays().forget_recent();
     }
 
-    /// When a picture was last presented; `None` since the stream's end.
-    pub fn last_shown(&self) -> Option<Instant> {
-        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_live(&self, now: Instant) -> bool {
-        self.last_shown().is_some_and(|last| now.saturating_duration_since(last) < STALE)
+        let last = *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| now.saturating_duration_since(last) < STALE)
     }
 
     /// Pictures presented so far.

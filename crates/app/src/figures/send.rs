@@ -95,7 +95,8 @@ impl SendDropped {
         }
     }
 
-    fn total(self) -> u64 {
+    /// All of them.
+    pub fn total(self) -> u64 {
         self.driver + self.drained + self.encoder_busy + self.backlog + self.no_connection + self.coded
     }
 }

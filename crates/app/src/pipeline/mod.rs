@@ -15,6 +15,7 @@ pub mod preview;
 pub mod receive;
 pub mod record;
 pub mod send;
+pub mod session;
 pub mod slot;
 pub mod stage;
 pub mod stamp;

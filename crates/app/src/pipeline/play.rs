@@ -181,7 +181,7 @@ impl PlayStage {
     /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
     async fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
         let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
-        self.counters.received.fetch_add(1, Ordering::Relaxed);
+        self.counters.received(Instant::now());
         for nal in &unit.nals {
             sets.update(nal);
         }

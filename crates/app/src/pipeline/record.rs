@@ -87,7 +87,7 @@ impl RecordTap {
 #[derive(Debug)]
 pub struct Recorder {
     tap: RecordTap,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
     /// What it is doing.
     pub state: watch::Receiver<RecordState>,
 }
@@ -106,18 +106,25 @@ impl Recorder {
             .spawn(move || writer.run(&items))
             .context("no thread for the recording")?;
         *tap.lock() = Some(RecordQueue { queue, rule: DropToIrap::default(), stream: 0 });
-        Ok(Recorder { tap, thread, state })
+        Ok(Recorder { tap, thread: Some(thread), state })
     }
 
     /// Ends the file after the pictures that have come so far.
-    pub async fn stop(self) -> RecordState {
+    pub async fn stop(mut self) -> RecordState {
         *self.tap.lock() = None;
-        let thread = self.thread;
-        let joined = tokio::task::spawn_blocking(move || thread.join().is_ok()).await;
-        match joined {
+        let thread = self.thread.take();
+        let join = move || thread.is_none_or(|thread| thread.join().is_ok());
+        match tokio::task::spawn_blocking(join).await {
             Ok(true) => self.state.borrow().clone(),
             _ => RecordState::Failed("the recorder panicked".to_owned()),
         }
+    }
+}
+
+impl Drop for Recorder {
+    /// Nothing more is recorded; the thread ends by itself.
+    fn drop(&mut self) {
+        *self.tap.lock() = None;
     }
 }
 

@@ -1,0 +1,147 @@
+//! A sender as people start one: the pipeline, and the server inside where no other is named.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hevcast_media::capture::{self, Input, Wanted};
+use hevcast_media::codec::{EncoderChoice, RateControl};
+use hevcast_net::{Clock, Target};
+use hevcast_server::Server;
+
+use super::preview::Show;
+use super::send::{self, SendSettings, Sending};
+
+/// What to send, how, and to whom.
+#[derive(Clone, Debug)]
+pub struct SendPlan {
+    /// Where pictures come from; `None`: the first camera, or the pattern where there is none.
+    pub input: Option<Input>,
+    /// Size and rate asked of it.
+    pub wanted: Wanted,
+    /// Which encoder.
+    pub encoder: EncoderChoice,
+    /// What stays constant.
+    pub rate: RateControl,
+    /// The encoder's speed preset, if not our own choice.
+    pub preset: Option<String>,
+    /// Time between keyframes nobody asked for.
+    pub keyframe_interval: Duration,
+    /// To whom.
+    pub destination: Destination,
+}
+
+/// Where a sender publishes.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// At a server that is there.
+    Server(Target),
+    /// At one inside, which listens here and has the stream at this path.
+    Inside {
+        /// Address and port.
+        listen: SocketAddr,
+        /// Path of the stream.
+        path: String,
+    },
+}
+
+/// A running sender, with its server if that is inside.
+#[derive(Debug)]
+pub struct SendSession {
+    /// The pipeline.
+    pub sending: Sending,
+    /// Where it publishes, without a password.
+    pub url: String,
+    /// Where to watch it, best first; empty where the server is another's.
+    pub watch_at: Vec<String>,
+    server: Option<Server>,
+}
+
+impl SendSession {
+    /// Starts the server, if it is to be inside, and the pipeline; `show` gets the picture as pushed.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had, in one line.
+    pub async fn start(plan: SendPlan, show: Option<Show>, clock: Clock) -> Result<SendSession> {
+        let (server, target) = match plan.destination.clone() {
+            Destination::Server(target) => (None, target),
+            Destination::Inside { listen, path } => {
+                let server = Server::bind(listen, clock).await?;
+                let target = local_target(server.address(), &path)?;
+                (Some(server), target)
+            }
+        };
+        let url = target.url.to_string();
+        let watch_at = server.iter().flat_map(|server| addresses(server.address()));
+        let watch_at = watch_at.map(|address| format!("rtsp://{address}{}", target.url.path())).collect();
+        let started = match settings(plan, target).await {
+            Ok(settings) => send::start(settings, show, clock).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(sending) => Ok(SendSession { sending, url, watch_at, server }),
+            Err(error) => {
+                // The port must be free for another try.
+                if let Some(server) = server {
+                    server.stop().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the pipeline, then the server.
+    ///
+    /// # Errors
+    /// What made a stage end by itself, such as a camera that was unplugged.
+    pub async fn stop(self) -> Result<()> {
+        let result = self.sending.stop().await;
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+        result
+    }
+}
+
+/// The pipeline's settings. Looking for cameras may take a moment.
+async fn settings(plan: SendPlan, target: Target) -> Result<SendSettings> {
+    let default = || if capture::cameras().is_empty() { Input::Pattern } else { Input::Camera(None) };
+    let input = match plan.input {
+        Some(input) => input,
+        None => tokio::task::spawn_blocking(default).await?,
+    };
+    Ok(SendSettings {
+        input,
+        wanted: plan.wanted,
+        encoder: plan.encoder,
+        rate: plan.rate,
+        preset: plan.preset,
+        keyframe_interval: plan.keyframe_interval,
+        target,
+    })
+}
+
+/// The URL by which this process reaches its own server.
+fn local_target(address: SocketAddr, path: &str) -> Result<Target> {
+    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    let url = format!("rtsp://{}/{}", SocketAddr::new(ip, address.port()), path.trim_matches('/'));
+    Target::parse(&url).with_context(|| format!("--path {path} makes no URL"))
+}
+
+/// The addresses to tell people: this computer's in its network, where it has one, and the loopback.
+pub fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
+    if !listening.ip().is_unspecified() {
+        return vec![listening];
+    }
+    // Connecting a UDP socket sends nothing; it only asks which of our addresses faces the network.
+    let outward = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
+    let mut addresses = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listening.port())];
+    if let Ok(outward) = outward
+        && !outward.ip().is_loopback()
+        && !outward.ip().is_unspecified()
+    {
+        addresses.insert(0, SocketAddr::new(outward.ip(), listening.port()));
+    }
+    addresses
+}

@@ -1,0 +1,96 @@
+//! What a screen reader is told, as a log: one JSON line for each element that is new or has changed.
+//!
+//! For people who look into accessibility, and for tests, which find by it what to press and what is shown. It is written
+//! at the level `trace` under the target [`TARGET`], as with `RUST_LOG=hevcast::access=trace`.
+
+use std::collections::HashMap;
+
+use eframe::egui::{Context, FullOutput, Plugin, accesskit};
+use serde::Serialize;
+
+/// The log's target.
+const TARGET: &str = "hevcast::access";
+
+/// Writes the log; costs nothing unless asked for.
+#[derive(Debug, Default)]
+pub struct AccessLog {
+    known: HashMap<accesskit::NodeId, Element>,
+}
+
+/// An element as a screen reader knows it. Its place is in points, from the window's top left.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Element {
+    id: u64,
+    role: String,
+    name: String,
+    value: String,
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+    disabled: bool,
+    focused: bool,
+    /// Not there any more.
+    gone: bool,
+}
+
+impl AccessLog {
+    /// Adds the log to a window, if it is asked for.
+    pub fn install(context: &Context) {
+        if tracing::enabled!(target: TARGET, tracing::Level::TRACE) {
+            context.enable_accesskit();
+            context.add_plugin(AccessLog::default());
+        }
+    }
+
+    fn update(&mut self, update: &accesskit::TreeUpdate) {
+        for (id, node) in &update.nodes {
+            let bounds = node.bounds().unwrap_or_default();
+            let element = Element {
+                id: id.0,
+                role: format!("{:?}", node.role()),
+                name: node.label().unwrap_or_default().to_owned(),
+                value: node.value().unwrap_or_default().to_owned(),
+                x: bounds.x0,
+                y: bounds.y0,
+                width: bounds.width(),
+                height: bounds.height(),
+                disabled: node.is_disabled(),
+                focused: update.focus == *id,
+                gone: false,
+            };
+            if self.known.get(id) != Some(&element) {
+                write(&element);
+                self.known.insert(*id, element);
+            }
+        }
+        // Each update is the whole window.
+        self.known.retain(|id, element| {
+            let is_there = update.nodes.iter().any(|(there, _)| there == id);
+            if !is_there {
+                write(&Element { gone: true, ..element.clone() });
+            }
+            is_there
+        });
+    }
+}
+
+fn write(element: &Element) {
+    // Runs of a text say again what the text does.
+    if (element.name.is_empty() && element.value.is_empty()) || element.role == "TextRun" {
+        return;
+    }
+    tracing::trace!(target: TARGET, "{}", serde_json::to_string(element).unwrap_or_default());
+}
+
+impl Plugin for AccessLog {
+    fn debug_name(&self) -> &'static str {
+        "access log"
+    }
+
+    fn output_hook(&mut self, _: &Context, output: &mut FullOutput) {
+        if let Some(update) = &output.platform_output.accesskit_update {
+            self.update(update);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The picture area of a window: a pipeline's newest picture in its own proportions, or black, and which black it is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use eframe::egui::{
+    Align2, Color32, FontId, PaintCallback, Rect, Response, Sense, Ui, accesskit, pos2, vec2,
+};
+use eframe::egui_glow::CallbackFn;
+use eframe::glow;
+use hevcast_media::picture::{Picture, PictureFormat};
+use hevcast_media::present::{PicturePainter, PresentError};
+use serde::Serialize;
+
+use super::figure::describe;
+use super::screen::Screen;
+use super::words::Words;
+
+/// Draws a screen.
+#[derive(Debug)]
+pub struct PictureArea {
+    screen: Arc<Screen>,
+    drawing: Arc<Mutex<Drawing>>,
+}
+
+#[derive(Debug, Default)]
+struct Drawing {
+    painter: Option<Result<PicturePainter, PresentError>>,
+    /// The picture whose planes are in graphics memory.
+    uploaded: u64,
+    cost: DrawCost,
+}
+
+/// What drawing has cost the window's thread.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct DrawCost {
+    /// Pictures copied to the graphics memory and drawn.
+    pub pictures: u64,
+    /// Processor time for that, µs, where the system tells.
+    pub cpu_micros: u64,
+}
+
+/// What is to be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// The newest picture.
+    Picture,
+    /// Black, for this reason.
+    Black(String),
+}
+
+impl PictureArea {
+    /// An area that shows `screen`.
+    pub fn new(screen: Arc<Screen>) -> PictureArea {
+        PictureArea { screen, drawing: Arc::default() }
+    }
+
+    /// What drawing has cost so far.
+    pub fn cost(&self) -> DrawCost {
+        self.drawing.lock().unwrap_or_else(PoisonError::into_inner).cost
+    }
+
+    /// Fills what is left of `ui`. `waiting` is what is said until there is a picture.
+    pub fn show(&self, ui: &mut Ui, seen: Seen, waiting: &str, words: &Words) -> Response {
+        let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::click());
+        ui.painter().rect_filled(rect, 0.0, Color32::BLACK);
+        let newest = self.screen.newest();
+        let state = match (seen, newest) {
+            (Seen::Picture, Some((number, picture))) => match self.trouble() {
+                Some(trouble) => trouble,
+                None => {
+                    self.draw(ui, rect, number, picture);
+                    words.live.to_owned()
+                }
+            },
+            (Seen::Picture, None) => waiting.to_owned(),
+            (Seen::Black(why), _) => why,
+        };
+        if state != words.live {
+            say(ui, rect, &state);
+        }
+        describe(&response, accesskit::Role::Image, words.picture, &state);
+        response
+    }
+
+    /// Why pictures cannot be drawn here.
+    fn trouble(&self) -> Option<String> {
+        let drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        drawing.painter.as_ref()?.as_ref().err().map(ToString::to_string)
+    }
+
+    fn draw(&self, ui: &Ui, rect: Rect, number: u64, picture: Picture) {
+        let format = picture.format();
+        let place = fitted(rect, format, ui.ctx().pixels_per_point());
+        let (drawing, screen) = (Arc::clone(&self.drawing), Arc::clone(&self.screen));
+        let callback = CallbackFn::new(move |info, painter| {
+            let scale = info.viewport_in_pixels().width_px as f32 / format.width as f32;
+            let mut drawing = drawing.lock().unwrap_or_else(PoisonError::into_inner);
+            if drawing.draw(painter.gl(), number, &picture, scale) {
+                screen.set_drawn(number, Instant::now());
+            }
+        });
+        ui.painter().add(PaintCallback { rect: place, callback: Arc::new(callback) });
+    }
+}
+
+impl Drawing {
+    /// False when pictures cannot be drawn here.
+    fn draw(&mut self, gl: &glow::Context, number: u64, picture: &Picture, scale: f32) -> bool {
+        let begun = cpu_time();
+        let painter = self.painter.get_or_insert_with(|| PicturePainter::new(gl));
+        let Ok(painter) = painter else { return false };
+        let is_new = self.uploaded != number;
+        if is_new {
+            painter.upload(gl, picture);
+            self.uploaded = number;
+        }
+        painter.draw(gl, scale);
+        if is_new {
+            self.cost.pictures += 1;
+            self.cost.cpu_micros += (cpu_time().saturating_sub(begun)).as_micros() as u64;
+        }
+        true
+    }
+}
+
+/// The processor time that this thread has had; zero where the system does not tell.
+fn cpu_time() -> Duration {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    }
+    #[cfg(not(unix))]
+    Duration::ZERO
+}
+
+/// Where a picture goes: as large as fits, in its proportions, on whole pixels, so that no row is smeared over two.
+fn fitted(rect: Rect, format: PictureFormat, pixels_per_point: f32) -> Rect {
+    let room = rect.size() * pixels_per_point;
+    let scale = (room.x / format.width as f32).min(room.y / format.height as f32);
+    let size = vec2((format.width as f32 * scale).round(), (format.height as f32 * scale).round());
+    let corner = (rect.min.to_vec2() * pixels_per_point + (room - size) / 2.0).round();
+    Rect::from_min_size(pos2(corner.x, corner.y) / pixels_per_point, size / pixels_per_point)
+}
+
+fn say(ui: &Ui, rect: Rect, text: &str) {
+    let size = (rect.height() / 16.0).clamp(14.0, 32.0);
+    let colour = Color32::from_gray(150);
+    let layout = ui.painter().layout(text.to_owned(), FontId::proportional(size), colour, rect.width() * 0.9);
+    let place = Align2::CENTER_CENTER.anchor_size(rect.center(), layout.size());
+    ui.painter().galley(place.min, layout, colour);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_keeps_its_proportions_and_sits_on_whole_pixels() {
+        let rect = Rect::from_min_size(pos2(3.0, 7.0), vec2(501.0, 333.0));
+        for pixels_per_point in [1.0, 1.25, 2.0] {
+            let format = PictureFormat::limited(640, 480);
+            let place = fitted(rect, format, pixels_per_point);
+            assert!(rect.expand(1.0).contains_rect(place), "{place:?}");
+            assert!((place.aspect_ratio() - 4.0 / 3.0).abs() < 0.01, "{place:?}");
+            for side in [place.min.x, place.min.y, place.max.x, place.max.y] {
+                let pixels = side * pixels_per_point;
+                assert!((pixels - pixels.round()).abs() < 0.01, "{side} at {pixels_per_point}");
+            }
+        }
+        let same = Rect::from_min_size(pos2(10.0, 10.0), vec2(640.0, 480.0));
+        assert_eq!(fitted(same, PictureFormat::limited(640, 480), 1.0), same, "its own size is left alone");
+    }
+}

@@ -1,0 +1,161 @@
+//! The receiver's window: a view ([`view`]) over the pipeline, which a task behind it holds ([`control`]).
+
+mod black;
+pub mod control;
+mod graphs;
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use eframe::egui;
+use hevcast_net::Target;
+use tokio::runtime::Handle;
+
+use self::control::ReceiveControl;
+use self::graphs::LastMinute;
+use self::view::{Action, ReceiveView, Shown};
+use super::picture::{DrawCost, PictureArea, Seen};
+use super::remember::Remembered;
+use super::screen::Screen;
+use super::words::Words;
+use crate::cli::ReceiveArgs;
+use crate::command::sinks::write_png;
+use crate::figures::report::Reporter;
+
+/// How often the window looks whether its stream is still alive, while nothing else wakes it.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The receiver's window.
+pub struct ReceiveWindow {
+    runtime: Handle,
+    control: ReceiveControl,
+    screen: Arc<Screen>,
+    picture: PictureArea,
+    view: ReceiveView,
+    minute: LastMinute,
+    message: Arc<Mutex<Option<String>>>,
+    /// Where snapshots and recordings go, if not to the user's own folders.
+    save_to: Option<PathBuf>,
+}
+
+impl ReceiveWindow {
+    /// A window that plays the stream named on the command line, or waits for an address.
+    pub fn new(context: &egui::Context, runtime: &Handle, args: &ReceiveArgs, remembered: &mut Remembered) -> Self {
+        let screen = Screen::new(context.clone());
+        let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
+        let mut window = ReceiveWindow {
+            runtime: runtime.clone(),
+            control: ReceiveControl::new(runtime, Arc::clone(&screen), args.once, reporter),
+            picture: PictureArea::new(Arc::clone(&screen)),
+            screen,
+            view: ReceiveView::default(),
+            minute: LastMinute::default(),
+            message: Arc::default(),
+            save_to: args.save_to.clone(),
+        };
+        window.view.url = remembered.watched.first().cloned().unwrap_or_default();
+        if let Some(target) = &args.url {
+            window.view.url = target.url.to_string();
+            window.play(target.clone(), remembered);
+        }
+        window
+    }
+
+    /// Shows it, and does what is pressed.
+    pub fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
+        let status = self.control.status();
+        if let Some(figures) = &status.figures {
+            self.minute.add(figures);
+        }
+        if status.is_playing() {
+            ui.ctx().request_repaint_after(LOOK);
+        }
+        let message = self.message.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = Shown {
+            status: &status,
+            seen: black::seen(&status, self.screen.newest_at(), Instant::now(), words),
+            message: message.as_deref(),
+            picture: &self.picture,
+            minute: &self.minute,
+            words,
+        };
+        let is_seen = shown.seen == Seen::Picture;
+        for action in self.view.show(ui, remembered, shown) {
+            match action {
+                Action::Play => match Target::parse(self.view.url.trim()) {
+                    Ok(target) => self.play(target, remembered),
+                    Err(error) => self.say(error.to_string()),
+                },
+                Action::Stop => self.control.stop(),
+                Action::Snapshot if is_seen => self.snapshot(words),
+                Action::Snapshot => self.say(words.nothing_to_save.to_owned()),
+                Action::Record if status.is_recording() => self.control.stop_recording(),
+                Action::Record if status.is_playing() => self.record(),
+                Action::Record => {}
+            }
+        }
+    }
+
+    fn say(&self, text: String) {
+        *self.message.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        self.screen.wake();
+    }
+
+    fn play(&self, target: Target, remembered: &mut Remembered) {
+        *self.message.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        remembered.add_watched(target.url.as_str());
+        remembered.save();
+        self.control.play(target);
+    }
+
+    /// Saves the newest picture, on a thread of its own.
+    fn snapshot(&self, words: &'static Words) {
+        let Some((_, picture)) = self.screen.newest() else { return };
+        let path = self.new_file(dirs::picture_dir(), "png");
+        let (message, screen) = (Arc::clone(&self.message), Arc::clone(&self.screen));
+        self.runtime.spawn_blocking(move || {
+            let said = match make_folder(&path).and_then(|()| write_png(&picture, &path)) {
+                Ok(()) => format!("{}: {}", words.saved, path.display()),
+                Err(error) => super::one_line(&error),
+            };
+            *message.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+            screen.wake();
+        });
+    }
+
+    fn record(&self) {
+        let path = self.new_file(dirs::video_dir(), "mp4");
+        match make_folder(&path) {
+            Ok(()) => self.control.record(path),
+            Err(error) => self.say(super::one_line(&error)),
+        }
+    }
+
+    /// A name that no file has yet, by the time of day.
+    fn new_file(&self, usual: Option<PathBuf>, extension: &str) -> PathBuf {
+        let folder = self.save_to.clone().or(usual).or_else(dirs::home_dir).unwrap_or_default();
+        let now = jiff::Zoned::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
+        let names = std::iter::once(now.clone()).chain((2..).map(|n| format!("{now}-{n}")));
+        let mut paths = names.map(|name| folder.join(format!("{name}.{extension}")));
+        // The names go on without end, so one of them is free.
+        paths.find(|path| !path.exists()).unwrap_or_default()
+    }
+
+    /// What drawing has cost.
+    pub fn cost(&self) -> DrawCost {
+        self.picture.cost()
+    }
+
+    /// Ends the pipeline.
+    pub async fn close(self) {
+        self.control.close().await;
+    }
+}
+
+fn make_folder(path: &Path) -> anyhow::Result<()> {
+    use anyhow::Context;
+    let folder = path.parent().context("no folder to save to")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+}

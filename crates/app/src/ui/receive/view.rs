@@ -1,0 +1,240 @@
+//! The receiver's face: left the picture, right the delay and the throughput; above, where the stream is.
+//!
+//! It shows what it is given and returns what was pressed; it knows no pipeline.
+
+use eframe::egui::{
+    Button, CentralPanel, Color32, Frame, Grid, Key, Label, Modifiers, Panel, RichText, TextEdit, Ui, ViewportCommand,
+    vec2,
+};
+
+use super::control::ReceiveStatus;
+use super::graphs::LastMinute;
+use crate::figures::delay::{DelayMs, StagesMs, Timescale};
+use crate::figures::text;
+use crate::pipeline::record::RecordState;
+use crate::ui::figure::figure;
+use crate::ui::picture::{PictureArea, Seen};
+use crate::ui::look;
+use crate::ui::remember::Remembered;
+use crate::ui::words::Words;
+
+/// What is shown.
+pub struct Shown<'a> {
+    /// How the receiver stands.
+    pub status: &'a ReceiveStatus,
+    /// A picture, or which black.
+    pub seen: Seen,
+    /// Something to know, such as where a snapshot went.
+    pub message: Option<&'a str>,
+    /// The picture.
+    pub picture: &'a PictureArea,
+    /// Figures for the graphs.
+    pub minute: &'a LastMinute,
+    /// In which language.
+    pub words: &'static Words,
+}
+
+/// What was pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Play what the field says.
+    Play,
+    /// Stop.
+    Stop,
+    /// Save the picture.
+    Snapshot,
+    /// Begin a recording, or end it.
+    Record,
+}
+
+/// The face, and what of it is open.
+#[derive(Debug, Default)]
+pub struct ReceiveView {
+    /// The field's text.
+    pub url: String,
+    graphs_open: bool,
+    full_screen: bool,
+}
+
+impl ReceiveView {
+    /// Shows everything.
+    pub fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: Shown<'_>) -> Vec<Action> {
+        let mut actions = self.keys(ui);
+        if !self.full_screen {
+            let frame = |margin| Frame::new().fill(ui.visuals().panel_fill).inner_margin(margin);
+            let (bar, side) = (frame(8), frame(12));
+            Panel::top("address").frame(bar).show(ui, |ui| self.address(ui, &remembered.watched, &shown, &mut actions));
+            let width = (ui.available_width() * 0.3).clamp(170.0, 420.0);
+            let figures = Panel::right("figures").exact_size(width).resizable(false).frame(side);
+            figures.show(ui, |ui| self.figures(ui, remembered, &shown, &mut actions));
+        }
+        if self.graphs_open {
+            let height = (ui.available_height() * 0.42).clamp(130.0, 340.0);
+            let frame = Frame::new().fill(ui.visuals().panel_fill).inner_margin(8);
+            let panel = Panel::bottom("graphs").exact_size(height).resizable(false).frame(frame);
+            panel.show(ui, |ui| shown.minute.show(ui, shown.words));
+        }
+        let picture = CentralPanel::no_frame().show(ui, |ui| {
+            shown.picture.show(ui, shown.seen, shown.words.waiting_for_keyframe, shown.words)
+        });
+        if picture.inner.double_clicked() {
+            self.set_full_screen(ui, !self.full_screen);
+        }
+        actions
+    }
+
+    /// `f`, `s`, `r`, `i`, and Escape, unless a text is being written.
+    fn keys(&mut self, ui: &Ui) -> Vec<Action> {
+        if ui.ctx().text_edit_focused() {
+            return Vec::new();
+        }
+        let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+        if pressed(Key::F) {
+            self.set_full_screen(ui, !self.full_screen);
+        }
+        if self.full_screen && pressed(Key::Escape) {
+            self.set_full_screen(ui, false);
+        }
+        self.graphs_open ^= pressed(Key::I);
+        let actions = [(Key::S, Action::Snapshot), (Key::R, Action::Record)];
+        actions.into_iter().filter(|(key, _)| pressed(*key)).map(|(_, action)| action).collect()
+    }
+
+    fn set_full_screen(&mut self, ui: &Ui, on: bool) {
+        self.full_screen = on;
+        ui.ctx().send_viewport_cmd(ViewportCommand::Fullscreen(on));
+    }
+
+    fn address(&mut self, ui: &mut Ui, watched: &[String], shown: &Shown<'_>, actions: &mut Vec<Action>) {
+        let Shown { status, words, .. } = shown;
+        ui.horizontal(|ui| {
+            let field = TextEdit::singleline(&mut self.url).hint_text("rtsp://HOST:8554/live");
+            let field = field.desired_width((ui.available_width() - 210.0).max(120.0));
+            let response = ui.add_enabled(!status.is_playing(), field);
+            response.ctx.accesskit_node_builder(response.id, |node| node.set_label(words.stream_address));
+            let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            ui.add_enabled_ui(!status.is_playing() && !watched.is_empty(), |ui| {
+                ui.menu_button("▼", |ui| {
+                    for url in watched {
+                        if ui.button(url).clicked() {
+                            self.url.clone_from(url);
+                            actions.push(Action::Play);
+                        }
+                    }
+                })
+                .response
+                .on_hover_text(words.history)
+            });
+            let (name, colour, action) = match status.is_playing() {
+                true => (words.stop_playing, Color32::from_rgb(182, 35, 36), Action::Stop),
+                false => (words.play, Color32::from_rgb(35, 134, 54), Action::Play),
+            };
+            let button = Button::new(RichText::new(name).size(16.0).color(Color32::WHITE)).fill(colour);
+            if ui.add(button.min_size(vec2(96.0, 30.0))).clicked() || (entered && !status.is_playing()) {
+                actions.push(action);
+            }
+        });
+    }
+
+    fn figures(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: &Shown<'_>, actions: &mut Vec<Action>) {
+        let Shown { status, words, .. } = shown;
+        let figures = status.figures.as_ref().filter(|_| shown.seen == Seen::Picture);
+        let size = vec2(ui.available_width(), ((ui.available_height() - 150.0) / 2.0).clamp(56.0, 170.0));
+        let delay = figures.and_then(|f| f.delay_ms);
+        let (value, note) = delay_words(delay, words);
+        let response = figure(ui, words.delay, &value, &note, size);
+        response.on_hover_ui(|ui| explain(ui, delay, figures.and_then(|f| f.stages_ms), figures.is_some(), words));
+        let throughput = text::optional(status.figures.as_ref().filter(|_| status.is_playing()), |f| {
+            text::bits_per_second(f.throughput_bps)
+        });
+        figure(ui, words.throughput, &throughput, "", size);
+        if let Some(figures) = figures {
+            let (width, height) = figures.size.unwrap_or_default();
+            let rate = format!("{width}×{height}  {:.1} {}", figures.frame_rate, words.frames_per_second);
+            ui.add(Label::new(RichText::new(rate).weak()).wrap());
+        }
+        self.tools(ui, remembered, shown, actions);
+        let said = record_words(&status.record, words).or(shown.message.map(str::to_owned));
+        if let Some(said) = said {
+            ui.add(Label::new(RichText::new(said).small().weak()).wrap());
+        }
+    }
+
+    fn tools(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: &Shown<'_>, actions: &mut Vec<Action>) {
+        let Shown { status, words, .. } = shown;
+        ui.horizontal_wrapped(|ui| {
+            if ui.button(words.snapshot).clicked() {
+                actions.push(Action::Snapshot);
+            }
+            let record = if status.is_recording() { words.stop_recording } else { words.record };
+            let record = Button::selectable(status.is_recording(), record);
+            if ui.add_enabled(status.is_playing(), record).clicked() {
+                actions.push(Action::Record);
+            }
+            if ui.add(Button::selectable(self.graphs_open, words.graphs)).clicked() {
+                self.graphs_open = !self.graphs_open;
+            }
+            if ui.button(words.full_screen).clicked() {
+                self.set_full_screen(ui, true);
+            }
+            ui.menu_button(words.settings, |ui| look::show(ui, remembered, words));
+        });
+    }
+}
+
+/// The delay and its bound, and by whose time.
+fn delay_words(delay: Option<DelayMs>, words: &Words) -> (String, String) {
+    let Some(delay) = delay else { return ("—".to_owned(), String::new()) };
+    let value = match delay.median {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms => format!("{ms:.0} ms"),
+    };
+    let note = match (delay.timescale, delay.bound) {
+        (Timescale::Server, Some(bound)) => format!("±{:.1} ms", bound.max(0.1)),
+        _ => words.system_clocks.to_owned(),
+    };
+    (value, note)
+}
+
+/// The stages, and what the figure is and is not.
+fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, is_live: bool, words: &Words) {
+    ui.set_max_width(320.0);
+    if let Some(stages) = stages {
+        ui.strong(words.stages);
+        Grid::new("stages").num_columns(2).show(ui, |ui| {
+            for (name, ms) in [
+                (words.capture_wait, stages.capture_wait),
+                (words.encode, stages.encode),
+                (words.send_queue, stages.send_queue),
+                (words.network_and_server, stages.network_and_server),
+                (words.decode, stages.decode),
+                (words.present, stages.present),
+            ] {
+                ui.label(name);
+                ui.label(format!("{ms:.1} ms"));
+                ui.end_row();
+            }
+        });
+    }
+    match delay {
+        Some(delay) if delay.timescale == Timescale::Server => drop(ui.label(words.bound_note)),
+        Some(_) => drop(ui.label(words.system_clocks_note)),
+        None if is_live => drop(ui.label(words.no_stamps)),
+        None => {}
+    }
+    ui.weak(words.camera_note);
+}
+
+/// What to say of a recording; a failure stays said until the next one.
+fn record_words(record: &RecordState, words: &Words) -> Option<String> {
+    let of = |word: &str, path: &std::path::Path, pictures: u64| {
+        format!("{word}: {} ({pictures} {})", path.display(), words.pictures)
+    };
+    Some(match record {
+        RecordState::Off => return None,
+        RecordState::Waiting => words.recording_waits.to_owned(),
+        RecordState::Running { path, pictures } => of(words.recording, path, *pictures),
+        RecordState::Done { path, pictures } => of(words.recorded, path, *pictures),
+        RecordState::Failed(why) => why.clone(),
+    })
+}

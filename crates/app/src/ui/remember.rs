@@ -1,0 +1,156 @@
+//! What the windows remember from one time to the next, in one file of the user's: `hevcast/windows.toml` in the folder
+//! for configuration. It can be deleted at any time.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use eframe::egui::ThemePreference;
+use serde::{Deserialize, Serialize};
+
+use super::send::form::SendForm;
+use super::words::Language;
+
+/// Most addresses kept.
+const HISTORY: usize = 12;
+
+/// All that is remembered. What a file lacks is as at first; what it has too much is passed over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Remembered {
+    /// As chosen; the system's while nothing is.
+    pub language: Option<Language>,
+    /// For this time only, by `--lang`.
+    #[serde(skip)]
+    pub asked_language: Option<Language>,
+    /// Dark or light.
+    pub theme: Theme,
+    /// The sender's settings.
+    pub send: SendForm,
+    /// The receiver's addresses, the last one first. Without passwords.
+    pub watched: Vec<String>,
+}
+
+/// Dark or light.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Theme {
+    /// As the system is.
+    #[default]
+    System,
+    /// Light on dark.
+    Dark,
+    /// Dark on light.
+    Light,
+}
+
+impl From<Theme> for ThemePreference {
+    fn from(theme: Theme) -> ThemePreference {
+        match theme {
+            Theme::System => ThemePreference::System,
+            Theme::Dark => ThemePreference::Dark,
+            Theme::Light => ThemePreference::Light,
+        }
+    }
+}
+
+impl Remembered {
+    /// Reads the file; what cannot be read is as at first.
+    pub fn load() -> Remembered {
+        let Some(path) = path() else { return Remembered::default() };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).unwrap_or_else(|error| {
+                tracing::warn!("{} is passed over: {error}", path.display());
+                Remembered::default()
+            }),
+            Err(_) => Remembered::default(),
+        }
+    }
+
+    /// The language of the windows.
+    pub fn language(&self) -> Language {
+        self.asked_language.or(self.language).unwrap_or_else(Language::of_the_system)
+    }
+
+    /// Writes the file. A failure is told, and nothing else comes of it.
+    pub fn save(&self) {
+        let Some(path) = path() else { return };
+        if let Err(error) = self.write(&path) {
+            tracing::warn!("the settings are not remembered: {error:#}");
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let mut kept = self.clone();
+        if !kept.send.remember_password {
+            kept.send.password.clear();
+        }
+        let text = toml::to_string(&kept)?;
+        let folder = path.parent().context("no folder")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        // Beside it first: a crash while writing leaves the old one whole.
+        let new = path.with_extension("new");
+        let written = open_private(&new).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.and_then(|()| std::fs::rename(&new, path)).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Puts an address at the head of the history.
+    pub fn add_watched(&mut self, url: &str) {
+        self.watched.retain(|known| known != url);
+        self.watched.insert(0, url.to_owned());
+        self.watched.truncate(HISTORY);
+    }
+}
+
+/// A new file for the user's eyes only: it may hold a password.
+fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn path() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join("hevcast").join("windows.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(remembered: &Remembered) -> String {
+        let folder = std::env::temp_dir().join(format!("hevcast-remember-{}", std::process::id()));
+        let path = folder.join("windows.toml");
+        remembered.write(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_password_is_kept_only_when_asked() {
+        let mut remembered = Remembered::default();
+        remembered.send.password = "secret word".to_owned();
+        assert!(!written(&remembered).contains("secret"));
+        remembered.send.remember_password = true;
+        let text = written(&remembered);
+        assert_eq!(toml::from_str::<Remembered>(&text).unwrap(), remembered);
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_read_as_far_as_it_goes() {
+        let read: Remembered = toml::from_str("language = \"zh\"\nnews = 1\n[send]\nqp = 30\n").unwrap();
+        assert_eq!((read.language, read.send.qp, read.theme), (Some(Language::Zh), 30, Theme::System));
+    }
+
+    #[test]
+    fn the_history_has_each_address_once_and_an_end() {
+        let mut remembered = Remembered::default();
+        for n in (0..40).chain([35]) {
+            remembered.add_watched(&format!("rtsp://host/{n}"));
+        }
+        assert_eq!(remembered.watched.len(), HISTORY);
+        assert_eq!(remembered.watched[..2], ["rtsp://host/35", "rtsp://host/39"]);
+    }
+}

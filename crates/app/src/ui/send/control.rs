@@ -1,0 +1,218 @@
+//! The sender behind its window: one task that starts it, watches it, and ends it.
+//!
+//! The window's thread sends commands (queue `commands`, depth [`COMMANDS_DEPTH`]; presses beyond that are lost, as no
+//! hand is that fast) and reads the status; it never waits. Of rates only the newest counts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hevcast_media::codec::RateControl;
+use hevcast_net::Clock;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::command::{REPORT_INTERVAL, ticks};
+use crate::figures::report::Reporter;
+use crate::figures::send::{SendFigures, SendReporter};
+use crate::pipeline::session::{SendPlan, SendSession};
+use crate::ui::one_line;
+use crate::ui::screen::Screen;
+
+/// Depth of the queue `commands`.
+pub const COMMANDS_DEPTH: usize = 8;
+
+/// What the window asks for.
+enum Command {
+    Start(Box<SendPlan>),
+    Stop,
+}
+
+/// How the sender stands.
+#[derive(Clone, Debug, Default)]
+pub enum Phase {
+    /// Nothing runs, and nothing is open.
+    #[default]
+    Stopped,
+    /// The camera, the encoder and the server are being opened.
+    Starting,
+    /// Pictures are pushed.
+    Pushing,
+    /// All of it is being closed.
+    Stopping,
+    /// As stopped; why, in one line.
+    Failed(String),
+}
+
+/// What the window shows.
+#[derive(Clone, Debug, Default)]
+pub struct SendStatus {
+    /// How the sender stands.
+    pub phase: Phase,
+    /// Of the last second, while pushing.
+    pub figures: Option<SendFigures>,
+    /// The server has taken pictures, and takes them still.
+    pub is_connected: bool,
+    /// Where it publishes, without a password.
+    pub url: String,
+    /// Where to watch it, if the server is inside.
+    pub watch_at: Vec<String>,
+    /// What was negotiated, in one line.
+    pub source: String,
+    /// Why the last change of rate did not work, in one line.
+    pub rate_error: Option<String>,
+}
+
+impl SendStatus {
+    /// Whether pictures are pushed.
+    pub fn is_pushing(&self) -> bool {
+        matches!(self.phase, Phase::Pushing)
+    }
+
+    /// Whether another start is possible.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Stopped | Phase::Failed(_))
+    }
+}
+
+/// The window's end.
+#[derive(Debug)]
+pub struct SendControl {
+    commands: mpsc::Sender<Command>,
+    rate: watch::Sender<Option<RateControl>>,
+    status: watch::Receiver<SendStatus>,
+    screen: Arc<Screen>,
+    task: JoinHandle<()>,
+}
+
+impl SendControl {
+    /// Starts the task; figures also go to `reporter`, if there is one.
+    pub fn new(runtime: &Handle, screen: Arc<Screen>, reporter: Option<Reporter>) -> SendControl {
+        let (commands, received) = mpsc::channel(COMMANDS_DEPTH);
+        let (told, status) = watch::channel(SendStatus::default());
+        let (rate, rates) = watch::channel(None);
+        let task = Task { commands: received, rates, told, screen: Arc::clone(&screen), reporter };
+        SendControl { commands, rate, status, screen, task: runtime.spawn(task.run()) }
+    }
+
+    /// What to show.
+    pub fn status(&self) -> SendStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Starts, if stopped.
+    pub fn start(&self, plan: SendPlan) {
+        self.screen.light();
+        let _ = self.commands.try_send(Command::Start(Box::new(plan)));
+    }
+
+    /// Stops; the picture is black at once.
+    pub fn stop(&self) {
+        self.screen.black_out();
+        let _ = self.commands.try_send(Command::Stop);
+    }
+
+    /// Goes on with another rate.
+    pub fn set_rate(&self, rate: RateControl) {
+        self.rate.send_replace(Some(rate));
+    }
+
+    /// Ends everything.
+    pub async fn close(self) {
+        drop(self.commands);
+        if let Err(error) = self.task.await {
+            tracing::warn!("the sender's task failed: {error}");
+        }
+    }
+}
+
+struct Task {
+    commands: mpsc::Receiver<Command>,
+    rates: watch::Receiver<Option<RateControl>>,
+    told: watch::Sender<SendStatus>,
+    screen: Arc<Screen>,
+    reporter: Option<Reporter>,
+}
+
+impl Task {
+    fn tell(&self, change: impl FnOnce(&mut SendStatus)) {
+        self.told.send_modify(change);
+        self.screen.wake();
+    }
+
+    async fn run(mut self) {
+        while let Some(command) = self.commands.recv().await {
+            let Command::Start(plan) = command else { continue };
+            self.tell(|status| *status = SendStatus { phase: Phase::Starting, ..SendStatus::default() });
+            let screen = Arc::clone(&self.screen);
+            let show = Box::new(move |picture| {
+                screen.show(picture);
+            });
+            self.rates.mark_unchanged();
+            let started = tokio::select! {
+                started = SendSession::start(*plan, Some(show), Clock::default()) => started,
+                () = stop_asked(&mut self.commands) => {
+                    self.tell(|status| status.phase = Phase::Stopped);
+                    continue;
+                }
+            };
+            let result = match started {
+                Ok(session) => self.push(session).await,
+                Err(error) => Err(error),
+            };
+            self.screen.black_out();
+            let phase = match result {
+                Ok(()) => Phase::Stopped,
+                Err(error) => Phase::Failed(one_line(&error)),
+            };
+            self.tell(|status| *status = SendStatus { phase, ..SendStatus::default() });
+        }
+    }
+
+    /// Pushes until told to stop, or until the source or a stage has ended.
+    async fn push(&mut self, session: SendSession) -> anyhow::Result<()> {
+        let sending = &session.sending;
+        self.tell(|status| {
+            status.phase = Phase::Pushing;
+            status.is_connected = true;
+            status.url.clone_from(&session.url);
+            status.watch_at.clone_from(&session.watch_at);
+            status.source = format!("{}; {}", sending.source.description, sending.encoder);
+        });
+        let mut reporter = SendReporter::new(Instant::now());
+        let mut report = ticks(REPORT_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = report.tick() => {
+                    let figures = reporter.second(&sending.counters, &sending.output, Instant::now());
+                    if let Some(reporter) = &self.reporter {
+                        reporter.write(&figures);
+                    }
+                    let is_connected = sending.output.is_connected();
+                    self.tell(|status| (status.figures, status.is_connected) = (Some(figures), is_connected));
+                }
+                Ok(()) = self.rates.changed() => {
+                    let rate = *self.rates.borrow_and_update();
+                    if let Some(rate) = rate {
+                        let error = sending.set_rate(rate).await.err().map(|error| one_line(&error));
+                        self.tell(|status| status.rate_error = error);
+                    }
+                }
+                () = sending.finished() => break,
+                () = stop_asked(&mut self.commands) => break,
+            }
+        }
+        self.tell(|status| status.phase = Phase::Stopping);
+        let (counters, output) = (sending.counters.clone(), sending.output.clone());
+        let result = session.stop().await;
+        if let Some(to) = &self.reporter {
+            to.write(&reporter.summary(&counters, &output, Instant::now()));
+        }
+        result
+    }
+}
+
+/// Resolves when the window asks to stop, or is gone.
+async fn stop_asked(commands: &mut mpsc::Receiver<Command>) {
+    while let Some(Command::Start(_)) = commands.recv().await {}
+}

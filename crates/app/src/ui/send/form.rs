@@ -1,0 +1,281 @@
+//! The sender's settings as they stand in the panel: text as people write it, and what it comes to.
+
+use std::str::FromStr;
+
+use hevcast_media::FrameRate;
+use hevcast_media::capture::{Input, Wanted};
+use hevcast_media::codec::{EncoderChoice, RateControl};
+use hevcast_net::Target;
+use hevcast_wire::rtsp::digest::Credentials;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{DEFAULT_QP, KEYFRAME_INTERVAL, SendArgs};
+use crate::pipeline::session::{Destination, SendPlan};
+use crate::ui::words::Words;
+use crate::units;
+
+/// Where pictures come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputKind {
+    /// The first camera, else the pattern.
+    #[default]
+    Auto,
+    /// A camera.
+    Camera,
+    /// The whole screen.
+    Screen,
+    /// A video file.
+    File,
+    /// The test pattern.
+    Pattern,
+}
+
+impl InputKind {
+    /// All of them.
+    pub const ALL: [InputKind; 5] =
+        [InputKind::Auto, InputKind::Camera, InputKind::Screen, InputKind::File, InputKind::Pattern];
+
+    /// Its name.
+    pub fn name(self, words: &Words) -> &'static str {
+        match self {
+            InputKind::Auto => words.input_auto,
+            InputKind::Camera => words.input_camera,
+            InputKind::Screen => words.input_screen,
+            InputKind::File => words.input_file,
+            InputKind::Pattern => words.input_pattern,
+        }
+    }
+}
+
+/// What stays constant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateKind {
+    /// The QP.
+    #[default]
+    Qp,
+    /// The perceived quality.
+    Crf,
+    /// The bitrate.
+    Bitrate,
+}
+
+/// The panel's fields. Empty text means "as it comes".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the panel names them")]
+pub struct SendForm {
+    pub input: InputKind,
+    /// A camera's path or name; empty: the first.
+    pub camera: String,
+    pub file: String,
+    /// The file starts over at its end.
+    pub repeat: bool,
+    pub size: String,
+    pub frame_rate: String,
+    /// `auto`, or an encoder's name.
+    pub encoder: String,
+    pub rate: RateKind,
+    pub qp: u8,
+    pub crf: f32,
+    /// Such as `2M`.
+    pub bitrate: String,
+    /// Such as `2s`.
+    pub keyframe_interval: String,
+    /// Empty: a server inside.
+    pub url: String,
+    pub user: String,
+    pub password: String,
+    pub remember_password: bool,
+}
+
+impl Default for SendForm {
+    fn default() -> SendForm {
+        SendForm {
+            input: InputKind::Auto,
+            camera: String::new(),
+            file: String::new(),
+            repeat: true,
+            size: String::new(),
+            frame_rate: String::new(),
+            encoder: "auto".to_owned(),
+            rate: RateKind::Qp,
+            qp: DEFAULT_QP,
+            crf: f32::from(DEFAULT_QP),
+            bitrate: "2M".to_owned(),
+            keyframe_interval: "2s".to_owned(),
+            url: String::new(),
+            user: String::new(),
+            password: String::new(),
+            remember_password: false,
+        }
+    }
+}
+
+/// A value, or what is wrong with its field: the field's name, and how to write it.
+type Read<T> = Result<T, String>;
+
+fn read<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<Option<T>> {
+    match text.trim() {
+        "" => Ok(None),
+        text => parse(text).map(Some).map_err(|error| format!("{name}: {error}")),
+    }
+}
+
+impl SendForm {
+    /// What the fields come to; `at_home` is where a server inside listens and its path.
+    ///
+    /// # Errors
+    /// The first field that makes no sense, in one line.
+    pub fn plan(&self, at_home: (std::net::SocketAddr, &str), words: &Words) -> Read<SendPlan> {
+        let encoder = EncoderChoice::from_str(self.encoder.trim()).map_err(|e| format!("{}: {e}", words.encoder))?;
+        let interval = read(words.keyframe_interval, &self.keyframe_interval, units::duration)?;
+        let destination = match read(words.address, &self.url, units::target)? {
+            None => Destination::Inside { listen: at_home.0, path: at_home.1.to_owned() },
+            Some(target) => Destination::Server(self.with_login(target)),
+        };
+        Ok(SendPlan {
+            input: self.input(words)?,
+            wanted: Wanted {
+                size: read(words.size, &self.size, units::size)?,
+                fps: read(words.frame_rate, &self.frame_rate, |t| FrameRate::from_str(t).map_err(|e| e.to_string()))?,
+            },
+            encoder,
+            rate: self.rate(words)?,
+            preset: None,
+            keyframe_interval: interval.unwrap_or(KEYFRAME_INTERVAL),
+            destination,
+        })
+    }
+
+    fn input(&self, words: &Words) -> Read<Option<Input>> {
+        let camera = self.camera.trim();
+        Ok(match self.input {
+            InputKind::Auto => None,
+            InputKind::Camera => Some(Input::Camera((!camera.is_empty()).then(|| camera.to_owned()))),
+            InputKind::Screen => Some(Input::Screen),
+            InputKind::Pattern => Some(Input::Pattern),
+            InputKind::File => match self.file.trim() {
+                "" => return Err(words.choose_file.to_owned()),
+                path => Some(Input::File { path: path.into(), looped: self.repeat }),
+            },
+        })
+    }
+
+    /// What stays constant.
+    ///
+    /// # Errors
+    /// How to write a bitrate.
+    pub fn rate(&self, words: &Words) -> Read<RateControl> {
+        Ok(match self.rate {
+            RateKind::Qp => RateControl::Qp(self.qp.min(51)),
+            RateKind::Crf => RateControl::Crf(self.crf.clamp(0.0, 51.0)),
+            RateKind::Bitrate => {
+                let bits = read(words.bitrate, &self.bitrate, units::bitrate)?;
+                RateControl::Bitrate(bits.ok_or_else(|| format!("{}: 2M", words.bitrate))?)
+            }
+        })
+    }
+
+    /// The login of the fields, where the URL has none.
+    fn with_login(&self, mut target: Target) -> Target {
+        if target.credentials.is_none() && !self.user.trim().is_empty() {
+            let (user, password) = (self.user.trim().to_owned(), self.password.clone());
+            target.credentials = Some(Credentials { user, password });
+        }
+        target
+    }
+
+    /// Takes over what the command line asked for.
+    pub fn apply(&mut self, args: &SendArgs) {
+        match args.source.input() {
+            None => {}
+            Some(Input::Camera(name)) => (self.input, self.camera) = (InputKind::Camera, name.unwrap_or_default()),
+            Some(Input::Screen) => self.input = InputKind::Screen,
+            Some(Input::Pattern) => self.input = InputKind::Pattern,
+            Some(Input::File { path, looped }) => {
+                (self.input, self.file, self.repeat) = (InputKind::File, path.display().to_string(), looped);
+            }
+            // A pipe has no place in the panel: see `SendWindow`.
+            Some(Input::Y4mStdin) => {}
+        }
+        if let Some((width, height)) = args.source.size {
+            self.size = format!("{width}x{height}");
+        }
+        if let Some(rate) = args.source.fps {
+            self.frame_rate = rate.to_string();
+        }
+        if let EncoderChoice::Named(name) = &args.encode.encoder {
+            self.encoder.clone_from(name);
+        }
+        if args.encode.qp.is_some() || args.encode.crf.is_some() || args.encode.bitrate.is_some() {
+            match args.encode.rate() {
+                RateControl::Qp(qp) => (self.rate, self.qp) = (RateKind::Qp, qp),
+                RateControl::Crf(crf) => (self.rate, self.crf) = (RateKind::Crf, crf),
+                RateControl::Bitrate(bits) => (self.rate, self.bitrate) = (RateKind::Bitrate, bits.to_string()),
+            }
+        }
+        if let Some(interval) = args.encode.keyframe_interval {
+            self.keyframe_interval = format!("{}ms", interval.as_millis());
+        }
+        if let Some(target) = &args.to {
+            self.url = target.url.to_string();
+            if let Some(Credentials { user, password }) = &target.credentials {
+                (self.user, self.password) = (user.clone(), password.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::words::Language;
+    use clap::Parser;
+
+    fn plan(form: &SendForm) -> Read<SendPlan> {
+        form.plan((([0, 0, 0, 0], 8554).into(), "live"), Language::En.words())
+    }
+
+    fn args(line: &str) -> SendArgs {
+        match crate::cli::Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Some(crate::cli::Command::Send(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_and_the_panel_ask_for_the_same() {
+        let line = "hevcast send --input file:a.mkv --loop --size 640x480 --fps 25 --bitrate 1M --keyframe-interval 3s \
+                    --encoder libx265 --to rtsp://u:p@host/live";
+        let args = args(line);
+        let mut form = SendForm::default();
+        form.apply(&args);
+        let (by_form, by_line) = (plan(&form).unwrap(), args.plan());
+        assert_eq!(format!("{by_form:?}"), format!("{by_line:?}"));
+        assert!(!form.url.contains("p@"), "the password has a field of its own");
+    }
+
+    #[test]
+    fn as_it_is_at_first_it_asks_for_nothing_in_particular() {
+        let line = format!("{:?}", args("hevcast send").plan());
+        assert_eq!(format!("{:?}", plan(&SendForm::default()).unwrap()), line);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named_by_its_field() {
+        let cases: [(&str, fn(&mut SendForm)); 5] = [
+            ("Size", |form| form.size = "big".to_owned()),
+            ("Frame rate", |form| form.frame_rate = "fast".to_owned()),
+            ("Keyframe interval", |form| form.keyframe_interval = "never".to_owned()),
+            ("Server", |form| form.url = "http://host".to_owned()),
+            ("Choose a file", |form| form.input = InputKind::File),
+        ];
+        for (name, spoil) in cases {
+            let mut form = SendForm::default();
+            spoil(&mut form);
+            assert!(plan(&form).unwrap_err().starts_with(name), "{name}: {:?}", plan(&form));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The sender's window: a view ([`view`]) over the pipeline, which a task behind it holds ([`control`]).
+
+pub mod control;
+pub mod form;
+mod qp;
+mod settings;
+mod view;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eframe::egui;
+use hevcast_media::capture::{self, Input};
+use hevcast_media::codec;
+use tokio::runtime::Handle;
+
+use self::control::SendControl;
+use self::settings::Devices;
+use self::view::{Action, SendView, Shown};
+use super::picture::{DrawCost, PictureArea};
+use super::remember::Remembered;
+use super::screen::Screen;
+use super::words::Words;
+use crate::cli::SendArgs;
+use crate::figures::report::Reporter;
+
+/// The sender's window.
+pub struct SendWindow {
+    runtime: Handle,
+    control: SendControl,
+    picture: PictureArea,
+    view: SendView,
+    devices: Arc<Mutex<Option<Devices>>>,
+    trouble: Option<String>,
+    /// Where a server inside listens, and the path of its stream.
+    at_home: (SocketAddr, String),
+    /// Pictures from a pipe, which the panel cannot name.
+    pipe: Option<Input>,
+    preset: Option<String>,
+}
+
+impl SendWindow {
+    /// A window that is stopped, or starts at once with `--start`.
+    pub fn new(context: &egui::Context, runtime: &Handle, args: &SendArgs, remembered: &mut Remembered) -> SendWindow {
+        let screen = Screen::new(context.clone());
+        let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
+        remembered.send.apply(args);
+        let mut window = SendWindow {
+            runtime: runtime.clone(),
+            control: SendControl::new(runtime, Arc::clone(&screen), reporter),
+            picture: PictureArea::new(screen),
+            view: SendView::default(),
+            devices: Arc::default(),
+            trouble: None,
+            at_home: (args.listen, args.path.clone()),
+            pipe: args.source.input().filter(|input| *input == Input::Y4mStdin),
+            preset: args.encode.preset.clone(),
+        };
+        if args.start {
+            window.start(remembered, remembered.language().words());
+        }
+        window
+    }
+
+    /// Shows it, and does what is pressed.
+    pub fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
+        self.take_dropped_file(ui, remembered);
+        let status = self.control.status();
+        let devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = Shown {
+            status: &status,
+            devices: devices.as_ref(),
+            trouble: self.trouble.as_deref(),
+            picture: &self.picture,
+            words,
+        };
+        for action in self.view.show(ui, remembered, &shown) {
+            match action {
+                Action::Start => self.start(remembered, words),
+                Action::Stop => self.control.stop(),
+                Action::ChangeRate => match remembered.send.rate(words) {
+                    Ok(rate) => {
+                        self.trouble = None;
+                        self.control.set_rate(rate);
+                    }
+                    Err(why) => self.trouble = Some(why),
+                },
+                Action::LookForDevices => self.look_for_devices(ui.ctx()),
+            }
+        }
+    }
+
+    fn start(&mut self, remembered: &Remembered, words: &Words) {
+        remembered.save();
+        match remembered.send.plan((self.at_home.0, &self.at_home.1), words) {
+            Ok(mut plan) => {
+                plan.input = self.pipe.clone().or(plan.input);
+                plan.preset.clone_from(&self.preset);
+                self.trouble = None;
+                self.control.start(plan);
+            }
+            Err(why) => self.trouble = Some(why),
+        }
+    }
+
+    /// A file dropped on the window is the input.
+    fn take_dropped_file(&self, ui: &egui::Ui, remembered: &mut Remembered) {
+        let dropped = ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
+        if let Some(path) = dropped.filter(|_| self.control.status().is_stopped()) {
+            remembered.send.input = form::InputKind::File;
+            remembered.send.file = path.display().to_string();
+        }
+    }
+
+    /// Asks drivers and tries encoders, which takes a moment, on a thread of its own.
+    fn look_for_devices(&self, context: &egui::Context) {
+        let (devices, context) = (Arc::clone(&self.devices), context.clone());
+        *devices.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.runtime.spawn_blocking(move || {
+            let found = Devices { cameras: capture::cameras(), encoders: codec::encoders() };
+            *devices.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            context.request_repaint();
+        });
+    }
+
+    /// What drawing has cost.
+    pub fn cost(&self) -> DrawCost {
+        self.picture.cost()
+    }
+
+    /// Ends the pipeline.
+    pub async fn close(self) {
+        self.control.close().await;
+    }
+}

@@ -1,0 +1,105 @@
+//! The server's window: a button, and the addresses.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eframe::egui::{self, Button, CentralPanel, Color32, Label, RichText, TextEdit, vec2};
+use hevcast_net::Clock;
+use hevcast_server::Server;
+use tokio::runtime::Handle;
+
+use super::one_line;
+use super::words::Words;
+use crate::cli::ServeArgs;
+use crate::pipeline::session::addresses;
+
+/// The server's window.
+pub struct ServeWindow {
+    runtime: Handle,
+    args: ServeArgs,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Stopped,
+    /// Being started or stopped.
+    Busy,
+    Running(Server),
+    Failed(String),
+}
+
+impl ServeWindow {
+    /// A window that is stopped.
+    pub fn new(runtime: &Handle, args: ServeArgs) -> ServeWindow {
+        ServeWindow { runtime: runtime.clone(), args, state: Arc::default() }
+    }
+
+    /// Shows it, and does what is pressed.
+    pub fn show(&self, ui: &mut egui::Ui, words: &'static Words) {
+        let mut toggle = false;
+        CentralPanel::default_margins().show(ui, |ui| {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            ui.add_space(12.0);
+            let (name, colour) = match &*state {
+                State::Running(_) => (words.stop_serving, Color32::from_rgb(182, 35, 36)),
+                _ => (words.start_serving, Color32::from_rgb(35, 134, 54)),
+            };
+            let button = Button::new(RichText::new(name).size(20.0).color(Color32::WHITE)).fill(colour);
+            let button = button.min_size(vec2(200.0, 44.0));
+            toggle = ui.add_enabled(!matches!(*state, State::Busy), button).clicked();
+            ui.add_space(12.0);
+            match &*state {
+                State::Running(server) => {
+                    ui.label(words.serving);
+                    for address in addresses(server.address()) {
+                        let url = format!("rtsp://{address}/{}", words.path_word);
+                        ui.add(TextEdit::singleline(&mut url.as_str()).desired_width(f32::INFINITY));
+                    }
+                    ui.label(RichText::new(words.path_hint).weak());
+                }
+                State::Failed(why) => {
+                    ui.add(Label::new(RichText::new(why).color(ui.visuals().error_fg_color)).wrap());
+                }
+                State::Stopped | State::Busy => {
+                    ui.label(format!("{} {}", words.listen, self.args.listen));
+                }
+            }
+        });
+        if toggle {
+            self.toggle(ui.ctx().clone());
+        }
+    }
+
+    fn toggle(&self, context: egui::Context) {
+        let before = std::mem::replace(&mut *self.lock(), State::Busy);
+        let (state, listen) = (Arc::clone(&self.state), self.args.listen);
+        self.runtime.spawn(async move {
+            let after = match before {
+                State::Running(server) => {
+                    server.stop().await;
+                    State::Stopped
+                }
+                State::Busy => State::Busy,
+                State::Stopped | State::Failed(_) => match Server::bind(listen, Clock::default()).await {
+                    Ok(server) => State::Running(server),
+                    Err(error) => State::Failed(one_line(&error.into())),
+                },
+            };
+            *state.lock().unwrap_or_else(PoisonError::into_inner) = after;
+            context.request_repaint();
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the server.
+    pub async fn close(self) {
+        let state = std::mem::take(&mut *self.lock());
+        if let State::Running(server) = state {
+            server.stop().await;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The one window of the program: a launcher, a sender, a receiver or a server, and what they share.
+
+use std::time::Duration;
+
+use eframe::egui::{self, Ui, ViewportCommand, vec2};
+use tokio::runtime::Handle;
+
+use super::access::AccessLog;
+use super::launcher::{self, Role};
+use super::picture::DrawCost;
+use super::receive::ReceiveWindow;
+use super::remember::Remembered;
+use super::send::SendWindow;
+use super::serve::ServeWindow;
+use super::{Opening, OpeningRole, SIZE, fonts, look};
+use crate::cli::{ReceiveArgs, SendArgs, ServeArgs};
+use crate::command::signals::Signals;
+
+/// How long everything may take to end when the window closes.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// What is in the window.
+enum Content {
+    Launcher,
+    Send(Box<SendWindow>),
+    Receive(Box<ReceiveWindow>),
+    Serve(ServeWindow),
+}
+
+/// The window.
+pub struct Shell {
+    runtime: Handle,
+    content: Content,
+    remembered: Remembered,
+}
+
+impl Shell {
+    /// Opens what is asked for in the window of `context`. The window closes after `duration`, and with a signal.
+    pub fn new(context: &egui::Context, runtime: &Handle, opening: &Opening) -> Shell {
+        context.set_fonts(fonts::definitions());
+        AccessLog::install(context);
+        let mut remembered = Remembered { asked_language: opening.language, ..Remembered::load() };
+        look::apply(context, &remembered);
+        let content = match &opening.role {
+            None => Content::Launcher,
+            Some(OpeningRole::Send(args)) => {
+                Content::Send(Box::new(SendWindow::new(context, runtime, args, &mut remembered)))
+            }
+            Some(OpeningRole::Receive(args)) => {
+                Content::Receive(Box::new(ReceiveWindow::new(context, runtime, args, &mut remembered)))
+            }
+        };
+        close_later(context.clone(), runtime, opening.duration);
+        Shell { runtime: runtime.clone(), content, remembered }
+    }
+
+    fn open(&mut self, ui: &Ui, role: Role) {
+        self.content = match role {
+            Role::Send => {
+                let args = SendArgs::default();
+                Content::Send(Box::new(SendWindow::new(ui.ctx(), &self.runtime, &args, &mut self.remembered)))
+            }
+            Role::Receive => {
+                let args = ReceiveArgs::default();
+                Content::Receive(Box::new(ReceiveWindow::new(ui.ctx(), &self.runtime, &args, &mut self.remembered)))
+            }
+            Role::Serve => Content::Serve(ServeWindow::new(&self.runtime, ServeArgs::default())),
+        };
+        if role != Role::Serve {
+            ui.ctx().send_viewport_cmd(ViewportCommand::InnerSize(vec2(SIZE[0], SIZE[1])));
+        }
+    }
+}
+
+impl eframe::App for Shell {
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        let words = self.remembered.language().words();
+        let looks = |remembered: &Remembered| (remembered.language, remembered.theme);
+        let before = looks(&self.remembered);
+        match &mut self.content {
+            Content::Launcher => {
+                if let Some(role) = launcher::show(ui, &mut self.remembered, words) {
+                    self.open(ui, role);
+                }
+            }
+            Content::Send(window) => window.show(ui, &mut self.remembered, words),
+            Content::Receive(window) => window.show(ui, &mut self.remembered, words),
+            Content::Serve(window) => window.show(ui, words),
+        }
+        // What is chosen is kept at once; what is written, when it is used.
+        if looks(&self.remembered) != before {
+            look::apply(ui.ctx(), &self.remembered);
+            self.remembered.save();
+        }
+    }
+
+    fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
+        self.remembered.save();
+        let content = std::mem::replace(&mut self.content, Content::Launcher);
+        let cost = match &content {
+            Content::Send(window) => window.cost(),
+            Content::Receive(window) => window.cost(),
+            Content::Launcher | Content::Serve(_) => DrawCost::default(),
+        };
+        tracing::debug!("{}", serde_json::json!({ "kind": "window", "drawn": cost }));
+        let closing = async {
+            match content {
+                Content::Launcher => {}
+                Content::Send(window) => window.close().await,
+                Content::Receive(window) => window.close().await,
+                Content::Serve(window) => window.close().await,
+            }
+        };
+        if self.runtime.block_on(async { tokio::time::timeout(CLOSING, closing).await }).is_err() {
+            tracing::warn!("not all has ended within {} s", CLOSING.as_secs());
+        }
+    }
+}
+
+/// Closes the window when the time is over or a signal comes.
+fn close_later(context: egui::Context, runtime: &Handle, duration: Option<Duration>) {
+    runtime.spawn(async move {
+        match Signals::catch() {
+            Ok(mut signals) => tokio::select! {
+                () = crate::command::after(duration) => {}
+                () = signals.recv() => {}
+            },
+            Err(error) => {
+                tracing::warn!("{error:#}");
+                crate::command::after(duration).await;
+            }
+        }
+        context.send_viewport_cmd(ViewportCommand::Close);
+    });
+}
