@@ -21,3 +21,4 @@ mod many;
 mod reconnect;
 mod refusals;
 mod screen;
+mod window_send;

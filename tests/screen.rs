@@ -1,8 +1,7 @@
 //! The screen as a source, on a display of its own.
 
-use std::process::Command;
-
 use crate::bad_input::assert_one_line;
+use crate::support::display::Display;
 use crate::support::hevcast::{Server, command, expect_figures, start, wait_until_sending};
 use crate::support::process::Process;
 use crate::support::{has_peer, real_time};
@@ -13,27 +12,24 @@ fn a_screen_is_sent_in_its_size() {
         return;
     }
     let _turn = real_time();
-    let screen = ["-displayfd", "1", "-screen", "0", "400x300x24", "-nolisten", "tcp"];
-    let mut display = Process::start("Xvfb", Command::new("Xvfb").args(screen));
-    let number = display.stdout.expect("the display's number", |line| line.parse::<u32>().is_ok());
+    let display = Display::start((400, 300));
     let server = Server::start();
     let url = server.url("screen");
-    let arguments = ["send", "--input", "screen", "--fps", "10", "--encoder", "libx265", "--to", &url];
-    let mut sender = Process::start("send", command(&arguments).env("DISPLAY", format!(":{number}")));
+    let arguments = ["send", "--headless", "--input", "screen", "--fps", "10", "--encoder", "libx265", "--to", &url];
+    let mut sender = Process::start("send", command(&arguments).env("DISPLAY", &display.name));
     wait_until_sending(&mut sender, false);
     let mut receiver = start(&["receive", &url, "--stats", "json"]);
     let shown = expect_figures(&mut receiver, "a picture of it", |f| f["pictures"]["shown"].as_u64() > Some(0));
     assert_eq!(shown["size"], serde_json::json!([400, 300]), "{shown}");
     receiver.interrupt().0.succeeded();
     sender.interrupt().0.succeeded();
-    display.terminate();
 }
 
 #[test]
 fn without_a_display_it_is_told() {
     let server = Server::start();
     let url = server.url("screen");
-    let arguments = ["send", "--input", "screen", "--encoder", "libx265", "--to", &url];
+    let arguments = ["send", "--headless", "--input", "screen", "--encoder", "libx265", "--to", &url];
     let exit = Process::start("send", command(&arguments).env_remove("DISPLAY")).wait();
     assert_one_line("no DISPLAY", &exit, 1, &["no screen to capture", "DISPLAY"]);
     let exit = Process::start("send", command(&arguments).env("DISPLAY", ":4094")).wait();

@@ -6,10 +6,13 @@ use serde_json::Value;
 
 use super::process::{Exit, Process};
 
-/// The program with these arguments, whatever the environment says about logs.
+/// The program with these arguments in the terminal, whatever the environment says about logs and displays.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hevcast"));
-    command.args(arguments).env_remove("RUST_LOG");
+    command.args(arguments);
+    for name in ["RUST_LOG", "DISPLAY", "WAYLAND_DISPLAY"] {
+        command.env_remove(name);
+    }
     command
 }
 

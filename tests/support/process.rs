@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -120,6 +120,26 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The names of its threads, in order.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+        let mut names: Vec<String> = tasks.filter_map(name).map(|name| name.trim().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The files and devices that it holds open.
+    pub fn open_files(&self) -> Vec<PathBuf> {
+        let links = std::fs::read_dir(format!("/proc/{}/fd", self.id())).into_iter().flatten().flatten();
+        links.filter_map(|link| std::fs::read_link(link.path()).ok()).collect()
+    }
+
     /// The ids of the processes that it has started and that still run, and theirs.
     pub fn descendants(&self) -> Vec<Pid> {
         let mut found = vec![Pid::from_child(&self.child)];
@@ -209,7 +229,7 @@ impl Lines {
     }
 
     /// Waits for the next line that is `wanted`; those before it are passed over for good.
-    pub fn expect(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub fn expect(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let begun = Instant::now();
         let (lock, changed) = &*self.shared;
         let mut collected = lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,6 +248,13 @@ impl Lines {
             }
             collected = changed.wait_timeout(collected, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// The next line, if it is there already; passed over then.
+    pub fn next_now(&mut self) -> Option<String> {
+        let line = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.get(self.seen).cloned();
+        self.seen += usize::from(line.is_some());
+        line
     }
 
     /// All lines, when the stream has ended.

@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 use cli::{Cli, Command};
-use ui::Opening;
 use tracing_subscriber::EnvFilter;
+use ui::Opening;
 
 /// How we introduce ourselves to servers.
 pub const USER_AGENT: &str = concat!("hevcast/", env!("CARGO_PKG_VERSION"));

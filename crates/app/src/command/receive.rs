@@ -19,7 +19,8 @@ use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 /// What made it impossible, in one line.
 pub async fn run(args: ReceiveArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
-    let reporter = Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
+    let reporter =
+        Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
     let sink: Box<dyn Sink> = match &args.output {
         Some(output) => Box::new(Y4mSink::open(output)?),
         None => Box::new(Nowhere),

@@ -4,8 +4,8 @@
 //! stands the [`Slot`] `capture`, depth 1: a live source's newest picture wins, a file waits. A picture is given up only
 //! here, before it is coded, and each cause has a counter. Who watches the sender sees what it pushed ([`super::preview`]).
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};

@@ -1,24 +1,26 @@
-//! What a screen reader is told, as a log: one JSON line for each element that is new or has changed.
+//! What a screen reader is told, as a log: one JSON line for each element that is new or has changed, and
+//! one for the window's size.
 //!
 //! For people who look into accessibility, and for tests, which find by it what to press and what is shown. It is written
 //! at the level `trace` under the target [`TARGET`], as with `RUST_LOG=hevcast::access=trace`.
 
 use std::collections::HashMap;
 
-use eframe::egui::{Context, FullOutput, Plugin, accesskit};
+use eframe::egui::{Context, FullOutput, Plugin, Rect, accesskit};
 use serde::Serialize;
 
 /// The log's target.
 const TARGET: &str = "hevcast::access";
 
 /// Writes the log; costs nothing unless asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AccessLog {
     known: HashMap<accesskit::NodeId, Element>,
+    window: Rect,
 }
 
 /// An element as a screen reader knows it. Its place is in points, from the window's top left.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 struct Element {
     id: u64,
     role: String,
@@ -39,17 +41,27 @@ impl AccessLog {
     pub fn install(context: &Context) {
         if tracing::enabled!(target: TARGET, tracing::Level::TRACE) {
             context.enable_accesskit();
-            context.add_plugin(AccessLog::default());
+            context.add_plugin(AccessLog { known: HashMap::new(), window: Rect::NOTHING });
         }
     }
 
-    fn update(&mut self, update: &accesskit::TreeUpdate) {
+    fn update(&mut self, update: &accesskit::TreeUpdate, window: Rect) {
+        if self.window != window {
+            self.window = window;
+            write(&Element {
+                role: "Window".to_owned(),
+                name: "Window".to_owned(),
+                width: window.width().into(),
+                height: window.height().into(),
+                ..Element::default()
+            });
+        }
         for (id, node) in &update.nodes {
             let bounds = node.bounds().unwrap_or_default();
             let element = Element {
                 id: id.0,
                 role: format!("{:?}", node.role()),
-                name: node.label().unwrap_or_default().to_owned(),
+                name: name(update, node),
                 value: node.value().unwrap_or_default().to_owned(),
                 x: bounds.x0,
                 y: bounds.y0,
@@ -75,6 +87,15 @@ impl AccessLog {
     }
 }
 
+/// What an element is called: by itself, or by the text that stands beside it.
+fn name(update: &accesskit::TreeUpdate, node: &accesskit::Node) -> String {
+    let labels = node.labelled_by().iter().filter_map(|id| {
+        let (_, label) = update.nodes.iter().find(|(known, _)| known == id)?;
+        label.label().or(label.value())
+    });
+    node.label().map_or_else(|| labels.collect(), str::to_owned)
+}
+
 fn write(element: &Element) {
     // Runs of a text say again what the text does.
     if (element.name.is_empty() && element.value.is_empty()) || element.role == "TextRun" {
@@ -88,9 +109,9 @@ impl Plugin for AccessLog {
         "access log"
     }
 
-    fn output_hook(&mut self, _: &Context, output: &mut FullOutput) {
+    fn output_hook(&mut self, context: &Context, output: &mut FullOutput) {
         if let Some(update) = &output.platform_output.accesskit_update {
-            self.update(update);
+            self.update(update, context.content_rect());
         }
     }
 }

@@ -20,7 +20,12 @@ pub fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> R
     if !note.is_empty() {
         text(ui, rect, top.y + name_size * 1.3 + value_size * 1.15, note, note_size, weak);
     }
-    describe(&response, accesskit::Role::Label, name, &if note.is_empty() { value.to_owned() } else { format!("{value} {note}") });
+    describe(
+        &response,
+        accesskit::Role::Label,
+        name,
+        &if note.is_empty() { value.to_owned() } else { format!("{value} {note}") },
+    );
     response
 }
 

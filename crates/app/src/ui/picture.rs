@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use eframe::egui::{
-    Align2, Color32, FontId, PaintCallback, Rect, Response, Sense, Ui, accesskit, pos2, vec2,
-};
+use eframe::egui::{Align2, Color32, FontId, PaintCallback, Rect, Response, Sense, Ui, accesskit, pos2, vec2};
 use eframe::egui_glow::CallbackFn;
 use eframe::glow;
 use hevcast_media::picture::{Picture, PictureFormat};

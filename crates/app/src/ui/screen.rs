@@ -41,7 +41,11 @@ struct Inner {
 impl Screen {
     /// A screen that is black, in the window of `context`.
     pub fn new(context: egui::Context) -> Arc<Screen> {
-        Arc::new(Screen { context, inner: Mutex::new(Inner { is_black: true, ..Inner::default() }), drawn: Condvar::new() })
+        Arc::new(Screen {
+            context,
+            inner: Mutex::new(Inner { is_black: true, ..Inner::default() }),
+            drawn: Condvar::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

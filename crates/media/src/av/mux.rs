@@ -44,7 +44,7 @@ impl Muxer {
         let mut this = Muxer { context, given, has_header: false };
         this.add_stream(setup)?;
         // SAFETY: an output context without its file yet; the path is a C string.
-        check(unsafe { ffi::avio_open(&mut (*raw).pb, path.as_ptr(), ffi::AVIO_FLAG_WRITE as i32) })?;
+        check(unsafe { ffi::avio_open(&mut (*raw).pb, path.as_ptr(), ffi::AVIO_FLAG_WRITE) })?;
         let mut options = Dictionary::from_pairs(setup.options.iter().copied())?;
         // SAFETY: an output context with a stream and an open file.
         check(unsafe { ffi::avformat_write_header(raw, options.as_mut_ptr()) })?;

@@ -62,11 +62,16 @@ mod tests {
         for range in [Range::Limited, Range::Full] {
             for matrix in [Matrix::Bt601, Matrix::Bt709] {
                 let colour = Colour { range, matrix };
-                for yuv in [[16, 128, 128], [235, 128, 128], [173, 42, 26], [81, 90, 240], [41, 240, 110], [128, 60, 180]] {
+                for yuv in
+                    [[16, 128, 128], [235, 128, 128], [173, 42, 26], [81, 90, 240], [41, 240, 110], [128, 60, 180]]
+                {
                     let picture = flat(PictureFormat { width: 64, height: 64, colour }, yuv);
                     let expected = picture.to_rgb24().unwrap();
                     for (value, expected) in converted(colour, yuv).into_iter().zip(&expected[..3]) {
-                        assert!((value - f32::from(*expected)).abs() <= 2.5, "{colour:?} {yuv:?}: {value} for {expected}");
+                        assert!(
+                            (value - f32::from(*expected)).abs() <= 2.5,
+                            "{colour:?} {yuv:?}: {value} for {expected}"
+                        );
                     }
                 }
             }

@@ -21,7 +21,8 @@ pub fn seen(status: &ReceiveStatus, decoded: Option<Instant>, now: Instant, word
             let left = at.saturating_duration_since(now).as_secs_f32().ceil();
             Seen::Black(format!("{} ({why})\n{} {left:.0} {}", words.no_signal, words.reconnecting_in, words.seconds))
         }
-        (Phase::Playing(PlayState::Playing { since }), Some(counters)) => match playing(counters, decoded, *since, now) {
+        (Phase::Playing(PlayState::Playing { since }), Some(counters)) => match playing(counters, decoded, *since, now)
+        {
             Playing::Live => Seen::Picture,
             Playing::WaitingForKeyframe => black(words.waiting_for_keyframe),
             Playing::NoSignal => black(words.no_signal),

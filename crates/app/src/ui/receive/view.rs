@@ -13,8 +13,8 @@ use crate::figures::delay::{DelayMs, StagesMs, Timescale};
 use crate::figures::text;
 use crate::pipeline::record::RecordState;
 use crate::ui::figure::figure;
-use crate::ui::picture::{PictureArea, Seen};
 use crate::ui::look;
+use crate::ui::picture::{PictureArea, Seen};
 use crate::ui::remember::Remembered;
 use crate::ui::words::Words;
 
@@ -74,9 +74,8 @@ impl ReceiveView {
             let panel = Panel::bottom("graphs").exact_size(height).resizable(false).frame(frame);
             panel.show(ui, |ui| shown.minute.show(ui, shown.words));
         }
-        let picture = CentralPanel::no_frame().show(ui, |ui| {
-            shown.picture.show(ui, shown.seen, shown.words.waiting_for_keyframe, shown.words)
-        });
+        let picture = CentralPanel::no_frame()
+            .show(ui, |ui| shown.picture.show(ui, shown.seen, shown.words.waiting_for_keyframe, shown.words));
         if picture.inner.double_clicked() {
             self.set_full_screen(ui, !self.full_screen);
         }

@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named_by_its_field() {
-        let cases: [(&str, fn(&mut SendForm)); 5] = [
+        type Spoil = fn(&mut SendForm);
+        let cases: [(&str, Spoil); 5] = [
             ("Size", |form| form.size = "big".to_owned()),
             ("Frame rate", |form| form.frame_rate = "fast".to_owned()),
             ("Keyframe interval", |form| form.keyframe_interval = "never".to_owned()),

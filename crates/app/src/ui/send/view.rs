@@ -64,7 +64,11 @@ impl SendView {
             self.address(ui, shown);
         });
         let width = (ui.available_width() * 0.3).clamp(180.0, 460.0);
-        Panel::right("figures").exact_size(width).resizable(false).frame(frame(ui, 12)).show(ui, |ui| figures(ui, shown));
+        Panel::right("figures")
+            .exact_size(width)
+            .resizable(false)
+            .frame(frame(ui, 12))
+            .show(ui, |ui| figures(ui, shown));
         if self.settings_open {
             let width = 280.0_f32.min(ui.available_width() * 0.62);
             Panel::right("settings").exact_size(width).resizable(false).frame(frame(ui, 12)).show(ui, |ui| {

@@ -1,0 +1,178 @@
+//! The program's real window on a display: what it tells screen readers, what it draws, and a hand to press with.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::display::{Area, Display};
+use super::hevcast::command;
+use super::process::{Exit, Process};
+use super::{LIMIT, Scratch};
+
+/// How often pixels are looked at while a change of theirs is awaited.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How the lines that tell of elements begin.
+const ELEMENT: &str = "{\"id\":";
+
+/// Something in the window, as a screen reader knows it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Element {
+    id: u64,
+    /// What it is.
+    pub role: String,
+    /// What it is called.
+    pub name: String,
+    /// What it says.
+    pub value: String,
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+    /// It cannot be pressed now.
+    pub disabled: bool,
+    gone: bool,
+}
+
+impl Element {
+    /// Where it is.
+    pub fn area(&self) -> Area {
+        Area { x: self.x as i16, y: self.y as i16, width: self.width as u16, height: self.height as u16 }
+    }
+}
+
+/// A running program with its window. It has a configuration of its own, which is empty at first.
+pub struct Window {
+    /// The program.
+    pub process: Process,
+    /// What it is shown on.
+    pub display: Display,
+    /// Where it keeps its configuration, and where tests may keep files.
+    pub folder: Scratch,
+    elements: HashMap<u64, Element>,
+}
+
+impl Window {
+    /// Opens one with these arguments.
+    pub fn open(arguments: &[&str]) -> Window {
+        let display = Display::start((1000, 640));
+        let folder = Scratch::new();
+        let mut command = command(arguments);
+        command.env("DISPLAY", &display.name).env("RUST_LOG", "hevcast=debug,hevcast::access=trace");
+        command.env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", "C.UTF-8");
+        let process = Process::start(arguments.first().unwrap_or(&"hevcast"), &mut command);
+        let mut window = Window { process, display, folder, elements: HashMap::new() };
+        // Its first pictures may be of another size than the window got.
+        let has_size = |window: &Window, (width, height)| {
+            window.find("Window").is_some_and(|element| (element.width, element.height) == (width, height))
+        };
+        window.wait_for("a window", |window| {
+            window.display.window_size().is_some_and(|(w, h)| has_size(window, (f64::from(w), f64::from(h))))
+        });
+        window.wait_for("a picture area", |window| window.elements.values().any(|element| element.role == "Image"));
+        window
+    }
+
+    /// Follows what the window says until `wanted` holds.
+    pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Window) -> bool) {
+        let begun = Instant::now();
+        while !wanted(self) {
+            assert!(begun.elapsed() < LIMIT, "waiting for {what}: time is up; the window has {:#?}", self.elements);
+            let line = self.process.stderr.expect(what, |line| line.contains(ELEMENT));
+            self.take(&line);
+        }
+    }
+
+    fn take(&mut self, line: &str) {
+        let Some(at) = line.find(ELEMENT) else { return };
+        let element: Element = serde_json::from_str(&line[at..]).unwrap();
+        if element.gone {
+            self.elements.remove(&element.id);
+        } else {
+            self.elements.insert(element.id, element);
+        }
+    }
+
+    /// The element of this name, if there is one now.
+    pub fn find(&self, name: &str) -> Option<&Element> {
+        self.find_such(name, |_| true)
+    }
+
+    fn find_such(&self, name: &str, wanted: impl Fn(&Element) -> bool) -> Option<&Element> {
+        self.elements.values().find(|element| element.name == name && wanted(element))
+    }
+
+    /// Waits until there is an element of this name for which `wanted` holds.
+    pub fn expect(&mut self, name: &str, wanted: impl Fn(&Element) -> bool) -> Element {
+        self.wait_for(name, |window| window.find_such(name, &wanted).is_some());
+        self.find_such(name, &wanted).cloned().unwrap()
+    }
+
+    /// Waits until the element `name` says something that contains `text`.
+    pub fn expect_value(&mut self, name: &str, text: &str) -> Element {
+        self.expect(name, |element| element.value.contains(text))
+    }
+
+    /// Waits until some text of the window contains `text`.
+    pub fn expect_text(&mut self, text: &str) -> String {
+        self.wait_for(text, |window| window.says(text));
+        self.elements.values().find(|element| element.value.contains(text)).unwrap().value.clone()
+    }
+
+    /// Whether some text of the window contains `text`.
+    pub fn says(&self, text: &str) -> bool {
+        self.elements.values().any(|element| element.value.contains(text))
+    }
+
+    /// Clicks on a button when it can be pressed.
+    pub fn press(&mut self, name: &str) {
+        // What has moved since is no longer where it was.
+        while let Some(line) = self.process.stderr.next_now() {
+            self.take(&line);
+        }
+        let button = self.expect(name, |element| element.role == "Button" && !element.disabled);
+        self.display.click(button.area().centre());
+    }
+
+    /// Presses a key, by its X11 keysym.
+    pub fn key(&self, keysym: u32) {
+        self.display.focus();
+        self.display.key(keysym);
+    }
+
+    /// The upper third of the picture: nothing is written there when it is black.
+    pub fn sky(&self) -> Area {
+        let picture = self.find("Picture").expect("no picture area").area();
+        Area { height: picture.height / 3, ..picture }
+    }
+
+    /// Waits until the pixels of an area are such that `wanted` holds; tells how long that took.
+    pub fn wait_for_pixels(&self, area: Area, what: &str, wanted: impl Fn(&[[u8; 3]]) -> bool) -> Duration {
+        let begun = Instant::now();
+        while !wanted(&self.display.pixels(area)) {
+            assert!(begun.elapsed() < LIMIT, "still not {what} after {LIMIT:?}");
+            std::thread::sleep(LOOK);
+        }
+        begun.elapsed()
+    }
+
+    /// Waits until the picture area is black; tells how long that took.
+    pub fn wait_for_black(&self) -> Duration {
+        self.wait_for_pixels(self.sky(), "black", |pixels| pixels.iter().flatten().all(|&value| value == 0))
+    }
+
+    /// Waits until the picture area shows a picture that changes.
+    pub fn wait_for_moving_picture(&self) {
+        let area = self.sky();
+        let is_picture = |pixels: &[[u8; 3]]| pixels.iter().filter(|pixel| pixel.iter().any(|&v| v > 40)).count() > 500;
+        self.wait_for_pixels(area, "a picture", is_picture);
+        let first = self.display.pixels(area);
+        self.wait_for_pixels(area, "moving", |pixels| is_picture(pixels) && pixels != first);
+    }
+
+    /// Ends it as a person at a terminal does.
+    pub fn close(self) -> Exit {
+        self.process.interrupt().0.succeeded()
+    }
+}
