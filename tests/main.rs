@@ -21,4 +21,6 @@ mod many;
 mod reconnect;
 mod refusals;
 mod screen;
+mod window_colour;
+mod window_receive;
 mod window_send;

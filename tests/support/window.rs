@@ -48,8 +48,8 @@ pub struct Window {
     pub process: Process,
     /// What it is shown on.
     pub display: Display,
-    /// Where it keeps its configuration, and where tests may keep files.
-    pub folder: Scratch,
+    /// Where it keeps its configuration.
+    _folder: Scratch,
     elements: HashMap<u64, Element>,
 }
 
@@ -62,14 +62,14 @@ impl Window {
         command.env("DISPLAY", &display.name).env("RUST_LOG", "hevcast=debug,hevcast::access=trace");
         command.env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", "C.UTF-8");
         let process = Process::start(arguments.first().unwrap_or(&"hevcast"), &mut command);
-        let mut window = Window { process, display, folder, elements: HashMap::new() };
-        // Its first pictures may be of another size than the window got.
-        let has_size = |window: &Window, (width, height)| {
-            window.find("Window").is_some_and(|element| (element.width, element.height) == (width, height))
-        };
-        window.wait_for("a window", |window| {
-            window.display.window_size().is_some_and(|(w, h)| has_size(window, (f64::from(w), f64::from(h))))
-        });
+        let mut window = Window { process, display, _folder: folder, elements: HashMap::new() };
+        // Its first pictures may be of another size than the window got, which the program does not say, but the display.
+        let begun = Instant::now();
+        while !window.has_its_size() {
+            assert!(begun.elapsed() < LIMIT, "no window after {LIMIT:?}");
+            std::thread::sleep(LOOK);
+            window.take_lines();
+        }
         window.wait_for("a picture area", |window| window.elements.values().any(|element| element.role == "Image"));
         window
     }
@@ -80,6 +80,19 @@ impl Window {
         while !wanted(self) {
             assert!(begun.elapsed() < LIMIT, "waiting for {what}: time is up; the window has {:#?}", self.elements);
             let line = self.process.stderr.expect(what, |line| line.contains(ELEMENT));
+            self.take(&line);
+        }
+    }
+
+    /// Whether what it tells of was laid out for the size that the display gave it.
+    fn has_its_size(&self) -> bool {
+        let told = self.find("Window").map(|element| (element.width, element.height));
+        told.is_some() && told == self.display.window_size().map(|(width, height)| (width.into(), height.into()))
+    }
+
+    /// Takes what has been told so far.
+    fn take_lines(&mut self) {
+        while let Some(line) = self.process.stderr.next_now() {
             self.take(&line);
         }
     }
@@ -117,20 +130,23 @@ impl Window {
     /// Waits until some text of the window contains `text`.
     pub fn expect_text(&mut self, text: &str) -> String {
         self.wait_for(text, |window| window.says(text));
-        self.elements.values().find(|element| element.value.contains(text)).unwrap().value.clone()
+        self.text(text).unwrap().to_owned()
+    }
+
+    /// The text of the window that contains `text`.
+    pub fn text(&self, text: &str) -> Option<&str> {
+        self.elements.values().map(|element| element.value.as_str()).find(|value| value.contains(text))
     }
 
     /// Whether some text of the window contains `text`.
     pub fn says(&self, text: &str) -> bool {
-        self.elements.values().any(|element| element.value.contains(text))
+        self.text(text).is_some()
     }
 
     /// Clicks on a button when it can be pressed.
     pub fn press(&mut self, name: &str) {
         // What has moved since is no longer where it was.
-        while let Some(line) = self.process.stderr.next_now() {
-            self.take(&line);
-        }
+        self.take_lines();
         let button = self.expect(name, |element| element.role == "Button" && !element.disabled);
         self.display.click(button.area().centre());
     }
