@@ -2,7 +2,7 @@
 //!
 //! A [`PicturePainter`] keeps three textures of one byte a sample. [`PicturePainter::upload`] copies the planes into them
 //! as they are; [`PicturePainter::draw`] fills the viewport, and the fragment shader converts by the picture's own matrix
-//! and range ([`conversion`]). Nothing is converted on the processor, and nothing is read back.
+//! and range ([`Conversion`]). Nothing is converted on the processor, and nothing is read back.
 //!
 //! All functions must be called where the [`glow::Context`] is current, which is where a window hands one out: in its
 //! paint callback.
