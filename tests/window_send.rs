@@ -82,7 +82,7 @@ fn the_rate_changes_while_pictures_are_pushed() {
     let slider = window.expect("QP", |element| element.role == "Slider" && !element.disabled).area();
     let coarse = (slider.x + (slider.width / 4 * 3) as i16, slider.centre().1);
     window.display.hold(coarse);
-    window.expect("QP", |element| element.role == "Label" && element.value.contains("coarse"));
+    window.expect("QP", |element| element.role == "Status" && element.value.contains("coarse"));
     window.display.release(coarse);
     let sent = expect_figures(&mut window.process, "another QP", |f| f["qp"].as_f64() > Some(25.5));
     assert_eq!(sent["frames"]["dropped"]["coded"], 0, "{sent}");

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
@@ -34,6 +35,23 @@ pub struct Cli {
     /// Say more on standard error; twice for FFmpeg's own words too.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Cli {
+    /// The command for the terminal, which cannot ask for what is missing as a window can.
+    ///
+    /// # Errors
+    /// Without a command, and without the address of the stream to receive.
+    pub fn in_terminal(self) -> Result<Command, clap::Error> {
+        let missing = |what: &str| Cli::command().error(ErrorKind::MissingRequiredArgument, what);
+        match self.command {
+            None => Err(missing("a command is missing: send, serve, receive, demo or devices")),
+            Some(Command::Receive(ReceiveArgs { url: None, .. })) => {
+                Err(missing("the stream's URL is missing, such as rtsp://HOST:8554/live"))
+            }
+            Some(command) => Ok(command),
+        }
+    }
 }
 
 /// The program's roles.

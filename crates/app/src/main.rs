@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 use cli::{Cli, Command};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 use ui::Opening;
 
@@ -40,30 +41,33 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let result = match Opening::of(&cli).map(|opening| ui::run(opening, runtime.handle())) {
-        Some(Ok(())) => Ok(()),
-        Some(Err(why)) => {
-            tracing::warn!("no window can be opened ({why}); staying in the terminal");
-            runtime.block_on(in_terminal(cli))
+    if let Some(opening) = Opening::of(&cli) {
+        match ui::run(opening, runtime.handle()) {
+            Ok(()) => return end(runtime, Ok(())),
+            Err(why) => tracing::warn!("no window can be opened ({why}); staying in the terminal"),
         }
-        None => runtime.block_on(in_terminal(cli)),
+    }
+    let command = match cli.in_terminal() {
+        Ok(command) => command,
+        Err(error) => return usage(&error),
     };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Send(args) => command::send::run(args).await,
+            Command::Serve(args) => command::serve::run(args).await,
+            Command::Receive(args) => command::receive::run(args).await,
+            Command::Demo(args) => command::demo::run(args).await,
+            Command::Devices => command::devices::run(),
+        }
+    });
+    end(runtime, result)
+}
+
+fn end(runtime: Runtime, result: anyhow::Result<()>) -> ExitCode {
     runtime.shutdown_timeout(LINGER);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
-    }
-}
-
-async fn in_terminal(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {
-        Some(Command::Send(args)) => command::send::run(args).await,
-        Some(Command::Serve(args)) => command::serve::run(args).await,
-        Some(Command::Receive(args)) => command::receive::run(args).await,
-        Some(Command::Demo(args)) => command::demo::run(args).await,
-        Some(Command::Devices) => command::devices::run(),
-        // Only where no window could ask.
-        None => anyhow::bail!("say what to do: send, serve, receive, demo or devices; see --help"),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> R
     }
     describe(
         &response,
-        accesskit::Role::Label,
+        accesskit::Role::Status,
         name,
         &if note.is_empty() { value.to_owned() } else { format!("{value} {note}") },
     );

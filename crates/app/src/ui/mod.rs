@@ -16,6 +16,8 @@ mod access;
 mod figure;
 mod fonts;
 mod launcher;
+#[cfg(test)]
+mod layout_tests;
 mod look;
 mod picture;
 mod receive;

@@ -2,8 +2,8 @@
 
 mod black;
 pub mod control;
-mod graphs;
-mod view;
+pub mod graphs;
+pub mod view;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

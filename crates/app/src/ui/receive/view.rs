@@ -108,21 +108,19 @@ impl ReceiveView {
         let Shown { status, words, .. } = shown;
         ui.horizontal(|ui| {
             let field = TextEdit::singleline(&mut self.url).hint_text("rtsp://HOST:8554/live");
-            let field = field.desired_width((ui.available_width() - 210.0).max(120.0));
+            let field = field.desired_width((ui.available_width() - 190.0).max(120.0));
             let response = ui.add_enabled(!status.is_playing(), field);
             response.ctx.accesskit_node_builder(response.id, |node| node.set_label(words.stream_address));
             let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
             ui.add_enabled_ui(!status.is_playing() && !watched.is_empty(), |ui| {
-                ui.menu_button("▼", |ui| {
+                ui.menu_button(words.history, |ui| {
                     for url in watched {
                         if ui.button(url).clicked() {
                             self.url.clone_from(url);
                             actions.push(Action::Play);
                         }
                     }
-                })
-                .response
-                .on_hover_text(words.history)
+                });
             });
             let (name, colour, action) = match status.is_playing() {
                 true => (words.stop_playing, Color32::from_rgb(182, 35, 36), Action::Stop),

@@ -3,8 +3,8 @@
 pub mod control;
 pub mod form;
 mod qp;
-mod settings;
-mod view;
+pub mod settings;
+pub mod view;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

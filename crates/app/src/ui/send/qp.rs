@@ -43,7 +43,7 @@ pub fn bar(ui: &mut Ui, qp: Option<f64>, width: f32, words: &Words) -> Response 
         let mark = Rect::from_center_size(pos2(at(qp.min(LARGEST)), line.center().y), vec2(4.0, 18.0));
         painter.rect_filled(mark, 2.0, visuals.strong_text_color());
     }
-    describe(&response, accesskit::Role::Label, "QP", &format!("{value} {hint}"));
+    describe(&response, accesskit::Role::Status, "QP", &format!("{value} {hint}"));
     ui.add(Label::new(RichText::new(hint).size(12.0)).wrap());
     response
 }

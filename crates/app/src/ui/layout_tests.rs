@@ -1,0 +1,281 @@
+//! Both faces laid out without a display, in both languages, small and large: by their accessible names, everything is
+//! where the design says, nothing is cut off or covered, and no character is missing in the fonts that we bring along.
+
+use eframe::egui::accesskit::Role;
+use eframe::egui::{Rect, Vec2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+
+use super::fonts;
+use super::picture::{PictureArea, Seen};
+use super::receive::control::{Phase as ReceivePhase, ReceiveStatus};
+use super::receive::graphs::LastMinute;
+use super::receive::view::{self as receive_view, ReceiveView};
+use super::remember::Remembered;
+use super::screen::Screen;
+use super::send::control::{Phase as SendPhase, SendStatus};
+use super::send::settings::Devices;
+use super::send::view::{self as send_view, SendView};
+use super::words::{Language, Words};
+use crate::figures::delay::{DelayMs, StagesMs, Timescale};
+use crate::figures::receive::{ReceiveFigures, ReceivePictures};
+use crate::figures::send::{SendDropped, SendFigures, SendFrames};
+use crate::pipeline::play::PlayState;
+
+const SIZES: [Vec2; 3] = [vec2(640.0, 400.0), vec2(960.0, 600.0), vec2(1920.0, 1080.0)];
+
+/// Widest figures that are usual.
+fn send_status() -> SendStatus {
+    let dropped = SendDropped { backlog: 12, ..SendDropped::default() };
+    let figures = SendFigures {
+        role: "send",
+        kind: "second",
+        time_s: 1.0,
+        compression_ratio: Some(1234.0),
+        frame_rate: 29.97,
+        bitrate_bps: 18_340_000,
+        network_bps: 18_900_000,
+        qp: Some(23.4),
+        encode_ms: Some(8.0),
+        backlog_ms: 0.0,
+        frames: SendFrames { captured: 30, encoded: 30, keyframes: 1, sent: 30, dropped },
+        reconnects: 0,
+    };
+    SendStatus {
+        phase: SendPhase::Pushing,
+        figures: Some(figures),
+        is_connected: true,
+        url: "rtsp://127.0.0.1:8554/live".to_owned(),
+        watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
+        source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
+        rate_error: None,
+    }
+}
+
+fn receive_figures() -> ReceiveFigures {
+    let delay = DelayMs { last: 143.2, median: 143.2, p95: 180.0, bound: Some(12.3), timescale: Timescale::Server };
+    let stages = StagesMs {
+        capture_wait: 1.0,
+        encode: 9.0,
+        send_queue: 0.3,
+        network_and_server: 120.0,
+        decode: 3.0,
+        present: 2.0,
+    };
+    ReceiveFigures {
+        role: "receive",
+        kind: "second",
+        time_s: 1.0,
+        state: "live",
+        size: Some((1280, 720)),
+        delay_ms: Some(delay),
+        stages_ms: Some(stages),
+        throughput_bps: 18_340_000,
+        frame_rate: 29.97,
+        frame_interval_jitter_ms: Some(1.5),
+        pictures: ReceivePictures::default(),
+        rtp_gaps: 0,
+        malformed_packets: 0,
+        reconnects: 0,
+    }
+}
+
+struct Face {
+    send: SendView,
+    receive: ReceiveView,
+    remembered: Remembered,
+    minute: LastMinute,
+    picture: Option<PictureArea>,
+    pressed: Vec<String>,
+}
+
+fn harness(size: Vec2, face: impl FnMut(&mut eframe::egui::Ui, &mut Face) + 'static) -> Harness<'static, Face> {
+    let state = Face {
+        send: SendView::default(),
+        receive: ReceiveView::default(),
+        remembered: Remembered::default(),
+        minute: LastMinute::default(),
+        picture: None,
+        pressed: Vec::new(),
+    };
+    let builder = Harness::builder().with_size(size).with_max_steps(20);
+    builder.with_context_setup(|context| context.set_fonts(fonts::definitions())).build_ui_state(face, state)
+}
+
+fn sender(size: Vec2, status: SendStatus, words: &'static Words) -> Harness<'static, Face> {
+    harness(size, move |ui, face| {
+        let picture = face.picture.get_or_insert_with(|| PictureArea::new(Screen::new(ui.ctx().clone())));
+        let devices = Devices::default();
+        let shown = send_view::Shown { status: &status, devices: Some(&devices), trouble: None, picture, words };
+        let actions = face.send.show(ui, &mut face.remembered, &shown);
+        face.pressed.extend(actions.iter().map(|action| format!("{action:?}")));
+    })
+}
+
+fn receiver(size: Vec2, words: &'static Words) -> Harness<'static, Face> {
+    let phase = ReceivePhase::Playing(PlayState::Connecting);
+    let status = ReceiveStatus { phase, figures: Some(receive_figures()), ..ReceiveStatus::default() };
+    harness(size, move |ui, face| {
+        let picture = face.picture.get_or_insert_with(|| PictureArea::new(Screen::new(ui.ctx().clone())));
+        face.minute.add(&receive_figures());
+        let seen = Seen::Picture;
+        let shown = receive_view::Shown { status: &status, seen, message: None, picture, minute: &face.minute, words };
+        let actions = face.receive.show(ui, &mut face.remembered, shown);
+        face.pressed.extend(actions.iter().map(|action| format!("{action:?}")));
+    })
+}
+
+/// The places of elements; each must lie within the window and cover none of the others.
+fn places(harness: &Harness<'_, Face>, names: &[(Role, &str)], size: Vec2) -> Vec<Rect> {
+    let place = |&(role, name): &(Role, &str)| harness.get_by_role_and_label(role, name).rect();
+    let places: Vec<Rect> = names.iter().map(place).collect();
+    let window = Rect::from_min_size(Default::default(), size).expand(0.5);
+    for (n, (place, (_, name))) in places.iter().zip(names).enumerate() {
+        assert!(window.contains_rect(*place), "{name} at {place:?} is cut off in {size:?}");
+        assert!(place.width() > 20.0 && place.height() > 12.0, "{name} at {place:?} cannot be seen");
+        for (other, (_, other_name)) in places.iter().zip(names).skip(n + 1) {
+            let covered = place.shrink(0.5).intersects(other.shrink(0.5));
+            assert!(!covered, "{name} at {place:?} and {other_name} at {other:?} cover each other in {size:?}");
+        }
+    }
+    places
+}
+
+#[test]
+fn the_senders_three_blocks_are_where_they_belong() {
+    for language in [Language::En, Language::Zh] {
+        let words = language.words();
+        for size in SIZES {
+            let mut harness = sender(size, send_status(), words);
+            harness.run();
+            let names = [
+                (Role::Image, words.picture),
+                (Role::Status, words.compression_ratio),
+                (Role::Status, words.frame_rate),
+                (Role::Status, words.bitrate),
+                (Role::Status, "QP"),
+                (Role::Button, words.start),
+                (Role::Button, words.stop),
+                (Role::Button, words.settings),
+                (Role::Button, words.copy),
+            ];
+            let at = places(&harness, &names, size);
+            let [picture, ratio, rate, bitrate, qp, start, stop, ..] = at[..] else { unreachable!() };
+            assert!(picture.left() < 10.0 && picture.top() < 10.0, "top left the picture");
+            assert!(picture.width() > size.x * 0.5 && picture.height() > size.y * 0.6, "{picture:?} in {size:?}");
+            assert!(ratio.left() >= picture.right() && ratio.top() < size.y * 0.1, "top right the figures");
+            assert!(ratio.bottom() <= rate.top() && rate.bottom() <= bitrate.top() && bitrate.bottom() <= qp.top());
+            assert!(start.top() >= picture.bottom() && stop.top() >= picture.bottom(), "at the bottom the buttons");
+            let value = harness.get_by_role_and_label(Role::Status, words.compression_ratio).value();
+            assert_eq!(value.as_deref(), Some("1234:1"));
+        }
+    }
+}
+
+#[test]
+fn the_receivers_blocks_are_where_they_belong_with_and_without_graphs() {
+    for language in [Language::En, Language::Zh] {
+        let words = language.words();
+        for size in SIZES {
+            let mut harness = receiver(size, words);
+            harness.run();
+            let names = [
+                (Role::Image, words.picture),
+                (Role::Status, words.delay),
+                (Role::Status, words.throughput),
+                (Role::TextInput, words.stream_address),
+                (Role::Button, words.stop_playing),
+                (Role::Button, words.snapshot),
+                (Role::Button, words.record),
+                (Role::Button, words.graphs),
+                (Role::Button, words.full_screen),
+                (Role::Button, words.settings),
+            ];
+            let at = places(&harness, &names, size);
+            let [picture, delay, throughput, ..] = at[..] else { unreachable!() };
+            assert!(picture.left() < 10.0 && delay.left() >= picture.right(), "left the picture, right the figures");
+            assert!(delay.bottom() <= throughput.top());
+            let value = harness.get_by_role_and_label(Role::Status, words.delay).value();
+            assert_eq!(value.as_deref(), Some("143 ms ±12.3 ms"));
+
+            harness.get_by_role_and_label(Role::Button, words.graphs).click();
+            harness.run();
+            let graphs = [words.delay, words.throughput, words.frame_rate, words.jitter].map(|n| (Role::Image, n));
+            let at = places(&harness, &[&names[..], &graphs].concat(), size);
+            assert!(at[names.len()].top() >= at[0].bottom(), "graphs are below the picture");
+        }
+    }
+}
+
+#[test]
+fn settings_unfold_and_everything_in_them_has_a_name() {
+    for language in [Language::En, Language::Zh] {
+        let words = language.words();
+        for size in SIZES {
+            let mut harness = sender(size, SendStatus::default(), words);
+            harness.run();
+            assert!(harness.query_by_role_and_label(Role::TextInput, words.size).is_none(), "folded away at first");
+            harness.get_by_role_and_label(Role::Button, words.settings).click();
+            harness.run();
+            for (role, name) in [
+                (Role::ComboBox, words.input),
+                (Role::TextInput, words.size),
+                (Role::TextInput, words.frame_rate),
+                (Role::ComboBox, words.encoder),
+                (Role::ComboBox, words.rate_control),
+                (Role::Slider, "QP"),
+                (Role::TextInput, words.keyframe_interval),
+                (Role::TextInput, words.address),
+            ] {
+                assert!(!harness.get_by_role_and_label(role, name).accesskit_node().is_disabled(), "{name}");
+            }
+            places(&harness, &[(Role::Image, words.picture), (Role::Status, words.compression_ratio)], size);
+        }
+    }
+}
+
+#[test]
+fn the_sender_is_used_by_keyboard_alone() {
+    let words = Language::En.words();
+    let mut harness = sender(SIZES[1], SendStatus::default(), words);
+    harness.run();
+    for _ in 0..10 {
+        harness.key_press(eframe::egui::Key::Tab);
+        harness.run();
+        if harness.get_by_role_and_label(Role::Button, words.start).is_focused() {
+            break;
+        }
+    }
+    harness.key_press(eframe::egui::Key::Space);
+    harness.run();
+    assert_eq!(harness.state().pressed, ["Start"]);
+}
+
+#[test]
+fn what_takes_effect_later_is_grey_while_pictures_are_pushed() {
+    let words = Language::En.words();
+    let mut harness = sender(SIZES[2], send_status(), words);
+    harness.run();
+    harness.get_by_role_and_label(Role::Button, words.settings).click();
+    harness.run();
+    let is_grey = |role, name| harness.get_by_role_and_label(role, name).accesskit_node().is_disabled();
+    assert!(is_grey(Role::TextInput, words.size) && is_grey(Role::ComboBox, words.encoder));
+    assert!(!is_grey(Role::Slider, "QP") && !is_grey(Role::ComboBox, words.rate_control));
+    assert!(is_grey(Role::Button, words.start) && !is_grey(Role::Button, words.stop));
+}
+
+#[test]
+fn the_delay_explains_itself() {
+    let words = Language::Zh.words();
+    let mut harness = receiver(SIZES[1], words);
+    harness.run();
+    harness.get_by_role_and_label(Role::Status, words.delay).hover();
+    // A tooltip takes its time.
+    for _ in 0..60 {
+        harness.step();
+    }
+    let said = [words.stages, words.network_and_server, words.bound_note, words.camera_note];
+    for text in said {
+        assert!(harness.query_by_label(text).is_some(), "the delay does not tell of {text}");
+    }
+}
