@@ -110,7 +110,9 @@ impl Plugin for AccessLog {
     }
 
     fn output_hook(&mut self, context: &Context, output: &mut FullOutput) {
-        if let Some(update) = &output.platform_output.accesskit_update {
+        // In its first pass a window does not know the sizes of its parts yet.
+        let is_laid_out = context.cumulative_frame_nr() > 0;
+        if let Some(update) = output.platform_output.accesskit_update.as_ref().filter(|_| is_laid_out) {
             self.update(update, context.content_rect());
         }
     }
