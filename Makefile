@@ -19,6 +19,7 @@ check: setup
 bench: setup-tests
 	cargo build --release --workspace --quiet
 	target/release/hevcast-bench latency --json target/bench-latency.json
+	target/release/hevcast-bench window
 
 # A million executions of each target; needs a nightly toolchain and cargo-fuzz.
 fuzz:

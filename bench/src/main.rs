@@ -2,7 +2,8 @@
 //!
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
-//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`].
+//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. [`window`] is what a window costs
+//! the processor.
 //!
 //! Further benchmarks become further subcommands over the same parts: the time to the first picture of a joining reader
 //! and the delay under many readers need only more receivers at the chain's end, congestion a slower link in its
@@ -20,6 +21,7 @@ mod report;
 mod settings;
 mod stats;
 mod timecode;
+mod window;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,8 @@ struct Cli {
 enum Benchmark {
     /// The delay from picture in to picture out, beside that of encoding and decoding alone.
     Latency(latency::LatencyArgs),
+    /// The processor time that a window costs its own thread.
+    Window(window::WindowArgs),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
     hevcast_media::init(false);
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
+        Benchmark::Window(args) => window::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

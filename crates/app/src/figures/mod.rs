@@ -9,3 +9,4 @@ pub mod receive;
 pub mod report;
 pub mod send;
 pub mod text;
+pub mod window;

@@ -36,6 +36,7 @@ use tokio::runtime::Handle;
 use self::shell::Shell;
 use self::words::Language;
 use crate::cli::{Cli, Command, ReceiveArgs, SendArgs};
+use crate::figures::report::Format;
 
 /// A window's size at first, in points.
 const SIZE: [f32; 2] = [960.0, 600.0];
@@ -49,6 +50,7 @@ pub struct Opening {
     role: Option<OpeningRole>,
     language: Option<Language>,
     duration: Option<Duration>,
+    stats: Option<Format>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +72,12 @@ impl Opening {
             Some(_) => return None,
         };
         let is_wanted = run.is_none_or(|run| !run.headless) && has_display();
-        is_wanted.then(|| Opening { role, language: cli.lang, duration: run.and_then(|run| run.duration) })
+        is_wanted.then(|| Opening {
+            role,
+            language: cli.lang,
+            duration: run.and_then(|run| run.duration),
+            stats: run.and_then(|run| run.stats),
+        })
     }
 }
 

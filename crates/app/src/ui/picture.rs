@@ -1,18 +1,18 @@
 //! The picture area of a window: a pipeline's newest picture in its own proportions, or black, and which black it is.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use eframe::egui::{Align2, Color32, FontId, PaintCallback, Rect, Response, Sense, Ui, accesskit, pos2, vec2};
 use eframe::egui_glow::CallbackFn;
 use eframe::glow;
 use hevcast_media::picture::{Picture, PictureFormat};
 use hevcast_media::present::{PicturePainter, PresentError};
-use serde::Serialize;
 
 use super::figure::describe;
 use super::screen::Screen;
 use super::words::Words;
+use crate::figures::window::{Cost, thread_cpu_time};
 
 /// Draws a screen.
 #[derive(Debug)]
@@ -26,16 +26,7 @@ struct Drawing {
     painter: Option<Result<PicturePainter, PresentError>>,
     /// The picture whose planes are in graphics memory.
     uploaded: u64,
-    cost: DrawCost,
-}
-
-/// What drawing has cost the window's thread.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct DrawCost {
-    /// Pictures copied to the graphics memory and drawn.
-    pub pictures: u64,
-    /// Processor time for that, µs, where the system tells.
-    pub cpu_micros: u64,
+    cost: Cost,
 }
 
 /// What is to be seen.
@@ -53,8 +44,8 @@ impl PictureArea {
         PictureArea { screen, drawing: Arc::default() }
     }
 
-    /// What drawing has cost so far.
-    pub fn cost(&self) -> DrawCost {
+    /// What copying and drawing pictures has cost so far.
+    pub fn cost(&self) -> Cost {
         self.drawing.lock().unwrap_or_else(PoisonError::into_inner).cost
     }
 
@@ -105,7 +96,7 @@ impl PictureArea {
 impl Drawing {
     /// False when pictures cannot be drawn here.
     fn draw(&mut self, gl: &glow::Context, number: u64, picture: &Picture, scale: f32) -> bool {
-        let begun = cpu_time();
+        let begun = thread_cpu_time();
         let painter = self.painter.get_or_insert_with(|| PicturePainter::new(gl));
         let Ok(painter) = painter else { return false };
         let is_new = self.uploaded != number;
@@ -115,22 +106,10 @@ impl Drawing {
         }
         painter.draw(gl, scale);
         if is_new {
-            self.cost.pictures += 1;
-            self.cost.cpu_micros += (cpu_time().saturating_sub(begun)).as_micros() as u64;
+            self.cost.add(thread_cpu_time().saturating_sub(begun));
         }
         true
     }
-}
-
-/// The processor time that this thread has had; zero where the system does not tell.
-fn cpu_time() -> Duration {
-    #[cfg(unix)]
-    {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
-    }
-    #[cfg(not(unix))]
-    Duration::ZERO
 }
 
 /// Where a picture goes: as large as fits, in its proportions, on whole pixels, so that no row is smeared over two.

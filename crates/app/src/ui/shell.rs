@@ -7,7 +7,6 @@ use tokio::runtime::Handle;
 
 use super::access::AccessLog;
 use super::launcher::{self, Role};
-use super::picture::DrawCost;
 use super::receive::ReceiveWindow;
 use super::remember::Remembered;
 use super::send::SendWindow;
@@ -15,6 +14,8 @@ use super::serve::ServeWindow;
 use super::{Opening, OpeningRole, SIZE, fonts, look};
 use crate::cli::{ReceiveArgs, SendArgs, ServeArgs};
 use crate::command::signals::Signals;
+use crate::figures::report::Reporter;
+use crate::figures::window::{Cost, WindowFigures, thread_cpu_time};
 
 /// How long everything may take to end when the window closes.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -32,6 +33,10 @@ pub struct Shell {
     runtime: Handle,
     content: Content,
     remembered: Remembered,
+    reporter: Option<Reporter>,
+    frames: Cost,
+    /// Of this thread, when the last frame was begun.
+    cpu_time: Option<Duration>,
 }
 
 impl Shell {
@@ -51,7 +56,9 @@ impl Shell {
             }
         };
         close_later(context.clone(), runtime, opening.duration);
-        Shell { runtime: runtime.clone(), content, remembered }
+        let reporter = opening.stats.map(|format| Reporter { format, stdout_is_taken: false });
+        let (frames, cpu_time) = (Cost::default(), None);
+        Shell { runtime: runtime.clone(), content, remembered, reporter, frames, cpu_time }
     }
 
     fn open(&mut self, ui: &Ui, role: Role) {
@@ -74,6 +81,10 @@ impl Shell {
 
 impl eframe::App for Shell {
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        let now = thread_cpu_time();
+        if let Some(before) = self.cpu_time.replace(now) {
+            self.frames.add(now.saturating_sub(before));
+        }
         let words = self.remembered.language().words();
         let looks = |remembered: &Remembered| (remembered.language, remembered.theme);
         let before = looks(&self.remembered);
@@ -97,12 +108,11 @@ impl eframe::App for Shell {
     fn on_exit(&mut self, _: Option<&eframe::glow::Context>) {
         self.remembered.save();
         let content = std::mem::replace(&mut self.content, Content::Launcher);
-        let cost = match &content {
+        let pictures = match &content {
             Content::Send(window) => window.cost(),
             Content::Receive(window) => window.cost(),
-            Content::Launcher | Content::Serve(_) => DrawCost::default(),
+            Content::Launcher | Content::Serve(_) => Cost::default(),
         };
-        tracing::debug!("{}", serde_json::json!({ "kind": "window", "drawn": cost }));
         let closing = async {
             match content {
                 Content::Launcher => {}
@@ -113,6 +123,9 @@ impl eframe::App for Shell {
         };
         if self.runtime.block_on(async { tokio::time::timeout(CLOSING, closing).await }).is_err() {
             tracing::warn!("not all has ended within {} s", CLOSING.as_secs());
+        }
+        if let Some(reporter) = &self.reporter {
+            reporter.write(&WindowFigures::new(pictures, self.frames));
         }
     }
 }

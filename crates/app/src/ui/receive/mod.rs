@@ -16,13 +16,14 @@ use tokio::runtime::Handle;
 use self::control::ReceiveControl;
 use self::graphs::LastMinute;
 use self::view::{Action, ReceiveView, Shown};
-use super::picture::{DrawCost, PictureArea, Seen};
+use super::picture::{PictureArea, Seen};
 use super::remember::Remembered;
 use super::screen::Screen;
 use super::words::Words;
 use crate::cli::ReceiveArgs;
 use crate::command::sinks::write_png;
 use crate::figures::report::Reporter;
+use crate::figures::window::Cost;
 
 /// How often the window looks whether its stream is still alive, while nothing else wakes it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -143,8 +144,8 @@ impl ReceiveWindow {
         paths.find(|path| !path.exists()).unwrap_or_default()
     }
 
-    /// What drawing has cost.
-    pub fn cost(&self) -> DrawCost {
+    /// What copying and drawing pictures has cost.
+    pub fn cost(&self) -> Cost {
         self.picture.cost()
     }
 

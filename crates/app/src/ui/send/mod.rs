@@ -17,12 +17,13 @@ use tokio::runtime::Handle;
 use self::control::SendControl;
 use self::settings::Devices;
 use self::view::{Action, SendView, Shown};
-use super::picture::{DrawCost, PictureArea};
+use super::picture::PictureArea;
 use super::remember::Remembered;
 use super::screen::Screen;
 use super::words::Words;
 use crate::cli::SendArgs;
 use crate::figures::report::Reporter;
+use crate::figures::window::Cost;
 
 /// The sender's window.
 pub struct SendWindow {
@@ -123,8 +124,8 @@ impl SendWindow {
         });
     }
 
-    /// What drawing has cost.
-    pub fn cost(&self) -> DrawCost {
+    /// What copying and drawing pictures has cost.
+    pub fn cost(&self) -> Cost {
         self.picture.cost()
     }
 
