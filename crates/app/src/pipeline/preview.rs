@@ -1,7 +1,8 @@
 //! The picture as pushed: what the encoder gave, decoded again, for whoever watches the sender.
 //!
 //! Queue `preview`: coded pictures between the encoder's thread and the preview's, at most [`PREVIEW_DEPTH`]. The encoder
-//! never waits for it: what does not fit is dropped up to the next IRAP picture, and costs the stream nothing.
+//! never waits for it: what does not fit is dropped up to the next IRAP picture, and costs the stream nothing. Its
+//! thread stands behind the stream's where processors are scarce.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -11,7 +12,7 @@ use hevcast_media::codec::Decoder;
 use hevcast_media::picture::Picture;
 
 use super::gap::DropToIrap;
-use super::stage::Stages;
+use super::stage::{Stages, lower_priority};
 
 /// Depth of the queue `preview`, in coded pictures.
 pub const PREVIEW_DEPTH: usize = 8;
@@ -49,6 +50,7 @@ pub fn start(stages: &mut Stages, show: Show) -> Result<PreviewQueue> {
 }
 
 fn run(mut decoder: Decoder, units: &Receiver<Bytes>, mut show: Show) {
+    lower_priority();
     let mut decoded = Vec::new();
     while let Ok(unit) = units.recv() {
         if let Err(error) = decoder.decode(&unit, 0, &mut decoded) {

@@ -39,6 +39,19 @@ impl Drop for EndGuard {
     }
 }
 
+/// Puts this thread, and those that it will start, behind the others where processors are scarce: for work that only
+/// watches, such as drawing what a sender pushes. Does nothing where the system knows no priorities of threads.
+pub fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, WATCHING_NICENESS) {
+        tracing::debug!("no lower priority for a thread that only watches: {error}");
+    }
+}
+
+/// How far threads that only watch stand behind, on Linux's scale from 0 to 19.
+#[cfg(target_os = "linux")]
+const WATCHING_NICENESS: i32 = 10;
+
 impl Stages {
     /// Runs a stage on a thread of its own, named after it.
     ///

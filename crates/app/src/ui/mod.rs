@@ -37,6 +37,7 @@ use self::shell::Shell;
 use self::words::Language;
 use crate::cli::{Cli, Command, ReceiveArgs, SendArgs};
 use crate::figures::report::Format;
+use crate::pipeline::stage::lower_priority;
 
 /// A window's size at first, in points.
 const SIZE: [f32; 2] = [960.0, 600.0];
@@ -105,6 +106,10 @@ pub fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
         glow_options: eframe::egui_glow::GlowConfiguration { vsync: false, ..Default::default() },
         ..Default::default()
     };
+    if matches!(opening.role, Some(OpeningRole::Send(_))) {
+        // A software rasteriser's threads are this one's children: the encoder goes before them.
+        lower_priority();
+    }
     let runtime = runtime.clone();
     let create = Box::new(move |context: &eframe::CreationContext<'_>| {
         let shell: Box<dyn eframe::App> = Box::new(Shell::new(&context.egui_ctx, &runtime, &opening));

@@ -17,6 +17,9 @@ use crate::pipeline::receive::Sink;
 /// being decoded behind a hidden one.
 const DRAW_PATIENCE: Duration = Duration::from_millis(100);
 
+/// The shortest time there is.
+const AT_ONCE: Duration = Duration::from_nanos(1);
+
 /// The newest picture of a pipeline, for a window.
 #[derive(Debug)]
 pub struct Screen {
@@ -54,7 +57,8 @@ impl Screen {
 
     /// Asks the window to draw itself anew.
     pub fn wake(&self) {
-        self.context.request_repaint();
+        // Without any delay egui would draw twice, in case its first pass has moved something.
+        self.context.request_repaint_after(AT_ONCE);
     }
 
     /// Shows a picture in place of the one before; returns its number, if the screen is not black.

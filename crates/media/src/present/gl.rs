@@ -15,7 +15,8 @@ void main() {
 }";
 
 /// Luma by the scale: a picture drawn smaller is averaged over each pixel, one drawn larger goes through a Catmull-Rom
-/// spline, which keeps edges where bilinear smears them; at its own size each sample is a pixel.
+/// spline, which keeps edges where bilinear smears them; at its own size each sample is a pixel. A rasteriser in software
+/// would pay for that with time that the codecs need: there it is bilinear, and `scale` is 1 whatever the size.
 const FRAGMENT: &str = "
 in vec2 at;
 out vec4 colour;
@@ -60,6 +61,9 @@ void main() {
     colour = vec4(clamp(rgb, 0.0, 1.0), 1.0);
 }";
 
+/// OpenGL's renderers that are no graphics card, by a part of their names.
+const SOFTWARE: [&str; 4] = ["llvmpipe", "softpipe", "SwiftShader", "GDI Generic"];
+
 const PLANES: [&str; 3] = ["luma", "cb", "cr"];
 
 /// Draws pictures; see the module. Belongs to one OpenGL context, and must be given that one in every call.
@@ -69,6 +73,8 @@ pub struct PicturePainter {
     /// Core profiles draw nothing without one; it stays empty.
     vertex_array: glow::VertexArray,
     planes: [glow::Texture; 3],
+    /// There is no graphics card behind this OpenGL.
+    is_software: bool,
     /// Of the picture uploaded last.
     format: Option<PictureFormat>,
 }
@@ -109,7 +115,9 @@ impl PicturePainter {
             for (unit, name) in (0..).zip(PLANES) {
                 gl.uniform_1_i32(gl.get_uniform_location(program, name).as_ref(), unit);
             }
-            Ok(PicturePainter { program, vertex_array, planes, format: None })
+            let renderer = gl.get_parameter_string(glow::RENDERER);
+            let is_software = SOFTWARE.iter().any(|name| renderer.contains(name));
+            Ok(PicturePainter { program, vertex_array, planes, is_software, format: None })
         }
     }
 
@@ -163,7 +171,7 @@ impl PicturePainter {
             gl.uniform_3_f32_slice(uniform("offset").as_ref(), &conversion.offset);
             gl.uniform_matrix_3_f32_slice(uniform("columns").as_ref(), false, &conversion.flat());
             gl.uniform_2_f32(uniform("size").as_ref(), format.width as f32, format.height as f32);
-            gl.uniform_1_f32(uniform("scale").as_ref(), scale);
+            gl.uniform_1_f32(uniform("scale").as_ref(), if self.is_software { 1.0 } else { scale });
             for (unit, plane) in (glow::TEXTURE0..).zip(self.planes) {
                 gl.active_texture(unit);
                 gl.bind_texture(glow::TEXTURE_2D, Some(plane));
