@@ -7,7 +7,7 @@ use crate::support::process::Exit;
 use crate::support::{real_time, root};
 
 /// The sender's names.
-const SENDER: [&str; 21] = [
+const SENDER: [&str; 22] = [
     "backlog_ms",
     "bitrate_bps",
     "compression_ratio",
@@ -20,6 +20,7 @@ const SENDER: [&str; 21] = [
     "frames.dropped.driver",
     "frames.dropped.encoder_busy",
     "frames.dropped.no_connection",
+    "frames.dropped.preview",
     "frames.encoded",
     "frames.keyframes",
     "frames.sent",
@@ -32,7 +33,7 @@ const SENDER: [&str; 21] = [
 ];
 
 /// The receiver's names.
-const RECEIVER: [&str; 26] = [
+const RECEIVER: [&str; 27] = [
     "delay_ms.bound",
     "delay_ms.last",
     "delay_ms.median",
@@ -44,6 +45,7 @@ const RECEIVER: [&str; 26] = [
     "malformed_packets",
     "pictures.damaged",
     "pictures.dropped",
+    "pictures.not_recorded",
     "pictures.received",
     "pictures.shown",
     "reconnects",

@@ -22,5 +22,6 @@ mod reconnect;
 mod refusals;
 mod screen;
 mod window_colour;
+mod window_launcher;
 mod window_receive;
 mod window_send;

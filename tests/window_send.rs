@@ -30,8 +30,8 @@ fn ten_rounds_of_start_and_stop_leave_nothing_behind() {
     let input = format!("file:{}", footage.display());
     let url = server.url("live");
     let mut window = Window::open(&["send", "--input", &input, "--loop", "--to", &url, "--encoder", "libx265"]);
-    window.wait_for_black();
     window.expect_value("Picture", "Stopped");
+    window.wait_for_black();
     assert!(window.find("Stop").unwrap().disabled, "there is nothing to stop yet");
     let mut slowest = Duration::ZERO;
     for round in 0..10 {

@@ -70,7 +70,7 @@ impl Window {
             std::thread::sleep(LOOK);
             window.take_lines();
         }
-        window.wait_for("a picture area", |window| window.elements.values().any(|element| element.role == "Image"));
+        window.wait_for("something in it", |window| window.elements.values().any(|element| element.role == "Button"));
         window
     }
 

@@ -23,6 +23,8 @@ pub mod capture;
 pub mod codec;
 mod convert;
 pub mod frame_rate;
+#[allow(unsafe_code)]
+mod memory;
 pub mod mux;
 pub mod picture;
 pub mod present;
@@ -35,11 +37,13 @@ mod test_pictures;
 pub use frame_rate::FrameRate;
 pub use stop::Stop;
 
-/// Prepares FFmpeg, once per process; later calls only set how much FFmpeg prints.
+/// Prepares FFmpeg and the allocator, once per process and before its threads; later calls only set how much FFmpeg
+/// prints.
 ///
 /// `verbose`: let FFmpeg print its warnings and errors to standard error. Otherwise it prints
 /// nothing: every failure is an error value of the function which met it.
 pub fn init(verbose: bool) {
     av::log::ensure_installed();
     av::log::set_verbose(verbose);
+    memory::share_arenas();
 }

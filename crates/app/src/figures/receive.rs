@@ -141,6 +141,8 @@ pub struct ReceivePictures {
     pub dropped: u64,
     /// With parts missing.
     pub damaged: u64,
+    /// Missing in a recording.
+    pub not_recorded: u64,
 }
 
 impl ReceivePictures {
@@ -150,6 +152,7 @@ impl ReceivePictures {
             shown: self.shown - before.shown,
             dropped: self.dropped - before.dropped,
             damaged: self.damaged - before.damaged,
+            not_recorded: self.not_recorded - before.not_recorded,
         }
     }
 }
@@ -236,6 +239,7 @@ impl ReceiveReporter {
                 shown: get(&counters.shown),
                 dropped: get(&counters.dropped),
                 damaged: get(&counters.damaged),
+                not_recorded: get(&counters.not_recorded),
             },
             intervals: *counters.intervals.lock().unwrap_or_else(PoisonError::into_inner),
             rtp_gaps: get(&counters.rtp_gaps),
@@ -275,7 +279,7 @@ impl ReceiveReporter {
 
 impl std::fmt::Display for ReceiveFigures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ReceivePictures { received, shown, dropped, damaged } = self.pictures;
+        let ReceivePictures { received, shown, dropped, damaged, .. } = self.pictures;
         write!(f, "receive {}  ", text::clock(self.time_s))?;
         if self.state == "waiting" {
             write!(f, "waiting for the stream  ")?;

@@ -24,6 +24,8 @@ pub struct SendCounters {
     pub dropped_backlog: AtomicU64,
     /// Pictures skipped because there was no connection.
     pub dropped_no_connection: AtomicU64,
+    /// Pictures that were sent, but not shown in the sender's own window.
+    pub dropped_preview: AtomicU64,
     encoded: AtomicU64,
     keyframes: AtomicU64,
     raw_bits: AtomicU64,
@@ -81,6 +83,8 @@ pub struct SendDropped {
     pub no_connection: u64,
     /// Coded, but given up with a broken connection or a full queue.
     pub coded: u64,
+    /// Sent, but not shown in the sender's own window; not among the total.
+    pub preview: u64,
 }
 
 impl SendDropped {
@@ -92,10 +96,11 @@ impl SendDropped {
             backlog: self.backlog - before.backlog,
             no_connection: self.no_connection - before.no_connection,
             coded: self.coded - before.coded,
+            preview: self.preview - before.preview,
         }
     }
 
-    /// All of them.
+    /// All that were not sent.
     pub fn total(self) -> u64 {
         self.driver + self.drained + self.encoder_busy + self.backlog + self.no_connection + self.coded
     }
@@ -173,6 +178,7 @@ impl SendReporter {
                 backlog: get(&counters.dropped_backlog),
                 no_connection: get(&counters.dropped_no_connection),
                 coded: output.dropped(),
+                preview: get(&counters.dropped_preview),
             },
             raw_bits: get(&counters.raw_bits),
             coded_bits: get(&counters.coded_bits),

@@ -28,10 +28,10 @@ pub struct PreviewQueue {
 }
 
 impl PreviewQueue {
-    /// Hands over an access unit in Annex B format, if there is room.
-    pub fn offer(&mut self, annexb: &Bytes, is_irap: bool) {
+    /// Hands over an access unit in Annex B format; false when it was dropped.
+    pub fn offer(&mut self, annexb: &Bytes, is_irap: bool) -> bool {
         let Self { queue, rule } = self;
-        rule.offer(is_irap, || queue.try_send(annexb.clone()).is_ok());
+        rule.offer(is_irap, || queue.try_send(annexb.clone()).is_ok())
     }
 }
 

@@ -278,8 +278,10 @@ impl EncodeStage {
         self.packetiser.packetise(&unit, &mut packets).context("a coded picture does not fit into packets")?;
         let picture = OutgoingPicture { packets, timestamp, captured: self.stamper.utc(captured.at) };
         self.queue.offer(picture, unit.is_irap(), Instant::now());
-        if let Some(preview) = &mut self.preview {
-            preview.offer(&coded.data, unit.is_irap());
+        if let Some(preview) = &mut self.preview
+            && !preview.offer(&coded.data, unit.is_irap())
+        {
+            self.counters.dropped_preview.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

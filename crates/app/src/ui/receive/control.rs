@@ -173,7 +173,11 @@ impl Task {
                     let state = states.borrow_and_update().clone();
                     self.tell(|status| status.phase = Phase::Playing(state));
                 }
-                state = recorded(&mut recorder) => self.tell(|status| status.record = state),
+                state = recorded(&mut recorder) => match state {
+                    // With every picture: the picture itself wakes the window.
+                    RecordState::Running { .. } => self.told.send_modify(|status| status.record = state),
+                    state => self.tell(|status| status.record = state),
+                },
                 () = receiving.finished() => break Phase::Ended,
                 command = self.commands.recv() => match command {
                     Some(Command::Play(_)) => {}

@@ -3,8 +3,8 @@
 //! It shows what it is given and returns what was pressed; it knows no pipeline.
 
 use eframe::egui::{
-    Button, CentralPanel, Color32, Frame, Grid, Key, Label, Modifiers, Panel, RichText, TextEdit, Ui, ViewportCommand,
-    vec2,
+    Align2, Button, CentralPanel, Color32, Frame, Grid, Key, Label, Modifiers, Panel, RichText, TextEdit, Ui,
+    ViewportCommand, vec2,
 };
 
 use super::control::ReceiveStatus;
@@ -107,8 +107,10 @@ impl ReceiveView {
     fn address(&mut self, ui: &mut Ui, watched: &[String], shown: &Shown<'_>, actions: &mut Vec<Action>) {
         let Shown { status, words, .. } = shown;
         ui.horizontal(|ui| {
+            // All as high as the button.
+            ui.spacing_mut().interact_size.y = 30.0;
             let field = TextEdit::singleline(&mut self.url).hint_text("rtsp://HOST:8554/live");
-            let field = field.desired_width((ui.available_width() - 190.0).max(120.0));
+            let field = field.desired_width((ui.available_width() - 190.0).max(120.0)).align(Align2::LEFT_CENTER);
             let response = ui.add_enabled(!status.is_playing(), field);
             response.ctx.accesskit_node_builder(response.id, |node| node.set_label(words.stream_address));
             let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
