@@ -38,13 +38,13 @@ one disappeared sh -c "cat /tmp/trouble; exit $?"
 "#;
 
 /// The script that boots the machine; says what is skipped where it or what it needs is absent.
-fn machine() -> Option<PathBuf> {
+pub fn machine() -> Option<Machine> {
     let script = root().join("../shared/tools/camera-vm/camera-vm");
     let absent = match () {
         () if !script.exists() => format!("there is no {}", script.display()),
         () => match ["qemu-system-x86_64", "busybox", "cpio", "modprobe"].into_iter().find(|tool| !runs(tool)) {
             Some(tool) => format!("{tool} is not installed"),
-            None => return Some(script),
+            None => return Some(Machine::new(script)),
         },
     };
     say(&format!("skipped: a real camera driver: {absent}"));
@@ -52,7 +52,7 @@ fn machine() -> Option<PathBuf> {
 }
 
 /// The lines between a command's marks, and its exit status.
-fn said(exit: &Exit, name: &str) -> (Vec<String>, i32) {
+pub fn said(exit: &Exit, name: &str) -> (Vec<String>, i32) {
     let all = exit.stdout.join("\n");
     // What the machine's firmware writes may stand before the first mark.
     let mark = format!("BEGIN {name}");
@@ -75,24 +75,40 @@ fn assert_one_line_inside(exit: &Exit, name: &str, words: &[&str]) {
     }
 }
 
+/// The machine, and a folder that it sees at the same place as we do, with the program in it.
+pub struct Machine {
+    script: PathBuf,
+    folder: Scratch,
+}
+
+impl Machine {
+    fn new(script: PathBuf) -> Machine {
+        // The machine's own /tmp hides ours.
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/var".into()));
+        let folder = Scratch::within(&home.join(".cache"));
+        std::fs::copy(env!("CARGO_BIN_EXE_hevcast"), folder.file("hevcast")).unwrap();
+        Machine { script, folder }
+    }
+
+    /// Boots it, runs a shell script inside with the program as `$1` and `argument` as `$2`, and waits for its end.
+    pub fn run(&self, inside: &str, argument: &str) -> Exit {
+        let (program, path) = (self.folder.file("hevcast"), self.folder.file("inside.sh"));
+        std::fs::write(&path, inside).unwrap();
+        // The first line of all may stand behind the firmware's last, which is cut off.
+        let line = format!("echo; echo up; sh {} {} {argument}", path.display(), program.display());
+        let mut command = Command::new(&self.script);
+        let booting = command.arg(line).env("CAMERA_VM_TIMEOUT", MACHINE_SECONDS.to_string());
+        Process::start("camera-vm", booting).wait_within(Duration::from_secs(MACHINE_SECONDS.into()) * 2)
+    }
+}
+
 #[test]
 fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
-    let Some(script) = machine() else { return };
+    let Some(machine) = machine() else { return };
     let _turn = real_time();
-    // Seen from inside at the same place; the machine's own /tmp hides ours.
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/var".into()));
-    let folder = Scratch::within(&home.join(".cache"));
-    let (program, inside) = (folder.file("hevcast"), folder.file("inside.sh"));
-    std::fs::copy(env!("CARGO_BIN_EXE_hevcast"), &program).unwrap();
-    std::fs::write(&inside, INSIDE).unwrap();
-
     let server = Server::start();
     let receiver = start(&["receive", &server.url("cam"), "--wait", "--once", "--stats", "json"]);
-    let host = format!("rtsp://10.0.2.2:{}", server.port);
-    let line = format!("sh {} {} {host}", inside.display(), program.display());
-    let mut command = Command::new(&script);
-    let booting = command.arg(line).env("CAMERA_VM_TIMEOUT", MACHINE_SECONDS.to_string());
-    let machine = Process::start("camera-vm", booting).wait_within(Duration::from_secs(MACHINE_SECONDS.into()) * 2);
+    let machine = machine.run(INSIDE, &format!("rtsp://10.0.2.2:{}", server.port));
 
     let (devices, status) = said(&machine, "devices");
     assert_eq!(status, 0, "{devices:?}");

@@ -21,6 +21,7 @@ mod many;
 mod reconnect;
 mod refusals;
 mod screen;
+mod window_camera;
 mod window_colour;
 mod window_launcher;
 mod window_receive;
