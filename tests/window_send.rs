@@ -1,6 +1,6 @@
 //! The sender's real window: what is pressed, what is seen, and what is left behind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::footage::{WEBCAM, find};
 use crate::support::hevcast::{Server, expect_figures, start, summary};
@@ -82,7 +82,9 @@ fn the_rate_changes_while_pictures_are_pushed() {
     let slider = window.expect("QP", |element| element.role == "Slider" && !element.disabled).area();
     let coarse = (slider.x + (slider.width / 4 * 3) as i16, slider.centre().1);
     window.display.hold(coarse);
+    let turned = Instant::now();
     window.expect("QP", |element| element.role == "Status" && element.value.contains("coarse"));
+    say(&format!("window: another QP on the label after {} ms", turned.elapsed().as_millis()));
     window.display.release(coarse);
     let sent = expect_figures(&mut window.process, "another QP", |f| f["qp"].as_f64() > Some(25.5));
     assert_eq!(sent["frames"]["dropped"]["coded"], 0, "{sent}");

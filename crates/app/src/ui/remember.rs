@@ -82,6 +82,7 @@ impl Remembered {
 
     fn write(&self, path: &Path) -> Result<()> {
         let mut kept = self.clone();
+        kept.send.take_login();
         if !kept.send.remember_password {
             kept.send.password.clear();
         }
@@ -133,6 +134,9 @@ mod tests {
         let mut remembered = Remembered::default();
         remembered.send.password = "secret word".to_owned();
         assert!(!written(&remembered).contains("secret"));
+        let in_url = SendForm { url: "rtsp://me:secret@host/live".to_owned(), ..SendForm::default() };
+        let text = written(&Remembered { send: in_url, ..Remembered::default() });
+        assert!(text.contains("rtsp://host/live") && text.contains("me") && !text.contains("secret"), "{text}");
         remembered.send.remember_password = true;
         let text = written(&remembered);
         assert_eq!(toml::from_str::<Remembered>(&text).unwrap(), remembered);

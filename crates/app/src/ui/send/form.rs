@@ -178,6 +178,14 @@ impl SendForm {
         })
     }
 
+    /// Puts a login that stands in the URL into its own fields, so that the URL can be shown and kept.
+    pub fn take_login(&mut self) {
+        if let Ok(Target { url, credentials: Some(login) }) = Target::parse(self.url.trim()) {
+            self.url = url.to_string();
+            (self.user, self.password) = (login.user, login.password);
+        }
+    }
+
     /// The login of the fields, where the URL has none.
     fn with_login(&self, mut target: Target) -> Target {
         if target.credentials.is_none() && !self.user.trim().is_empty() {
