@@ -53,7 +53,7 @@ fn send_status() -> SendStatus {
 }
 
 fn receive_figures() -> ReceiveFigures {
-    let delay = DelayMs { last: 143.2, median: 143.2, p95: 180.0, bound: Some(12.3), timescale: Timescale::Server };
+    let delay = DelayMs { last: 143.2, median: 143.2, p95: 180.0, bound: Some(12.21), timescale: Timescale::Server };
     let stages = StagesMs {
         capture_wait: 1.0,
         encode: 9.0,

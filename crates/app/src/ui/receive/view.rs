@@ -153,8 +153,7 @@ impl ReceiveView {
             ui.add(Label::new(RichText::new(rate).weak()).wrap());
         }
         self.tools(ui, remembered, shown, actions);
-        let said = record_words(&status.record, words).or(shown.message.map(str::to_owned));
-        if let Some(said) = said {
+        for said in record_words(&status.record, words).into_iter().chain(shown.message.map(str::to_owned)) {
             ui.add(Label::new(RichText::new(said).small().weak()).wrap());
         }
     }
@@ -189,7 +188,8 @@ fn delay_words(delay: Option<DelayMs>, words: &Words) -> (String, String) {
         ms => format!("{ms:.0} ms"),
     };
     let note = match (delay.timescale, delay.bound) {
-        (Timescale::Server, Some(bound)) => format!("±{:.1} ms", bound.max(0.1)),
+        // Rounded up, so that it stays a bound.
+        (Timescale::Server, Some(bound)) => format!("±{:.1} ms", (bound * 10.0).ceil() / 10.0),
         _ => words.system_clocks.to_owned(),
     };
     (value, note)
