@@ -1,7 +1,9 @@
 //! What is interrupted goes on by itself: a receiver outlives its sender, a sender its server.
 
+use crate::support::footage::ffmpeg;
 use crate::support::hevcast::{Server, count, expect_figures, send_pattern, start, summary};
-use crate::support::real_time;
+use crate::support::process::{Process, wait_for_bytes};
+use crate::support::{Scratch, has_peer, real_time};
 
 #[test]
 fn a_receiver_waits_for_its_sender_and_shows_pictures_again() {
@@ -49,4 +51,40 @@ fn a_sender_survives_its_servers_death() {
     assert_eq!(count(&received, "/pictures/damaged"), 0, "{received}");
     let sent = summary(&sender.interrupt().0.succeeded());
     assert_eq!(count(&sent, "/reconnects"), 1, "{sent}");
+}
+
+#[test]
+fn readers_stay_when_their_sender_crashes_and_comes_back() {
+    let _turn = real_time();
+    let mut server = Server::start();
+    let url = server.url("live");
+    let sender = send_pattern(&url, &[]);
+    let mut receiver = start(&["receive", &url, "--stats", "json"]);
+    expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+    // A stranger reads too, if there is one.
+    let folder = Scratch::new();
+    let file = folder.file("read.h265");
+    let stranger = has_peer("ffmpeg", "readers that stay").then(|| {
+        let arguments =
+            ["-rtsp_transport", "tcp", "-i", &url, "-c", "copy", "-flush_packets", "1", file.to_str().unwrap()];
+        let stranger = Process::start("ffmpeg", &mut ffmpeg(&arguments));
+        wait_for_bytes(&file, 1000);
+        stranger
+    });
+
+    sender.kill();
+    server.process.stderr.expect("the loss", |line| line.contains("its publisher is lost"));
+    expect_figures(&mut receiver, "a second without a stream", |f| f["state"] == "waiting");
+    let held = std::fs::metadata(&file).map_or(0, |file| file.len());
+    let sender = send_pattern(&url, &[]);
+    server.process.stderr.expect("the return", |line| line.contains("published again"));
+    expect_figures(&mut receiver, "a live second again", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+    if let Some(stranger) = stranger {
+        wait_for_bytes(&file, held + 20_000);
+        stranger.interrupt();
+    }
+    let summary = summary(&receiver.interrupt().0.succeeded());
+    let faults = ["/reconnects", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&summary, name));
+    assert_eq!(faults, [0, 0, 0], "{summary}");
+    sender.interrupt().0.succeeded();
 }

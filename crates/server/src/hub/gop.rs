@@ -23,7 +23,6 @@ const PACKET_OVERHEAD_BYTES: usize = 64;
 pub struct GopCache {
     packets: Vec<Bytes>,
     bytes: usize,
-    ssrc: u32,
     /// Where in `packets` the access unit in progress begins.
     unit_start: usize,
     unit_timestamp: Option<RtpTicks>,
@@ -37,7 +36,6 @@ impl GopCache {
     /// then begins with that unit.
     pub fn push(&mut self, framed: &Bytes, packet: Bytes, now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
-        self.ssrc = packet.header.ssrc;
         if self.unit_timestamp != Some(packet.header.timestamp) {
             self.unit_timestamp = Some(packet.header.timestamp);
             self.unit_is_irap = false;
@@ -73,11 +71,6 @@ impl GopCache {
     /// The packets from the IRAP picture on; empty when there is none.
     pub fn packets(&self) -> &[Bytes] {
         if self.began.is_some() { &self.packets } else { &[] }
-    }
-
-    /// SSRC of the last packet.
-    pub fn ssrc(&self) -> u32 {
-        self.ssrc
     }
 
     /// How long ago the group began; `None` when there is none.

@@ -2,9 +2,10 @@
 //!
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
 //! comes; [`gop`] keeps the current group of pictures for those who join; [`reader`] is the bounded queue in front of
-//! each reader's socket. Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to
+//! each reader's socket; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to
 //! push a batch of packets to queues in memory.
 
+pub mod continuity;
 pub mod gop;
 pub mod reader;
 pub mod stream;
@@ -16,7 +17,7 @@ use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use thiserror::Error;
 
-use stream::{MediaPacket, Stream};
+use stream::{MediaPacket, NotResumed, Stream};
 
 /// Most paths that can be live at once.
 pub const MAX_STREAMS: usize = 1024;
@@ -45,15 +46,23 @@ impl Hub {
     /// [`PublishRefused`] when it is taken, or there are too many.
     pub fn publish(self: &Arc<Hub>, path: &str, description: Description) -> Result<Publication, PublishRefused> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if streams.contains_key(path) {
-            return Err(PublishRefused::Taken);
+        match streams.get(path).map(|stream| (stream, stream.resume(&description))) {
+            None => {}
+            Some((stream, Ok(number))) => {
+                return Ok(Publication { hub: Arc::clone(self), stream: Arc::clone(stream), number });
+            }
+            Some((_, Err(NotResumed::Live))) => return Err(PublishRefused::Taken),
+            Some((stream, Err(NotResumed::Different))) => {
+                stream.end();
+                streams.remove(path);
+            }
         }
         if streams.len() >= MAX_STREAMS {
             return Err(PublishRefused::Full);
         }
         let stream = Arc::new(Stream::new(path, description));
         streams.insert(path.to_owned(), Arc::clone(&stream));
-        Ok(Publication { hub: Arc::clone(self), stream })
+        Ok(Publication { hub: Arc::clone(self), stream, number: 0 })
     }
 
     /// The live stream at a path.
@@ -67,17 +76,29 @@ impl Hub {
     }
 }
 
-/// A publisher's claim on a path; dropping it ends the stream for all its readers.
+/// A publisher's claim on a path; dropping it ends the stream for all its readers, unless another has taken over.
 #[derive(Debug)]
 pub struct Publication {
     hub: Arc<Hub>,
     stream: Arc<Stream>,
+    /// Which of the stream's publishers this is.
+    number: u64,
 }
 
 impl Publication {
     /// The stream being published.
     pub fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// The publisher is lost: its readers stay, and whoever publishes the path next, with the same tracks, takes over.
+    pub fn abandon(&self) {
+        self.stream.abandon();
+    }
+
+    /// Waits until somebody has taken over.
+    pub async fn resumed(&self) {
+        self.stream.resumed().await;
     }
 
     /// Forwards packets that arrived together.
@@ -88,10 +109,16 @@ impl Publication {
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        self.hub.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(self.stream.path());
-        self.stream.end();
+        let mut streams = self.hub.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = streams.get(self.stream.path()).is_some_and(|stream| Arc::ptr_eq(stream, &self.stream));
+        if is_there && self.stream.is_claimed_by(self.number) {
+            streams.remove(self.stream.path());
+            self.stream.end();
+        }
     }
 }
 
+#[cfg(test)]
+mod returning_tests;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
 
+use super::continuity::Continuity;
 use super::gop::GopCache;
 use super::reader::Reader;
 
@@ -43,15 +44,22 @@ pub struct MediaPacket {
 #[derive(Debug)]
 pub struct Stream {
     path: String,
-    description: Description,
     hevc_track: Option<usize>,
     takes_requests: bool,
     inner: Mutex<Inner>,
     keyframe_wanted: Notify,
+    resumed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    description: Arc<Description>,
+    /// Counts its publishers; the last one's claim is the stream's.
+    publisher: u64,
+    /// That one is lost, and its return is awaited.
+    is_abandoned: bool,
+    /// By track.
+    continuity: Vec<Continuity>,
     readers: Vec<Attached>,
     gop: GopCache,
     /// By track: the last sender report.
@@ -61,6 +69,15 @@ struct Inner {
     needs_keyframe: bool,
     last_irap: Option<Instant>,
     ended: bool,
+}
+
+/// Why a publisher cannot take over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotResumed {
+    /// Its publisher is there.
+    Live,
+    /// It is lost, but its tracks were others.
+    Different,
 }
 
 /// A sender report, framed.
@@ -81,15 +98,68 @@ struct Attached {
 impl Stream {
     pub(super) fn new(path: &str, description: Description) -> Stream {
         let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
-        let inner = Inner { reports: vec![None; description.tracks().len()], ..Inner::default() };
+        let inner = Inner {
+            publisher: 0,
+            is_abandoned: false,
+            continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
+            readers: Vec::new(),
+            gop: GopCache::default(),
+            reports: vec![None; description.tracks().len()],
+            asked_keyframe: None,
+            needs_keyframe: false,
+            last_irap: None,
+            ended: false,
+            description: Arc::new(description),
+        };
         Stream {
             path: path.to_owned(),
             hevc_track: hevc.map(|(index, _)| index),
             takes_requests: hevc.is_some_and(|(_, requests)| requests),
-            description,
             inner: Mutex::new(inner),
             keyframe_wanted: Notify::new(),
+            resumed: Notify::new(),
         }
+    }
+
+    /// The publisher is lost. Its readers stay, and see nothing before another publisher's first IRAP picture.
+    pub(super) fn abandon(&self) {
+        let mut inner = self.lock();
+        inner.is_abandoned = true;
+        inner.gop = GopCache::default();
+        (inner.asked_keyframe, inner.last_irap) = (None, None);
+        for attached in &mut inner.readers {
+            attached.waiting = self.hevc_track.is_some();
+        }
+    }
+
+    /// Takes over from a publisher that is lost, with the same tracks. The number of the new claim.
+    pub(super) fn resume(&self, description: &Description) -> Result<u64, NotResumed> {
+        let mut inner = self.lock();
+        if !inner.is_abandoned {
+            return Err(NotResumed::Live);
+        }
+        let (before, after) = (inner.description.tracks(), description.tracks());
+        if before.len() != after.len() || !before.iter().zip(after).all(|(a, b)| a.is_like(b)) {
+            return Err(NotResumed::Different);
+        }
+        inner.is_abandoned = false;
+        inner.publisher += 1;
+        inner.description = Arc::new(description.clone());
+        // The publisher's own reports speak of time stamps that readers do not see: ours take their place.
+        inner.reports.fill(None);
+        inner.continuity.iter_mut().for_each(Continuity::resume);
+        self.resumed.notify_one();
+        Ok(inner.publisher)
+    }
+
+    /// Waits until another publisher has taken over.
+    pub(super) async fn resumed(&self) {
+        self.resumed.notified().await;
+    }
+
+    /// Whether the claim of this number is the stream's.
+    pub(super) fn is_claimed_by(&self, publisher: u64) -> bool {
+        self.lock().publisher == publisher
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -102,8 +172,8 @@ impl Stream {
     }
 
     /// What the publisher announced.
-    pub fn description(&self) -> &Description {
-        &self.description
+    pub fn description(&self) -> Arc<Description> {
+        Arc::clone(&self.lock().description)
     }
 
     /// Number of readers now.
@@ -126,6 +196,15 @@ impl Stream {
 
     fn forward(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) {
         let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
+        let packet = match inner.continuity.get_mut(*track) {
+            // It speaks of time stamps that readers do not see.
+            Some(continuity) if *is_rtcp && continuity.is_shifted() => return,
+            Some(continuity) if !is_rtcp => {
+                &MediaPacket { frame: continuity.forward(frame, now.instant), ..packet.clone() }
+            }
+            _ => packet,
+        };
+        let frame = &packet.frame;
         let framed = &frame.framed;
         let report = self.note_report(inner, packet, now);
         let now = now.instant;
@@ -229,7 +308,7 @@ impl Stream {
     fn ask_if_due(&self, inner: &mut Inner, now: Instant) {
         let within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
         let asked = within(inner.asked_keyframe, KEYFRAME_PATIENCE) || within(inner.last_irap, KEYFRAME_SPACING);
-        if self.takes_requests && inner.needs_keyframe && !asked {
+        if self.takes_requests && inner.needs_keyframe && !inner.is_abandoned && !asked {
             inner.asked_keyframe = Some(now);
             self.keyframe_wanted.notify_one();
         }
@@ -238,7 +317,8 @@ impl Stream {
     /// Waits until the publisher should be asked for a keyframe; yields the track and the SSRC to name.
     pub async fn keyframe_wanted(&self) -> (usize, u32) {
         self.keyframe_wanted.notified().await;
-        (self.hevc_track.unwrap_or_default(), self.lock().gop.ssrc())
+        let track = self.hevc_track.unwrap_or_default();
+        (track, self.lock().continuity.get(track).map_or(0, Continuity::publishers_ssrc))
     }
 
     /// Tells all readers that it is over.

@@ -18,19 +18,19 @@ use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, MediaPacket, YOUNG_GOP,
 use super::{Hub, Publication, PublishRefused, gop, reader};
 
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
-const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
+pub(super) const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
 
 /// A publisher that makes pictures, and the time.
-struct World {
-    hub: Arc<Hub>,
-    publication: Option<Publication>,
-    packetiser: Packetiser,
-    now: Now,
-    pictures: u32,
+pub(super) struct World {
+    pub(super) hub: Arc<Hub>,
+    pub(super) publication: Option<Publication>,
+    pub(super) packetiser: Packetiser,
+    pub(super) now: Now,
+    pub(super) pictures: u32,
 }
 
 impl World {
-    fn new(takes_requests: bool) -> World {
+    pub(super) fn new(takes_requests: bool) -> World {
         let hub = Arc::new(Hub::default());
         let sdp = String::from_utf8(publisher_description("t", &ParameterSets::default()).to_vec()).unwrap();
         let sdp = if takes_requests { sdp } else { sdp.replace("a=rtcp-fb", "a=x-other") };
@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.now.instant += time;
         self.now.utc = self.now.utc.offset_by(time.as_micros() as i64);
     }
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Publishes a picture, packet by packet, and lets a frame interval pass.
-    fn publish(&mut self, is_irap: bool) -> usize {
+    pub(super) fn publish(&mut self, is_irap: bool) -> usize {
         let packets = self.picture(is_irap, 600);
         for packet in &packets {
             self.publication.as_ref().unwrap().push(std::slice::from_ref(packet), self.now);
@@ -75,7 +75,7 @@ impl World {
         packets.len()
     }
 
-    fn join(&self, channels: Channels) -> Arc<Reader> {
+    pub(super) fn join(&self, channels: Channels) -> Arc<Reader> {
         let reader = Arc::new(Reader::new(vec![Some(channels)]));
         self.hub.find("live").unwrap().join(Arc::clone(&reader), self.now);
         reader
@@ -93,7 +93,7 @@ fn media(packet: &RtpPacket) -> MediaPacket {
 }
 
 /// Everything in a reader's queue, headers of rewritten channels joined to their packets.
-fn taken(reader: &Reader) -> Vec<Frame> {
+pub(super) fn taken(reader: &Reader) -> Vec<Frame> {
     let mut bytes = Vec::new();
     reader.take(usize::MAX, |part| bytes.extend_from_slice(&part));
     let (mut rest, mut frames) = (Bytes::from(bytes), Vec::new());
@@ -105,12 +105,12 @@ fn taken(reader: &Reader) -> Vec<Frame> {
 }
 
 /// Sequence numbers of the RTP packets in a reader's queue.
-fn sequence_numbers(reader: &Reader) -> Vec<u16> {
+pub(super) fn sequence_numbers(reader: &Reader) -> Vec<u16> {
     let rtp = taken(reader).into_iter().filter(|frame| frame.channel() % 2 == 0);
     rtp.map(|frame| ReceivedPacket::parse(frame.packet()).unwrap().header.sequence_number).collect()
 }
 
-fn consecutive(numbers: &[u16]) -> bool {
+pub(super) fn consecutive(numbers: &[u16]) -> bool {
     numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
@@ -243,7 +243,7 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
     world.publish(true);
     let reader = world.join(CHANNELS);
     let stream = world.hub.find("live").unwrap();
-    let refused = world.hub.publish("live", stream.description().clone());
+    let refused = world.hub.publish("live", (*stream.description()).clone());
     assert_eq!(refused.map(|_| ()).unwrap_err(), PublishRefused::Taken);
     world.publication = None;
     assert!(!reader.is_ended(), "what is queued is still delivered");

@@ -25,6 +25,8 @@ const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// How long a connection stays open after its TEARDOWN, for the peer to close: a publisher may be sending still, and
 /// takes it for a failure when nobody is there (GStreamer's RTCP BYE comes that late).
 const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
+/// How long the readers of a publisher that was lost, rather than said goodbye, are kept for its return.
+const RETURN_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
@@ -61,8 +63,21 @@ pub(super) async fn serve(
         batch: Vec::new(),
         close_at: None,
     };
-    let why = serving.run(stopped).await;
-    serving.finish(&why).await;
+    let why = serving.run(stopped.clone()).await;
+    if let Some(publication) = serving.finish(&why).await {
+        wait_for_return(publication, stopped).await;
+    }
+}
+
+/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
+async fn wait_for_return(publication: Publication, mut stopped: watch::Receiver<bool>) {
+    let path = publication.stream().path();
+    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", RETURN_PATIENCE.as_secs());
+    tokio::select! {
+        () = publication.resumed() => tracing::info!("{path}: published again"),
+        () = tokio::time::sleep(RETURN_PATIENCE) => tracing::info!("{path}: its publisher has not come back"),
+        _ = stopped.changed() => {}
+    }
 }
 
 /// 128 bits that nobody can guess, in hexadecimal.
@@ -194,7 +209,7 @@ impl Serving {
             ServerEvent::Play { path, channels } => self.play(&path, channels),
             ServerEvent::Teardown => {
                 self.close_at = Some(self.clock.now().instant + AFTER_TEARDOWN);
-                self.leave_role("it ended its session");
+                drop(self.leave_role("it ended its session"));
             }
         }
     }
@@ -235,11 +250,12 @@ impl Serving {
         }
     }
 
-    /// Gives up what the connection was used for; returns the stream it read and the reader it was.
-    fn leave_role(&mut self, why: &str) -> Option<(Arc<Stream>, Arc<Reader>)> {
+    /// Gives up what the connection was used for, and returns that.
+    fn leave_role(&mut self, why: &str) -> Role {
         // The last pictures often come in the same read as the TEARDOWN.
         self.push_batch();
-        match std::mem::replace(&mut self.role, Role::Undecided) {
+        let role = std::mem::replace(&mut self.role, Role::Undecided);
+        match &role {
             Role::Undecided => tracing::debug!("{}: left: {why}", self.peer),
             Role::Publisher { publication, .. } => {
                 tracing::info!("{}: no longer publishes {}: {why}", self.peer, publication.stream().path());
@@ -247,27 +263,33 @@ impl Serving {
             Role::Reader { stream, reader } => {
                 tracing::info!("{}: no longer reads {}: {why}", self.peer, stream.path());
                 reader.leave();
-                return Some((stream, reader));
             }
         }
-        None
+        role
     }
 
-    /// Says goodbye as far as the peer still listens.
-    async fn finish(mut self, why: &str) {
-        if let Some((stream, reader)) = self.leave_role(why)
-            && !self.connection.is_closed()
-        {
-            for channels in reader.channels() {
-                self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
+    /// Says goodbye as far as the peer still listens; returns the claim of a publisher that is lost.
+    async fn finish(mut self, why: &str) -> Option<Publication> {
+        let mut lost = None;
+        match self.leave_role(why) {
+            Role::Publisher { publication, .. } => {
+                publication.abandon();
+                lost = Some(publication);
             }
-            if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, stream.path())) {
-                self.session.teardown(url);
+            Role::Reader { stream, reader } if !self.connection.is_closed() => {
+                for channels in reader.channels() {
+                    self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
+                }
+                if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, stream.path())) {
+                    self.session.teardown(url);
+                }
             }
+            Role::Reader { .. } | Role::Undecided => {}
         }
         self.queue_answers();
         // A peer that no longer reads loses its last words, nothing else.
         let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
+        lost
     }
 }
 

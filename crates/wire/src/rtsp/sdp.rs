@@ -56,6 +56,13 @@ impl Track {
     pub fn is_hevc(&self) -> bool {
         self.encoding == "H265" || self.encoding == "HEVC"
     }
+
+    /// Whether a reader of the one can be sent the other's packets: the same medium in the same encoding. Parameter sets
+    /// may differ, for they come in band.
+    pub fn is_like(&self, other: &Track) -> bool {
+        let kind = |track: &Track| (track.clock_rate_hz, track.payload_type, track.keyframe_requests);
+        self.media == other.media && self.encoding == other.encoding && kind(self) == kind(other)
+    }
 }
 
 /// A parsed session description.

@@ -1,0 +1,159 @@
+//! One RTP stream for the readers, though its publisher was lost and has come back as another.
+//!
+//! A publisher that starts anew has another SSRC, another first sequence number and another time stamp offset (RFC 3550
+//! section 5.1). Readers who stay would take that for a stranger's packets or for hours of silence. So what comes after a
+//! return goes on where the last packet stood: the same SSRC, the next sequence number, and a time stamp as much later as
+//! time has passed. Until the first return nothing is touched, and no byte is copied.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use hevcast_wire::rtp::interleave;
+use hevcast_wire::rtsp::message::Frame;
+use hevcast_wire::time::RtpTicks;
+
+/// Where the fields of an RTP header stand in an interleaved frame (RFC 3550 section 5.1).
+const SEQUENCE_NUMBER: usize = interleave::HEADER_LEN + 2;
+const TIMESTAMP: usize = interleave::HEADER_LEN + 4;
+const SSRC: usize = interleave::HEADER_LEN + 8;
+
+/// The fields that tell packets of one source from another's, and their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    sequence_number: u16,
+    timestamp: RtpTicks,
+    ssrc: u32,
+}
+
+/// One track, over all its publishers.
+#[derive(Debug)]
+pub struct Continuity {
+    clock_rate_hz: u32,
+    /// The last packet as readers got it, and when.
+    last: Option<(Position, Instant)>,
+    /// Another publisher's first packet is awaited.
+    is_resuming: bool,
+    /// What to add to the sequence number and to the time stamp; the SSRC is the last packet's.
+    shift: Option<(u16, u32)>,
+    /// The SSRC by which the publisher knows its packets.
+    publishers_ssrc: u32,
+}
+
+impl Continuity {
+    /// A track whose time stamps advance by `clock_rate_hz` a second.
+    pub fn new(clock_rate_hz: u32) -> Continuity {
+        Continuity { clock_rate_hz, last: None, is_resuming: false, shift: None, publishers_ssrc: 0 }
+    }
+
+    /// What comes next is another publisher's.
+    pub fn resume(&mut self) {
+        self.is_resuming = self.last.is_some();
+    }
+
+    /// Whether packets are being changed.
+    pub fn is_shifted(&self) -> bool {
+        self.shift.is_some()
+    }
+
+    /// The SSRC by which the publisher knows its packets.
+    pub fn publishers_ssrc(&self) -> u32 {
+        self.publishers_ssrc
+    }
+
+    /// An RTP packet as readers should get it. What is too short for RTP passes as it is.
+    pub fn forward(&mut self, frame: &Frame, now: Instant) -> Frame {
+        let Some(mut position) = Position::read(&frame.framed) else { return frame.clone() };
+        self.publishers_ssrc = position.ssrc;
+        if self.is_resuming
+            && let Some((last, at)) = self.last
+        {
+            self.is_resuming = false;
+            let passed = ticks(now.saturating_duration_since(at), self.clock_rate_hz);
+            let sequence_number = last.sequence_number.wrapping_add(1).wrapping_sub(position.sequence_number);
+            let timestamp = last.timestamp.0.wrapping_add(passed).wrapping_sub(position.timestamp.0);
+            self.shift = Some((sequence_number, timestamp));
+        }
+        let mut frame = frame.clone();
+        if let (Some((sequence_number, timestamp)), Some((last, _))) = (self.shift, self.last) {
+            position.sequence_number = position.sequence_number.wrapping_add(sequence_number);
+            position.timestamp = RtpTicks(position.timestamp.0.wrapping_add(timestamp));
+            position.ssrc = last.ssrc;
+            frame.framed = position.written_to(&frame.framed);
+        }
+        self.last = Some((position, now));
+        frame
+    }
+}
+
+/// At least one: equal time stamps would be one picture.
+fn ticks(time: Duration, clock_rate_hz: u32) -> u32 {
+    let ticks = time.as_micros() * u128::from(clock_rate_hz) / 1_000_000;
+    // Wraps as RTP's time stamps do.
+    (ticks as u32).max(1)
+}
+
+impl Position {
+    fn read(framed: &[u8]) -> Option<Position> {
+        let four = |at: usize| framed.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        let ssrc = u32::from_be_bytes(four(SSRC)?);
+        let [high, low, ..] = four(SEQUENCE_NUMBER)?;
+        let timestamp = RtpTicks(u32::from_be_bytes(four(TIMESTAMP)?));
+        Some(Position { sequence_number: u16::from_be_bytes([high, low]), timestamp, ssrc })
+    }
+
+    /// A copy of a frame that [`Position::read`] has read, with these fields in it.
+    fn written_to(self, framed: &[u8]) -> bytes::Bytes {
+        let mut copy = BytesMut::from(framed);
+        copy[SEQUENCE_NUMBER..TIMESTAMP].copy_from_slice(&self.sequence_number.to_be_bytes());
+        copy[TIMESTAMP..SSRC].copy_from_slice(&self.timestamp.0.to_be_bytes());
+        copy[SSRC..SSRC + 4].copy_from_slice(&self.ssrc.to_be_bytes());
+        copy.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn frame(sequence_number: u16, timestamp: u32, ssrc: u32) -> Frame {
+        let packet = [&[0x80, 96][..], &sequence_number.to_be_bytes(), &timestamp.to_be_bytes(), &ssrc.to_be_bytes()];
+        let packet = [&packet.concat()[..], b"payload"].concat();
+        let header = interleave::frame_header(0, packet.len() as u16);
+        Frame { framed: Bytes::from([&header[..], &packet].concat()) }
+    }
+
+    fn position(frame: &Frame) -> (u16, u32, u32) {
+        let Position { sequence_number, timestamp, ssrc } = Position::read(&frame.framed).unwrap();
+        (sequence_number, timestamp.0, ssrc)
+    }
+
+    #[test]
+    fn the_first_publishers_packets_are_not_touched() {
+        let mut track = Continuity::new(90_000);
+        let sent = frame(7, 1000, 42);
+        let got = track.forward(&sent, Instant::now());
+        assert_eq!(got.framed.as_ptr(), sent.framed.as_ptr(), "the same bytes");
+        let short = Frame { framed: Bytes::from_static(&[b'$', 0, 0, 1, 9]) };
+        assert_eq!(track.forward(&short, Instant::now()).framed, short.framed);
+    }
+
+    #[test]
+    fn another_publisher_goes_on_where_the_last_stood() {
+        let mut track = Continuity::new(90_000);
+        let now = Instant::now();
+        track.forward(&frame(u16::MAX, u32::MAX - 10, 42), now);
+        track.resume();
+        let later = now + Duration::from_secs(2);
+        assert_eq!(position(&track.forward(&frame(500, 7, 9), later)), (0, 180_000 - 11, 42));
+        assert_eq!(position(&track.forward(&frame(501, 7, 9), later)), (1, 180_000 - 11, 42));
+        let next = track.forward(&frame(502, 7 + 3000, 9), later + Duration::from_millis(33));
+        assert_eq!(position(&next), (2, 183_000 - 11, 42));
+        assert!(track.is_shifted() && track.publishers_ssrc() == 9);
+        assert_eq!(&next.framed[SSRC + 4..], b"payload");
+        // And once more.
+        track.resume();
+        let again = track.forward(&frame(9, 9, 10), later + Duration::from_millis(66));
+        assert_eq!(position(&again), (3, 183_000 - 11 + 2970, 42));
+    }
+}

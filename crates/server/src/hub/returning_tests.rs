@@ -1,0 +1,91 @@
+//! The hub in virtual time, when a publisher is lost and comes back, or does not.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hevcast_wire::rtp::{Packetiser, ReceivedPacket};
+use hevcast_wire::rtsp::sdp::Description;
+
+use super::stream::YOUNG_GOP;
+use super::tests::{CHANNELS, World, consecutive, sequence_numbers, taken};
+
+/// Lets the publisher be lost, and another one begin, `after` later.
+fn come_back(world: &mut World, after: Duration) {
+    let lost = world.publication.take().unwrap();
+    let description = (*lost.stream().description()).clone();
+    lost.abandon();
+    world.pass(after);
+    world.publication = Some(world.hub.publish("live", description).unwrap());
+    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    world.pictures = 1_000_000;
+    assert!(matches!(pin!(lost.resumed()).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(())));
+    // The claim that was lost ends nothing any more.
+    drop(lost);
+}
+
+#[test]
+fn readers_stay_when_their_publisher_comes_back() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    let before = sequence_numbers(&reader);
+    come_back(&mut world, Duration::from_secs(10));
+    assert!(!reader.is_ended() && world.hub.find("live").is_some());
+    world.publish(false);
+    assert!(sequence_numbers(&reader).is_empty(), "nothing before an IRAP picture");
+    let irap = world.publish(true);
+    let frames = taken(&reader);
+    let rtp: Vec<_> = frames.iter().filter(|frame| frame.channel() == CHANNELS.rtp).collect();
+    assert_eq!(rtp.len(), irap);
+    let headers: Vec<_> = rtp.iter().map(|f| ReceivedPacket::parse(f.packet()).unwrap().header).collect();
+    assert!(headers.iter().all(|header| header.ssrc == 7), "it looks like the same source");
+    let numbers: Vec<u16> = headers.iter().map(|header| header.sequence_number).collect();
+    assert!(consecutive(&numbers) && numbers[0] > *before.last().unwrap(), "{before:?} {numbers:?}");
+    // Ten seconds have passed, and a few pictures.
+    let passed = f64::from(headers[0].timestamp.0.wrapping_sub(3000)) / 90_000.0;
+    assert!((10.0..10.2).contains(&passed), "{passed} s");
+}
+
+#[test]
+fn the_publisher_that_came_back_is_asked_by_its_own_name() {
+    let mut world = World::new(true);
+    world.publish(true);
+    come_back(&mut world, Duration::from_secs(1));
+    world.publish(true);
+    world.pass(YOUNG_GOP);
+    world.join(CHANNELS);
+    let wanted = pin!(world.publication.as_ref().unwrap().stream().keyframe_wanted());
+    let asked = wanted.poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(asked, Poll::Ready((0, 99))), "{asked:?}");
+}
+
+#[test]
+fn a_lost_path_goes_to_another_with_other_tracks_and_its_readers_are_told() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    sequence_numbers(&reader);
+    let lost = world.publication.take().unwrap();
+    lost.abandon();
+    let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
+    let _other = world.hub.publish("live", Description::parse(sdp).unwrap()).unwrap();
+    assert!(reader.is_ended());
+    drop(lost);
+    assert!(world.hub.find("live").is_some(), "the old claim does not end the new stream");
+}
+
+#[test]
+fn a_publisher_that_does_not_come_back_ends_its_stream() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    sequence_numbers(&reader);
+    let lost = world.publication.take().unwrap();
+    lost.abandon();
+    // Who comes meanwhile waits too.
+    let late = world.join(CHANNELS);
+    assert!(sequence_numbers(&late).is_empty() && !late.is_ended());
+    drop(lost);
+    assert!(reader.is_ended() && late.is_ended() && world.hub.find("live").is_none());
+}
