@@ -13,10 +13,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use hevcast_wire::rtsp::message::{Inbound, MessageDecoder, MessageError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-/// Space offered to each read: a keyframe's worth of packets.
-const READ_BYTES: usize = 64 * 1024;
+/// Space offered to a read of a peer who says little: most of a thousand readers.
+const SMALL_READ_BYTES: usize = 2 * 1024;
+/// Space offered to a read of a peer who fills what it is offered: a keyframe's worth of packets.
+const LARGE_READ_BYTES: usize = 64 * 1024;
 /// Space below which a new buffer is made.
-const LEAST_READ_BYTES: usize = 4 * 1024;
+const LEAST_READ_BYTES: usize = 1024;
 /// Buffers handed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
 
@@ -26,6 +28,8 @@ pub struct Connection<S> {
     stream: S,
     decoder: MessageDecoder,
     input: BytesMut,
+    /// Space offered to the next read: it grows when a read fills it.
+    read_bytes: usize,
     output: VecDeque<Bytes>,
     output_bytes: usize,
     received_bytes: u64,
@@ -39,7 +43,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Connection {
             stream,
             decoder: MessageDecoder::default(),
-            input: BytesMut::with_capacity(READ_BYTES),
+            input: BytesMut::new(),
+            read_bytes: SMALL_READ_BYTES,
             output: VecDeque::new(),
             output_bytes: 0,
             received_bytes: 0,
@@ -76,6 +81,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.closed
     }
 
+    /// All whole frames that stand before the next message, as they came; [`hevcast_wire::rtp::interleave::frames`]
+    /// tells them apart.
+    pub fn next_frames(&mut self) -> Option<Bytes> {
+        self.decoder.decode_run(&mut self.input)
+    }
+
     /// The next whole message among the bytes read.
     ///
     /// # Errors
@@ -89,12 +100,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The socket's.
     pub async fn turn(&mut self) -> io::Result<()> {
-        poll_fn(|cx| {
-            let wrote = self.poll_write(cx)?;
-            let read = self.poll_read(cx)?;
-            if wrote.is_ready() || read.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
-        })
-        .await
+        poll_fn(|cx| self.poll_turn(cx)).await
+    }
+
+    /// As [`Connection::turn`], for a task that waits for other things too.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wrote = self.poll_write(cx)?;
+        let read = self.poll_read(cx)?;
+        if wrote.is_ready() || read.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// Writes until nothing is queued.
@@ -149,14 +165,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         // Frames are slices of this buffer, and whoever keeps one keeps the buffer: it is used up before a new one is made.
         if self.input.capacity() - self.input.len() < LEAST_READ_BYTES {
-            self.input.reserve(READ_BYTES);
+            self.input.reserve(self.read_bytes);
         }
+        let offered = self.input.capacity() - self.input.len();
         match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(read)) => {
                 self.received_bytes += read as u64;
                 self.closed |= read == 0;
+                if read == offered {
+                    self.read_bytes = (self.read_bytes * 4).min(LARGE_READ_BYTES);
+                }
                 Poll::Ready(Ok(()))
             }
         }

@@ -7,9 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use hevcast_wire::rtp::interleave;
-use hevcast_wire::rtsp::message::Frame;
 use hevcast_wire::time::RtpTicks;
 
 /// Where the fields of an RTP header stand in an interleaved frame (RFC 3550 section 5.1).
@@ -50,19 +48,27 @@ impl Continuity {
         self.is_resuming = self.last.is_some();
     }
 
-    /// Whether packets are being changed.
-    pub fn is_shifted(&self) -> bool {
-        self.shift.is_some()
-    }
-
     /// The SSRC by which the publisher knows its packets.
     pub fn publishers_ssrc(&self) -> u32 {
         self.publishers_ssrc
     }
 
-    /// An RTP packet as readers should get it. What is too short for RTP passes as it is.
-    pub fn forward(&mut self, frame: &Frame, now: Instant) -> Frame {
-        let Some(mut position) = Position::read(&frame.framed) else { return frame.clone() };
+    /// Whether a packet of this track must be changed before readers get it; said before it is forwarded.
+    pub fn changes(&self) -> bool {
+        self.is_resuming || self.shift.is_some()
+    }
+
+    /// Follows an RTP frame that readers get as it is. What is too short for RTP passes.
+    pub fn follow(&mut self, framed: &[u8], now: Instant) {
+        if let Some(position) = Position::read(framed) {
+            self.publishers_ssrc = position.ssrc;
+            self.last = Some((position, now));
+        }
+    }
+
+    /// Changes an RTP frame into what readers should get. What is too short for RTP passes as it is.
+    pub fn rewrite(&mut self, framed: &mut [u8], now: Instant) {
+        let Some(mut position) = Position::read(framed) else { return };
         self.publishers_ssrc = position.ssrc;
         if self.is_resuming
             && let Some((last, at)) = self.last
@@ -73,15 +79,13 @@ impl Continuity {
             let timestamp = last.timestamp.0.wrapping_add(passed).wrapping_sub(position.timestamp.0);
             self.shift = Some((sequence_number, timestamp));
         }
-        let mut frame = frame.clone();
         if let (Some((sequence_number, timestamp)), Some((last, _))) = (self.shift, self.last) {
             position.sequence_number = position.sequence_number.wrapping_add(sequence_number);
             position.timestamp = RtpTicks(position.timestamp.0.wrapping_add(timestamp));
             position.ssrc = last.ssrc;
-            frame.framed = position.written_to(&frame.framed);
+            position.write(framed);
         }
         self.last = Some((position, now));
-        frame
     }
 }
 
@@ -101,59 +105,60 @@ impl Position {
         Some(Position { sequence_number: u16::from_be_bytes([high, low]), timestamp, ssrc })
     }
 
-    /// A copy of a frame that [`Position::read`] has read, with these fields in it.
-    fn written_to(self, framed: &[u8]) -> bytes::Bytes {
-        let mut copy = BytesMut::from(framed);
-        copy[SEQUENCE_NUMBER..TIMESTAMP].copy_from_slice(&self.sequence_number.to_be_bytes());
-        copy[TIMESTAMP..SSRC].copy_from_slice(&self.timestamp.0.to_be_bytes());
-        copy[SSRC..SSRC + 4].copy_from_slice(&self.ssrc.to_be_bytes());
-        copy.freeze()
+    /// Writes these fields into a frame that [`Position::read`] has read.
+    fn write(self, framed: &mut [u8]) {
+        framed[SEQUENCE_NUMBER..TIMESTAMP].copy_from_slice(&self.sequence_number.to_be_bytes());
+        framed[TIMESTAMP..SSRC].copy_from_slice(&self.timestamp.0.to_be_bytes());
+        framed[SSRC..SSRC + 4].copy_from_slice(&self.ssrc.to_be_bytes());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
-    fn frame(sequence_number: u16, timestamp: u32, ssrc: u32) -> Frame {
+    fn frame(sequence_number: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
         let packet = [&[0x80, 96][..], &sequence_number.to_be_bytes(), &timestamp.to_be_bytes(), &ssrc.to_be_bytes()];
         let packet = [&packet.concat()[..], b"payload"].concat();
         let header = interleave::frame_header(0, packet.len() as u16);
-        Frame { framed: Bytes::from([&header[..], &packet].concat()) }
+        [&header[..], &packet].concat()
     }
 
-    fn position(frame: &Frame) -> (u16, u32, u32) {
-        let Position { sequence_number, timestamp, ssrc } = Position::read(&frame.framed).unwrap();
+    fn rewritten(track: &mut Continuity, mut frame: Vec<u8>, now: Instant) -> (u16, u32, u32) {
+        assert!(track.changes());
+        track.rewrite(&mut frame, now);
+        assert_eq!(&frame[SSRC + 4..], b"payload");
+        let Position { sequence_number, timestamp, ssrc } = Position::read(&frame).unwrap();
         (sequence_number, timestamp.0, ssrc)
     }
 
     #[test]
     fn the_first_publishers_packets_are_not_touched() {
         let mut track = Continuity::new(90_000);
-        let sent = frame(7, 1000, 42);
-        let got = track.forward(&sent, Instant::now());
-        assert_eq!(got.framed.as_ptr(), sent.framed.as_ptr(), "the same bytes");
-        let short = Frame { framed: Bytes::from_static(&[b'$', 0, 0, 1, 9]) };
-        assert_eq!(track.forward(&short, Instant::now()).framed, short.framed);
+        track.follow(&frame(7, 1000, 42), Instant::now());
+        assert!(!track.changes() && track.publishers_ssrc() == 42);
+        let mut short = [b'$', 0, 0, 1, 9];
+        track.follow(&short, Instant::now());
+        track.resume();
+        track.rewrite(&mut short, Instant::now());
+        assert_eq!(short, [b'$', 0, 0, 1, 9]);
     }
 
     #[test]
     fn another_publisher_goes_on_where_the_last_stood() {
         let mut track = Continuity::new(90_000);
         let now = Instant::now();
-        track.forward(&frame(u16::MAX, u32::MAX - 10, 42), now);
+        track.follow(&frame(u16::MAX, u32::MAX - 10, 42), now);
         track.resume();
         let later = now + Duration::from_secs(2);
-        assert_eq!(position(&track.forward(&frame(500, 7, 9), later)), (0, 180_000 - 11, 42));
-        assert_eq!(position(&track.forward(&frame(501, 7, 9), later)), (1, 180_000 - 11, 42));
-        let next = track.forward(&frame(502, 7 + 3000, 9), later + Duration::from_millis(33));
-        assert_eq!(position(&next), (2, 183_000 - 11, 42));
-        assert!(track.is_shifted() && track.publishers_ssrc() == 9);
-        assert_eq!(&next.framed[SSRC + 4..], b"payload");
+        assert_eq!(rewritten(&mut track, frame(500, 7, 9), later), (0, 180_000 - 11, 42));
+        assert_eq!(rewritten(&mut track, frame(501, 7, 9), later), (1, 180_000 - 11, 42));
+        let next = rewritten(&mut track, frame(502, 7 + 3000, 9), later + Duration::from_millis(33));
+        assert_eq!(next, (2, 183_000 - 11, 42));
+        assert_eq!(track.publishers_ssrc(), 9);
         // And once more.
         track.resume();
-        let again = track.forward(&frame(9, 9, 10), later + Duration::from_millis(66));
-        assert_eq!(position(&again), (3, 183_000 - 11 + 2970, 42));
+        let again = rewritten(&mut track, frame(9, 9, 10), later + Duration::from_millis(66));
+        assert_eq!(again, (3, 183_000 - 11 + 2970, 42));
     }
 }

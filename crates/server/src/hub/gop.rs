@@ -12,18 +12,22 @@ use hevcast_wire::rtp::ReceivedPacket;
 use hevcast_wire::rtp::payload::Payload;
 use hevcast_wire::time::RtpTicks;
 
+use super::batch::Run;
+use super::reader::Reader;
+
 /// Most bytes kept. A longer group is not kept at all: half of one cannot be decoded.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What keeping a packet costs beside its bytes.
-const PACKET_OVERHEAD_BYTES: usize = 64;
+/// What keeping a stretch of frames costs beside its bytes.
+const RUN_OVERHEAD_BYTES: usize = 64;
 
 /// Packets since the last IRAP picture began.
 #[derive(Debug, Default)]
 pub struct GopCache {
-    packets: Vec<Bytes>,
+    /// A new access unit begins a new run.
+    runs: Vec<Run>,
     bytes: usize,
-    /// Where in `packets` the access unit in progress begins.
+    /// Where in `runs` the access unit in progress begins.
     unit_start: usize,
     unit_timestamp: Option<RtpTicks>,
     unit_is_irap: bool,
@@ -32,14 +36,14 @@ pub struct GopCache {
 }
 
 impl GopCache {
-    /// Takes a framed RTP packet. True when it is the one that shows its access unit to be an IRAP picture: the cache
-    /// then begins with that unit.
-    pub fn push(&mut self, framed: &Bytes, packet: Bytes, now: Instant) -> bool {
+    /// Looks at an RTP packet that is about to be kept. True when it is the one that shows its access unit to be an IRAP
+    /// picture: the cache then begins with what came of that unit so far.
+    pub fn begins_irap(&mut self, packet: Bytes, now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
         if self.unit_timestamp != Some(packet.header.timestamp) {
             self.unit_timestamp = Some(packet.header.timestamp);
             self.unit_is_irap = false;
-            self.unit_start = self.packets.len();
+            self.unit_start = self.runs.len();
             // Without an IRAP picture to begin with, only the unit in progress is of use.
             if self.began.is_none() {
                 self.clear();
@@ -48,29 +52,39 @@ impl GopCache {
         let irap_begins = !self.unit_is_irap && holds_irap_slice(&packet.payload);
         if irap_begins {
             self.unit_is_irap = true;
-            let dropped: usize = self.packets.drain(..self.unit_start).map(|p| cost(&p)).sum();
+            let dropped: usize = self.runs.drain(..self.unit_start).map(|run| cost(&run)).sum();
             self.bytes -= dropped;
             self.unit_start = 0;
             self.began = Some(now);
         }
-        self.bytes += cost(framed);
-        self.packets.push(framed.clone());
+        irap_begins
+    }
+
+    /// Keeps the frame of the packet last looked at.
+    pub(super) fn keep(&mut self, frame: Run) {
+        let is_same_unit = self.runs.len() > self.unit_start;
+        self.bytes += frame.len();
+        if !(is_same_unit && self.runs.last_mut().is_some_and(|last| last.join(&frame))) {
+            self.bytes += RUN_OVERHEAD_BYTES;
+            self.runs.push(frame);
+        }
         if self.bytes > MAX_BYTES {
             self.clear();
             self.began = None;
         }
-        irap_begins
     }
 
     fn clear(&mut self) {
-        self.packets.clear();
+        self.runs.clear();
         self.bytes = 0;
         self.unit_start = 0;
     }
 
-    /// The packets from the IRAP picture on; empty when there is none.
-    pub fn packets(&self) -> &[Bytes] {
-        if self.began.is_some() { &self.packets } else { &[] }
+    /// Queues the group so far at a reader who begins with it.
+    pub(super) fn send_to(&self, reader: &Reader, track: usize, now: Instant) {
+        if let (Some(channels), Some(_)) = (reader.channels_of(track), self.began) {
+            self.runs.iter().for_each(|run| reader.push_burst(run.render(channels.rtp), now));
+        }
     }
 
     /// How long ago the group began; `None` when there is none.
@@ -79,8 +93,8 @@ impl GopCache {
     }
 }
 
-fn cost(framed: &Bytes) -> usize {
-    framed.len() + PACKET_OVERHEAD_BYTES
+fn cost(run: &Run) -> usize {
+    run.len() + RUN_OVERHEAD_BYTES
 }
 
 /// Whether an RTP payload holds (the beginning of) a slice of an IRAP picture.

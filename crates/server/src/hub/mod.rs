@@ -1,13 +1,16 @@
 //! Who publishes what, and who reads it.
 //!
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
-//! comes; [`gop`] keeps the current group of pictures for those who join; [`reader`] is the bounded queue in front of
-//! each reader's socket; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to
-//! push a batch of packets to queues in memory.
+//! comes, together with those that came in the same read ([`batch`]); [`gop`] keeps the current group of pictures for
+//! those who join, [`reports`] the sender report they must hear first; [`reader`] is the bounded queue in front of each
+//! reader's socket; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a
+//! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
+pub mod batch;
 pub mod continuity;
 pub mod gop;
 pub mod reader;
+mod reports;
 pub mod stream;
 
 use std::collections::HashMap;
@@ -17,7 +20,8 @@ use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use thiserror::Error;
 
-use stream::{MediaPacket, NotResumed, Stream};
+use batch::Batch;
+use stream::{NotResumed, Stream};
 
 /// Most paths that can be live at once.
 pub const MAX_STREAMS: usize = 1024;
@@ -102,8 +106,8 @@ impl Publication {
     }
 
     /// Forwards packets that arrived together.
-    pub fn push(&self, packets: &[MediaPacket], now: Now) {
-        self.stream.push(packets, now);
+    pub fn push(&self, batch: &Batch, now: Now) {
+        self.stream.push(batch, now);
     }
 }
 

@@ -55,8 +55,8 @@ fn the_publisher_that_came_back_is_asked_by_its_own_name() {
     world.publish(true);
     world.pass(YOUNG_GOP);
     world.join(CHANNELS);
-    let wanted = pin!(world.publication.as_ref().unwrap().stream().keyframe_wanted());
-    let asked = wanted.poll(&mut Context::from_waker(Waker::noop()));
+    let stream = world.publication.as_ref().unwrap().stream();
+    let asked = stream.poll_keyframe_wanted(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(asked, Poll::Ready((0, 99))), "{asked:?}");
 }
 

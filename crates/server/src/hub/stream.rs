@@ -5,18 +5,18 @@
 //! asked for instead, once for however many readers come together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, interleave, rtcp};
-use hevcast_wire::rtsp::message::Frame;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
 
+use super::batch::{Batch, MediaPacket, Rendered};
 use super::continuity::Continuity;
 use super::gop::GopCache;
 use super::reader::Reader;
+use super::reports::{Report, Reports};
 
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
 /// pictures are decoded sooner than a new one could come.
@@ -26,34 +26,21 @@ pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Least time between two keyframes that somebody asked for: one reader's requests are all readers' cost.
 pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
-/// How often readers hear our own sender report where the publisher sends none (RFC 3550 section 6.2).
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// A packet of a publisher.
-#[derive(Clone, Debug)]
-pub struct MediaPacket {
-    /// Index of the track.
-    pub track: usize,
-    /// RTCP rather than RTP.
-    pub rtcp: bool,
-    /// The packet, framed as it came.
-    pub frame: Frame,
-}
 
 /// A live path.
 #[derive(Debug)]
 pub struct Stream {
     path: String,
-    hevc_track: Option<usize>,
-    takes_requests: bool,
     inner: Mutex<Inner>,
-    keyframe_wanted: Notify,
     resumed: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
     description: Arc<Description>,
+    hevc_track: Option<usize>,
+    /// The publisher answers keyframe requests.
+    takes_requests: bool,
     /// Counts its publishers; the last one's claim is the stream's.
     publisher: u64,
     /// That one is lost, and its return is awaited.
@@ -62,9 +49,12 @@ struct Inner {
     continuity: Vec<Continuity>,
     readers: Vec<Attached>,
     gop: GopCache,
-    /// By track: the last sender report.
-    reports: Vec<Option<Report>>,
+    reports: Reports,
     asked_keyframe: Option<Instant>,
+    /// A request to the publisher that has not been picked up yet.
+    keyframe_request: bool,
+    /// The publisher's connection.
+    waker: Option<Waker>,
     /// A reader needs an IRAP picture, and none has begun since.
     needs_keyframe: bool,
     last_irap: Option<Instant>,
@@ -78,14 +68,6 @@ pub(super) enum NotResumed {
     Live,
     /// It is lost, but its tracks were others.
     Different,
-}
-
-/// A sender report, framed.
-#[derive(Clone, Debug)]
-struct Report {
-    framed: Bytes,
-    /// When we made it; `None` where it is the publisher's own.
-    made: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -104,21 +86,18 @@ impl Stream {
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
             readers: Vec::new(),
             gop: GopCache::default(),
-            reports: vec![None; description.tracks().len()],
+            reports: Reports::new(description.tracks().len()),
             asked_keyframe: None,
+            keyframe_request: false,
+            waker: None,
+            hevc_track: hevc.map(|(index, _)| index),
+            takes_requests: hevc.is_some_and(|(_, requests)| requests),
             needs_keyframe: false,
             last_irap: None,
             ended: false,
             description: Arc::new(description),
         };
-        Stream {
-            path: path.to_owned(),
-            hevc_track: hevc.map(|(index, _)| index),
-            takes_requests: hevc.is_some_and(|(_, requests)| requests),
-            inner: Mutex::new(inner),
-            keyframe_wanted: Notify::new(),
-            resumed: Notify::new(),
-        }
+        Stream { path: path.to_owned(), inner: Mutex::new(inner), resumed: Notify::new() }
     }
 
     /// The publisher is lost. Its readers stay, and see nothing before another publisher's first IRAP picture.
@@ -127,9 +106,9 @@ impl Stream {
         inner.is_abandoned = true;
         inner.gop = GopCache::default();
         (inner.asked_keyframe, inner.last_irap) = (None, None);
-        for attached in &mut inner.readers {
-            attached.waiting = self.hevc_track.is_some();
-        }
+        (inner.keyframe_request, inner.waker) = (false, None);
+        let has_pictures = inner.hevc_track.is_some();
+        inner.readers.iter_mut().for_each(|attached| attached.waiting = has_pictures);
     }
 
     /// Takes over from a publisher that is lost, with the same tracks. The number of the new claim.
@@ -145,8 +124,7 @@ impl Stream {
         inner.is_abandoned = false;
         inner.publisher += 1;
         inner.description = Arc::new(description.clone());
-        // The publisher's own reports speak of time stamps that readers do not see: ours take their place.
-        inner.reports.fill(None);
+        inner.reports.forget();
         inner.continuity.iter_mut().for_each(Continuity::resume);
         self.resumed.notify_one();
         Ok(inner.publisher)
@@ -182,88 +160,36 @@ impl Stream {
     }
 
     /// Forwards packets that arrived together.
-    pub(super) fn push(&self, packets: &[MediaPacket], now: Now) {
+    pub(super) fn push(&self, batch: &Batch, now: Now) {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        for packet in packets {
-            self.forward(inner, packet, now);
+        let changed = inner.continued(batch, now.instant);
+        let batch = changed.as_ref().unwrap_or(batch);
+        let packets = batch.packets();
+        // What has been looked at is forwarded as one stretch, cut where readers begin or a report of ours comes between.
+        let mut sent = 0;
+        for (at, packet) in packets.iter().enumerate() {
+            if let Some(report) = inner.reports.note(batch, packet, now) {
+                inner.forward(batch, &packets[sent..at], now.instant);
+                sent = at;
+                inner.send_report(packet.track, &report, now.instant);
+            }
+            if packet.rtcp || inner.hevc_track != Some(packet.track) {
+                continue;
+            }
+            if inner.gop.begins_irap(batch.packet(packet), now.instant) {
+                inner.forward(batch, &packets[sent..at], now.instant);
+                sent = at;
+                (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now.instant));
+                inner.release_waiting(packet.track, now.instant);
+            }
+            inner.gop.keep(batch.run(packet));
         }
+        inner.forward(batch, &packets[sent..], now.instant);
+        inner.ask_if_due(now.instant);
         inner.readers.retain(|attached| !attached.reader.is_gone());
         for attached in &inner.readers {
             attached.reader.wake();
-        }
-    }
-
-    fn forward(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) {
-        let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
-        let packet = match inner.continuity.get_mut(*track) {
-            // It speaks of time stamps that readers do not see.
-            Some(continuity) if *is_rtcp && continuity.is_shifted() => return,
-            Some(continuity) if !is_rtcp => {
-                &MediaPacket { frame: continuity.forward(frame, now.instant), ..packet.clone() }
-            }
-            _ => packet,
-        };
-        let frame = &packet.frame;
-        let framed = &frame.framed;
-        let report = self.note_report(inner, packet, now);
-        let now = now.instant;
-        if !is_rtcp && self.hevc_track == Some(*track) && inner.gop.push(framed, frame.packet(), now) {
-            (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now));
-            self.release_waiting(inner, now);
-        }
-        let mut overran = false;
-        for attached in inner.readers.iter_mut().filter(|attached| !attached.waiting) {
-            if let Some(report) = &report {
-                attached.reader.push(*track, true, report, now);
-            }
-            if !attached.reader.push(*track, *is_rtcp, framed, now) {
-                attached.waiting = self.hevc_track.is_some();
-                overran = true;
-            }
-        }
-        inner.needs_keyframe |= overran;
-        self.ask_if_due(inner, now);
-    }
-
-    /// Keeps what a joiner must hear before its first packet (RFC 3550 section 6.4.1): the publisher's last sender
-    /// report or, where it sends none, our own of when its packets come. Returns a report of ours to pass on now.
-    fn note_report(&self, inner: &mut Inner, packet: &MediaPacket, now: Now) -> Option<Bytes> {
-        let MediaPacket { track, rtcp: is_rtcp, frame } = packet;
-        let report = inner.reports.get_mut(*track)?;
-        if *is_rtcp {
-            let events = rtcp::parse(&frame.packet()).unwrap_or_default();
-            if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
-                *report = Some(Report { framed: frame.framed.clone(), made: None });
-            }
-            return None;
-        }
-        let is_due = match report {
-            None => true,
-            Some(Report { made, .. }) => {
-                made.is_some_and(|at| now.instant.saturating_duration_since(at) >= REPORT_INTERVAL)
-            }
-        };
-        if !is_due {
-            return None;
-        }
-        let ReceivedPacket { header, .. } = ReceivedPacket::parse(frame.packet()).ok()?;
-        let made = rtcp::sender_report(header.ssrc, now.utc.to_ntp(), header.timestamp, 0, 0, "hevcast");
-        let framed = frame_rtcp(0, &made);
-        *report = Some(Report { framed: framed.clone(), made: Some(now.instant) });
-        Some(framed)
-    }
-
-    /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes. The packet that
-    /// showed it is the last in the cache and is about to be forwarded to all.
-    fn release_waiting(&self, inner: &mut Inner, now: Instant) {
-        let Some(track) = self.hevc_track else { return };
-        let Some((_, earlier)) = inner.gop.packets().split_last() else { return };
-        for attached in inner.readers.iter_mut().filter(|attached| attached.waiting) {
-            attached.waiting = false;
-            for framed in earlier {
-                attached.reader.push_burst(track, false, framed, now);
-            }
         }
     }
 
@@ -276,22 +202,20 @@ impl Stream {
             reader.end();
             return;
         }
-        for (track, report) in inner.reports.iter().enumerate() {
-            if let Some(report) = report {
-                reader.push_burst(track, true, &report.framed, now);
+        for (track, channels) in reader.channels().iter().enumerate() {
+            if let (Some(report), Some(channels)) = (inner.reports.last(track), channels) {
+                reader.push_burst(report.framed(*channels), now);
             }
         }
         let mut waiting = false;
-        if let Some(track) = self.hevc_track {
-            let cached = inner.gop.age(now).is_some_and(|age| !self.takes_requests || age <= YOUNG_GOP);
+        if let Some(track) = inner.hevc_track {
+            let cached = inner.gop.age(now).is_some_and(|age| !inner.takes_requests || age <= YOUNG_GOP);
             if cached {
-                for framed in inner.gop.packets() {
-                    reader.push_burst(track, false, framed, now);
-                }
+                inner.gop.send_to(&reader, track, now);
             } else {
                 waiting = true;
                 inner.needs_keyframe = true;
-                self.ask_if_due(inner, now);
+                inner.ask_if_due(now);
             }
         }
         reader.wake();
@@ -302,23 +226,19 @@ impl Stream {
     pub fn request_keyframe(&self, now: Instant) {
         let mut inner = self.lock();
         inner.needs_keyframe = true;
-        self.ask_if_due(&mut inner, now);
+        inner.ask_if_due(now);
     }
 
-    fn ask_if_due(&self, inner: &mut Inner, now: Instant) {
-        let within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
-        let asked = within(inner.asked_keyframe, KEYFRAME_PATIENCE) || within(inner.last_irap, KEYFRAME_SPACING);
-        if self.takes_requests && inner.needs_keyframe && !inner.is_abandoned && !asked {
-            inner.asked_keyframe = Some(now);
-            self.keyframe_wanted.notify_one();
+    /// Whether the publisher should be asked for a keyframe: the track and the SSRC to name. Pending, with the task to be
+    /// woken, while it need not.
+    pub fn poll_keyframe_wanted(&self, cx: &mut Context<'_>) -> Poll<(usize, u32)> {
+        let mut inner = self.lock();
+        if !std::mem::take(&mut inner.keyframe_request) {
+            inner.waker = Some(cx.waker().clone());
+            return Poll::Pending;
         }
-    }
-
-    /// Waits until the publisher should be asked for a keyframe; yields the track and the SSRC to name.
-    pub async fn keyframe_wanted(&self) -> (usize, u32) {
-        self.keyframe_wanted.notified().await;
-        let track = self.hevc_track.unwrap_or_default();
-        (track, self.lock().continuity.get(track).map_or(0, Continuity::publishers_ssrc))
+        let track = inner.hevc_track.unwrap_or_default();
+        Poll::Ready((track, inner.continuity.get(track).map_or(0, Continuity::publishers_ssrc)))
     }
 
     /// Tells all readers that it is over.
@@ -331,10 +251,84 @@ impl Stream {
     }
 }
 
-/// An RTCP packet in a frame of its own.
-pub fn frame_rtcp(channel: u8, packet: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + packet.len());
-    framed.put_slice(&interleave::frame_header(channel, packet.len() as u16));
-    framed.put_slice(packet);
-    framed.freeze()
+impl Inner {
+    /// The batch as readers should get it, where that is not as it came: behind a publisher's return.
+    fn continued(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
+        if !self.continuity.iter().any(Continuity::changes) {
+            for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {
+                if let Some(continuity) = self.continuity.get_mut(packet.track) {
+                    continuity.follow(batch.framed(packet), now);
+                }
+            }
+            return None;
+        }
+        let (mut bytes, mut packets) = (batch.copied(), Vec::new());
+        for packet in batch.packets() {
+            match self.continuity.get_mut(packet.track) {
+                // It speaks of time stamps that readers do not see.
+                Some(continuity) if packet.rtcp && continuity.changes() => continue,
+                Some(continuity) if !packet.rtcp => continuity.rewrite(&mut bytes[packet.range.clone()], now),
+                _ => {}
+            }
+            packets.push(packet.clone());
+        }
+        Some(Batch::of_packets(bytes.freeze(), packets))
+    }
+
+    /// Gives packets to all readers that do not wait.
+    fn forward(&mut self, batch: &Batch, packets: &[MediaPacket], now: Instant) {
+        if packets.is_empty() {
+            return;
+        }
+        // Readers with the same channels share what is made for the first of them.
+        let mut rendered: Vec<(Arc<Reader>, Option<Rendered>)> = Vec::new();
+        for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
+            let channels = attached.reader.channels();
+            let known = rendered.iter().find(|(first, _)| first.channels() == channels);
+            let frames = match known {
+                Some((_, frames)) => frames.clone(),
+                None => {
+                    let frames = batch.render(packets, channels);
+                    rendered.push((Arc::clone(&attached.reader), frames.clone()));
+                    frames
+                }
+            };
+            if frames.is_some_and(|frames| !attached.reader.push(frames, now)) {
+                attached.waiting = self.hevc_track.is_some();
+                self.needs_keyframe = true;
+            }
+        }
+    }
+
+    /// Passes a report of ours to all readers that do not wait.
+    fn send_report(&mut self, track: usize, report: &Report, now: Instant) {
+        for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
+            if let Some(channels) = attached.reader.channels_of(track)
+                && !attached.reader.push(report.framed(channels), now)
+            {
+                attached.waiting = self.hevc_track.is_some();
+                self.needs_keyframe = true;
+            }
+        }
+    }
+
+    fn ask_if_due(&mut self, now: Instant) {
+        let within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
+        let asked = within(self.asked_keyframe, KEYFRAME_PATIENCE) || within(self.last_irap, KEYFRAME_SPACING);
+        if self.takes_requests && self.needs_keyframe && !self.is_abandoned && !asked {
+            self.asked_keyframe = Some(now);
+            self.keyframe_request = true;
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes.
+    fn release_waiting(&mut self, track: usize, now: Instant) {
+        for attached in self.readers.iter_mut().filter(|attached| attached.waiting) {
+            attached.waiting = false;
+            self.gop.send_to(&attached.reader, track, now);
+        }
+    }
 }

@@ -1,20 +1,20 @@
 //! The hub in virtual time: who gets which packets, and when the publisher is asked for a keyframe.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_wire::hevc::{AccessUnit, NalType, ParameterSets};
-use hevcast_wire::rtp::{Packetiser, ReceivedPacket, RtcpEvent, RtpPacket, rtcp};
+use hevcast_wire::rtp::{Packetiser, ReceivedPacket, RtcpEvent, RtpPacket, interleave, rtcp};
 use hevcast_wire::rtsp::message::Frame;
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 
+use super::batch::{Batch, frame_rtcp};
 use super::reader::Reader;
-use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, MediaPacket, YOUNG_GOP, frame_rtcp};
+use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, gop, reader};
 
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
@@ -49,8 +49,8 @@ impl World {
         self.now.utc = self.now.utc.offset_by(time.as_micros() as i64);
     }
 
-    /// The next picture's packets, `slice_bytes` of slice in it.
-    fn picture(&mut self, is_irap: bool, slice_bytes: usize) -> Vec<MediaPacket> {
+    /// The next picture's packets, `slice_bytes` of slice in it, as if read at once.
+    fn picture(&mut self, is_irap: bool, slice_bytes: usize) -> Batch {
         self.pictures += 1;
         let nal = |kind: NalType, len: usize| Bytes::from([vec![kind.0 << 1, 1], vec![0xa5; len]].concat());
         let mut nals = vec![];
@@ -62,17 +62,21 @@ impl World {
         let unit = AccessUnit { timestamp: RtpTicks(self.pictures * 3000), nals };
         let mut packets = Vec::new();
         self.packetiser.packetise(&unit, &mut packets).unwrap();
-        packets.iter().map(media).collect()
+        batch(packets.iter().map(RtpPacket::to_bytes))
+    }
+
+    fn push(&self, batch: &Batch) {
+        self.publication.as_ref().unwrap().push(batch, self.now);
     }
 
     /// Publishes a picture, packet by packet, and lets a frame interval pass.
     pub(super) fn publish(&mut self, is_irap: bool) -> usize {
-        let packets = self.picture(is_irap, 600);
-        for packet in &packets {
-            self.publication.as_ref().unwrap().push(std::slice::from_ref(packet), self.now);
+        let picture = self.picture(is_irap, 600);
+        for packet in picture.packets() {
+            self.push(&batch([picture.packet(packet)]));
         }
         self.pass(FRAME_INTERVAL);
-        packets.len()
+        picture.packets().len()
     }
 
     pub(super) fn join(&self, channels: Channels) -> Arc<Reader> {
@@ -82,26 +86,31 @@ impl World {
     }
 
     fn keyframe_wanted(&self) -> bool {
-        let wanted = pin!(self.publication.as_ref().unwrap().stream().keyframe_wanted());
-        matches!(wanted.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready((0, 7)))
+        let stream = self.publication.as_ref().unwrap().stream();
+        matches!(stream.poll_keyframe_wanted(&mut Context::from_waker(Waker::noop())), Poll::Ready((0, 7)))
     }
 }
 
-fn media(packet: &RtpPacket) -> MediaPacket {
-    let framed = frame_rtcp(CHANNELS.rtp, &packet.to_bytes());
-    MediaPacket { track: 0, rtcp: false, frame: Frame { framed } }
+/// RTP packets of the first track as if read at once.
+fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
+    let frames: Vec<u8> = packets.into_iter().flat_map(|packet| frame_rtcp(CHANNELS.rtp, &packet)).collect();
+    let mut batch = Batch::new(Bytes::from(frames));
+    let ranges: Vec<_> = interleave::frames(batch.whole()).map(|(_, range)| range).collect();
+    ranges.into_iter().for_each(|range| batch.push(0, false, range));
+    batch
 }
 
-/// Everything in a reader's queue, headers of rewritten channels joined to their packets.
+/// Everything queued, in the pieces in which a socket gets it.
+fn pieces(reader: &Reader) -> Vec<Bytes> {
+    let mut pieces = Vec::new();
+    let _ = reader.poll_take(&mut Context::from_waker(Waker::noop()), usize::MAX, |piece| pieces.push(piece));
+    pieces
+}
+
+/// Everything queued, frame by frame.
 pub(super) fn taken(reader: &Reader) -> Vec<Frame> {
-    let mut bytes = Vec::new();
-    reader.take(usize::MAX, |part| bytes.extend_from_slice(&part));
-    let (mut rest, mut frames) = (Bytes::from(bytes), Vec::new());
-    while !rest.is_empty() {
-        let len = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
-        frames.push(Frame { framed: rest.split_to(4 + len) });
-    }
-    frames
+    let whole = Bytes::from(pieces(reader).concat());
+    interleave::frames(&whole).map(|(_, range)| Frame { framed: whole.slice(range) }).collect()
 }
 
 /// Sequence numbers of the RTP packets in a reader's queue.
@@ -120,12 +129,17 @@ fn packets_are_forwarded_as_they_come_and_shared() {
     world.publish(true);
     let reader = world.join(CHANNELS);
     sequence_numbers(&reader);
-    let packets = world.picture(false, 600);
-    world.publication.as_ref().unwrap().push(&packets[..1], world.now);
-    let mut got = Vec::new();
-    reader.take(usize::MAX, |bytes| got.push(bytes));
+    let picture = world.picture(false, 5000);
+    let (first, rest) = picture.packets().split_first().unwrap();
+    assert!(!rest.is_empty());
+    world.push(&Batch::of_packets(picture.whole().clone(), vec![first.clone()]));
+    let got = pieces(&reader);
     assert_eq!(got.len(), 1, "the first packet of a picture does not wait for the rest");
-    assert_eq!(got[0].as_ptr(), packets[0].frame.framed.as_ptr(), "the same bytes, not a copy");
+    assert_eq!(got[0].as_ptr(), picture.whole().as_ptr(), "the same bytes, not a copy");
+    world.push(&Batch::of_packets(picture.whole().clone(), rest.to_vec()));
+    let got = pieces(&reader);
+    assert_eq!(got.len(), 1, "what was read at once is written at once");
+    assert_eq!(got[0].as_ptr(), picture.whole()[first.range.end..].as_ptr());
 }
 
 #[test]
@@ -194,9 +208,9 @@ fn a_group_too_long_to_keep_is_not_kept_in_part() {
     world.publish(true);
     let mut pushed = 0;
     while pushed <= gop::MAX_BYTES {
-        let packets = world.picture(false, 60_000);
-        pushed += packets.iter().map(|p| p.frame.framed.len()).sum::<usize>();
-        world.publication.as_ref().unwrap().push(&packets, world.now);
+        let picture = world.picture(false, 60_000);
+        pushed += picture.whole().len();
+        world.push(&picture);
     }
     assert_eq!(sequence_numbers(&world.join(CHANNELS)), [0u16; 0]);
     world.publish(true);
@@ -263,12 +277,12 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
     let now = Now { instant: Instant::now(), utc: UtcMicros(0) };
     let reader = Arc::new(Reader::new(vec![Some(CHANNELS)]));
     hub.find("sound").unwrap().join(Arc::clone(&reader), now);
-    let packet = MediaPacket { track: 0, rtcp: false, frame: Frame { framed: frame_rtcp(0, b"not even RTP") } };
-    publication.push(&[packet.clone(), packet.clone()], now);
+    let packet = || Bytes::from_static(b"not even RTP");
+    publication.push(&batch([packet(), packet()]), now);
     assert_eq!(taken(&reader).len(), 2);
     assert_eq!(publication.stream().reader_count(), 1);
     reader.leave();
-    publication.push(&[packet], now);
+    publication.push(&batch([packet()]), now);
     assert_eq!(publication.stream().reader_count(), 0);
 }
 
@@ -279,10 +293,10 @@ fn a_joining_burst_is_never_cut() {
     let mut in_group = 0;
     let mut bytes = 0;
     while bytes <= reader::MAX_BYTES + 1_000_000 {
-        let packets = world.picture(false, 60_000);
-        bytes += packets.iter().map(|p| p.frame.framed.len()).sum::<usize>();
-        in_group += packets.len();
-        world.publication.as_ref().unwrap().push(&packets, world.now);
+        let picture = world.picture(false, 60_000);
+        bytes += picture.whole().len();
+        in_group += picture.packets().len();
+        world.push(&picture);
     }
     let reader = world.join(CHANNELS);
     // A burst may take longer to send than a live packet may wait.
@@ -319,7 +333,7 @@ fn a_publisher_without_reports_gets_ours_every_five_seconds() {
     world.publish(false);
     for _ in 0..2 {
         world.pass(Duration::from_secs(5));
-        early.take(usize::MAX, drop);
+        pieces(&early);
         world.publish(false);
         assert_eq!(reports(&early), 1);
     }

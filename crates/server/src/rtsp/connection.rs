@@ -1,21 +1,29 @@
 //! One connection from its first byte to its last: the session's questions are answered from the hub, a publisher's
 //! packets go into it, a reader's come out of it.
 
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use hevcast_net::Clock;
 use hevcast_net::connection::Connection;
-use hevcast_wire::rtp::{RtcpEvent, rtcp};
-use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent, ServerSession};
+use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
+use hevcast_wire::rtsp::session::server::{Accepted, SESSION_TIMEOUT, ServerEvent, ServerSession};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::{StatusCode, Url};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
+use crate::hub::batch::{Batch, frame_rtcp};
 use crate::hub::reader::Reader;
-use crate::hub::stream::{MediaPacket, Stream, frame_rtcp};
+use crate::hub::stream::Stream;
 use crate::hub::{Hub, Publication, PublishRefused};
 
 /// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged.
@@ -27,6 +35,8 @@ const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
 /// How long the readers of a publisher that was lost, rather than said goodbye, are kept for its return.
 const RETURN_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a reader may take nothing of what waits for it.
+const READER_STALL: Duration = Duration::from_secs(30);
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
@@ -60,8 +70,9 @@ pub(super) async fn serve(
         hub,
         clock,
         role: Role::Undecided,
-        batch: Vec::new(),
         close_at: None,
+        stall: Stall::default(),
+        timer: Box::pin(tokio::time::sleep(SESSION_TIMEOUT)),
     };
     let why = serving.run(stopped.clone()).await;
     if let Some(publication) = serving.finish(&why).await {
@@ -94,56 +105,141 @@ struct Serving {
     hub: Arc<Hub>,
     clock: Clock,
     role: Role,
-    batch: Vec<MediaPacket>,
     /// The session is over and the peer has until then to close.
     close_at: Option<Instant>,
+    stall: Stall,
+    /// Runs until the next deadline or, as that moves with everything heard, until an earlier one.
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Since when output waits of which the peer takes nothing.
+#[derive(Debug, Default)]
+struct Stall {
+    sent_bytes: u64,
+    since: Option<Instant>,
+}
+
+/// What a connection was woken for.
+enum Woken {
+    /// Bytes were read or written.
+    Moved,
+    /// The reader's queue has been emptied and its stream is over.
+    StreamEnded,
+    /// The publisher should be asked for a keyframe of this track and SSRC.
+    Keyframe(usize, u32),
+    /// A deadline has passed.
+    Deadline(Instant),
+    /// The server stops.
+    Stopped,
 }
 
 impl Serving {
     /// Runs until the connection should close; says why.
     async fn run(&mut self, mut stopped: watch::Receiver<bool>) -> String {
+        let mut stopped = pin!(stopped.changed());
         loop {
-            if let Err(why) = self.take_messages() {
+            if let Err(why) = self.take_input() {
                 return why;
             }
             if self.connection.is_closed() {
                 return "it closed the connection".to_owned();
             }
-            if let Role::Reader { reader, .. } = &self.role
-                && self.connection.queued_bytes() == 0
-            {
-                if reader.is_ended() {
-                    return "the stream ended".to_owned();
-                }
-                reader.take(READER_BATCH_BYTES, |bytes| self.connection.queue(bytes));
-            }
-            let can_take = self.connection.queued_bytes() == 0;
-            tokio::select! {
-                moved = self.connection.turn() => if let Err(error) = moved {
-                    return format!("the connection broke: {error}");
-                },
-                () = reader_changed(&self.role), if can_take => {}
-                (track, ssrc) = keyframe_wanted(&self.role) => self.ask_keyframe(track, ssrc),
-                () = close_time(self.close_at) => return "it did not close after its TEARDOWN".to_owned(),
-                () = tokio::time::sleep_until(self.session.deadline().into()) => {
-                    if self.clock.now().instant >= self.session.deadline() && !self.is_reader_with_room() {
-                        return "it fell silent".to_owned();
+            self.note_progress();
+            match poll_fn(|cx| self.poll_woken(cx, stopped.as_mut())).await {
+                Ok(Woken::Moved) => {}
+                Ok(Woken::Keyframe(track, ssrc)) => self.ask_keyframe(track, ssrc),
+                Ok(Woken::StreamEnded) => return "the stream ended".to_owned(),
+                Ok(Woken::Stopped) => return "the server stops".to_owned(),
+                Ok(Woken::Deadline(now)) => {
+                    if let Some(why) = self.expired(now) {
+                        return why;
                     }
-                    self.session.heard(self.clock.now());
                 }
-                _ = stopped.changed() => return "the server stops".to_owned(),
+                Err(error) => return format!("the connection broke: {error}"),
             }
         }
     }
 
-    /// A player that reads what we send is alive though it says nothing: some never send a keepalive over TCP.
-    fn is_reader_with_room(&self) -> bool {
-        matches!(self.role, Role::Reader { .. }) && self.connection.queued_bytes() == 0
+    /// By hand, not by `select!`: a thousand readers are woken thirty times a second, and each future made anew costs a
+    /// lock.
+    fn poll_woken(&mut self, cx: &mut Context<'_>, stopped: Pin<&mut impl Future>) -> Poll<io::Result<Woken>> {
+        match &self.role {
+            Role::Reader { reader, .. } if self.connection.queued_bytes() == 0 => {
+                let taken = reader.poll_take(cx, READER_BATCH_BYTES, |bytes| self.connection.queue(bytes));
+                if taken.is_ready() && self.connection.queued_bytes() == 0 {
+                    return Poll::Ready(Ok(Woken::StreamEnded));
+                }
+            }
+            Role::Publisher { publication, .. } => {
+                if let Poll::Ready((track, ssrc)) = publication.stream().poll_keyframe_wanted(cx) {
+                    return Poll::Ready(Ok(Woken::Keyframe(track, ssrc)));
+                }
+            }
+            _ => {}
+        }
+        if let Poll::Ready(moved) = self.connection.poll_turn(cx) {
+            return Poll::Ready(moved.map(|()| Woken::Moved));
+        }
+        if stopped.poll(cx).is_ready() {
+            return Poll::Ready(Ok(Woken::Stopped));
+        }
+        self.poll_deadline(cx).map(|now| Ok(Woken::Deadline(now)))
     }
 
-    /// Handles what has been read; a publisher's packets go to the hub in one batch.
-    fn take_messages(&mut self) -> Result<(), String> {
-        let result = loop {
+    /// The next moment at which something is over.
+    fn deadline(&self) -> Instant {
+        let stall = self.stall.since.map(|since| since + READER_STALL);
+        [self.close_at, stall].into_iter().flatten().fold(self.session.deadline(), Instant::min)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        let deadline = self.deadline();
+        if deadline < self.timer.deadline().into_std() {
+            self.timer.as_mut().reset(deadline.into());
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = self.clock.now().instant;
+            if deadline <= now {
+                return Poll::Ready(now);
+            }
+            self.timer.as_mut().reset(deadline.into());
+        }
+        Poll::Pending
+    }
+
+    /// Why the connection is over at a deadline, if it is.
+    fn expired(&mut self, now: Instant) -> Option<String> {
+        if self.close_at.is_some_and(|at| at <= now) {
+            return Some("it did not close after its TEARDOWN".to_owned());
+        }
+        if self.stall.since.is_some_and(|since| since + READER_STALL <= now) {
+            return Some(format!("it has read nothing for {} s", READER_STALL.as_secs()));
+        }
+        // A player that reads what we send is alive though it says nothing: some never send a keepalive over TCP.
+        let is_reader_with_room = matches!(self.role, Role::Reader { .. }) && self.connection.queued_bytes() == 0;
+        if self.session.deadline() <= now && !is_reader_with_room {
+            return Some("it fell silent".to_owned());
+        }
+        self.session.heard(self.clock.now());
+        None
+    }
+
+    /// Notes since when the peer has taken nothing of what waits for it.
+    fn note_progress(&mut self) {
+        let sent_bytes = self.connection.sent_bytes();
+        if self.connection.queued_bytes() == 0 {
+            self.stall.since = None;
+        } else if self.stall.since.is_none() || self.stall.sent_bytes != sent_bytes {
+            self.stall = Stall { sent_bytes, since: Some(self.clock.now().instant) };
+        }
+    }
+
+    /// Handles what has been read.
+    fn take_input(&mut self) -> Result<(), String> {
+        loop {
+            if let Some(frames) = self.connection.next_frames() {
+                self.take_frames(frames);
+            }
             match self.connection.next_message() {
                 Ok(Some(message)) => {
                     let now = self.clock.now();
@@ -152,25 +248,35 @@ impl Serving {
                     }
                     self.queue_answers();
                     if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
-                        break Err("it asks without reading the answers".to_owned());
+                        return Err("it asks without reading the answers".to_owned());
                     }
                 }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.to_string()),
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(error.to_string()),
             }
-        };
-        self.push_batch();
-        result
+        }
     }
 
-    /// Hands what a publisher has sent so far to the hub.
-    fn push_batch(&mut self) {
-        if let Role::Publisher { publication, .. } = &self.role
-            && !self.batch.is_empty()
-        {
-            publication.push(&self.batch, self.clock.now());
+    /// A publisher's frames go to the hub as they were read, at once; a reader's are looked into.
+    fn take_frames(&mut self, frames: Bytes) {
+        let now = self.clock.now();
+        let mut batch = Batch::new(frames.clone());
+        for (channel, range) in interleave::frames(&frames) {
+            if let Some((track, rtcp)) = self.session.handle_channel(channel, now) {
+                batch.push(track, rtcp, range);
+            }
         }
-        self.batch.clear();
+        match &self.role {
+            Role::Publisher { publication, .. } if !batch.is_empty() => publication.push(&batch, now),
+            Role::Reader { stream, .. } => {
+                let rtcp_packets = batch.packets().iter().filter(|packet| packet.rtcp);
+                let mut events = rtcp_packets.flat_map(|p| rtcp::parse(&batch.packet(p)).unwrap_or_default());
+                if events.any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. })) {
+                    stream.request_keyframe(now.instant);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn queue_answers(&mut self) {
@@ -181,16 +287,8 @@ impl Serving {
 
     fn act(&mut self, event: ServerEvent) {
         match event {
-            ServerEvent::Media { track, rtcp, frame } => match &self.role {
-                Role::Publisher { .. } => self.batch.push(MediaPacket { track, rtcp, frame }),
-                Role::Reader { stream, .. } if rtcp => {
-                    let events = rtcp::parse(&frame.packet()).unwrap_or_default();
-                    if events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. })) {
-                        stream.request_keyframe(self.clock.now().instant);
-                    }
-                }
-                _ => {}
-            },
+            // Frames between messages are taken in runs; the session tells of none.
+            ServerEvent::Media { .. } => {}
             ServerEvent::Describe { path } => match self.hub.find(&path) {
                 Some(stream) => self.session.accept(Accepted::Description(stream.description().for_readers())),
                 None => self.session.refuse(StatusCode::NotFound),
@@ -252,8 +350,6 @@ impl Serving {
 
     /// Gives up what the connection was used for, and returns that.
     fn leave_role(&mut self, why: &str) -> Role {
-        // The last pictures often come in the same read as the TEARDOWN.
-        self.push_batch();
         let role = std::mem::replace(&mut self.role, Role::Undecided);
         match &role {
             Role::Undecided => tracing::debug!("{}: left: {why}", self.peer),
@@ -277,7 +373,7 @@ impl Serving {
                 lost = Some(publication);
             }
             Role::Reader { stream, reader } if !self.connection.is_closed() => {
-                for channels in reader.channels() {
+                for channels in reader.channels().iter().flatten() {
                     self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
                 }
                 if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, stream.path())) {
@@ -290,26 +386,5 @@ impl Serving {
         // A peer that no longer reads loses its last words, nothing else.
         let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
         lost
-    }
-}
-
-async fn close_time(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn reader_changed(role: &Role) {
-    match role {
-        Role::Reader { reader, .. } => reader.changed().await,
-        _ => std::future::pending().await,
-    }
-}
-
-async fn keyframe_wanted(role: &Role) -> (usize, u32) {
-    match role {
-        Role::Publisher { publication, .. } => publication.stream().keyframe_wanted().await,
-        _ => std::future::pending().await,
     }
 }

@@ -4,6 +4,8 @@
 //! the channel numbers: an even one for RTP, the next for RTCP. RTSP text and frames alternate freely on the
 //! connection, but neither interrupts the other; no RTSP message begins with `$`, so one byte decides.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 /// The byte a frame begins with: `$`.
@@ -57,6 +59,22 @@ pub fn take(buffer: &mut BytesMut) -> Option<(u8, Bytes)> {
     Some((channel, frame.freeze()))
 }
 
+/// Bytes of the whole frames at the front of a receive buffer, up to the first thing that is none.
+pub fn run_len(buffer: &[u8]) -> usize {
+    frames(buffer).last().map_or(0, |(_, range)| range.end)
+}
+
+/// The whole frames at the front of a buffer: their channels, and where they stand with their headers.
+pub fn frames(buffer: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> + '_ {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let Peek::Frame { channel, len } = peek(&buffer[start..]) else { return None };
+        let range = start..start + HEADER_LEN + usize::from(len);
+        start = range.end;
+        Some((channel, range))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +93,16 @@ mod tests {
         assert_eq!(peek(&buffer), Peek::NotInterleaved);
         assert_eq!(take(&mut buffer), None);
         assert_eq!(&buffer[..4], b"RTSP");
+    }
+
+    #[test]
+    fn a_run_ends_with_its_last_whole_frame() {
+        let frames_of = |buffer: &[u8]| frames(buffer).collect::<Vec<_>>();
+        let mut buffer = vec![MAGIC, 0, 0, 2, 1, 1, MAGIC, 3, 0, 0];
+        assert_eq!(frames_of(&buffer), [(0, 0..6), (3, 6..10)]);
+        buffer.extend_from_slice(&[MAGIC, 0, 0, 2, 1]);
+        assert_eq!(run_len(&buffer), 10, "part of a frame is none");
+        assert_eq!((run_len(b"RTSP"), run_len(b"")), (0, 0));
     }
 
     #[test]

@@ -79,6 +79,15 @@ pub struct MessageDecoder {
 }
 
 impl MessageDecoder {
+    /// Takes all whole frames off the front of `buffer` at once, up to the next text; `None` when there is none. The twin
+    /// of [`MessageDecoder::decode`] for those who forward frames: [`interleave::frames`] tells them apart.
+    pub fn decode_run(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
+        match interleave::run_len(buffer) {
+            0 => None,
+            len => Some(buffer.split_to(len).freeze()),
+        }
+    }
+
     /// Takes the next message off the front of `buffer`; `None` when it is not whole yet.
     ///
     /// # Errors

@@ -104,31 +104,33 @@ impl ServerSession {
         self.last_heard = now.instant;
         match message {
             Inbound::Request(request) => self.handle_request(request, now),
-            Inbound::Frame(frame) => self.handle_frame(frame),
+            Inbound::Frame(frame) => self.handle_frame(frame, now),
             // We ask nothing of clients, so an answer means nothing.
             Inbound::Response(_) => None,
         }
     }
 
-    fn handle_frame(&mut self, frame: Frame) -> Option<ServerEvent> {
+    fn handle_frame(&mut self, frame: Frame, now: Now) -> Option<ServerEvent> {
+        self.handle_channel(frame.channel(), now).map(|(track, rtcp)| ServerEvent::Media { track, rtcp, frame })
+    }
+
+    /// Takes a frame by its channel alone, from those who forward frames without taking them apart: its track, and
+    /// whether it is RTCP; `None` for a stray one.
+    pub fn handle_channel(&mut self, channel: u8, now: Now) -> Option<(usize, bool)> {
+        self.last_heard = now.instant;
         let (channels, is_open) = match &self.role {
-            Role::Publisher { channels, recording, .. } => (channels, *recording),
-            Role::Reader { channels, .. } => (channels, true),
-            Role::Undecided => (&Vec::new(), false),
+            Role::Publisher { channels, recording, .. } => (&channels[..], *recording),
+            Role::Reader { channels, .. } => (&channels[..], true),
+            Role::Undecided => (&[][..], false),
         };
-        let channel = frame.channel();
         let found = channels.iter().enumerate().find_map(|(track, pair)| match pair {
             Some(pair) if pair.rtp == channel => Some((track, false)),
             Some(pair) if pair.rtcp == channel => Some((track, true)),
             _ => None,
         });
-        match found {
-            Some((track, rtcp)) if is_open => Some(ServerEvent::Media { track, rtcp, frame }),
-            _ => {
-                self.stray_frames += 1;
-                None
-            }
-        }
+        let found = found.filter(|_| is_open);
+        self.stray_frames += u64::from(found.is_none());
+        found
     }
 
     fn handle_request(&mut self, request: Request, now: Now) -> Option<ServerEvent> {

@@ -1,0 +1,75 @@
+//! The sender reports that readers hear (RFC 3550 section 6.4.1): one before their first packet, and then regularly.
+//!
+//! They are the publisher's own or, where it sends none, ours of when its packets come.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, rtcp};
+use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::time::Now;
+
+use super::batch::{Batch, MediaPacket, Rendered, frame_rtcp};
+
+/// How often readers hear our own report (RFC 3550 section 6.2).
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A sender report.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    packet: Bytes,
+    /// When we made it; `None` where it is the publisher's own.
+    made: Option<Instant>,
+}
+
+impl Report {
+    /// The report for a reader on these channels.
+    pub fn framed(&self, channels: Channels) -> Rendered {
+        Rendered { bytes: frame_rtcp(channels.rtcp, &self.packet), packets: 1 }
+    }
+}
+
+/// The last report of each track.
+#[derive(Debug)]
+pub(super) struct Reports {
+    last: Vec<Option<Report>>,
+}
+
+impl Reports {
+    /// None yet, of so many tracks.
+    pub fn new(tracks: usize) -> Reports {
+        Reports { last: vec![None; tracks] }
+    }
+
+    /// Forgets them: the next publisher's own speak of time stamps that readers do not see, so ours take their place.
+    pub fn forget(&mut self) {
+        self.last.fill(None);
+    }
+
+    /// The track's last report.
+    pub fn last(&self, track: usize) -> Option<&Report> {
+        self.last.get(track)?.as_ref()
+    }
+
+    /// Keeps the publisher's report, or makes one when that is due: then readers should get it before this packet.
+    pub fn note(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
+        let last = self.last.get_mut(packet.track)?;
+        if packet.rtcp {
+            let bytes = batch.packet(packet);
+            let events = rtcp::parse(&bytes).unwrap_or_default();
+            if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
+                *last = Some(Report { packet: bytes, made: None });
+            }
+            return None;
+        }
+        let age = |made: Option<Instant>| made.map(|at| now.instant.saturating_duration_since(at));
+        let is_due = last.as_ref().is_none_or(|report| age(report.made).is_some_and(|age| age >= INTERVAL));
+        if !is_due {
+            return None;
+        }
+        let ReceivedPacket { header, .. } = ReceivedPacket::parse(batch.packet(packet)).ok()?;
+        let made = rtcp::sender_report(header.ssrc, now.utc.to_ntp(), header.timestamp, 0, 0, "hevcast");
+        *last = Some(Report { packet: made, made: Some(now.instant) });
+        last.clone()
+    }
+}
