@@ -2,13 +2,14 @@
 //!
 //! A connection carries requests, responses and `$`-framed RTP side by side; [`message`] takes them apart. The sessions
 //! of [`session`] decide what to say: a publisher (ANNOUNCE, SETUP, RECORD), a player (DESCRIBE, SETUP, PLAY) and a
-//! server that answers both. [`sdp`] describes a stream, [`transport`] names its channels, [`digest`] logs in, and
-//! [`clock`] measures how far the two ends' clocks are apart.
+//! server that answers both. [`sdp`] describes a stream, [`transport`] names its channels, [`digest`] logs in, its
+//! twin [`login`] checks that, and [`clock`] measures how far the two ends' clocks are apart.
 
 pub mod clock;
 pub mod digest;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+pub mod login;
 pub mod message;
 pub mod sdp;
 pub mod session;

@@ -123,4 +123,6 @@ impl SessionError {
 }
 
 #[cfg(test)]
+mod login_tests;
+#[cfg(test)]
 mod tests;
