@@ -51,8 +51,8 @@ impl Server {
 
     /// Waits until the next reader plays `path`, though perhaps no picture has come yet.
     pub fn wait_for_reader(&mut self, path: &str) {
-        let end = format!(": reads {path}");
-        self.process.stderr.expect("a reader", |line| line.ends_with(&end));
+        let news = format!(": reads {path} ");
+        self.process.stderr.expect("a reader", |line| line.contains(&news));
     }
 
     /// The URL of a path on it.

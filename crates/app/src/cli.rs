@@ -10,6 +10,7 @@ use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::Target;
+use hevcast_net::tls::Fingerprint;
 
 use crate::figures::report::Format;
 use crate::pipeline::session::{Destination, SendPlan};
@@ -35,6 +36,19 @@ pub struct Cli {
     /// Say more on standard error; twice for FFmpeg's own words too.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// How the log on standard error is written.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log: LogForm,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogForm {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line, with the ids of connection and session as fields.
+    Json,
 }
 
 impl Cli {
@@ -45,7 +59,7 @@ impl Cli {
     pub fn in_terminal(self) -> Result<Command, clap::Error> {
         let missing = |what: &str| Cli::command().error(ErrorKind::MissingRequiredArgument, what);
         match self.command {
-            None => Err(missing("a command is missing: send, serve, receive, demo or devices")),
+            None => Err(missing("a command is missing: send, serve, receive, demo, devices or password")),
             Some(Command::Receive(ReceiveArgs { url: None, .. })) => {
                 Err(missing("the stream's URL is missing, such as rtsp://HOST:8554/live"))
             }
@@ -59,7 +73,7 @@ impl Cli {
 pub enum Command {
     /// Send a camera's picture (or a screen, a file, a pattern) to a server, by default one inside.
     Send(SendArgs),
-    /// Run a server: anyone may publish on any path, anyone may read it.
+    /// Run a server; without a hevcast.toml anyone may publish on any path, and anyone may read it.
     Serve(ServeArgs),
     /// Receive a stream.
     Receive(ReceiveArgs),
@@ -67,6 +81,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// List cameras with their modes, and the encoders that work here.
     Devices,
+    /// Ask for a password and print a user with it for hevcast.toml.
+    Password(PasswordArgs),
 }
 
 /// Where pictures come from.
@@ -181,6 +197,9 @@ pub struct SendArgs {
     /// Push to this server, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH` (default: a server inside)
     #[arg(long, value_parser = units::target)]
     pub to: Option<Target>,
+    /// With rtsps://: trust the server with this certificate and no other; the server prints the fingerprint
+    #[arg(long, value_name = "FINGERPRINT", requires = "to")]
+    pub pin: Option<Fingerprint>,
     /// Where the server inside listens
     #[arg(long, default_value = "0.0.0.0:8554", conflicts_with = "to")]
     pub listen: SocketAddr,
@@ -199,7 +218,7 @@ impl SendArgs {
     /// What is asked for.
     pub fn plan(&self) -> SendPlan {
         let destination = match &self.to {
-            Some(target) => Destination::Server(target.clone()),
+            Some(target) => Destination::Server(target.clone().pinned(self.pin)),
             None => Destination::Inside { listen: self.listen, path: self.path.clone() },
         };
         self.encode.plan(&self.source, destination)
@@ -209,12 +228,22 @@ impl SendArgs {
 /// `hevcast serve`
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on
-    #[arg(long, default_value = "0.0.0.0:8554")]
-    pub listen: SocketAddr,
+    /// Address and port to listen on (default: the configuration's, else 0.0.0.0:8554)
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// The configuration (default: hevcast.toml in this folder, if there is one)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// End after this time
     #[arg(long, value_parser = units::duration)]
     pub duration: Option<Duration>,
+}
+
+/// `hevcast password`
+#[derive(Clone, Debug, Args)]
+pub struct PasswordArgs {
+    /// The user's name
+    pub name: String,
 }
 
 /// `hevcast receive`
@@ -223,6 +252,9 @@ pub struct ReceiveArgs {
     /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`
     #[arg(value_parser = units::target)]
     pub url: Option<Target>,
+    /// With rtsps://: trust the server with this certificate and no other; the server prints the fingerprint
+    #[arg(long, value_name = "FINGERPRINT", requires = "url")]
+    pub pin: Option<Fingerprint>,
     /// Write the pictures as YUV4MPEG2: y4m:- for standard output, or FILE.y4m
     #[arg(long, value_parser = units::y4m_output)]
     pub output: Option<Y4mOutput>,
@@ -291,7 +323,7 @@ mod tests {
 
     #[test]
     fn every_role_can_be_opened_without_arguments() {
-        assert_eq!((SendArgs::default().path, ServeArgs::default().listen.port()), ("live".to_owned(), 8554));
+        assert_eq!((SendArgs::default().path, ServeArgs::default().listen), ("live".to_owned(), None));
         assert!(ReceiveArgs::default().url.is_none());
     }
 }

@@ -5,6 +5,7 @@
 
 mod cli;
 mod command;
+mod descriptors;
 mod figures;
 mod pipeline;
 mod ui;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{Cli, Command};
+use cli::{Cli, Command, LogForm};
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 use ui::Opening;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    log_to_stderr(cli.verbose);
+    log_to_stderr(cli.verbose, cli.log);
     hevcast_media::init(cli.verbose > 1);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
             Command::Receive(args) => command::receive::run(args).await,
             Command::Demo(args) => command::demo::run(args).await,
             Command::Devices => command::devices::run(),
+            Command::Password(args) => command::password::run(&args),
         }
     });
     end(runtime, result)
@@ -95,18 +97,20 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// Warnings for everyone, news with `-v`, everything with `RUST_LOG`.
-fn log_to_stderr(verbose: u8) {
+fn log_to_stderr(verbose: u8, form: LogForm) {
     let level = match verbose {
         0 => "hevcast=info,hevcast_server=warn,hevcast_net=warn",
         1 => "hevcast=debug,hevcast_server=info,hevcast_net=debug",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .compact()
-        .init();
+        .with_target(false);
+    match form {
+        LogForm::Text => log.compact().init(),
+        LogForm::Json => log.json().flatten_event(true).init(),
+    }
 }

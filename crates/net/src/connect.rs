@@ -9,15 +9,22 @@ use std::time::Duration;
 use hevcast_wire::rtsp::digest::Credentials;
 use hevcast_wire::rtsp::message::MessageError;
 use hevcast_wire::rtsp::session::SessionError;
+use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use url::Url;
+
+use crate::stream::Stream;
+use crate::tls::{self, Fingerprint};
 
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// RTSP's port (RFC 2326 section 3.2).
-pub const DEFAULT_PORT: u16 = 554;
+pub const RTSP_PORT: u16 = 554;
+/// That of RTSP over TLS (RFC 7826 section 22.1).
+pub const RTSPS_PORT: u16 = 322;
 /// Unsent bytes that the kernel may hold before the socket counts as full.
 pub const UNSENT_LOW_WATER_BYTES: u32 = 32 * 1024;
 
@@ -47,6 +54,14 @@ pub enum NetError {
         address: String,
         /// The system's word.
         error: io::Error,
+    },
+    /// The server's certificate is not trusted, or TLS failed otherwise.
+    #[error("no TLS with {address}: {what}")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// What failed, and what to do.
+        what: String,
     },
     /// The connection broke.
     #[error("the connection to {url} broke: {error}")]
@@ -93,11 +108,23 @@ fn connect_hint(error: &io::Error) -> String {
     }
 }
 
+fn tls_hint(error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(_)) => format!(
+            "{error}: nobody this computer knows vouches for it; if the server is yours, give the fingerprint that it \
+             prints at its start: --pin FINGERPRINT"
+        ),
+        Some(rustls::Error::General(what)) => format!("{what}; if that is what the server printed, give it with --pin"),
+        _ => format!("{error}; is this an rtsps:// port?"),
+    }
+}
+
 impl NetError {
     /// Whether trying again later may help without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
         match self {
-            NetError::Url { .. } | NetError::Message { .. } => false,
+            NetError::Url { .. } | NetError::Message { .. } | NetError::Tls { .. } => false,
             NetError::Resolve { .. }
             | NetError::Connect { .. }
             | NetError::Io { .. }
@@ -115,18 +142,20 @@ pub struct Target {
     pub url: Url,
     /// Login, if the URL had one.
     pub credentials: Option<Credentials>,
+    /// The one certificate trusted, if not those of the system's authorities.
+    pub pin: Option<Fingerprint>,
 }
 
 impl Target {
-    /// Reads `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`.
+    /// Reads `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, or `rtsps://…[#pin=FINGERPRINT]`.
     ///
     /// # Errors
     /// [`NetError::Url`], naming the schemes that can be opened.
     pub fn parse(text: &str) -> Result<Target, NetError> {
         let bad = |what: &str| NetError::Url { url: without_password(text), what: what.to_owned() };
         let mut url = Url::parse(text).map_err(|e| bad(&format!("not a URL ({e})")))?;
-        if url.scheme() != "rtsp" {
-            return Err(bad(&format!("hevcast cannot do {}:// yet, only rtsp://", url.scheme())));
+        if !matches!(url.scheme(), "rtsp" | "rtsps") {
+            return Err(bad(&format!("hevcast cannot do {}:// yet, only rtsp:// and rtsps://", url.scheme())));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(bad("no host in it"));
@@ -135,7 +164,27 @@ impl Target {
             return Err(bad("no path in it"));
         }
         let credentials = Credentials::take_from(&mut url);
-        Ok(Target { url, credentials })
+        let pin = match url.fragment().map(|fragment| fragment.strip_prefix("pin=").unwrap_or_default().parse()) {
+            None => None,
+            Some(Ok(pin)) => Some(pin),
+            Some(Err(wrong)) => return Err(bad(&format!("behind # only pin=FINGERPRINT may stand, and {wrong}"))),
+        };
+        url.set_fragment(None);
+        Ok(Target { url, credentials, pin })
+    }
+
+    /// The same, where only a certificate with this fingerprint is trusted, if there is one.
+    #[must_use]
+    pub fn pinned(self, pin: Option<Fingerprint>) -> Target {
+        Target { pin: pin.or(self.pin), ..self }
+    }
+
+    /// The URL with the pin, as [`Target::parse`] reads it, and without a password.
+    pub fn to_text(&self) -> String {
+        match self.pin {
+            Some(pin) => format!("{}#pin={pin}", self.url),
+            None => self.url.to_string(),
+        }
     }
 
     /// `HOST:PORT`, for people.
@@ -143,15 +192,36 @@ impl Target {
         format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
     }
 
-    fn port(&self) -> u16 {
-        self.url.port().unwrap_or(DEFAULT_PORT)
+    fn is_tls(&self) -> bool {
+        self.url.scheme() == "rtsps"
     }
 
-    /// Opens the connection.
+    fn port(&self) -> u16 {
+        self.url.port().unwrap_or(if self.is_tls() { RTSPS_PORT } else { RTSP_PORT })
+    }
+
+    /// Opens the connection, under TLS for `rtsps://`.
     ///
     /// # Errors
-    /// [`NetError::Resolve`] or [`NetError::Connect`].
-    pub async fn connect(&self) -> Result<TcpStream, NetError> {
+    /// [`NetError::Resolve`], [`NetError::Connect`] or [`NetError::Tls`].
+    pub async fn connect(&self) -> Result<Stream, NetError> {
+        let socket = self.connect_socket().await?;
+        if !self.is_tls() {
+            return Ok(Stream::Plain(socket));
+        }
+        let failed = |what: String| NetError::Tls { address: self.address(), what };
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host).map_err(|error| failed(error.to_string()))?;
+        let config = tls::client_config(self.pin).map_err(|error| failed(error.to_string()))?;
+        let handshake = TlsConnector::from(config).connect(name, socket);
+        match tokio::time::timeout(CONNECT_TIMEOUT, handshake).await {
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
+            Ok(Err(error)) => Err(failed(tls_hint(&error))),
+            Err(_) => Err(failed("no answer; is this an rtsps:// port?".to_owned())),
+        }
+    }
+
+    async fn connect_socket(&self) -> Result<TcpStream, NetError> {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let lookup = tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((host, self.port()))).await;
         let addresses: Vec<_> = match lookup {
@@ -218,6 +288,11 @@ mod tests {
         assert_eq!(target.url.as_str(), "rtsp://h/live");
         assert_eq!(target.address(), "h:554");
         assert_eq!(target.credentials.unwrap().user, "u");
+        let pinned = format!("rtsps://h/live#pin={}", "ab".repeat(32));
+        let target = Target::parse(&pinned).unwrap();
+        assert_eq!((target.address().as_str(), target.url.as_str()), ("h:322", "rtsps://h/live"));
+        assert_eq!(target.to_text(), pinned);
+        assert!(Target::parse("rtsps://h/live#pin=ab").is_err() && Target::parse("rtsp://h/live#x").is_err());
         let error = Target::parse("rtmp://u:secret@h/live").unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
     }

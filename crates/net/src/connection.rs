@@ -32,6 +32,8 @@ pub struct Connection<S> {
     read_bytes: usize,
     output: VecDeque<Bytes>,
     output_bytes: usize,
+    /// What was written may wait in the stream still, as under TLS.
+    unflushed: bool,
     received_bytes: u64,
     sent_bytes: u64,
     closed: bool,
@@ -47,6 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             read_bytes: SMALL_READ_BYTES,
             output: VecDeque::new(),
             output_bytes: 0,
+            unflushed: false,
             received_bytes: 0,
             sent_bytes: 0,
             closed: false,
@@ -61,9 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Bytes queued and not yet taken by the kernel.
+    /// Bytes queued and not yet taken by the kernel; under TLS at least 1 while a record is not out.
     pub fn queued_bytes(&self) -> usize {
-        self.output_bytes
+        self.output_bytes.max(usize::from(self.unflushed))
     }
 
     /// Bytes read since the start.
@@ -118,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The socket's.
     pub async fn flush(&mut self) -> io::Result<()> {
-        while self.output_bytes > 0 {
+        while self.queued_bytes() > 0 {
             poll_fn(|cx| self.poll_write(cx)).await?;
         }
         Ok(())
@@ -126,7 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.output.is_empty() {
-            return Poll::Pending;
+            return match self.unflushed {
+                true => self.poll_flush(cx),
+                false => Poll::Pending,
+            };
         }
         let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS];
         let mut count = 0;
@@ -140,9 +146,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
                 self.written(written);
+                self.unflushed = true;
+                if self.output.is_empty() && self.poll_flush(cx)?.is_pending() {
+                    tracing::trace!("a TLS record waits for the socket");
+                }
                 Poll::Ready(Ok(()))
             }
         }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
+        self.unflushed = flushed.is_pending();
+        flushed.map(Ok)
     }
 
     fn written(&mut self, mut written: usize) {

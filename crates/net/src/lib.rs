@@ -1,6 +1,7 @@
 //! Sockets and timers for the sessions of `hevcast-wire`, on tokio.
 //!
-//! The sessions decide, this crate carries: [`connect`] opens a tuned socket to a [`Target`], [`connection`] moves bytes
+//! The sessions decide, this crate carries: [`connect`] opens a tuned socket to a [`Target`], under
+//! [`tls`] if that is wanted, [`connection`] moves bytes
 //! between it and a session, [`publish`] and [`play`] are the two ends of a stream, [`backlog`] knows what has not left
 //! yet, [`reconnect`] when to try again, and [`clock`] what time it is.
 
@@ -12,6 +13,8 @@ pub mod link;
 pub mod play;
 pub mod publish;
 pub mod reconnect;
+pub mod stream;
+pub mod tls;
 
 pub use clock::Clock;
 pub use connect::{NetError, Target};

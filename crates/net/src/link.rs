@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::time::Now;
-use tokio::net::TcpStream;
 
 use crate::connect::NetError;
 use crate::connection::Connection;
+use crate::stream::Stream;
 use crate::{Clock, Target};
 
 /// How long a server may take to answer our TEARDOWN before we close all the same.
@@ -22,7 +22,7 @@ pub struct Link<S> {
     /// The state machine.
     pub session: S,
     /// The socket.
-    pub connection: Connection<TcpStream>,
+    pub connection: Connection<Stream>,
     clock: Clock,
     url: String,
     /// Output ran empty and that has not been told yet.

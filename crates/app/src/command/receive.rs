@@ -25,7 +25,7 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
         Some(output) => Box::new(Y4mSink::open(output)?),
         None => Box::new(Nowhere),
     };
-    let target = args.url.context("the stream's URL is missing")?;
+    let target = args.url.context("the stream's URL is missing")?.pinned(args.pin);
     let settings = ReceiveSettings { target, once: args.once, wait: args.wait };
     let receiving = receive::start(settings, sink, Clock::default())?;
     let mut figures = ReceiveReporter::new(Instant::now());

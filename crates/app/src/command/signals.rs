@@ -2,6 +2,37 @@
 
 use anyhow::{Context, Result};
 
+/// SIGHUP, where there is one: read the configuration again.
+#[derive(Debug)]
+pub struct Hangup {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Hangup {
+    /// Takes the signal over from the system, which would end the process at once.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn catch() -> Result<Hangup> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Hangup { hangup: signal(SignalKind::hangup()).context("cannot catch SIGHUP")? })
+        }
+        #[cfg(not(unix))]
+        Ok(Hangup {})
+    }
+
+    /// Waits for it; for ever where there is none.
+    pub async fn recv(&mut self) {
+        #[cfg(unix)]
+        self.hangup.recv().await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Waits for Ctrl-C or, where there is one, SIGTERM.
 #[derive(Debug)]
 pub struct Signals {

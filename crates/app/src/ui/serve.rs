@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eframe::egui::{self, Button, CentralPanel, Color32, Label, RichText, TextEdit, vec2};
-use hevcast_net::Clock;
 use hevcast_server::Server;
+use hevcast_server::config::RTSP_LISTEN;
 use tokio::runtime::Handle;
 
 use super::one_line;
 use super::words::Words;
 use crate::cli::ServeArgs;
+use crate::command::serve;
 use crate::pipeline::session::addresses;
 
 /// The server's window.
@@ -62,7 +63,8 @@ impl ServeWindow {
                     ui.add(Label::new(RichText::new(why).color(ui.visuals().error_fg_color)).wrap());
                 }
                 State::Stopped | State::Busy => {
-                    ui.label(format!("{} {}", words.listen, self.args.listen));
+                    let listen = self.args.listen.unwrap_or(RTSP_LISTEN);
+                    ui.label(format!("{} {listen}", words.listen));
                 }
             }
         });
@@ -73,7 +75,7 @@ impl ServeWindow {
 
     fn toggle(&self, context: egui::Context) {
         let before = std::mem::replace(&mut *self.lock(), State::Busy);
-        let (state, listen) = (Arc::clone(&self.state), self.args.listen);
+        let (state, args) = (Arc::clone(&self.state), self.args.clone());
         self.runtime.spawn(async move {
             let after = match before {
                 State::Running(server) => {
@@ -81,9 +83,9 @@ impl ServeWindow {
                     State::Stopped
                 }
                 State::Busy => State::Busy,
-                State::Stopped | State::Failed(_) => match Server::bind(listen, Clock::default()).await {
+                State::Stopped | State::Failed(_) => match serve::start(&args).await {
                     Ok(server) => State::Running(server),
-                    Err(error) => State::Failed(one_line(&error.into())),
+                    Err(error) => State::Failed(one_line(&error)),
                 },
             };
             *state.lock().unwrap_or_else(PoisonError::into_inner) = after;

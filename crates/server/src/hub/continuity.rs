@@ -35,12 +35,13 @@ pub struct Continuity {
     shift: Option<(u16, u32)>,
     /// The SSRC by which the publisher knows its packets.
     publishers_ssrc: u32,
+    lost_packets: u64,
 }
 
 impl Continuity {
     /// A track whose time stamps advance by `clock_rate_hz` a second.
     pub fn new(clock_rate_hz: u32) -> Continuity {
-        Continuity { clock_rate_hz, last: None, is_resuming: false, shift: None, publishers_ssrc: 0 }
+        Continuity { clock_rate_hz, last: None, is_resuming: false, shift: None, publishers_ssrc: 0, lost_packets: 0 }
     }
 
     /// What comes next is another publisher's.
@@ -53,6 +54,23 @@ impl Continuity {
         self.publishers_ssrc
     }
 
+    /// Packets missing so far, by the sequence numbers.
+    pub fn lost_packets(&self) -> u64 {
+        self.lost_packets
+    }
+
+    /// Goes on to a packet as readers get it.
+    fn pass(&mut self, position: Position, now: Instant) {
+        if let Some((last, _)) = self.last {
+            let step = position.sequence_number.wrapping_sub(last.sequence_number);
+            // More than half the numbers ahead is behind (RFC 1982): a packet that was repeated or came late.
+            if last.ssrc == position.ssrc && (1..0x8000).contains(&step) {
+                self.lost_packets += u64::from(step - 1);
+            }
+        }
+        self.last = Some((position, now));
+    }
+
     /// Whether a packet of this track must be changed before readers get it; said before it is forwarded.
     pub fn changes(&self) -> bool {
         self.is_resuming || self.shift.is_some()
@@ -62,7 +80,7 @@ impl Continuity {
     pub fn follow(&mut self, framed: &[u8], now: Instant) {
         if let Some(position) = Position::read(framed) {
             self.publishers_ssrc = position.ssrc;
-            self.last = Some((position, now));
+            self.pass(position, now);
         }
     }
 
@@ -85,7 +103,7 @@ impl Continuity {
             position.ssrc = last.ssrc;
             position.write(framed);
         }
-        self.last = Some((position, now));
+        self.pass(position, now);
     }
 }
 
@@ -98,6 +116,10 @@ fn ticks(time: Duration, clock_rate_hz: u32) -> u32 {
 
 impl Position {
     fn read(framed: &[u8]) -> Option<Position> {
+        // The version, always 2, stands in the first two bits.
+        if framed.get(interleave::HEADER_LEN).is_none_or(|first| first >> 6 != 2) {
+            return None;
+        }
         let four = |at: usize| framed.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
         let ssrc = u32::from_be_bytes(four(SSRC)?);
         let [high, low, ..] = four(SEQUENCE_NUMBER)?;
@@ -136,7 +158,9 @@ mod tests {
     fn the_first_publishers_packets_are_not_touched() {
         let mut track = Continuity::new(90_000);
         track.follow(&frame(7, 1000, 42), Instant::now());
-        assert!(!track.changes() && track.publishers_ssrc() == 42);
+        assert!(!track.changes() && track.publishers_ssrc() == 42 && track.lost_packets() == 0);
+        track.follow(&frame(11, 1000, 42), Instant::now());
+        assert_eq!(track.lost_packets(), 3);
         let mut short = [b'$', 0, 0, 1, 9];
         track.follow(&short, Instant::now());
         track.resume();

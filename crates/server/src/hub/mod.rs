@@ -9,22 +9,36 @@
 pub mod batch;
 pub mod continuity;
 pub mod gop;
+pub mod metrics;
 pub mod reader;
 mod reports;
 pub mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use thiserror::Error;
 
 use batch::Batch;
-use stream::{NotResumed, Stream};
+use stream::{NotResumed, PublisherRequest, Stream};
 
-/// Most paths that can be live at once.
-pub const MAX_STREAMS: usize = 1024;
+/// What a path's next publisher is measured by.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Most paths that can be live at once.
+    pub max_streams: usize,
+    /// It takes over from one who is there.
+    pub takeover: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { max_streams: 1024, takeover: false }
+    }
+}
 
 /// Why a path cannot be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -32,9 +46,9 @@ pub enum PublishRefused {
     /// Somebody else does.
     #[error("another sender publishes this path")]
     Taken,
-    /// [`MAX_STREAMS`] is reached.
-    #[error("the server has {MAX_STREAMS} streams, its limit")]
-    Full,
+    /// [`Terms::max_streams`] is reached.
+    #[error("the server has {0} streams, its limit")]
+    Full(usize),
 }
 
 /// All live streams.
@@ -48,9 +62,14 @@ impl Hub {
     ///
     /// # Errors
     /// [`PublishRefused`] when it is taken, or there are too many.
-    pub fn publish(self: &Arc<Hub>, path: &str, description: Description) -> Result<Publication, PublishRefused> {
+    pub fn publish(
+        self: &Arc<Hub>,
+        path: &str,
+        description: Description,
+        terms: Terms,
+    ) -> Result<Publication, PublishRefused> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        match streams.get(path).map(|stream| (stream, stream.resume(&description))) {
+        match streams.get(path).map(|stream| (stream, stream.resume(&description, terms.takeover))) {
             None => {}
             Some((stream, Ok(number))) => {
                 return Ok(Publication { hub: Arc::clone(self), stream: Arc::clone(stream), number });
@@ -61,8 +80,8 @@ impl Hub {
                 streams.remove(path);
             }
         }
-        if streams.len() >= MAX_STREAMS {
-            return Err(PublishRefused::Full);
+        if streams.len() >= terms.max_streams {
+            return Err(PublishRefused::Full(terms.max_streams));
         }
         let stream = Arc::new(Stream::new(path, description));
         streams.insert(path.to_owned(), Arc::clone(&stream));
@@ -74,9 +93,12 @@ impl Hub {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
-    /// The paths that are live.
-    pub fn paths(&self) -> Vec<String> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    /// All live streams, by path.
+    pub fn streams(&self) -> Vec<Arc<Stream>> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams: Vec<_> = streams.values().cloned().collect();
+        streams.sort_by(|a, b| a.path().cmp(b.path()));
+        streams
     }
 }
 
@@ -91,13 +113,18 @@ pub struct Publication {
 
 impl Publication {
     /// The stream being published.
-    pub fn stream(&self) -> &Stream {
+    pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// What the hub wants of this publisher. Pending, with the task to be woken, while that is nothing.
+    pub fn poll_request(&self, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
+        self.stream.poll_request(self.number, cx)
     }
 
     /// The publisher is lost: its readers stay, and whoever publishes the path next, with the same tracks, takes over.
     pub fn abandon(&self) {
-        self.stream.abandon();
+        self.stream.abandon(self.number);
     }
 
     /// Waits until somebody has taken over.
@@ -107,7 +134,7 @@ impl Publication {
 
     /// Forwards packets that arrived together.
     pub fn push(&self, batch: &Batch, now: Now) {
-        self.stream.push(batch, now);
+        self.stream.push(self.number, batch, now);
     }
 }
 

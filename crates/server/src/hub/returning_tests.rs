@@ -7,8 +7,9 @@ use std::time::Duration;
 use hevcast_wire::rtp::{Packetiser, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::Description;
 
-use super::stream::YOUNG_GOP;
-use super::tests::{CHANNELS, World, consecutive, sequence_numbers, taken};
+use super::Terms;
+use super::stream::{PublisherRequest, YOUNG_GOP};
+use super::tests::{CHANNELS, World, consecutive, request, sequence_numbers, taken};
 
 /// Lets the publisher be lost, and another one begin, `after` later.
 fn come_back(world: &mut World, after: Duration) {
@@ -16,7 +17,7 @@ fn come_back(world: &mut World, after: Duration) {
     let description = (*lost.stream().description()).clone();
     lost.abandon();
     world.pass(after);
-    world.publication = Some(world.hub.publish("live", description).unwrap());
+    world.publication = Some(world.hub.publish("live", description, Terms::default()).unwrap());
     world.packetiser = Packetiser::new(99, 96, 5000, 200);
     world.pictures = 1_000_000;
     assert!(matches!(pin!(lost.resumed()).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(())));
@@ -55,9 +56,8 @@ fn the_publisher_that_came_back_is_asked_by_its_own_name() {
     world.publish(true);
     world.pass(YOUNG_GOP);
     world.join(CHANNELS);
-    let stream = world.publication.as_ref().unwrap().stream();
-    let asked = stream.poll_keyframe_wanted(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(asked, Poll::Ready((0, 99))), "{asked:?}");
+    let asked = request(world.publication.as_ref().unwrap());
+    assert_eq!(asked, Poll::Ready(PublisherRequest::Keyframe { track: 0, ssrc: 99 }));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_lost_path_goes_to_another_with_other_tracks_and_its_readers_are_told() {
     let lost = world.publication.take().unwrap();
     lost.abandon();
     let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
-    let _other = world.hub.publish("live", Description::parse(sdp).unwrap()).unwrap();
+    let _other = world.hub.publish("live", Description::parse(sdp).unwrap(), Terms::default()).unwrap();
     assert!(reader.is_ended());
     drop(lost);
     assert!(world.hub.find("live").is_some(), "the old claim does not end the new stream");
@@ -88,4 +88,30 @@ fn a_publisher_that_does_not_come_back_ends_its_stream() {
     assert!(sequence_numbers(&late).is_empty() && !late.is_ended());
     drop(lost);
     assert!(reader.is_ended() && late.is_ended() && world.hub.find("live").is_none());
+}
+
+#[test]
+fn where_it_is_allowed_another_publisher_takes_over_from_one_that_is_there() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    let before = sequence_numbers(&reader);
+    let first = world.publication.take().unwrap();
+    let description = (*first.stream().description()).clone();
+    let terms = Terms { takeover: true, ..Terms::default() };
+    world.publication = Some(world.hub.publish("live", description, terms).unwrap());
+    assert_eq!(request(&first), Poll::Ready(PublisherRequest::Leave));
+    let second = world.publication.replace(first);
+    world.publish(true);
+    assert!(sequence_numbers(&reader).is_empty(), "who was replaced is not heard any more");
+    // Its end ends nothing.
+    world.publication.as_ref().unwrap().abandon();
+    world.publication = second;
+    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    let irap = world.publish(true);
+    let numbers = sequence_numbers(&reader);
+    assert!(numbers.len() == irap && consecutive(&numbers) && numbers[0] == before.last().unwrap() + 1);
+    assert_eq!(request(world.publication.as_ref().unwrap()), Poll::Pending);
+    let metrics = world.hub.find("live").unwrap().metrics();
+    assert_eq!((metrics.publishers, metrics.keyframes, metrics.is_abandoned), (2, 2, false));
 }

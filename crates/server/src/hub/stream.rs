@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::batch::{Batch, MediaPacket, Rendered};
 use super::continuity::Continuity;
 use super::gop::GopCache;
+use super::metrics::StreamMetrics;
 use super::reader::Reader;
 use super::reports::{Report, Reports};
 
@@ -59,6 +60,21 @@ struct Inner {
     needs_keyframe: bool,
     last_irap: Option<Instant>,
     ended: bool,
+    metrics: StreamMetrics,
+}
+
+/// What the hub wants of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublisherRequest {
+    /// An IRAP picture of this track and SSRC.
+    Keyframe {
+        /// Index of the track.
+        track: usize,
+        /// The SSRC by which the publisher knows it.
+        ssrc: u32,
+    },
+    /// To go: another has taken over.
+    Leave,
 }
 
 /// Why a publisher cannot take over a stream.
@@ -95,38 +111,41 @@ impl Stream {
             needs_keyframe: false,
             last_irap: None,
             ended: false,
+            metrics: StreamMetrics::default(),
             description: Arc::new(description),
         };
         Stream { path: path.to_owned(), inner: Mutex::new(inner), resumed: Notify::new() }
     }
 
     /// The publisher is lost. Its readers stay, and see nothing before another publisher's first IRAP picture.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(&self, publisher: u64) {
         let mut inner = self.lock();
-        inner.is_abandoned = true;
-        inner.gop = GopCache::default();
-        (inner.asked_keyframe, inner.last_irap) = (None, None);
-        (inner.keyframe_request, inner.waker) = (false, None);
-        let has_pictures = inner.hevc_track.is_some();
-        inner.readers.iter_mut().for_each(|attached| attached.waiting = has_pictures);
+        if inner.publisher == publisher {
+            inner.is_abandoned = true;
+            inner.interrupt();
+        }
     }
 
-    /// Takes over from a publisher that is lost, with the same tracks. The number of the new claim.
-    pub(super) fn resume(&self, description: &Description) -> Result<u64, NotResumed> {
+    /// Takes over from a publisher that is lost (or, with `takeover`, is there), with the same tracks. The number of the
+    /// new claim.
+    pub(super) fn resume(&self, description: &Description, takeover: bool) -> Result<u64, NotResumed> {
         let mut inner = self.lock();
-        if !inner.is_abandoned {
+        if !inner.is_abandoned && !takeover {
             return Err(NotResumed::Live);
         }
         let (before, after) = (inner.description.tracks(), description.tracks());
         if before.len() != after.len() || !before.iter().zip(after).all(|(a, b)| a.is_like(b)) {
             return Err(NotResumed::Different);
         }
-        inner.is_abandoned = false;
+        inner.interrupt();
+        let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
         inner.description = Arc::new(description.clone());
         inner.reports.forget();
         inner.continuity.iter_mut().for_each(Continuity::resume);
-        self.resumed.notify_one();
+        if was_abandoned {
+            self.resumed.notify_one();
+        }
         Ok(inner.publisher)
     }
 
@@ -160,9 +179,13 @@ impl Stream {
     }
 
     /// Forwards packets that arrived together.
-    pub(super) fn push(&self, batch: &Batch, now: Now) {
+    pub(super) fn push(&self, publisher: u64, batch: &Batch, now: Now) {
         let mut inner = self.lock();
         let inner = &mut *inner;
+        if inner.publisher != publisher {
+            return;
+        }
+        inner.metrics.count(batch);
         let changed = inner.continued(batch, now.instant);
         let batch = changed.as_ref().unwrap_or(batch);
         let packets = batch.packets();
@@ -182,6 +205,7 @@ impl Stream {
                 sent = at;
                 (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now.instant));
                 inner.release_waiting(packet.track, now.instant);
+                inner.metrics.keyframes += 1;
             }
             inner.gop.keep(batch.run(packet));
         }
@@ -229,22 +253,38 @@ impl Stream {
         inner.ask_if_due(now);
     }
 
-    /// Whether the publisher should be asked for a keyframe: the track and the SSRC to name. Pending, with the task to be
-    /// woken, while it need not.
-    pub fn poll_keyframe_wanted(&self, cx: &mut Context<'_>) -> Poll<(usize, u32)> {
+    /// What is wanted of a publisher. Pending, with the task to be woken, while that is nothing.
+    pub(super) fn poll_request(&self, publisher: u64, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
         let mut inner = self.lock();
+        if inner.publisher != publisher || inner.ended {
+            return Poll::Ready(PublisherRequest::Leave);
+        }
         if !std::mem::take(&mut inner.keyframe_request) {
             inner.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let track = inner.hevc_track.unwrap_or_default();
-        Poll::Ready((track, inner.continuity.get(track).map_or(0, Continuity::publishers_ssrc)))
+        let ssrc = inner.continuity.get(track).map_or(0, Continuity::publishers_ssrc);
+        Poll::Ready(PublisherRequest::Keyframe { track, ssrc })
+    }
+
+    /// What has passed so far.
+    pub fn metrics(&self) -> StreamMetrics {
+        let inner = self.lock();
+        let lost_packets = inner.continuity.iter().map(Continuity::lost_packets).sum();
+        StreamMetrics {
+            lost_packets,
+            is_abandoned: inner.is_abandoned,
+            publishers: inner.publisher + 1,
+            ..inner.metrics
+        }
     }
 
     /// Tells all readers that it is over.
     pub(super) fn end(&self) {
         let mut inner = self.lock();
         inner.ended = true;
+        inner.interrupt();
         for attached in inner.readers.drain(..) {
             attached.reader.end();
         }
@@ -252,6 +292,17 @@ impl Stream {
 }
 
 impl Inner {
+    /// What comes next is not the sequence that was: readers wait for an IRAP picture, the publisher has to look up.
+    fn interrupt(&mut self) {
+        self.gop = GopCache::default();
+        (self.asked_keyframe, self.last_irap, self.keyframe_request) = (None, None, false);
+        let has_pictures = self.hevc_track.is_some();
+        self.readers.iter_mut().for_each(|attached| attached.waiting = has_pictures);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// The batch as readers should get it, where that is not as it came: behind a publisher's return.
     fn continued(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
         if !self.continuity.iter().any(Continuity::changes) {

@@ -14,8 +14,8 @@ use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 
 use super::batch::{Batch, frame_rtcp};
 use super::reader::Reader;
-use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, YOUNG_GOP};
-use super::{Hub, Publication, PublishRefused, gop, reader};
+use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
+use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
 
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 pub(super) const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
@@ -34,7 +34,7 @@ impl World {
         let hub = Arc::new(Hub::default());
         let sdp = String::from_utf8(publisher_description("t", &ParameterSets::default()).to_vec()).unwrap();
         let sdp = if takes_requests { sdp } else { sdp.replace("a=rtcp-fb", "a=x-other") };
-        let publication = hub.publish("live", Description::parse(sdp.as_bytes()).unwrap()).unwrap();
+        let publication = hub.publish("live", Description::parse(sdp.as_bytes()).unwrap(), Terms::default()).unwrap();
         World {
             hub,
             publication: Some(publication),
@@ -86,9 +86,14 @@ impl World {
     }
 
     fn keyframe_wanted(&self) -> bool {
-        let stream = self.publication.as_ref().unwrap().stream();
-        matches!(stream.poll_keyframe_wanted(&mut Context::from_waker(Waker::noop())), Poll::Ready((0, 7)))
+        let wanted = PublisherRequest::Keyframe { track: 0, ssrc: 7 };
+        request(self.publication.as_ref().unwrap()) == Poll::Ready(wanted)
     }
+}
+
+/// What is wanted of a publisher now.
+pub(super) fn request(publication: &Publication) -> Poll<PublisherRequest> {
+    publication.poll_request(&mut Context::from_waker(Waker::noop()))
 }
 
 /// RTP packets of the first track as if read at once.
@@ -257,13 +262,13 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
     world.publish(true);
     let reader = world.join(CHANNELS);
     let stream = world.hub.find("live").unwrap();
-    let refused = world.hub.publish("live", (*stream.description()).clone());
+    let refused = world.hub.publish("live", (*stream.description()).clone(), Terms::default());
     assert_eq!(refused.map(|_| ()).unwrap_err(), PublishRefused::Taken);
     world.publication = None;
     assert!(!reader.is_ended(), "what is queued is still delivered");
     sequence_numbers(&reader);
     assert!(reader.is_ended());
-    assert!(world.hub.find("live").is_none() && world.hub.paths().is_empty());
+    assert!(world.hub.find("live").is_none() && world.hub.streams().is_empty());
     let late = Arc::new(Reader::new(vec![Some(CHANNELS)]));
     stream.join(Arc::clone(&late), world.now);
     assert!(late.is_ended(), "who comes too late is told at once");
@@ -273,7 +278,7 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
 fn other_codecs_are_relayed_untouched_and_readers_leave() {
     let hub = Arc::new(Hub::default());
     let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
-    let publication = hub.publish("sound", Description::parse(sdp).unwrap()).unwrap();
+    let publication = hub.publish("sound", Description::parse(sdp).unwrap(), Terms::default()).unwrap();
     let now = Now { instant: Instant::now(), utc: UtcMicros(0) };
     let reader = Arc::new(Reader::new(vec![Some(CHANNELS)]));
     hub.find("sound").unwrap().join(Arc::clone(&reader), now);

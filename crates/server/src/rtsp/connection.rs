@@ -1,8 +1,7 @@
-//! One connection from its first byte to its last: the session's questions are answered from the hub, a publisher's
-//! packets go into it, a reader's come out of it.
+//! One connection from its first byte to its last: a publisher's packets go into the hub, a reader's come out of it, and
+//! the session's questions are answered in [`super::answers`].
 
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -10,195 +9,211 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-
-use hevcast_net::Clock;
 use hevcast_net::connection::Connection;
+use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
-use hevcast_wire::rtsp::session::server::{Accepted, SESSION_TIMEOUT, ServerEvent, ServerSession};
+use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
-use rtsp_types::{StatusCode, Url};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
+use rtsp_types::Url;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Sleep;
+use tracing::Instrument;
 
+use super::deadlines::Deadlines;
+use super::ending::Ending;
+use crate::doors::access::Identity;
+use crate::doors::pace::Pace;
+use crate::doors::places::Place;
+use crate::hub::Publication;
 use crate::hub::batch::{Batch, frame_rtcp};
 use crate::hub::reader::Reader;
-use crate::hub::stream::Stream;
-use crate::hub::{Hub, Publication, PublishRefused};
+use crate::hub::stream::{PublisherRequest, Stream};
+use crate::sight::counters::status_kind;
+use crate::sight::sessions::{Doing, Entry};
+use crate::state::State;
 
 /// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged.
 const READER_BATCH_BYTES: usize = 64 * 1024;
 /// Most bytes of answers that may wait for a peer who asks without reading; above a batch and a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
-/// How long a connection stays open after its TEARDOWN, for the peer to close: a publisher may be sending still, and
-/// takes it for a failure when nobody is there (GStreamer's RTCP BYE comes that late).
-const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
-/// How long the readers of a publisher that was lost, rather than said goodbye, are kept for its return.
-const RETURN_PATIENCE: Duration = Duration::from_secs(15);
-/// How long a reader may take nothing of what waits for it.
-const READER_STALL: Duration = Duration::from_secs(30);
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
 /// What the connection turned out to be.
-enum Role {
+pub(super) enum Role {
     Undecided,
     Publisher { publication: Publication, channels: Vec<Option<Channels>> },
     Reader { stream: Arc<Stream>, reader: Arc<Reader> },
-}
-
-/// Serves a connection until either side ends it.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    hub: Arc<Hub>,
-    clock: Clock,
-    stopped: watch::Receiver<bool>,
-) {
-    let id = match session_id() {
-        Ok(id) => id,
-        Err(error) => {
-            tracing::error!("{peer}: no randomness for a session id ({error}); connection closed");
-            return;
-        }
-    };
-    let session = ServerSession::new(id, clock.now());
-    let mut serving = Serving {
-        connection: Connection::new(stream),
-        session,
-        peer,
-        hub,
-        clock,
-        role: Role::Undecided,
-        close_at: None,
-        stall: Stall::default(),
-        timer: Box::pin(tokio::time::sleep(SESSION_TIMEOUT)),
-    };
-    let why = serving.run(stopped.clone()).await;
-    if let Some(publication) = serving.finish(&why).await {
-        wait_for_return(publication, stopped).await;
-    }
-}
-
-/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
-async fn wait_for_return(publication: Publication, mut stopped: watch::Receiver<bool>) {
-    let path = publication.stream().path();
-    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", RETURN_PATIENCE.as_secs());
-    tokio::select! {
-        () = publication.resumed() => tracing::info!("{path}: published again"),
-        () = tokio::time::sleep(RETURN_PATIENCE) => tracing::info!("{path}: its publisher has not come back"),
-        _ = stopped.changed() => {}
-    }
-}
-
-/// 128 bits that nobody can guess, in hexadecimal.
-fn session_id() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-struct Serving {
-    connection: Connection<TcpStream>,
-    session: ServerSession,
-    peer: SocketAddr,
-    hub: Arc<Hub>,
-    clock: Clock,
-    role: Role,
-    /// The session is over and the peer has until then to close.
-    close_at: Option<Instant>,
-    stall: Stall,
-    /// Runs until the next deadline or, as that moves with everything heard, until an earlier one.
-    timer: Pin<Box<Sleep>>,
-}
-
-/// Since when output waits of which the peer takes nothing.
-#[derive(Debug, Default)]
-struct Stall {
-    sent_bytes: u64,
-    since: Option<Instant>,
 }
 
 /// What a connection was woken for.
 enum Woken {
     /// Bytes were read or written.
     Moved,
-    /// The reader's queue has been emptied and its stream is over.
-    StreamEnded,
     /// The publisher should be asked for a keyframe of this track and SSRC.
     Keyframe(usize, u32),
     /// A deadline has passed.
     Deadline(Instant),
-    /// The server stops.
-    Stopped,
+    /// It is over.
+    Ended(Ending),
+}
+
+/// A connection as the listener hands it over.
+pub(super) struct Accepted {
+    pub socket: Socket,
+    pub peer: SocketAddr,
+    pub place: Place,
+}
+
+/// Serves a connection until either side ends it.
+pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch::Receiver<bool>) {
+    let Accepted { socket, peer, place } = accepted;
+    let ids = random_hex().and_then(|session| Ok((session, random_hex()?)));
+    let (session_id, nonce) = match ids {
+        Ok(ids) => ids,
+        Err(error) => {
+            tracing::error!("{peer}: no randomness for a session id ({error}); connection closed");
+            return;
+        }
+    };
+    let now = state.clock.now();
+    let (entry, kicked) = state.sessions.enter(peer, matches!(socket, Socket::Tls(_)), now.instant);
+    // The whole session id is the peer's secret; its beginning is enough to find it in a capture.
+    let span = tracing::info_span!("connection", id = entry.session.id, %peer, session = &session_id[..8]);
+    let mut serving = Serving {
+        connection: Connection::new(socket),
+        session: ServerSession::new(session_id, now),
+        peer,
+        nonce,
+        identity: Identity::default(),
+        pace: Pace::new(state.config().limits.requests_per_second, now.instant),
+        role: Role::Undecided,
+        deadlines: Deadlines::new(now.instant, state.config().limits.request_timeout),
+        timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        stray_frames: 0,
+        entry,
+        state,
+    };
+    async move {
+        let ending = serving.run(stopped.clone(), kicked).await;
+        serving.state.counters.ended.count(ending.kind());
+        // Its readers may wait for a publisher that has lost its place here.
+        drop(place);
+        let patience = serving.state.config().limits.publisher_return;
+        if let Some(publication) = serving.finish(&ending).await {
+            wait_for_return(publication, patience, stopped).await;
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
+async fn wait_for_return(publication: Publication, patience: Duration, mut stopped: watch::Receiver<bool>) {
+    let path = publication.stream().path();
+    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", patience.as_secs_f64());
+    tokio::select! {
+        () = publication.resumed() => tracing::info!("{path}: published again"),
+        () = tokio::time::sleep(patience) => tracing::info!("{path}: its publisher has not come back"),
+        _ = stopped.changed() => {}
+    }
+}
+
+/// 128 bits that nobody can guess, in hexadecimal.
+fn random_hex() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+pub(super) struct Serving {
+    pub(super) connection: Connection<Socket>,
+    pub(super) session: ServerSession,
+    pub(super) peer: SocketAddr,
+    /// What this connection's digests are made over.
+    pub(super) nonce: String,
+    pub(super) identity: Identity,
+    pub(super) role: Role,
+    pub(super) deadlines: Deadlines,
+    pub(super) entry: Entry,
+    pub(super) state: Arc<State>,
+    pace: Pace,
+    /// Runs until the next deadline or, as that moves with everything heard, until an earlier one.
+    timer: Pin<Box<Sleep>>,
+    /// Those of the session's that have been counted.
+    stray_frames: u64,
 }
 
 impl Serving {
     /// Runs until the connection should close; says why.
-    async fn run(&mut self, mut stopped: watch::Receiver<bool>) -> String {
+    async fn run(&mut self, mut stopped: watch::Receiver<bool>, kicked: oneshot::Receiver<()>) -> Ending {
         let mut stopped = pin!(stopped.changed());
+        let mut kicked = pin!(kicked);
         loop {
-            if let Err(why) = self.take_input() {
-                return why;
+            if let Err(ending) = self.take_input().await {
+                return ending;
             }
             if self.connection.is_closed() {
-                return "it closed the connection".to_owned();
+                return Ending::Closed;
             }
             self.note_progress();
-            match poll_fn(|cx| self.poll_woken(cx, stopped.as_mut())).await {
-                Ok(Woken::Moved) => {}
-                Ok(Woken::Keyframe(track, ssrc)) => self.ask_keyframe(track, ssrc),
-                Ok(Woken::StreamEnded) => return "the stream ended".to_owned(),
-                Ok(Woken::Stopped) => return "the server stops".to_owned(),
-                Ok(Woken::Deadline(now)) => {
-                    if let Some(why) = self.expired(now) {
-                        return why;
+            let woken = poll_fn(|cx| {
+                if stopped.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Woken::Ended(Ending::Stopped));
+                }
+                if matches!(kicked.as_mut().poll(cx), Poll::Ready(Ok(()))) {
+                    return Poll::Ready(Woken::Ended(Ending::Kicked));
+                }
+                self.poll_woken(cx)
+            })
+            .await;
+            match woken {
+                Woken::Moved => {}
+                Woken::Keyframe(track, ssrc) => self.ask_keyframe(track, ssrc),
+                Woken::Ended(ending) => return ending,
+                Woken::Deadline(now) => {
+                    if let Some(ending) = self.expired(now) {
+                        return ending;
                     }
                 }
-                Err(error) => return format!("the connection broke: {error}"),
             }
         }
     }
 
     /// By hand, not by `select!`: a thousand readers are woken thirty times a second, and each future made anew costs a
     /// lock.
-    fn poll_woken(&mut self, cx: &mut Context<'_>, stopped: Pin<&mut impl Future>) -> Poll<io::Result<Woken>> {
+    fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
         match &self.role {
             Role::Reader { reader, .. } if self.connection.queued_bytes() == 0 => {
                 let taken = reader.poll_take(cx, READER_BATCH_BYTES, |bytes| self.connection.queue(bytes));
                 if taken.is_ready() && self.connection.queued_bytes() == 0 {
-                    return Poll::Ready(Ok(Woken::StreamEnded));
+                    return Poll::Ready(Woken::Ended(Ending::StreamEnded));
                 }
             }
-            Role::Publisher { publication, .. } => {
-                if let Poll::Ready((track, ssrc)) = publication.stream().poll_keyframe_wanted(cx) {
-                    return Poll::Ready(Ok(Woken::Keyframe(track, ssrc)));
+            Role::Publisher { publication, .. } => match publication.poll_request(cx) {
+                Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
+                    return Poll::Ready(Woken::Keyframe(track, ssrc));
                 }
-            }
+                Poll::Ready(PublisherRequest::Leave) => return Poll::Ready(Woken::Ended(Ending::Replaced)),
+                Poll::Pending => {}
+            },
             _ => {}
         }
-        if let Poll::Ready(moved) = self.connection.poll_turn(cx) {
-            return Poll::Ready(moved.map(|()| Woken::Moved));
+        match self.connection.poll_turn(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Woken::Moved),
+            Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(Ending::Broke(error))),
+            Poll::Pending => {}
         }
-        if stopped.poll(cx).is_ready() {
-            return Poll::Ready(Ok(Woken::Stopped));
-        }
-        self.poll_deadline(cx).map(|now| Ok(Woken::Deadline(now)))
-    }
-
-    /// The next moment at which something is over.
-    fn deadline(&self) -> Instant {
-        let stall = self.stall.since.map(|since| since + READER_STALL);
-        [self.close_at, stall].into_iter().flatten().fold(self.session.deadline(), Instant::min)
+        self.poll_deadline(cx).map(Woken::Deadline)
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
-        let deadline = self.deadline();
+        let deadline = self.deadlines.next(self.session.deadline());
         if deadline < self.timer.deadline().into_std() {
             self.timer.as_mut().reset(deadline.into());
         }
         while self.timer.as_mut().poll(cx).is_ready() {
-            let now = self.clock.now().instant;
+            let now = self.state.clock.now().instant;
             if deadline <= now {
                 return Poll::Ready(now);
             }
@@ -208,64 +223,68 @@ impl Serving {
     }
 
     /// Why the connection is over at a deadline, if it is.
-    fn expired(&mut self, now: Instant) -> Option<String> {
-        if self.close_at.is_some_and(|at| at <= now) {
-            return Some("it did not close after its TEARDOWN".to_owned());
-        }
-        if self.stall.since.is_some_and(|since| since + READER_STALL <= now) {
-            return Some(format!("it has read nothing for {} s", READER_STALL.as_secs()));
+    fn expired(&mut self, now: Instant) -> Option<Ending> {
+        let ending = self.deadlines.passed(now);
+        if ending.is_some() {
+            return ending;
         }
         // A player that reads what we send is alive though it says nothing: some never send a keepalive over TCP.
         let is_reader_with_room = matches!(self.role, Role::Reader { .. }) && self.connection.queued_bytes() == 0;
         if self.session.deadline() <= now && !is_reader_with_room {
-            return Some("it fell silent".to_owned());
+            return Some(Ending::Silent);
         }
-        self.session.heard(self.clock.now());
+        self.session.heard(self.state.clock.now());
         None
     }
 
-    /// Notes since when the peer has taken nothing of what waits for it.
+    /// Tells the deadlines and whoever looks what has moved.
     fn note_progress(&mut self) {
         let sent_bytes = self.connection.sent_bytes();
-        if self.connection.queued_bytes() == 0 {
-            self.stall.since = None;
-        } else if self.stall.since.is_none() || self.stall.sent_bytes != sent_bytes {
-            self.stall = Stall { sent_bytes, since: Some(self.clock.now().instant) };
+        self.entry.session.moved(self.connection.received_bytes(), sent_bytes);
+        let is_waiting = self.connection.queued_bytes() > 0;
+        if self.deadlines.may_stall(is_waiting, sent_bytes) {
+            let stall = self.state.config().limits.reader_stall;
+            self.deadlines.stalled_since(self.state.clock.now().instant, stall);
         }
     }
 
     /// Handles what has been read.
-    fn take_input(&mut self) -> Result<(), String> {
+    async fn take_input(&mut self) -> Result<(), Ending> {
         loop {
             if let Some(frames) = self.connection.next_frames() {
                 self.take_frames(frames);
             }
-            match self.connection.next_message() {
-                Ok(Some(message)) => {
-                    let now = self.clock.now();
-                    if let Some(event) = self.session.handle_message(message, now) {
-                        self.act(event);
-                    }
-                    self.queue_answers();
-                    if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
-                        return Err("it asks without reading the answers".to_owned());
-                    }
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(error.to_string()),
+            let Some(message) = self.connection.next_message()? else { return Ok(()) };
+            let now = self.state.clock.now();
+            let rate = self.state.config().limits.requests_per_second;
+            if !self.pace.request(rate, now.instant) {
+                return Err(Ending::TooOften(rate));
+            }
+            self.deadlines.asked(now.instant);
+            if let Some(event) = self.session.handle_message(message, now) {
+                self.act(event).await;
+            }
+            if let Some(status) = self.session.poll_refusal() {
+                self.state.counters.refused_requests.count(status_kind(status.into()));
+            }
+            self.queue_answers();
+            if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
+                return Err(Ending::AnswersUnread);
             }
         }
     }
 
     /// A publisher's frames go to the hub as they were read, at once; a reader's are looked into.
     fn take_frames(&mut self, frames: Bytes) {
-        let now = self.clock.now();
+        let now = self.state.clock.now();
         let mut batch = Batch::new(frames.clone());
         for (channel, range) in interleave::frames(&frames) {
             if let Some((track, rtcp)) = self.session.handle_channel(channel, now) {
                 batch.push(track, rtcp, range);
             }
         }
+        let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);
+        self.state.counters.stray_frames.add(stray);
         match &self.role {
             Role::Publisher { publication, .. } if !batch.is_empty() => publication.push(&batch, now),
             Role::Reader { stream, .. } => {
@@ -285,61 +304,6 @@ impl Serving {
         }
     }
 
-    fn act(&mut self, event: ServerEvent) {
-        match event {
-            // Frames between messages are taken in runs; the session tells of none.
-            ServerEvent::Media { .. } => {}
-            ServerEvent::Describe { path } => match self.hub.find(&path) {
-                Some(stream) => self.session.accept(Accepted::Description(stream.description().for_readers())),
-                None => self.session.refuse(StatusCode::NotFound),
-            },
-            ServerEvent::Setup { path } => match self.hub.find(&path) {
-                Some(stream) => self.session.accept(Accepted::Tracks(stream.description().tracks().len())),
-                None => self.session.refuse(StatusCode::NotFound),
-            },
-            ServerEvent::Announce { path, description } => self.announce(&path, *description),
-            ServerEvent::Record { channels, .. } => {
-                if let Role::Publisher { channels: own, .. } = &mut self.role {
-                    *own = channels;
-                }
-                self.session.accept(Accepted::Yes);
-            }
-            ServerEvent::Play { path, channels } => self.play(&path, channels),
-            ServerEvent::Teardown => {
-                self.close_at = Some(self.clock.now().instant + AFTER_TEARDOWN);
-                drop(self.leave_role("it ended its session"));
-            }
-        }
-    }
-
-    fn announce(&mut self, path: &str, description: hevcast_wire::rtsp::sdp::Description) {
-        match self.hub.publish(path, description) {
-            Ok(publication) => {
-                tracing::info!("{}: publishes {path} ({})", self.peer, publication.stream().description().offer());
-                self.role = Role::Publisher { publication, channels: Vec::new() };
-                self.close_at = None;
-                self.session.accept(Accepted::Yes);
-            }
-            Err(refused) => {
-                tracing::warn!("{}: may not publish {path}: {refused}", self.peer);
-                self.session.refuse(match refused {
-                    PublishRefused::Taken => StatusCode::Forbidden,
-                    PublishRefused::Full => StatusCode::ServiceUnavailable,
-                });
-            }
-        }
-    }
-
-    fn play(&mut self, path: &str, channels: Vec<Option<Channels>>) {
-        let Some(stream) = self.hub.find(path) else { return self.session.refuse(StatusCode::NotFound) };
-        self.session.accept(Accepted::Yes);
-        let reader = Arc::new(Reader::new(channels));
-        stream.join(Arc::clone(&reader), self.clock.now());
-        tracing::info!("{}: reads {path}", self.peer);
-        self.role = Role::Reader { stream, reader };
-        self.close_at = None;
-    }
-
     fn ask_keyframe(&mut self, track: usize, ssrc: u32) {
         if let Role::Publisher { channels, .. } = &self.role
             && let Some(channels) = channels.get(track).copied().flatten()
@@ -349,15 +313,16 @@ impl Serving {
     }
 
     /// Gives up what the connection was used for, and returns that.
-    fn leave_role(&mut self, why: &str) -> Role {
+    pub(super) fn leave_role(&mut self, why: &dyn std::fmt::Display) -> Role {
         let role = std::mem::replace(&mut self.role, Role::Undecided);
+        self.entry.session.set_doing(Doing::Nothing);
         match &role {
-            Role::Undecided => tracing::debug!("{}: left: {why}", self.peer),
+            Role::Undecided => tracing::debug!("left: {why}"),
             Role::Publisher { publication, .. } => {
-                tracing::info!("{}: no longer publishes {}: {why}", self.peer, publication.stream().path());
+                tracing::info!("no longer publishes {}: {why}", publication.stream().path());
             }
             Role::Reader { stream, reader } => {
-                tracing::info!("{}: no longer reads {}: {why}", self.peer, stream.path());
+                tracing::info!("no longer reads {}: {why}", stream.path());
                 reader.leave();
             }
         }
@@ -365,10 +330,10 @@ impl Serving {
     }
 
     /// Says goodbye as far as the peer still listens; returns the claim of a publisher that is lost.
-    async fn finish(mut self, why: &str) -> Option<Publication> {
+    async fn finish(mut self, ending: &Ending) -> Option<Publication> {
         let mut lost = None;
-        match self.leave_role(why) {
-            Role::Publisher { publication, .. } => {
+        match self.leave_role(ending) {
+            Role::Publisher { publication, .. } if ending.is_loss() => {
                 publication.abandon();
                 lost = Some(publication);
             }
@@ -380,7 +345,7 @@ impl Serving {
                     self.session.teardown(url);
                 }
             }
-            Role::Reader { .. } | Role::Undecided => {}
+            _ => {}
         }
         self.queue_answers();
         // A peer that no longer reads loses its last words, nothing else.

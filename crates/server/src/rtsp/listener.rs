@@ -3,97 +3,54 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hevcast_net::Clock;
 use hevcast_net::connect::tune;
-use thiserror::Error;
-use tokio::net::TcpListener;
+use hevcast_net::stream::Stream;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use super::connection;
-use crate::hub::Hub;
+use super::connection::{self, Accepted};
+use crate::doors::places::{NoPlace, Place};
+use crate::state::State;
 
-/// Most connections at once; further ones are closed at the door.
-pub const MAX_CONNECTIONS: usize = 4096;
 /// Pause before the next try where the system has refused us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connections have to say goodbye when the server stops.
 const GOODBYE: Duration = Duration::from_millis(200);
+/// Least time between two complaints in the log about the same thing.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why a server cannot start.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// The address cannot be had.
-    #[error("cannot listen on {address}: {error}; choose another with --listen")]
-    Bind {
-        /// The address asked for.
-        address: SocketAddr,
-        /// The system's word.
-        error: io::Error,
-    },
-}
-
-/// A running RTSP server.
-#[derive(Debug)]
-pub struct Server {
-    hub: Arc<Hub>,
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    /// Starts listening; must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// [`ServeError::Bind`] when the address is taken or not ours.
-    pub async fn bind(address: SocketAddr, clock: Clock) -> Result<Server, ServeError> {
-        let bind = |error| ServeError::Bind { address, error };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-        let (stop, stopped) = watch::channel(false);
-        let hub = Arc::new(Hub::default());
-        let task = tokio::spawn(accept(listener, Arc::clone(&hub), clock, stopped));
-        Ok(Server { hub, address, stop, task })
-    }
-
-    /// The address listened on, with the port the system chose where 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// What is live.
-    pub fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
-
-    /// Stops: readers are told, connections close, and all tasks have ended when this returns.
-    pub async fn stop(self) {
-        // The accept task holds the receiver for as long as it runs.
-        let _ = self.stop.send(true);
-        if let Err(error) = self.task.await {
-            tracing::warn!("the server's task failed: {error}");
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, hub: Arc<Hub>, clock: Clock, mut stopped: watch::Receiver<bool>) {
+/// Takes connections until the server stops, and ends them then; under TLS if there is a configuration for it.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
+    let mut complaint = Complaint::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((_, peer)) if connections.len() >= MAX_CONNECTIONS => {
-                    tracing::warn!("{peer}: refused, {MAX_CONNECTIONS} connections are open");
-                }
-                Ok((stream, peer)) => {
-                    tune(&stream);
-                    connections.spawn(connection::serve(stream, peer, Arc::clone(&hub), clock, stopped.clone()));
+                Ok((socket, peer)) => {
+                    state.counters.accepted.add(1);
+                    match state.places.take(peer.ip(), &state.config().limits) {
+                        Ok(place) => {
+                            tune(&socket);
+                            let serve = serve(socket, peer, place, tls.clone(), Arc::clone(&state), stopped.clone());
+                            connections.spawn(serve);
+                        }
+                        Err(no_place) => refuse(no_place, peer, &state, &mut complaint),
+                    }
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely. Who holds them, if not our connections, cannot be awaited.
-                    tracing::error!("cannot take a connection: {error}");
+                    state.counters.refused.count("descriptors");
+                    complaint.say(state.clock.now().instant, || accept_failure(&error));
+                    // Who holds the descriptors, if not our connections, cannot be awaited.
                     tokio::select! {
                         Some(_) = connections.join_next() => {}
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
@@ -109,4 +66,73 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>, clock: Clock, mut stopped:
     if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
         connections.shutdown().await;
     }
+}
+
+fn refuse(no_place: NoPlace, peer: SocketAddr, state: &State, complaint: &mut Complaint) {
+    let limits = &state.config().limits;
+    let (kind, what) = match no_place {
+        NoPlace::Full => ("full", format!("{} connections are open", limits.connections)),
+        NoPlace::AddressFull => ("address_full", format!("{} from there are open", limits.connections_per_address)),
+    };
+    state.counters.refused.count(kind);
+    complaint.say(state.clock.now().instant, || format!("{peer}: refused, {what}; see [limits]"));
+}
+
+fn accept_failure(error: &io::Error) -> String {
+    // EMFILE and ENFILE: the same numbers on every system that has them.
+    match error.raw_os_error() {
+        Some(23 | 24) => "no connection can be taken: no file descriptor is free; raise the limit (ulimit -n), \
+                          or lower limits.connections below it"
+            .to_owned(),
+        _ => format!("no connection can be taken: {error}"),
+    }
+}
+
+/// Something for the log that would fill it if it were said each time.
+#[derive(Debug, Default)]
+struct Complaint {
+    said: Option<Instant>,
+}
+
+impl Complaint {
+    fn say(&mut self, now: Instant, what: impl FnOnce() -> String) {
+        if self.said.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_INTERVAL) {
+            self.said = Some(now);
+            tracing::error!("{}", what());
+        }
+    }
+}
+
+/// Shakes hands, if that is needed, and serves.
+async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let socket = match tls {
+        None => Stream::Plain(socket),
+        Some(config) => {
+            let handshake = TlsAcceptor::from(config).accept(socket);
+            let patience = state.config().limits.request_timeout;
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(patience, handshake) => shaken,
+                _ = stopped.changed() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
+                failed => {
+                    state.counters.refused.count("tls");
+                    let what = failed.map_or("no answer".to_owned(), |result| {
+                        result.map_or_else(|e| e.to_string(), |_| String::new())
+                    });
+                    tracing::debug!("{peer}: no TLS: {what}");
+                    return;
+                }
+            }
+        }
+    };
+    connection::serve(Accepted { socket, peer, place }, state, stopped).await;
 }

@@ -57,9 +57,9 @@ impl ReceiveWindow {
             save_to: args.save_to.clone(),
         };
         window.view.url = remembered.watched.first().cloned().unwrap_or_default();
-        if let Some(target) = &args.url {
-            window.view.url = target.url.to_string();
-            window.play(target.clone(), remembered);
+        if let Some(target) = args.url.clone().map(|target| target.pinned(args.pin)) {
+            window.view.url = target.to_text();
+            window.play(target, remembered);
         }
         window
     }
@@ -106,7 +106,7 @@ impl ReceiveWindow {
 
     fn play(&self, target: Target, remembered: &mut Remembered) {
         *self.message.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        remembered.add_watched(target.url.as_str());
+        remembered.add_watched(&target.to_text());
         remembered.save();
         self.control.play(target);
     }

@@ -180,8 +180,10 @@ impl SendForm {
 
     /// Puts a login that stands in the URL into its own fields, so that the URL can be shown and kept.
     pub fn take_login(&mut self) {
-        if let Ok(Target { url, credentials: Some(login) }) = Target::parse(self.url.trim()) {
-            self.url = url.to_string();
+        if let Ok(target) = Target::parse(self.url.trim())
+            && let Some(login) = target.credentials.clone()
+        {
+            self.url = target.to_text();
             (self.user, self.password) = (login.user, login.password);
         }
     }
@@ -227,8 +229,8 @@ impl SendForm {
         if let Some(interval) = args.encode.keyframe_interval {
             self.keyframe_interval = format!("{}ms", interval.as_millis());
         }
-        if let Some(target) = &args.to {
-            self.url = target.url.to_string();
+        if let Some(target) = args.to.clone().map(|target| target.pinned(args.pin)) {
+            self.url = target.to_text();
             if let Some(Credentials { user, password }) = &target.credentials {
                 (self.user, self.password) = (user.clone(), password.clone());
             }

@@ -65,6 +65,8 @@ pub struct ServerSession {
     last_heard: Instant,
     /// Frames on channels that belong to no track.
     pub stray_frames: u64,
+    /// How the last message was refused, if it was and nobody has looked; the wish for a login is no refusal.
+    refused: Option<StatusCode>,
 }
 
 impl ServerSession {
@@ -77,6 +79,7 @@ impl ServerSession {
             transmits: VecDeque::new(),
             last_heard: now.instant,
             stray_frames: 0,
+            refused: None,
         }
     }
 
@@ -98,6 +101,11 @@ impl ServerSession {
     /// The next bytes for the socket.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         self.transmits.pop_front()
+    }
+
+    /// The status by which the last message was refused, once.
+    pub fn poll_refusal(&mut self) -> Option<StatusCode> {
+        self.refused.take()
     }
 
     /// Takes what the peer sent. A question among the events must be answered before the next call.
@@ -386,6 +394,7 @@ impl ServerSession {
 
     fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
         self.transmits.push_back(response_bytes(&reply(request, status).replace_body(Vec::new())));
+        self.refused = Some(status);
         None
     }
 }

@@ -1,0 +1,39 @@
+//! `hevcast password`: a password as the configuration keeps it.
+
+use std::io::{BufRead, IsTerminal};
+
+use anyhow::{Context, Result, ensure};
+use hevcast_server::config::users::argon2_of;
+use hevcast_wire::rtsp::login::Ha1;
+
+use crate::cli::PasswordArgs;
+
+/// Asks for a password, without showing it, and prints a user for `hevcast.toml`.
+///
+/// # Errors
+/// When no password is given, or the two do not agree.
+pub fn run(args: &PasswordArgs) -> Result<()> {
+    let password = match std::io::stdin().is_terminal() {
+        true => {
+            let first = rpassword::prompt_password("Password: ").context("cannot ask for a password")?;
+            let again = rpassword::prompt_password("Again: ").context("cannot ask for a password")?;
+            ensure!(first == again, "the two passwords differ; try again");
+            first
+        }
+        false => {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).context("cannot read a password")?;
+            line.trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    ensure!(!password.is_empty(), "the password is empty; type one, or give it on standard input");
+    let hash = argon2_of(&password).context("the password cannot be hashed")?;
+    println!("# Both lines prove the same password: ha1 for Digest, argon2 for Basic (see docs/config.md).");
+    println!("[[user]]");
+    println!("name = \"{}\"", args.name);
+    println!("ha1 = \"{}\"", Ha1::new(&args.name, &password));
+    println!("argon2 = \"{hash}\"");
+    println!("publish = []");
+    println!("read = [\"*\"]");
+    Ok(())
+}

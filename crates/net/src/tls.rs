@@ -1,0 +1,133 @@
+//! TLS under RTSP (`rtsps://`): whom a client trusts, and how a pinned certificate is told.
+//!
+//! A certificate is trusted when the system's authorities vouch for the host's name, or when its fingerprint is the one
+//! given: a server that made its own certificate prints it, and who sits at both ends copies it once.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of a certificate (DER), written as hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// That of this certificate.
+    pub fn of(certificate: &CertificateDer<'_>) -> Fingerprint {
+        Fingerprint(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = &'static str;
+
+    /// With or without colons, as other programs print it.
+    fn from_str(text: &str) -> Result<Fingerprint, &'static str> {
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let wrong = "a fingerprint is 64 hexadecimal digits, as `hevcast serve` prints it";
+        if digits.len() != 64 || !digits.is_ascii() {
+            return Err(wrong);
+        }
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong)?;
+        }
+        Ok(Fingerprint(bytes))
+    }
+}
+
+/// How a client checks the server: by `pin` if there is one, else by the system's authorities.
+///
+/// # Errors
+/// What rustls says, where no client can be made.
+pub fn client_config(pin: Option<Fingerprint>) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let config = match pin {
+        Some(pin) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Pinned { pin, provider }))
+            .with_no_client_auth(),
+        None => {
+            let mut roots = RootCertStore::empty();
+            let native = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(native.certs);
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+/// Trusts one certificate, whatever its names and dates, and demands that the server holds its key.
+#[derive(Debug)]
+struct Pinned {
+    pin: Fingerprint,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match Fingerprint::of(end_entity) {
+            found if found == self.pin => Ok(ServerCertVerified::assertion()),
+            found => Err(rustls::Error::General(format!("its certificate is another, with the fingerprint {found}"))),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_written_and_read() {
+        let fingerprint = Fingerprint::of(&CertificateDer::from(&b"a certificate"[..]));
+        let text = fingerprint.to_string();
+        assert_eq!(text.parse(), Ok(fingerprint));
+        let pairs: Vec<&str> = (0..32).map(|at| &text[at * 2..at * 2 + 2]).collect();
+        assert_eq!(pairs.join(":").to_uppercase().parse(), Ok(fingerprint));
+        assert!("12".parse::<Fingerprint>().is_err() && "g".repeat(64).parse::<Fingerprint>().is_err());
+    }
+}

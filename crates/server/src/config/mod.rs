@@ -1,0 +1,263 @@
+//! What `hevcast.toml` says, and what holds where it says nothing.
+//!
+//! [`Config::parse`] reads the text; a word that is not known, a value out of its range and what does not fit together are
+//! errors with their line and column. [`users`] is who may do what. `docs/config.md` is the manual, and a test reads its
+//! example.
+
+pub mod users;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::Error as _;
+use thiserror::Error;
+use toml::Spanned;
+
+pub use users::{Patterns, Right, User};
+
+/// Where the server listens when it is not told: RTSP.
+pub const RTSP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8554);
+
+/// The configuration is wrong; one line that says where and what.
+#[derive(Debug, Error)]
+#[error("{file}:{line}:{column}: {what}")]
+pub struct ConfigError {
+    /// The file's name as given.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where RTSP is spoken; [`RTSP_LISTEN`] if not given.
+    pub listen: Option<SocketAddr>,
+    /// Paths whose second publisher takes over from the first, instead of being refused.
+    pub takeover: Patterns,
+    /// RTSP over TLS, if wanted.
+    pub rtsps: Option<Rtsps>,
+    /// The status page, the API and the metrics.
+    pub http: Http,
+    /// How much of anything.
+    pub limits: Limits,
+    /// What needs no login; everything while there are no users, nothing once there are.
+    anyone: Option<Anyone>,
+    /// Who may log in.
+    #[serde(rename = "user")]
+    users: Vec<Spanned<User>>,
+}
+
+/// `[rtsps]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Rtsps {
+    /// Where RTSP over TLS is spoken.
+    pub listen: SocketAddr,
+    /// Certificate chain, PEM; where it is missing, one is made at the first start.
+    pub certificate: Option<PathBuf>,
+    /// Private key, PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where HTTP is spoken; nowhere if not given. Off the loopback it needs the login of a user with `admin`.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[anyone]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Anyone {
+    publish: Patterns,
+    read: Patterns,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address (IPv6: from one /64 network).
+    pub connections_per_address: usize,
+    /// Paths that are live at once.
+    pub paths: usize,
+    /// Requests a second on one connection, lasting; bursts may be twice as many.
+    pub requests_per_second: u32,
+    /// How long a request may take to arrive, and a connection to begin publishing or reading.
+    #[serde(rename = "request_timeout_s", deserialize_with = "seconds")]
+    pub request_timeout: Duration,
+    /// How long a reader may take nothing of what waits for it.
+    #[serde(rename = "reader_stall_s", deserialize_with = "seconds")]
+    pub reader_stall: Duration,
+    /// How long the readers of a lost publisher are kept for its return.
+    #[serde(rename = "publisher_return_s", deserialize_with = "seconds")]
+    pub publisher_return: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 4096,
+            connections_per_address: 1024,
+            paths: 1024,
+            requests_per_second: 50,
+            request_timeout: Duration::from_secs(10),
+            reader_stall: Duration::from_secs(30),
+            publisher_return: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Seconds, which may have a fraction.
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = match toml::Value::deserialize(deserializer)? {
+        toml::Value::Integer(whole) => whole as f64,
+        toml::Value::Float(seconds) => seconds,
+        _ => return Err(D::Error::custom("a number of seconds is wanted here")),
+    };
+    match (0.1..=86_400.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err(D::Error::custom("0.1 to 86400 seconds are taken")),
+    }
+}
+
+impl Config {
+    /// Reads the text of a configuration; `file` is its name, for errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the first thing wrong, and where.
+    pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
+        let at = |offset: usize, what: String| {
+            let before = text.get(..offset).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            ConfigError { file: file.to_owned(), line, column, what }
+        };
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            at(offset, error.message().replace('\n', "; "))
+        })?;
+        match config.contradiction() {
+            Some((offset, what)) => Err(at(offset.unwrap_or_default(), what)),
+            None => Ok(config),
+        }
+    }
+
+    /// One without a file: everybody may everything at this address.
+    pub fn open_to_all(listen: SocketAddr) -> Config {
+        Config { listen: Some(listen), ..Config::default() }
+    }
+
+    /// What does not fit together, and where it stands.
+    fn contradiction(&self) -> Option<(Option<usize>, String)> {
+        for (index, user) in self.users.iter().enumerate() {
+            let (start, user) = (Some(user.span().start), user.get_ref());
+            if self.users[..index].iter().any(|other| other.get_ref().name == user.name) {
+                return Some((start, format!("there are two users called {}", user.name)));
+            }
+            if user.ha1.is_none() && user.argon2.is_none() {
+                let name = &user.name;
+                return Some((
+                    start,
+                    format!("{name} has neither ha1 nor argon2: let `hevcast password {name}` make them"),
+                ));
+            }
+        }
+        if self.rtsps.as_ref().is_some_and(|rtsps| rtsps.certificate.is_some() != rtsps.key.is_some()) {
+            return Some((None, "[rtsps] needs both certificate and key, or neither".to_owned()));
+        }
+        let is_open = self.http.listen.is_some_and(|address| !address.ip().is_loopback());
+        if is_open && !self.users().any(|user| user.admin) {
+            let what = "[http] listens to others than this computer: that needs a user with admin = true";
+            return Some((None, what.to_owned()));
+        }
+        None
+    }
+
+    /// Who may log in.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.iter().map(Spanned::get_ref)
+    }
+
+    /// Whether this needs no login.
+    pub fn anyone_may(&self, right: Right, path: &str) -> bool {
+        match &self.anyone {
+            None => self.users.is_empty(),
+            Some(anyone) => match right {
+                Right::Publish => anyone.publish.match_path(path),
+                Right::Read => anyone.read.match_path(path),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HA1: &str = "939e7578ed9e3c518a452acee763bce9";
+
+    fn error_of(text: &str) -> String {
+        Config::parse(text, "hevcast.toml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_said_is_open_to_all_and_has_no_http() {
+        let config = Config::parse("", "hevcast.toml").unwrap();
+        assert!(config.anyone_may(Right::Publish, "live") && config.anyone_may(Right::Read, "a/b"));
+        assert_eq!((config.http.listen, config.rtsps, config.limits), (None, None, Limits::default()));
+    }
+
+    #[test]
+    fn a_user_closes_the_door_to_those_without_a_login() {
+        let text = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\nread = [\"live\"]");
+        let config = Config::parse(&text, "f").unwrap();
+        assert!(!config.anyone_may(Right::Read, "live"));
+        let config = Config::parse(&format!("anyone = {{ read = [\"live\"] }}\n{text}"), "f").unwrap();
+        assert!(config.anyone_may(Right::Read, "live") && !config.anyone_may(Right::Publish, "live"));
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        for (text, wanted) in [
+            ("listen = 5\n", "hevcast.toml:1:10: "),
+            ("\nlisten = \"8554\"\n", "hevcast.toml:2:10: "),
+            ("lisden = \"0.0.0.0:1\"", "unknown field `lisden`"),
+            ("[limits]\n  request_timeout_s = -1", "hevcast.toml:2:23: 0.1 to 86400 seconds"),
+            ("[[user]]\nname = \"ü\"\nha1 = \"12\"", "hevcast.toml:3:7: an HA1 is 32 hexadecimal digits"),
+            ("[[user]]\nname = \"a\"", "hevcast.toml:1:1: a has neither ha1 nor argon2"),
+            ("[[user]]\nname = \"a:b\"", "hevcast.toml:2:8: a user's name has no colon"),
+            ("[[user]]\nname = \"a\"\nargon2 = \"x\"", "hevcast.toml:3:10: "),
+            ("takeover = [\"a*b\"]", "hevcast.toml:1:12: a pattern's * stands at its end"),
+            ("[rtsps]\nlisten = \"0.0.0.0:1\"\nkey = \"k\"", "both certificate and key"),
+            ("[http]\nlisten = \"0.0.0.0:80\"", "admin = true"),
+            ("a = [", "hevcast.toml:1:"),
+        ] {
+            let error = error_of(text);
+            assert!(error.contains(wanted) && !error.contains('\n'), "{text:?} gave {error:?}");
+        }
+        let user = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\n");
+        assert!(error_of(&format!("{user}{user}")).starts_with("hevcast.toml:4:1: there are two users called a"));
+    }
+
+    #[test]
+    fn the_manuals_example_is_right() {
+        let manual = include_str!("../../../../docs/config.md");
+        let example = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let config = Config::parse(example, "docs/config.md").unwrap();
+        assert_eq!(config.limits, Limits::default(), "the example shows the defaults");
+        assert!(config.users().count() >= 2 && config.rtsps.is_some() && config.http.listen.is_some());
+    }
+}

@@ -1,0 +1,154 @@
+//! What a session asks, answered: whether the peer may, and what the hub has.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::sdp::Description;
+use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent};
+use hevcast_wire::rtsp::transport::Channels;
+use rtsp_types::StatusCode;
+
+use super::connection::{Role, Serving};
+use crate::config::{Config, Right};
+use crate::doors::access::{self, Admission, Wish};
+use crate::hub::reader::Reader;
+use crate::hub::{PublishRefused, Terms};
+use crate::sight::sessions::Doing;
+
+impl Serving {
+    /// Answers a question, or takes note.
+    pub(super) async fn act(&mut self, event: ServerEvent) {
+        let wanted = match &event {
+            ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Play { path, .. } => {
+                Some((Right::Read, path))
+            }
+            ServerEvent::Announce { path, .. } | ServerEvent::Record { path, .. } => Some((Right::Publish, path)),
+            ServerEvent::Media { .. } | ServerEvent::Teardown => None,
+        };
+        if let Some((right, path)) = wanted
+            && !self.is_admitted(right, path).await
+        {
+            return;
+        }
+        match event {
+            // Frames between messages are taken in runs; the session tells of none.
+            ServerEvent::Media { .. } => {}
+            ServerEvent::Describe { path } => match self.state.hub.find(&path) {
+                Some(stream) => self.session.accept(Accepted::Description(stream.description().for_readers())),
+                None => self.session.refuse(StatusCode::NotFound),
+            },
+            ServerEvent::Setup { path } => match self.state.hub.find(&path) {
+                Some(stream) => self.session.accept(Accepted::Tracks(stream.description().tracks().len())),
+                None => self.session.refuse(StatusCode::NotFound),
+            },
+            ServerEvent::Announce { path, description } => self.announce(&path, *description),
+            ServerEvent::Record { channels, .. } => {
+                if let Role::Publisher { channels: own, .. } = &mut self.role {
+                    *own = channels;
+                }
+                self.deadlines.is_busy();
+                self.session.accept(Accepted::Yes);
+            }
+            ServerEvent::Play { path, channels } => self.play(&path, channels),
+            ServerEvent::Teardown => {
+                self.deadlines.tore_down(self.now());
+                drop(self.leave_role(&"it ended its session"));
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.state.clock.now().instant
+    }
+
+    fn announce(&mut self, path: &str, description: Description) {
+        let config = self.state.config();
+        let terms = Terms { max_streams: config.limits.paths, takeover: config.takeover.match_path(path) };
+        match self.state.hub.publish(path, description, terms) {
+            Ok(publication) => {
+                tracing::info!("publishes {path} ({})", publication.stream().description().offer());
+                self.entry.session.set_doing(Doing::Publishes(path.to_owned()));
+                self.role = Role::Publisher { publication, channels: Vec::new() };
+                self.deadlines.must_ask(config.limits.request_timeout);
+                self.session.accept(Accepted::Yes);
+            }
+            Err(refused) => {
+                tracing::warn!("may not publish {path}: {refused}");
+                self.session.refuse(match refused {
+                    PublishRefused::Taken => StatusCode::Forbidden,
+                    PublishRefused::Full(_) => StatusCode::ServiceUnavailable,
+                });
+            }
+        }
+    }
+
+    fn play(&mut self, path: &str, channels: Vec<Option<Channels>>) {
+        let Some(stream) = self.state.hub.find(path) else { return self.session.refuse(StatusCode::NotFound) };
+        self.session.accept(Accepted::Yes);
+        let reader = Arc::new(Reader::new(channels));
+        stream.join(Arc::clone(&reader), self.state.clock.now());
+        tracing::info!("reads {path}");
+        self.entry.session.set_doing(Doing::Reads(path.to_owned(), Arc::clone(&reader)));
+        self.role = Role::Reader { stream, reader };
+        self.deadlines.is_busy();
+    }
+
+    /// Whether the peer may do this; if not, it has been told.
+    async fn is_admitted(&mut self, right: Right, path: &str) -> bool {
+        let config = self.state.config();
+        let (login, method, nonce) = (self.session.login(), self.session.method().to_owned(), self.nonce.clone());
+        let wish = Wish { right, path, login: login.as_ref(), method: &method, nonce: &nonce };
+        let admission = match (access::admit(&config, &self.identity, wish), &login) {
+            (Admission::Unproved, Some(login)) => match self.prove(&config, login, wish).await {
+                Some(admission) => admission,
+                None => {
+                    self.session.refuse(StatusCode::ServiceUnavailable);
+                    return false;
+                }
+            },
+            (admission, _) => admission,
+        };
+        match admission {
+            Admission::Granted => return true,
+            Admission::LoginWanted | Admission::Unproved => {
+                self.session.challenge(&access::challenge(&config, &nonce));
+            }
+            Admission::Forbidden => {
+                tracing::warn!("{} may not {right:?} {path}", self.identity.user().unwrap_or("nobody"));
+                self.session.refuse(StatusCode::Forbidden);
+            }
+            Admission::Stranger => self.session.refuse(StatusCode::SessionNotFound),
+        }
+        false
+    }
+
+    /// Looks at a login, when its address's turn has come; `None` when too many wait there.
+    async fn prove(&mut self, config: &Config, login: &Login, wish: Wish<'_>) -> Option<Admission> {
+        let counters = &self.state.counters.logins;
+        let Some(attempt) = self.state.slowdown.attempt(self.peer.ip(), self.now()) else {
+            counters.count("crowded");
+            return None;
+        };
+        tokio::time::sleep_until(attempt.turn.into()).await;
+        let is_proved = match access::user_of(config, login) {
+            Some(user) => {
+                let (login, method, nonce) = (login.clone(), wish.method.to_owned(), wish.nonce.to_owned());
+                let look = move || access::proves(&user, &login, &method, &nonce);
+                self.state.look_at_password(look).await
+            }
+            None => false,
+        };
+        if !is_proved {
+            counters.count("wrong");
+            tracing::warn!("the login of {:?} is wrong", login.user());
+            attempt.failed(self.now());
+            return Some(Admission::LoginWanted);
+        }
+        counters.count("right");
+        attempt.succeeded();
+        self.identity.prove(login);
+        self.entry.session.set_user(login.user());
+        Some(access::rights_of(config, login.user(), wish))
+    }
+}

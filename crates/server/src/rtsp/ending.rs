@@ -1,0 +1,79 @@
+//! Why a connection ended: for the log in words, for the metrics in one.
+
+use std::io;
+use std::time::Duration;
+
+use hevcast_wire::rtsp::message::MessageError;
+use thiserror::Error;
+
+/// Why.
+#[derive(Debug, Error)]
+pub enum Ending {
+    /// The peer closed it.
+    #[error("it closed the connection")]
+    Closed,
+    /// The stream that it read is over.
+    #[error("the stream ended")]
+    StreamEnded,
+    /// It published, and another took over.
+    #[error("another publisher took over")]
+    Replaced,
+    /// We stop.
+    #[error("the server stops")]
+    Stopped,
+    /// By the API.
+    #[error("it was ended by hand")]
+    Kicked,
+    /// It said TEARDOWN and stayed.
+    #[error("it did not close after its TEARDOWN")]
+    Lingering,
+    /// A reader that does not read.
+    #[error("it has read nothing for {} s", .0.as_secs_f64())]
+    Stalled(Duration),
+    /// Nothing came for as long as the session lasts.
+    #[error("it fell silent")]
+    Silent,
+    /// It neither publishes nor reads, and asks nothing.
+    #[error("it asked nothing for {} s, or took longer to ask", .0.as_secs_f64())]
+    Idle(Duration),
+    /// More requests than are taken.
+    #[error("it asks more than {0} times a second")]
+    TooOften(u32),
+    /// It asks and asks.
+    #[error("it asks without reading the answers")]
+    AnswersUnread,
+    /// What came is not RTSP, or too much of it.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// The socket's.
+    #[error("the connection broke: {0}")]
+    Broke(#[from] io::Error),
+}
+
+impl Ending {
+    /// In one word, for the metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Ending::Closed => "closed",
+            Ending::StreamEnded => "stream_ended",
+            Ending::Replaced => "replaced",
+            Ending::Stopped => "stopped",
+            Ending::Kicked => "kicked",
+            Ending::Lingering => "lingering",
+            Ending::Stalled(_) => "stalled",
+            Ending::Silent => "silent",
+            Ending::Idle(_) => "idle",
+            Ending::TooOften(_) => "too_often",
+            Ending::AnswersUnread => "answers_unread",
+            Ending::Message(MessageError::HeaderTooLong) => "header_too_long",
+            Ending::Message(MessageError::BodyTooLong { .. }) => "body_too_long",
+            Ending::Message(_) => "malformed",
+            Ending::Broke(_) => "broke",
+        }
+    }
+
+    /// Whether a publisher that ended so may come back: its readers wait for it.
+    pub fn is_loss(&self) -> bool {
+        !matches!(self, Ending::Replaced | Ending::Stopped | Ending::Kicked)
+    }
+}

@@ -1,0 +1,133 @@
+//! A server as a whole: what listens, started and stopped together.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use hevcast_net::Clock;
+use hevcast_net::tls::Fingerprint;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, RTSP_LISTEN};
+use crate::doors::certificate::{self, CertificateError};
+use crate::rtsp::listener;
+use crate::state::State;
+
+/// Why a server cannot start.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// An address cannot be had.
+    #[error("cannot listen on {address} for {what}: {error}; choose another with {option}")]
+    Bind {
+        /// What would have been spoken there.
+        what: &'static str,
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's word.
+        error: io::Error,
+        /// Where it is chosen.
+        option: &'static str,
+    },
+    /// `rtsps://` has no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    state: Arc<State>,
+    address: SocketAddr,
+    rtsps: Option<(SocketAddr, Fingerprint)>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// One that is open to all, and listens here.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`] when the address is taken or not ours.
+    pub async fn bind(address: SocketAddr, clock: Clock) -> Result<Server, ServeError> {
+        Server::start(Config::open_to_all(address), Path::new("."), clock).await
+    }
+
+    /// One as configured; must be called within a tokio runtime. `folder` is where the configuration's file names count
+    /// from.
+    ///
+    /// # Errors
+    /// [`ServeError`]: an address that cannot be had, or no certificate.
+    pub async fn start(config: Config, folder: &Path, clock: Clock) -> Result<Server, ServeError> {
+        let (stop, stopped) = watch::channel(false);
+        let (listener, address) = bind("RTSP", config.listen.unwrap_or(RTSP_LISTEN), "--listen").await?;
+        let secure = match &config.rtsps {
+            None => None,
+            Some(rtsps) => {
+                let certificate = certificate::load(rtsps, folder)?;
+                Some((bind("RTSPS", rtsps.listen, "rtsps.listen").await?, certificate))
+            }
+        };
+        let state = Arc::new(State::new(config, clock));
+        let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
+        let mut tasks = vec![accept(listener, None)];
+        let mut rtsps = None;
+        if let Some(((listener, address), certificate)) = secure {
+            tasks.push(accept(listener, Some(certificate.config)));
+            rtsps = Some((address, certificate.fingerprint));
+        }
+        Ok(Server { state, address, rtsps, stop, tasks })
+    }
+
+    /// The address listened on for RTSP, with the port the system chose where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address listened on for RTSPS, and the fingerprint of the certificate shown there.
+    pub fn rtsps(&self) -> Option<(SocketAddr, Fingerprint)> {
+        self.rtsps
+    }
+
+    /// What is going on.
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Takes another configuration, for what is asked from now on. Returns what of it needs a restart.
+    pub fn reload(&self, config: Config) -> Vec<&'static str> {
+        let before = self.state.config();
+        let changes = [
+            ("listen", before.listen != config.listen),
+            ("[rtsps]", before.rtsps != config.rtsps),
+            ("[http]", before.http != config.http),
+        ];
+        self.state.set_config(config);
+        changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect()
+    }
+
+    /// Stops: readers are told, connections close, and all tasks have ended when this returns.
+    pub async fn stop(self) {
+        // The tasks hold receivers for as long as they run.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::warn!("a task of the server failed: {error}");
+            }
+        }
+    }
+}
+
+async fn bind(
+    what: &'static str,
+    address: SocketAddr,
+    option: &'static str,
+) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |error| ServeError::Bind { what, address, error, option };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

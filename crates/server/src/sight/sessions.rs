@@ -1,0 +1,157 @@
+//! Every connection that is open: who it is, what it does, and how to end it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::hub::reader::Reader;
+
+/// What a connection does.
+#[derive(Clone, Debug, Default)]
+pub enum Doing {
+    /// Nothing yet, or nothing any more.
+    #[default]
+    Nothing,
+    /// It sends a path.
+    Publishes(String),
+    /// It watches a path.
+    Reads(String, Arc<Reader>),
+}
+
+/// An open connection. Its task writes, whoever looks reads.
+#[derive(Debug)]
+pub struct Session {
+    /// Number of the connection: the id in the API and in the log.
+    pub id: u64,
+    /// The peer.
+    pub peer: SocketAddr,
+    /// It came by `rtsps://`.
+    pub tls: bool,
+    /// When it came.
+    pub since: Instant,
+    /// Bytes received so far.
+    pub received_bytes: AtomicU64,
+    /// Bytes sent so far.
+    pub sent_bytes: AtomicU64,
+    state: Mutex<SessionState>,
+}
+
+#[derive(Debug, Default)]
+struct SessionState {
+    user: Option<String>,
+    doing: Doing,
+    end: Option<oneshot::Sender<()>>,
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it does now.
+    pub fn doing(&self) -> Doing {
+        self.lock().doing.clone()
+    }
+
+    /// It does something else now.
+    pub fn set_doing(&self, doing: Doing) {
+        self.lock().doing = doing;
+    }
+
+    /// Who logged in.
+    pub fn user(&self) -> Option<String> {
+        self.lock().user.clone()
+    }
+
+    /// Somebody logged in.
+    pub fn set_user(&self, user: &str) {
+        self.lock().user = Some(user.to_owned());
+    }
+
+    /// Notes what the connection has moved so far.
+    pub fn moved(&self, received_bytes: u64, sent_bytes: u64) {
+        self.received_bytes.store(received_bytes, Ordering::Relaxed);
+        self.sent_bytes.store(sent_bytes, Ordering::Relaxed);
+    }
+}
+
+/// All open connections.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    next_id: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<Session>>>,
+}
+
+/// A connection's entry among all; gone when dropped.
+#[derive(Debug)]
+pub struct Entry {
+    sessions: Arc<Sessions>,
+    /// What others see.
+    pub session: Arc<Session>,
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a connection. The receiver resolves when somebody wants it ended.
+    pub fn enter(self: &Arc<Sessions>, peer: SocketAddr, tls: bool, now: Instant) -> (Entry, oneshot::Receiver<()>) {
+        let (end, ended) = oneshot::channel();
+        let session = Arc::new(Session {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            peer,
+            tls,
+            since: now,
+            received_bytes: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            state: Mutex::new(SessionState { end: Some(end), ..SessionState::default() }),
+        });
+        self.lock().insert(session.id, Arc::clone(&session));
+        (Entry { sessions: Arc::clone(self), session }, ended)
+    }
+
+    /// Those open now, in the order in which they came.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Ends a connection; false when there is none of this number, or it is ending already.
+    pub fn end(&self, id: u64) -> bool {
+        let session = self.lock().get(&id).cloned();
+        let end = session.and_then(|session| session.lock().end.take());
+        end.is_some_and(|end| end.send(()).is_ok())
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sessions.lock().remove(&self.session.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_seen_while_it_is_open_and_can_be_ended_once() {
+        let sessions = Arc::new(Sessions::default());
+        let peer = SocketAddr::from(([10, 0, 0, 1], 4000));
+        let (first, mut ended) = sessions.enter(peer, false, Instant::now());
+        let (second, _) = sessions.enter(peer, true, Instant::now());
+        assert_eq!(sessions.all().iter().map(|s| s.id).collect::<Vec<_>>(), [1, 2]);
+        assert!(ended.try_recv().is_err());
+        assert!(sessions.end(1) && !sessions.end(1) && !sessions.end(9));
+        assert!(ended.try_recv().is_ok());
+        drop(first);
+        second.session.set_user("me");
+        assert_eq!(sessions.all()[0].user().as_deref(), Some("me"));
+        drop(second);
+        assert!(sessions.all().is_empty());
+    }
+}

@@ -1,0 +1,73 @@
+//! What all connections share.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use hevcast_net::Clock;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::doors::places::Places;
+use crate::doors::slowdown::Slowdown;
+use crate::hub::Hub;
+use crate::sight::counters::Counters;
+use crate::sight::sessions::Sessions;
+
+/// Passwords looked at at the same time.
+const MAX_LOOKS: usize = 2;
+
+/// A server's state, shared by its tasks.
+#[derive(Debug)]
+pub struct State {
+    /// What is live.
+    pub hub: Arc<Hub>,
+    /// What time it is.
+    pub clock: Clock,
+    /// When the server started.
+    pub started: Instant,
+    /// Places taken at the door.
+    pub places: Arc<Places>,
+    /// Who has failed to log in.
+    pub slowdown: Arc<Slowdown>,
+    /// What went wrong so far.
+    pub counters: Counters,
+    /// Who is here.
+    pub sessions: Arc<Sessions>,
+    config: RwLock<Arc<Config>>,
+    /// Passwords being looked at: each takes some 20 MiB and a processor.
+    looks: Semaphore,
+}
+
+impl State {
+    /// A server in which nothing has happened yet.
+    pub fn new(config: Config, clock: Clock) -> State {
+        State {
+            hub: Arc::default(),
+            clock,
+            started: clock.now().instant,
+            places: Arc::default(),
+            slowdown: Arc::default(),
+            counters: Counters::default(),
+            sessions: Arc::default(),
+            config: RwLock::new(Arc::new(config)),
+            looks: Semaphore::new(MAX_LOOKS),
+        }
+    }
+
+    /// The configuration that holds now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs a look at a password on a thread for slow things, few at a time. False also when that thread failed.
+    pub async fn look_at_password(&self, look: impl FnOnce() -> bool + Send + 'static) -> bool {
+        // The semaphore is never closed.
+        let _turn = self.looks.acquire().await;
+        tokio::task::spawn_blocking(look).await.unwrap_or(false)
+    }
+
+    /// Another configuration holds from now on: for what is asked from now on.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}
