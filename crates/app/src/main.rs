@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     };
     log_to_stderr(cli.verbose, cli.log);
     hevcast_media::init(cli.verbose > 1);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let workers = if matches!(cli.command, Some(Command::Serve(_))) { serve_workers() } else { 2 };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
@@ -63,6 +64,12 @@ fn main() -> ExitCode {
         }
     });
     end(runtime, result)
+}
+
+/// A server's threads. One writes to some thousand readers, and each further one makes every write dearer, where its
+/// readers run on the same processors: half of them at most.
+fn serve_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
 }
 
 fn end(runtime: Runtime, result: anyhow::Result<()>) -> ExitCode {

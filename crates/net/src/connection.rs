@@ -140,7 +140,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             *slice = IoSlice::new(bytes);
             count += 1;
         }
-        match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+        let stream = Pin::new(&mut self.stream);
+        let wrote = match &slices[..count] {
+            // The common case of a reader: what one read of the publisher's brought is one stretch of bytes.
+            [only] => stream.poll_write(cx, only),
+            several => stream.poll_write_vectored(cx, several),
+        };
+        match wrote {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
