@@ -39,6 +39,16 @@ pub struct Connection<S> {
     closed: bool,
 }
 
+/// What a turn did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// Bytes were read, or the peer closed its side.
+    Read,
+    /// Bytes were written, and nothing was there to read: the task will be woken for what comes, and for room once a
+    /// write did not take all.
+    Wrote,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Takes over a connected socket.
     pub fn new(stream: S) -> Connection<S> {
@@ -103,17 +113,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The socket's.
     pub async fn turn(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_turn(cx)).await
+        poll_fn(|cx| self.poll_turn(cx)).await?;
+        Ok(())
     }
 
     /// As [`Connection::turn`], for a task that waits for other things too.
     ///
     /// # Errors
     /// The socket's.
-    pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turned>> {
         let wrote = self.poll_write(cx)?;
         let read = self.poll_read(cx)?;
-        if wrote.is_ready() || read.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        match (read.is_ready(), wrote.is_ready()) {
+            (true, _) => Poll::Ready(Ok(Turned::Read)),
+            (false, true) => Poll::Ready(Ok(Turned::Wrote)),
+            (false, false) => Poll::Pending,
+        }
     }
 
     /// Writes until nothing is queued.

@@ -5,8 +5,9 @@
 //! a reference to its bytes: a thousand readers hold the same picture once.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Reader {
     channels: Vec<Option<Channels>>,
+    gone: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -38,7 +40,6 @@ struct Inner {
     /// Packets in the queue.
     depth: u64,
     ended: bool,
-    gone: bool,
     dropped_packets: u64,
     jumps: u64,
     /// The connection that waits for something to take.
@@ -63,17 +64,37 @@ pub struct ReaderMetrics {
     pub jumps: u64,
 }
 
+/// What is left in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// There is more.
+    Some,
+    /// Nothing now: the task will be woken.
+    All,
+    /// Nothing, and nothing will come.
+    Last,
+}
+
+impl Inner {
+    /// A lock is held, but waking only puts the task in line.
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
 impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
     pub fn new(channels: Vec<Option<Channels>>) -> Reader {
-        Reader { channels, inner: Mutex::default() }
+        Reader { channels, gone: AtomicBool::new(false), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues frames. False when the queue is past its bound and has been emptied: the reader must be given nothing more
+    /// Queues frames and wakes the connection. False when the queue is past its bound and has been emptied: the reader must be given nothing more
     /// before an IRAP picture.
     pub(super) fn push(&self, frames: Rendered, now: Instant) -> bool {
         let mut inner = self.lock();
@@ -90,6 +111,9 @@ impl Reader {
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
         inner.queue.push_back(Queued { frames, at: now });
+        if inner.queue.len() == 1 {
+            inner.wake();
+        }
         true
     }
 
@@ -103,39 +127,34 @@ impl Reader {
         inner.bytes = 0;
     }
 
-    /// Wakes the reader's connection, after a batch.
+    /// Wakes the reader's connection, which has been given a burst.
     pub(super) fn wake(&self) {
-        let waker = self.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.lock().wake();
     }
 
     /// The stream is over.
     pub(super) fn end(&self) {
-        self.lock().ended = true;
-        self.wake();
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.wake();
     }
 
     /// The connection is gone; the stream forgets the reader.
     pub fn leave(&self) {
-        self.lock().gone = true;
+        self.gone.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.lock().gone
+        self.gone.load(Ordering::Relaxed)
     }
 
-    /// Takes frames off the queue until `limit_bytes` are reached. Pending, with the task to be woken, when there is
-    /// nothing to take and the stream goes on.
-    pub fn poll_take(&self, cx: &mut Context<'_>, limit_bytes: usize, mut each: impl FnMut(Bytes)) -> Poll<()> {
+    /// Takes frames off the queue until `limit_bytes` are reached. The task is woken when there is something to take
+    /// where nothing was left, and when the stream ends.
+    pub fn take(&self, cx: &mut Context<'_>, limit_bytes: usize, mut each: impl FnMut(Bytes)) -> Taken {
         let mut inner = self.lock();
-        if inner.queue.is_empty() && !inner.ended {
-            match &mut inner.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-            return Poll::Pending;
+        if inner.waker.is_none() {
+            // A task's waker stays the same.
+            inner.waker = Some(cx.waker().clone());
         }
         let mut taken = 0;
         while taken < limit_bytes {
@@ -148,7 +167,11 @@ impl Reader {
             }
             each(frames.bytes);
         }
-        Poll::Ready(())
+        match (inner.queue.is_empty(), inner.ended) {
+            (false, _) => Taken::Some,
+            (true, false) => Taken::All,
+            (true, true) => Taken::Last,
+        }
     }
 
     /// Whether the stream is over and everything has been taken.

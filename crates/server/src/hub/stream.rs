@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::sdp::Description;
+use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
 
@@ -27,6 +28,9 @@ pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Least time between two keyframes that somebody asked for: one reader's requests are all readers' cost.
 pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
+
+/// Groups of readers above which those without readers are given up.
+const MAX_GROUPS: usize = 16;
 
 /// A live path.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ struct Inner {
     /// By track.
     continuity: Vec<Continuity>,
     readers: Vec<Attached>,
+    /// The channels of readers, each set once: readers of a group get the same bytes.
+    groups: Vec<Vec<Option<Channels>>>,
     gop: GopCache,
     reports: Reports,
     asked_keyframe: Option<Instant>,
@@ -89,6 +95,8 @@ pub(super) enum NotResumed {
 #[derive(Debug)]
 struct Attached {
     reader: Arc<Reader>,
+    /// Index of its channels among all different ones.
+    group: usize,
     /// Nothing is sent before an IRAP picture.
     waiting: bool,
 }
@@ -101,6 +109,7 @@ impl Stream {
             is_abandoned: false,
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
             readers: Vec::new(),
+            groups: Vec::new(),
             gop: GopCache::default(),
             reports: Reports::new(description.tracks().len()),
             asked_keyframe: None,
@@ -212,9 +221,6 @@ impl Stream {
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);
         inner.readers.retain(|attached| !attached.reader.is_gone());
-        for attached in &inner.readers {
-            attached.reader.wake();
-        }
     }
 
     /// Adds a reader. What it needs to begin is queued before this returns, or asked of the publisher.
@@ -243,7 +249,8 @@ impl Stream {
             }
         }
         reader.wake();
-        inner.readers.push(Attached { reader, waiting });
+        let group = inner.group_of(reader.channels());
+        inner.readers.push(Attached { reader, group, waiting });
     }
 
     /// Asks the publisher for an IRAP picture: at once, or when enough time has passed since the last.
@@ -331,24 +338,35 @@ impl Inner {
         if packets.is_empty() {
             return;
         }
-        // Readers with the same channels share what is made for the first of them.
-        let mut rendered: Vec<(Arc<Reader>, Option<Rendered>)> = Vec::new();
+        let mut rendered: Vec<Option<Option<Rendered>>> = vec![None; self.groups.len()];
         for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
-            let channels = attached.reader.channels();
-            let known = rendered.iter().find(|(first, _)| first.channels() == channels);
-            let frames = match known {
-                Some((_, frames)) => frames.clone(),
-                None => {
-                    let frames = batch.render(packets, channels);
-                    rendered.push((Arc::clone(&attached.reader), frames.clone()));
-                    frames
-                }
-            };
+            let (made, channels) = (&mut rendered[attached.group], &self.groups[attached.group]);
+            let frames = made.get_or_insert_with(|| batch.render(packets, channels)).clone();
             if frames.is_some_and(|frames| !attached.reader.push(frames, now)) {
                 attached.waiting = self.hevc_track.is_some();
                 self.needs_keyframe = true;
             }
         }
+    }
+
+    /// The group of these channels. There are as many as peers have asked for, so those nobody has any more are given up
+    /// when there are many.
+    fn group_of(&mut self, channels: &[Option<Channels>]) -> usize {
+        if self.groups.len() >= MAX_GROUPS {
+            let old = std::mem::take(&mut self.groups);
+            for at in 0..self.readers.len() {
+                self.readers[at].group = self.add_group(&old[self.readers[at].group]);
+            }
+        }
+        self.add_group(channels)
+    }
+
+    fn add_group(&mut self, channels: &[Option<Channels>]) -> usize {
+        let known = self.groups.iter().position(|group| group == channels);
+        known.unwrap_or_else(|| {
+            self.groups.push(channels.to_vec());
+            self.groups.len() - 1
+        })
     }
 
     /// Passes a report of ours to all readers that do not wait.
@@ -380,6 +398,7 @@ impl Inner {
         for attached in self.readers.iter_mut().filter(|attached| attached.waiting) {
             attached.waiting = false;
             self.gop.send_to(&attached.reader, track, now);
+            attached.reader.wake();
         }
     }
 }

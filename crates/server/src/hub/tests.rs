@@ -108,7 +108,7 @@ fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
 /// Everything queued, in the pieces in which a socket gets it.
 fn pieces(reader: &Reader) -> Vec<Bytes> {
     let mut pieces = Vec::new();
-    let _ = reader.poll_take(&mut Context::from_waker(Waker::noop()), usize::MAX, |piece| pieces.push(piece));
+    reader.take(&mut Context::from_waker(Waker::noop()), usize::MAX, |piece| pieces.push(piece));
     pieces
 }
 

@@ -3,19 +3,19 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_net::connection::Connection;
+use hevcast_net::connection::{Connection, Turned};
 use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::Url;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
 
@@ -26,16 +26,18 @@ use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
 use crate::hub::batch::{Batch, frame_rtcp};
-use crate::hub::reader::Reader;
+use crate::hub::reader::{Reader, Taken};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::counters::status_kind;
-use crate::sight::sessions::{Doing, Entry};
+use crate::sight::sessions::{Doing, Entry, Order};
 use crate::state::State;
 
 /// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged.
 const READER_BATCH_BYTES: usize = 64 * 1024;
 /// Most bytes of answers that may wait for a peer who asks without reading; above a batch and a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
+/// Wakes by its stream after which a reader looks at its timer and its orders all the same: a quarter of a second's worth.
+const MAX_UNLOOKED: u8 = 8;
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
@@ -48,8 +50,8 @@ pub(super) enum Role {
 
 /// What a connection was woken for.
 enum Woken {
-    /// Bytes were read or written.
-    Moved,
+    /// Bytes were read, or the peer closed its side.
+    Read,
     /// The publisher should be asked for a keyframe of this track and SSRC.
     Keyframe(usize, u32),
     /// A deadline has passed.
@@ -77,7 +79,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         }
     };
     let now = state.clock.now();
-    let (entry, kicked) = state.sessions.enter(peer, matches!(socket, Socket::Tls(_)), now.instant);
+    let entry = state.sessions.enter(peer, matches!(socket, Socket::Tls(_)), now.instant);
     // The whole session id is the peer's secret; its beginning is enough to find it in a capture.
     let span = tracing::info_span!("connection", id = entry.session.id, %peer, session = &session_id[..8]);
     let mut serving = Serving {
@@ -90,12 +92,14 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         role: Role::Undecided,
         deadlines: Deadlines::new(now.instant, state.config().limits.request_timeout),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        armed: None,
+        unlooked: MAX_UNLOOKED,
         stray_frames: 0,
         entry,
         state,
     };
     async move {
-        let ending = serving.run(stopped.clone(), kicked).await;
+        let ending = serving.run().await;
         serving.state.counters.ended.count(ending.kind());
         // Its readers may wait for a publisher that has lost its place here.
         drop(place);
@@ -140,15 +144,23 @@ pub(super) struct Serving {
     pace: Pace,
     /// Runs until the next deadline or, as that moves with everything heard, until an earlier one.
     timer: Pin<Box<Sleep>>,
+    /// What it runs until, and has told the task to wait for.
+    armed: Option<Instant>,
+    /// How often in a row neither it nor orders were looked at.
+    unlooked: u8,
     /// Those of the session's that have been counted.
     stray_frames: u64,
 }
 
 impl Serving {
     /// Runs until the connection should close; says why.
-    async fn run(&mut self, mut stopped: watch::Receiver<bool>, kicked: oneshot::Receiver<()>) -> Ending {
-        let mut stopped = pin!(stopped.changed());
-        let mut kicked = pin!(kicked);
+    async fn run(&mut self) -> Ending {
+        let session = Arc::clone(&self.entry.session);
+        poll_fn(|cx| {
+            session.wake_by(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
         loop {
             if let Err(ending) = self.take_input().await {
                 return ending;
@@ -156,19 +168,8 @@ impl Serving {
             if self.connection.is_closed() {
                 return Ending::Closed;
             }
-            self.note_progress();
-            let woken = poll_fn(|cx| {
-                if stopped.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Woken::Ended(Ending::Stopped));
-                }
-                if matches!(kicked.as_mut().poll(cx), Poll::Ready(Ok(()))) {
-                    return Poll::Ready(Woken::Ended(Ending::Kicked));
-                }
-                self.poll_woken(cx)
-            })
-            .await;
-            match woken {
-                Woken::Moved => {}
+            match poll_fn(|cx| self.poll_woken(cx)).await {
+                Woken::Read => {}
                 Woken::Keyframe(track, ssrc) => self.ask_keyframe(track, ssrc),
                 Woken::Ended(ending) => return ending,
                 Woken::Deadline(now) => {
@@ -180,46 +181,75 @@ impl Serving {
         }
     }
 
-    /// By hand, not by `select!`: a thousand readers are woken thirty times a second, and each future made anew costs a
-    /// lock.
+    /// By hand, not by `select!`: a thousand readers are woken thirty times a second, and each future made anew, each
+    /// lock, each look at the clock and at memory that others have used since is paid for as often.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
-        match &self.role {
-            Role::Reader { reader, .. } if self.connection.queued_bytes() == 0 => {
-                let taken = reader.poll_take(cx, READER_BATCH_BYTES, |bytes| self.connection.queue(bytes));
-                if taken.is_ready() && self.connection.queued_bytes() == 0 {
-                    return Poll::Ready(Woken::Ended(Ending::StreamEnded));
+        let mut has_written = false;
+        loop {
+            let mut may_have_more = false;
+            match &self.role {
+                Role::Reader { reader, .. } if self.connection.queued_bytes() == 0 => {
+                    match reader.take(cx, READER_BATCH_BYTES, |bytes| self.connection.queue(bytes)) {
+                        Taken::Last if self.connection.queued_bytes() == 0 => {
+                            return Poll::Ready(Woken::Ended(Ending::StreamEnded));
+                        }
+                        Taken::All => {}
+                        Taken::Some | Taken::Last => may_have_more = true,
+                    }
                 }
+                // What is queued already goes first.
+                Role::Reader { .. } => may_have_more = true,
+                Role::Publisher { publication, .. } => match publication.poll_request(cx) {
+                    Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
+                        return Poll::Ready(Woken::Keyframe(track, ssrc));
+                    }
+                    Poll::Ready(PublisherRequest::Leave) => return Poll::Ready(Woken::Ended(Ending::Replaced)),
+                    Poll::Pending => {}
+                },
+                Role::Undecided => {}
             }
-            Role::Publisher { publication, .. } => match publication.poll_request(cx) {
-                Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
-                    return Poll::Ready(Woken::Keyframe(track, ssrc));
+            let turn = self.connection.poll_turn(cx);
+            self.note_stall();
+            match turn {
+                Poll::Ready(Ok(Turned::Read)) => return Poll::Ready(Woken::Read),
+                Poll::Ready(Ok(Turned::Wrote)) => {
+                    has_written = true;
+                    if may_have_more || self.connection.queued_bytes() > 0 {
+                        continue;
+                    }
                 }
-                Poll::Ready(PublisherRequest::Leave) => return Poll::Ready(Woken::Ended(Ending::Replaced)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(Ending::Broke(error))),
                 Poll::Pending => {}
-            },
-            _ => {}
+            }
+            // A reader that has written all it had was woken by its stream, and looks no further; but not many times in a
+            // row, since something else may have come at the same time.
+            if has_written && self.connection.queued_bytes() == 0 && self.unlooked < MAX_UNLOOKED {
+                self.unlooked += 1;
+                return Poll::Pending;
+            }
+            self.unlooked = 0;
+            self.entry.session.moved(self.connection.received_bytes(), self.connection.sent_bytes());
+            return match self.entry.session.order() {
+                None => self.poll_deadline(cx).map(Woken::Deadline),
+                Some(Order::Leave) => Poll::Ready(Woken::Ended(Ending::Kicked)),
+                Some(Order::Stop) => Poll::Ready(Woken::Ended(Ending::Stopped)),
+            };
         }
-        match self.connection.poll_turn(cx) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Woken::Moved),
-            Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(Ending::Broke(error))),
-            Poll::Pending => {}
-        }
-        self.poll_deadline(cx).map(Woken::Deadline)
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let deadline = self.deadlines.next(self.session.deadline());
-        if deadline < self.timer.deadline().into_std() {
+        if self.armed != Some(deadline) {
             self.timer.as_mut().reset(deadline.into());
+            self.armed = Some(deadline);
         }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let now = self.state.clock.now().instant;
-            if deadline <= now {
-                return Poll::Ready(now);
+        match self.timer.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                self.armed = None;
+                Poll::Ready(self.state.clock.now().instant)
             }
-            self.timer.as_mut().reset(deadline.into());
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Pending
     }
 
     /// Why the connection is over at a deadline, if it is.
@@ -237,12 +267,9 @@ impl Serving {
         None
     }
 
-    /// Tells the deadlines and whoever looks what has moved.
-    fn note_progress(&mut self) {
-        let sent_bytes = self.connection.sent_bytes();
-        self.entry.session.moved(self.connection.received_bytes(), sent_bytes);
-        let is_waiting = self.connection.queued_bytes() > 0;
-        if self.deadlines.may_stall(is_waiting, sent_bytes) {
+    /// Tells the deadlines since when the peer takes nothing.
+    fn note_stall(&mut self) {
+        if self.deadlines.may_stall(self.connection.queued_bytes() > 0, self.connection.sent_bytes()) {
             let stall = self.state.config().limits.reader_stall;
             self.deadlines.stalled_since(self.state.clock.now().instant, stall);
         }
@@ -261,6 +288,7 @@ impl Serving {
                 return Err(Ending::TooOften(rate));
             }
             self.deadlines.asked(now.instant);
+            self.unlooked = MAX_UNLOOKED;
             if let Some(event) = self.session.handle_message(message, now) {
                 self.act(event).await;
             }

@@ -62,6 +62,7 @@ pub(crate) async fn accept(
         }
     }
     drop(listener);
+    state.sessions.stop();
     let goodbye = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
         connections.shutdown().await;

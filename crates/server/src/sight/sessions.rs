@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
-
-use tokio::sync::oneshot;
 
 use crate::hub::reader::Reader;
 
@@ -37,6 +36,8 @@ pub struct Session {
     pub received_bytes: AtomicU64,
     /// Bytes sent so far.
     pub sent_bytes: AtomicU64,
+    /// An [`Order`], or 0.
+    order: AtomicU8,
     state: Mutex<SessionState>,
 }
 
@@ -44,7 +45,17 @@ pub struct Session {
 struct SessionState {
     user: Option<String>,
     doing: Doing,
-    end: Option<oneshot::Sender<()>>,
+    /// The connection's task.
+    waker: Option<Waker>,
+}
+
+/// What a connection is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To end, by the API.
+    Leave = 1,
+    /// To end, since the server does.
+    Stop = 2,
 }
 
 impl Session {
@@ -70,6 +81,29 @@ impl Session {
     /// Somebody logged in.
     pub fn set_user(&self, user: &str) {
         self.lock().user = Some(user.to_owned());
+    }
+
+    /// The task to be woken by orders. A task's waker stays the same, so once is enough.
+    pub fn wake_by(&self, waker: &Waker) {
+        self.lock().waker = Some(waker.clone());
+    }
+
+    /// What it is told, if anything: a look costs next to nothing.
+    pub fn order(&self) -> Option<Order> {
+        match self.order.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Order::Leave),
+            _ => Some(Order::Stop),
+        }
+    }
+
+    /// Tells it something; false when it has been told before.
+    fn tell(&self, order: Order) -> bool {
+        let is_first = self.order.compare_exchange(0, order as u8, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if let Some(waker) = &self.lock().waker {
+            waker.wake_by_ref();
+        }
+        is_first
     }
 
     /// Notes what the connection has moved so far.
@@ -99,9 +133,8 @@ impl Sessions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in a connection. The receiver resolves when somebody wants it ended.
-    pub fn enter(self: &Arc<Sessions>, peer: SocketAddr, tls: bool, now: Instant) -> (Entry, oneshot::Receiver<()>) {
-        let (end, ended) = oneshot::channel();
+    /// Takes in a connection.
+    pub fn enter(self: &Arc<Sessions>, peer: SocketAddr, tls: bool, now: Instant) -> Entry {
         let session = Arc::new(Session {
             id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
@@ -109,10 +142,11 @@ impl Sessions {
             since: now,
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
-            state: Mutex::new(SessionState { end: Some(end), ..SessionState::default() }),
+            order: AtomicU8::new(0),
+            state: Mutex::default(),
         });
         self.lock().insert(session.id, Arc::clone(&session));
-        (Entry { sessions: Arc::clone(self), session }, ended)
+        Entry { sessions: Arc::clone(self), session }
     }
 
     /// Those open now, in the order in which they came.
@@ -123,8 +157,14 @@ impl Sessions {
     /// Ends a connection; false when there is none of this number, or it is ending already.
     pub fn end(&self, id: u64) -> bool {
         let session = self.lock().get(&id).cloned();
-        let end = session.and_then(|session| session.lock().end.take());
-        end.is_some_and(|end| end.send(()).is_ok())
+        session.is_some_and(|session| session.tell(Order::Leave))
+    }
+
+    /// Ends all: the server stops.
+    pub fn stop(&self) {
+        for session in self.all() {
+            session.tell(Order::Stop);
+        }
     }
 }
 
@@ -142,12 +182,14 @@ mod tests {
     fn a_connection_is_seen_while_it_is_open_and_can_be_ended_once() {
         let sessions = Arc::new(Sessions::default());
         let peer = SocketAddr::from(([10, 0, 0, 1], 4000));
-        let (first, mut ended) = sessions.enter(peer, false, Instant::now());
-        let (second, _) = sessions.enter(peer, true, Instant::now());
+        let first = sessions.enter(peer, false, Instant::now());
+        let second = sessions.enter(peer, true, Instant::now());
         assert_eq!(sessions.all().iter().map(|s| s.id).collect::<Vec<_>>(), [1, 2]);
-        assert!(ended.try_recv().is_err());
+        assert_eq!(first.session.order(), None);
         assert!(sessions.end(1) && !sessions.end(1) && !sessions.end(9));
-        assert!(ended.try_recv().is_ok());
+        assert_eq!((first.session.order(), second.session.order()), (Some(Order::Leave), None));
+        sessions.stop();
+        assert_eq!((first.session.order(), second.session.order()), (Some(Order::Leave), Some(Order::Stop)));
         drop(first);
         second.session.set_user("me");
         assert_eq!(sessions.all()[0].user().as_deref(), Some("me"));
