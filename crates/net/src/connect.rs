@@ -207,7 +207,7 @@ impl Target {
     pub async fn connect(&self) -> Result<Stream, NetError> {
         let socket = self.connect_socket().await?;
         if !self.is_tls() {
-            return Ok(Stream::Plain(socket));
+            return Ok(Stream::plain(socket));
         }
         let failed = |what: String| NetError::Tls { address: self.address(), what };
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -142,6 +142,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
+    /// As [`Connection::poll_turn`], while another may write to the socket: nothing is written.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turned>> {
+        self.poll_read(cx).map_ok(|()| Turned::Read)
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.output.is_empty() {
             return match self.unflushed {

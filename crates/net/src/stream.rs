@@ -1,8 +1,9 @@
 //! A connected socket, plain or under TLS, as one type.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -11,26 +12,29 @@ use tokio_rustls::TlsStream;
 /// A socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// `rtsp://`
-    Plain(TcpStream),
+    /// `rtsp://`; shared, since others may write to it while its task has nothing to write.
+    Plain(Arc<TcpStream>),
     /// `rtsps://`
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// The socket under it.
-    pub fn socket(&self) -> &TcpStream {
-        match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref().0,
-        }
+    /// A plain socket.
+    pub fn plain(socket: TcpStream) -> Stream {
+        Stream::Plain(Arc::new(socket))
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Plain(socket) => loop {
+                ready!(socket.poll_read_ready(cx))?;
+                match socket.try_read_buf(buffer) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    done => return Poll::Ready(done.map(drop)),
+                }
+            },
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -39,7 +43,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Plain(socket) => poll_send(socket, cx, |socket| socket.try_write(bytes)),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -50,7 +54,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Plain(socket) => poll_send(socket, cx, |socket| socket.try_write_vectored(slices)),
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
@@ -61,15 +65,30 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Plain(_) => Poll::Ready(Ok(())),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Plain(socket) => Poll::Ready(socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Write)),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Waits for room, then sends.
+fn poll_send(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        match send(socket) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            done => return Poll::Ready(done),
         }
     }
 }

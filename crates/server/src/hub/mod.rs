@@ -3,11 +3,12 @@
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
 //! comes, together with those that came in the same read ([`batch`]); [`gop`] keeps the current group of pictures for
 //! those who join, [`reports`] the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a
+//! reader's socket, and [`delivery`] what needs no queue; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a
 //! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
 pub mod batch;
 pub mod continuity;
+pub mod delivery;
 pub mod gop;
 pub mod metrics;
 pub mod reader;
@@ -23,6 +24,7 @@ use hevcast_wire::time::Now;
 use thiserror::Error;
 
 use batch::Batch;
+use delivery::Deliveries;
 use stream::{NotResumed, PublisherRequest, Stream};
 
 /// What a path's next publisher is measured by.
@@ -132,9 +134,9 @@ impl Publication {
         self.stream.resumed().await;
     }
 
-    /// Forwards packets that arrived together.
-    pub fn push(&self, batch: &Batch, now: Now) {
-        self.stream.push(self.number, batch, now);
+    /// Forwards packets that arrived together; what can be written at once is to be sent by the caller.
+    pub fn push(&self, batch: &Batch, now: Now) -> Deliveries {
+        self.stream.push(self.number, batch, now)
     }
 }
 
@@ -149,6 +151,8 @@ impl Drop for Publication {
     }
 }
 
+#[cfg(test)]
+mod delivery_tests;
 #[cfg(test)]
 mod returning_tests;
 #[cfg(test)]

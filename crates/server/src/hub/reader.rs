@@ -3,14 +3,19 @@
 //! Bounded by age and by bytes. Past its bound everything queued is given up and the reader waits for the next IRAP
 //! picture: it sees a jump, and nobody else sees anything. What is queued is what one read of the publisher's brought, as
 //! a reference to its bytes: a thousand readers hold the same picture once.
+//!
+//! Most readers most of the time have an empty queue and room in their socket. Then waking their task for every picture
+//! costs more than the rest of our work, and whoever publishes writes to the socket itself, by the reader's [`Outlet`].
+//! Whose turn that is, is a word in the queue ([`Turn`]): the reader's task takes it when it has something to write or
+//! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hevcast_wire::rtsp::transport::Channels;
 
 use super::batch::Rendered;
@@ -22,16 +27,41 @@ pub const MAX_BURST_AGE: Duration = Duration::from_secs(5);
 /// Queue `reader`: how many bytes it may hold beyond a joining burst.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// Where frames can be written without waiting: a socket, for the hub only this.
+pub trait Outlet: Send + Sync + std::fmt::Debug {
+    /// Writes what there is room for; how much that was. Errors are for the reader's task to find.
+    fn try_send(&self, bytes: &[u8]) -> usize;
+}
+
 /// A reader of a stream, shared by the stream and by the reader's connection.
 #[derive(Debug)]
 pub struct Reader {
     channels: Vec<Option<Channels>>,
+    /// `None` where only the task can write, as under TLS.
+    outlet: Option<Arc<dyn Outlet>>,
     gone: AtomicBool,
     inner: Mutex<Inner>,
 }
 
+/// Who may write to the reader's socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    /// Its task.
+    #[default]
+    Task,
+    /// Whoever has something first.
+    Free,
+    /// Whoever publishes: a write is under way.
+    Publisher,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
+    turn: Turn,
+    /// The task has something to write, and waits for its turn.
+    task_waits: bool,
+    /// What the publisher's last write left of its frames: half a frame cannot be given up.
+    rest: Bytes,
     queue: VecDeque<Queued>,
     /// Bytes queued since the joining burst.
     bytes: usize,
@@ -42,7 +72,9 @@ struct Inner {
     ended: bool,
     dropped_packets: u64,
     jumps: u64,
-    /// The connection that waits for something to take.
+    /// Bytes that left by the outlet.
+    sent_bytes: u64,
+    /// The connection's task.
     waker: Option<Waker>,
 }
 
@@ -64,15 +96,28 @@ pub struct ReaderMetrics {
     pub jumps: u64,
 }
 
-/// What is left in a queue.
+/// Whether a reader's task may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// There is more.
-    Some,
-    /// Nothing now: the task will be woken.
-    All,
-    /// Nothing, and nothing will come.
-    Last,
+pub enum Claim {
+    /// It may, and should: there is something to write.
+    Mine,
+    /// There is nothing to write; it will be woken.
+    Nothing,
+    /// Another writes just now; it will be woken.
+    Busy,
+    /// The stream is over, and everything has been taken.
+    Over,
+}
+
+/// What became of frames for a reader.
+#[derive(Debug)]
+pub(super) enum Pushed {
+    /// They wait in the queue.
+    Queued,
+    /// The caller is to write them, once it holds no lock.
+    Deliver(Bytes),
+    /// The queue is past its bound and has been emptied: nothing more may be pushed before an IRAP picture.
+    Overrun,
 }
 
 impl Inner {
@@ -82,22 +127,29 @@ impl Inner {
             waker.wake_by_ref();
         }
     }
+
+    fn has_frames(&self) -> bool {
+        !self.queue.is_empty() || !self.rest.is_empty()
+    }
 }
 
 impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
-    pub fn new(channels: Vec<Option<Channels>>) -> Reader {
-        Reader { channels, gone: AtomicBool::new(false), inner: Mutex::default() }
+    pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
+        Reader { channels, outlet, gone: AtomicBool::new(false), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues frames and wakes the connection. False when the queue is past its bound and has been emptied: the reader must be given nothing more
-    /// before an IRAP picture.
-    pub(super) fn push(&self, frames: Rendered, now: Instant) -> bool {
+    /// Queues frames and wakes the connection, or hands them back to be written.
+    pub(super) fn push(&self, frames: Rendered, now: Instant) -> Pushed {
         let mut inner = self.lock();
+        if inner.turn == Turn::Free && !frames.bytes.is_empty() {
+            inner.turn = Turn::Publisher;
+            return Pushed::Deliver(frames.bytes);
+        }
         let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
         if is_late || inner.bytes > MAX_BYTES {
@@ -106,7 +158,7 @@ impl Reader {
             // Memory for a backlog is given back with it.
             inner.queue = VecDeque::new();
             (inner.bytes, inner.burst, inner.depth) = (0, 0, 0);
-            return false;
+            return Pushed::Overrun;
         }
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
@@ -114,7 +166,22 @@ impl Reader {
         if inner.queue.len() == 1 {
             inner.wake();
         }
-        true
+        Pushed::Queued
+    }
+
+    /// Writes frames that [`Reader::push`] handed back. What does not fit is left to the task.
+    pub(super) fn deliver(&self, mut frames: Bytes) {
+        let sent = self.outlet.as_ref().map_or(0, |outlet| outlet.try_send(&frames)).min(frames.len());
+        frames.advance(sent);
+        let mut inner = self.lock();
+        inner.sent_bytes += sent as u64;
+        inner.rest = frames;
+        if inner.has_frames() || inner.ended || inner.task_waits {
+            (inner.turn, inner.task_waits) = (Turn::Task, false);
+            inner.wake();
+        } else {
+            inner.turn = Turn::Free;
+        }
     }
 
     /// Queues frames that a joiner needs to begin with. The group of pictures that they belong to is bounded already,
@@ -122,6 +189,10 @@ impl Reader {
     pub(super) fn push_burst(&self, frames: Rendered, now: Instant) {
         let mut inner = self.lock();
         inner.depth += u64::from(frames.packets);
+        if inner.turn == Turn::Free {
+            // What follows must not overtake it.
+            inner.turn = Turn::Task;
+        }
         inner.queue.push_back(Queued { frames, at: now });
         inner.burst = inner.queue.len();
         inner.bytes = 0;
@@ -139,7 +210,7 @@ impl Reader {
         inner.wake();
     }
 
-    /// The connection is gone; the stream forgets the reader.
+    /// The reader reads no more; the stream forgets it. Only for a task that has [a claim](Claim::Mine), which it keeps.
     pub fn leave(&self) {
         self.gone.store(true, Ordering::Relaxed);
     }
@@ -148,14 +219,40 @@ impl Reader {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Takes frames off the queue until `limit_bytes` are reached. The task is woken when there is something to take
-    /// where nothing was left, and when the stream ends.
-    pub fn take(&self, cx: &mut Context<'_>, limit_bytes: usize, mut each: impl FnMut(Bytes)) -> Taken {
+    /// Whether the task may write: what it has itself (`has_output`) or what is queued.
+    pub fn claim(&self, cx: &mut Context<'_>, has_output: bool) -> Claim {
         let mut inner = self.lock();
         if inner.waker.is_none() {
             // A task's waker stays the same.
             inner.waker = Some(cx.waker().clone());
         }
+        if inner.turn == Turn::Publisher {
+            inner.task_waits |= has_output;
+            return Claim::Busy;
+        }
+        inner.turn = Turn::Task;
+        if has_output || inner.has_frames() {
+            Claim::Mine
+        } else if inner.ended {
+            Claim::Over
+        } else {
+            if self.outlet.is_some() {
+                inner.turn = Turn::Free;
+            }
+            Claim::Nothing
+        }
+    }
+
+    /// Takes what a write of the publisher's left of its frames, before which nothing else may be written. Only for a task
+    /// that has [a claim](Claim::Mine).
+    pub fn take_rest(&self) -> Bytes {
+        std::mem::take(&mut self.lock().rest)
+    }
+
+    /// Takes frames off the queue until `limit_bytes` are reached. Only for a task that has [a claim](Claim::Mine), after
+    /// [the rest](Reader::take_rest).
+    pub fn take(&self, limit_bytes: usize, mut each: impl FnMut(Bytes)) {
+        let mut inner = self.lock();
         let mut taken = 0;
         while taken < limit_bytes {
             let Some(Queued { frames, .. }) = inner.queue.pop_front() else { break };
@@ -167,17 +264,11 @@ impl Reader {
             }
             each(frames.bytes);
         }
-        match (inner.queue.is_empty(), inner.ended) {
-            (false, _) => Taken::Some,
-            (true, false) => Taken::All,
-            (true, true) => Taken::Last,
-        }
     }
 
-    /// Whether the stream is over and everything has been taken.
-    pub fn is_ended(&self) -> bool {
-        let inner = self.lock();
-        inner.ended && inner.queue.is_empty()
+    /// Bytes that left without the task.
+    pub fn sent_bytes(&self) -> u64 {
+        self.lock().sent_bytes
     }
 
     /// The channels of its tracks, by track.

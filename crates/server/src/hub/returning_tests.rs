@@ -9,7 +9,8 @@ use hevcast_wire::rtsp::sdp::Description;
 
 use super::Terms;
 use super::stream::{PublisherRequest, YOUNG_GOP};
-use super::tests::{CHANNELS, World, consecutive, request, sequence_numbers, taken};
+use super::reader::Claim;
+use super::tests::{CHANNELS, World, claim, consecutive, request, sequence_numbers, taken};
 
 /// Lets the publisher be lost, and another one begin, `after` later.
 fn come_back(world: &mut World, after: Duration) {
@@ -32,7 +33,7 @@ fn readers_stay_when_their_publisher_comes_back() {
     let reader = world.join(CHANNELS);
     let before = sequence_numbers(&reader);
     come_back(&mut world, Duration::from_secs(10));
-    assert!(!reader.is_ended() && world.hub.find("live").is_some());
+    assert!(claim(&reader) == Claim::Nothing && world.hub.find("live").is_some());
     world.publish(false);
     assert!(sequence_numbers(&reader).is_empty(), "nothing before an IRAP picture");
     let irap = world.publish(true);
@@ -70,7 +71,7 @@ fn a_lost_path_goes_to_another_with_other_tracks_and_its_readers_are_told() {
     lost.abandon();
     let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
     let _other = world.hub.publish("live", Description::parse(sdp).unwrap(), Terms::default()).unwrap();
-    assert!(reader.is_ended());
+    assert_eq!(claim(&reader), Claim::Over);
     drop(lost);
     assert!(world.hub.find("live").is_some(), "the old claim does not end the new stream");
 }
@@ -85,9 +86,9 @@ fn a_publisher_that_does_not_come_back_ends_its_stream() {
     lost.abandon();
     // Who comes meanwhile waits too.
     let late = world.join(CHANNELS);
-    assert!(sequence_numbers(&late).is_empty() && !late.is_ended());
+    assert!(sequence_numbers(&late).is_empty() && claim(&late) == Claim::Nothing);
     drop(lost);
-    assert!(reader.is_ended() && late.is_ended() && world.hub.find("live").is_none());
+    assert!(claim(&reader) == Claim::Over && claim(&late) == Claim::Over && world.hub.find("live").is_none());
 }
 
 #[test]

@@ -15,9 +15,10 @@ use tokio::sync::Notify;
 
 use super::batch::{Batch, MediaPacket, Rendered};
 use super::continuity::Continuity;
+use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::metrics::StreamMetrics;
-use super::reader::Reader;
+use super::reader::{Pushed, Reader};
 use super::reports::{Report, Reports};
 
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
@@ -67,6 +68,8 @@ struct Inner {
     last_irap: Option<Instant>,
     ended: bool,
     metrics: StreamMetrics,
+    /// Empty but while a batch is pushed.
+    deliveries: Deliveries,
 }
 
 /// What the hub wants of a publisher.
@@ -121,6 +124,7 @@ impl Stream {
             last_irap: None,
             ended: false,
             metrics: StreamMetrics::default(),
+            deliveries: Deliveries::default(),
             description: Arc::new(description),
         };
         Stream { path: path.to_owned(), inner: Mutex::new(inner), resumed: Notify::new() }
@@ -187,12 +191,13 @@ impl Stream {
         self.lock().readers.len()
     }
 
-    /// Forwards packets that arrived together.
-    pub(super) fn push(&self, publisher: u64, batch: &Batch, now: Now) {
+    /// Forwards packets that arrived together. What can be written at once is the caller's to [deliver](Deliveries), now
+    /// that no lock is held.
+    pub(super) fn push(&self, publisher: u64, batch: &Batch, now: Now) -> Deliveries {
         let mut inner = self.lock();
         let inner = &mut *inner;
         if inner.publisher != publisher {
-            return;
+            return Deliveries::default();
         }
         inner.metrics.count(batch);
         let changed = inner.continued(batch, now.instant);
@@ -221,6 +226,7 @@ impl Stream {
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);
         inner.readers.retain(|attached| !attached.reader.is_gone());
+        std::mem::take(&mut inner.deliveries)
     }
 
     /// Adds a reader. What it needs to begin is queued before this returns, or asked of the publisher.
@@ -342,9 +348,14 @@ impl Inner {
         for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
             let (made, channels) = (&mut rendered[attached.group], &self.groups[attached.group]);
             let frames = made.get_or_insert_with(|| batch.render(packets, channels)).clone();
-            if frames.is_some_and(|frames| !attached.reader.push(frames, now)) {
-                attached.waiting = self.hevc_track.is_some();
-                self.needs_keyframe = true;
+            let Some(frames) = frames else { continue };
+            match attached.reader.push(frames, now) {
+                Pushed::Queued => {}
+                Pushed::Deliver(bytes) => self.deliveries.add(&attached.reader, bytes),
+                Pushed::Overrun => {
+                    attached.waiting = self.hevc_track.is_some();
+                    self.needs_keyframe = true;
+                }
             }
         }
     }
@@ -372,11 +383,14 @@ impl Inner {
     /// Passes a report of ours to all readers that do not wait.
     fn send_report(&mut self, track: usize, report: &Report, now: Instant) {
         for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
-            if let Some(channels) = attached.reader.channels_of(track)
-                && !attached.reader.push(report.framed(channels), now)
-            {
-                attached.waiting = self.hevc_track.is_some();
-                self.needs_keyframe = true;
+            let Some(channels) = attached.reader.channels_of(track) else { continue };
+            match attached.reader.push(report.framed(channels), now) {
+                Pushed::Queued => {}
+                Pushed::Deliver(bytes) => self.deliveries.add(&attached.reader, bytes),
+                Pushed::Overrun => {
+                    attached.waiting = self.hevc_track.is_some();
+                    self.needs_keyframe = true;
+                }
             }
         }
     }

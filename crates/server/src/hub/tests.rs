@@ -13,7 +13,7 @@ use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 
 use super::batch::{Batch, frame_rtcp};
-use super::reader::Reader;
+use super::reader::{Claim, Reader};
 use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
 
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// The next picture's packets, `slice_bytes` of slice in it, as if read at once.
-    fn picture(&mut self, is_irap: bool, slice_bytes: usize) -> Batch {
+    pub(super) fn picture(&mut self, is_irap: bool, slice_bytes: usize) -> Batch {
         self.pictures += 1;
         let nal = |kind: NalType, len: usize| Bytes::from([vec![kind.0 << 1, 1], vec![0xa5; len]].concat());
         let mut nals = vec![];
@@ -66,7 +66,7 @@ impl World {
     }
 
     fn push(&self, batch: &Batch) {
-        self.publication.as_ref().unwrap().push(batch, self.now);
+        self.publication.as_ref().unwrap().push(batch, self.now).send();
     }
 
     /// Publishes a picture, packet by packet, and lets a frame interval pass.
@@ -80,7 +80,7 @@ impl World {
     }
 
     pub(super) fn join(&self, channels: Channels) -> Arc<Reader> {
-        let reader = Arc::new(Reader::new(vec![Some(channels)]));
+        let reader = Arc::new(Reader::new(vec![Some(channels)], None));
         self.hub.find("live").unwrap().join(Arc::clone(&reader), self.now);
         reader
     }
@@ -105,10 +105,17 @@ fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
     batch
 }
 
+/// What a reader's task, which has nothing of its own to write, finds.
+pub(super) fn claim(reader: &Reader) -> Claim {
+    reader.claim(&mut Context::from_waker(Waker::noop()), false)
+}
+
 /// Everything queued, in the pieces in which a socket gets it.
 fn pieces(reader: &Reader) -> Vec<Bytes> {
     let mut pieces = Vec::new();
-    reader.take(&mut Context::from_waker(Waker::noop()), usize::MAX, |piece| pieces.push(piece));
+    if claim(reader) == Claim::Mine {
+        reader.take(usize::MAX, |piece| pieces.push(piece));
+    }
     pieces
 }
 
@@ -265,13 +272,13 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
     let refused = world.hub.publish("live", (*stream.description()).clone(), Terms::default());
     assert_eq!(refused.map(|_| ()).unwrap_err(), PublishRefused::Taken);
     world.publication = None;
-    assert!(!reader.is_ended(), "what is queued is still delivered");
+    assert_eq!(claim(&reader), Claim::Mine, "what is queued is still delivered");
     sequence_numbers(&reader);
-    assert!(reader.is_ended());
+    assert_eq!(claim(&reader), Claim::Over);
     assert!(world.hub.find("live").is_none() && world.hub.streams().is_empty());
-    let late = Arc::new(Reader::new(vec![Some(CHANNELS)]));
+    let late = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     stream.join(Arc::clone(&late), world.now);
-    assert!(late.is_ended(), "who comes too late is told at once");
+    assert_eq!(claim(&late), Claim::Over, "who comes too late is told at once");
 }
 
 #[test]
@@ -280,14 +287,14 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
     let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
     let publication = hub.publish("sound", Description::parse(sdp).unwrap(), Terms::default()).unwrap();
     let now = Now { instant: Instant::now(), utc: UtcMicros(0) };
-    let reader = Arc::new(Reader::new(vec![Some(CHANNELS)]));
+    let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     hub.find("sound").unwrap().join(Arc::clone(&reader), now);
     let packet = || Bytes::from_static(b"not even RTP");
-    publication.push(&batch([packet(), packet()]), now);
+    publication.push(&batch([packet(), packet()]), now).send();
     assert_eq!(taken(&reader).len(), 2);
     assert_eq!(publication.stream().reader_count(), 1);
     reader.leave();
-    publication.push(&batch([packet()]), now);
+    publication.push(&batch([packet()]), now).send();
     assert_eq!(publication.stream().reader_count(), 0);
 }
 

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtsp::login::Login;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
 
-use super::connection::{Role, Serving};
+use super::connection::{Outside, Role, Serving};
 use crate::config::{Config, Right};
 use crate::doors::access::{self, Admission, Wish};
-use crate::hub::reader::Reader;
+use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;
 
@@ -53,7 +54,7 @@ impl Serving {
             ServerEvent::Play { path, channels } => self.play(&path, channels),
             ServerEvent::Teardown => {
                 self.deadlines.tore_down(self.now());
-                drop(self.leave_role(&"it ended its session"));
+                drop(self.leave_role(&"it ended its session").await);
             }
         }
     }
@@ -86,7 +87,11 @@ impl Serving {
     fn play(&mut self, path: &str, channels: Vec<Option<Channels>>) {
         let Some(stream) = self.state.hub.find(path) else { return self.session.refuse(StatusCode::NotFound) };
         self.session.accept(Accepted::Yes);
-        let reader = Arc::new(Reader::new(channels));
+        let outlet = match self.connection.stream() {
+            Socket::Plain(socket) => Some(Arc::new(Outside(Arc::clone(socket))) as Arc<dyn Outlet>),
+            Socket::Tls(_) => None,
+        };
+        let reader = Arc::new(Reader::new(channels, outlet));
         stream.join(Arc::clone(&reader), self.state.clock.now());
         tracing::info!("reads {path}");
         self.entry.session.set_doing(Doing::Reads(path.to_owned(), Arc::clone(&reader)));

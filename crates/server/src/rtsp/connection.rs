@@ -15,6 +15,7 @@ use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::Url;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -26,7 +27,7 @@ use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
 use crate::hub::batch::{Batch, frame_rtcp};
-use crate::hub::reader::{Reader, Taken};
+use crate::hub::reader::{Claim, Outlet, Reader};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::counters::status_kind;
 use crate::sight::sessions::{Doing, Entry, Order};
@@ -36,8 +37,8 @@ use crate::state::State;
 const READER_BATCH_BYTES: usize = 64 * 1024;
 /// Most bytes of answers that may wait for a peer who asks without reading; above a batch and a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
-/// Wakes by its stream after which a reader looks at its timer and its orders all the same: a quarter of a second's worth.
-const MAX_UNLOOKED: u8 = 8;
+/// Most answers that may wait for a reader who does not read.
+const MAX_ANSWERS: usize = 256;
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
@@ -93,7 +94,6 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         deadlines: Deadlines::new(now.instant, state.config().limits.request_timeout),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         armed: None,
-        unlooked: MAX_UNLOOKED,
         stray_frames: 0,
         entry,
         state,
@@ -130,6 +130,17 @@ fn random_hex() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// A plain socket that a publisher's task may write to.
+#[derive(Debug)]
+pub(super) struct Outside(pub Arc<TcpStream>);
+
+impl Outlet for Outside {
+    fn try_send(&self, bytes: &[u8]) -> usize {
+        // A full socket takes nothing; a broken one will tell its own task.
+        self.0.try_write(bytes).unwrap_or(0)
+    }
+}
+
 pub(super) struct Serving {
     pub(super) connection: Connection<Socket>,
     pub(super) session: ServerSession,
@@ -146,8 +157,6 @@ pub(super) struct Serving {
     timer: Pin<Box<Sleep>>,
     /// What it runs until, and has told the task to wait for.
     armed: Option<Instant>,
-    /// How often in a row neither it nor orders were looked at.
-    unlooked: u8,
     /// Those of the session's that have been counted.
     stray_frames: u64,
 }
@@ -181,24 +190,21 @@ impl Serving {
         }
     }
 
-    /// By hand, not by `select!`: a thousand readers are woken thirty times a second, and each future made anew, each
-    /// lock, each look at the clock and at memory that others have used since is paid for as often.
+    /// By hand, not by `select!`, which would make each of these futures anew, each time.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
-        let mut has_written = false;
         loop {
-            let mut may_have_more = false;
+            match self.entry.session.order() {
+                None => {}
+                Some(Order::Leave) => return Poll::Ready(Woken::Ended(Ending::Kicked)),
+                Some(Order::Stop) => return Poll::Ready(Woken::Ended(Ending::Stopped)),
+            }
+            let mut may_write = true;
             match &self.role {
-                Role::Reader { reader, .. } if self.connection.queued_bytes() == 0 => {
-                    match reader.take(cx, READER_BATCH_BYTES, |bytes| self.connection.queue(bytes)) {
-                        Taken::Last if self.connection.queued_bytes() == 0 => {
-                            return Poll::Ready(Woken::Ended(Ending::StreamEnded));
-                        }
-                        Taken::All => {}
-                        Taken::Some | Taken::Last => may_have_more = true,
-                    }
-                }
-                // What is queued already goes first.
-                Role::Reader { .. } => may_have_more = true,
+                Role::Reader { reader, .. } => match reader.claim(cx, self.has_output()) {
+                    Claim::Mine => self.fill(&Arc::clone(reader)),
+                    Claim::Nothing | Claim::Busy => may_write = false,
+                    Claim::Over => return Poll::Ready(Woken::Ended(Ending::StreamEnded)),
+                },
                 Role::Publisher { publication, .. } => match publication.poll_request(cx) {
                     Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
                         return Poll::Ready(Woken::Keyframe(track, ssrc));
@@ -208,32 +214,32 @@ impl Serving {
                 },
                 Role::Undecided => {}
             }
-            let turn = self.connection.poll_turn(cx);
-            self.note_stall();
+            let turn = if may_write { self.connection.poll_turn(cx) } else { self.connection.poll_reading(cx) };
+            self.note_progress();
             match turn {
                 Poll::Ready(Ok(Turned::Read)) => return Poll::Ready(Woken::Read),
-                Poll::Ready(Ok(Turned::Wrote)) => {
-                    has_written = true;
-                    if may_have_more || self.connection.queued_bytes() > 0 {
-                        continue;
-                    }
-                }
+                // There may be more to write, or the turn to give back.
+                Poll::Ready(Ok(Turned::Wrote)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(Ending::Broke(error))),
-                Poll::Pending => {}
+                Poll::Pending => return self.poll_deadline(cx).map(Woken::Deadline),
             }
-            // A reader that has written all it had was woken by its stream, and looks no further; but not many times in a
-            // row, since something else may have come at the same time.
-            if has_written && self.connection.queued_bytes() == 0 && self.unlooked < MAX_UNLOOKED {
-                self.unlooked += 1;
-                return Poll::Pending;
+        }
+    }
+
+    /// Whether a reader's task has something to write beside frames.
+    fn has_output(&self) -> bool {
+        self.connection.queued_bytes() > 0 || self.session.waiting_answers() > 0
+    }
+
+    /// Queues what a reader's socket gets next, if it has taken what it got last: the end of a frame that was cut, then
+    /// answers, then frames.
+    fn fill(&mut self, reader: &Reader) {
+        if self.connection.queued_bytes() == 0 {
+            self.connection.queue(reader.take_rest());
+            self.queue_answers();
+            if self.connection.queued_bytes() == 0 {
+                reader.take(READER_BATCH_BYTES, |bytes| self.connection.queue(bytes));
             }
-            self.unlooked = 0;
-            self.entry.session.moved(self.connection.received_bytes(), self.connection.sent_bytes());
-            return match self.entry.session.order() {
-                None => self.poll_deadline(cx).map(Woken::Deadline),
-                Some(Order::Leave) => Poll::Ready(Woken::Ended(Ending::Kicked)),
-                Some(Order::Stop) => Poll::Ready(Woken::Ended(Ending::Stopped)),
-            };
         }
     }
 
@@ -267,9 +273,11 @@ impl Serving {
         None
     }
 
-    /// Tells the deadlines since when the peer takes nothing.
-    fn note_stall(&mut self) {
-        if self.deadlines.may_stall(self.connection.queued_bytes() > 0, self.connection.sent_bytes()) {
+    /// Tells whoever looks what has moved, and the deadlines since when the peer takes nothing.
+    fn note_progress(&mut self) {
+        let sent_bytes = self.connection.sent_bytes();
+        self.entry.session.moved(self.connection.received_bytes(), sent_bytes);
+        if self.deadlines.may_stall(self.connection.queued_bytes() > 0, sent_bytes) {
             let stall = self.state.config().limits.reader_stall;
             self.deadlines.stalled_since(self.state.clock.now().instant, stall);
         }
@@ -288,15 +296,17 @@ impl Serving {
                 return Err(Ending::TooOften(rate));
             }
             self.deadlines.asked(now.instant);
-            self.unlooked = MAX_UNLOOKED;
             if let Some(event) = self.session.handle_message(message, now) {
                 self.act(event).await;
             }
             if let Some(status) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
             }
-            self.queue_answers();
-            if self.connection.queued_bytes() > MAX_QUEUED_BYTES {
+            // A reader's wait for its turn to write.
+            if !matches!(self.role, Role::Reader { .. }) {
+                self.queue_answers();
+            }
+            if self.connection.queued_bytes() > MAX_QUEUED_BYTES || self.session.waiting_answers() > MAX_ANSWERS {
                 return Err(Ending::AnswersUnread);
             }
         }
@@ -314,7 +324,7 @@ impl Serving {
         let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);
         self.state.counters.stray_frames.add(stray);
         match &self.role {
-            Role::Publisher { publication, .. } if !batch.is_empty() => publication.push(&batch, now),
+            Role::Publisher { publication, .. } if !batch.is_empty() => publication.push(&batch, now).send(),
             Role::Reader { stream, .. } => {
                 let rtcp_packets = batch.packets().iter().filter(|packet| packet.rtcp);
                 let mut events = rtcp_packets.flat_map(|p| rtcp::parse(&batch.packet(p)).unwrap_or_default());
@@ -340,8 +350,17 @@ impl Serving {
         }
     }
 
-    /// Gives up what the connection was used for, and returns that.
-    pub(super) fn leave_role(&mut self, why: &dyn std::fmt::Display) -> Role {
+    /// Gives up what the connection was used for, and returns that. Nobody else writes to the socket afterwards.
+    pub(super) async fn leave_role(&mut self, why: &(dyn std::fmt::Display + Send + Sync)) -> Role {
+        if let Role::Reader { reader, .. } = &self.role {
+            let reader = Arc::clone(reader);
+            poll_fn(|cx| match reader.claim(cx, true) {
+                Claim::Busy => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+            self.connection.queue(reader.take_rest());
+        }
         let role = std::mem::replace(&mut self.role, Role::Undecided);
         self.entry.session.set_doing(Doing::Nothing);
         match &role {
@@ -360,7 +379,7 @@ impl Serving {
     /// Says goodbye as far as the peer still listens; returns the claim of a publisher that is lost.
     async fn finish(mut self, ending: &Ending) -> Option<Publication> {
         let mut lost = None;
-        match self.leave_role(ending) {
+        match self.leave_role(ending).await {
             Role::Publisher { publication, .. } if ending.is_loss() => {
                 publication.abandon();
                 lost = Some(publication);

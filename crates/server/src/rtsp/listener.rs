@@ -114,7 +114,7 @@ async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let socket = match tls {
-        None => Stream::Plain(socket),
+        None => Stream::plain(socket),
         Some(config) => {
             let handshake = TlsAcceptor::from(config).accept(socket);
             let patience = state.config().limits.request_timeout;

@@ -98,6 +98,11 @@ impl ServerSession {
         self.last_heard = now.instant;
     }
 
+    /// How many answers wait for the socket.
+    pub fn waiting_answers(&self) -> usize {
+        self.transmits.len()
+    }
+
     /// The next bytes for the socket.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         self.transmits.pop_front()

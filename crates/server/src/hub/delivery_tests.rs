@@ -1,0 +1,163 @@
+//! Who writes to a reader's socket: the publisher while there is room, the reader's task otherwise, never both.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::reader::{Claim, MAX_AGE, Outlet, Reader};
+use super::tests::{CHANNELS, World, claim};
+
+/// A socket with room for so many bytes.
+#[derive(Debug)]
+struct Pipe {
+    inner: Mutex<(usize, Vec<u8>)>,
+}
+
+impl Pipe {
+    fn new(room: usize) -> Arc<Pipe> {
+        Arc::new(Pipe { inner: Mutex::new((room, Vec::new())) })
+    }
+
+    fn make_room(&self, room: usize) {
+        self.inner.lock().unwrap().0 = room;
+    }
+
+    fn sent(&self) -> Vec<u8> {
+        self.inner.lock().unwrap().1.clone()
+    }
+}
+
+impl Outlet for Pipe {
+    fn try_send(&self, bytes: &[u8]) -> usize {
+        let mut inner = self.inner.lock().unwrap();
+        let len = bytes.len().min(inner.0);
+        inner.0 -= len;
+        inner.1.extend_from_slice(&bytes[..len]);
+        len
+    }
+}
+
+/// A reader of a stream that has just begun, whose task has written the beginning.
+fn reader_of(world: &mut World, pipe: &Arc<Pipe>) -> Arc<Reader> {
+    world.publish(true);
+    let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], Some(Arc::clone(pipe) as Arc<dyn Outlet>)));
+    world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
+    assert_eq!(claim(&reader), Claim::Mine, "a joining burst is the task's");
+    task_writes(&reader, pipe);
+    reader
+}
+
+/// The reader's task does what it should: everything, in order.
+fn task_writes(reader: &Reader, pipe: &Pipe) {
+    assert!(reader.take_rest().is_empty());
+    reader.take(usize::MAX, |bytes| assert_eq!(pipe.try_send(&bytes), bytes.len(), "the test's room"));
+    assert_eq!(claim(reader), Claim::Nothing);
+}
+
+/// Frames of a byte stream; panics where the framing is lost.
+fn frames(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let [b'$', _, high, low, ..] = *bytes {
+        bytes = &bytes[4 + usize::from(u16::from_be_bytes([high, low]))..];
+        count += 1;
+    }
+    assert!(bytes.is_empty(), "the framing is lost");
+    count
+}
+
+#[test]
+fn a_reader_with_room_is_written_to_without_its_task() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    let reader = reader_of(&mut world, &pipe);
+    let before = frames(&pipe.sent());
+    let packets = world.publish(false);
+    assert_eq!(frames(&pipe.sent()), before + packets);
+    assert_eq!((claim(&reader), reader.metrics().depth), (Claim::Nothing, 0));
+    assert!(reader.sent_bytes() > 600);
+}
+
+#[test]
+fn what_does_not_fit_is_the_tasks_and_comes_first() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    let reader = reader_of(&mut world, &pipe);
+    let before = frames(&pipe.sent());
+    pipe.make_room(300);
+    let packets = world.publish(false) + world.publish(false);
+    assert!(reader.metrics().depth > 0, "the second picture waits behind the cut frame");
+    pipe.make_room(usize::MAX);
+    assert_eq!(claim(&reader), Claim::Mine);
+    let rest = reader.take_rest();
+    assert!(!rest.is_empty());
+    pipe.try_send(&rest);
+    task_writes(&reader, &pipe);
+    assert_eq!(frames(&pipe.sent()), before + packets);
+    let more = world.publish(false);
+    assert_eq!(frames(&pipe.sent()), before + packets + more, "and the publisher writes again");
+}
+
+#[test]
+fn a_cut_frame_is_finished_though_the_queue_behind_it_is_given_up() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    let reader = reader_of(&mut world, &pipe);
+    pipe.make_room(300);
+    world.publish(false);
+    world.publish(false);
+    world.pass(MAX_AGE + Duration::from_millis(1));
+    world.publish(false);
+    assert!(reader.metrics().jumps == 1 && reader.metrics().depth == 0);
+    pipe.make_room(usize::MAX);
+    assert_eq!(claim(&reader), Claim::Mine);
+    pipe.try_send(&reader.take_rest());
+    frames(&pipe.sent());
+}
+
+#[test]
+fn what_a_reader_waited_for_is_not_overtaken_by_what_follows() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    world.publish(true);
+    world.pass(super::stream::YOUNG_GOP);
+    let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], Some(Arc::clone(&pipe) as Arc<dyn Outlet>)));
+    world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
+    task_writes(&reader, &pipe);
+    let before = frames(&pipe.sent());
+    let irap = world.publish(true);
+    assert_eq!(frames(&pipe.sent()), before, "all of it is the task's");
+    task_writes(&reader, &pipe);
+    assert_eq!(frames(&pipe.sent()), before + irap);
+}
+
+#[test]
+fn a_task_with_an_answer_waits_for_a_write_under_way_and_is_next() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    let reader = reader_of(&mut world, &pipe);
+    let picture = world.picture(false, 600);
+    let deliveries = world.publication.as_ref().unwrap().push(&picture, world.now);
+    let with_answer = || reader.claim(&mut Context::from_waker(Waker::noop()), true);
+    assert_eq!(with_answer(), Claim::Busy);
+    // Meanwhile the next picture comes by another thread: it waits.
+    let second = world.picture(false, 600);
+    world.publication.as_ref().unwrap().push(&second, world.now).send();
+    let before = frames(&pipe.sent());
+    deliveries.send();
+    assert_eq!(frames(&pipe.sent()), before + picture.packets().len());
+    assert_eq!(with_answer(), Claim::Mine);
+    assert_eq!(reader.take_rest(), Bytes::new());
+    // While the task has its turn, nobody else writes.
+    world.publish(false);
+    assert_eq!(frames(&pipe.sent()), before + picture.packets().len());
+    task_writes(&reader, &pipe);
+}
+
+#[test]
+fn a_reader_that_left_is_not_written_to() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    let reader = reader_of(&mut world, &pipe);
+    assert_eq!(reader.claim(&mut Context::from_waker(Waker::noop()), true), Claim::Mine);
+    reader.leave();
+    let before = pipe.sent().len();
+    world.publish(false);
+    assert_eq!(pipe.sent().len(), before);
+    assert_eq!(world.hub.find("live").unwrap().reader_count(), 0);
+}
