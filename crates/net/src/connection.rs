@@ -17,8 +17,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 const SMALL_READ_BYTES: usize = 2 * 1024;
 /// Space offered to a read of a peer who fills what it is offered: a keyframe's worth of packets.
 const LARGE_READ_BYTES: usize = 64 * 1024;
-/// Space below which a new buffer is made.
-const LEAST_READ_BYTES: usize = 1024;
 /// Buffers handed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
 
@@ -213,8 +211,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.closed {
             return Poll::Pending;
         }
-        // Frames are slices of this buffer, and whoever keeps one keeps the buffer: it is used up before a new one is made.
-        if self.input.capacity() - self.input.len() < LEAST_READ_BYTES {
+        // Frames are slices of this buffer, and whoever keeps one keeps the buffer: half of it is used before a new one is
+        // made. The other half is given up: a picture cut in two by the buffer's end would be written twice to each reader.
+        if self.input.capacity() - self.input.len() < self.read_bytes / 2 {
             self.input.reserve(self.read_bytes);
         }
         let offered = self.input.capacity() - self.input.len();
