@@ -10,6 +10,8 @@
 //! middle, and programs beside hevcast are other chains.
 
 mod chain;
+#[cfg(target_os = "linux")]
+mod fanout;
 mod floor;
 mod footage;
 mod label;
@@ -42,6 +44,13 @@ enum Benchmark {
     Latency(latency::LatencyArgs),
     /// The processor time that a window costs its own thread.
     Window(window::WindowArgs),
+    /// Processor time and memory of a server for each of many readers, and their delay, beside the limit.
+    #[cfg(target_os = "linux")]
+    Fanout(fanout::FanoutArgs),
+    /// The limit of `fanout`: one write to each reader, and nothing else.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BareWriter(fanout::bare_writer::BareWriterArgs),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +59,10 @@ fn main() -> ExitCode {
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
         Benchmark::Window(args) => window::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Fanout(args) => fanout::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::BareWriter(args) => fanout::bare_writer::run(args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
