@@ -49,8 +49,8 @@ impl Handshake {
     /// When the server refuses, or does not speak RTSP.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Progress> {
         self.input.extend_from_slice(bytes);
-        ensure!(self.input.len() <= MAX_ANSWER_BYTES, "an answer without an end");
         let Some(head_len) = self.input.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4) else {
+            ensure!(self.input.len() <= MAX_ANSWER_BYTES, "an answer without an end");
             return Ok(Progress::Waiting);
         };
         let head = std::str::from_utf8(&self.input[..head_len]).context("an answer that is not text")?;
@@ -60,6 +60,7 @@ impl Handshake {
             Some(len) => len.parse().context("a Content-Length that is no number")?,
             None => 0,
         };
+        ensure!(body_len <= MAX_ANSWER_BYTES, "an answer of {body_len} bytes");
         if let Some(session) = header(head, "session") {
             self.session = session.split(';').next().unwrap_or_default().to_owned();
         }
