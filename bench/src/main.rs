@@ -21,6 +21,8 @@ mod passage;
 mod process;
 mod report;
 mod settings;
+#[cfg(target_os = "linux")]
+mod stalled;
 mod stats;
 mod timecode;
 mod window;
@@ -47,6 +49,9 @@ enum Benchmark {
     /// Processor time and memory of a server for each of many readers, and their delay, beside the limit.
     #[cfg(target_os = "linux")]
     Fanout(fanout::FanoutArgs),
+    /// The delay of readers beside some that have stopped reading.
+    #[cfg(target_os = "linux")]
+    Stalled(stalled::StalledArgs),
     /// The limit of `fanout`: one write to each reader, and nothing else.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -61,6 +66,8 @@ fn main() -> ExitCode {
         Benchmark::Window(args) => window::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Fanout(args) => fanout::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Stalled(args) => stalled::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::BareWriter(args) => fanout::bare_writer::run(args),
     };

@@ -130,6 +130,17 @@ impl Arrivals {
         }
     }
 
+    /// Adds what was seen in another run, which has been finished.
+    ///
+    /// # Errors
+    /// As [`Times::merge`].
+    pub fn pool(&mut self, other: &Arrivals) -> Result<()> {
+        self.gaps += other.gaps;
+        self.partial += other.partial;
+        self.delays.merge(&other.delays)?;
+        self.spreads.merge(&other.spreads)
+    }
+
     fn close(&mut self, picture: Open) {
         if picture.readers == self.readers {
             self.spreads.add(picture.last - picture.first);

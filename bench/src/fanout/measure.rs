@@ -74,6 +74,24 @@ impl Measured {
         self.cpu.as_secs_f64() / (self.bytes as f64 * 8e-9)
     }
 
+    /// Adds another run of the same writer and load; its memory is the larger of both.
+    ///
+    /// # Errors
+    /// As [`Arrivals::pool`].
+    pub fn pool(mut self, other: Measured) -> Result<Measured> {
+        self.cpu += other.cpu;
+        self.bytes += other.bytes;
+        self.window += other.window;
+        if other.grown_kib() > self.grown_kib() {
+            (self.resident_before_kib, self.resident_kib) = (other.resident_before_kib, other.resident_kib);
+        }
+        self.arrivals.pool(&other.arrivals)?;
+        self.sent.pictures += other.sent.pictures;
+        self.sent.moved += other.sent.moved;
+        self.sent.keyframe_requests += other.sent.keyframe_requests;
+        Ok(self)
+    }
+
     /// What readers got, in Mbit/s.
     pub fn delivered_mbit_per_second(&self) -> f64 {
         self.bytes as f64 * 8e-6 / self.window.as_secs_f64()
@@ -81,7 +99,22 @@ impl Measured {
 
     /// Memory by which the writer grew for each reader.
     pub fn kib_per_reader(&self) -> f64 {
-        self.resident_kib.saturating_sub(self.resident_before_kib) as f64 / self.reading.max(1) as f64
+        self.grown_kib() as f64 / self.reading.max(1) as f64
+    }
+
+    fn grown_kib(&self) -> u64 {
+        self.resident_kib.saturating_sub(self.resident_before_kib)
+    }
+}
+
+/// Adds a run to those before it, if there are any.
+///
+/// # Errors
+/// As [`Measured::pool`].
+pub fn pooled(before: Option<Measured>, new: Measured) -> Result<Measured> {
+    match before {
+        Some(before) => before.pool(new),
+        None => Ok(new),
     }
 }
 

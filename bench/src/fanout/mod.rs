@@ -6,7 +6,8 @@
 //! processor time and memory come from the system ([`usage`]). [`measure`] is one such run; [`table`] prints all of them.
 //!
 //! Beside each, in the same way, with the same bytes at the same pace: the [`bare_writer`], which does nothing for its
-//! readers but one blocking write a picture. Its figures are the limit. Sockets' buffers belong to the kernel and are in
+//! readers but one blocking write a picture. Its figures are the limit. Both take turns, so that what the machine does
+//! beside comes to both. Sockets' buffers belong to the kernel and are in
 //! nobody's resident memory, and what the kernel does for a written byte is in the writer's processor time: both sides are
 //! booked alike.
 
@@ -25,14 +26,13 @@ mod usage;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
 use crate::chain::default_program;
 use crate::report::{self, Verdict};
-pub use arrivals::Times;
-pub use measure::{Load, Measured, Writer, raise_file_limit, run as measure};
+pub use measure::{Load, Measured, Writer, pooled, raise_file_limit, run as measure};
 use table::{HEADING, Row};
 
 /// What the server's processor time for a bit may be, by the limit's.
@@ -44,13 +44,16 @@ const SPREAD_BAR_MS: f64 = 5.0;
 /// The number of readers at which that is judged.
 const SPREAD_READERS: usize = 200;
 
+/// Turns of server and limit; each has its part of the time.
+const ROUNDS: u32 = 2;
+
 /// `hevcast-bench fanout`
 #[derive(Debug, Args)]
 pub struct FanoutArgs {
     /// Numbers of readers
     #[arg(long, value_delimiter = ',', default_value = "1,50,200,500,1000", value_name = "N,...")]
     readers: Vec<usize>,
-    /// Seconds measured for each number, after a warm-up
+    /// Seconds measured for each number, in two parts, each after a warm-up
     #[arg(long, default_value = "10", value_parser = clap::value_parser!(u64).range(1..=120))]
     seconds: u64,
     /// Write the figures to this file, too
@@ -87,10 +90,15 @@ pub fn run(args: &FanoutArgs) -> Result<bool> {
     );
     let mut pairs = Vec::new();
     for &reading in &args.readers {
-        let load = Load { reading, stalled: 0, window: Duration::from_secs(args.seconds) };
-        let server = measure(Writer::Server(&program), load)?;
-        let limit = if args.only_server { None } else { Some(measure(Writer::Bare, load)?) };
-        let pair = Pair { server, limit };
+        let load = Load { reading, stalled: 0, window: Duration::from_secs(args.seconds) / ROUNDS };
+        let (mut server, mut limit) = (None, None);
+        for _ in 0..ROUNDS {
+            server = Some(pooled(server, measure(Writer::Server(&program), load)?)?);
+            if !args.only_server {
+                limit = Some(pooled(limit, measure(Writer::Bare, load)?)?);
+            }
+        }
+        let pair = Pair { server: server.context("no round")?, limit };
         pair.rows().iter().for_each(|row| println!("{row}"));
         pairs.push(pair);
     }
