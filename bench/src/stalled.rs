@@ -62,12 +62,13 @@ pub fn run(args: &StalledArgs) -> Result<bool> {
     let (without, with) = (without.context("no round")?, with.context("no round")?);
 
     println!("{reading} readers that read, {} times {} s of each kind\n", args.rounds, args.seconds);
-    println!("beside them        delay p50     p99     max    gaps  keyframes asked for   CPU s/Gbit");
+    println!("beside them        delay p50     p99     max    gaps  keyframes asked for   CPU s/Gbit  others %");
     for (name, measured) in [("nobody", &without), ("stalled readers", &with)] {
         let delays = &measured.arrivals.delays;
         let (median, p99, max) = (delays.quantile_ms(0.5), delays.quantile_ms(0.99), delays.max_ms());
         let (gaps, asked, cpu) = (measured.arrivals.gaps, measured.sent.keyframe_requests, measured.cpu_per_gbit());
-        println!("{name:<18}{median:>10.2}{p99:>8.2}{max:>8.2}{gaps:>8}{asked:>21}{cpu:>13.4}");
+        let others = measured.others_percent();
+        println!("{name:<18}{median:>10.2}{p99:>8.2}{max:>8.2}{gaps:>8}{asked:>21}{cpu:>13.4}{others:>10.0}");
     }
     println!();
     let verdicts = verdicts(&without, &with);
@@ -114,6 +115,7 @@ fn figures(measured: &Measured) -> Value {
         "gaps": measured.arrivals.gaps,
         "keyframe_requests": measured.sent.keyframe_requests,
         "cpu_s_per_gbit": measured.cpu_per_gbit(),
+        "others_percent": measured.others_percent(),
         "pace_lost": measured.sent.moved,
     })
 }

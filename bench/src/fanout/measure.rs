@@ -13,7 +13,7 @@ use super::arrivals::Arrivals;
 use super::crowd::{Crowd, Guests};
 use super::queued::QueuedAt;
 use super::source::{Sent, Source};
-use super::usage::{CpuTimes, resident_kib};
+use super::usage::{CpuTimes, all_busy, resident_kib};
 use crate::process::{Process, Stdout};
 
 /// How long a process may take to listen.
@@ -54,6 +54,8 @@ pub struct Measured {
     pub reading: usize,
     /// Processor time of the writer.
     pub cpu: Duration,
+    /// Processor time of everything but the writer and the benchmark itself, by the system's ticks.
+    pub others: Duration,
     /// Bytes that its readers read in the window.
     pub bytes: u64,
     /// Its length.
@@ -80,6 +82,7 @@ impl Measured {
     /// As [`Arrivals::pool`].
     pub fn pool(mut self, other: Measured) -> Result<Measured> {
         self.cpu += other.cpu;
+        self.others += other.others;
         self.bytes += other.bytes;
         self.window += other.window;
         if other.grown_kib() > self.grown_kib() {
@@ -95,6 +98,11 @@ impl Measured {
     /// What readers got, in Mbit/s.
     pub fn delivered_mbit_per_second(&self) -> f64 {
         self.bytes as f64 * 8e-6 / self.window.as_secs_f64()
+    }
+
+    /// What everything else took, in % of one processor.
+    pub fn others_percent(&self) -> f64 {
+        self.others.as_secs_f64() / self.window.as_secs_f64() * 100.0
     }
 
     /// Memory by which the writer grew for each reader.
@@ -190,13 +198,16 @@ fn window(
     std::thread::sleep(WARM_UP);
     let begin = queued.now();
     crowd.measure(begin, begin + load.window.as_nanos() as u64);
+    let (own, all) = (CpuTimes::of(std::process::id())?, all_busy()?);
     let (cpu, bytes, begun) = (CpuTimes::of(process.id())?, crowd.bytes(), Instant::now());
     std::thread::sleep(load.window);
     let (cpu, bytes) = (CpuTimes::of(process.id())?.since(&cpu), crowd.bytes() - bytes);
     let window = begun.elapsed();
+    let own = CpuTimes::of(std::process::id())?.since(&own);
+    let others = all_busy()?.saturating_sub(all).saturating_sub(own + cpu);
     let resident_kib = resident_kib(process.id())?;
     std::thread::sleep(DRAIN);
     let arrivals = crowd.leave().with_context(|| process.last_words())?;
     let (reading, sent) = (load.reading, Sent::default());
-    Ok(Measured { reading, cpu, bytes, window, resident_before_kib, resident_kib, arrivals, sent })
+    Ok(Measured { reading, cpu, others, bytes, window, resident_before_kib, resident_kib, arrivals, sent })
 }

@@ -3,11 +3,11 @@
 //!
 //! A [`source`] of synthetic [`pictures`] publishes to a server; a [`crowd`] of readers, one thread for all, takes what
 //! comes ([`handshake`], then [`framing`]) and sums it up in [`arrivals`], by the clock of [`queued`]. The server's
-//! processor time and memory come from the system ([`usage`]). [`measure`] is one such run; [`table`] prints all of them.
+//! processor time and memory come from the system ([`usage`]). [`mod@measure`] is one such run; [`table`] prints all of them.
 //!
 //! Beside each, in the same way, with the same bytes at the same pace: the [`bare_writer`], which does nothing for its
 //! readers but one blocking write a picture. Its figures are the limit. Both take turns, so that what the machine does
-//! beside comes to both. Sockets' buffers belong to the kernel and are in
+//! beside comes to both; how much that was stands in the last column, in % of one processor. Sockets' buffers belong to the kernel and are in
 //! nobody's resident memory, and what the kernel does for a written byte is in the writer's processor time: both sides are
 //! booked alike.
 
@@ -53,8 +53,9 @@ pub struct FanoutArgs {
     /// Numbers of readers
     #[arg(long, value_delimiter = ',', default_value = "1,50,200,500,1000", value_name = "N,...")]
     readers: Vec<usize>,
-    /// Seconds measured for each number, in two parts, each after a warm-up
-    #[arg(long, default_value = "10", value_parser = clap::value_parser!(u64).range(1..=120))]
+    /// Seconds measured for each number, in two parts, each after a warm-up; best a multiple of 4, as a group of pictures
+    /// lasts 2
+    #[arg(long, default_value = "12", value_parser = clap::value_parser!(u64).range(1..=120))]
     seconds: u64,
     /// Write the figures to this file, too
     #[arg(long, value_name = "FILE")]

@@ -6,7 +6,7 @@ use super::measure::Measured;
 
 /// The heading over [`Row`]s.
 pub const HEADING: &str = "\
-readers          CPU s/Gbit  ratio   gaps  delay p50     p99     max  spread p50     p99    RSS MB  KiB/reader   Mbit/s";
+readers          CPU s/Gbit  ratio   gaps  delay p50     p99     max  spread p50     p99    RSS MB  KiB/reader   Mbit/s  others %";
 
 /// A run's line in the table.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,8 @@ pub struct Row<'a> {
 impl Row<'_> {
     /// For the report.
     pub fn to_json(self) -> Value {
-        let Measured { reading, cpu, bytes, window, resident_before_kib, resident_kib, arrivals, sent } = self.measured;
+        let Measured { reading, cpu, bytes, window, resident_before_kib, resident_kib, arrivals, sent, .. } =
+            self.measured;
         let (delays, spreads) = (&arrivals.delays, &arrivals.spreads);
         json!({
             "who": self.name,
@@ -31,6 +32,7 @@ impl Row<'_> {
             "cpu_s": cpu.as_secs_f64(),
             "cpu_s_per_gbit": self.measured.cpu_per_gbit(),
             "ratio": self.ratio,
+            "others_percent": self.measured.others_percent(),
             "bytes": bytes,
             "delivered_mbit_per_s": self.measured.delivered_mbit_per_second(),
             "packets": delays.count(),
@@ -61,10 +63,11 @@ impl std::fmt::Display for Row<'_> {
         write!(f, "{:>12.2}{:>8.2}", spreads.quantile_ms(0.5), spreads.quantile_ms(0.99))?;
         write!(
             f,
-            "{:>10.1}{:>12.1}{:>9.1}",
+            "{:>10.1}{:>12.1}{:>9.1}{:>10.0}",
             *resident_kib as f64 / 1024.0,
             self.measured.kib_per_reader(),
-            self.measured.delivered_mbit_per_second()
+            self.measured.delivered_mbit_per_second(),
+            self.measured.others_percent()
         )
     }
 }
@@ -82,6 +85,7 @@ mod tests {
         let measured = Measured {
             reading: 1000,
             cpu: Duration::from_secs(5),
+            others: Duration::from_secs(1),
             bytes: 1_250_000_000,
             window: Duration::from_secs(10),
             resident_before_kib: 10_000,

@@ -48,6 +48,23 @@ fn whole(stat: &str) -> Option<Duration> {
     Some(STAT_TICK * ticks)
 }
 
+/// Time that all processors together have spent on anything since the system was started, or been kept from us by the
+/// machine's host.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn all_busy() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").context("the system does not tell its processor time")?;
+    busy(&stat).context("/proc/stat without its first line")
+}
+
+fn busy(stat: &str) -> Option<Duration> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    let working = fields.take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4));
+    Some(STAT_TICK * working.map(|(_, ticks)| ticks.parse::<u32>().ok()).sum::<Option<u32>>()?)
+}
+
 /// Resident memory of the process, in KiB.
 ///
 /// # Errors
@@ -81,6 +98,7 @@ mod tests {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 1 2 3 4 120 30 0 0 20 0 1 0";
         assert_eq!(whole(stat), Some(Duration::from_millis(1500)));
         assert_eq!(vm_rss("VmPeak:\t  99 kB\nVmRSS:\t    1234 kB\n"), Some(1234));
+        assert_eq!(busy("cpu  100 20 30 4000 500 6 7 8 0 0\ncpu0 1"), Some(Duration::from_millis(1710)));
         assert_eq!((whole("42"), vm_rss("VmPeak: 1 kB")), (None, None));
     }
 
