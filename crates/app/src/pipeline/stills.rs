@@ -150,7 +150,9 @@ async fn read(reader: &Reader, stream: &Stream, maker: &Maker, queue: SyncSender
             }
             while let Some(depacketised) = depacketiser.poll() {
                 let mut unit = depacketised.unit;
-                unit.nals.iter().for_each(|nal| drop(sets.update(nal)));
+                for nal in &unit.nals {
+                    sets.update(nal);
+                }
                 unit.ensure_parameter_sets(&sets);
                 let mut annexb = Vec::with_capacity(unit.size_bytes() + 64);
                 unit.write_annexb(&mut annexb);
