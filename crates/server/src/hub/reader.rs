@@ -116,8 +116,9 @@ pub(super) enum Pushed {
     Queued,
     /// The caller is to write them, once it holds no lock.
     Deliver(Bytes),
-    /// The queue is past its bound and has been emptied: nothing more may be pushed before an IRAP picture.
-    Overrun,
+    /// The queue is past its bound and has been emptied, of so many packets: nothing more may be pushed before an IRAP
+    /// picture.
+    Overrun(u64),
 }
 
 impl Inner {
@@ -153,12 +154,13 @@ impl Reader {
         let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
         if is_late || inner.bytes > MAX_BYTES {
-            inner.dropped_packets += inner.depth + u64::from(frames.packets);
+            let dropped_packets = inner.depth + u64::from(frames.packets);
+            inner.dropped_packets += dropped_packets;
             inner.jumps += 1;
             // Memory for a backlog is given back with it.
             inner.queue = VecDeque::new();
             (inner.bytes, inner.burst, inner.depth) = (0, 0, 0);
-            return Pushed::Overrun;
+            return Pushed::Overrun(dropped_packets);
         }
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);

@@ -15,7 +15,6 @@ use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::Url;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -27,7 +26,7 @@ use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
 use crate::hub::batch::{Batch, frame_rtcp};
-use crate::hub::reader::{Claim, Outlet, Reader};
+use crate::hub::reader::{Claim, Reader};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::counters::status_kind;
 use crate::sight::sessions::{Doing, Entry, Order};
@@ -128,17 +127,6 @@ fn random_hex() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A plain socket that a publisher's task may write to.
-#[derive(Debug)]
-pub(super) struct Outside(pub Arc<TcpStream>);
-
-impl Outlet for Outside {
-    fn try_send(&self, bytes: &[u8]) -> usize {
-        // A full socket takes nothing; a broken one will tell its own task.
-        self.0.try_write(bytes).unwrap_or(0)
-    }
 }
 
 pub(super) struct Serving {
