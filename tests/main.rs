@@ -8,10 +8,15 @@
 
 mod support;
 
+mod abuse;
+mod abuse_crowds;
 mod bad_input;
 mod camera_vm;
 mod ctrl_c;
 mod demo;
+mod doors;
+mod doors_changes;
+mod doors_peers;
 mod ffmpeg;
 mod figures;
 mod footage;
@@ -20,6 +25,7 @@ mod input_y4m;
 mod many;
 mod reconnect;
 mod refusals;
+mod retina;
 mod screen;
 mod window_camera;
 mod window_colour;

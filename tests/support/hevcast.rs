@@ -42,7 +42,11 @@ impl Server {
 
     /// Starts one on `port`.
     pub fn start_on(port: u16) -> Server {
-        let mut process = start(&["serve", "--listen", &format!("127.0.0.1:{port}"), "-v"]);
+        Server::started(start(&["serve", "--listen", &format!("127.0.0.1:{port}"), "-v"]))
+    }
+
+    /// Takes a process that has just been started, and waits until it listens.
+    pub fn started(mut process: Process) -> Server {
         let line = process.stdout.expect("the address", |line| line.starts_with("listening on "));
         let address = line.trim_start_matches("listening on ");
         let port = address.rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("no port in {line:?}"));
