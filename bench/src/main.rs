@@ -3,22 +3,28 @@
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. [`window`] is what a window costs
-//! the processor.
+//! the processor. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
+//! of the system, and `stalled` what readers notice of others who have stopped reading.
 //!
-//! Further benchmarks become further subcommands over the same parts: the time to the first picture of a joining reader
-//! and the delay under many readers need only more receivers at the chain's end, congestion a slower link in its
-//! middle, and programs beside hevcast are other chains.
+//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle,
+//! and programs beside hevcast are other chains.
 
 mod chain;
+#[cfg(target_os = "linux")]
+mod fanout;
 mod floor;
 mod footage;
+mod join;
 mod label;
 mod latency;
 mod pace;
+mod page;
 mod passage;
 mod process;
 mod report;
 mod settings;
+#[cfg(target_os = "linux")]
+mod stalled;
 mod stats;
 mod timecode;
 mod window;
@@ -40,8 +46,22 @@ struct Cli {
 enum Benchmark {
     /// The delay from picture in to picture out, beside that of encoding and decoding alone.
     Latency(latency::LatencyArgs),
+    /// All benchmarks, and their tables as a page.
+    Page(page::PageArgs),
     /// The processor time that a window costs its own thread.
     Window(window::WindowArgs),
+    /// The time to the first picture of somebody who joins, and what is left of it afterwards.
+    Join(join::JoinArgs),
+    /// Processor time and memory of a server for each of many readers, and their delay, beside the limit.
+    #[cfg(target_os = "linux")]
+    Fanout(fanout::FanoutArgs),
+    /// The delay of readers beside some that have stopped reading.
+    #[cfg(target_os = "linux")]
+    Stalled(stalled::StalledArgs),
+    /// The limit of `fanout`: one write to each reader, and nothing else.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BareWriter(fanout::bare_writer::BareWriterArgs),
 }
 
 fn main() -> ExitCode {
@@ -49,7 +69,15 @@ fn main() -> ExitCode {
     hevcast_media::init(false);
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
+        Benchmark::Page(args) => page::run(&args),
         Benchmark::Window(args) => window::run(&args),
+        Benchmark::Join(args) => join::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Fanout(args) => fanout::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Stalled(args) => stalled::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::BareWriter(args) => fanout::bare_writer::run(args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -35,7 +35,7 @@ impl Pacer {
     }
 
     /// Takes the next deadline; how far it lies ahead of `now`, if it does.
-    fn next(&mut self, now: Instant) -> Option<Duration> {
+    pub fn next(&mut self, now: Instant) -> Option<Duration> {
         let deadline = self.begin + self.rate.time_of(self.count);
         self.count += 1;
         let late = now.saturating_duration_since(deadline);

@@ -118,6 +118,11 @@ impl Process {
         Ok(Process { name: name.to_owned(), child, log, followers })
     }
 
+    /// Its number, by which the system tells of it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The pipe to its standard input.
     ///
     /// # Errors

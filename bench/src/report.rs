@@ -38,7 +38,8 @@ impl Verdict {
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Verdict { what, figure, bar, unit, because } = self;
-        let (verdict, digits) = (if self.holds() { "holds " } else { "MISSED" }, if *unit == "ms" { 2 } else { 0 });
+        let (verdict, digits) =
+            (if self.holds() { "holds " } else { "MISSED" }, if matches!(*unit, "ms" | "times") { 2 } else { 0 });
         write!(f, "{verdict}  {what}: {figure:.digits$} {unit}, bar {bar:.digits$} {unit} ({because})")
     }
 }

@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, RTSP_LISTEN};
 use crate::doors::certificate::{self, CertificateError};
 use crate::rtsp::listener;
+use crate::sight::http;
+use crate::sight::stills::Stills;
 use crate::state::State;
 
 /// Why a server cannot start.
@@ -43,6 +45,7 @@ pub struct Server {
     state: Arc<State>,
     address: SocketAddr,
     rtsps: Option<(SocketAddr, Fingerprint)>,
+    http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -53,15 +56,20 @@ impl Server {
     /// # Errors
     /// [`ServeError::Bind`] when the address is taken or not ours.
     pub async fn bind(address: SocketAddr, clock: Clock) -> Result<Server, ServeError> {
-        Server::start(Config::open_to_all(address), Path::new("."), clock).await
+        Server::start(Config::open_to_all(address), Path::new("."), None, clock).await
     }
 
     /// One as configured; must be called within a tokio runtime. `folder` is where the configuration's file names count
-    /// from.
+    /// from; `stills` makes the pictures of the status page.
     ///
     /// # Errors
     /// [`ServeError`]: an address that cannot be had, or no certificate.
-    pub async fn start(config: Config, folder: &Path, clock: Clock) -> Result<Server, ServeError> {
+    pub async fn start(
+        config: Config,
+        folder: &Path,
+        stills: Option<Arc<dyn Stills>>,
+        clock: Clock,
+    ) -> Result<Server, ServeError> {
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind("RTSP", config.listen.unwrap_or(RTSP_LISTEN), "--listen").await?;
         let secure = match &config.rtsps {
@@ -71,6 +79,10 @@ impl Server {
                 Some((bind("RTSPS", rtsps.listen, "rtsps.listen").await?, certificate))
             }
         };
+        let http = match config.http.listen {
+            None => None,
+            Some(address) => Some(bind("HTTP", address, "http.listen").await?),
+        };
         let state = Arc::new(State::new(config, clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
         let mut tasks = vec![accept(listener, None)];
@@ -79,7 +91,11 @@ impl Server {
             tasks.push(accept(listener, Some(certificate.config)));
             rtsps = Some((address, certificate.fingerprint));
         }
-        Ok(Server { state, address, rtsps, stop, tasks })
+        let http_address = http.as_ref().map(|(_, address)| *address);
+        if let Some((listener, _)) = http {
+            tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&state), stills, stopped.clone())));
+        }
+        Ok(Server { state, address, rtsps, http: http_address, stop, tasks })
     }
 
     /// The address listened on for RTSP, with the port the system chose where 0 was asked for.
@@ -90,6 +106,11 @@ impl Server {
     /// The address listened on for RTSPS, and the fingerprint of the certificate shown there.
     pub fn rtsps(&self) -> Option<(SocketAddr, Fingerprint)> {
         self.rtsps
+    }
+
+    /// The address listened on for HTTP.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// What is going on.

@@ -1,11 +1,13 @@
 //! `hevcast serve`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hevcast_net::Clock;
 use hevcast_server::Server;
 use hevcast_server::config::Config;
+use tokio::runtime::Handle;
 
 use super::after;
 use super::signals::{Hangup, Signals};
@@ -13,6 +15,7 @@ use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
 use crate::pipeline::session::addresses;
+use crate::pipeline::stills::StillMakers;
 
 /// The configuration that is read where none is named, if it is there.
 pub const DEFAULT_CONFIG: &str = "hevcast.toml";
@@ -39,6 +42,9 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         }
         reporter.say(&format!("certificate: --pin {fingerprint}"));
     }
+    if let Some(address) = server.http() {
+        reporter.say(&format!("status page: http://{address}/"));
+    }
     let mut ended = std::pin::pin!(async {
         tokio::select! {
             () = after(args.duration) => {}
@@ -64,7 +70,9 @@ pub async fn start(args: &ServeArgs) -> Result<Server> {
     let config = read_config(args)?;
     descriptors::raise_limit(config.limits.connections);
     let folder = config_file(args).and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default();
-    Ok(Server::start(config, &folder, Clock::default()).await?)
+    let clock = Clock::default();
+    let stills = Arc::new(StillMakers::new(Handle::current(), clock));
+    Ok(Server::start(config, &folder, Some(stills), clock).await?)
 }
 
 /// The file that the configuration comes from, if there is one.

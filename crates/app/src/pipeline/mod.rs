@@ -19,3 +19,4 @@ pub mod session;
 pub mod slot;
 pub mod stage;
 pub mod stamp;
+pub mod stills;

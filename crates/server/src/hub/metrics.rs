@@ -19,6 +19,10 @@ pub struct StreamMetrics {
     pub bad_packets: u64,
     /// RTP packets missing by their sequence numbers: the publisher never sent them, since TCP loses nothing.
     pub lost_packets: u64,
+    /// Packets given up for readers that were too slow.
+    pub dropped_packets: u64,
+    /// How often that happened.
+    pub jumps: u64,
     /// How many publishers it has had.
     pub publishers: u64,
     /// The last one is lost, and its return is awaited.
@@ -26,6 +30,12 @@ pub struct StreamMetrics {
 }
 
 impl StreamMetrics {
+    /// Counts what a slow reader lost.
+    pub(super) fn overrun(&mut self, packets: u64) {
+        self.dropped_packets += packets;
+        self.jumps += 1;
+    }
+
     /// Counts what was read at once.
     pub(super) fn count(&mut self, batch: &Batch) {
         self.received_bytes += batch.whole().len() as u64;

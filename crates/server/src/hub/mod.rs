@@ -1,11 +1,12 @@
 //! Who publishes what, and who reads it.
 //!
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
-//! comes, together with those that came in the same read ([`batch`]); [`gop`] keeps the current group of pictures for
-//! those who join, [`reports`] the sender report they must hear first; [`reader`] is the bounded queue in front of each
+//! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
+//! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
 //! reader's socket, and [`delivery`] what needs no queue; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a
 //! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
+mod audience;
 pub mod batch;
 pub mod continuity;
 pub mod delivery;

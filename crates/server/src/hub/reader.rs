@@ -72,6 +72,10 @@ struct Inner {
     ended: bool,
     dropped_packets: u64,
     jumps: u64,
+    /// It has taken nothing since it was last overrun.
+    is_stuck: bool,
+    /// It was overrun while stuck, so that no keyframe was asked for.
+    resumes_unasked: bool,
     /// Bytes that left by the outlet.
     sent_bytes: u64,
     /// The connection's task.
@@ -105,6 +109,8 @@ pub enum Claim {
     Nothing,
     /// Another writes just now; it will be woken.
     Busy,
+    /// There is nothing to write, after a time in which it took nothing at all: now a keyframe is worth asking for.
+    Resumes,
     /// The stream is over, and everything has been taken.
     Over,
 }
@@ -117,7 +123,12 @@ pub(super) enum Pushed {
     /// The caller is to write them, once it holds no lock.
     Deliver(Bytes),
     /// The queue is past its bound and has been emptied: nothing more may be pushed before an IRAP picture.
-    Overrun,
+    Overrun {
+        /// What was given up.
+        packets: u64,
+        /// Whether an IRAP picture is worth asking for: not for who has taken nothing since it was last overrun.
+        is_alive: bool,
+    },
 }
 
 impl Inner {
@@ -153,12 +164,15 @@ impl Reader {
         let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
         if is_late || inner.bytes > MAX_BYTES {
-            inner.dropped_packets += inner.depth + u64::from(frames.packets);
+            let packets = inner.depth + u64::from(frames.packets);
+            let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
+            inner.resumes_unasked |= !is_alive;
+            inner.dropped_packets += packets;
             inner.jumps += 1;
             // Memory for a backlog is given back with it.
             inner.queue = VecDeque::new();
             (inner.bytes, inner.burst, inner.depth) = (0, 0, 0);
-            return Pushed::Overrun;
+            return Pushed::Overrun { packets, is_alive };
         }
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
@@ -175,6 +189,7 @@ impl Reader {
         frames.advance(sent);
         let mut inner = self.lock();
         inner.sent_bytes += sent as u64;
+        inner.is_stuck &= sent == 0;
         inner.rest = frames;
         if inner.has_frames() || inner.ended || inner.task_waits {
             (inner.turn, inner.task_waits) = (Turn::Task, false);
@@ -239,7 +254,10 @@ impl Reader {
             if self.outlet.is_some() {
                 inner.turn = Turn::Free;
             }
-            Claim::Nothing
+            match std::mem::take(&mut inner.resumes_unasked) {
+                true => Claim::Resumes,
+                false => Claim::Nothing,
+            }
         }
     }
 
@@ -256,6 +274,7 @@ impl Reader {
         let mut taken = 0;
         while taken < limit_bytes {
             let Some(Queued { frames, .. }) = inner.queue.pop_front() else { break };
+            (inner.is_stuck, inner.resumes_unasked) = (false, false);
             taken += frames.bytes.len();
             inner.depth -= u64::from(frames.packets);
             match inner.burst {

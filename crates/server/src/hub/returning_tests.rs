@@ -8,8 +8,8 @@ use hevcast_wire::rtp::{Packetiser, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::Description;
 
 use super::Terms;
-use super::stream::{PublisherRequest, YOUNG_GOP};
 use super::reader::Claim;
+use super::stream::{PublisherRequest, YOUNG_GOP};
 use super::tests::{CHANNELS, World, claim, consecutive, request, sequence_numbers, taken};
 
 /// Lets the publisher be lost, and another one begin, `after` later.

@@ -9,17 +9,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::sdp::Description;
-use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
 
-use super::batch::{Batch, MediaPacket, Rendered};
+use super::audience::Audience;
+use super::batch::{Batch, MediaPacket};
 use super::continuity::Continuity;
 use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::metrics::StreamMetrics;
-use super::reader::{Pushed, Reader};
-use super::reports::{Report, Reports};
+use super::reader::Reader;
+use super::reports::Reports;
 
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
 /// pictures are decoded sooner than a new one could come.
@@ -29,9 +29,6 @@ pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Least time between two keyframes that somebody asked for: one reader's requests are all readers' cost.
 pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
-
-/// Groups of readers above which those without readers are given up.
-const MAX_GROUPS: usize = 16;
 
 /// A live path.
 #[derive(Debug)]
@@ -53,9 +50,7 @@ struct Inner {
     is_abandoned: bool,
     /// By track.
     continuity: Vec<Continuity>,
-    readers: Vec<Attached>,
-    /// The channels of readers, each set once: readers of a group get the same bytes.
-    groups: Vec<Vec<Option<Channels>>>,
+    audience: Audience,
     gop: GopCache,
     reports: Reports,
     asked_keyframe: Option<Instant>,
@@ -68,8 +63,6 @@ struct Inner {
     last_irap: Option<Instant>,
     ended: bool,
     metrics: StreamMetrics,
-    /// Empty but while a batch is pushed.
-    deliveries: Deliveries,
 }
 
 /// What the hub wants of a publisher.
@@ -95,15 +88,6 @@ pub(super) enum NotResumed {
     Different,
 }
 
-#[derive(Debug)]
-struct Attached {
-    reader: Arc<Reader>,
-    /// Index of its channels among all different ones.
-    group: usize,
-    /// Nothing is sent before an IRAP picture.
-    waiting: bool,
-}
-
 impl Stream {
     pub(super) fn new(path: &str, description: Description) -> Stream {
         let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
@@ -111,8 +95,7 @@ impl Stream {
             publisher: 0,
             is_abandoned: false,
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
-            readers: Vec::new(),
-            groups: Vec::new(),
+            audience: Audience::new(hevc.is_some()),
             gop: GopCache::default(),
             reports: Reports::new(description.tracks().len()),
             asked_keyframe: None,
@@ -124,7 +107,6 @@ impl Stream {
             last_irap: None,
             ended: false,
             metrics: StreamMetrics::default(),
-            deliveries: Deliveries::default(),
             description: Arc::new(description),
         };
         Stream { path: path.to_owned(), inner: Mutex::new(inner), resumed: Notify::new() }
@@ -188,7 +170,7 @@ impl Stream {
 
     /// Number of readers now.
     pub fn reader_count(&self) -> usize {
-        self.lock().readers.len()
+        self.lock().audience.len()
     }
 
     /// Forwards packets that arrived together. What can be written at once is the caller's to [deliver](Deliveries), now
@@ -209,7 +191,9 @@ impl Stream {
             if let Some(report) = inner.reports.note(batch, packet, now) {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
-                inner.send_report(packet.track, &report, now.instant);
+                let metrics = &mut inner.metrics;
+                let overran = inner.audience.send_report(packet.track, &report, now.instant, metrics);
+                inner.needs_keyframe |= overran;
             }
             if packet.rtcp || inner.hevc_track != Some(packet.track) {
                 continue;
@@ -218,15 +202,14 @@ impl Stream {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
                 (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now.instant));
-                inner.release_waiting(packet.track, now.instant);
+                inner.audience.release(&inner.gop, packet.track, now.instant);
                 inner.metrics.keyframes += 1;
             }
             inner.gop.keep(batch.run(packet));
         }
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);
-        inner.readers.retain(|attached| !attached.reader.is_gone());
-        std::mem::take(&mut inner.deliveries)
+        inner.audience.take_deliveries()
     }
 
     /// Adds a reader. What it needs to begin is queued before this returns, or asked of the publisher.
@@ -255,8 +238,7 @@ impl Stream {
             }
         }
         reader.wake();
-        let group = inner.group_of(reader.channels());
-        inner.readers.push(Attached { reader, group, waiting });
+        inner.audience.join(reader, waiting);
     }
 
     /// Asks the publisher for an IRAP picture: at once, or when enough time has passed since the last.
@@ -298,9 +280,7 @@ impl Stream {
         let mut inner = self.lock();
         inner.ended = true;
         inner.interrupt();
-        for attached in inner.readers.drain(..) {
-            attached.reader.end();
-        }
+        inner.audience.end();
     }
 }
 
@@ -309,8 +289,7 @@ impl Inner {
     fn interrupt(&mut self) {
         self.gop = GopCache::default();
         (self.asked_keyframe, self.last_irap, self.keyframe_request) = (None, None, false);
-        let has_pictures = self.hevc_track.is_some();
-        self.readers.iter_mut().for_each(|attached| attached.waiting = has_pictures);
+        self.audience.wait();
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -341,58 +320,7 @@ impl Inner {
 
     /// Gives packets to all readers that do not wait.
     fn forward(&mut self, batch: &Batch, packets: &[MediaPacket], now: Instant) {
-        if packets.is_empty() {
-            return;
-        }
-        let mut rendered: Vec<Option<Option<Rendered>>> = vec![None; self.groups.len()];
-        for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
-            let (made, channels) = (&mut rendered[attached.group], &self.groups[attached.group]);
-            let frames = made.get_or_insert_with(|| batch.render(packets, channels)).clone();
-            let Some(frames) = frames else { continue };
-            match attached.reader.push(frames, now) {
-                Pushed::Queued => {}
-                Pushed::Deliver(bytes) => self.deliveries.add(&attached.reader, bytes),
-                Pushed::Overrun => {
-                    attached.waiting = self.hevc_track.is_some();
-                    self.needs_keyframe = true;
-                }
-            }
-        }
-    }
-
-    /// The group of these channels. There are as many as peers have asked for, so those nobody has any more are given up
-    /// when there are many.
-    fn group_of(&mut self, channels: &[Option<Channels>]) -> usize {
-        if self.groups.len() >= MAX_GROUPS {
-            let old = std::mem::take(&mut self.groups);
-            for at in 0..self.readers.len() {
-                self.readers[at].group = self.add_group(&old[self.readers[at].group]);
-            }
-        }
-        self.add_group(channels)
-    }
-
-    fn add_group(&mut self, channels: &[Option<Channels>]) -> usize {
-        let known = self.groups.iter().position(|group| group == channels);
-        known.unwrap_or_else(|| {
-            self.groups.push(channels.to_vec());
-            self.groups.len() - 1
-        })
-    }
-
-    /// Passes a report of ours to all readers that do not wait.
-    fn send_report(&mut self, track: usize, report: &Report, now: Instant) {
-        for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
-            let Some(channels) = attached.reader.channels_of(track) else { continue };
-            match attached.reader.push(report.framed(channels), now) {
-                Pushed::Queued => {}
-                Pushed::Deliver(bytes) => self.deliveries.add(&attached.reader, bytes),
-                Pushed::Overrun => {
-                    attached.waiting = self.hevc_track.is_some();
-                    self.needs_keyframe = true;
-                }
-            }
-        }
+        self.needs_keyframe |= self.audience.forward(batch, packets, now, &mut self.metrics);
     }
 
     fn ask_if_due(&mut self, now: Instant) {
@@ -404,15 +332,6 @@ impl Inner {
             if let Some(waker) = self.waker.take() {
                 waker.wake();
             }
-        }
-    }
-
-    /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes.
-    fn release_waiting(&mut self, track: usize, now: Instant) {
-        for attached in self.readers.iter_mut().filter(|attached| attached.waiting) {
-            attached.waiting = false;
-            self.gop.send_to(&attached.reader, track, now);
-            attached.reader.wake();
         }
     }
 }

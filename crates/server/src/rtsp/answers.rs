@@ -9,13 +9,25 @@ use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
+use tokio::net::TcpStream;
 
-use super::connection::{Outside, Role, Serving};
+use super::connection::{Role, Serving};
 use crate::config::{Config, Right};
 use crate::doors::access::{self, Admission, Wish};
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;
+
+/// A plain socket that a publisher's task may write to.
+#[derive(Debug)]
+struct Outside(Arc<TcpStream>);
+
+impl Outlet for Outside {
+    fn try_send(&self, bytes: &[u8]) -> usize {
+        // A full socket takes nothing; a broken one will tell its own task.
+        self.0.try_write(bytes).unwrap_or(0)
+    }
+}
 
 impl Serving {
     /// Answers a question, or takes note.

@@ -15,7 +15,6 @@ use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::Url;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -27,7 +26,7 @@ use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
 use crate::hub::batch::{Batch, frame_rtcp};
-use crate::hub::reader::{Claim, Outlet, Reader};
+use crate::hub::reader::{Claim, Reader};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::counters::status_kind;
 use crate::sight::sessions::{Doing, Entry, Order};
@@ -130,17 +129,6 @@ fn random_hex() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A plain socket that a publisher's task may write to.
-#[derive(Debug)]
-pub(super) struct Outside(pub Arc<TcpStream>);
-
-impl Outlet for Outside {
-    fn try_send(&self, bytes: &[u8]) -> usize {
-        // A full socket takes nothing; a broken one will tell its own task.
-        self.0.try_write(bytes).unwrap_or(0)
-    }
-}
-
 pub(super) struct Serving {
     pub(super) connection: Connection<Socket>,
     pub(super) session: ServerSession,
@@ -200,9 +188,13 @@ impl Serving {
             }
             let mut may_write = true;
             match &self.role {
-                Role::Reader { reader, .. } => match reader.claim(cx, self.has_output()) {
+                Role::Reader { reader, stream } => match reader.claim(cx, self.has_output()) {
                     Claim::Mine => self.fill(&Arc::clone(reader)),
                     Claim::Nothing | Claim::Busy => may_write = false,
+                    Claim::Resumes => {
+                        stream.request_keyframe(self.state.clock.now().instant);
+                        may_write = false;
+                    }
                     Claim::Over => return Poll::Ready(Woken::Ended(Ending::StreamEnded)),
                 },
                 Role::Publisher { publication, .. } => match publication.poll_request(cx) {

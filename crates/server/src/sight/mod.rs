@@ -1,4 +1,8 @@
-//! What can be seen of a server: [`sessions`] are its connections, [`counters`] what went wrong.
+//! What can be seen of a server: [`sessions`] are its connections, [`counters`] what went wrong,
+//! [`snapshot`] is all of it at one moment, [`http`] shows that, with [`stills`] made by others.
 
 pub mod counters;
+pub(crate) mod http;
 pub mod sessions;
+pub mod snapshot;
+pub mod stills;

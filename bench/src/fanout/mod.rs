@@ -1,0 +1,163 @@
+//! `hevcast-bench fanout`: what a reader costs the server, and what the server costs its readers, beside the limit of
+//! what the system can do.
+//!
+//! A [`source`] of synthetic [`pictures`] publishes to a server; a [`crowd`] of readers, one thread for all, takes what
+//! comes ([`handshake`], then [`framing`]) and sums it up in [`arrivals`], by the clock of [`queued`]. The server's
+//! processor time and memory come from the system ([`usage`]). [`mod@measure`] is one such run; [`table`] prints all of them.
+//!
+//! Beside each, in the same way, with the same bytes at the same pace: the [`bare_writer`], which does nothing for its
+//! readers but one blocking write a picture. Its figures are the limit. Both take turns, so that what the machine does
+//! beside comes to both; how much that was stands in the last column, in % of one processor. Sockets' buffers belong to the kernel and are in
+//! nobody's resident memory, and what the kernel does for a written byte is in the writer's processor time: both sides are
+//! booked alike.
+
+mod arrivals;
+pub mod bare_writer;
+mod crowd;
+mod framing;
+mod handshake;
+mod measure;
+mod pictures;
+mod queued;
+mod source;
+mod table;
+mod usage;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::json;
+
+use crate::chain::default_program;
+use crate::report::{self, Verdict};
+pub use measure::{Load, Measured, Writer, pooled, raise_file_limit, run as measure};
+use table::{HEADING, Row};
+
+/// What the server's processor time for a bit may be, by the limit's.
+const RATIO_BAR: f64 = 1.25;
+/// Numbers of readers at which that is judged.
+const RATIO_READERS: [usize; 2] = [200, 500];
+/// How far apart, in ms, 99 of 100 pictures may come to their first reader and their last.
+const SPREAD_BAR_MS: f64 = 5.0;
+/// The number of readers at which that is judged.
+const SPREAD_READERS: usize = 200;
+
+/// Turns of server and limit; each has its part of the time.
+const ROUNDS: u32 = 4;
+
+/// `hevcast-bench fanout`
+#[derive(Debug, Args)]
+pub struct FanoutArgs {
+    /// Numbers of readers
+    #[arg(long, value_delimiter = ',', default_value = "1,50,200,500,1000", value_name = "N,...")]
+    readers: Vec<usize>,
+    /// Seconds measured for each number, in four parts, each after a warm-up; best a multiple of 4, as a group of pictures
+    /// lasts 2
+    #[arg(long, default_value = "12", value_parser = clap::value_parser!(u64).range(1..=120))]
+    seconds: u64,
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The hevcast program whose `serve` is measured [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+    /// Leave the limit out, and with it the verdicts on processor time
+    #[arg(long)]
+    only_server: bool,
+}
+
+/// Both sides of a number of readers.
+struct Pair {
+    server: Measured,
+    limit: Option<Measured>,
+}
+
+/// Measures, prints, and tells whether all bars hold.
+///
+/// # Errors
+/// What made it impossible, in one line.
+pub fn run(args: &FanoutArgs) -> Result<bool> {
+    ensure!(args.readers.iter().all(|&readers| readers > 0), "a number of readers is at least 1");
+    let program = args.server.clone().map_or_else(default_program, Ok)?;
+    raise_file_limit()?;
+    println!(
+        "{} Mbit/s in {} pictures a second, {} s for each row, {} processors\n\n{HEADING}",
+        pictures::BITS_PER_SECOND / 1_000_000,
+        pictures::PICTURES_PER_SECOND,
+        args.seconds,
+        std::thread::available_parallelism().map_or(0, usize::from),
+    );
+    let mut pairs = Vec::new();
+    for &reading in &args.readers {
+        let load = Load { reading, stalled: 0, window: Duration::from_secs(args.seconds) / ROUNDS };
+        let (mut server, mut limit) = (None, None);
+        for _ in 0..ROUNDS {
+            server = Some(pooled(server, measure(Writer::Server(&program), load)?)?);
+            if !args.only_server {
+                limit = Some(pooled(limit, measure(Writer::Bare, load)?)?);
+            }
+        }
+        let pair = Pair { server: server.context("no round")?, limit };
+        pair.rows().iter().for_each(|row| println!("{row}"));
+        pairs.push(pair);
+    }
+    println!();
+    let verdicts: Vec<Verdict> = pairs.iter().flat_map(Pair::verdicts).collect();
+    verdicts.iter().for_each(|verdict| println!("{verdict}"));
+    if let Some(path) = &args.json {
+        let rows: Vec<_> = pairs.iter().flat_map(Pair::rows).map(|row| row.to_json()).collect();
+        let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_json).collect();
+        let settings = json!({
+            "bits_per_second": pictures::BITS_PER_SECOND,
+            "pictures_per_second": pictures::PICTURES_PER_SECOND,
+            "measured_s": args.seconds,
+        });
+        let report = json!({ "benchmark": "fanout", "settings": settings, "rows": rows, "verdicts": verdicts });
+        report::write_json(path, &report)?;
+    }
+    Ok(verdicts.iter().all(Verdict::holds))
+}
+
+impl Pair {
+    fn rows(&self) -> Vec<Row<'_>> {
+        let server = Row { name: "server", measured: &self.server, ratio: self.ratio() };
+        let limit = self.limit.iter().map(|measured| Row { name: "limit", measured, ratio: None });
+        [server].into_iter().chain(limit).collect()
+    }
+
+    /// The server's processor time for a bit by the limit's.
+    fn ratio(&self) -> Option<f64> {
+        self.limit.as_ref().map(|limit| self.server.cpu_per_gbit() / limit.cpu_per_gbit())
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let readers = self.server.reading;
+        let verdict = |what: &str, figure: f64, bar: f64, unit: &'static str, because: String| Verdict {
+            what: format!("{readers} readers: {what}"),
+            figure,
+            bar,
+            unit,
+            because,
+        };
+        let mut verdicts = Vec::new();
+        if let (Some(ratio), Some(limit)) = (self.ratio(), &self.limit)
+            && RATIO_READERS.contains(&readers)
+        {
+            let because =
+                format!("{:.3} s a Gbit, and the limit {:.3} s", self.server.cpu_per_gbit(), limit.cpu_per_gbit());
+            verdicts.push(verdict("processor time by the limit's", ratio, RATIO_BAR, "times", because));
+        }
+        let arrivals = &self.server.arrivals;
+        let because = format!("of {} packets measured", arrivals.delays.count());
+        verdicts.push(verdict("gaps in sequence numbers", arrivals.gaps as f64, 0.0, "gaps", because));
+        if readers == SPREAD_READERS {
+            let p99 = arrivals.spreads.quantile_ms(0.99);
+            let because =
+                format!("of {} pictures, {} not whole everywhere", arrivals.spreads.count(), arrivals.partial);
+            verdicts.push(verdict("first reader to last, p99", p99, SPREAD_BAR_MS, "ms", because));
+        }
+        verdicts
+    }
+}

@@ -1,0 +1,127 @@
+//! A viewer within the benchmark: play, depacketise, decode, and the instant at which each picture was decoded.
+//!
+//! One thread does it all. The program's receiver decodes beside its socket; here the socket waits while a picture is
+//! decoded, which is never faster.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use hevcast_media::codec::{Decoded, Decoder};
+use hevcast_net::play::{Played, Player};
+use hevcast_net::{Clock, Target};
+use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket};
+
+/// Between two tries for a stream that is not there yet.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a stream may say nothing.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// A decoded picture: its RTP time stamp, and when it was here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Which one.
+    pub timestamp: u32,
+    /// When the decoder had given it.
+    pub at: Instant,
+}
+
+/// Joins `target` and tells `each` of every picture, until it says no more. Returns the instant before the connection.
+///
+/// # Errors
+/// When the stream is not to be had, ends or falls silent.
+pub fn watch(target: &Target, each: impl FnMut(Shown) -> bool) -> Result<Instant> {
+    // Made before the clock is read: a person who joins has them, too.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let viewer = Viewer::new()?;
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let player = Player::connect(target, "hevcast-bench", Clock::default()).await?;
+        viewer.play(player, each).await?;
+        Ok(begun)
+    })
+}
+
+/// Waits until `target` plays.
+///
+/// # Errors
+/// When it does not within `patience`.
+pub fn wait_for(target: &Target, patience: Duration) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Player::connect(target, "hevcast-bench", Clock::default()).await {
+                Ok(player) => {
+                    player.close().await;
+                    return Ok(());
+                }
+                Err(error) if Instant::now() > deadline => return Err(error).context("no stream came"),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    })
+}
+
+struct Viewer {
+    depacketiser: Depacketiser,
+    decoder: Decoder,
+    annexb: Vec<u8>,
+    decoded: Vec<Decoded>,
+    waiting_for_irap: bool,
+}
+
+impl Viewer {
+    fn new() -> Result<Viewer> {
+        Ok(Viewer {
+            depacketiser: Depacketiser::new(),
+            decoder: Decoder::new()?,
+            annexb: Vec::new(),
+            decoded: Vec::new(),
+            waiting_for_irap: true,
+        })
+    }
+
+    async fn play(mut self, mut player: Player, mut each: impl FnMut(Shown) -> bool) -> Result<()> {
+        let mut sets = player.parameter_sets().clone();
+        loop {
+            let played = tokio::time::timeout(SILENCE, player.next()).await.context("the stream fell silent")?;
+            let Played::Rtp(packet) = played? else { bail!("the stream ended") };
+            self.depacketiser.push(&ReceivedPacket::parse(packet)?)?;
+            while let Some(unit) = self.depacketiser.poll() {
+                self.decode(unit, &mut sets)?;
+                let at = Instant::now();
+                for decoded in self.decoded.drain(..) {
+                    if !each(Shown { timestamp: decoded.tag as u32, at }) {
+                        player.close().await;
+                        return Ok(());
+                    }
+                }
+                // As the program's receiver does for a stream that begins in the middle of a group.
+                if self.waiting_for_irap
+                    && let Some(ssrc) = self.depacketiser.ssrc()
+                {
+                    player.request_keyframe(ssrc);
+                }
+            }
+        }
+    }
+
+    fn decode(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets) -> Result<()> {
+        let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
+        for nal in &unit.nals {
+            sets.update(nal);
+        }
+        self.waiting_for_irap |= damaged || lost_before > 0;
+        if unit.is_irap() && !damaged {
+            self.waiting_for_irap = false;
+        }
+        if self.waiting_for_irap {
+            return Ok(());
+        }
+        unit.ensure_parameter_sets(sets);
+        self.annexb.clear();
+        unit.write_annexb(&mut self.annexb);
+        self.decoder.decode(&self.annexb, i64::from(unit.timestamp.0), &mut self.decoded).context("the decoder")
+    }
+}

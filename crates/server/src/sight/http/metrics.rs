@@ -1,0 +1,165 @@
+//! A snapshot as Prometheus reads it (OpenMetrics text). `docs/metrics.md` documents each name, and a test holds it to that.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::sight::snapshot::{Snapshot, StreamView};
+
+/// What the text is.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The text.
+///
+/// # Errors
+/// None in practice: it is written to memory.
+pub(super) fn text(snapshot: &Arc<Snapshot>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Seen(Arc::clone(snapshot))));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Seen(Arc<Snapshot>);
+
+type OfStream = fn(&StreamView) -> f64;
+
+/// Per stream, with the label `path`: name, help, how it is counted, its value.
+const STREAMS: [(&str, &str, bool, OfStream); 12] = [
+    ("hevcast_stream_received_bytes", "Bytes received, framing included", true, |s| s.received_bytes as f64),
+    ("hevcast_stream_packets", "RTP packets received", true, |s| s.packets as f64),
+    ("hevcast_stream_keyframes", "Keyframes received", true, |s| s.keyframes as f64),
+    ("hevcast_stream_lost_packets", "RTP packets that the publisher left out", true, |s| s.lost_packets as f64),
+    ("hevcast_stream_bad_packets", "Frames on an RTP channel that were no RTP", true, |s| s.bad_packets as f64),
+    ("hevcast_stream_publishers", "Publishers it has had", true, |s| s.publishers as f64),
+    ("hevcast_stream_dropped_packets", "Packets given up for slow readers", true, |s| s.dropped_packets as f64),
+    ("hevcast_stream_jumps", "Jumps to a keyframe of slow readers", true, |s| s.jumps as f64),
+    ("hevcast_stream_readers", "Readers now", false, |s| s.readers.len() as f64),
+    ("hevcast_stream_queued_packets", "Packets that wait for readers now", false, |s| {
+        s.readers.iter().map(|reader| reader.queued_packets as f64).sum()
+    }),
+    ("hevcast_stream_received_bits_per_second", "Bits received in the last second", false, |s| s.bitrate_bps),
+    ("hevcast_stream_sent_bits_per_second", "Bits sent to all readers in the last second", false, |s| {
+        s.readers.iter().map(|reader| reader.bitrate_bps).sum()
+    }),
+];
+
+impl Collector for Seen {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let (seen, counters) = (&self.0, &self.0.counters);
+        for (name, help, value) in [
+            ("hevcast_uptime_seconds", "How long the server has run", seen.uptime_s),
+            ("hevcast_connections", "RTSP connections open", seen.connections as f64),
+            ("hevcast_streams", "Live streams", seen.streams.len() as f64),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(metric)?;
+        }
+        for (name, help, value) in [
+            ("hevcast_connections_accepted", "RTSP connections taken", counters.accepted),
+            ("hevcast_stray_frames", "Frames on channels that belong to no track", counters.stray_frames),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        for (name, help, label, counts) in [
+            ("hevcast_connections_refused", "Connections closed at the door", "why", &counters.refused),
+            ("hevcast_connections_ended", "Connections ended", "why", &counters.ended),
+            ("hevcast_requests_refused", "Requests refused", "status", &counters.refused_requests),
+            ("hevcast_logins", "Logins looked at", "outcome", &counters.logins),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (kind, count) in counts {
+                ConstCounter::new(*count).encode(metric.encode_family(&[(label, *kind)])?)?;
+            }
+        }
+        for (name, help, is_counter, value) in STREAMS {
+            let kind = if is_counter { MetricType::Counter } else { MetricType::Gauge };
+            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+            for stream in &seen.streams {
+                let labels = [("path", label(&stream.path))];
+                let metric = metric.encode_family(&labels)?;
+                match is_counter {
+                    true => ConstCounter::new(value(stream)).encode(metric)?,
+                    false => ConstGauge::new(value(stream)).encode(metric)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path as a label's value. Peers choose paths, and the format has three characters that mean something.
+fn label(path: &str) -> String {
+    path.replace(['\\', '"', '\n'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn stream(path: &str) -> StreamView {
+        StreamView {
+            path: path.to_owned(),
+            tracks: Vec::new(),
+            publisher: None,
+            publishers: 2,
+            received_bytes: 1234,
+            bitrate_bps: 8.5,
+            frame_rate: 30.0,
+            packets: 9,
+            keyframes: 1,
+            lost_packets: 0,
+            bad_packets: 0,
+            dropped_packets: 3,
+            jumps: 1,
+            readers: Vec::new(),
+        }
+    }
+
+    fn text_of(path: &str) -> String {
+        let mut snapshot = Snapshot { streams: vec![stream(path)], ..Snapshot::default() };
+        snapshot.counters.ended = BTreeMap::from([("idle", 7)]);
+        text(&Arc::new(snapshot)).unwrap()
+    }
+
+    #[test]
+    fn the_text_is_openmetrics() {
+        let text = text_of("live");
+        for line in [
+            "# TYPE hevcast_stream_received_bytes counter",
+            "hevcast_stream_received_bytes_total{path=\"live\"} 1234.0",
+            "hevcast_stream_received_bits_per_second{path=\"live\"} 8.5",
+            "hevcast_connections_ended_total{why=\"idle\"} 7",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
+        }
+        let odd = text_of("a\"} 1\nb\\");
+        assert!(
+            odd.lines().any(|line| line.starts_with("hevcast_stream_publishers_total{path=\"a_} 1_b_\"}")),
+            "{odd}"
+        );
+    }
+
+    #[test]
+    fn every_name_is_in_the_manual() {
+        let manual = include_str!("../../../../../docs/metrics.md");
+        let text = text_of("live");
+        let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert!(names.len() > 15);
+        for name in names.iter().filter_map(|line| line.split(' ').next()) {
+            assert!(manual.contains(&format!("`{name}")), "{name} is not in docs/metrics.md");
+        }
+    }
+}

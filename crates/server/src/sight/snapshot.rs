@@ -1,0 +1,225 @@
+//! What a server looks like at one moment: the API's answer, and what the status page draws.
+//!
+//! The [`Observer`] looks once a second; rates are over the time since it last looked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use hevcast_wire::time::Now;
+use serde::Serialize;
+
+use super::sessions::{Doing, Session};
+use crate::hub::stream::Stream;
+use crate::state::State;
+
+/// A server at one moment.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Snapshot {
+    /// Version of the program.
+    pub version: &'static str,
+    /// When it was taken, ms since 1970.
+    pub unix_ms: i64,
+    /// How long the server has run.
+    pub uptime_s: f64,
+    /// Connections open, of any kind.
+    pub connections: usize,
+    /// Live streams, by path.
+    pub streams: Vec<StreamView>,
+    /// Connections that neither publish nor read.
+    pub others: Vec<SessionView>,
+    /// What went wrong so far.
+    pub counters: CountersView,
+}
+
+/// A live stream.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamView {
+    /// Its path.
+    pub path: String,
+    /// Its tracks' encodings, such as `H265`.
+    pub tracks: Vec<String>,
+    /// Who sends it; none while a lost publisher's return is awaited.
+    pub publisher: Option<SessionView>,
+    /// How many publishers it has had.
+    pub publishers: u64,
+    /// Bytes received so far, framing included.
+    pub received_bytes: u64,
+    /// Bits received a second, framing included.
+    pub bitrate_bps: f64,
+    /// Pictures a second (for sound: packets with a marker).
+    pub frame_rate: f64,
+    /// RTP packets received so far.
+    pub packets: u64,
+    /// Keyframes so far.
+    pub keyframes: u64,
+    /// RTP packets that its publishers left out.
+    pub lost_packets: u64,
+    /// Frames that were no RTP.
+    pub bad_packets: u64,
+    /// Packets given up for slow readers.
+    pub dropped_packets: u64,
+    /// How often that happened.
+    pub jumps: u64,
+    /// Who reads it.
+    pub readers: Vec<SessionView>,
+}
+
+/// A connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionView {
+    /// Its id, for `DELETE /api/v1/sessions/ID` and in the log.
+    pub id: u64,
+    /// The peer's address and port.
+    pub peer: String,
+    /// Who logged in.
+    pub user: Option<String>,
+    /// It came by `rtsps://`.
+    pub tls: bool,
+    /// How long it is open.
+    pub age_s: f64,
+    /// Bytes received from it.
+    pub received_bytes: u64,
+    /// Bytes sent to it.
+    pub sent_bytes: u64,
+    /// Bits a second, from a publisher or to a reader.
+    pub bitrate_bps: f64,
+    /// A reader's packets that wait.
+    pub queued_packets: u64,
+    /// A reader's packets given up.
+    pub dropped_packets: u64,
+    /// How often that happened: jumps that its viewer saw.
+    pub jumps: u64,
+}
+
+/// Counts of what belongs to no stream.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CountersView {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at the door, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Connections ended, by reason.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// Requests refused, by RTSP status.
+    pub refused_requests: BTreeMap<&'static str, u64>,
+    /// Logins, by outcome.
+    pub logins: BTreeMap<&'static str, u64>,
+    /// Frames on channels that belong to no track.
+    pub stray_frames: u64,
+}
+
+/// Looks again and again, and knows how it was.
+#[derive(Debug, Default)]
+pub struct Observer {
+    looked: Option<Instant>,
+    /// By connection: bytes that count for its rate.
+    sessions: HashMap<u64, u64>,
+    /// By path: bytes received and markers.
+    streams: HashMap<String, (u64, u64)>,
+}
+
+impl Observer {
+    /// Looks.
+    pub fn look(&mut self, state: &State, now: Now) -> Snapshot {
+        let passed = self.looked.map(|at| now.instant.saturating_duration_since(at).as_secs_f64());
+        self.looked = Some(now.instant);
+        let all = state.sessions.all();
+        let (mut publishers, mut readers) = (HashMap::new(), HashMap::<String, Vec<SessionView>>::new());
+        let (mut others, mut bytes) = (Vec::new(), HashMap::new());
+        for session in &all {
+            let doing = session.doing();
+            let (view, moved) = self.session(session, &doing, now.instant, passed);
+            bytes.insert(session.id, moved);
+            match doing {
+                Doing::Publishes(path) => drop(publishers.insert(path, view)),
+                Doing::Reads(path, _) => readers.entry(path).or_default().push(view),
+                Doing::Nothing => others.push(view),
+            }
+        }
+        self.sessions = bytes;
+        let mut seen = HashMap::new();
+        let mut streams = Vec::new();
+        for stream in state.hub.streams() {
+            let mut view = self.stream(&stream, passed, &mut seen);
+            view.publisher = publishers.remove(&view.path);
+            view.readers = readers.remove(&view.path).unwrap_or_default();
+            streams.push(view);
+        }
+        self.streams = seen;
+        let counters = &state.counters;
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION"),
+            unix_ms: now.utc.0 / 1000,
+            uptime_s: now.instant.saturating_duration_since(state.started).as_secs_f64(),
+            connections: all.len(),
+            streams,
+            others,
+            counters: CountersView {
+                accepted: counters.accepted.get(),
+                refused: counters.refused.all(),
+                ended: counters.ended.all(),
+                refused_requests: counters.refused_requests.all(),
+                logins: counters.logins.all(),
+                stray_frames: counters.stray_frames.get(),
+            },
+        }
+    }
+
+    fn session(&self, session: &Session, doing: &Doing, now: Instant, passed: Option<f64>) -> (SessionView, u64) {
+        let received_bytes = session.received_bytes.load(Ordering::Relaxed);
+        let mut sent_bytes = session.sent_bytes.load(Ordering::Relaxed);
+        let mut queue = None;
+        if let Doing::Reads(_, reader) = doing {
+            sent_bytes += reader.sent_bytes();
+            queue = Some(reader.metrics());
+        }
+        let moved = if matches!(doing, Doing::Publishes(_)) { received_bytes } else { sent_bytes };
+        let before = self.sessions.get(&session.id).copied();
+        let queue = queue.unwrap_or_default();
+        let view = SessionView {
+            id: session.id,
+            peer: session.peer.to_string(),
+            user: session.user(),
+            tls: session.tls,
+            age_s: now.saturating_duration_since(session.since).as_secs_f64(),
+            received_bytes,
+            sent_bytes,
+            bitrate_bps: rate(before, moved, passed) * 8.0,
+            queued_packets: queue.depth,
+            dropped_packets: queue.dropped_packets,
+            jumps: queue.jumps,
+        };
+        (view, moved)
+    }
+
+    fn stream(&self, stream: &Stream, passed: Option<f64>, seen: &mut HashMap<String, (u64, u64)>) -> StreamView {
+        let metrics = stream.metrics();
+        let before = self.streams.get(stream.path()).copied();
+        seen.insert(stream.path().to_owned(), (metrics.received_bytes, metrics.markers));
+        StreamView {
+            path: stream.path().to_owned(),
+            tracks: stream.description().tracks().iter().map(|track| track.encoding.clone()).collect(),
+            publisher: None,
+            publishers: metrics.publishers,
+            received_bytes: metrics.received_bytes,
+            bitrate_bps: rate(before.map(|(bytes, _)| bytes), metrics.received_bytes, passed) * 8.0,
+            frame_rate: rate(before.map(|(_, markers)| markers), metrics.markers, passed),
+            packets: metrics.packets,
+            keyframes: metrics.keyframes,
+            lost_packets: metrics.lost_packets,
+            bad_packets: metrics.bad_packets,
+            dropped_packets: metrics.dropped_packets,
+            jumps: metrics.jumps,
+            readers: Vec::new(),
+        }
+    }
+}
+
+/// So many more a second; 0 while that is not known.
+fn rate(before: Option<u64>, now: u64, passed: Option<f64>) -> f64 {
+    match (before, passed) {
+        (Some(before), Some(passed)) if passed > 0.0 => now.saturating_sub(before) as f64 / passed,
+        _ => 0.0,
+    }
+}
