@@ -16,10 +16,10 @@ check: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-layers
 
+# All benchmarks, some fifteen minutes; writes docs/performance.md. Status 1 when a bar is missed.
 bench: setup-tests
 	cargo build --release --workspace --quiet
-	target/release/hevcast-bench latency --json target/bench-latency.json
-	target/release/hevcast-bench window
+	target/release/hevcast-bench page --write docs/performance.md
 
 # A million executions of each target; needs a nightly toolchain and cargo-fuzz.
 fuzz:

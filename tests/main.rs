@@ -1,7 +1,8 @@
 //! End to end: the program as people run it, over real sockets, with real footage and real peers.
 //!
-//! One scenario a file. They need FFmpeg, GStreamer, Xvfb, qemu and the footage where their names say so, and step aside
-//! with a message where one is absent; with `HEVCAST_REQUIRE_PEERS=1` an absent FFmpeg, GStreamer or Xvfb is a failure.
+//! One scenario a file. They need FFmpeg, GStreamer, Chromium, Xvfb, qemu and the footage where their names say so, and
+//! step aside with a message where one is absent; with `HEVCAST_REQUIRE_PEERS=1` an absent FFmpeg, GStreamer, Chromium or
+//! Xvfb is a failure.
 //! Scenarios that run video in real time take turns ([`support::real_time`]), so that they do not starve each other.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
@@ -14,6 +15,7 @@ mod bad_input;
 mod camera_vm;
 mod ctrl_c;
 mod demo;
+mod descriptors;
 mod doors;
 mod doors_changes;
 mod doors_peers;
@@ -27,6 +29,7 @@ mod reconnect;
 mod refusals;
 mod retina;
 mod screen;
+mod status_page;
 mod window_camera;
 mod window_colour;
 mod window_launcher;

@@ -1,5 +1,6 @@
 //! The program under test, and how its output is read.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -42,7 +43,19 @@ impl Server {
 
     /// Starts one on `port`.
     pub fn start_on(port: u16) -> Server {
-        Server::started(start(&["serve", "--listen", &format!("127.0.0.1:{port}"), "-v"]))
+        Server::start_by(port, &[])
+    }
+
+    /// Starts one with a configuration that has a status page; also tells the page's URL.
+    pub fn start_with_page(config: &Path) -> (Server, String) {
+        let mut server = Server::start_by(0, &["--config", config.to_str().unwrap()]);
+        let line = server.process.stdout.expect("the page's address", |line| line.starts_with("status page: "));
+        (server, line.trim_start_matches("status page: ").to_owned())
+    }
+
+    fn start_by(port: u16, more: &[&str]) -> Server {
+        let listen = format!("127.0.0.1:{port}");
+        Server::started(start(&[&["serve", "--listen", &listen, "-v"], more].concat()))
     }
 
     /// Takes a process that has just been started, and waits until it listens.

@@ -1,5 +1,5 @@
 //! What the scenarios share: processes that cannot outlive their test, the program under test, a server that refuses,
-//! pictures and how alike they are, and the means to step aside.
+//! a browser, pictures and how alike they are, and the means to step aside.
 
 pub mod beside;
 pub mod display;
@@ -10,6 +10,7 @@ pub mod hevcast;
 pub mod pictures;
 pub mod process;
 pub mod raw;
+pub mod webdriver;
 pub mod window;
 
 use std::io::Write;

@@ -45,7 +45,7 @@ const SPREAD_BAR_MS: f64 = 5.0;
 const SPREAD_READERS: usize = 200;
 
 /// Turns of server and limit; each has its part of the time.
-const ROUNDS: u32 = 2;
+const ROUNDS: u32 = 4;
 
 /// `hevcast-bench fanout`
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ pub struct FanoutArgs {
     /// Numbers of readers
     #[arg(long, value_delimiter = ',', default_value = "1,50,200,500,1000", value_name = "N,...")]
     readers: Vec<usize>,
-    /// Seconds measured for each number, in two parts, each after a warm-up; best a multiple of 4, as a group of pictures
+    /// Seconds measured for each number, in four parts, each after a warm-up; best a multiple of 4, as a group of pictures
     /// lasts 2
     #[arg(long, default_value = "12", value_parser = clap::value_parser!(u64).range(1..=120))]
     seconds: u64,

@@ -129,7 +129,7 @@ async fn read(reader: &Reader, stream: &Stream, maker: &Maker, queue: SyncSender
     loop {
         let deadline = maker.lock().asked + PATIENCE;
         let claim = poll_fn(|cx| match reader.claim(cx, false) {
-            Claim::Nothing | Claim::Busy => Poll::Pending,
+            Claim::Nothing | Claim::Busy | Claim::Resumes => Poll::Pending,
             other => Poll::Ready(other),
         });
         let mut frames = Vec::new();

@@ -9,7 +9,7 @@ use super::batch::{Batch, MediaPacket, Rendered};
 use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::metrics::StreamMetrics;
-use super::reader::Reader;
+use super::reader::{Pushed, Reader};
 use super::reports::Report;
 
 /// Groups above which those without readers are given up.
@@ -67,7 +67,8 @@ impl Audience {
         }
     }
 
-    /// Gives packets to all who do not wait. True when one of them was overrun, and waits from now on.
+    /// Gives packets to all who do not wait. Who is overrun waits from now on; true when a keyframe
+    /// should be asked for because of that.
     pub fn forward(
         &mut self,
         batch: &Batch,
@@ -81,12 +82,12 @@ impl Audience {
         let mut made: Vec<Option<Option<Rendered>>> = vec![None; self.groups.len()];
         let Audience { groups, .. } = self;
         let groups = std::mem::take(groups);
-        let overran = self.push(now, metrics, |attached| {
+        let keyframe_is_wanted = self.push(now, metrics, |attached| {
             let render = || batch.render(packets, &groups[attached.group]);
             made[attached.group].get_or_insert_with(render).clone()
         });
         self.groups = groups;
-        overran
+        keyframe_is_wanted
     }
 
     /// Gives a report of ours to all who do not wait; as [`Audience::forward`].
@@ -100,16 +101,20 @@ impl Audience {
         metrics: &mut StreamMetrics,
         mut frames_for: impl FnMut(&Attached) -> Option<Rendered>,
     ) -> bool {
-        let mut overran = false;
+        let mut keyframe_is_wanted = false;
         for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
             let Some(frames) = frames_for(attached) else { continue };
-            let pushed = attached.reader.push(frames, now);
-            if self.deliveries.note(pushed, &attached.reader, metrics) {
-                attached.waiting = self.has_pictures;
-                overran = true;
+            match attached.reader.push(frames, now) {
+                Pushed::Queued => {}
+                Pushed::Deliver(frames) => self.deliveries.add(&attached.reader, frames),
+                Pushed::Overrun { packets, is_alive } => {
+                    metrics.overrun(packets);
+                    attached.waiting = self.has_pictures;
+                    keyframe_is_wanted |= is_alive;
+                }
             }
         }
-        overran
+        keyframe_is_wanted
     }
 
     /// Forgets those who left; what can be written to the others now.

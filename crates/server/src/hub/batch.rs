@@ -126,6 +126,23 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Whole frames.
+    pub fn of(whole: Bytes) -> Run {
+        Run { range: 0..whole.len(), whole }
+    }
+
+    /// The first packet in it, without its frame's header.
+    pub fn first_packet(&self) -> Bytes {
+        let frames = self.whole.slice(self.range.clone());
+        let first = interleave::frames(&frames).next();
+        first.map_or_else(Bytes::new, |(_, range)| frames.slice(range.start + interleave::HEADER_LEN..range.end))
+    }
+
+    /// The channel that it came on.
+    pub fn channel(&self) -> u8 {
+        self.whole.get(self.range.start + 1).copied().unwrap_or_default()
+    }
+
     /// Takes in the stretch that follows, if it stands right behind.
     pub fn join(&mut self, next: &Run) -> bool {
         let is_next = self.whole.as_ptr() == next.whole.as_ptr() && self.range.end == next.range.start;

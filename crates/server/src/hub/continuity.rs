@@ -31,6 +31,8 @@ pub struct Continuity {
     last: Option<(Position, Instant)>,
     /// Another publisher's first packet is awaited.
     is_resuming: bool,
+    /// Sequence numbers to leave free before it.
+    reserve: u16,
     /// What to add to the sequence number and to the time stamp; the SSRC is the last packet's.
     shift: Option<(u16, u32)>,
     /// The SSRC by which the publisher knows its packets.
@@ -41,12 +43,21 @@ pub struct Continuity {
 impl Continuity {
     /// A track whose time stamps advance by `clock_rate_hz` a second.
     pub fn new(clock_rate_hz: u32) -> Continuity {
-        Continuity { clock_rate_hz, last: None, is_resuming: false, shift: None, publishers_ssrc: 0, lost_packets: 0 }
+        Continuity {
+            clock_rate_hz,
+            last: None,
+            is_resuming: false,
+            reserve: 0,
+            shift: None,
+            publishers_ssrc: 0,
+            lost_packets: 0,
+        }
     }
 
-    /// What comes next is another publisher's.
-    pub fn resume(&mut self) {
+    /// What comes next is another publisher's, behind `reserve` packets of ours.
+    pub fn resume(&mut self, reserve: u16) {
         self.is_resuming = self.last.is_some();
+        self.reserve = reserve;
     }
 
     /// The SSRC by which the publisher knows its packets.
@@ -89,10 +100,11 @@ impl Continuity {
         let Some(mut position) = Position::read(framed) else { return };
         self.publishers_ssrc = position.ssrc;
         if self.is_resuming
-            && let Some((last, at)) = self.last
+            && let Some((last, at)) = &mut self.last
         {
             self.is_resuming = false;
-            let passed = ticks(now.saturating_duration_since(at), self.clock_rate_hz);
+            last.sequence_number = last.sequence_number.wrapping_add(self.reserve);
+            let passed = ticks(now.saturating_duration_since(*at), self.clock_rate_hz);
             let sequence_number = last.sequence_number.wrapping_add(1).wrapping_sub(position.sequence_number);
             let timestamp = last.timestamp.0.wrapping_add(passed).wrapping_sub(position.timestamp.0);
             self.shift = Some((sequence_number, timestamp));
@@ -163,7 +175,7 @@ mod tests {
         assert_eq!(track.lost_packets(), 3);
         let mut short = [b'$', 0, 0, 1, 9];
         track.follow(&short, Instant::now());
-        track.resume();
+        track.resume(0);
         track.rewrite(&mut short, Instant::now());
         assert_eq!(short, [b'$', 0, 0, 1, 9]);
     }
@@ -173,16 +185,17 @@ mod tests {
         let mut track = Continuity::new(90_000);
         let now = Instant::now();
         track.follow(&frame(u16::MAX, u32::MAX - 10, 42), now);
-        track.resume();
+        track.resume(0);
         let later = now + Duration::from_secs(2);
         assert_eq!(rewritten(&mut track, frame(500, 7, 9), later), (0, 180_000 - 11, 42));
         assert_eq!(rewritten(&mut track, frame(501, 7, 9), later), (1, 180_000 - 11, 42));
         let next = rewritten(&mut track, frame(502, 7 + 3000, 9), later + Duration::from_millis(33));
         assert_eq!(next, (2, 183_000 - 11, 42));
         assert_eq!(track.publishers_ssrc(), 9);
-        // And once more.
-        track.resume();
+        // And once more, behind three packets of ours.
+        track.resume(3);
         let again = rewritten(&mut track, frame(9, 9, 10), later + Duration::from_millis(66));
-        assert_eq!(again, (3, 183_000 - 11 + 2970, 42));
+        assert_eq!(again, (6, 183_000 - 11 + 2970, 42));
+        assert_eq!(track.lost_packets(), 0);
     }
 }

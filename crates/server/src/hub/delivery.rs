@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::metrics::StreamMetrics;
-use super::reader::{Pushed, Reader};
+use super::reader::Reader;
 
 /// What is to be written now, by whoever pushed the batch. Dropping it sends it too: readers wait for their turn.
 #[derive(Debug, Default)]
@@ -15,17 +14,8 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Takes what a reader's queue handed back; true when its reader was overrun.
-    pub(super) fn note(&mut self, pushed: Pushed, reader: &Arc<Reader>, metrics: &mut StreamMetrics) -> bool {
-        match pushed {
-            Pushed::Queued => {}
-            Pushed::Deliver(frames) => self.list.push((Arc::clone(reader), frames)),
-            Pushed::Overrun(packets) => {
-                metrics.overrun(packets);
-                return true;
-            }
-        }
-        false
+    pub(super) fn add(&mut self, reader: &Arc<Reader>, frames: Bytes) {
+        self.list.push((Arc::clone(reader), frames));
     }
 
     /// Writes them, one after another, without waiting for anybody.

@@ -60,6 +60,17 @@ impl GopCache {
         irap_begins
     }
 
+    /// Where the group has just begun: the frame with which it does, `frame` being that of the packet last looked at.
+    pub(super) fn first<'a>(&'a self, frame: &'a Run) -> &'a Run {
+        self.runs.first().unwrap_or(frame)
+    }
+
+    /// Puts frames before the group.
+    pub(super) fn precede(&mut self, frames: Run) {
+        self.bytes += cost(&frames);
+        self.runs.insert(0, frames);
+    }
+
     /// Keeps the frame of the packet last looked at.
     pub(super) fn keep(&mut self, frame: Run) {
         let is_same_unit = self.runs.len() > self.unit_start;

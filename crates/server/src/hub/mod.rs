@@ -3,7 +3,8 @@
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
 //! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
 //! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket, and [`delivery`] what needs no queue; [`continuity`] lets readers stay when their publisher is lost and comes back. Nothing here reads a
+//! reader's socket, and [`delivery`] what needs no queue; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
+//! `introduction`. Nothing here reads a
 //! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
 mod audience;
@@ -11,6 +12,7 @@ pub mod batch;
 pub mod continuity;
 pub mod delivery;
 pub mod gop;
+mod introduction;
 pub mod metrics;
 pub mod reader;
 mod reports;

@@ -6,7 +6,7 @@
 //!
 //! Most readers most of the time have an empty queue and room in their socket. Then waking their task for every picture
 //! costs more than the rest of our work, and whoever publishes writes to the socket itself, by the reader's [`Outlet`].
-//! Whose turn that is, is a word in the queue ([`Turn`]): the reader's task takes it when it has something to write or
+//! Whose turn that is, is a word in the queue (`Turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
 use std::collections::VecDeque;
@@ -72,6 +72,10 @@ struct Inner {
     ended: bool,
     dropped_packets: u64,
     jumps: u64,
+    /// It has taken nothing since it was last overrun.
+    is_stuck: bool,
+    /// It was overrun while stuck, so that no keyframe was asked for.
+    resumes_unasked: bool,
     /// Bytes that left by the outlet.
     sent_bytes: u64,
     /// The connection's task.
@@ -105,6 +109,8 @@ pub enum Claim {
     Nothing,
     /// Another writes just now; it will be woken.
     Busy,
+    /// There is nothing to write, after a time in which it took nothing at all: now a keyframe is worth asking for.
+    Resumes,
     /// The stream is over, and everything has been taken.
     Over,
 }
@@ -116,9 +122,13 @@ pub(super) enum Pushed {
     Queued,
     /// The caller is to write them, once it holds no lock.
     Deliver(Bytes),
-    /// The queue is past its bound and has been emptied, of so many packets: nothing more may be pushed before an IRAP
-    /// picture.
-    Overrun(u64),
+    /// The queue is past its bound and has been emptied: nothing more may be pushed before an IRAP picture.
+    Overrun {
+        /// What was given up.
+        packets: u64,
+        /// Whether an IRAP picture is worth asking for: not for who has taken nothing since it was last overrun.
+        is_alive: bool,
+    },
 }
 
 impl Inner {
@@ -154,13 +164,15 @@ impl Reader {
         let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
         if is_late || inner.bytes > MAX_BYTES {
-            let dropped_packets = inner.depth + u64::from(frames.packets);
-            inner.dropped_packets += dropped_packets;
+            let packets = inner.depth + u64::from(frames.packets);
+            let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
+            inner.resumes_unasked |= !is_alive;
+            inner.dropped_packets += packets;
             inner.jumps += 1;
             // Memory for a backlog is given back with it.
             inner.queue = VecDeque::new();
             (inner.bytes, inner.burst, inner.depth) = (0, 0, 0);
-            return Pushed::Overrun(dropped_packets);
+            return Pushed::Overrun { packets, is_alive };
         }
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
@@ -177,6 +189,7 @@ impl Reader {
         frames.advance(sent);
         let mut inner = self.lock();
         inner.sent_bytes += sent as u64;
+        inner.is_stuck &= sent == 0;
         inner.rest = frames;
         if inner.has_frames() || inner.ended || inner.task_waits {
             (inner.turn, inner.task_waits) = (Turn::Task, false);
@@ -241,7 +254,10 @@ impl Reader {
             if self.outlet.is_some() {
                 inner.turn = Turn::Free;
             }
-            Claim::Nothing
+            match std::mem::take(&mut inner.resumes_unasked) {
+                true => Claim::Resumes,
+                false => Claim::Nothing,
+            }
         }
     }
 
@@ -258,6 +274,7 @@ impl Reader {
         let mut taken = 0;
         while taken < limit_bytes {
             let Some(Queued { frames, .. }) = inner.queue.pop_front() else { break };
+            (inner.is_stuck, inner.resumes_unasked) = (false, false);
             taken += frames.bytes.len();
             inner.depth -= u64::from(frames.packets);
             match inner.burst {

@@ -4,13 +4,29 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hevcast_wire::hevc::ParameterSets;
 use hevcast_wire::rtp::{Packetiser, ReceivedPacket};
-use hevcast_wire::rtsp::sdp::Description;
+use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 
 use super::Terms;
 use super::reader::Claim;
 use super::stream::{PublisherRequest, YOUNG_GOP};
 use super::tests::{CHANNELS, World, claim, consecutive, request, sequence_numbers, taken};
+
+/// VPS, SPS and PPS of a small picture.
+const PARAMETER_SETS: [&[u8]; 3] = [
+    &[
+        0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00,
+        0x03, 0x00, 0x5a, 0x92, 0x80, 0x90,
+    ],
+    &[
+        0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x5a,
+        0xa0, 0x05, 0x02, 0x01, 0xe1, 0x65, 0x92, 0xa4, 0x93, 0x2b, 0xc0, 0x5a, 0x02, 0x00, 0x00, 0x03, 0x00, 0x02,
+        0x00, 0x00, 0x03, 0x00, 0x3c, 0x10,
+    ],
+    &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40],
+];
 
 /// Lets the publisher be lost, and another one begin, `after` later.
 fn come_back(world: &mut World, after: Duration) {
@@ -47,6 +63,33 @@ fn readers_stay_when_their_publisher_comes_back() {
     // Ten seconds have passed, and a few pictures.
     let passed = f64::from(headers[0].timestamp.0.wrapping_sub(3000)) / 90_000.0;
     assert!((10.0..10.2).contains(&passed), "{passed} s");
+}
+
+#[test]
+fn parameter_sets_that_stand_in_the_description_only_are_told_to_readers_who_stayed() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    let before = sequence_numbers(&reader);
+    let lost = world.publication.take().unwrap();
+    lost.abandon();
+    let mut sets = ParameterSets::default();
+    let nals = PARAMETER_SETS.map(Bytes::from_static);
+    assert!(nals.iter().all(|nal| sets.update(nal)) && sets.is_complete());
+    let description = Description::parse(&publisher_description("t", &sets)).unwrap();
+    world.publication = Some(world.hub.publish("live", description, Terms::default()).unwrap());
+    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    let irap = world.publish(true);
+    let frames: Vec<_> = taken(&reader).into_iter().filter(|frame| frame.channel() == CHANNELS.rtp).collect();
+    let packets: Vec<_> = frames.iter().map(|frame| ReceivedPacket::parse(frame.packet()).unwrap()).collect();
+    assert_eq!(packets.len(), 3 + irap);
+    assert!(packets.iter().zip(&nals).all(|(packet, nal)| packet.payload == *nal));
+    assert!(packets.iter().all(|packet| packet.header.timestamp == packets[0].header.timestamp));
+    let numbers: Vec<u16> = packets.iter().map(|packet| packet.header.sequence_number).collect();
+    assert!(consecutive(&numbers) && numbers[0] == before.last().unwrap() + 1, "{before:?} {numbers:?}");
+    // Once.
+    world.publish(true);
+    assert_eq!(sequence_numbers(&reader).len(), irap);
 }
 
 #[test]

@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use hevcast_wire::rtp::ReceivedPacket;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
 
 use super::audience::Audience;
-use super::batch::{Batch, MediaPacket};
+use super::batch::{Batch, MediaPacket, Run};
 use super::continuity::Continuity;
 use super::delivery::Deliveries;
 use super::gop::GopCache;
+use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
 use super::reader::Reader;
 use super::reports::Reports;
@@ -51,6 +53,8 @@ struct Inner {
     /// By track.
     continuity: Vec<Continuity>,
     audience: Audience,
+    /// What readers who stayed must hear before another publisher's first picture.
+    introduction: Introduction,
     gop: GopCache,
     reports: Reports,
     asked_keyframe: Option<Instant>,
@@ -96,6 +100,7 @@ impl Stream {
             is_abandoned: false,
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
             audience: Audience::new(hevc.is_some()),
+            introduction: Introduction::default(),
             gop: GopCache::default(),
             reports: Reports::new(description.tracks().len()),
             asked_keyframe: None,
@@ -137,7 +142,12 @@ impl Stream {
         inner.publisher += 1;
         inner.description = Arc::new(description.clone());
         inner.reports.forget();
-        inner.continuity.iter_mut().for_each(Continuity::resume);
+        let hevc = description.hevc_track();
+        inner.introduction = hevc.map(|(_, track)| Introduction::new(&track.parameter_sets)).unwrap_or_default();
+        let (reserve, hevc_track) = (inner.introduction.len(), inner.hevc_track);
+        for (track, continuity) in inner.continuity.iter_mut().enumerate() {
+            continuity.resume(if Some(track) == hevc_track { reserve } else { 0 });
+        }
         if was_abandoned {
             self.resumed.notify_one();
         }
@@ -202,6 +212,7 @@ impl Stream {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
                 (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now.instant));
+                inner.introduce(&batch.run(packet));
                 inner.audience.release(&inner.gop, packet.track, now.instant);
                 inner.metrics.keyframes += 1;
             }
@@ -316,6 +327,17 @@ impl Inner {
             packets.push(packet.clone());
         }
         Some(Batch::of_packets(bytes.freeze(), packets))
+    }
+
+    /// Puts another publisher's parameter sets before its first IRAP picture, which shows by this frame.
+    fn introduce(&mut self, frame: &Run) {
+        let first = self.gop.first(frame);
+        let channel = first.channel();
+        if let Ok(ReceivedPacket { header, .. }) = ReceivedPacket::parse(first.first_packet())
+            && let Some(frames) = self.introduction.take(&header, channel)
+        {
+            self.gop.precede(frames);
+        }
     }
 
     /// Gives packets to all readers that do not wait.

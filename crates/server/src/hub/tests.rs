@@ -254,6 +254,23 @@ fn a_slow_reader_jumps_to_the_next_irap_and_nobody_else_notices() {
 }
 
 #[test]
+fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let stuck = world.join(CHANNELS);
+    let pictures = reader::MAX_BURST_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
+    let mut asked = 0;
+    for _ in 0..pictures * 5 {
+        let is_wanted = world.keyframe_wanted();
+        asked += u32::from(is_wanted);
+        world.publish(is_wanted);
+    }
+    assert!(asked == 1 && stuck.metrics().jumps == 2, "{asked} keyframes, {:?}", stuck.metrics());
+    assert_eq!(claim(&stuck), Claim::Resumes, "once it has room again, one is worth asking for");
+    assert_eq!(claim(&stuck), Claim::Nothing);
+}
+
+#[test]
 fn a_reader_on_other_channels_gets_the_same_packets() {
     let mut world = World::new(true);
     let sent = world.publish(true);

@@ -188,9 +188,13 @@ impl Serving {
             }
             let mut may_write = true;
             match &self.role {
-                Role::Reader { reader, .. } => match reader.claim(cx, self.has_output()) {
+                Role::Reader { reader, stream } => match reader.claim(cx, self.has_output()) {
                     Claim::Mine => self.fill(&Arc::clone(reader)),
                     Claim::Nothing | Claim::Busy => may_write = false,
+                    Claim::Resumes => {
+                        stream.request_keyframe(self.state.clock.now().instant);
+                        may_write = false;
+                    }
                     Claim::Over => return Poll::Ready(Woken::Ended(Ending::StreamEnded)),
                 },
                 Role::Publisher { publication, .. } => match publication.poll_request(cx) {

@@ -1,0 +1,140 @@
+//! `hevcast-bench page`: all benchmarks, one after another, and their tables as a page for the manual.
+//!
+//! Each runs as a process of its own and prints what it always prints; the page is that text, with what it was measured
+//! on and what it means. So a figure on the page is a figure that somebody can see again by one command.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+/// `hevcast-bench page`
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// Where the page is written
+    #[arg(long, value_name = "FILE")]
+    write: PathBuf,
+    /// Where each benchmark's figures go, as JSON
+    #[arg(long, value_name = "FOLDER", default_value = "target")]
+    json: PathBuf,
+}
+
+/// A benchmark's place on the page.
+struct Section {
+    title: &'static str,
+    /// What it measures, and how its figures are meant.
+    text: &'static str,
+    command: &'static [&'static str],
+    has_json: bool,
+}
+
+const SECTIONS: [Section; 5] = [
+    Section {
+        title: "Delay from picture in to picture out",
+        text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \
+               the other. The floor is encoding and decoding alone, in one process, without network or program around it: what \
+               lies above it is ours.",
+        command: &["latency"],
+        has_json: true,
+    },
+    Section {
+        title: "What a viewer costs the server",
+        text: "One publisher at 4 Mbit/s and so many readers on the same computer. *limit* is a bare loop that writes the same \
+               bytes to the same number of sockets, one write for a picture, and does nothing else; *ratio* is the server's \
+               processor time for a delivered Gbit by the limit's, taken in turns within the same minutes. *others %* is what \
+               else ran on the computer meanwhile, in percent of one processor: with more than a few, a row says little. Spread \
+               is the time between the first and the last reader of a picture.",
+        command: &["fanout", "--seconds", "16"],
+        has_json: true,
+    },
+    Section {
+        title: "What readers notice of others who have stopped reading",
+        text: "A hundred readers of one stream; in every other run ten of them play and never read again.",
+        command: &["stalled"],
+        has_json: true,
+    },
+    Section {
+        title: "Joining",
+        text: "Joins at random moments into groups of pictures of ten seconds. *hevcast sender* answers a request for a keyframe; \
+               *another sender* (FFmpeg) does not, and its joiners get the group so far in one burst: their first picture is \
+               the group's first, and *at the live edge* is when they have caught up. The time runs from before the \
+               connection is opened. Lag is how much later a joiner decodes a picture than a reader who has been there from \
+               the start.",
+        command: &["join"],
+        has_json: true,
+    },
+    Section {
+        title: "What a window costs",
+        text: "The receiver's window on a virtual display, drawn by the processor: a graphics card does this faster.",
+        command: &["window"],
+        has_json: false,
+    },
+];
+
+/// Runs all, writes the page, and tells whether all bars hold.
+///
+/// # Errors
+/// When a benchmark cannot run, or the page cannot be written.
+pub fn run(args: &PageArgs) -> Result<bool> {
+    let mut page = heading()?;
+    let mut all_hold = true;
+    for section in &SECTIONS {
+        println!("\n== {}", section.title);
+        let (output, holds) = measure(section, &args.json)?;
+        all_hold &= holds;
+        let command = section.command.join(" ");
+        page += &format!(
+            "\n## {}\n\n{}\n\n`hevcast-bench {command}`\n\n```text\n{}\n```\n",
+            section.title,
+            section.text,
+            output.trim_end()
+        );
+    }
+    std::fs::write(&args.write, page).with_context(|| format!("cannot write {}", args.write.display()))?;
+    Ok(all_hold)
+}
+
+fn measure(section: &Section, json: &Path) -> Result<(String, bool)> {
+    let program = std::env::current_exe().context("where is this program?")?;
+    let mut command = Command::new(program);
+    command.args(section.command).stdout(Stdio::piped());
+    if section.has_json {
+        command.arg("--json").arg(json.join(format!("bench-{}.json", section.command[0])));
+    }
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", section.command[0]))?;
+    let stdout = child.stdout.take().context("no output")?;
+    let mut output = String::new();
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        // Whoever waits wants to see that it goes on.
+        writeln!(std::io::stdout(), "{line}")?;
+        output += &line;
+        output.push('\n');
+    }
+    let status = child.wait()?;
+    // 1 is a bar that was missed; without a word it is a benchmark that could not run.
+    ensure!(!output.is_empty(), "{} did not run ({status})", section.command[0]);
+    Ok((output, status.success()))
+}
+
+fn heading() -> Result<String> {
+    let about = |path: &str, name: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.rsplit(':').next().unwrap_or_default().trim().to_owned()
+    };
+    let processors = std::thread::available_parallelism().context("how many processors?")?;
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Ok(format!(
+        "# Performance\n\nWritten by `make bench` (`hevcast-bench page --write docs/performance.md`), by hevcast {} on {processors} \
+         processors ({}), {} of memory, Linux {}. Sender, server and readers share these processors, so the delays are those \
+         of a small computer that does everything at once. A line that begins with `holds` or `MISSED` is a figure against \
+         its bar.\n",
+        env!("CARGO_PKG_VERSION"),
+        about("/proc/cpuinfo", "model name"),
+        about("/proc/meminfo", "MemTotal"),
+        kernel.split('-').next().unwrap_or_default().trim(),
+    ))
+}

@@ -1,0 +1,47 @@
+//! What a publisher's description says of its pictures, told to readers who have read another's.
+//!
+//! Some publishers (FFmpeg) name their parameter sets in the description only. A reader that stayed through a return, or
+//! a takeover, has the first publisher's; so the next one's first IRAP picture is preceded by packets that carry
+//! its own (RFC 7798 section 7.1 says that those of the description may be sent in band as well).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::rtp::{RtpHeader, interleave};
+
+use super::batch::Run;
+
+/// Parameter sets that are to be told.
+#[derive(Debug, Default)]
+pub(super) struct Introduction {
+    nals: Vec<Bytes>,
+}
+
+impl Introduction {
+    /// Of these; of nothing where they are not complete.
+    pub fn new(sets: &ParameterSets) -> Introduction {
+        let nals = if sets.is_complete() { sets.nals().cloned().collect() } else { Vec::new() };
+        Introduction { nals }
+    }
+
+    /// Packets that it will take.
+    pub fn len(&self) -> u16 {
+        self.nals.len() as u16
+    }
+
+    /// The packets, to stand right before the one with this header. Empty once they have been made.
+    pub fn take(&mut self, before: &RtpHeader, channel: u8) -> Option<Run> {
+        let nals = std::mem::take(&mut self.nals);
+        let mut frames = BytesMut::new();
+        for (at, nal) in nals.iter().enumerate() {
+            let back = (nals.len() - at) as u16;
+            frames.put_slice(&interleave::frame_header(channel, (RtpHeader::LEN + nal.len()) as u16));
+            // Version 2, no marker: the picture follows (RFC 3550 section 5.1).
+            frames.put_slice(&[0x80, before.payload_type & 0x7f]);
+            frames.put_u16(before.sequence_number.wrapping_sub(back));
+            frames.put_u32(before.timestamp.0);
+            frames.put_u32(before.ssrc);
+            frames.put_slice(nal);
+        }
+        (!frames.is_empty()).then(|| Run::of(frames.freeze()))
+    }
+}

@@ -1,0 +1,78 @@
+//! The server's status page, as a browser shows it.
+
+use crate::support::hevcast::{Server, expect_figures, send_pattern, start};
+use crate::support::webdriver::Browser;
+use crate::support::{Scratch, has_peer, real_time};
+
+/// A path with what a path may have.
+const PATH: &str = "studio/camera-1";
+
+/// The start of each look: the stream's card is `card`.
+const CARD: &str = "const card = document.querySelector(`[data-stream='${arguments[0]}']`);";
+
+/// Looks at the stream's card: `look` is a function's body in which it is `card`.
+fn card(look: &str) -> String {
+    format!("{CARD} if (!card) return null; {look}")
+}
+
+/// The still's pixels, small, as text.
+const PIXELS: &str = "const image = card.querySelector('img.still'); const canvas = document.createElement('canvas');
+    canvas.width = 64; canvas.height = 48; const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0, 64, 48);
+    return Array.from(context.getImageData(0, 0, 64, 48).data).join();";
+
+#[test]
+fn the_status_page_shows_a_stream_with_its_picture_and_ends_a_reader() {
+    let scenario = "the status page";
+    if !has_peer("chromedriver", scenario) {
+        return;
+    }
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let config = folder.file("hevcast.toml");
+    std::fs::write(&config, "[http]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let (mut server, page) = Server::start_with_page(&config);
+    let browser = Browser::start();
+    browser.open(&page);
+    let how = "const shown = document.querySelector('#nothing'); return shown.hidden ? null : shown.textContent;";
+    browser.expect("how to publish", how, &[], |seen| {
+        seen.as_str().is_some_and(|text| text.contains("hevcast send --to rtsp://127.0.0.1:8554/live"))
+    });
+
+    let url = server.url(PATH);
+    let _sender = send_pattern(&url, &[]);
+    let mut receiver = start(&["receive", &url, "--once", "--stats", "json"]);
+    expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+    server.wait_for_reader(PATH);
+
+    let look = |what: &str, body: &str, wanted: &dyn Fn(&serde_json::Value) -> bool| {
+        browser.expect(what, &card(body), &[PATH], wanted)
+    };
+    look("one reader", "return card.querySelectorAll('tr[data-session]').length;", &|seen| seen == 1);
+    look("their number", "return card.querySelector('.readers').textContent;", &|seen| seen == "1");
+    look("pictures a second", "return parseFloat(card.querySelector('.frame-rate').textContent);", &|seen| {
+        seen.as_f64().is_some_and(|rate| rate > 1.0)
+    });
+    let bitrate = "return card.querySelector('.bitrate').textContent;";
+    let before = look("a bitrate", bitrate, &|seen| {
+        seen.as_str().is_some_and(|text| !text.starts_with("0 ") && text.ends_with("bit/s"))
+    });
+    look("another bitrate", bitrate, &|seen| *seen != before);
+
+    let count = "return Number(card.querySelector('img.still').dataset.stillCount);";
+    let shown = look("a still", count, &|seen| seen.as_u64() > Some(0)).as_u64();
+    let before = browser.run(&card(PIXELS), &[PATH]);
+    assert_eq!(browser.run(&card("return card.querySelector('img.still').naturalWidth;"), &[PATH]), 320);
+    look("further stills", count, &|seen| seen.as_u64() > shown.map(|shown| shown + 1));
+    look("another picture", PIXELS, &|seen| *seen != before);
+
+    let end = "window.confirm = () => true; card.querySelector('tr[data-session] button').click(); return true;";
+    assert_eq!(browser.run(&card(end), &[PATH]), true);
+    look("no reader", "return card.querySelectorAll('tr[data-session]').length;", &|seen| seen == 0);
+    server.process.stderr.expect("its end in the log", |line| line.contains("ended by hand"));
+    receiver.wait();
+
+    let complaints = browser.complaints();
+    let is_first_still = |line: &&String| line.contains("/still.jpg") && line.contains("404");
+    assert!(complaints.iter().all(|line| is_first_still(&line)), "the browser complains: {complaints:#?}");
+}
