@@ -143,6 +143,7 @@ pub fn session(data: &[u8]) {
             }
         }
         let Ok(Some(message)) = decoder.decode(&mut buffer) else { break };
+        assert!(!matches!(message, Inbound::Frame(_)), "frames come in runs, and this one would be lost");
         let is_request = matches!(message, Inbound::Request(_));
         if let Some(event) = session.handle_message(message, now) {
             runner.answer(&mut session, event);

@@ -82,6 +82,7 @@ impl MessageDecoder {
     /// Takes all whole frames off the front of `buffer` at once, up to the next text; `None` when there is none. The twin
     /// of [`MessageDecoder::decode`] for those who forward frames: [`interleave::frames`] tells them apart.
     pub fn decode_run(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
+        self.skip_line_ends(buffer);
         match interleave::run_len(buffer) {
             0 => None,
             len => Some(buffer.split_to(len).freeze()),
@@ -93,11 +94,7 @@ impl MessageDecoder {
     /// # Errors
     /// [`MessageError`]: the connection has lost its framing and must be closed.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Inbound>, MessageError> {
-        // Stray line ends between messages are harmless and common.
-        while matches!(buffer.first(), Some(b'\r' | b'\n')) {
-            buffer.advance(1);
-            self.searched = 0;
-        }
+        self.skip_line_ends(buffer);
         match interleave::peek(buffer) {
             Peek::Frame { len, .. } => {
                 let whole = interleave::HEADER_LEN + usize::from(len);
@@ -117,6 +114,14 @@ impl MessageDecoder {
             Ok((Message::Request(request), _)) => Ok(Some(Inbound::Request(request))),
             Ok((Message::Response(response), _)) => Ok(Some(Inbound::Response(response))),
             _ => Err(malformed(&text)),
+        }
+    }
+
+    /// Stray line ends between messages and frames are harmless and common.
+    fn skip_line_ends(&mut self, buffer: &mut BytesMut) {
+        while matches!(buffer.first(), Some(b'\r' | b'\n')) {
+            buffer.advance(1);
+            self.searched = 0;
         }
     }
 
@@ -225,6 +230,14 @@ mod tests {
         assert!(matches!(&all[0], Inbound::Request(r) if r.method() == rtsp_types::Method::Options));
         assert!(matches!(&all[1], Inbound::Frame(f) if f.channel() == 2 && &f.packet()[..] == b"abc"));
         assert!(matches!(&all[2], Inbound::Response(r) if r.body() == b"hi"));
+    }
+
+    #[test]
+    fn a_frame_behind_a_stray_line_end_belongs_to_a_run() {
+        let mut buffer = BytesMut::from(&b"\r\n$\x00\x00\x01a$\x00\x00\x01b\r\n"[..]);
+        let mut decoder = MessageDecoder::default();
+        assert_eq!(decoder.decode_run(&mut buffer).as_deref(), Some(&b"$\x00\x00\x01a$\x00\x00\x01b"[..]));
+        assert!(decoder.decode_run(&mut buffer).is_none() && decoder.decode(&mut buffer).unwrap().is_none());
     }
 
     #[test]
