@@ -13,6 +13,7 @@ mod bad_input;
 mod camera_vm;
 mod ctrl_c;
 mod demo;
+mod descriptors;
 mod ffmpeg;
 mod figures;
 mod footage;

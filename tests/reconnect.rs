@@ -88,3 +88,33 @@ fn readers_stay_when_their_sender_crashes_and_comes_back() {
     assert_eq!(faults, [0, 0, 0], "{summary}");
     sender.interrupt().0.succeeded();
 }
+
+#[test]
+fn a_reader_stays_when_ffmpeg_comes_back_with_another_size() {
+    if !has_peer("ffmpeg", "FFmpeg comes back") {
+        return;
+    }
+    let _turn = real_time();
+    let mut server = Server::start();
+    let url = server.url("live");
+    // It names its parameter sets in the description only, unless it is told otherwise.
+    let publish = |size: &str| {
+        let source = format!("testsrc2=size={size}:rate=15");
+        let codec = ["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"];
+        let arguments = [&["-re", "-f", "lavfi", "-i", &source, "-g", "15"], &codec[..]].concat();
+        let output = ["-x265-params", "log-level=none", "-f", "rtsp", "-rtsp_transport", "tcp", &url];
+        Process::start("ffmpeg", &mut ffmpeg(&[&arguments[..], &output].concat()))
+    };
+    let first = publish("320x240");
+    let mut receiver = start(&["receive", &url, "--wait", "--stats", "json"]);
+    let of_size = |width: u32| move |f: &serde_json::Value| f["state"] == "live" && f["size"][0] == width;
+    expect_figures(&mut receiver, "the first publisher's pictures", of_size(320));
+    first.kill();
+    server.process.stderr.expect("the loss", |line| line.contains("its publisher is lost"));
+    let second = publish("192x144");
+    expect_figures(&mut receiver, "the second publisher's pictures", of_size(192));
+    let summary = summary(&receiver.interrupt().0.succeeded());
+    let faults = ["/reconnects", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&summary, name));
+    assert_eq!(faults, [0, 0, 0], "{summary}");
+    second.kill();
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::footage::{WEBCAM, find};
 use crate::support::hevcast::{Server, expect_figures, start, summary};
-use crate::support::window::Window;
+use crate::support::window::{Element, Window};
 use crate::support::{has_peer, real_time, say};
 
 /// A black picture comes generously late on a busy machine; what is promised is 200 ms, and what it took is printed.
@@ -39,7 +39,9 @@ fn ten_rounds_of_start_and_stop_leave_nothing_behind() {
         window.expect_value("Picture", "live");
         window.wait_for_moving_picture();
         let ratio = number(&window.expect_value("Compression ratio", ":1").value);
-        let rate = number(&window.expect_value("Frame rate", "fps").value);
+        // The first second may hold a few pictures only, where the machine is busy.
+        let is_full = |element: &Element| element.value.contains("fps") && number(&element.value) >= 5.0;
+        let rate = number(&window.expect("Frame rate", is_full).value);
         let bitrate = number(&window.expect_value("Bitrate", "bit/s").value);
         let qp = number(&window.expect_value("QP", "good").value);
         let is_plausible = (10.0..2000.0).contains(&ratio) && (5.0..=40.0).contains(&rate) && bitrate > 1.0;

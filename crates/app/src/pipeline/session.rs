@@ -11,6 +11,10 @@ use hevcast_server::Server;
 
 use super::preview::Show;
 use super::send::{self, SendSettings, Sending};
+use crate::descriptors;
+
+/// Viewers that a server inside should have room for.
+const VIEWERS: usize = 256;
 
 /// What to send, how, and to whom.
 #[derive(Clone, Debug)]
@@ -66,6 +70,7 @@ impl SendSession {
         let (server, target) = match plan.destination.clone() {
             Destination::Server(target) => (None, target),
             Destination::Inside { listen, path } => {
+                descriptors::raise_limit(VIEWERS);
                 let server = Server::bind(listen, clock).await?;
                 let target = local_target(server.address(), &path)?;
                 (Some(server), target)

@@ -6,7 +6,7 @@
 //!
 //! Most readers most of the time have an empty queue and room in their socket. Then waking their task for every picture
 //! costs more than the rest of our work, and whoever publishes writes to the socket itself, by the reader's [`Outlet`].
-//! Whose turn that is, is a word in the queue ([`Turn`]): the reader's task takes it when it has something to write or
+//! Whose turn that is, is a word in the queue (`Turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
 use std::collections::VecDeque;

@@ -2,7 +2,7 @@
 //! [`snapshot`] is all of it at one moment, [`http`] shows that, with [`stills`] made by others.
 
 pub mod counters;
-pub(crate) mod http;
+pub mod http;
 pub mod sessions;
 pub mod snapshot;
 pub mod stills;

@@ -3,9 +3,9 @@
 //! [`routes`] answers, [`gate`] lets in, [`metrics`] is Prometheus' view. All answers come of one [`Snapshot`], taken once
 //! a second, however many ask.
 
-mod gate;
-mod metrics;
-mod routes;
+pub mod gate;
+pub mod metrics;
+pub mod routes;
 
 use std::sync::Arc;
 use std::time::Duration;

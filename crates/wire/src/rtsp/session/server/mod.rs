@@ -6,6 +6,7 @@
 //! message is handed in.
 
 mod event;
+mod login;
 mod url;
 
 use std::collections::VecDeque;
@@ -13,12 +14,11 @@ use std::time::{Duration, Instant};
 
 pub use event::{Accepted, ServerEvent};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
 use self::url::{content_base, names_track, path_of, split_track};
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
-use crate::rtsp::login::{Challenge, Login};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
 use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport, TransportError};
@@ -338,32 +338,6 @@ impl ServerSession {
                 self.fail(&request, StatusCode::InternalServerError);
             }
         }
-    }
-
-    /// The login that came with the open question; `None` where there was none that can be read.
-    pub fn login(&self) -> Option<Login> {
-        let request = &self.question.as_ref()?.request;
-        Login::parse(header(request, &headers::AUTHORIZATION)?).ok()
-    }
-
-    /// Method of the open question; empty where there is none.
-    pub fn method(&self) -> &str {
-        self.question.as_ref().map_or("", |question| question.request.method().into())
-    }
-
-    /// Answers the open question with the wish for a login (401).
-    pub fn challenge(&mut self, challenge: &Challenge) {
-        let Some(Question { request, .. }) = self.question.take() else { return };
-        // A line for each, written by hand: in one line, as the parser's crate would join them, some clients find the
-        // second part of the first's.
-        let response = response_bytes(&reply(&request, StatusCode::Unauthorized).replace_body(Vec::new()));
-        let status_line = response.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
-        let mut bytes = BytesMut::from(&response[..status_line]);
-        for value in challenge.headers() {
-            bytes.extend_from_slice(format!("WWW-Authenticate: {value}\r\n").as_bytes());
-        }
-        bytes.extend_from_slice(&response[status_line..]);
-        self.transmits.push_back(bytes.freeze());
     }
 
     /// Answers the open question with no.
