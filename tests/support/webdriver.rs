@@ -31,7 +31,7 @@ impl Browser {
     /// Starts one.
     pub fn start() -> Browser {
         let profile = Scratch::new();
-        let (driver, port) = (0..TRIES).find_map(|_| start_driver()).expect("chromedriver finds a port");
+        let (driver, port) = (0..TRIES).find_map(|_| start_driver(&profile)).expect("chromedriver finds a port");
         let folder = format!("--user-data-dir={}", profile.file("profile").display());
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1000", "--lang=en", &folder];
@@ -103,9 +103,12 @@ impl Drop for Browser {
 
 /// Starts chromedriver on a port that the system chooses, and tells it. It takes a port of IPv6 and wants the same of IPv4,
 /// which may be somebody else's; then there is none.
-fn start_driver() -> Option<(Process, u16)> {
+fn start_driver(folder: &Scratch) -> Option<(Process, u16)> {
     let started = "started successfully on port ";
-    let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg("--port=0"));
+    let mut command = Command::new("chromedriver");
+    // The browser leaves empty folders behind.
+    command.arg("--port=0").env("TMPDIR", folder.file(""));
+    let mut driver = Process::start("chromedriver", &mut command);
     let line = driver.stdout.expect("its port", |line| line.contains(started) || line.contains("port not available"));
     let port = line.split_once(started)?.1.trim_end_matches('.').parse();
     Some((driver, port.unwrap_or_else(|_| panic!("no port in {line:?}"))))
