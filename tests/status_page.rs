@@ -38,7 +38,7 @@ fn the_status_page_shows_a_stream_with_its_picture_ends_a_reader_and_outlives_it
     browser.open(&page);
     let how = "const shown = document.querySelector('#nothing'); return shown.hidden ? null : shown.textContent;";
     browser.expect("how to publish", how, &[], |seen| {
-        seen.as_str().is_some_and(|text| text.contains("hevcast send --to rtsp://127.0.0.1:8554/live"))
+        seen.as_str().is_some_and(|text| text.contains(&format!("hevcast send --to {}", server.url("live"))))
     });
 
     let url = server.url(PATH);
