@@ -13,7 +13,7 @@ use crate::support::{Scratch, has_peer, real_time, say};
 const SECONDS: u32 = 4;
 
 /// Whether GStreamer has all of these elements; says what is skipped where not.
-fn has_elements(elements: &[&str], scenario: &str) -> bool {
+pub fn has_elements(elements: &[&str], scenario: &str) -> bool {
     if !has_peer("gst-launch-1.0", scenario) {
         return false;
     }
@@ -28,7 +28,7 @@ fn has_elements(elements: &[&str], scenario: &str) -> bool {
 }
 
 /// Starts a pipeline, written as gst-launch takes it.
-fn launch(pipeline: &str) -> Process {
+pub fn launch(pipeline: &str) -> Process {
     let mut command = Command::new("gst-launch-1.0");
     Process::start("gst-launch", command.arg("-q").args(pipeline.split_whitespace()))
 }

@@ -9,11 +9,16 @@
 
 mod support;
 
+mod abuse;
+mod abuse_crowds;
 mod bad_input;
 mod camera_vm;
 mod ctrl_c;
 mod demo;
 mod descriptors;
+mod doors;
+mod doors_changes;
+mod doors_peers;
 mod ffmpeg;
 mod figures;
 mod footage;
@@ -22,6 +27,7 @@ mod input_y4m;
 mod many;
 mod reconnect;
 mod refusals;
+mod retina;
 mod screen;
 mod status_page;
 mod window_camera;

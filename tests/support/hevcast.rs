@@ -55,7 +55,11 @@ impl Server {
 
     fn start_by(port: u16, more: &[&str]) -> Server {
         let listen = format!("127.0.0.1:{port}");
-        let mut process = start(&[&["serve", "--listen", &listen, "-v"], more].concat());
+        Server::started(start(&[&["serve", "--listen", &listen, "-v"], more].concat()))
+    }
+
+    /// Takes a process that has just been started, and waits until it listens.
+    pub fn started(mut process: Process) -> Server {
         let line = process.stdout.expect("the address", |line| line.starts_with("listening on "));
         let address = line.trim_start_matches("listening on ");
         let port = address.rsplit(':').next().unwrap().parse().unwrap_or_else(|_| panic!("no port in {line:?}"));

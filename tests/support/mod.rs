@@ -1,12 +1,15 @@
 //! What the scenarios share: processes that cannot outlive their test, the program under test, a server that refuses,
 //! a browser, pictures and how alike they are, and the means to step aside.
 
+pub mod beside;
 pub mod display;
 pub mod fake_server;
 pub mod footage;
+pub mod guarded;
 pub mod hevcast;
 pub mod pictures;
 pub mod process;
+pub mod raw;
 pub mod webdriver;
 pub mod window;
 

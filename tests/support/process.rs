@@ -115,6 +115,11 @@ impl Process {
         assert_eq!(exit.status.signal(), Some(Signal::KILL.as_raw()), "{} had already ended", exit.name);
     }
 
+    /// Tells it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         // Not waited for yet, so the id is still this child's.
         kill_process(Pid::from_child(&self.child), signal).unwrap();

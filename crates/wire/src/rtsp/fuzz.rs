@@ -1,10 +1,17 @@
 //! Bodies of the fuzz targets of this module; the targets in `fuzz/` only call them.
 
-use bytes::BytesMut;
+use std::time::Instant;
 
+use bytes::{Bytes, BytesMut};
+use rtsp_types::{StatusCode, Url};
+
+use super::login::{Challenge, Ha1, Login};
 use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MessageDecoder};
 use super::sdp::{Description, MAX_TRACKS};
-use super::transport::Transport;
+use super::session::server::{Accepted, MAX_PATH_BYTES, ServerEvent, ServerSession};
+use super::transport::{Channels, Transport};
+use crate::rtp::interleave;
+use crate::time::{Now, UtcMicros};
 
 /// A connection's bytes: whatever they are, decoding ends, keeps to its bounds, and never panics.
 pub fn message(data: &[u8]) {
@@ -45,6 +52,114 @@ pub fn sdp(data: &[u8]) {
     let _ = description.offer();
 }
 
+/// What the runner of a session answers, by the input's first bytes: two bits for each question.
+struct Runner {
+    decisions: u64,
+    /// What it describes to readers; a publisher's, once there is one.
+    description: Description,
+}
+
+/// Readers' description until somebody announces another.
+const DESCRIBED: &[u8] = b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n\
+a=rtpmap:96 H265/90000\r\na=control:a\r\nm=audio 0 RTP/AVP 97\r\na=rtpmap:97 OPUS/48000/2\r\na=control:b\r\n";
+
+impl Runner {
+    /// Answers what is a question, as a server's runner would: yes, no, or only with a login.
+    fn answer(&mut self, session: &mut ServerSession, event: ServerEvent) {
+        assert_possible(&event);
+        assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown));
+        let login = session.login();
+        if let Some(Login::Digest(digest)) = &login {
+            digest.proves(Ha1::new("me", "secret"), session.method(), "f00");
+        }
+        let decision = self.decisions & 3;
+        self.decisions = self.decisions.rotate_right(2);
+        let accepted = match event {
+            ServerEvent::Media { .. } | ServerEvent::Teardown => return,
+            _ if decision == 2 => return session.refuse(StatusCode::Forbidden),
+            _ if decision == 3 && login.is_none() => {
+                return session.challenge(&Challenge { nonce: "f00".to_owned(), digest: true, basic: true });
+            }
+            ServerEvent::Announce { description, .. } => {
+                self.description = *description;
+                Accepted::Yes
+            }
+            ServerEvent::Describe { .. } => Accepted::Description(self.description.for_readers()),
+            ServerEvent::Setup { .. } => Accepted::Tracks(self.description.tracks().len()),
+            ServerEvent::Play { .. } | ServerEvent::Record { .. } => Accepted::Yes,
+        };
+        session.accept(accepted);
+    }
+}
+
+/// What may be asked is within its bounds.
+fn assert_possible(event: &ServerEvent) {
+    match event {
+        ServerEvent::Describe { path } | ServerEvent::Setup { path } => assert!(path.len() <= MAX_PATH_BYTES),
+        ServerEvent::Announce { path, description } => {
+            assert!((1..=MAX_PATH_BYTES).contains(&path.len()));
+            assert!((1..=MAX_TRACKS).contains(&description.tracks().len()));
+        }
+        ServerEvent::Play { channels, .. } | ServerEvent::Record { channels, .. } => assert_apart(channels),
+        ServerEvent::Media { .. } | ServerEvent::Teardown => {}
+    }
+}
+
+/// There is a track, and no channel belongs to two.
+fn assert_apart(channels: &[Option<Channels>]) {
+    assert!(channels.len() <= MAX_TRACKS && channels.iter().any(Option::is_some));
+    let mut all: Vec<u8> = channels.iter().flatten().flat_map(|pair| [pair.rtp, pair.rtcp]).collect();
+    all.sort_unstable();
+    assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "a channel belongs to two: {all:?}");
+}
+
+/// What goes out is one answer that can be read, and nothing behind it.
+fn assert_one_answer(bytes: Bytes) {
+    assert!(bytes.len() <= 4 * MAX_HEADER_BYTES + MAX_BODY_BYTES);
+    let mut buffer = BytesMut::from(&bytes[..]);
+    match MessageDecoder::default().decode(&mut buffer) {
+        Ok(Some(Inbound::Response(_))) => assert!(buffer.is_empty(), "more than an answer: {bytes:?}"),
+        other => panic!("{other:?} in {bytes:?}"),
+    }
+}
+
+/// A connection at a server, driven as the server does: every request has one answer, whatever was asked before it, and
+/// nothing else has any. The first eight bytes are the runner's decisions, the rest is what the peer says.
+pub fn session(data: &[u8]) {
+    let Some((decisions, said)) = data.split_first_chunk() else { return };
+    let Ok(description) = Description::parse(DESCRIBED) else { return };
+    let mut runner = Runner { decisions: u64::from_le_bytes(*decisions), description };
+    let now = Now { instant: Instant::now(), utc: UtcMicros(0) };
+    let mut session = ServerSession::new("c0ffee".to_owned(), now);
+    let mut decoder = MessageDecoder::default();
+    let mut buffer = BytesMut::from(said);
+    loop {
+        while let Some(run) = decoder.decode_run(&mut buffer) {
+            for (channel, _) in interleave::frames(&run) {
+                let strays = session.stray_frames;
+                let found = session.handle_channel(channel, now);
+                assert_eq!(session.stray_frames - strays, u64::from(found.is_none()));
+                assert!(found.is_none_or(|(track, _)| track < MAX_TRACKS));
+            }
+        }
+        let Ok(Some(message)) = decoder.decode(&mut buffer) else { break };
+        let is_request = matches!(message, Inbound::Request(_));
+        if let Some(event) = session.handle_message(message, now) {
+            runner.answer(&mut session, event);
+        }
+        assert!(session.method().is_empty(), "a question is left open");
+        assert_eq!(session.waiting_answers(), usize::from(is_request));
+        assert!(session.poll_refusal().is_none_or(|status| is_request && status != StatusCode::InternalServerError));
+        while let Some(bytes) = session.poll_transmit() {
+            assert_one_answer(bytes);
+        }
+    }
+    if let Ok(url) = Url::parse("rtsp://h/live") {
+        session.teardown(url);
+    }
+    assert_eq!(session.waiting_answers(), 1);
+}
+
 #[cfg(test)]
 mod tests {
     use crate::test_corpus::replay;
@@ -52,6 +167,7 @@ mod tests {
     #[test]
     fn the_corpora_of_rtsp_have_no_findings() {
         assert!(replay("rtsp_message", super::message) > 0);
+        assert!(replay("rtsp_session", super::session) > 0);
         assert!(replay("sdp", super::sdp) > 0);
     }
 }

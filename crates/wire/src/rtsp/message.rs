@@ -184,10 +184,13 @@ pub fn response_bytes(response: &Response) -> Bytes {
     }
 }
 
-/// An answer to `request`: its CSeq copied, no body yet.
+/// An answer to `request`: its CSeq copied, no body yet. A CSeq with a line end or the like in it, which the parser lets
+/// through, is not: it would be a header of our answer.
 pub fn reply(request: &Request, status: rtsp_types::StatusCode) -> rtsp_types::Response<Empty> {
     let mut response = rtsp_types::Response::builder(Version::V1_0, status).empty();
-    if let Some(cseq) = request.header(&headers::CSEQ) {
+    if let Some(cseq) = request.header(&headers::CSEQ)
+        && !cseq.as_str().contains(char::is_control)
+    {
         response.insert_header(headers::CSEQ, cseq.as_str());
     }
     response
@@ -235,6 +238,19 @@ mod tests {
         }
         assert_eq!(whole, 1);
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn what_stands_in_a_cseq_adds_nothing_to_the_answer() {
+        let answer_to = |cseq: &str| {
+            let bytes = format!("OPTIONS rtsp://h/p RTSP/1.0\r\nCSeq: {cseq}\r\n\r\n123456789");
+            let mut buffer = BytesMut::from(bytes.as_bytes());
+            let decoded = MessageDecoder::default().decode(&mut buffer);
+            let Ok(Some(Inbound::Request(request))) = decoded else { panic!("{decoded:?}") };
+            response_bytes(&reply(&request, rtsp_types::StatusCode::Ok).replace_body(Vec::new()))
+        };
+        assert_eq!(&answer_to("7")[..], b"RTSP/1.0 200 Ok\r\nCSeq: 7\r\n\r\n");
+        assert_eq!(&answer_to("7\nContent-Length: 9")[..], b"RTSP/1.0 200 Ok\r\n\r\n");
     }
 
     #[test]

@@ -282,6 +282,21 @@ fn the_wire_profiles_corners() {
             ],
             "RTSP/1.0 459",
         ),
+        // Refused at its first SETUP, the connection is as it was: nothing to play, and free for another path.
+        (
+            &[
+                "SETUP rtsp://h/p/trackID=7 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP\r\n\r\n",
+                "PLAY rtsp://h/p RTSP/1.0\r\nCSeq: 2\r\n\r\n",
+            ],
+            "RTSP/1.0 455",
+        ),
+        (
+            &[
+                "SETUP rtsp://h/p/trackID=7 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP\r\n\r\n",
+                "SETUP rtsp://h/other/trackID=0 RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP/TCP\r\n\r\n",
+            ],
+            "RTSP/1.0 200",
+        ),
     ];
     for (requests, expected) in cases {
         let answers = statuses(requests);

@@ -321,6 +321,10 @@ impl ServerSession {
                 }
                 let track = track.or((count == 1).then_some(0));
                 self.grant(&request, track, transport);
+                // Refused at its first track, the peer has no session: one without a track could play nothing for ever.
+                if matches!(&self.role, Role::Reader { channels, .. } if channels.iter().all(Option::is_none)) {
+                    self.role = Role::Undecided;
+                }
             }
             (Asked::Play, Accepted::Yes) => {
                 if let Role::Reader { playing, .. } = &mut self.role {

@@ -1,0 +1,158 @@
+//! Logins, rights and TLS, as people meet them with both of our ends: who may goes in, who may not reads one line that
+//! says what to do.
+
+use crate::bad_input::assert_one_line;
+use crate::support::guarded::{Guarded, LISTEN, LISTEN_SECURELY, Proof, user};
+use crate::support::hevcast::{command, count, expect_figures, run, send_pattern, start, summary};
+use crate::support::process::{Exit, Process};
+use crate::support::real_time;
+
+/// A login whose password needs escaping in a URL, and is split at the right colon only.
+const CAMERA: (&str, &str, &str) = ("camera", "s:cret@1/ü", "camera:s%3Acret%401%2F%C3%BC");
+/// One that reads everything.
+const VIEWER: (&str, &str, &str) = ("viewer", "look", "viewer:look");
+
+/// A camera that may send `cameras/*` and `lobby`, a viewer, and a lobby for everybody; both protocols.
+fn guarded() -> Guarded {
+    let camera = user(CAMERA.0, CAMERA.1, Proof::Both, &["cameras/*", "lobby"], &[]);
+    let viewer = user(VIEWER.0, VIEWER.1, Proof::Both, &[], &["*"]);
+    Guarded::start(&format!("{LISTEN}anyone = {{ read = [\"lobby\"] }}\n{LISTEN_SECURELY}{camera}{viewer}"))
+}
+
+/// Receives until there are pictures, and ends well.
+fn assert_receives(case: &str, arguments: &[&str]) {
+    let mut receiver = start(&[&["receive", "--stats", "json"], arguments].concat());
+    expect_figures(&mut receiver, case, |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+    let received = summary(&receiver.interrupt().0.succeeded());
+    assert_eq!(count(&received, "/pictures/damaged"), 0, "{case}: {received}");
+}
+
+/// Sends to a server that should not have it.
+fn send_to(arguments: &[&str]) -> Exit {
+    let source = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--to"];
+    run(&[&source[..], arguments].concat())
+}
+
+/// Fails if a password is told to whoever reads the terminal.
+fn assert_keeps_secret(exit: &Exit, password: &str) {
+    let told = exit.stderr.iter().chain(&exit.stdout).find(|line| line.contains(password));
+    assert!(told.is_none(), "a password must not be told: {told:?}");
+}
+
+#[test]
+fn both_ends_log_in_over_rtsp_and_rtsps() {
+    let _turn = real_time();
+    let server = guarded();
+    let (pin, pinned) = (server.pin(), |url: String| format!("{url}#pin={}", server.pin()));
+    let path = "cameras/1";
+    let plain = server.url(VIEWER.2, path);
+    let secure = server.secure_url(VIEWER.2, path);
+    let ways: [(String, &[&str]); 3] = [
+        (server.url(CAMERA.2, path), &[]),
+        (server.secure_url(CAMERA.2, path), &["--pin", pin]),
+        (pinned(server.secure_url(CAMERA.2, path)), &[]),
+    ];
+    for (to, more) in &ways {
+        let sender = send_pattern(to, more);
+        assert_receives("rtsp", &[&plain]);
+        assert_receives("rtsps, --pin", &[&secure, "--pin", pin]);
+        assert_receives("rtsps, #pin=", &[&pinned(secure.clone())]);
+        let sent = sender.interrupt().0.succeeded();
+        assert_keeps_secret(&sent, CAMERA.1);
+        assert_keeps_secret(&sent, "s%3Acret");
+    }
+}
+
+#[test]
+fn a_fingerprint_with_colons_in_capitals_is_the_same() {
+    let _turn = real_time();
+    let server = guarded();
+    let digits: Vec<&str> = (0..64).step_by(2).map(|at| &server.pin()[at..at + 2]).collect();
+    let _sender = send_pattern(&server.url(CAMERA.2, "lobby"), &[]);
+    let url = server.secure_url("", "lobby");
+    assert_receives("as OpenSSL prints it", &[&url, "--pin", &digits.join(":").to_uppercase()]);
+}
+
+#[test]
+fn without_a_login_or_with_a_wrong_one_it_is_told_what_to_do() {
+    let server = guarded();
+    let words = ["401", "login", "USER:PASSWORD@"];
+    let path = "cameras/1";
+    assert_one_line("send: no login", &send_to(&[&server.url("", path)]), 1, &words);
+    assert_one_line("receive: no login", &run(&["receive", &server.url("", path)]), 1, &words);
+    let over_tls = run(&["receive", &server.secure_url("", path), "--pin", server.pin()]);
+    assert_one_line("receive: no login, rtsps", &over_tls, 1, &words);
+    // Wrong ones: each makes the address wait for longer.
+    let exit = send_to(&[&server.url("camera:guess", path)]);
+    assert_one_line("send: wrong password", &exit, 1, &words);
+    assert_keeps_secret(&exit, "guess");
+    let exit = run(&["receive", &server.url("viewer:guess", path)]);
+    assert_one_line("receive: wrong password", &exit, 1, &words);
+    assert_keeps_secret(&exit, "guess");
+    let exit = run(&["receive", &server.secure_url("nobody:guess", path), "--pin", server.pin()]);
+    assert_one_line("receive: nobody of that name", &exit, 1, &words);
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_needs_the_right_pin() {
+    let server = guarded();
+    let (from, to) = (server.secure_url(VIEWER.2, "cameras/1"), server.secure_url(CAMERA.2, "cameras/1"));
+    let no_pin = ["no TLS", "--pin FINGERPRINT"];
+    assert_one_line("receive: no pin", &run(&["receive", &from]), 1, &no_pin);
+    assert_one_line("send: no pin", &send_to(&[&to]), 1, &no_pin);
+    let other = "0".repeat(64);
+    // It says which certificate it met, so that a person can compare.
+    let wrong_pin = ["no TLS", "--pin", server.pin()];
+    assert_one_line("receive: wrong pin", &run(&["receive", &from, "--pin", &other]), 1, &wrong_pin);
+    assert_one_line("send: wrong pin", &send_to(&[&to, "--pin", &other]), 1, &wrong_pin);
+    let plain_port = from.replace("rtsps://", "rtsp://");
+    assert_eq!(run(&["receive", &plain_port]).status.code(), Some(1), "plain words at the TLS port");
+    let tls_port = server.url(VIEWER.2, "cameras/1").replace("rtsp://", "rtsps://");
+    assert_one_line("receive: TLS at the plain port", &run(&["receive", &tls_port]), 1, &["no TLS", "rtsps://"]);
+}
+
+#[test]
+fn a_user_without_the_right_is_refused() {
+    let _turn = real_time();
+    let server = guarded();
+    let words = ["403", "you may not"];
+    assert_one_line("send: a viewer", &send_to(&[&server.url(VIEWER.2, "cameras/1")]), 1, &words);
+    assert_one_line("send: another path", &send_to(&[&server.url(CAMERA.2, "studio")]), 1, &words);
+    let _sender = send_pattern(&server.url(CAMERA.2, "cameras/1"), &[]);
+    assert_one_line("receive: a camera", &run(&["receive", &server.url(CAMERA.2, "cameras/1")]), 1, &words);
+}
+
+#[test]
+fn what_anyone_may_needs_no_login() {
+    let _turn = real_time();
+    let server = guarded();
+    let exit = send_to(&[&server.url("", "lobby")]);
+    assert_one_line("send: no login", &exit, 1, &["401", "login"]);
+    let _sender = send_pattern(&server.url(CAMERA.2, "lobby"), &[]);
+    assert_receives("the lobby", &[&server.url("", "lobby")]);
+    assert_receives("the lobby, rtsps", &[&server.secure_url("", "lobby"), "--pin", server.pin()]);
+    // A login that is not needed does no harm.
+    assert_receives("the lobby, with a login", &[&server.url(VIEWER.2, "lobby")]);
+}
+
+#[test]
+fn a_server_shows_the_same_certificate_at_its_next_start() {
+    let config = format!("{LISTEN}{LISTEN_SECURELY}");
+    let folder = crate::support::Scratch::new();
+    let file = folder.file("hevcast.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut pins = [(); 2].map(|()| {
+        let mut server = Process::start("serve", &mut command(&["serve", "--config", file.to_str().unwrap()]));
+        let pin = server.stdout.expect("the fingerprint", |line| line.starts_with("certificate: --pin "));
+        server.interrupt().0.succeeded();
+        pin
+    });
+    assert_eq!(pins[0], pins[1]);
+    // Its key is for nobody else's eyes.
+    let key = std::fs::metadata(folder.file("hevcast-key.pem")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o077, 0);
+    std::fs::remove_file(folder.file("hevcast-cert.pem")).unwrap();
+    let mut server = Process::start("serve", &mut command(&["serve", "--config", file.to_str().unwrap()]));
+    pins[1] = server.stdout.expect("the fingerprint", |line| line.starts_with("certificate: --pin "));
+    assert_ne!(pins[0], pins[1], "another certificate, another fingerprint");
+}

@@ -1,0 +1,137 @@
+//! A server's configuration, wrong and changed: what is wrong is told with its place, and what is right holds without
+//! anybody noticing but those it is about.
+
+use crate::bad_input::assert_one_line;
+use crate::support::guarded::{Guarded, LISTEN, Proof, user};
+use crate::support::hevcast::{count, expect_figures, run, send_pattern, start, summary};
+use crate::support::process::Process;
+use crate::support::{Scratch, real_time};
+
+/// Waits for a second with pictures.
+fn expect_live(receiver: &mut Process) {
+    expect_figures(receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+}
+
+/// Waits for a second with pictures that begins from now on.
+fn expect_live_from_now(receiver: &mut Process) {
+    while receiver.stdout.next_now().is_some() {}
+    // The first may have begun before.
+    expect_live(receiver);
+    expect_live(receiver);
+}
+
+/// Ends a receiver; fails if it has noticed anything.
+fn assert_undisturbed(receiver: Process) {
+    let summary = summary(&receiver.interrupt().0.succeeded());
+    let faults = ["/reconnects", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&summary, name));
+    assert_eq!(faults, [0, 0, 0], "{summary}");
+}
+
+#[test]
+fn users_come_and_go_while_readers_see_no_gap() {
+    let _turn = real_time();
+    let camera = user("camera", "c", Proof::Both, &["*"], &[]);
+    let viewer = user("viewer", "v", Proof::Both, &[], &["*"]);
+    let guest = user("guest", "g", Proof::Both, &[], &["live"]);
+    let before = format!("{LISTEN}{camera}{viewer}");
+    let mut server = Guarded::start(&before);
+    let _sender = send_pattern(&server.url("camera:c", "live"), &[]);
+    let (live, wrong_yet) = (server.url("viewer:v", "live"), server.url("guest:g", "live"));
+    let mut receiver = start(&["receive", &live, "--stats", "json"]);
+    expect_live(&mut receiver);
+    assert_one_line("receive: a guest, too early", &run(&["receive", &wrong_yet]), 1, &["401"]);
+
+    let said = server.reload(&format!("{before}{guest}"));
+    assert!(said.contains("was read again"), "{said}");
+    let mut second = start(&["receive", &wrong_yet, "--stats", "json"]);
+    expect_live(&mut second);
+    assert_undisturbed(second);
+
+    // A wrong file changes nothing, and is told with its place.
+    let lines = before.lines().count();
+    let said = server.reload(&format!("{before}{guest}colour = \"red\"\n"));
+    let place = format!("hevcast.toml:{}:", lines + guest.lines().count() + 1);
+    assert!(said.contains("ERROR") && said.contains("stays as it was") && said.contains(&place), "{place}: {said}");
+    let mut second = start(&["receive", &wrong_yet, "--stats", "json"]);
+    expect_live(&mut second);
+    assert_undisturbed(second);
+
+    // Taken out again, the guest cannot come back.
+    let said = server.reload(&before);
+    assert!(said.contains("was read again"), "{said}");
+    assert_one_line("receive: a guest, too late", &run(&["receive", &wrong_yet]), 1, &["401"]);
+    expect_live_from_now(&mut receiver);
+    assert_undisturbed(receiver);
+}
+
+#[test]
+fn a_new_address_needs_a_restart_and_the_log_says_so() {
+    let mut server = Guarded::start(LISTEN);
+    let said = server.reload("listen = \"127.0.0.1:1\"\n");
+    assert!(said.contains("WARN") && said.contains("restart") && said.contains("listen"), "{said}");
+    // Still where it was: an answer, and not "nothing listens there".
+    assert_one_line("receive", &run(&["receive", &server.url("", "live")]), 1, &["404"]);
+}
+
+#[test]
+fn a_wrong_configuration_is_told_in_one_line_with_its_place() {
+    let folder = Scratch::new();
+    let file = folder.file("hevcast.toml");
+    let name = file.to_str().unwrap();
+    let serve = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        run(&["serve", "--config", name])
+    };
+    let user = user("camera", "c", Proof::Both, &["*"], &[]);
+    for (text, place, words) in [
+        ("listen = 8554\n", "1:10", "socket address"),
+        ("\nlisden = \"0.0.0.0:8554\"\n", "2:1", "lisden"),
+        ("[limits]\nrequest_timeout_s = 0\n", "2:21", "0.1 to 86400"),
+        ("takeover = [\n  \"a*b\",\n]\n", "2:3", "*"),
+        ("[[user]]\nname = \"a\"\nha1 = \"secret\"\n", "3:7", "hevcast password"),
+        ("[[user]]\nname = \"a\"\n", "1:1", "hevcast password a"),
+        ("listen = \"127.0.0.1:0\n", "1:", ""),
+        (&format!("{user}{user}"), ":", "two users called camera"),
+        ("[http]\nlisten = \"0.0.0.0:8580\"\n", ":", "admin = true"),
+    ] {
+        let place = format!("hevcast.toml:{place}");
+        let case = format!("serve with {text:?}");
+        assert_one_line(&case, &serve(text), 1, &[&place, words]);
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_one_line("serve without its file", &run(&["serve", "--config", name]), 1, &["hevcast.toml", "cannot read"]);
+    let absent = format!("{LISTEN}[rtsps]\nlisten = \"127.0.0.1:0\"\ncertificate = \"none.pem\"\nkey = \"none.pem\"\n");
+    assert_one_line("serve without its certificate", &serve(&absent), 1, &["none.pem", "[rtsps]"]);
+}
+
+#[test]
+fn a_second_publisher_takes_over_and_the_reader_stays() {
+    let _turn = real_time();
+    let mut server = Guarded::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
+    let url = server.url("", "live");
+    let first = send_pattern(&url, &[]);
+    let mut receiver = start(&["receive", &url, "--stats", "json"]);
+    expect_live(&mut receiver);
+    let second = send_pattern(&url, &[]);
+    server
+        .server
+        .process
+        .stderr
+        .expect("the change", |line| line.contains("no longer publishes live: another publisher took over"));
+    // The first does not fight for the path: it would win it back, and so on without end.
+    drop(first);
+    expect_live_from_now(&mut receiver);
+    assert_undisturbed(receiver);
+    second.interrupt().0.succeeded();
+}
+
+#[test]
+fn elsewhere_a_second_publisher_is_refused() {
+    let _turn = real_time();
+    let server = Guarded::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
+    let url = server.url("", "other");
+    let _first = send_pattern(&url, &[]);
+    let source = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--to"];
+    let exit = run(&[&source[..], &[&url]].concat());
+    assert_one_line("send: a second", &exit, 1, &["403", "another sender"]);
+}
