@@ -1,5 +1,7 @@
 //! The server's status page, as a browser shows it.
 
+use serde_json::Value;
+
 use crate::support::hevcast::{Server, expect_figures, send_pattern, start};
 use crate::support::webdriver::Browser;
 use crate::support::{Scratch, has_peer, real_time};
@@ -22,7 +24,7 @@ const PIXELS: &str = "const image = card.querySelector('img.still'); const canva
     return Array.from(context.getImageData(0, 0, 64, 48).data).join();";
 
 #[test]
-fn the_status_page_shows_a_stream_with_its_picture_and_ends_a_reader() {
+fn the_status_page_shows_a_stream_with_its_picture_ends_a_reader_and_outlives_its_server() {
     let scenario = "the status page";
     if !has_peer("chromedriver", scenario) {
         return;
@@ -36,7 +38,7 @@ fn the_status_page_shows_a_stream_with_its_picture_and_ends_a_reader() {
     browser.open(&page);
     let how = "const shown = document.querySelector('#nothing'); return shown.hidden ? null : shown.textContent;";
     browser.expect("how to publish", how, &[], |seen| {
-        seen.as_str().is_some_and(|text| text.contains("hevcast send --to rtsp://127.0.0.1:8554/live"))
+        seen.as_str().is_some_and(|text| text.contains(&format!("hevcast send --to {}", server.url("live"))))
     });
 
     let url = server.url(PATH);
@@ -45,9 +47,8 @@ fn the_status_page_shows_a_stream_with_its_picture_and_ends_a_reader() {
     expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
     server.wait_for_reader(PATH);
 
-    let look = |what: &str, body: &str, wanted: &dyn Fn(&serde_json::Value) -> bool| {
-        browser.expect(what, &card(body), &[PATH], wanted)
-    };
+    let look =
+        |what: &str, body: &str, wanted: &dyn Fn(&Value) -> bool| browser.expect(what, &card(body), &[PATH], wanted);
     look("one reader", "return card.querySelectorAll('tr[data-session]').length;", &|seen| seen == 1);
     look("their number", "return card.querySelector('.readers').textContent;", &|seen| seen == "1");
     look("pictures a second", "return parseFloat(card.querySelector('.frame-rate').textContent);", &|seen| {
@@ -75,4 +76,15 @@ fn the_status_page_shows_a_stream_with_its_picture_and_ends_a_reader() {
     let complaints = browser.complaints();
     let is_first_still = |line: &&String| line.contains("/still.jpg") && line.contains("404");
     assert!(complaints.iter().all(|line| is_first_still(&line)), "the browser complains: {complaints:#?}");
+
+    // The page outlives its server, and shows the next one at the same address.
+    server.process.kill();
+    let banner = "const banner = document.querySelector('#banner'); return banner.hidden ? null : banner.textContent;";
+    browser
+        .expect("the banner", banner, &[], |seen| seen.as_str().is_some_and(|text| text.contains("does not answer")));
+    let address = page.trim_start_matches("http://").trim_end_matches('/');
+    std::fs::write(&config, format!("[http]\nlisten = \"{address}\"\n")).unwrap();
+    let _server = Server::start_with_page(&config);
+    browser.expect("no banner", banner, &[], Value::is_null);
+    browser.expect("no stream any more", how, &[], Value::is_string);
 }

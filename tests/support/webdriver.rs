@@ -14,6 +14,9 @@ use super::{LIMIT, Scratch, say};
 /// How often a page is looked at while something is awaited on it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How often chromedriver is started until it has its port.
+const TRIES: usize = 10;
+
 /// A browser with one page. Dropping it ends it.
 pub struct Browser {
     driver: Process,
@@ -28,11 +31,7 @@ impl Browser {
     /// Starts one.
     pub fn start() -> Browser {
         let profile = Scratch::new();
-        let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg("--port=0"));
-        let started = "started successfully on port ";
-        let line = driver.stdout.expect("its port", |line| line.contains(started));
-        let port = line.rsplit(started).next().and_then(|port| port.trim_end_matches('.').parse().ok());
-        let port = port.unwrap_or_else(|| panic!("no port in {line:?}"));
+        let (driver, port) = (0..TRIES).find_map(|_| start_driver(&profile)).expect("chromedriver finds a port");
         let folder = format!("--user-data-dir={}", profile.file("profile").display());
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1000", "--lang=en", &folder];
@@ -100,6 +99,19 @@ impl Drop for Browser {
             say(&format!("chromedriver ({}) does not end its browser: {error}", self.driver.id()));
         }
     }
+}
+
+/// Starts chromedriver on a port that the system chooses, and tells it. It takes a port of IPv6 and wants the same of IPv4,
+/// which may be somebody else's; then there is none.
+fn start_driver(folder: &Scratch) -> Option<(Process, u16)> {
+    let started = "started successfully on port ";
+    let mut command = Command::new("chromedriver");
+    // The browser leaves empty folders behind.
+    command.arg("--port=0").env("TMPDIR", folder.file(""));
+    let mut driver = Process::start("chromedriver", &mut command);
+    let line = driver.stdout.expect("its port", |line| line.contains(started) || line.contains("port not available"));
+    let port = line.split_once(started)?.1.trim_end_matches('.').parse();
+    Some((driver, port.unwrap_or_else(|_| panic!("no port in {line:?}"))))
 }
 
 /// One request on a connection of its own, and its answer: the status and the JSON.

@@ -83,7 +83,7 @@ impl Server {
             None => None,
             Some(address) => Some(bind("HTTP", address, "http.listen").await?),
         };
-        let state = Arc::new(State::new(config, clock));
+        let state = Arc::new(State::new(config, address.port(), clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
         let mut tasks = vec![accept(listener, None)];
         let mut rtsps = None;

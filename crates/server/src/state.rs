@@ -25,6 +25,8 @@ pub struct State {
     pub clock: Clock,
     /// When the server started.
     pub started: Instant,
+    /// Port on which RTSP is spoken.
+    pub rtsp_port: u16,
     /// Places taken at the door.
     pub places: Arc<Places>,
     /// Who has failed to log in.
@@ -40,8 +42,9 @@ pub struct State {
 
 impl State {
     /// A server in which nothing has happened yet.
-    pub fn new(config: Config, clock: Clock) -> State {
+    pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
         State {
+            rtsp_port,
             hub: Arc::default(),
             clock,
             started: clock.now().instant,

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub unix_ms: i64,
     /// How long the server has run.
     pub uptime_s: f64,
+    /// Port on which RTSP is spoken, for those who want to publish.
+    pub rtsp_port: u16,
     /// Connections open, of any kind.
     pub connections: usize,
     /// Live streams, by path.
@@ -152,6 +154,7 @@ impl Observer {
             version: env!("CARGO_PKG_VERSION"),
             unix_ms: now.utc.0 / 1000,
             uptime_s: now.instant.saturating_duration_since(state.started).as_secs_f64(),
+            rtsp_port: state.rtsp_port,
             connections: all.len(),
             streams,
             others,
