@@ -88,7 +88,7 @@ impl StillMakers {
         let (maker, makers, stream) = (Arc::clone(maker), Arc::clone(&self.makers), Arc::clone(stream));
         self.runtime.spawn(async move {
             read(&reader, &stream, &maker, queue).await;
-            reader.leave();
+            stream.leave(&reader);
             let mut makers = makers.lock().unwrap_or_else(PoisonError::into_inner);
             if makers.get(stream.path()).is_some_and(|there| Arc::ptr_eq(there, &maker)) {
                 makers.remove(stream.path());

@@ -117,10 +117,14 @@ impl Audience {
         keyframe_is_wanted
     }
 
-    /// Forgets those who left; what can be written to the others now.
+    /// What can be written now.
     pub fn take_deliveries(&mut self) -> Deliveries {
-        self.readers.retain(|attached| !attached.reader.is_gone());
         std::mem::take(&mut self.deliveries)
+    }
+
+    /// One less.
+    pub fn leave(&mut self, reader: &Arc<Reader>) {
+        self.readers.retain(|attached| !Arc::ptr_eq(&attached.reader, reader));
     }
 
     /// Tells all that it is over.

@@ -155,7 +155,7 @@ fn a_reader_that_left_is_not_written_to() {
     let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
     let reader = reader_of(&mut world, &pipe);
     assert_eq!(reader.claim(&mut Context::from_waker(Waker::noop()), true), Claim::Mine);
-    reader.leave();
+    world.hub.find("live").unwrap().leave(&reader);
     let before = pipe.sent().len();
     world.publish(false);
     assert_eq!(pipe.sent().len(), before);

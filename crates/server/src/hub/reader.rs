@@ -10,7 +10,6 @@
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -39,7 +38,6 @@ pub struct Reader {
     channels: Vec<Option<Channels>>,
     /// `None` where only the task can write, as under TLS.
     outlet: Option<Arc<dyn Outlet>>,
-    gone: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -147,7 +145,7 @@ impl Inner {
 impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
     pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
-        Reader { channels, outlet, gone: AtomicBool::new(false), inner: Mutex::default() }
+        Reader { channels, outlet, inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -223,15 +221,6 @@ impl Reader {
         let mut inner = self.lock();
         inner.ended = true;
         inner.wake();
-    }
-
-    /// The reader reads no more; the stream forgets it. Only for a task that has [a claim](Claim::Mine), which it keeps.
-    pub fn leave(&self) {
-        self.gone.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
     }
 
     /// Whether the task may write: what it has itself (`has_output`) or what is queued.

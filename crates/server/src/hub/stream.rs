@@ -223,6 +223,12 @@ impl Stream {
         inner.audience.take_deliveries()
     }
 
+    /// Forgets a reader, and with it its socket, at once: there may be no further packet to do that at. Only for a task
+    /// that has [a claim](super::reader::Claim::Mine), which it keeps.
+    pub fn leave(&self, reader: &Arc<Reader>) {
+        self.lock().audience.leave(reader);
+    }
+
     /// Adds a reader. What it needs to begin is queued before this returns, or asked of the publisher.
     pub fn join(&self, reader: Arc<Reader>, now: Now) {
         let now = now.instant;

@@ -362,7 +362,7 @@ impl Serving {
             }
             Role::Reader { stream, reader } => {
                 tracing::info!("no longer reads {}: {why}", stream.path());
-                reader.leave();
+                stream.leave(reader);
             }
         }
         role
