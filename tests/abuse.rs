@@ -1,6 +1,7 @@
 //! Peers that say what makes no sense, or too much, or too little: they are refused or closed, and nobody else notices.
 
 use crate::support::beside::Beside;
+use crate::support::guarded::LISTEN_SECURELY;
 use crate::support::raw::{Raw, frame};
 use crate::support::real_time;
 
@@ -92,6 +93,29 @@ fn requests_that_are_too_long_or_none_at_all_are_closed_at_once() {
         beside.wait_for_counter(&format!("hevcast_connections_ended_total{{why=\"{why}\"}}"), least);
     }
     beside.assert_unmoved("requests that are none", MOST_KIB);
+}
+
+#[test]
+fn who_does_not_shake_hands_is_closed() {
+    let _turn = real_time();
+    let beside = Beside::start_with("", &format!("{LISTEN_SECURELY}[limits]\nrequest_timeout_s = 2\n"));
+    let connect = || Raw::connect(beside.server.secure_port());
+    let mut silent: Vec<Raw> = (0..20).map(|_| connect()).collect();
+    // What looks like the beginning of a hello, and what does not.
+    let mut begun: Vec<Raw> = (0..20).map(|_| connect()).collect();
+    for raw in &mut begun {
+        assert!(raw.say(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"));
+    }
+    let mut plain: Vec<Raw> = (0..20).map(|_| connect()).collect();
+    for raw in &mut plain {
+        let text = raw.text("OPTIONS", "healthy", &[], "");
+        raw.say(text.as_bytes());
+    }
+    for raw in silent.iter_mut().chain(&mut begun).chain(&mut plain) {
+        raw.wait_for_close();
+    }
+    beside.wait_for_counter("hevcast_connections_refused_total{why=\"tls\"}", 60);
+    beside.assert_unmoved("no handshake", MOST_KIB);
 }
 
 #[test]

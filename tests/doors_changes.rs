@@ -87,12 +87,12 @@ fn a_wrong_configuration_is_told_in_one_line_with_its_place() {
         ("listen = 8554\n", "1:10", "socket address"),
         ("\nlisden = \"0.0.0.0:8554\"\n", "2:1", "lisden"),
         ("[limits]\nrequest_timeout_s = 0\n", "2:21", "0.1 to 86400"),
-        ("takeover = [\n  \"a*b\",\n]\n", "2:3", "*"),
+        ("\ntakeover = [\"a*b\"]\n", "2:12", "*"),
         ("[[user]]\nname = \"a\"\nha1 = \"secret\"\n", "3:7", "hevcast password"),
         ("[[user]]\nname = \"a\"\n", "1:1", "hevcast password a"),
         ("listen = \"127.0.0.1:0\n", "1:", ""),
-        (&format!("{user}{user}"), ":", "two users called camera"),
-        ("[http]\nlisten = \"0.0.0.0:8580\"\n", ":", "admin = true"),
+        (&format!("{user}{user}"), "9:1", "two users called camera"),
+        ("[http]\nlisten = \"0.0.0.0:8580\"\n", "", "admin = true"),
     ] {
         let place = format!("hevcast.toml:{place}");
         let case = format!("serve with {text:?}");

@@ -91,7 +91,12 @@ impl Guarded {
 
     /// The same by RTSPS.
     pub fn secure_url(&self, login: &str, path: &str) -> String {
-        format!("rtsps://{}127.0.0.1:{}/{path}", before_host(login), self.secure().0)
+        format!("rtsps://{}127.0.0.1:{}/{path}", before_host(login), self.secure_port())
+    }
+
+    /// Port of RTSPS.
+    pub fn secure_port(&self) -> u16 {
+        self.secure().0
     }
 
     /// The fingerprint that it printed.
