@@ -118,7 +118,7 @@ fn a_second_publisher_takes_over_and_the_reader_stays() {
         .process
         .stderr
         .expect("the change", |line| line.contains("no longer publishes live: another publisher took over"));
-    // The first does not fight for the path: it would win it back, and so on without end.
+    // Left alone, it would connect again and take the path back.
     drop(first);
     expect_live_from_now(&mut receiver);
     assert_undisturbed(receiver);

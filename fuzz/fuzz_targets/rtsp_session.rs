@@ -2,4 +2,4 @@
 //! tries.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| hevcast_wire::rtsp::fuzz::session(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hevcast_wire::rtsp::fuzz::session(data, std::time::Instant::now()));
