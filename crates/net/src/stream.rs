@@ -78,6 +78,12 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// Writes what there is room for, without waiting and without a word to whoever waits for room: how much that was. An
+/// error counts as no room; the socket's own task will meet it.
+pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> usize {
+    socket2::SockRef::from(socket).send(bytes).unwrap_or(0)
+}
+
 /// Waits for room, then sends.
 fn poll_send(
     socket: &TcpStream,

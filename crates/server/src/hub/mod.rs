@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod reader;
 mod reports;
 pub mod stream;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,10 +6,11 @@
 //!
 //! Most readers most of the time have an empty queue and room in their socket. Then waking their task for every picture
 //! costs more than the rest of our work, and whoever publishes writes to the socket itself, by the reader's [`Outlet`].
-//! Whose turn that is, is a word in the queue (`Turn`): the reader's task takes it when it has something to write or
+//! Whose turn that is, is a word (`turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use bytes::{Buf, Bytes};
 use hevcast_wire::rtsp::transport::Channels;
 
 use super::batch::Rendered;
+use super::turn::Turn;
 
 /// Queue `reader`: how old its oldest packet may get.
 pub const MAX_AGE: Duration = Duration::from_millis(500);
@@ -35,29 +37,24 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 /// A reader of a stream, shared by the stream and by the reader's connection.
 #[derive(Debug)]
 pub struct Reader {
+    hot: Hot,
     channels: Vec<Option<Channels>>,
-    /// `None` where only the task can write, as under TLS.
-    outlet: Option<Arc<dyn Outlet>>,
     inner: Mutex<Inner>,
 }
 
-/// Who may write to the reader's socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Turn {
-    /// Its task.
-    #[default]
-    Task,
-    /// Whoever has something first.
-    Free,
-    /// Whoever publishes: a write is under way.
-    Publisher,
+/// What every picture touches, in one line of memory.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Hot {
+    turn: Turn,
+    /// `None` where only the task can write, as under TLS.
+    outlet: Option<Arc<dyn Outlet>>,
+    /// Bytes that left by it.
+    sent_bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    turn: Turn,
-    /// The task has something to write, and waits for its turn.
-    task_waits: bool,
     /// What the publisher's last write left of its frames: half a frame cannot be given up.
     rest: Bytes,
     queue: VecDeque<Queued>,
@@ -74,8 +71,6 @@ struct Inner {
     is_stuck: bool,
     /// It was overrun while stuck, so that no keyframe was asked for.
     resumes_unasked: bool,
-    /// Bytes that left by the outlet.
-    sent_bytes: u64,
     /// The connection's task.
     waker: Option<Waker>,
 }
@@ -145,7 +140,8 @@ impl Inner {
 impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
     pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
-        Reader { channels, outlet, inner: Mutex::default() }
+        let hot = Hot { turn: Turn::default(), outlet, sent_bytes: AtomicU64::new(0) };
+        Reader { hot, channels, inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -154,11 +150,10 @@ impl Reader {
 
     /// Queues frames and wakes the connection, or hands them back to be written.
     pub(super) fn push(&self, frames: Rendered, now: Instant) -> Pushed {
-        let mut inner = self.lock();
-        if inner.turn == Turn::Free && !frames.bytes.is_empty() {
-            inner.turn = Turn::Publisher;
+        if self.hot.turn.take_free() {
             return Pushed::Deliver(frames.bytes);
         }
+        let mut inner = self.lock();
         let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
         if is_late || inner.bytes > MAX_BYTES {
@@ -175,6 +170,7 @@ impl Reader {
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
         inner.queue.push_back(Queued { frames, at: now });
+        self.hot.turn.want();
         if inner.queue.len() == 1 {
             inner.wake();
         }
@@ -183,18 +179,17 @@ impl Reader {
 
     /// Writes frames that [`Reader::push`] handed back. What does not fit is left to the task.
     pub(super) fn deliver(&self, mut frames: Bytes) {
-        let sent = self.outlet.as_ref().map_or(0, |outlet| outlet.try_send(&frames)).min(frames.len());
+        let sent = self.hot.outlet.as_ref().map_or(0, |outlet| outlet.try_send(&frames)).min(frames.len());
+        self.hot.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
         frames.advance(sent);
+        if frames.is_empty() && self.hot.turn.give_back() {
+            return;
+        }
         let mut inner = self.lock();
-        inner.sent_bytes += sent as u64;
         inner.is_stuck &= sent == 0;
         inner.rest = frames;
-        if inner.has_frames() || inner.ended || inner.task_waits {
-            (inner.turn, inner.task_waits) = (Turn::Task, false);
-            inner.wake();
-        } else {
-            inner.turn = Turn::Free;
-        }
+        self.hot.turn.pass_on();
+        inner.wake();
     }
 
     /// Queues frames that a joiner needs to begin with. The group of pictures that they belong to is bounded already,
@@ -202,11 +197,9 @@ impl Reader {
     pub(super) fn push_burst(&self, frames: Rendered, now: Instant) {
         let mut inner = self.lock();
         inner.depth += u64::from(frames.packets);
-        if inner.turn == Turn::Free {
-            // What follows must not overtake it.
-            inner.turn = Turn::Task;
-        }
         inner.queue.push_back(Queued { frames, at: now });
+        // What follows must not overtake it.
+        self.hot.turn.want();
         inner.burst = inner.queue.len();
         inner.bytes = 0;
     }
@@ -220,6 +213,7 @@ impl Reader {
     pub(super) fn end(&self) {
         let mut inner = self.lock();
         inner.ended = true;
+        self.hot.turn.want();
         inner.wake();
     }
 
@@ -230,23 +224,28 @@ impl Reader {
             // A task's waker stays the same.
             inner.waker = Some(cx.waker().clone());
         }
-        if inner.turn == Turn::Publisher {
-            inner.task_waits |= has_output;
-            return Claim::Busy;
+        if !self.hot.turn.take() {
+            if has_output {
+                self.hot.turn.want();
+            }
+            // It may have been given back meanwhile.
+            if !self.hot.turn.take() {
+                return Claim::Busy;
+            }
         }
-        inner.turn = Turn::Task;
         if has_output || inner.has_frames() {
-            Claim::Mine
-        } else if inner.ended {
-            Claim::Over
-        } else {
-            if self.outlet.is_some() {
-                inner.turn = Turn::Free;
-            }
-            match std::mem::take(&mut inner.resumes_unasked) {
-                true => Claim::Resumes,
-                false => Claim::Nothing,
-            }
+            return Claim::Mine;
+        }
+        if inner.ended {
+            return Claim::Over;
+        }
+        inner.is_stuck = false;
+        if self.hot.outlet.is_some() {
+            self.hot.turn.let_go();
+        }
+        match std::mem::take(&mut inner.resumes_unasked) {
+            true => Claim::Resumes,
+            false => Claim::Nothing,
         }
     }
 
@@ -276,7 +275,7 @@ impl Reader {
 
     /// Bytes that left without the task.
     pub fn sent_bytes(&self) -> u64 {
-        self.lock().sent_bytes
+        self.hot.sent_bytes.load(Ordering::Relaxed)
     }
 
     /// The channels of its tracks, by track.

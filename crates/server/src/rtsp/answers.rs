@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hevcast_net::stream::Stream as Socket;
+use hevcast_net::stream::{Stream as Socket, send_now};
 use hevcast_wire::rtsp::login::Login;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent};
@@ -19,13 +19,9 @@ use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;
 
 /// A plain socket that a publisher's task may write to.
-#[derive(Debug)]
-struct Outside(Arc<TcpStream>);
-
-impl Outlet for Outside {
+impl Outlet for TcpStream {
     fn try_send(&self, bytes: &[u8]) -> usize {
-        // A full socket takes nothing; a broken one will tell its own task.
-        self.0.try_write(bytes).unwrap_or(0)
+        send_now(self, bytes)
     }
 }
 
@@ -100,7 +96,7 @@ impl Serving {
         let Some(stream) = self.state.hub.find(path) else { return self.session.refuse(StatusCode::NotFound) };
         self.session.accept(Accepted::Yes);
         let outlet = match self.connection.stream() {
-            Socket::Plain(socket) => Some(Arc::new(Outside(Arc::clone(socket))) as Arc<dyn Outlet>),
+            Socket::Plain(socket) => Some(Arc::clone(socket) as Arc<dyn Outlet>),
             Socket::Tls(_) => None,
         };
         let reader = Arc::new(Reader::new(channels, outlet));
