@@ -109,7 +109,7 @@ fn a_second_publisher_takes_over_and_the_reader_stays() {
     let _turn = real_time();
     let mut server = Guarded::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
     let url = server.url("", "live");
-    let first = send_pattern(&url, &[]);
+    let first = send_pattern(&url, &["--stats", "json"]);
     let mut receiver = start(&["receive", &url, "--stats", "json"]);
     expect_live(&mut receiver);
     let second = send_pattern(&url, &[]);
@@ -118,8 +118,13 @@ fn a_second_publisher_takes_over_and_the_reader_stays() {
         .process
         .stderr
         .expect("the change", |line| line.contains("no longer publishes live: another publisher took over"));
-    // Left alone, it would connect again and take the path back.
-    drop(first);
+    // The first does not come back to take the path again.
+    let exit = first.wait();
+    assert!(
+        exit.status.code() == Some(1) && exit.stderr.iter().any(|line| line.contains("taken over")),
+        "{:?}",
+        exit.stderr
+    );
     expect_live_from_now(&mut receiver);
     assert_undisturbed(receiver);
     second.interrupt().0.succeeded();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use hevcast_net::backlog::Backlog;
 use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
@@ -120,7 +121,7 @@ pub struct OutputSettings {
 }
 
 impl OutputSettings {
-    async fn connect(&self) -> Result<Publisher, NetError> {
+    async fn connect(&self) -> std::result::Result<Publisher, NetError> {
         Publisher::connect(&self.target, USER_AGENT, self.description.clone(), self.ssrc, self.clock).await
     }
 }
@@ -133,14 +134,18 @@ pub struct Output {
     /// Shared figures.
     pub state: Arc<OutputState>,
     /// Ends when the queue is closed and sent, or `stop` says so.
-    pub task: JoinHandle<()>,
+    pub task: JoinHandle<Result<()>>,
 }
 
 /// Connects, and starts the output's task, whose end `guard` tells of.
 ///
 /// # Errors
 /// The first connection's failure; later ones are retried.
-pub async fn start(settings: OutputSettings, stop: watch::Receiver<bool>, guard: EndGuard) -> Result<Output, NetError> {
+pub async fn start(
+    settings: OutputSettings,
+    stop: watch::Receiver<bool>,
+    guard: EndGuard,
+) -> std::result::Result<Output, NetError> {
     let publisher = settings.connect().await?;
     let state = Arc::new(OutputState::default());
     state.connected.store(true, Ordering::Release);
@@ -149,7 +154,7 @@ pub async fn start(settings: OutputSettings, stop: watch::Receiver<bool>, guard:
     let running = run(publisher, settings, receiver, Arc::clone(&state), stop);
     let task = tokio::spawn(async move {
         let _guard = guard;
-        running.await;
+        running.await
     });
     Ok(Output { queue, state, task })
 }
@@ -160,6 +165,8 @@ enum Left {
     Done,
     /// The server or the network; worth trying again.
     Lost(String),
+    /// The server said goodbye. Coming back at once would throw out whoever took over, and be thrown out again.
+    Dismissed,
 }
 
 async fn run(
@@ -168,13 +175,20 @@ async fn run(
     mut queue: mpsc::Receiver<OutgoingPicture>,
     state: Arc<OutputState>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Result<()> {
     loop {
         let left = publish(&mut publisher, &mut queue, &state, &mut stop).await;
         state.connected.store(false, Ordering::Release);
-        let Left::Lost(why) = left else {
-            publisher.close().await;
-            return;
+        let why = match left {
+            Left::Lost(why) => why,
+            Left::Done => {
+                publisher.close().await;
+                return Ok(());
+            }
+            Left::Dismissed => bail!(
+                "{}: the server ended the session; another sender may have taken over, or somebody ended it there",
+                settings.target.url
+            ),
         };
         tracing::warn!("{why}; trying again");
         drop(publisher);
@@ -184,7 +198,7 @@ async fn run(
         state.give_up(state.backlog.clear() as u64);
         match again {
             Some(again) => publisher = again,
-            None => return,
+            None => return Ok(()),
         }
         tracing::info!("connected to {} again", settings.target.url);
         state.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -219,7 +233,7 @@ async fn publish(
                 }
                 Ok(PublishNews::Drained) => {}
                 Ok(PublishNews::KeyframeRequested) => state.keyframe_wanted.store(true, Ordering::Release),
-                Ok(PublishNews::Ended) => return Left::Lost("the server ended the session".to_owned()),
+                Ok(PublishNews::Ended) => return Left::Dismissed,
                 Err(error) => return Left::Lost(error.to_string()),
             },
             _ = stop.changed() => return Left::Done,

@@ -78,7 +78,7 @@ pub struct Sending {
     stop: Stop,
     stop_output: watch::Sender<bool>,
     stages: Stages,
-    output_task: tokio::task::JoinHandle<()>,
+    output_task: tokio::task::JoinHandle<Result<()>>,
     end: End,
 }
 
@@ -319,14 +319,14 @@ impl Sending {
     pub async fn stop(self) -> Result<()> {
         self.stop.stop();
         let mut output = self.output_task;
-        match tokio::time::timeout(LAST_PICTURES, &mut output).await {
+        let sent = match tokio::time::timeout(LAST_PICTURES, &mut output).await {
             Ok(ended) => ended?,
             Err(_) => {
                 // The task holds the receiver for as long as it runs.
                 let _ = self.stop_output.send(true);
-                output.await?;
+                output.await?
             }
-        }
-        self.stages.join().await
+        };
+        self.stages.join().await.and(sent)
     }
 }

@@ -13,8 +13,8 @@ use super::network;
 
 /// Pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Longest pause: clients wait 5 s for an answer, and should read that the login is wrong.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Logins of one address that may wait in line.
 const MAX_WAITING: u32 = 8;
 /// Addresses remembered; the one that may try soonest is forgotten first.
@@ -135,7 +135,7 @@ mod tests {
             now = now.max(attempt.turn);
             attempt.failed(now);
         }
-        assert_eq!(waits, [0, 500, 1000, 2000, 4000, 8000, 8000]);
+        assert_eq!(waits, [0, 500, 1000, 2000, 4000, 4000, 4000]);
         assert_eq!(slowdown.attempt(OTHER, now).unwrap().turn, now);
     }
 

@@ -14,7 +14,6 @@ use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
-use rtsp_types::Url;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -29,7 +28,7 @@ use crate::hub::batch::{Batch, frame_rtcp};
 use crate::hub::reader::{Claim, Reader};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::counters::status_kind;
-use crate::sight::sessions::{Doing, Entry, Order};
+use crate::sight::sessions::{Entry, Order};
 use crate::state::State;
 
 /// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged.
@@ -38,8 +37,6 @@ const READER_BATCH_BYTES: usize = 64 * 1024;
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// Most answers that may wait for a reader who does not read.
 const MAX_ANSWERS: usize = 256;
-/// How long a peer may take to accept our last words.
-const LAST_WORDS: Duration = Duration::from_millis(150);
 
 /// What the connection turned out to be.
 pub(super) enum Role {
@@ -328,7 +325,7 @@ impl Serving {
         }
     }
 
-    fn queue_answers(&mut self) {
+    pub(super) fn queue_answers(&mut self) {
         while let Some(bytes) = self.session.poll_transmit() {
             self.connection.queue(bytes);
         }
@@ -340,55 +337,5 @@ impl Serving {
         {
             self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::pli(0, ssrc)));
         }
-    }
-
-    /// Gives up what the connection was used for, and returns that. Nobody else writes to the socket afterwards.
-    pub(super) async fn leave_role(&mut self, why: &(dyn std::fmt::Display + Send + Sync)) -> Role {
-        if let Role::Reader { reader, .. } = &self.role {
-            let reader = Arc::clone(reader);
-            poll_fn(|cx| match reader.claim(cx, true) {
-                Claim::Busy => Poll::Pending,
-                _ => Poll::Ready(()),
-            })
-            .await;
-            self.connection.queue(reader.take_rest());
-        }
-        let role = std::mem::replace(&mut self.role, Role::Undecided);
-        self.entry.session.set_doing(Doing::Nothing);
-        match &role {
-            Role::Undecided => tracing::debug!("left: {why}"),
-            Role::Publisher { publication, .. } => {
-                tracing::info!("no longer publishes {}: {why}", publication.stream().path());
-            }
-            Role::Reader { stream, reader } => {
-                tracing::info!("no longer reads {}: {why}", stream.path());
-                stream.leave(reader);
-            }
-        }
-        role
-    }
-
-    /// Says goodbye as far as the peer still listens; returns the claim of a publisher that is lost.
-    async fn finish(mut self, ending: &Ending) -> Option<Publication> {
-        let mut lost = None;
-        match self.leave_role(ending).await {
-            Role::Publisher { publication, .. } if ending.is_loss() => {
-                publication.abandon();
-                lost = Some(publication);
-            }
-            Role::Reader { stream, reader } if !self.connection.is_closed() => {
-                for channels in reader.channels().iter().flatten() {
-                    self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
-                }
-                if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, stream.path())) {
-                    self.session.teardown(url);
-                }
-            }
-            _ => {}
-        }
-        self.queue_answers();
-        // A peer that no longer reads loses its last words, nothing else.
-        let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
-        lost
     }
 }

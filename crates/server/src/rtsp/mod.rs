@@ -1,8 +1,9 @@
 //! The hub on sockets: [`listener`] takes connections, [`connection`] serves one, [`answers`] is what it says to its peer's
-//! questions, [`deadlines`] how long it waits, and [`ending`] why it was over.
+//! questions, [`deadlines`] how long it waits, `goodbye` its end, and [`ending`] why that came.
 
 pub mod answers;
 pub mod connection;
 pub mod deadlines;
 pub mod ending;
+mod goodbye;
 pub mod listener;

@@ -1,0 +1,79 @@
+//! How a connection ends: what it was used for is given up, and the peer is told, as far as it still listens.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hevcast_wire::rtp::rtcp;
+use rtsp_types::Url;
+
+use super::connection::{Role, Serving};
+use super::ending::Ending;
+use crate::hub::Publication;
+use crate::hub::batch::frame_rtcp;
+use crate::hub::reader::Claim;
+use crate::sight::sessions::Doing;
+
+/// How long a peer may take to accept our last words.
+const LAST_WORDS: Duration = Duration::from_millis(150);
+
+impl Serving {
+    /// Gives up what the connection was used for, and returns that. Nobody else writes to the socket afterwards.
+    pub(super) async fn leave_role(&mut self, why: &(dyn std::fmt::Display + Send + Sync)) -> Role {
+        if let Role::Reader { reader, .. } = &self.role {
+            let reader = Arc::clone(reader);
+            poll_fn(|cx| match reader.claim(cx, true) {
+                Claim::Busy => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+            self.connection.queue(reader.take_rest());
+        }
+        let role = std::mem::replace(&mut self.role, Role::Undecided);
+        self.entry.session.set_doing(Doing::Nothing);
+        match &role {
+            Role::Undecided => tracing::debug!("left: {why}"),
+            Role::Publisher { publication, .. } => {
+                tracing::info!("no longer publishes {}: {why}", publication.stream().path());
+            }
+            Role::Reader { stream, reader } => {
+                tracing::info!("no longer reads {}: {why}", stream.path());
+                stream.leave(reader);
+            }
+        }
+        role
+    }
+
+    fn say_teardown(&mut self, path: &str) {
+        if let Ok(url) = Url::parse(&format!("rtsp://{}/{path}", self.peer)) {
+            self.session.teardown(url);
+        }
+    }
+
+    /// Says goodbye as far as the peer still listens; returns the claim of a publisher that is lost.
+    pub(super) async fn finish(mut self, ending: &Ending) -> Option<Publication> {
+        let mut lost = None;
+        match self.leave_role(ending).await {
+            Role::Publisher { publication, .. } if ending.is_loss() => {
+                publication.abandon();
+                lost = Some(publication);
+            }
+            Role::Reader { stream, reader } if !self.connection.is_closed() => {
+                for channels in reader.channels().iter().flatten() {
+                    self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
+                }
+                self.say_teardown(stream.path());
+            }
+            // One that comes back by itself should not: it is not lost, it was sent away.
+            Role::Publisher { publication, .. } if matches!(ending, Ending::Replaced | Ending::Kicked) => {
+                self.say_teardown(publication.stream().path());
+            }
+            _ => {}
+        }
+        self.queue_answers();
+        // A peer that no longer reads loses its last words, nothing else.
+        let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
+        lost
+    }
+}
