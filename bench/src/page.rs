@@ -45,7 +45,9 @@ const SECTIONS: [Section; 5] = [
                bytes to the same number of sockets, one write for a picture, and does nothing else; *ratio* is the server's \
                processor time for a delivered Gbit by the limit's, taken in turns within the same minutes. *others %* is what \
                else ran on the computer meanwhile, in percent of one processor: with more than a few, a row says little. Spread \
-               is the time between the first and the last reader of a picture.",
+               is the time between the first and the last reader of a picture. Part of what is above 1 is that readers run here \
+               too: a writer that takes longer for a write finds their thread asleep more often, and waking it is in the writer's \
+               time.",
         command: &["fanout", "--seconds", "16"],
         has_json: true,
     },
