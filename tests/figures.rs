@@ -33,12 +33,22 @@ const SENDER: [&str; 22] = [
 ];
 
 /// The receiver's names.
-const RECEIVER: [&str; 27] = [
+const RECEIVER: [&str; 37] = [
     "delay_ms.bound",
     "delay_ms.last",
     "delay_ms.median",
+    "delay_ms.over_10s.max",
+    "delay_ms.over_10s.p50",
+    "delay_ms.over_10s.p95",
+    "delay_ms.over_1s.max",
+    "delay_ms.over_1s.p50",
+    "delay_ms.over_1s.p95",
+    "delay_ms.over_60s.max",
+    "delay_ms.over_60s.p50",
+    "delay_ms.over_60s.p95",
     "delay_ms.p95",
     "delay_ms.timescale",
+    "delay_unknown",
     "frame_interval_jitter_ms",
     "frame_rate",
     "kind",

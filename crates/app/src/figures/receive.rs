@@ -8,7 +8,7 @@ use hevcast_media::picture::PictureFormat;
 use hevcast_net::Clock;
 use serde::Serialize;
 
-use super::delay::{DelayMs, Delays, STALE, Shown, StagesMs};
+use super::delay::{DelayMs, Delays, NoDelay, STALE, Shown, StagesMs};
 use super::text;
 
 /// Counts since the start, added to by the stages.
@@ -172,6 +172,8 @@ pub struct ReceiveFigures {
     pub size: Option<(u32, u32)>,
     /// `null` where pictures carry no capture time, or one that cannot be true.
     pub delay_ms: Option<DelayMs>,
+    /// Why there is no delay while pictures are shown.
+    pub delay_unknown: Option<NoDelay>,
     /// `null` where the delay is.
     pub stages_ms: Option<StagesMs>,
     /// Bits per second read from the socket, framing included.
@@ -217,7 +219,11 @@ impl ReceiveReporter {
     pub fn second(&mut self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
         let reading = Self::read(counters);
         let mut figures = self.figures("second", self.before, reading, now - self.last, counters, now);
-        (figures.delay_ms, figures.stages_ms) = counters.delays().recent(now);
+        {
+            let delays = counters.delays();
+            (figures.delay_ms, figures.stages_ms) = delays.recent(now);
+            figures.delay_unknown = delays.unknown(now);
+        }
         (self.before, self.last) = (reading, now);
         figures
     }
@@ -265,6 +271,7 @@ impl ReceiveReporter {
             state: if counters.is_live(now) { "live" } else { "waiting" },
             size: counters.format.lock().unwrap_or_else(PoisonError::into_inner).map(|f| (f.width, f.height)),
             delay_ms: None,
+            delay_unknown: None,
             stages_ms: None,
             throughput_bps: ((reading.bytes - before.bytes) as f64 * 8.0 / seconds) as u64,
             frame_rate: text::rounded(pictures.shown as f64 / seconds),
@@ -288,7 +295,10 @@ impl std::fmt::Display for ReceiveFigures {
             f,
             "delay {}  {}  {:.1} fps  received {received} shown {shown} dropped {dropped} damaged {damaged}  \
              RTP gaps {}  reconnects {}",
-            text::optional(self.delay_ms, |delay| delay.to_string()),
+            match (self.delay_ms, self.delay_unknown) {
+                (None, Some(why)) => format!("— ({why})"),
+                (delay, _) => text::optional(delay, |delay| delay.to_string()),
+            },
             text::bits_per_second(self.throughput_bps),
             self.frame_rate,
             self.rtp_gaps,

@@ -16,6 +16,7 @@ use hevcast_media::picture::Picture;
 use hevcast_net::{Clock, Target};
 use hevcast_wire::hevc::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::time::RtpTicks;
 use tokio::sync::{mpsc, watch};
 
 use super::play::{PlayStage, PlayState, Unit};
@@ -58,6 +59,7 @@ pub struct ReceiveSettings {
 /// A decoded picture on its way to the presenter.
 struct Presentable {
     decoded: Decoded,
+    timestamp: RtpTicks,
     stamp: Option<(CaptureStamp, Option<SendStages>)>,
     arrived: Instant,
     decoded_at: Instant,
@@ -181,6 +183,7 @@ impl DecodeStage {
             self.wants_keyframe.store(true, Ordering::Release);
         }
         let presentable = Presentable {
+            timestamp: unit.unit.timestamp,
             stamp: unit.unit.capture_stamp(),
             arrived: unit.arrived,
             decoded_at: Instant::now(),
@@ -204,12 +207,20 @@ impl DecodeStage {
 /// The present stage.
 fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
     let _closed = slot.close_on_drop();
-    while let Some(Presentable { decoded, stamp, arrived, decoded_at, clock }) = slot.take() {
+    while let Some(Presentable { decoded, timestamp, stamp, arrived, decoded_at, clock }) = slot.take() {
         let Some(presented) = sink.present(&decoded.picture)? else {
             counters.dropped.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        counters.shown(Shown { format: decoded.picture.format(), stamp, arrived, decoded_at, presented, clock });
+        counters.shown(Shown {
+            format: decoded.picture.format(),
+            timestamp,
+            stamp,
+            arrived,
+            decoded_at,
+            presented,
+            clock,
+        });
     }
     Ok(())
 }

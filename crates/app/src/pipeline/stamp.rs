@@ -45,6 +45,7 @@ impl Stamper {
     /// The capture-time SEI: in the server's timescale where `server` is known, else in ours and marked so.
     pub fn sei(&self, at: Instant, server: Option<ClockOffset>, stages: &SentStages) -> Bytes {
         let own = self.clock.utc_at(at);
+        let server = server.map(|server| server.at(at));
         let stamp = match server {
             Some(server) => {
                 CaptureStamp { captured: own.offset_by(server.offset_micros), status: CaptureStamp::LOCKED }
@@ -93,11 +94,17 @@ mod tests {
         let stamper = Stamper::new(Clock::default(), RtpTicks(0));
         let at = stamper.start;
         let own = find_capture_stamp(&stamper.sei(at, None, &SentStages::default())).unwrap();
-        let server = ClockOffset { offset_micros: 5_000_000, bound: Duration::from_micros(50) };
+        let server = ClockOffset {
+            measured: at,
+            offset_micros: 5_000_000,
+            bound: Duration::from_micros(50),
+            drift_ppb: 0,
+            drift_bound_ppb: 0,
+        };
         let shared = find_capture_stamp(&stamper.sei(at, Some(server), &SentStages::default())).unwrap();
         let difference = shared.0.captured.micros_since(own.0.captured);
         assert!((4_900_000..=5_100_000).contains(&difference), "{difference}");
         assert_eq!((own.0.status, shared.0.status), (CaptureStamp::UNLOCKED, CaptureStamp::LOCKED));
-        assert_eq!(shared.1.unwrap().clock_bound, Some(Duration::from_micros(50)));
+        assert_eq!(shared.1.unwrap().clock_bound, Some(Duration::from_micros(51)));
     }
 }

@@ -17,7 +17,7 @@ use super::send::control::{Phase as SendPhase, SendStatus};
 use super::send::settings::Devices;
 use super::send::view::{self as send_view, SendView};
 use super::words::{Language, Words};
-use crate::figures::delay::{DelayMs, StagesMs, Timescale};
+use crate::figures::delay::{DelayMs, OverMs, StagesMs, Timescale};
 use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
 use crate::pipeline::play::PlayState;
@@ -53,7 +53,17 @@ fn send_status() -> SendStatus {
 }
 
 fn receive_figures() -> ReceiveFigures {
-    let delay = DelayMs { last: 143.2, median: 143.2, p95: 180.0, bound: Some(12.21), timescale: Timescale::Server };
+    let over = OverMs { p50: 143.2, p95: 180.0, max: 200.0 };
+    let delay = DelayMs {
+        last: 143.2,
+        median: 143.2,
+        p95: 180.0,
+        bound: Some(12.21),
+        timescale: Timescale::Server,
+        over_1s: over,
+        over_10s: over,
+        over_60s: over,
+    };
     let stages = StagesMs {
         capture_wait: 1.0,
         encode: 9.0,
@@ -69,6 +79,7 @@ fn receive_figures() -> ReceiveFigures {
         state: "live",
         size: Some((1280, 720)),
         delay_ms: Some(delay),
+        delay_unknown: None,
         stages_ms: Some(stages),
         throughput_bps: 18_340_000,
         frame_rate: 29.97,

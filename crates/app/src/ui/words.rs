@@ -82,6 +82,9 @@ words! {
     system_clocks_note: "By the two computers' own clocks, which may disagree.", "按两台电脑各自的时钟，可能不一致。";
     camera_note: "The camera's own exposure and readout are not in it.", "不含摄像头自身的曝光和读出时间。";
     no_stamps: "The stream carries no capture times, so there is no true figure.", "该视频流不带采集时间，无法给出真实数值。";
+    future_stamps: "Capture times lie in the future. Set the computers' clocks.", "拍摄时间在未来，请校准两台电脑的时钟。";
+    old_stamps: "Capture times lie more than an hour back. Set the computers' clocks.", "拍摄时间早于一小时前，请校准两台电脑的时钟。";
+    clock_was_set: "A clock was set.", "时钟被调整过。";
     jitter: "Frame interval jitter", "帧间隔抖动";
 
     // Stages of the delay.

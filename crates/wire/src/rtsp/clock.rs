@@ -2,19 +2,38 @@
 //!
 //! Four time stamps, as NTP takes them (RFC 5905 section 8): the client sends a GET_PARAMETER with `t1`, the server
 //! answers with `t1`, its time of arrival `t2` and of departure `t3`, and the client notes the arrival `t4`. Then
-//! offset = ((t2 − t1) + (t3 − t4)) / 2, and the true offset lies within half the round trip of it. The exchange with
-//! the least round trip of the last [`WINDOW`] wins, since queueing can only lengthen it.
+//! offset = ((t2 − t1) + (t3 − t4)) / 2, and the true offset lies within half the round trip of it, at that moment.
+//!
+//! Clocks drift apart, so an exchange loses worth as it ages. Any two exchanges confine the drift between them: to the
+//! difference of their offsets, give or take both their bounds, by the time that lies between. What all pairs of the
+//! last [`HISTORY`] agree on is the drift; it carries an exchange's offset forward ([`ClockOffset::at`]), and its own
+//! uncertainty, with [`WANDER_PPB`] for oscillators that change with the temperature, widens the bound meanwhile. Of the
+//! last [`WINDOW`] exchanges the one with the least bound *now* wins: mostly that with the least round trip, since
+//! queueing can only lengthen it.
 //!
 //! A publisher writes the bound of its own estimate into each picture ([`crate::hevc::SendStages`]), so that a reader can
 //! state the error of both ends together.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::time::UtcMicros;
+use crate::time::{Now, UtcMicros};
 
-/// Exchanges remembered.
+/// Exchanges of which one is taken.
 pub const WINDOW: usize = 8;
+
+/// Exchanges by which the drift is told: a minute's.
+pub const HISTORY: usize = 64;
+
+/// Most that two clocks drift apart, in parts per thousand million: oscillators of computers are within 100 ppm each, and
+/// a clock that is being slewed adds up to 500 (`adjtime`, as most systems do it).
+pub const MAX_DRIFT_PPB: i64 = 500_000;
+
+/// How far the drift itself may wander from what the last minute told.
+pub const WANDER_PPB: i64 = 20_000;
+
+/// A clock that advances by this much more or less than its monotonic one, beyond [`MAX_DRIFT_PPB`], was set, µs.
+const STEP_MICROS: i64 = 2_000;
 
 /// Header of the OPTIONS answer by which a server says that it takes the exchange.
 pub const SUPPORT_HEADER: &str = "X-Hevcast-Clock";
@@ -71,38 +90,136 @@ impl ClockReply {
     }
 }
 
-/// The server's clock as seen from here.
+/// The server's clock as seen from here, as it was measured at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockOffset {
-    /// Server time − our time, µs.
+    /// When, by our monotonic clock.
+    pub measured: Instant,
+    /// Server time − our time then, µs.
     pub offset_micros: i64,
-    /// The true offset is within this of [`Self::offset_micros`].
+    /// The true offset was within this of [`Self::offset_micros`].
     pub bound: Duration,
+    /// What the offset gains, in parts per thousand million.
+    pub drift_ppb: i64,
+    /// The true drift is within this of [`Self::drift_ppb`].
+    pub drift_bound_ppb: i64,
+}
+
+impl ClockOffset {
+    /// The offset at another moment, with the bound that it has by then.
+    pub fn at(self, when: Instant) -> ClockOffset {
+        let later = micros(when.saturating_duration_since(self.measured));
+        let earlier = micros(self.measured.saturating_duration_since(when));
+        let widened = part(later.max(earlier), self.drift_bound_ppb) + 1;
+        ClockOffset {
+            measured: when,
+            offset_micros: self.offset_micros.saturating_add(part(later - earlier, self.drift_ppb)),
+            bound: self.bound.saturating_add(Duration::from_micros(widened.unsigned_abs())),
+            ..self
+        }
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// `ppb` parts per thousand million of `whole`.
+fn part(whole: i64, ppb: i64) -> i64 {
+    i64::try_from(i128::from(whole) * i128::from(ppb) / 1_000_000_000).unwrap_or(i64::MAX)
+}
+
+/// One exchange.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    at: Now,
+    offset_micros: i64,
+    bound_micros: i64,
 }
 
 /// The estimate of one connection.
 #[derive(Debug, Default)]
 pub struct ClockEstimator {
-    exchanges: VecDeque<ClockOffset>,
+    exchanges: VecDeque<Exchange>,
+    best: Option<ClockOffset>,
 }
 
 impl ClockEstimator {
-    /// Adds an exchange whose answer arrived at `t4` by our clock. Impossible ones (a negative round trip) are ignored.
-    pub fn add(&mut self, reply: &ClockReply, t4: UtcMicros) {
-        let round_trip = t4.micros_since(reply.t1).saturating_sub(reply.t3.micros_since(reply.t2));
-        let Ok(round_trip) = u64::try_from(round_trip) else { return };
-        let offset_micros = reply.t2.micros_since(reply.t1).saturating_add(reply.t3.micros_since(t4)) / 2;
-        if self.exchanges.len() == WINDOW {
+    /// Adds an exchange whose answer arrived `now`. Impossible ones (a negative round trip) are ignored. Where our clock
+    /// was set since the last one, those before say nothing any more.
+    pub fn add(&mut self, reply: &ClockReply, now: Now) {
+        let round_trip = now.utc.micros_since(reply.t1).saturating_sub(reply.t3.micros_since(reply.t2));
+        if round_trip < 0 {
+            return;
+        }
+        let offset_micros = reply.t2.micros_since(reply.t1).saturating_add(reply.t3.micros_since(now.utc)) / 2;
+        // Half the round trip, and the microsecond that integer division may have lost.
+        let new = Exchange { at: now, offset_micros, bound_micros: round_trip / 2 + 1 };
+        if self.exchanges.back().is_some_and(|last| was_set(last.at, now) || !agree(last, &new)) {
+            self.exchanges.clear();
+        }
+        if self.exchanges.len() == HISTORY {
             self.exchanges.pop_front();
         }
-        // Half the round trip, and the microsecond that integer division may have lost.
-        self.exchanges.push_back(ClockOffset { offset_micros, bound: Duration::from_micros(round_trip / 2 + 1) });
+        self.exchanges.push_back(new);
+        let (drift_ppb, drift_bound_ppb) = self.drift();
+        let recent = self.exchanges.iter().rev().take(WINDOW);
+        let offsets = recent.map(|exchange| ClockOffset {
+            measured: exchange.at.instant,
+            offset_micros: exchange.offset_micros,
+            bound: Duration::from_micros(exchange.bound_micros.unsigned_abs()),
+            drift_ppb,
+            drift_bound_ppb,
+        });
+        self.best = offsets.min_by_key(|offset| offset.at(now.instant).bound);
     }
 
-    /// The best of the last [`WINDOW`] exchanges; `None` before the first.
+    /// The best of the last [`WINDOW`] exchanges, as measured: see [`ClockOffset::at`]. `None` before the first.
     pub fn best(&self) -> Option<ClockOffset> {
-        self.exchanges.iter().min_by_key(|e| e.bound).copied()
+        self.best
     }
+
+    /// The drift that all pairs of exchanges allow, and how far it may be off, both in parts per thousand million.
+    fn drift(&self) -> (i64, i64) {
+        let (mut least, mut most) = (-MAX_DRIFT_PPB, MAX_DRIFT_PPB);
+        for (n, later) in self.exchanges.iter().enumerate() {
+            for earlier in self.exchanges.range(..n) {
+                let apart = micros(later.at.instant.saturating_duration_since(earlier.at.instant));
+                if apart == 0 {
+                    continue;
+                }
+                let by_time = |gained: i64| {
+                    let ppb = i128::from(gained) * 1_000_000_000 / i128::from(apart);
+                    i64::try_from(ppb).unwrap_or(if gained < 0 { i64::MIN } else { i64::MAX })
+                };
+                let gained = later.offset_micros.saturating_sub(earlier.offset_micros);
+                let unsure = later.bound_micros.saturating_add(earlier.bound_micros);
+                least = least.max(by_time(gained.saturating_sub(unsure)));
+                most = most.min(by_time(gained.saturating_add(unsure)));
+            }
+        }
+        if least > most {
+            // No one drift explains them all: it has changed, and nothing but the limit is certain.
+            return (0, MAX_DRIFT_PPB);
+        }
+        let half = most / 2 - least / 2 + 1;
+        (least / 2 + most / 2, half.saturating_add(WANDER_PPB).min(MAX_DRIFT_PPB * 2))
+    }
+}
+
+/// Whether a clock was set between two readings.
+fn was_set(before: Now, now: Now) -> bool {
+    let monotonic = micros(now.instant.saturating_duration_since(before.instant));
+    let gained = now.utc.micros_since(before.utc).saturating_sub(monotonic);
+    gained.saturating_abs() > STEP_MICROS.saturating_add(part(monotonic, MAX_DRIFT_PPB))
+}
+
+/// Whether two exchanges can both be true of clocks that nobody set.
+fn agree(before: &Exchange, now: &Exchange) -> bool {
+    let apart = micros(now.at.instant.saturating_duration_since(before.at.instant));
+    let difference = now.offset_micros.saturating_sub(before.offset_micros).saturating_abs();
+    let allowed = before.bound_micros.saturating_add(now.bound_micros).saturating_add(part(apart, MAX_DRIFT_PPB));
+    difference <= allowed.saturating_add(1)
 }
 
 #[cfg(test)]
@@ -110,43 +227,124 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn exchange(offset: i64, there: i64, back: i64, t1: i64) -> (ClockReply, UtcMicros) {
-        let t2 = t1 + there + offset;
-        let reply = ClockReply { t1: UtcMicros(t1), t2: UtcMicros(t2), t3: UtcMicros(t2 + 5) };
-        (reply, UtcMicros(t1 + there + 5 + back))
+    /// A clock under test: how far ahead of the truth it is, and what it gains.
+    #[derive(Clone, Copy, Debug)]
+    struct Skew {
+        shift_micros: i64,
+        drift_ppm: i64,
+    }
+
+    impl Skew {
+        /// Its reading at a true time, µs since the start.
+        fn utc(self, truth: i64) -> UtcMicros {
+            UtcMicros(1_700_000_000_000_000 + truth + self.shift_micros + truth * self.drift_ppm / 1_000_000)
+        }
+
+        /// Both its readings; its monotonic clock drifts alike.
+        fn now(self, base: Instant, truth: i64) -> Now {
+            let run = (truth + truth * self.drift_ppm / 1_000_000).unsigned_abs();
+            Now { instant: base + Duration::from_micros(run), utc: self.utc(truth) }
+        }
+    }
+
+    /// One exchange that begins at `truth` over a path of these delays, and the true time of its end.
+    fn exchange(own: Skew, server: Skew, truth: i64, (there, back): (i64, i64)) -> (ClockReply, i64) {
+        let (arrives, leaves) = (truth + there, truth + there + 5);
+        (ClockReply { t1: own.utc(truth), t2: server.utc(arrives), t3: server.utc(leaves) }, leaves + back)
+    }
+
+    fn skew() -> impl Strategy<Value = Skew> {
+        (-3_600_000_000i64..3_600_000_000, -200i64..=200)
+            .prop_map(|(shift_micros, drift_ppm)| Skew { shift_micros, drift_ppm })
+    }
+
+    /// A path's delays there and back: asymmetric by a constant each, and now and then a queue.
+    fn paths() -> impl Strategy<Value = Vec<(i64, i64)>> {
+        (0i64..20_000, 0i64..20_000, proptest::collection::vec((0i64..3_000, 0i64..3_000, 0i64..80_000), 40..90))
+            .prop_map(|(there, back, jitter)| {
+                let queue = |late: i64| if late > 60_000 { late } else { 0 };
+                jitter.into_iter().map(|(a, b, late)| (there + a + queue(late), back + b)).collect()
+            })
+    }
+
+    /// The error of an end's idea of the server's time at `truth`, and its bound, both µs.
+    fn error(estimator: &ClockEstimator, own: Skew, server: Skew, base: Instant, truth: i64) -> (i64, i64) {
+        let now = own.now(base, truth);
+        let offset = estimator.best().unwrap().at(now.instant);
+        let guess = now.utc.offset_by(offset.offset_micros);
+        (guess.micros_since(server.utc(truth)), micros(offset.bound))
     }
 
     proptest! {
+        /// The issue's own demand: sender and receiver, each against the server, shifted, drifting, over bad paths.
         #[test]
-        fn the_true_offset_lies_within_the_bound(
-            offset in -3_600_000_000i64..3_600_000_000,
-            paths in proptest::collection::vec((0i64..50_000, 0i64..50_000), 1..20),
+        fn the_true_delay_lies_within_the_bound(
+            sender in skew(), receiver in skew(), server in skew(), paths in paths(), other_paths in paths(),
         ) {
-            let mut estimator = ClockEstimator::default();
-            for (n, (there, back)) in paths.iter().enumerate() {
-                let (reply, t4) = exchange(offset, *there, *back, 1_700_000_000_000_000 + n as i64 * 1_000_000);
-                estimator.add(&reply, t4);
+            let base = Instant::now();
+            let (mut at_sender, mut at_receiver) = (ClockEstimator::default(), ClockEstimator::default());
+            for (second, (path, other)) in (0i64..).zip(paths.iter().zip(&other_paths)) {
+                let begin = second * 1_000_000;
+                let (reply, end) = exchange(sender, server, begin, *path);
+                at_sender.add(&reply, sender.now(base, end));
+                let (reply, other_end) = exchange(receiver, server, begin, *other);
+                at_receiver.add(&reply, receiver.now(base, other_end));
+                // Captured and presented at any time until the next exchanges.
+                for captured in [150_000, 400_000, 900_000].map(|after| begin + after) {
+                    let delay = 40_000;
+                    let (early, early_bound) = error(&at_sender, sender, server, base, captured);
+                    let (late, late_bound) = error(&at_receiver, receiver, server, base, captured + delay);
+                    // The delay shown is off by what both ends are off, and by the server's own drift over it.
+                    let off = (late - early).abs();
+                    prop_assert!(off <= early_bound + late_bound + 10, "{off} µs off, bound {early_bound} + {late_bound}");
+                }
             }
-            let best = estimator.best().unwrap();
-            prop_assert!((best.offset_micros - offset).unsigned_abs() <= best.bound.as_micros() as u64);
         }
     }
 
+    /// On a path as short as the loopback's the bound stays small although the clocks drift.
     #[test]
-    fn the_shortest_round_trip_wins_and_old_ones_leave() {
+    fn a_short_path_gives_a_small_bound_and_the_drift_is_found() {
+        let base = Instant::now();
+        let own = Skew { shift_micros: 3_600_000_000, drift_ppm: 200 };
+        let server = Skew { shift_micros: 0, drift_ppm: 0 };
+        let mut estimator = ClockEstimator::default();
+        let mut worst = 0;
+        for second in 0..60 {
+            let (reply, end) = exchange(own, server, second * 1_000_000, (60, 40));
+            estimator.add(&reply, own.now(base, end));
+            let (_, bound) = error(&estimator, own, server, base, second * 1_000_000 + 999_000);
+            worst = worst.max(bound);
+        }
+        assert!(worst < 1000, "±{worst} µs, a second after the exchange");
+        let best = estimator.best().unwrap();
+        assert!((best.drift_ppb + 200_000).abs() < 20_000, "{best:?}");
+        let (off, bound) = error(&estimator, own, server, base, 60_000_000);
+        assert!(off.abs() <= bound && bound < 150, "{off} ±{bound}");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_begins_anew() {
+        let base = Instant::now();
+        let server = Skew { shift_micros: 0, drift_ppm: 0 };
+        let mut own = Skew { shift_micros: 0, drift_ppm: 0 };
         let mut estimator = ClockEstimator::default();
         assert_eq!(estimator.best(), None);
-        let mut add = |there, back| {
-            let (reply, t4) = exchange(1000, there, back, 0);
-            estimator.add(&reply, t4);
-            estimator.best().unwrap()
-        };
-        assert_eq!(add(10_000, 0).offset_micros, 6000);
-        assert_eq!(add(100, 100), ClockOffset { offset_micros: 1000, bound: Duration::from_micros(101) });
-        for _ in 0..WINDOW {
-            add(500, 500);
+        for second in 0..10 {
+            if second == 5 {
+                own.shift_micros = -20_000;
+            }
+            // The later exchanges are the worse ones, and yet the earlier ones must not win.
+            let path = if second < 5 { (50, 50) } else { (9_000, 9_000) };
+            let (reply, end) = exchange(own, server, second * 1_000_000, path);
+            estimator.add(&reply, own.now(base, end));
         }
-        assert_eq!(add(500, 500).bound, Duration::from_micros(501));
+        let (off, bound) = error(&estimator, own, server, base, 9_500_000);
+        assert!(off.abs() <= bound, "{off} ±{bound}");
+        let reply = ClockReply { t1: UtcMicros(10), t2: UtcMicros(0), t3: UtcMicros(0) };
+        let before = estimator.best();
+        estimator.add(&reply, Now { instant: base, utc: UtcMicros(0) });
+        assert_eq!(estimator.best(), before, "an answer before its request");
     }
 
     #[test]

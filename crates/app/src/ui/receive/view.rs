@@ -9,7 +9,7 @@ use eframe::egui::{
 
 use super::control::ReceiveStatus;
 use super::graphs::LastMinute;
-use crate::figures::delay::{DelayMs, StagesMs, Timescale};
+use crate::figures::delay::{DelayMs, NoDelay, OverMs, StagesMs, Timescale};
 use crate::figures::text;
 use crate::pipeline::record::RecordState;
 use crate::ui::figure::figure;
@@ -140,9 +140,10 @@ impl ReceiveView {
         let figures = status.figures.as_ref().filter(|_| shown.seen == Seen::Picture);
         let size = vec2(ui.available_width(), ((ui.available_height() - 150.0) / 2.0).clamp(56.0, 170.0));
         let delay = figures.and_then(|f| f.delay_ms);
-        let (value, note) = delay_words(delay, words);
+        let unknown = figures.and_then(|f| f.delay_unknown);
+        let (value, note) = delay_words(delay, unknown, words);
         let response = figure(ui, words.delay, &value, &note, size);
-        response.on_hover_ui(|ui| explain(ui, delay, figures.and_then(|f| f.stages_ms), figures.is_some(), words));
+        response.on_hover_ui(|ui| explain(ui, delay, figures.and_then(|f| f.stages_ms), words));
         let throughput = text::optional(status.figures.as_ref().filter(|_| status.is_playing()), |f| {
             text::bits_per_second(f.throughput_bps)
         });
@@ -180,9 +181,18 @@ impl ReceiveView {
     }
 }
 
-/// The delay and its bound, and by whose time.
-fn delay_words(delay: Option<DelayMs>, words: &Words) -> (String, String) {
-    let Some(delay) = delay else { return ("—".to_owned(), String::new()) };
+/// The delay and its bound, and by whose time; or why there is none.
+fn delay_words(delay: Option<DelayMs>, unknown: Option<NoDelay>, words: &Words) -> (String, String) {
+    let Some(delay) = delay else {
+        let why = match unknown {
+            None => "",
+            Some(NoDelay::NoStamps) => words.no_stamps,
+            Some(NoDelay::Future) => words.future_stamps,
+            Some(NoDelay::TooOld) => words.old_stamps,
+            Some(NoDelay::Jump) => words.clock_was_set,
+        };
+        return ("—".to_owned(), why.to_owned());
+    };
     let value = match delay.median {
         ms if ms < 10.0 => format!("{ms:.1} ms"),
         ms => format!("{ms:.0} ms"),
@@ -196,7 +206,7 @@ fn delay_words(delay: Option<DelayMs>, words: &Words) -> (String, String) {
 }
 
 /// The stages, and what the figure is and is not.
-fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, is_live: bool, words: &Words) {
+fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, words: &Words) {
     ui.set_max_width(320.0);
     if let Some(stages) = stages {
         ui.strong(words.stages);
@@ -215,10 +225,26 @@ fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, is_liv
             }
         });
     }
+    if let Some(delay) = delay {
+        ui.strong(words.delay);
+        Grid::new("windows").num_columns(4).show(ui, |ui| {
+            for heading in ["", "p50", "p95", "max"] {
+                ui.weak(heading);
+            }
+            ui.end_row();
+            for (span, over) in [("1 s", delay.over_1s), ("10 s", delay.over_10s), ("60 s", delay.over_60s)] {
+                let OverMs { p50, p95, max } = over;
+                ui.label(span);
+                for ms in [p50, p95, max] {
+                    ui.label(format!("{ms:.1} ms"));
+                }
+                ui.end_row();
+            }
+        });
+    }
     match delay {
         Some(delay) if delay.timescale == Timescale::Server => drop(ui.label(words.bound_note)),
         Some(_) => drop(ui.label(words.system_clocks_note)),
-        None if is_live => drop(ui.label(words.no_stamps)),
         None => {}
     }
     ui.weak(words.camera_note);

@@ -297,7 +297,7 @@ impl Client {
 
     fn clock_answered(&mut self, response: &Response, now: Now) {
         if let Some(reply) = ClockReply::parse(response.body()) {
-            self.clock.add(&reply, now.utc);
+            self.clock.add(&reply, now);
         }
         self.clock_exchanges += 1;
         let pause = if self.clock_exchanges < CLOCK_QUICK_COUNT { CLOCK_QUICK } else { CLOCK_STEADY };
