@@ -3,13 +3,14 @@
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. [`window`] is what a window costs
-//! the processor. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
+//! the processor. [`encoder`] is what the encoder's settings cost and save. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
 //! of the system, and `stalled` what readers notice of others who have stopped reading.
 //!
 //! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle,
 //! and programs beside hevcast are other chains.
 
 mod chain;
+mod encoder;
 #[cfg(target_os = "linux")]
 mod fanout;
 mod floor;
@@ -46,6 +47,8 @@ struct Cli {
 enum Benchmark {
     /// The delay from picture in to picture out, beside that of encoding and decoding alone.
     Latency(latency::LatencyArgs),
+    /// Time, bits and quality of libx265's settings at the same QP.
+    Encoder(encoder::EncoderArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
     /// The processor time that a window costs its own thread.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     hevcast_media::init(false);
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
+        Benchmark::Encoder(args) => encoder::run(&args),
         Benchmark::Page(args) => page::run(&args),
         Benchmark::Window(args) => window::run(&args),
         Benchmark::Join(args) => join::run(&args),

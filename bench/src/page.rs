@@ -30,13 +30,21 @@ struct Section {
     has_json: bool,
 }
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
         title: "Delay from picture in to picture out",
         text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \
                the other. The floor is encoding and decoding alone, in one process, without network or program around it: what \
                lies above it is ours.",
         command: &["latency"],
+        has_json: true,
+    },
+    Section {
+        title: "The encoder's settings",
+        text: "libx265 at the same QP over the same pictures, one after another without a pause. Each row below hevcast's default \
+               is the default with one setting changed. At a constant QP `aq-mode` changes nothing: adaptive quantisation would \
+               be another QP. Frame threads are one in every row, since a second one holds back a picture.",
+        command: &["encoder"],
         has_json: true,
     },
     Section {

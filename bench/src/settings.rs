@@ -14,8 +14,8 @@ use crate::footage;
 
 /// The first part of each run, in which codecs, caches and connections warm up, is not measured.
 pub const WARM_UP: Duration = Duration::from_secs(1);
-/// The time between keyframes, hevcast's default, in both chain and floor.
-const KEYFRAME_INTERVAL: Duration = Duration::from_secs(2);
+/// The time between keyframes, hevcast's default with its own server, in both chain and floor.
+const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Settings that benchmarks of delay have in common.
 #[derive(Clone, Debug, Args)]
@@ -100,6 +100,7 @@ impl Settings {
             frame_rate: self.fps,
             rate: RateControl::Qp(self.qp),
             preset: None,
+            x265_params: String::new(),
             keyframe_interval: self.keyframe_interval,
             choice: self.encoder.parse::<EncoderChoice>()?,
         })

@@ -197,6 +197,7 @@ mod tests {
                 frame_rate: FrameRate::whole(30),
                 rate: RateControl::Qp(qp),
                 preset: None,
+                x265_params: String::new(),
                 keyframe_interval: Duration::from_secs(2),
                 choice: EncoderChoice::Named("libx265".to_owned()),
             };

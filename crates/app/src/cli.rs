@@ -20,9 +20,6 @@ use crate::units;
 /// QP where none is asked for: within the band 20 to 25 in which H.265 looks good and stays small.
 pub const DEFAULT_QP: u8 = 23;
 
-/// Time between keyframes where none is asked for.
-pub const KEYFRAME_INTERVAL: Duration = Duration::from_secs(2);
-
 /// Live H.265 video from a camera to any number of screens, with the true delay on the label.
 #[derive(Debug, Parser)]
 #[command(name = "hevcast", version)]
@@ -135,7 +132,7 @@ pub struct EncodeArgs {
     /// The encoder's own speed preset
     #[arg(long)]
     pub preset: Option<String>,
-    /// Time between keyframes nobody asked for (default: 2s)
+    /// Time between keyframes nobody asked for (default: 10s where readers can ask for one, else 2s)
     #[arg(long, value_parser = units::duration)]
     pub keyframe_interval: Option<Duration>,
 }
@@ -158,7 +155,7 @@ impl EncodeArgs {
             encoder: self.encoder.clone(),
             rate: self.rate(),
             preset: self.preset.clone(),
-            keyframe_interval: self.keyframe_interval.unwrap_or(KEYFRAME_INTERVAL),
+            keyframe_interval: self.keyframe_interval,
             destination,
         }
     }

@@ -31,6 +31,13 @@ use crate::figures::send::SendCounters;
 /// Backlog at which raw pictures are skipped rather than coded.
 pub const SKIP_BACKLOG: Duration = Duration::from_millis(100);
 
+/// Time between keyframes where the server passes on the wish for one, as ours does: each takes longer to code and to send
+/// than its neighbours, so the fewer the better, but a recording wants some to find its way by.
+const RARE_KEYFRAMES: Duration = Duration::from_secs(10);
+
+/// The same where readers cannot ask, so that nobody waits for long.
+const FREQUENT_KEYFRAMES: Duration = Duration::from_secs(2);
+
 /// How long the last coded pictures may take to leave when the user stops.
 const LAST_PICTURES: Duration = Duration::from_millis(100);
 
@@ -47,8 +54,8 @@ pub struct SendSettings {
     pub rate: RateControl,
     /// The encoder's speed preset, if not our own choice.
     pub preset: Option<String>,
-    /// Time between keyframes nobody asked for.
-    pub keyframe_interval: Duration,
+    /// Time between keyframes nobody asked for; `None`: as rare as the server allows.
+    pub keyframe_interval: Option<Duration>,
     /// Where to.
     pub target: Target,
 }
@@ -89,6 +96,7 @@ pub struct Sending {
 pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> Result<Sending> {
     let stop = Stop::new();
     let target = settings.target.clone();
+    let fixed_keyframes = settings.keyframe_interval.is_some();
     let (opened, fallbacks) = tokio::task::spawn_blocking(move || open(&settings)).await??;
     let Opened { source, encoder } = opened;
     let info = source.info().clone();
@@ -119,6 +127,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         stamper: Stamper::new(clock, offset),
         parameter_sets,
         pacing: info.pacing,
+        keyframes_are_fixed: fixed_keyframes,
+        last_keyframe: None,
         queue,
         output: Arc::clone(&state),
         counters: Arc::clone(&counters),
@@ -150,7 +160,8 @@ fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
         frame_rate: info.frame_rate,
         rate: settings.rate,
         preset: settings.preset.clone(),
-        keyframe_interval: settings.keyframe_interval,
+        x265_params: String::new(),
+        keyframe_interval: settings.keyframe_interval.unwrap_or(RARE_KEYFRAMES),
         choice: settings.encoder.clone(),
     };
     let (encoder, rejected) = Encoder::open(&encoder_settings)?;
@@ -203,6 +214,10 @@ struct EncodeStage {
     stamper: Stamper,
     parameter_sets: ParameterSets,
     pacing: Pacing,
+    /// The user has said how often keyframes come.
+    keyframes_are_fixed: bool,
+    /// When the last keyframe was captured.
+    last_keyframe: Option<Instant>,
     queue: OutputQueue,
     output: Arc<OutputState>,
     counters: Arc<SendCounters>,
@@ -249,6 +264,15 @@ impl EncodeStage {
         true
     }
 
+    /// Whether a server that cannot ask for a keyframe should get one with the picture captured at `at`. Ours is told by
+    /// its clock.
+    fn keyframe_is_due(&self, at: Instant) -> bool {
+        let age = self.last_keyframe.map(|last| at.saturating_duration_since(last));
+        !self.keyframes_are_fixed
+            && self.output.server_clock().is_none()
+            && age.is_some_and(|age| age >= FREQUENT_KEYFRAMES)
+    }
+
     /// Goes on with another encoder, whose first picture is an IDR picture.
     fn change_encoder(&mut self, next: Encoder) {
         for nal in next.parameter_sets() {
@@ -259,7 +283,11 @@ impl EncodeStage {
 
     fn encode(&mut self, captured: &Captured) -> Result<()> {
         let begun = Instant::now();
-        let coded = self.encoder.encode(&captured.picture, self.output.take_keyframe_wanted())?;
+        let wanted = self.output.take_keyframe_wanted() || self.keyframe_is_due(captured.at);
+        let coded = self.encoder.encode(&captured.picture, wanted)?;
+        if coded.keyframe {
+            self.last_keyframe = Some(captured.at);
+        }
         let done = Instant::now();
         self.counters.encoded(&coded, captured.picture.format().raw_bits(), done - begun);
 

@@ -29,8 +29,8 @@ pub struct SendPlan {
     pub rate: RateControl,
     /// The encoder's speed preset, if not our own choice.
     pub preset: Option<String>,
-    /// Time between keyframes nobody asked for.
-    pub keyframe_interval: Duration,
+    /// Time between keyframes nobody asked for; `None`: as rare as the server allows.
+    pub keyframe_interval: Option<Duration>,
     /// To whom.
     pub destination: Destination,
 }

@@ -56,8 +56,11 @@ pub struct EncoderSettings {
     pub frame_rate: FrameRate,
     /// What stays constant.
     pub rate: RateControl,
-    /// The encoder's own speed preset; `None` takes the table's.
+    /// The encoder's own speed preset; `None` takes what was measured to be best here, see the table.
     pub preset: Option<String>,
+    /// More of libx265's parameters, as `name=value:name=value`, which overrule those of the table: for measuring. Those
+    /// that it does not know have no effect.
+    pub x265_params: String,
     /// Time from one keyframe to the next, when nobody asks for one earlier.
     pub keyframe_interval: Duration,
     /// Which encoder.

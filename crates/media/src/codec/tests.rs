@@ -14,6 +14,7 @@ fn settings(format: PictureFormat, rate: RateControl) -> EncoderSettings {
         frame_rate: FrameRate::whole(30),
         rate,
         preset: None,
+        x265_params: String::new(),
         keyframe_interval: Duration::from_secs(2),
         choice: EncoderChoice::Named("libx265".to_owned()),
     }

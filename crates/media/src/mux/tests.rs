@@ -34,6 +34,7 @@ fn coded(count: u64) -> (Vec<crate::codec::Coded>, Vec<u8>) {
         frame_rate: FrameRate::whole(30),
         rate: RateControl::Qp(28),
         preset: None,
+        x265_params: String::new(),
         keyframe_interval: Duration::from_millis(167),
         choice: EncoderChoice::Named("libx265".to_owned()),
     };

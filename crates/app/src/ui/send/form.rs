@@ -9,7 +9,7 @@ use hevcast_net::Target;
 use hevcast_wire::rtsp::digest::Credentials;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{DEFAULT_QP, KEYFRAME_INTERVAL, SendArgs};
+use crate::cli::{DEFAULT_QP, SendArgs};
 use crate::pipeline::session::{Destination, SendPlan};
 use crate::ui::words::Words;
 use crate::units;
@@ -104,7 +104,7 @@ impl Default for SendForm {
             qp: DEFAULT_QP,
             crf: f32::from(DEFAULT_QP),
             bitrate: "2M".to_owned(),
-            keyframe_interval: "2s".to_owned(),
+            keyframe_interval: String::new(),
             url: String::new(),
             user: String::new(),
             password: String::new(),
@@ -144,7 +144,7 @@ impl SendForm {
             encoder,
             rate: self.rate(words)?,
             preset: None,
-            keyframe_interval: interval.unwrap_or(KEYFRAME_INTERVAL),
+            keyframe_interval: interval,
             destination,
         })
     }

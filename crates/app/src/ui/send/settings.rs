@@ -49,7 +49,7 @@ pub fn panel(
         ui.add_enabled_ui(is_open, |ui| encoder(ui, form, devices, words));
         rate(ui, form, is_open, &mut changes, words);
         ui.add_enabled_ui(is_open, |ui| {
-            text(ui, words.keyframe_interval, &mut form.keyframe_interval, "2s");
+            text(ui, words.keyframe_interval, &mut form.keyframe_interval, "10s");
             ui.separator();
             server(ui, form, words);
         });
