@@ -109,7 +109,7 @@ fn both_ends() -> (Exit, Exit) {
     let mut server = Server::start();
     let url = server.url("live");
     let qp = QP.to_string();
-    let sender = send_pattern(&url, &["--qp", &qp, "--duration", "7s", "--stats", "json"]);
+    let sender = send_pattern(&url, &["--qp", &qp, "--duration", "7s", "--stats", "json", "--keyframe-interval", "2s"]);
     let receiver = start(&["receive", &url, "--once", "--stats", "json"]);
     server.wait_for_reader("live");
     let sent = sender.wait().succeeded();

@@ -13,6 +13,7 @@ mod abuse;
 mod abuse_crowds;
 mod bad_input;
 mod camera_vm;
+mod clocks;
 mod ctrl_c;
 mod demo;
 mod descriptors;

@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
-use hevcast_net::Target;
 use hevcast_net::tls::Fingerprint;
+use hevcast_net::{Clock, Target};
 
 use crate::figures::report::Format;
 use crate::pipeline::session::{Destination, SendPlan};
@@ -173,9 +173,17 @@ pub struct RunArgs {
     /// How the figures of each second are written (default: text in the terminal; beside a window nothing)
     #[arg(long, value_enum)]
     pub stats: Option<Format>,
+    /// Run by a clock that is wrong, by so many seconds and gaining so many ppm: for tests of the delay
+    #[arg(long, value_name = "SECONDS,PPM", value_parser = units::clock_skew, allow_hyphen_values = true, hide = true)]
+    pub clock_skew: Option<Clock>,
 }
 
 impl RunArgs {
+    /// The clock that stamps and delays are taken by.
+    pub fn clock(&self) -> Clock {
+        self.clock_skew.unwrap_or_default()
+    }
+
     /// How figures are written in the terminal.
     pub fn stats(&self) -> Format {
         self.stats.unwrap_or_default()

@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
-use hevcast_net::Target;
+use hevcast_net::{Clock, Target};
 
 use crate::cli::Y4mOutput;
 
 /// Longest time accepted: a year.
 const LONGEST_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
+
+/// Reads a clock's error as `SECONDS,PPM`, both whole and signed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn clock_skew(text: &str) -> Result<Clock, String> {
+    let parsed = text.split_once(',').and_then(|(seconds, ppm)| Some((seconds.parse().ok()?, ppm.parse().ok()?)));
+    let (seconds, ppm): (i32, i32) = parsed.ok_or_else(|| format!("`{text}` is not SECONDS,PPM, such as -3600,200"))?;
+    Ok(Clock::skewed(i64::from(seconds) * 1_000_000, i64::from(ppm)))
+}
 
 /// A time: `500ms`, `2s`, `1.5m`, `1h`; a bare number is seconds.
 ///

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use hevcast_net::Clock;
 
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
@@ -27,7 +26,7 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     };
     let target = args.url.context("the stream's URL is missing")?.pinned(args.pin);
     let settings = ReceiveSettings { target, once: args.once, wait: args.wait };
-    let receiving = receive::start(settings, sink, Clock::default())?;
+    let receiving = receive::start(settings, sink, args.run.clock())?;
     let mut figures = ReceiveReporter::new(Instant::now());
     let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);

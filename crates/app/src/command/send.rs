@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 use hevcast_media::capture::StampSource;
-use hevcast_net::Clock;
 
 use super::signals::Signals;
 use super::{REPORT_INTERVAL, after, ticks};
@@ -23,7 +22,7 @@ pub async fn run(args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
     let session = tokio::select! {
-        session = SendSession::start(args.plan(), None, Clock::default()) => session?,
+        session = SendSession::start(args.plan(), None, args.run.clock()) => session?,
         () = signals.recv() => return Ok(()),
     };
     let sending = &session.sending;

@@ -348,7 +348,7 @@ mod tests {
         let (shown, clock) = shown(Duration::from_millis(40), 3_600_000_000, Some(server));
         let delay = delay_of(&shown, clock).unwrap();
         assert!((delay.last - 40.0).abs() < 5.0, "{delay:?}");
-        assert_eq!((delay.timescale, delay.bound), (Timescale::Server, Some(0.4)));
+        assert_eq!((delay.timescale, delay.bound), (Timescale::Server, Some(0.401)));
     }
 
     #[test]
@@ -444,7 +444,7 @@ mod tests {
         delays.forget_recent();
         assert!(delays.recent(shown.presented).0.is_none());
         let (delay, stages) = delays.whole_run();
-        assert_eq!(delay.map(|d| (d.timescale, d.bound)), Some((Timescale::Server, Some(0.4))));
+        assert_eq!(delay.map(|d| (d.timescale, d.bound)), Some((Timescale::Server, Some(0.401))));
         assert_eq!(stages.map(|s| s.encode), Some(10.0));
     }
 
