@@ -1,7 +1,8 @@
 //! The delay is true whatever the two computers' clocks say, and where it cannot be known the receiver says why.
 
+use crate::support::fake_server::{Answer, FakeServer, plain};
 use crate::support::footage::ffmpeg;
-use crate::support::hevcast::{Server, expect_figures, figures, number, send_pattern, start, summary};
+use crate::support::hevcast::{Server, count, expect_figures, figures, number, send_pattern, start, summary};
 use crate::support::process::Process;
 use crate::support::{has_peer, real_time};
 
@@ -56,4 +57,22 @@ fn a_strangers_stream_has_no_delay_but_throughput() {
     assert_eq!(live["delay_unknown"], "no_stamps", "{live}");
     assert!(summary(&receiver.interrupt().0.succeeded())["delay_ms"].is_null());
     stranger.kill();
+}
+
+#[test]
+fn a_server_that_tells_no_time_gets_a_keyframe_every_two_seconds() {
+    let _turn = real_time();
+    const TRANSPORT: &[&str] = &["Session: 1", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"];
+    let server = FakeServer::start(&[
+        ("OPTIONS", Answer { status: "200 OK", headers: &["Public: ANNOUNCE, SETUP, RECORD, TEARDOWN"], body: "" }),
+        ("ANNOUNCE", plain("200 OK")),
+        ("SETUP", Answer { status: "200 OK", headers: TRANSPORT, body: "" }),
+        ("RECORD", Answer { status: "200 OK", headers: &["Session: 1"], body: "" }),
+        ("TEARDOWN", plain("200 OK")),
+    ]);
+    let sender = send_pattern(&server.url(), &["--duration", "7s", "--stats", "json"]);
+    let sent = summary(&sender.wait().succeeded());
+    assert_eq!(count(&sent, "/reconnects"), 0, "{sent}");
+    // One to begin with, and three more within seven seconds; one less where the machine was slow to start.
+    assert!(count(&sent, "/frames/keyframes") >= 3, "readers there cannot ask for one: {sent}");
 }

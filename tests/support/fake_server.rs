@@ -74,6 +74,12 @@ fn converse(stream: &TcpStream, answers: &HashMap<&'static str, Answer>) -> std:
     let mut input = BufReader::new(stream);
     let mut output = stream;
     loop {
+        // What a publisher sends between its requests is of no interest (RFC 2326 section 10.12).
+        while input.fill_buf()?.first() == Some(&b'$') {
+            let mut header = [0; 4];
+            input.read_exact(&mut header)?;
+            input.read_exact(&mut vec![0; u16::from_be_bytes([header[2], header[3]]).into()])?;
+        }
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
