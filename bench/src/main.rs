@@ -20,8 +20,14 @@ mod latency;
 mod pace;
 mod page;
 mod passage;
+#[cfg(target_os = "linux")]
+mod peers;
 mod process;
 mod report;
+#[cfg(target_os = "linux")]
+mod route;
+#[cfg(target_os = "linux")]
+mod screen;
 mod settings;
 #[cfg(target_os = "linux")]
 mod stalled;
@@ -46,6 +52,9 @@ struct Cli {
 enum Benchmark {
     /// The delay from picture in to picture out, beside that of encoding and decoding alone.
     Latency(latency::LatencyArgs),
+    /// The delay of FFmpeg, ffplay and GStreamer beside ours.
+    #[cfg(target_os = "linux")]
+    Peers(peers::PeersArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
     /// The processor time that a window costs its own thread.
@@ -69,6 +78,8 @@ fn main() -> ExitCode {
     hevcast_media::init(false);
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),
         Benchmark::Window(args) => window::run(&args),
         Benchmark::Join(args) => join::run(&args),
