@@ -2,12 +2,12 @@
 //!
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
-//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. [`window`] is what a window costs
-//! the processor. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
+//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
+//! other sizes too. `peers` lets other programs take a `route` of their own through our server, and looks at them by pipe or
+//! by `screen`; `window` is what a window costs the processor, and in delay. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
 //! of the system, and `stalled` what readers notice of others who have stopped reading.
 //!
-//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle,
-//! and programs beside hevcast are other chains.
+//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle.
 
 mod chain;
 #[cfg(target_os = "linux")]
@@ -30,9 +30,12 @@ mod route;
 mod screen;
 mod settings;
 #[cfg(target_os = "linux")]
+mod stages;
+#[cfg(target_os = "linux")]
 mod stalled;
 mod stats;
 mod timecode;
+#[cfg(target_os = "linux")]
 mod window;
 
 use std::process::ExitCode;
@@ -57,7 +60,11 @@ enum Benchmark {
     Peers(peers::PeersArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
-    /// The processor time that a window costs its own thread.
+    /// The delay by stage, at several sizes and rates.
+    #[cfg(target_os = "linux")]
+    Stages(stages::StagesArgs),
+    /// The processor time that a window costs its own thread, and its share of the delay.
+    #[cfg(target_os = "linux")]
     Window(window::WindowArgs),
     /// The time to the first picture of somebody who joins, and what is left of it afterwards.
     Join(join::JoinArgs),
@@ -81,6 +88,9 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Stages(args) => stages::run(&args),
+        #[cfg(target_os = "linux")]
         Benchmark::Window(args) => window::run(&args),
         Benchmark::Join(args) => join::run(&args),
         #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use crate::footage;
 /// The first part of each run, in which codecs, caches and connections warm up, is not measured.
 pub const WARM_UP: Duration = Duration::from_secs(1);
 /// The time between keyframes, hevcast's default, in both chain and floor.
-const KEYFRAME_INTERVAL: Duration = Duration::from_secs(2);
+pub const KEYFRAME_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Settings that benchmarks of delay have in common.
 #[derive(Clone, Debug, Args)]

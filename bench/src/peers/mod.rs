@@ -193,7 +193,10 @@ impl Measured {
         let taken = self.contestant.pass(program, footage, settings).and_then(|passed| {
             let begin = passed.first + settings.pictures(SETTLING);
             let end = begin + settings.pictures(settings.measured);
-            let (delays, counts) = passage::match_up(&passed.written, &passed.seen, begin, end);
+            // A player that joins within a group of pictures may show damaged ones at first: those are not in question.
+            let is_begun = |seen: &passage::Seen| seen.number.is_some_and(|number| number >= begin);
+            let from = passed.seen.iter().position(is_begun).unwrap_or(passed.seen.len());
+            let (delays, counts) = passage::match_up(&passed.written, &passed.seen[from..], begin, end);
             ensure!(!delays.is_empty(), "no picture came through whole");
             Ok((delays, counts))
         });

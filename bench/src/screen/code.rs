@@ -159,6 +159,9 @@ impl Look {
 /// Looks for a code in a whole screen: the middle of all places from which one can be read.
 fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width: usize) -> Option<Place> {
     let height = greens.len() / screen_width;
+    // A code's last row of blocks, that of the check, has some white; most rows of a screen have none.
+    let has_white: Vec<bool> =
+        greens.chunks(screen_width).map(|row| row.iter().any(|&green| green >= CLEARLY.1)).collect();
     let &(_, first_row) = middles.first()?;
     // Number, column of the picture's left edge, row of the first blocks' middles, scale.
     let mut found: Vec<(u32, f64, f64, f64)> = Vec::new();
@@ -170,6 +173,9 @@ fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width:
             middles.iter().map(|&(column, row)| (scaled(column), scaled(row - first_row))).collect();
         let lowest = offsets.iter().map(|offset| offset.1).max().unwrap_or_default();
         for row in (0..height.saturating_sub(lowest)).step_by(STEP) {
+            if !has_white[row + lowest] {
+                continue;
+            }
             for left in (0..=screen_width - shown).step_by(STEP) {
                 let green = |&(column, down): &(usize, usize)| greens[(row + down) * screen_width + left + column];
                 let is_clear = |offset| !(CLEARLY.0 + 1..CLEARLY.1).contains(&green(offset));
