@@ -1,8 +1,7 @@
 //! A chain under test: raw pictures in at one end, raw pictures out at the other, all as Y4M in pipes.
 //!
-//! [`Chain::hevcast`] starts hevcast's three roles as a person would, as processes of their own. Peers beside us
-//! (FFmpeg at both ends, GStreamer behind a relay) become further constructors here: whatever takes Y4M on one standard
-//! input and gives Y4M on one standard output is measured in the same way, by [`crate::passage`].
+//! [`Chain::hevcast`] starts hevcast's three roles as a person would, as processes of their own. Peers beside us are
+//! other senders and receivers at the same server: see [`crate::route`].
 
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command};
@@ -53,6 +52,38 @@ pub fn default_program() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Starts `hevcast serve` on a free port; it listens when this returns, and ends a while after `lifetime` if nobody ends
+/// it before. Beside it, the address of a stream on it.
+///
+/// # Errors
+/// When it cannot be started, or does not listen.
+pub fn serve(program: &Path, lifetime: Duration) -> Result<(Process, String)> {
+    let lifetime = lifetime + ORPHAN_GRACE;
+    let mut serve = Command::new(program);
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{}s", lifetime.as_secs())]);
+    let server = Process::start("hevcast serve", serve, Stdout::Lines)?;
+    let address =
+        server.wait_for_line(READY_TIMEOUT, |line| line.strip_prefix("listening on ").map(ToOwned::to_owned))?;
+    Ok((server, format!("rtsp://{address}/bench")))
+}
+
+/// `hevcast send`, which takes Y4M from its standard input.
+pub fn send(program: &Path, settings: &Settings, url: &str) -> Command {
+    let mut send = Command::new(program);
+    send.args(["send", "--input", "y4m:-", "--to", url, "--stats", "json", "--headless"])
+        .args(["--encoder", &settings.encoder])
+        .args(["--qp", &settings.qp.to_string()])
+        .args(["--keyframe-interval", &format!("{}ms", settings.keyframe_interval.as_millis())]);
+    send
+}
+
+/// `hevcast receive`, which gives Y4M on its standard output.
+pub fn receive(program: &Path, url: &str) -> Command {
+    let mut receive = Command::new(program);
+    receive.args(["receive", url, "--output", "y4m:-", "--stats", "json", "--headless", "--wait", "--once"]);
+    receive
+}
+
 impl Chain {
     /// `hevcast serve`, `send` and `receive`, with figures as JSON. They are starting when this returns: the sender
     /// waits for the header of its input, the receiver for the stream.
@@ -60,24 +91,9 @@ impl Chain {
     /// # Errors
     /// When a process cannot be started, or the server does not listen.
     pub fn hevcast(program: &Path, settings: &Settings) -> Result<(Chain, Ends)> {
-        let lifetime = settings.run_time() + ORPHAN_GRACE;
-        let mut serve = Command::new(program);
-        serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{}s", lifetime.as_secs())]);
-        let server = Process::start("hevcast serve", serve, Stdout::Lines)?;
-        let address =
-            server.wait_for_line(READY_TIMEOUT, |line| line.strip_prefix("listening on ").map(ToOwned::to_owned))?;
-        let url = format!("rtsp://{address}/bench");
-
-        let mut send = Command::new(program);
-        send.args(["send", "--input", "y4m:-", "--to", &url, "--stats", "json", "--headless"])
-            .args(["--encoder", &settings.encoder])
-            .args(["--qp", &settings.qp.to_string()])
-            .args(["--keyframe-interval", &format!("{}ms", settings.keyframe_interval.as_millis())]);
-        let mut sender = Process::start("hevcast send", send, Stdout::Lines)?;
-
-        let mut receive = Command::new(program);
-        receive.args(["receive", &url, "--output", "y4m:-", "--stats", "json", "--headless", "--wait", "--once"]);
-        let mut receiver = Process::start("hevcast receive", receive, Stdout::Data)?;
+        let (server, url) = serve(program, settings.run_time())?;
+        let mut sender = Process::start("hevcast send", send(program, settings, &url), Stdout::Lines)?;
+        let mut receiver = Process::start("hevcast receive", receive(program, &url), Stdout::Data)?;
 
         let ends = Ends { input: sender.take_stdin()?, output: receiver.take_stdout()? };
         widen(&ends.input);
@@ -104,13 +120,15 @@ impl Chain {
     }
 }
 
+/// Lets a pipe hold a whole picture, where the system allows it.
 #[cfg(target_os = "linux")]
-fn widen(pipe: impl std::os::fd::AsFd) {
+pub fn widen(pipe: impl std::os::fd::AsFd) {
     // Refused where an administrator set a lower limit: the pipe stays as it is, and the figures a little higher.
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }
 
+/// Pipes are as they are here.
 #[cfg(not(target_os = "linux"))]
-fn widen<T>(_: T) {
+pub fn widen<T>(_: T) {
     let _ = PIPE_BYTES;
 }

@@ -19,7 +19,7 @@ use crate::process::Line;
 use crate::stats::{Stats, milliseconds};
 
 /// The receiver's names of the stages, in the order of the data path.
-const STAGES: [&str; 6] = ["capture_wait", "encode", "send_queue", "network_and_server", "decode", "present"];
+pub const STAGES: [&str; 6] = ["capture_wait", "encode", "send_queue", "network_and_server", "decode", "present"];
 
 /// The label's figures and the pixels' over the same pictures. All in ms.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Label {
     pub pixel_p95: f64,
     /// Pixels' delay less the label's, for the last picture of each second, in ascending order.
     pub differences: Vec<f64>,
-    /// Mean time in each stage over the last ten seconds, by the receiver's names; empty where it does not tell.
+    /// Mean time in each stage over the same pictures, by the receiver's names; empty where it does not tell.
     pub stages: Vec<(&'static str, f64)>,
 }
 
@@ -53,7 +53,7 @@ impl Label {
         let of_kind = |kind: &'static str| figures.iter().filter(move |(_, figures)| figures["kind"] == kind);
         let (_, summary) = of_kind("summary").next_back().context("the receiver gave no summary of its figures")?;
         let number = |name: &str| summary["delay_ms"][name].as_f64();
-        // Clock and stages belong to a stream that is running: the last line while it was.
+        // The clock belongs to a stream that is running: the last line while it was.
         let running = of_kind("second").rfind(|(_, figures)| figures["delay_ms"].is_object());
         let running = running.map_or(&Value::Null, |(_, figures)| figures);
         let delay = &running["delay_ms"];
@@ -74,7 +74,7 @@ impl Label {
             pixel_median: pixels.median,
             pixel_p95: pixels.p95,
             differences,
-            stages: STAGES.iter().filter_map(|&name| Some((name, running["stages_ms"][name].as_f64()?))).collect(),
+            stages: STAGES.iter().filter_map(|&name| Some((name, summary["stages_ms"][name].as_f64()?))).collect(),
         })
     }
 

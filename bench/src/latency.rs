@@ -255,7 +255,7 @@ fn print(settings: &Settings, footage: &Footage, measured: &Measured, verdicts: 
     if !label.stages.is_empty() {
         let stages: Vec<_> =
             label.stages.iter().map(|(name, ms)| format!("{} {ms:.2}", name.replace('_', " "))).collect();
-        println!("Where the label says the time goes (mean of its last 10 s): {}", stages.join(", "));
+        println!("Where the label says the time goes (means): {}", stages.join(", "));
     }
     if *moved > 0 {
         println!("The machine was too busy to keep the pace {moved} times: these figures are the worse for it");

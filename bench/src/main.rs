@@ -2,12 +2,12 @@
 //!
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
-//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. [`window`] is what a window costs
-//! the processor. [`encoder`] is what the encoder's settings cost and save. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
+//! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
+//! other sizes too. [`encoder`] is what the encoder's settings cost and save. `peers` lets other programs take a `route` of their own through our server, and looks at them by pipe or
+//! by `screen`; `window` is what a window costs the processor, and in delay. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
 //! of the system, and `stalled` what readers notice of others who have stopped reading.
 //!
-//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle,
-//! and programs beside hevcast are other chains.
+//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle.
 
 mod chain;
 mod encoder;
@@ -21,13 +21,22 @@ mod latency;
 mod pace;
 mod page;
 mod passage;
+#[cfg(target_os = "linux")]
+mod peers;
 mod process;
 mod report;
+#[cfg(target_os = "linux")]
+mod route;
+#[cfg(target_os = "linux")]
+mod screen;
 mod settings;
+#[cfg(target_os = "linux")]
+mod stages;
 #[cfg(target_os = "linux")]
 mod stalled;
 mod stats;
 mod timecode;
+#[cfg(target_os = "linux")]
 mod window;
 
 use std::process::ExitCode;
@@ -49,9 +58,16 @@ enum Benchmark {
     Latency(latency::LatencyArgs),
     /// Time, bits and quality of libx265's settings at the same QP.
     Encoder(encoder::EncoderArgs),
+    /// The delay of FFmpeg, ffplay and GStreamer beside ours.
+    #[cfg(target_os = "linux")]
+    Peers(peers::PeersArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
-    /// The processor time that a window costs its own thread.
+    /// The delay by stage, at several sizes and rates.
+    #[cfg(target_os = "linux")]
+    Stages(stages::StagesArgs),
+    /// The processor time that a window costs its own thread, and its share of the delay.
+    #[cfg(target_os = "linux")]
     Window(window::WindowArgs),
     /// The time to the first picture of somebody who joins, and what is left of it afterwards.
     Join(join::JoinArgs),
@@ -73,7 +89,12 @@ fn main() -> ExitCode {
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
         Benchmark::Encoder(args) => encoder::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Stages(args) => stages::run(&args),
+        #[cfg(target_os = "linux")]
         Benchmark::Window(args) => window::run(&args),
         Benchmark::Join(args) => join::run(&args),
         #[cfg(target_os = "linux")]

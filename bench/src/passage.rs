@@ -111,10 +111,33 @@ pub fn write(footage: &Footage, fps: FrameRate, input: impl Write, limit: &Limit
 /// # Errors
 /// When the output is no Y4M, or ends within a picture.
 pub fn read(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
+    let (seen, end) = read_to_the_end(output, on_first)?;
+    end.context("the chain's output broke off")?;
+    Ok(seen)
+}
+
+/// Like [`read`], for a chain whose last picture may be cut off: its programs end when they are told to.
+///
+/// # Errors
+/// When the output is no Y4M.
+pub fn read_while_whole(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
+    read_to_the_end(output, on_first).map(|(seen, _)| seen)
+}
+
+/// Whole pictures, and how the output ended.
+fn read_to_the_end(
+    output: impl Read,
+    on_first: impl FnOnce(u32),
+) -> Result<(Vec<Seen>, std::result::Result<(), y4m::Y4mError>)> {
     let mut reader = y4m::Reader::new(output).context("the chain gave no pictures")?;
     let mut seen = Vec::new();
     let mut on_first = Some(on_first);
-    while let Some(picture) = reader.read().context("the chain's output broke off")? {
+    loop {
+        let picture = match reader.read() {
+            Ok(Some(picture)) => picture,
+            Ok(None) => return Ok((seen, Ok(()))),
+            Err(error) => return Ok((seen, Err(error))),
+        };
         let at = Instant::now();
         let number = timecode::read(&picture);
         seen.push(Seen { number, at });
@@ -124,7 +147,6 @@ pub fn read(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> 
             on_first(number);
         }
     }
-    Ok(seen)
 }
 
 /// Delays of the pictures numbered `from..to`, in the order read, and what became of all of them.

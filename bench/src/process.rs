@@ -176,12 +176,20 @@ impl Process {
     ///
     /// # Errors
     /// When it had to be killed, or the system cannot tell.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn stop(self) -> Result<()> {
+        self.stop_and_tell().map(drop)
+    }
+
+    /// Like [`Process::stop`]; what it has said up to its end comes back.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stop_and_tell(mut self) -> Result<Vec<Line>> {
         self.terminate();
         if self.wait_for_end(STOP_TIMEOUT)?.is_none() {
             bail!("{} did not end within {} s of SIGTERM and was killed", self.name, STOP_TIMEOUT.as_secs());
         }
-        Ok(())
+        Ok(self.lines())
     }
 
     /// Its name and the last line that it said, for errors.

@@ -12,7 +12,7 @@ use crate::stats::{Counts, Stats};
 pub struct Verdict {
     /// What is judged, in a few words.
     pub what: String,
-    /// The figure.
+    /// The figure; not a number where it could not be measured, which is within no bar.
     pub figure: f64,
     /// The most it may be.
     pub bar: f64,
@@ -38,6 +38,9 @@ impl Verdict {
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Verdict { what, figure, bar, unit, because } = self;
+        if figure.is_nan() {
+            return write!(f, "MISSED  {what}: not measured, bar {bar} {unit} ({because})");
+        }
         let (verdict, digits) =
             (if self.holds() { "holds " } else { "MISSED" }, if matches!(*unit, "ms" | "times") { 2 } else { 0 });
         write!(f, "{verdict}  {what}: {figure:.digits$} {unit}, bar {bar:.digits$} {unit} ({because})")
@@ -105,5 +108,8 @@ mod tests {
         assert_eq!(verdict(15.0).to_string(), "holds   median: 15.00 ms, bar 15.00 ms (floor 12 ms + 3 ms)");
         assert!(verdict(15.1).to_string().starts_with("MISSED"));
         assert_eq!(verdict(16.0).to_json()["holds"], false);
+        let missing = verdict(f64::NAN);
+        assert_eq!(missing.to_string(), "MISSED  median: not measured, bar 15 ms (floor 12 ms + 3 ms)");
+        assert!(!missing.holds());
     }
 }

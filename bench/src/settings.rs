@@ -15,7 +15,7 @@ use crate::footage;
 /// The first part of each run, in which codecs, caches and connections warm up, is not measured.
 pub const WARM_UP: Duration = Duration::from_secs(1);
 /// The time between keyframes, hevcast's default with its own server, in both chain and floor.
-const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
+pub const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Settings that benchmarks of delay have in common.
 #[derive(Clone, Debug, Args)]

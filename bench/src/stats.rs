@@ -30,6 +30,15 @@ impl Counts {
     }
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.out_of_order += other.out_of_order;
+        self.unreadable += other.unreadable;
+    }
+}
+
 /// Quantiles of delays, in ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stats {

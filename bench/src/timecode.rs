@@ -69,16 +69,29 @@ pub fn read(picture: &Picture) -> Option<u32> {
     let width = picture.format().plane_size(0).0;
     let (samples, stride) = picture.plane(0);
     let inner = BLOCK - 2 * MARGIN;
-    let mut read = 0;
-    for block in 0..BLOCKS {
+    decode((0..BLOCKS).map(|block| {
         let (left, top) = corner(block, width);
         let rows = samples.chunks(stride).skip(top + MARGIN).take(inner);
         let sum: usize = rows.flat_map(|row| &row[left + MARGIN..][..inner]).map(|&sample| usize::from(sample)).sum();
-        read = read << 1 | u64::from(sum / (inner * inner) >= THRESHOLD);
+        sum / (inner * inner) >= THRESHOLD
+    }))
+}
+
+/// The number that blocks spell, given as white or not in their order; `None` when they spell none.
+pub fn decode(blocks: impl Iterator<Item = bool>) -> Option<u32> {
+    let (mut read, mut count) = (0, 0);
+    for is_white in blocks.take(BLOCKS) {
+        read = read << 1 | u64::from(is_white);
+        count += 1;
     }
     // The upper 32 of 40 bits.
     let number = (read >> CHECK_BITS) as u32;
-    (word(number) == read).then_some(number)
+    (count == BLOCKS && word(number) == read).then_some(number)
+}
+
+/// The middles of the blocks in their order, as column and row of a picture of this width, in samples.
+pub fn middles(width: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..BLOCKS).map(move |block| corner(block, width)).map(|(left, top)| (left + BLOCK / 2, top + BLOCK / 2))
 }
 
 /// Left and top sample of a block in a picture of this width.

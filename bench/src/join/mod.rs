@@ -10,7 +10,7 @@
 
 mod resident;
 mod senders;
-mod viewer;
+pub mod viewer;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

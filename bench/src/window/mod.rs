@@ -3,6 +3,10 @@
 //! A receiver's window on a display of its own (Xvfb) shows a stream for some seconds. The program tells at its end what
 //! copying and drawing a picture took. OpenGL in software rasterises on threads of its own, so what is counted is what
 //! any graphics card would cost the processor too: the copy of the planes, and the calls.
+//!
+//! And what a window costs in delay: see [`share`].
+
+mod share;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,6 +17,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::chain::default_program;
+use crate::footage;
 use crate::process::{Process, Stdout};
 
 /// Processor time that copying and drawing a picture may take, ms.
@@ -35,6 +40,9 @@ pub struct WindowArgs {
     /// Seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Footage for its share of the delay [default: ../shared/media/webcam-640x480-30fps.mkv]
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
 }
 
 /// Measures, prints, and tells whether the bar holds.
@@ -79,5 +87,7 @@ pub fn run(args: &WindowArgs) -> Result<bool> {
     println!("  the window's thread a frame, CPU   {:>8.3} ms", number(&window["frame_cpu_ms"]));
     println!("  from decoded to drawn, mean        {:>8.3} ms", number(&received["stages_ms"]["present"]));
     println!("  delay, median                      {:>8.3} ms", number(&received["delay_ms"]["median"]));
+    println!();
+    share::run(&program, args.input.clone().unwrap_or_else(footage::default_path))?;
     Ok(cost < BAR_MS && window["pictures"].as_u64() > Some(0))
 }

@@ -1,0 +1,308 @@
+//! `hevcast-bench peers`: the delay of other programs beside ours, by the time code in the pixels.
+//!
+//! All get the same pictures at the same pace, push H.265 of the same encoder at the same QP to `hevcast serve`, and play
+//! it from there. Each is measured from the write of a picture's last byte to the read of it at the other end: from a
+//! pipe, or for `ffplay`, which has no pipe, from its window on a screen ([`crate::screen`]). They take turns, so that noise
+//! of the machine that comes and goes hits all alike, and what all turns of one have measured is one set of delays.
+
+mod ffmpeg;
+mod ffplay;
+mod gstreamer;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::chain;
+use crate::footage::Footage;
+use crate::passage;
+use crate::report::{self, HEADING, Row, Verdict};
+use crate::route::{Passed, Route, View};
+use crate::screen::Screen;
+use crate::settings::{Settings, SettingsArgs};
+use crate::stats::{Counts, Stats};
+
+/// The first part of each turn is not measured: players take a while to get rid of what came at once when they joined.
+const SETTLING: Duration = Duration::from_secs(3);
+/// How long a turn may take to begin and to end, for the server's lifetime.
+const AROUND: Duration = Duration::from_secs(60);
+/// Our median and 99th percentile by FFmpeg's and ffplay's.
+const FFMPEG_BAR: f64 = 0.25;
+/// Our median by GStreamer's.
+const GSTREAMER_MEDIAN_BAR: f64 = 0.85;
+/// Our 99th percentile by GStreamer's.
+const GSTREAMER_P99_BAR: f64 = 0.5;
+
+/// `hevcast-bench peers`
+#[derive(Debug, Args)]
+pub struct PeersArgs {
+    /// What is measured; the time is that of one turn
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Turns of each
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u32).range(1..=100))]
+    turns: u32,
+    /// Only these; the others' bars are not held
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Contestant>,
+    /// The hevcast program [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    hevcast: Option<PathBuf>,
+    /// Write the figures to this file, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Contestant {
+    Hevcast,
+    Gstreamer,
+    Ffmpeg,
+    Ffplay,
+}
+
+/// What has been measured of one.
+#[derive(Debug)]
+struct Measured {
+    contestant: Contestant,
+    delays: Vec<Duration>,
+    /// Of each turn, to see how much they differ.
+    turns: Vec<Stats>,
+    counts: Counts,
+    /// What went wrong, if anything did.
+    troubles: Vec<String>,
+}
+
+impl Contestant {
+    const ALL: [Contestant; 4] =
+        [Contestant::Hevcast, Contestant::Gstreamer, Contestant::Ffmpeg, Contestant::Ffplay];
+
+    fn name(self) -> &'static str {
+        match self {
+            Contestant::Hevcast => "hevcast",
+            Contestant::Gstreamer => "GStreamer",
+            Contestant::Ffmpeg => "FFmpeg",
+            Contestant::Ffplay => "FFmpeg to ffplay",
+        }
+    }
+
+    /// Whether its programs are here.
+    fn find(self) -> Result<()> {
+        match self {
+            Contestant::Hevcast => Ok(()),
+            Contestant::Gstreamer => gstreamer::find(),
+            Contestant::Ffmpeg => installed("ffmpeg", "-version"),
+            Contestant::Ffplay => {
+                installed("ffmpeg", "-version")?;
+                installed("ffplay", "-version")?;
+                installed("Xvfb", "-help")
+            }
+        }
+    }
+
+    /// One turn.
+    fn pass(self, program: &Path, footage: &Footage, settings: &Settings) -> Result<Passed> {
+        let time = SETTLING + settings.measured;
+        let (server, url) = chain::serve(program, time + AROUND)?;
+        let url = &url;
+        let screen = matches!(self, Contestant::Ffplay).then(|| Screen::start(settings.size)).transpose()?;
+        let (sender, receiver) = match (self, &screen) {
+            (Contestant::Hevcast, _) => (chain::send(program, settings, url), chain::receive(program, url)),
+            (Contestant::Gstreamer, _) => (gstreamer::send(settings, url), gstreamer::receive(url)),
+            (Contestant::Ffmpeg, _) => (ffmpeg::send(settings, url), ffmpeg::receive(url)),
+            (Contestant::Ffplay, screen) => {
+                let screen = screen.as_ref().context("no screen")?;
+                (ffmpeg::send(settings, url), ffplay::receive(settings, url, screen))
+            }
+        };
+        let view = screen.as_ref().map_or(View::Pipe, View::Corner);
+        let passed = Route { url, sender, receiver, view }.pass(footage, settings, time)?;
+        server.stop()?;
+        Ok(passed)
+    }
+}
+
+/// Whether a program can be started.
+fn installed(program: &str, question: &str) -> Result<()> {
+    let mut asked = Command::new(program);
+    asked.arg(question).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().map(drop).with_context(|| format!("{program} is not installed"))
+}
+
+/// The encoder's parameters that make a peer's stream what ours is: a constant QP, the same for keyframes, which come as
+/// often as ours and not at cuts. The rest is the preset's.
+fn x265(settings: &Settings) -> String {
+    let group = settings.pictures(settings.keyframe_interval);
+    format!("qp={}:ipratio=1.0:keyint={group}:min-keyint={group}:scenecut=0", settings.qp)
+}
+
+/// Measures, prints, and tells whether all bars hold.
+///
+/// # Errors
+/// What made it impossible, in one line. A peer that is missing or fails is told of in the table instead.
+pub fn run(args: PeersArgs) -> Result<bool> {
+    let settings = Settings::from(args.settings);
+    let program = args.hevcast.map_or_else(chain::default_program, Ok)?;
+    let footage = Footage::load(&settings.input, settings.size, settings.pictures(settings.measured).into())?;
+    println!(
+        "{} {}x{} at {} fps, QP {}, {} turns of {} s each, after {} s of settling\n",
+        settings.input.file_name().unwrap_or_default().to_string_lossy(),
+        settings.size.0,
+        settings.size.1,
+        settings.fps,
+        settings.qp,
+        args.turns,
+        settings.measured.as_secs(),
+        SETTLING.as_secs(),
+    );
+    let is_wanted = |contestant: &Contestant| args.only.is_empty() || args.only.contains(contestant);
+    let mut all: Vec<Measured> = Contestant::ALL.into_iter().filter(is_wanted).map(Measured::new).collect();
+    for turn in 1..=args.turns {
+        for measured in &mut all {
+            measured.turn(turn, &program, &footage, &settings);
+        }
+    }
+    let verdicts = verdicts(&all);
+    print(&all, &verdicts);
+    if let Some(path) = &args.json {
+        report::write_json(path, &to_json(&settings, &all, &verdicts))?;
+    }
+    Ok(verdicts.iter().all(Verdict::holds))
+}
+
+impl Measured {
+    fn new(contestant: Contestant) -> Measured {
+        let troubles = contestant.find().err().map(|error| format!("{error:#}")).into_iter().collect();
+        Measured { contestant, delays: Vec::new(), turns: Vec::new(), counts: Counts::default(), troubles }
+    }
+
+    /// Whether its programs are here.
+    fn is_here(&self) -> bool {
+        self.troubles.is_empty() || !self.turns.is_empty()
+    }
+
+    fn turn(&mut self, turn: u32, program: &Path, footage: &Footage, settings: &Settings) {
+        if turn > 1 && self.turns.is_empty() || !self.is_here() {
+            return;
+        }
+        let taken = self.contestant.pass(program, footage, settings).and_then(|passed| {
+            let begin = passed.first + settings.pictures(SETTLING);
+            let end = begin + settings.pictures(settings.measured);
+            // A player that joins within a group of pictures may show damaged ones at first: those are not in question.
+            let is_begun = |seen: &passage::Seen| seen.number.is_some_and(|number| number >= begin);
+            let from = passed.seen.iter().position(is_begun).unwrap_or(passed.seen.len());
+            let (delays, counts) = passage::match_up(&passed.written, &passed.seen[from..], begin, end);
+            ensure!(!delays.is_empty(), "no picture came through whole");
+            Ok((delays, counts))
+        });
+        match taken {
+            Ok((delays, counts)) => {
+                self.turns.extend(Stats::of(&delays));
+                self.delays.extend(delays);
+                self.counts += counts;
+            }
+            Err(error) => self.troubles.push(format!("turn {turn}: {error:#}").replace('\n', " ")),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "name": self.contestant.name(),
+            "delay": Stats::of(&self.delays).map(Stats::to_json),
+            "turns": self.turns.iter().map(|stats| stats.to_json()).collect::<Vec<_>>(),
+            "counts": self.counts.to_json(),
+            "troubles": self.troubles,
+        })
+    }
+}
+
+fn verdicts(all: &[Measured]) -> Vec<Verdict> {
+    let of = |contestant| {
+        let measured = all.iter().find(|measured| measured.contestant == contestant);
+        measured.and_then(|measured| Stats::of(&measured.delays))
+    };
+    let ours = of(Contestant::Hevcast);
+    let bar = |peer: Contestant, what: &str, figure: fn(Stats) -> f64, bar: f64| {
+        let (ours, theirs) = (ours.map(figure), of(peer).map(figure));
+        let told = |ms: Option<f64>| ms.map_or_else(|| "not measured".to_owned(), |ms| format!("{ms:.2} ms"));
+        Verdict {
+            what: format!("our {what} by {}'s", peer.name()),
+            // Nothing over nothing: what has not been measured holds no bar.
+            figure: ours.zip(theirs).map_or(f64::NAN, |(ours, theirs)| ours / theirs),
+            bar,
+            unit: "times",
+            because: format!("ours {}, theirs {}", told(ours), told(theirs)),
+        }
+    };
+    let both = |peer, median, p99| {
+        [bar(peer, "median", |stats| stats.median, median), bar(peer, "p99", |stats| stats.p99, p99)]
+    };
+    [
+        both(Contestant::Ffmpeg, FFMPEG_BAR, FFMPEG_BAR),
+        both(Contestant::Ffplay, FFMPEG_BAR, FFMPEG_BAR),
+        both(Contestant::Gstreamer, GSTREAMER_MEDIAN_BAR, GSTREAMER_P99_BAR),
+    ]
+    .concat()
+}
+
+fn print(all: &[Measured], verdicts: &[Verdict]) {
+    println!("Delay in ms\n{HEADING}");
+    for measured in all {
+        let name = measured.contestant.name();
+        match Stats::of(&measured.delays) {
+            Some(stats) => println!("{}", Row { name, stats, counts: Some(measured.counts) }),
+            None => println!("{name:<20} not measured"),
+        }
+    }
+    println!("\nMedian and p99 of each turn");
+    for measured in all.iter().filter(|measured| !measured.turns.is_empty()) {
+        let turns: String = measured.turns.iter().map(|t| format!("{:>10.2}{:>8.2}", t.median, t.p99)).collect();
+        println!("{:<20}{turns}", measured.contestant.name());
+    }
+    for measured in all {
+        for trouble in &measured.troubles {
+            println!("{}: {trouble}", measured.contestant.name());
+        }
+    }
+    println!();
+    verdicts.iter().for_each(|verdict| println!("{verdict}"));
+}
+
+fn to_json(settings: &Settings, all: &[Measured], verdicts: &[Verdict]) -> Value {
+    json!({
+        "benchmark": "peers",
+        "settings": settings.to_json(),
+        "settling_s": SETTLING.as_secs_f64(),
+        "contestants": all.iter().map(Measured::to_json).collect::<Vec<_>>(),
+        "verdicts": verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(contestant: Contestant, delays_ms: &[u64]) -> Measured {
+        let delays = delays_ms.iter().map(|&ms| Duration::from_millis(ms)).collect();
+        Measured { contestant, delays, turns: Vec::new(), counts: Counts::default(), troubles: Vec::new() }
+    }
+
+    #[test]
+    fn a_peer_that_was_not_measured_holds_no_bar() {
+        let all = [
+            measured(Contestant::Hevcast, &[10]),
+            measured(Contestant::Ffmpeg, &[40]),
+            measured(Contestant::Gstreamer, &[15]),
+            measured(Contestant::Ffplay, &[]),
+        ];
+        let verdicts = verdicts(&all);
+        let holds: Vec<bool> = verdicts.iter().map(Verdict::holds).collect();
+        assert_eq!(holds, [true, true, false, false, true, false]);
+        assert!(verdicts[2].to_string().contains("not measured"), "{}", verdicts[2]);
+    }
+}

@@ -1,0 +1,247 @@
+//! A time code on a screen: where it is, and what it says whenever one looks.
+//!
+//! A program may show a picture anywhere and at any size. So the code is looked for once, in the whole screen; from then on
+//! only the middles of its blocks are read, one row of pixels for each row of blocks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{PIXEL, Screen};
+use crate::passage::Seen;
+use crate::timecode;
+
+/// Between two looks. A framebuffer wakes nobody, and to ask the X server for word of changes would make it work for us.
+const LOOK: Duration = Duration::from_micros(250);
+/// Between two searches of the whole screen.
+const SEARCH: Duration = Duration::from_millis(50);
+/// Green up to which a pixel is black for the search, and from which on it is white: what is neither is no code.
+const CLEARLY: (u8, u8) = (70, 185);
+/// Green from which on a pixel is white, once the place is known.
+const THRESHOLD: u8 = 128;
+/// The search passes over so many columns, rows and widths at a time: well within a block.
+const STEP: usize = 2;
+/// Numbers found are below this, a day's pictures. What is larger is a picture that looks like a code.
+const PLAUSIBLE: u32 = 1 << 22;
+
+/// Looks at a screen for the time code of pictures of one size.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    screen: &'a Screen,
+    /// The pictures' width.
+    width: usize,
+    /// Columns and rows of the blocks' middles in a picture.
+    middles: Vec<(usize, usize)>,
+    place: Option<Place>,
+}
+
+/// Where a picture is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    /// Column of its first pixel.
+    left: f64,
+    /// Row of its first pixel.
+    top: f64,
+    /// Pixels of the screen for one of the picture.
+    scale: f64,
+}
+
+impl Place {
+    /// The pixel of the screen that shows a sample of the picture.
+    fn pixel(self, (column, row): (usize, usize)) -> (usize, usize) {
+        let at = |corner: f64, place: usize| (corner + self.scale * place as f64).max(0.0).round() as usize;
+        (at(self.left, column), at(self.top, row))
+    }
+}
+
+impl<'a> Watch<'a> {
+    /// For pictures of this width that are shown somewhere, at some size.
+    pub fn anywhere(screen: &'a Screen, width: u32) -> Watch<'a> {
+        let width = width as usize;
+        Watch { screen, width, middles: timecode::middles(width).collect(), place: None }
+    }
+
+    /// For pictures of this width that are shown in the screen's corner as they are.
+    pub fn corner(screen: &'a Screen, width: u32) -> Watch<'a> {
+        let place = Some(Place { left: 0.0, top: 0.0, scale: 1.0 });
+        Watch { place, ..Watch::anywhere(screen, width) }
+    }
+
+    /// Pixels of the screen for one of the picture, once it has been found.
+    pub fn scale(&self) -> Option<f64> {
+        Some(self.place?.scale)
+    }
+
+    /// Looks until `stop`, and notes the first instant at which each number was to be seen. `on_first` hears of the first.
+    ///
+    /// # Errors
+    /// When the framebuffer cannot be read.
+    pub fn watch(&mut self, stop: &AtomicBool, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut on_first = Some(on_first);
+        let Some(place) = self.find(stop)? else { return Ok(seen) };
+        let mut look = self.look(place);
+        let mut newest = None;
+        while !stop.load(Ordering::Acquire) {
+            let number = look.number(self.screen)?;
+            let at = Instant::now();
+            // Half drawn, it has no number; the same picture again is no news.
+            if let Some(found) = number
+                && number != newest
+            {
+                newest = number;
+                seen.push(Seen { number, at });
+                if let Some(on_first) = on_first.take() {
+                    on_first(found);
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(seen)
+    }
+
+    /// Where the picture is; waits for one.
+    fn find(&mut self, stop: &AtomicBool) -> Result<Option<Place>> {
+        let (width, height) = self.screen.layout.size;
+        let mut row = vec![0; width * PIXEL];
+        while self.place.is_none() && !stop.load(Ordering::Acquire) {
+            let mut greens = Vec::with_capacity(width * height);
+            for number in 0..height {
+                self.screen.read(0, number, &mut row)?;
+                greens.extend(row.iter().skip(self.screen.layout.green).step_by(PIXEL));
+            }
+            self.place = search(&greens, width, &self.middles, self.width);
+            std::thread::sleep(SEARCH);
+        }
+        Ok(self.place)
+    }
+
+    fn look(&self, place: Place) -> Look {
+        // A picture at the screen's edge may end a rounding beyond it.
+        let (width, height) = self.screen.layout.size;
+        let within = |(column, row): (usize, usize)| (column.min(width - 1), row.min(height - 1));
+        let pixels: Vec<_> = self.middles.iter().map(|&middle| within(place.pixel(middle))).collect();
+        let left = pixels.iter().map(|pixel| pixel.0).min().unwrap_or_default();
+        let right = pixels.iter().map(|pixel| pixel.0).max().unwrap_or_default();
+        let bytes = (right + 1 - left) * PIXEL;
+        let mut rows: Vec<usize> = pixels.iter().map(|pixel| pixel.1).collect();
+        rows.dedup();
+        let place_of = |&(column, row): &(usize, usize)| {
+            let line = rows.iter().position(|&known| known == row).unwrap_or_default();
+            line * bytes + (column - left) * PIXEL + self.screen.layout.green
+        };
+        let blocks = pixels.iter().map(place_of).collect();
+        Look { left, buffer: vec![0; rows.len() * bytes], rows, bytes, blocks }
+    }
+}
+
+/// What is read at each look.
+struct Look {
+    left: usize,
+    rows: Vec<usize>,
+    /// Of each row.
+    bytes: usize,
+    /// Where each block's green is in the buffer.
+    blocks: Vec<usize>,
+    buffer: Vec<u8>,
+}
+
+impl Look {
+    fn number(&mut self, screen: &Screen) -> Result<Option<u32>> {
+        for (row, bytes) in self.rows.iter().zip(self.buffer.chunks_mut(self.bytes)) {
+            screen.read(self.left, *row, bytes)?;
+        }
+        Ok(timecode::decode(self.blocks.iter().map(|&place| self.buffer[place] >= THRESHOLD)))
+    }
+}
+
+/// Looks for a code in a whole screen: the middle of all places from which one can be read.
+fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width: usize) -> Option<Place> {
+    let height = greens.len() / screen_width;
+    // A code's last row of blocks, that of the check, has some white; most rows of a screen have none.
+    let has_white: Vec<bool> =
+        greens.chunks(screen_width).map(|row| row.iter().any(|&green| green >= CLEARLY.1)).collect();
+    let &(_, first_row) = middles.first()?;
+    // Number, column of the picture's left edge, row of the first blocks' middles, scale.
+    let mut found: Vec<(u32, f64, f64, f64)> = Vec::new();
+    // From a third of its size to the whole screen.
+    for shown in (width / 3..=screen_width).step_by(STEP) {
+        let scale = shown as f64 / width as f64;
+        let scaled = |length: usize| (scale * length as f64).round() as usize;
+        let offsets: Vec<(usize, usize)> =
+            middles.iter().map(|&(column, row)| (scaled(column), scaled(row - first_row))).collect();
+        let lowest = offsets.iter().map(|offset| offset.1).max().unwrap_or_default();
+        for row in (0..height.saturating_sub(lowest)).step_by(STEP) {
+            if !has_white[row + lowest] {
+                continue;
+            }
+            for left in (0..=screen_width - shown).step_by(STEP) {
+                let green = |&(column, down): &(usize, usize)| greens[(row + down) * screen_width + left + column];
+                let is_clear = |offset| !(CLEARLY.0 + 1..CLEARLY.1).contains(&green(offset));
+                if !offsets.iter().all(is_clear) {
+                    continue;
+                }
+                let number = timecode::decode(offsets.iter().map(|offset| green(offset) >= CLEARLY.1));
+                if let Some(number) = number.filter(|&number| number < PLAUSIBLE) {
+                    found.push((number, left as f64, row as f64, scale));
+                }
+            }
+        }
+    }
+    let (number, ..) = *found.first()?;
+    found.retain(|&(other, ..)| other == number);
+    let mean = |of: fn(&(u32, f64, f64, f64)) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
+    let (left, row, scale) = (mean(|found| found.1), mean(|found| found.2), mean(|found| found.3));
+    Some(Place { left, top: row - scale * first_row as f64, scale })
+}
+
+#[cfg(test)]
+mod tests {
+    use hevcast_media::picture::{Picture, PictureFormat};
+
+    use super::*;
+
+    const SCREEN_WIDTH: usize = 700;
+
+    /// A numbered picture on a grey screen.
+    fn screen(number: u32, (width, height): (u32, u32), place: Place) -> Vec<u8> {
+        let mut picture = Picture::new(PictureFormat::limited(width, height)).unwrap();
+        timecode::write(&mut picture, number).unwrap();
+        let (samples, stride) = picture.plane(0);
+        let sample = |at: usize| {
+            let (x, y) = ((at % SCREEN_WIDTH) as f64 - place.left, (at / SCREEN_WIDTH) as f64 - place.top);
+            let (x, y) = ((x / place.scale).floor(), (y / place.scale).floor());
+            let inside = (0.0..f64::from(width)).contains(&x) && (0.0..f64::from(height)).contains(&y);
+            if inside { samples[y as usize * stride + x as usize] } else { 120 }
+        };
+        (0..SCREEN_WIDTH * 200).map(sample).collect()
+    }
+
+    #[test]
+    fn a_code_is_found_wherever_and_however_large_it_is() {
+        let shown = |width, left, top, scale| (width, Place { left, top, scale });
+        for (width, place) in [
+            shown(640_u32, 0.0, 46.0, 1.05),
+            shown(640, 33.0, 5.0, 1.0),
+            shown(1280, 10.0, 20.0, 0.52),
+            shown(320, 7.0, 9.0, 2.0),
+        ] {
+            let greens = screen(70_123, (width, 96), place);
+            let middles: Vec<_> = timecode::middles(width as usize).collect();
+            let found = search(&greens, SCREEN_WIDTH, &middles, width as usize).expect("a code");
+            let pixels = middles.iter().map(|&middle| found.pixel(middle));
+            let blocks = pixels.map(|(column, row)| greens[row * SCREEN_WIDTH + column] >= THRESHOLD);
+            assert_eq!(timecode::decode(blocks), Some(70_123), "{place:?}");
+            assert!((found.scale - place.scale).abs() < 0.02, "{found:?} for {place:?}");
+        }
+    }
+
+    #[test]
+    fn a_screen_without_a_code_has_none() {
+        let middles: Vec<_> = timecode::middles(640).collect();
+        for green in [0, 20, 120, 235] {
+            assert_eq!(search(&vec![green; SCREEN_WIDTH * 100], SCREEN_WIDTH, &middles, 640), None);
+        }
+    }
+}
