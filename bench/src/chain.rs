@@ -104,13 +104,15 @@ impl Chain {
     }
 }
 
+/// Lets a pipe hold a whole picture.
 #[cfg(target_os = "linux")]
-fn widen(pipe: impl std::os::fd::AsFd) {
+pub fn widen(pipe: impl std::os::fd::AsFd) {
     // Refused where an administrator set a lower limit: the pipe stays as it is, and the figures a little higher.
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
 }
 
+/// Other systems have their own way.
 #[cfg(not(target_os = "linux"))]
-fn widen<T>(_: T) {
+pub fn widen<T>(_: T) {
     let _ = PIPE_BYTES;
 }

@@ -6,10 +6,12 @@
 //! the processor. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
 //! of the system, and `stalled` what readers notice of others who have stopped reading.
 //!
-//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle,
-//! and programs beside hevcast are other chains.
+//! [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
+//!
+//! Further benchmarks become further subcommands over the same parts, and programs beside hevcast are other chains.
 
 mod chain;
+mod congest;
 #[cfg(target_os = "linux")]
 mod fanout;
 mod floor;
@@ -48,6 +50,8 @@ enum Benchmark {
     Latency(latency::LatencyArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
+    /// The delay on a link that is too slow or stands still, beside FFmpeg's.
+    Congest(congest::CongestArgs),
     /// The processor time that a window costs its own thread.
     Window(window::WindowArgs),
     /// The time to the first picture of somebody who joins, and what is left of it afterwards.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
         Benchmark::Page(args) => page::run(&args),
+        Benchmark::Congest(args) => congest::run(&args),
         Benchmark::Window(args) => window::run(&args),
         Benchmark::Join(args) => join::run(&args),
         #[cfg(target_os = "linux")]
