@@ -162,7 +162,7 @@ mod tests {
         let mut first = false;
         let seen = watch(slow.taken.as_slice(), || first = true).unwrap();
         let numbers: Vec<u32> = seen.iter().filter_map(|seen| seen.number).collect();
-        assert!(first && taken.unread.len() >= 8 && taken.written.at.is_sorted());
+        assert!(first && taken.unread.len() >= 8);
         assert!(numbers.is_sorted() && numbers.iter().all(|number| !taken.unread.contains(number)), "{numbers:?}");
         assert_eq!(numbers.len() + taken.unread.len(), taken.written.at.len());
     }

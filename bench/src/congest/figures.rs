@@ -201,7 +201,7 @@ mod tests {
         assert!((300.0..=401.0).contains(&smaller), "{smaller}");
         let fits = fits_after(&coded, 10.0).unwrap();
         assert!((330.0..440.0).contains(&fits), "{fits}");
-        assert_eq!(smaller_after(&coded, 12.0), None, "no smaller than they were");
+        assert_eq!(smaller_after(&coded, 16.0), None, "no smaller than they were");
         let fewer: Vec<(f64, usize)> = coded
             .iter()
             .filter(|(at, _)| *at < 5.0 || ((at * 30.0).round() as u32).is_multiple_of(3))
