@@ -2,7 +2,7 @@
 //!
 //! A TCP proxy ([`pipe`]) that behaves like a link with a small buffer ([`link`]) stands between sender and server or
 //! between server and receiver ([`chains`]). What the link does is a [`script`]; hevcast and FFmpeg get the same one, one
-//! after the other, as both at once would disturb each other. A [`camera`] that never waits feeds them, [`run`] puts it
+//! after the other, as both at once would disturb each other. A [`camera`] that never waits feeds them, [`mod@run`] puts it
 //! together, [`tap`] sees in the pipe what the sender's rate control makes of it. [`figures`] are held against the bars of
 //! [`verdicts`], printed by [`table`], and drawn by [`plot`].
 
