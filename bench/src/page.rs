@@ -44,7 +44,7 @@ const SECTIONS: [Section; 6] = [
     },
     Section {
         title: "A link that is too slow, or stands still",
-        text: "A proxy with a small buffer (at most 115 ms of what it carries, with the kernel's) stands in the middle of one \
+        text: "A proxy with a small buffer (at most 110 ms of what it carries, with the kernel's) stands in the middle of one \
                connection and behaves as a link of 4 Mbit/s, 10 ms one way: cut to 1 Mbit/s for 20 s, standing still for 5 s, \
                or standing still at random, once in some 10 s, for 50 to 1500 ms. Beside hevcast, with the same script and one \
                after the other: `ffmpeg` (ultrafast, zerolatency, 2 Mbit/s with a buffer of 500 kbit, a keyframe each 2 s as \

@@ -5,9 +5,10 @@
 //!
 //! **What the kernel hides.** A sender's bytes wait in its own socket, where it can see them, until the pipe's socket has
 //! room. Loopback would make that megabytes; so the pipe's sockets have [`SOCKET_BUFFER_BYTES`], set before they listen
-//! or connect, and segments of Ethernet's size, as the kernel counts a buffer by segments. Linux doubles the figure for
-//! its own overhead: some 8 KiB of video fit (`little_is_hidden_in_the_kernel` holds it to that), 65 ms at 1 Mbit/s. With
-//! what waits in the link itself, a sender has at most 115 ms in the pipe at 1 Mbit/s, and 66 ms at 4 Mbit/s.
+//! or connect, and segments of Ethernet's size, as the kernel counts a buffer by segments. Linux doubles the figure and
+//! counts its own overhead in: 3 to 7 KiB of video fit (by `ss`; a test holds it to the doubled figure), at most 60 ms at
+//! 1 Mbit/s. With what waits in the link itself, a sender has at most 110 ms in the pipe at 1 Mbit/s, and 65 ms at
+//! 4 Mbit/s. On a link so short this is still enough for any rate that is tried here.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,7 +25,7 @@ use super::script::Script;
 use super::tap::{Passed, Tap};
 
 /// What is asked of the kernel for each buffer of the pipe's sockets.
-const SOCKET_BUFFER_BYTES: usize = 8 * 1024;
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
 /// Connections that may wait to be accepted.
 const ACCEPT_BACKLOG: i32 = 8;
 /// Connections followed at once; a chain has one, and a few more when it reconnects.
