@@ -7,9 +7,12 @@
 //! by `screen`; `window` is what a window costs the processor, and in delay. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
 //! of the system, and `stalled` what readers notice of others who have stopped reading.
 //!
-//! Further benchmarks become further subcommands over the same parts: congestion is a slower link in the chain's middle.
+//! [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
+//!
+//! Further benchmarks become further subcommands over the same parts.
 
 mod chain;
+mod congest;
 mod encoder;
 #[cfg(target_os = "linux")]
 mod fanout;
@@ -63,6 +66,8 @@ enum Benchmark {
     Peers(peers::PeersArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
+    /// The delay on a link that is too slow or stands still, beside FFmpeg's.
+    Congest(congest::CongestArgs),
     /// The delay by stage, at several sizes and rates.
     #[cfg(target_os = "linux")]
     Stages(stages::StagesArgs),
@@ -92,6 +97,7 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),
+        Benchmark::Congest(args) => congest::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Stages(args) => stages::run(&args),
         #[cfg(target_os = "linux")]

@@ -28,6 +28,8 @@ struct Section {
     text: &'static str,
     command: &'static [&'static str],
     has_json: bool,
+    /// Draws, beside the page; its text shows the pictures.
+    has_plots: bool,
 }
 
 const SECTIONS: [Section; 6] = [
@@ -38,6 +40,27 @@ const SECTIONS: [Section; 6] = [
                lies above it is ours.",
         command: &["latency"],
         has_json: true,
+        has_plots: false,
+    },
+    Section {
+        title: "A link that is too slow, or stands still",
+        text: "A proxy with a small buffer (at most 110 ms of what it carries, with the kernel's) stands in the middle of one \
+               connection and behaves as a link of 4 Mbit/s, 10 ms one way: cut to 1 Mbit/s for 20 s, standing still for 5 s, \
+               or standing still at random, once in some 10 s, for 50 to 1500 ms. Beside hevcast, with the same script and one \
+               after the other: `ffmpeg` (ultrafast, zerolatency, 2 Mbit/s with a buffer of 500 kbit, a keyframe each 2 s as \
+               hevcast's) to our server and from it, with its flags for low delay. A picture's delay begins when a camera that \
+               never waits took it; *unread* are its pictures that the sender did not take in the meantime. Rows are pictures \
+               by when they were taken: those taken just before a stall and shown after it belong to *before*. *Still* is the longest \
+               time without a new picture, *Mbit/s* what of video went into the link, *QP* the sender's own word. Random \
+               stalls last ten minutes with hevcast and the first one of these with FFmpeg.\n\n\
+               ![Delay over time, link cut between sender and server](congestion-cut.svg)\n\n\
+               ![Delay over time, link standing still between sender and server](congestion-stall.svg)\n\n\
+               ![Delay over time, random stalls between sender and server](congestion-stalls.svg)\n\n\
+               ![Delay over time, link cut between server and receiver](congestion-cut-downlink.svg)\n\n\
+               ![Delay over time, link standing still between server and receiver](congestion-stall-downlink.svg)",
+        command: &["congest"],
+        has_json: true,
+        has_plots: true,
     },
     Section {
         title: "The encoder's settings",
@@ -58,12 +81,14 @@ const SECTIONS: [Section; 6] = [
                time.",
         command: &["fanout", "--seconds", "16"],
         has_json: true,
+        has_plots: false,
     },
     Section {
         title: "What readers notice of others who have stopped reading",
         text: "A hundred readers of one stream; in every other run ten of them play and never read again.",
         command: &["stalled"],
         has_json: true,
+        has_plots: false,
     },
     Section {
         title: "Joining",
@@ -74,12 +99,14 @@ const SECTIONS: [Section; 6] = [
                the start.",
         command: &["join"],
         has_json: true,
+        has_plots: false,
     },
     Section {
         title: "What a window costs",
         text: "The receiver's window on a virtual display, drawn by the processor: a graphics card does this faster.",
         command: &["window"],
         has_json: false,
+        has_plots: false,
     },
 ];
 
@@ -92,7 +119,7 @@ pub fn run(args: &PageArgs) -> Result<bool> {
     let mut all_hold = true;
     for section in &SECTIONS {
         println!("\n== {}", section.title);
-        let (output, holds) = measure(section, &args.json)?;
+        let (output, holds) = measure(section, args)?;
         all_hold &= holds;
         let command = section.command.join(" ");
         page += &format!(
@@ -106,12 +133,16 @@ pub fn run(args: &PageArgs) -> Result<bool> {
     Ok(all_hold)
 }
 
-fn measure(section: &Section, json: &Path) -> Result<(String, bool)> {
+fn measure(section: &Section, args: &PageArgs) -> Result<(String, bool)> {
     let program = std::env::current_exe().context("where is this program?")?;
     let mut command = Command::new(program);
     command.args(section.command).stdout(Stdio::piped());
     if section.has_json {
-        command.arg("--json").arg(json.join(format!("bench-{}.json", section.command[0])));
+        command.arg("--json").arg(args.json.join(format!("bench-{}.json", section.command[0])));
+    }
+    if section.has_plots {
+        let folder = args.write.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        command.arg("--plots").arg(folder);
     }
     let mut child = command.spawn().with_context(|| format!("cannot run {}", section.command[0]))?;
     let stdout = child.stdout.take().context("no output")?;
