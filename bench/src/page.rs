@@ -32,7 +32,7 @@ struct Section {
     has_plots: bool,
 }
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     Section {
         title: "Delay from picture in to picture out",
         text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \
@@ -69,6 +69,7 @@ const SECTIONS: [Section; 6] = [
                be another QP. Frame threads are one in every row, since a second one holds back a picture.",
         command: &["encoder"],
         has_json: true,
+        has_plots: false,
     },
     Section {
         title: "What a viewer costs the server",
