@@ -16,7 +16,7 @@ check: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-layers
 
-# All benchmarks, some fifteen minutes; writes docs/performance.md. Status 1 when a bar is missed.
+# All benchmarks, some twenty minutes; writes docs/performance.md. Status 1 when a bar is missed.
 bench: setup-tests
 	cargo build --release --workspace --quiet
 	target/release/hevcast-bench page --write docs/performance.md

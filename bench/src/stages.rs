@@ -76,8 +76,12 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
     let input = args.input.clone().unwrap_or_else(footage::default_path);
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     println!("{name}, scaled, QP {}, {} s each after {} s of warm-up\n", args.qp, args.seconds, WARM_UP.as_secs());
-    println!("                        pixels, ms                   stages, mean in ms                              sum of  pixels'");
-    println!("                  p50     p95     p99   capture  encode   send  network  decode  present      them     mean  skipped");
+    println!(
+        "                        pixels, ms                   stages, mean in ms                              sum of  pixels'"
+    );
+    println!(
+        "                  p50     p95     p99   capture  encode   send  network  decode  present      them     mean  skipped"
+    );
     let mut cases = Vec::new();
     for (size, fps) in CASES {
         let settings = Settings {

@@ -7,9 +7,8 @@ use anyhow::{Context, Result, ensure};
 use crate::settings::Settings;
 
 /// What both pipelines are made of.
-const ELEMENTS: [&str; 9] = [
-    "fdsrc", "y4mdec", "x265enc", "h265parse", "rtspclientsink", "rtspsrc", "rtph265depay", "avdec_h265", "y4menc",
-];
+const ELEMENTS: [&str; 9] =
+    ["fdsrc", "y4mdec", "x265enc", "h265parse", "rtspclientsink", "rtspsrc", "rtph265depay", "avdec_h265", "y4menc"];
 
 /// Whether all of it is installed.
 ///

@@ -79,8 +79,7 @@ struct Measured {
 }
 
 impl Contestant {
-    const ALL: [Contestant; 4] =
-        [Contestant::Hevcast, Contestant::Gstreamer, Contestant::Ffmpeg, Contestant::Ffplay];
+    const ALL: [Contestant; 4] = [Contestant::Hevcast, Contestant::Gstreamer, Contestant::Ffmpeg, Contestant::Ffplay];
 
     fn name(self) -> &'static str {
         match self {

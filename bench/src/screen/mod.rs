@@ -145,7 +145,8 @@ mod tests {
     fn a_framebuffers_header_is_understood() {
         let mut header = [0; Layout::HEADER];
         let numbers: [u32; 25] = [
-            160, 7, 2, 24, 640, 480, 0, 0, 32, 0, 32, 32, 2560, 4, 0xff_0000, 0xff00, 0xff, 8, 256, 256, 640, 480, 0, 0, 0,
+            160, 7, 2, 24, 640, 480, 0, 0, 32, 0, 32, 32, 2560, 4, 0xff_0000, 0xff00, 0xff, 8, 256, 256, 640, 480, 0,
+            0, 0,
         ];
         for (bytes, number) in header.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
             *bytes = number.to_be_bytes();
