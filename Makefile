@@ -16,7 +16,7 @@ check: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-layers
 
-# All benchmarks, some half an hour; writes docs/performance.md and its plots. Status 1 when a bar is missed.
+# All benchmarks, some forty minutes; writes docs/performance.md and its plots. Status 1 when a bar is missed.
 bench: setup-tests
 	cargo build --release --workspace --quiet
 	target/release/hevcast-bench page --write docs/performance.md

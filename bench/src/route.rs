@@ -59,8 +59,6 @@ pub struct Passed {
     pub first: u32,
     /// What the receiver said.
     pub lines: Vec<Line>,
-    /// Pixels of the screen for one of the picture, where a screen was looked at.
-    pub scale: Option<f64>,
 }
 
 /// Tells the thread that looks at a screen to stop, however this ends.
@@ -115,8 +113,8 @@ impl Route<'_> {
             let written = writing.join().map_err(panicked)?.map_err(|e| e.context(sender.last_words()))?;
             drop(stopping);
             let lines = receiver.stop_and_tell()?;
-            let (seen, scale) = reading.join().map_err(panicked)??;
-            Ok(Passed { written, seen, first, lines, scale })
+            let seen = reading.join().map_err(panicked)??;
+            Ok(Passed { written, seen, first, lines })
         })
     }
 }
@@ -128,7 +126,7 @@ fn look(
     width: u32,
     stop: &AtomicBool,
     news: &SyncSender<News>,
-) -> Result<(Vec<Seen>, Option<f64>)> {
+) -> Result<Vec<Seen>> {
     let on_first = |first| drop(news.try_send(News::First(first)));
     let mut watch = match (view, output) {
         (View::Corner(screen), _) => Watch::corner(screen, width),
@@ -137,9 +135,8 @@ fn look(
         (View::Pipe, Some(output)) => {
             widen(&output);
             // Programs that are told to end do so within a picture.
-            return Ok((passage::read_while_whole(output, on_first)?, None));
+            return passage::read_while_whole(output, on_first);
         }
     };
-    let seen = watch.watch(stop, on_first)?;
-    Ok((seen, watch.scale()))
+    watch.watch(stop, on_first)
 }

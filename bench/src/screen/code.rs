@@ -22,8 +22,10 @@ const CLEARLY: (u8, u8) = (70, 185);
 const THRESHOLD: u8 = 128;
 /// The search passes over so many columns, rows and widths at a time: well within a block.
 const STEP: usize = 2;
-/// Numbers found are below this, a day's pictures. What is larger is a picture that looks like a code.
+/// Numbers are below this, a day's pictures. What is larger is something else that looks like a code.
 const PLAUSIBLE: u32 = 1 << 22;
+/// Pictures that may pass between two numbers that are seen.
+const GAP: u32 = 2000;
 
 /// Looks at a screen for the time code of pictures of one size.
 #[derive(Debug)]
@@ -68,11 +70,6 @@ impl<'a> Watch<'a> {
         Watch { place, ..Watch::anywhere(screen, width) }
     }
 
-    /// Pixels of the screen for one of the picture, once it has been found.
-    pub fn scale(&self) -> Option<f64> {
-        Some(self.place?.scale)
-    }
-
     /// Looks until `stop`, and notes the first instant at which each number was to be seen. `on_first` hears of the first.
     ///
     /// # Errors
@@ -86,9 +83,9 @@ impl<'a> Watch<'a> {
         while !stop.load(Ordering::Acquire) {
             let number = look.number(self.screen)?;
             let at = Instant::now();
-            // Half drawn, it has no number; the same picture again is no news.
+            // Half drawn, it has no number, or one in many times a wrong one; the same picture again is no news.
             if let Some(found) = number
-                && number != newest
+                && is_next(newest, found)
             {
                 newest = number;
                 seen.push(Seen { number, at });
@@ -111,8 +108,15 @@ impl<'a> Watch<'a> {
                 self.screen.read(0, number, &mut row)?;
                 greens.extend(row.iter().skip(self.screen.layout.green).step_by(PIXEL));
             }
-            self.place = search(&greens, width, &self.middles, self.width);
+            let found = search(&greens, width, &self.middles, self.width);
             std::thread::sleep(SEARCH);
+            // A number that goes on where it was found is none by chance.
+            if let Some((number, place)) = found
+                && let Some(later) = self.look(place).number(self.screen)?
+                && is_next(Some(number), later)
+            {
+                self.place = Some(place);
+            }
         }
         Ok(self.place)
     }
@@ -157,12 +161,10 @@ impl Look {
 }
 
 /// Looks for a code in a whole screen: the middle of all places from which one can be read.
-fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width: usize) -> Option<Place> {
+fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width: usize) -> Option<(u32, Place)> {
     let height = greens.len() / screen_width;
-    // A code's last row of blocks, that of the check, has some white; most rows of a screen have none.
-    let has_white: Vec<bool> =
-        greens.chunks(screen_width).map(|row| row.iter().any(|&green| green >= CLEARLY.1)).collect();
     let &(_, first_row) = middles.first()?;
+    let whites = Whites::of(greens, screen_width);
     // Number, column of the picture's left edge, row of the first blocks' middles, scale.
     let mut found: Vec<(u32, f64, f64, f64)> = Vec::new();
     // From a third of its size to the whole screen.
@@ -171,12 +173,17 @@ fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width:
         let scaled = |length: usize| (scale * length as f64).round() as usize;
         let offsets: Vec<(usize, usize)> =
             middles.iter().map(|&(column, row)| (scaled(column), scaled(row - first_row))).collect();
-        let lowest = offsets.iter().map(|offset| offset.1).max().unwrap_or_default();
-        for row in (0..height.saturating_sub(lowest)).step_by(STEP) {
-            if !has_white[row + lowest] {
-                continue;
-            }
+        // A plausible number begins with black blocks, and the check at a code's end has some white. Most of a screen is
+        // out of the question by one or the other.
+        let zeros = offsets.iter().take(PLAUSIBLE.leading_zeros() as usize).take_while(|offset| offset.1 == 0).last();
+        let (black, last) = (zeros?.0, *offsets.last()?);
+        for row in (0..height.saturating_sub(last.1)).step_by(STEP) {
             for left in (0..=screen_width - shown).step_by(STEP) {
+                if whites.between(row, left + offsets[0].0, left + black) > 0
+                    || whites.between(row + last.1, left, left + last.0) == 0
+                {
+                    continue;
+                }
                 let green = |&(column, down): &(usize, usize)| greens[(row + down) * screen_width + left + column];
                 let is_clear = |offset| !(CLEARLY.0 + 1..CLEARLY.1).contains(&green(offset));
                 if !offsets.iter().all(is_clear) {
@@ -189,11 +196,47 @@ fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width:
             }
         }
     }
-    let (number, ..) = *found.first()?;
+    // A code can be read from many places around its own, what looks like one by chance from few.
+    let mut votes = std::collections::HashMap::<u32, usize>::new();
+    found.iter().for_each(|found| *votes.entry(found.0).or_default() += 1);
+    let (number, _) = votes.into_iter().max_by_key(|&(_, votes)| votes)?;
     found.retain(|&(other, ..)| other == number);
     let mean = |of: fn(&(u32, f64, f64, f64)) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
     let (left, row, scale) = (mean(|found| found.1), mean(|found| found.2), mean(|found| found.3));
-    Some(Place { left, top: row - scale * first_row as f64, scale })
+    Some((number, Place { left, top: row - scale * first_row as f64, scale }))
+}
+
+/// Whether a number may be seen after another: a later picture, or one that a player shows again.
+fn is_next(before: Option<u32>, number: u32) -> bool {
+    match before {
+        None => number < PLAUSIBLE,
+        Some(before) => number != before && number.abs_diff(before) <= GAP,
+    }
+}
+
+/// White pixels left of each, row by row: how many there are in a stretch takes two looks.
+struct Whites {
+    width: usize,
+    before: Vec<u32>,
+}
+
+impl Whites {
+    fn of(greens: &[u8], width: usize) -> Whites {
+        let mut before = Vec::with_capacity(greens.len());
+        for row in greens.chunks(width) {
+            before.extend(row.iter().scan(0, |count, &green| {
+                let left = *count;
+                *count += u32::from(green >= CLEARLY.1);
+                Some(left)
+            }));
+        }
+        Whites { width, before }
+    }
+
+    /// In a row, from one column up to the one before another.
+    fn between(&self, row: usize, from: usize, to: usize) -> u32 {
+        self.before[row * self.width + to] - self.before[row * self.width + from]
+    }
 }
 
 #[cfg(test)]
@@ -229,12 +272,19 @@ mod tests {
         ] {
             let greens = screen(70_123, (width, 96), place);
             let middles: Vec<_> = timecode::middles(width as usize).collect();
-            let found = search(&greens, SCREEN_WIDTH, &middles, width as usize).expect("a code");
+            let (number, found) = search(&greens, SCREEN_WIDTH, &middles, width as usize).expect("a code");
+            assert_eq!(number, 70_123, "{place:?}");
             let pixels = middles.iter().map(|&middle| found.pixel(middle));
             let blocks = pixels.map(|(column, row)| greens[row * SCREEN_WIDTH + column] >= THRESHOLD);
             assert_eq!(timecode::decode(blocks), Some(70_123), "{place:?}");
             assert!((found.scale - place.scale).abs() < 0.02, "{found:?} for {place:?}");
         }
+    }
+
+    #[test]
+    fn numbers_follow_each_other() {
+        assert!(is_next(None, 0) && is_next(Some(7), 8) && is_next(Some(7), 300) && is_next(Some(7), 6));
+        assert!(!is_next(None, PLAUSIBLE) && !is_next(Some(7), 7) && !is_next(Some(7), 7 + GAP + 1));
     }
 
     #[test]
