@@ -33,6 +33,20 @@ pub enum At {
     Uplink,
     /// Between server and receiver.
     Downlink,
+    /// Nowhere: to see, with a link that is none, what the pipe itself costs.
+    #[value(hide = true)]
+    Nowhere,
+}
+
+impl At {
+    /// As verdicts call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            At::Uplink => "uplink",
+            At::Downlink => "downlink",
+            At::Nowhere => "nowhere",
+        }
+    }
 }
 
 /// Whose sender and receiver.
@@ -93,6 +107,7 @@ impl Chain {
         let (to, from) = match at {
             At::Uplink => (pipe.address(), address),
             At::Downlink => (address, pipe.address()),
+            At::Nowhere => (address, address),
         };
         let send = match who {
             Who::Hevcast => hevcast_send(program, &url(to)),

@@ -178,7 +178,7 @@ fn draw(folder: &Path, runs: &[Run]) -> Result<()> {
         Scenario::Stalls => ("stalls", "link stands still"),
         Scenario::Unshaped => ("unshaped", ""),
     };
-    let place = if *at == At::Uplink { "" } else { "-downlink" };
+    let place = if *at == At::Uplink { String::new() } else { format!("-{}", at.name()) };
     let series: Vec<_> = runs
         .iter()
         .map(|run| Series { name: run.plan.who.name(), colour: colour(run.plan.who), samples: &run.samples })

@@ -21,7 +21,11 @@ pub fn title(scenario: Scenario, at: At) -> String {
         Scenario::Stalls => format!("A link of {full} Mbit/s stands still now and then"),
         Scenario::Unshaped => "A link that is none".to_owned(),
     };
-    let place = if at == At::Uplink { "between sender and server" } else { "between server and receiver" };
+    let place = match at {
+        At::Uplink => "between sender and server",
+        At::Downlink => "between server and receiver",
+        At::Nowhere => "nowhere",
+    };
     format!("{what}, {place}")
 }
 
@@ -99,7 +103,7 @@ pub fn to_json(run: &Run) -> Value {
     let cut = cut_of(run);
     json!({
         "who": run.plan.who.name(),
-        "at": if run.plan.at == At::Uplink { "uplink" } else { "downlink" },
+        "at": run.plan.at.name(),
         "scenario": format!("{:?}", run.plan.scenario).to_lowercase(),
         "bitrate": BITRATE,
         "length_s": script.length.as_secs_f64(),

@@ -65,8 +65,7 @@ fn title(run: &Run, what: &str) -> String {
         Scenario::Stalls => "random stalls",
         Scenario::Unshaped => "unshaped",
     };
-    let at = if run.plan.at == At::Uplink { "uplink" } else { "downlink" };
-    format!("{scenario}, {at}: {what}")
+    format!("{scenario}, {}: {what}", run.plan.at.name())
 }
 
 /// What never happened took for ever.
