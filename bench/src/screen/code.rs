@@ -189,7 +189,13 @@ fn search(greens: &[u8], screen_width: usize, middles: &[(usize, usize)], width:
                 if !offsets.iter().all(is_clear) {
                     continue;
                 }
-                let number = timecode::decode(offsets.iter().map(|offset| green(offset) >= CLEARLY.1));
+                // The same number a third of a block to either side: the neighbours' edges pin the place down.
+                let third = scaled(timecode::BLOCK).div_ceil(3);
+                let read = |shift: usize| {
+                    let place = |&(column, down): &(usize, usize)| (row + down) * screen_width + left + column + shift;
+                    timecode::decode(offsets.iter().map(|offset| greens[place(offset) - third] >= CLEARLY.1))
+                };
+                let number = read(third).filter(|_| read(0) == read(third) && read(2 * third) == read(third));
                 if let Some(number) = number.filter(|&number| number < PLAUSIBLE) {
                     found.push((number, left as f64, row as f64, scale));
                 }
