@@ -73,8 +73,8 @@ const SECTIONS: [Section; 9] = [
     },
     Section {
         title: "Where the delay goes",
-        text: "The same path at other sizes and rates, and the stages of its delay as the label tells them. The figures beside \
-               them are the pixels': the last two columns but one should be the same but for two pipes. Where the encoder \
+        text: "The same path at other sizes and rates, and the stages of its delay as the label tells them. Their sum stands \
+               beside the pixels' mean over the same pictures, which has two pipes more. Where the encoder \
                takes longer than the time between two pictures, pictures are skipped before it, and the delay stays.",
         command: &["stages"],
         has_json: true,
@@ -84,10 +84,11 @@ const SECTIONS: [Section; 9] = [
         title: "Other programs beside ours",
         text: "The same pictures at the same pace, coded by the same encoder at the same QP with as many keyframes, through the \
                same server. GStreamer: `x265enc` (ultrafast, zerolatency) to `rtspclientsink latency=0`, played by `rtspsrc \
-               latency=0`; it is measured with the sink's wait for its clock switched off, which `gst-launch` does by a \
-               property of a hidden element (`rtspbin::appsink0::sync=false`): without that it waits 5 to 90 ms, another time in each \
-               run. FFmpeg: `-preset ultrafast -tune zerolatency` to `-f rtsp`, played by `ffmpeg`, or by `ffplay` with each picture \
-               due at once (`-vf setpts=0`). Its parser gives a picture only when the next begins: that is a picture's time. \
+               latency=0`. That sink holds packets for its clock, a while that is another in each run (*by clock*); the \
+               bars are against the chain with that wait switched off, by a property of an element hidden in the sink. \
+               FFmpeg: `-preset ultrafast -tune zerolatency` to `-f rtsp`, played by `ffmpeg`, or by `ffplay` with each \
+               picture due at once (`-vf setpts=0`). Its parser gives a picture only when the next begins: that is a \
+               picture's time. \
                All but `ffplay` end in a pipe; its figure ends when the number is to be seen on a virtual screen, and what \
                a window of ours takes is below. The programs take turns.",
         command: &["peers", "--seconds", "10"],
@@ -130,8 +131,8 @@ const SECTIONS: [Section; 9] = [
         text: "The receiver's window on a virtual display, drawn by the processor: a graphics card does this faster. Its share of \
                the delay is told twice: by the label, whose last stage ends when the drawing has been issued, and by the \
                numbers in the pixels of the display's framebuffer. Between the two lie the drawing itself, the swap and the X \
-               server's copy, which no program is told of. The whole is the last line but two of its column, and *no window* \
-               the same pictures into a pipe.",
+               server's copy, which no program is told of. *No window* is the same pictures \
+               into a pipe.",
         command: &["window"],
         has_json: false,
         has_plots: false,

@@ -24,16 +24,26 @@ pub fn find() -> Result<()> {
     Ok(())
 }
 
+/// When the sender's packets leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// As soon as they are there. A property of an element within the sink, which it does not offer itself.
+    AtOnce,
+    /// As the sink does it: not before their time by the pipeline's clock, which began when the connection stood. That is 5
+    /// to 90 ms, another wait in each run.
+    ByTheClock,
+}
+
 /// A pipeline that takes Y4M and pushes H.265: the same encoder as ours, at the same QP, with the same keyframes.
-pub fn send(settings: &Settings, url: &str) -> Command {
+pub fn send(settings: &Settings, url: &str, leave: Leave) -> Command {
     let (width, height) = settings.size;
-    // Read in pieces of about a picture. The sink within the sink would hold each packet until its time by the pipeline's
-    // clock, which began when the connection stood: 5 to 90 ms, another wait in each run.
+    // Read in pieces of about a picture.
     let piece = width * height * 3 / 2;
+    let sync = leave == Leave::ByTheClock;
     launch(&format!(
         "fdsrc blocksize={piece} ! y4mdec ! \
          x265enc speed-preset=ultrafast tune=zerolatency option-string={} ! h265parse config-interval=-1 ! \
-         rtspclientsink rtspbin::appsink0::sync=false latency=0 protocols=tcp location={url}",
+         rtspclientsink rtspbin::appsink0::sync={sync} latency=0 protocols=tcp location={url}",
         super::x265(settings)
     ))
 }

@@ -25,6 +25,7 @@ use crate::route::{Passed, Route, View};
 use crate::screen::Screen;
 use crate::settings::{Settings, SettingsArgs};
 use crate::stats::{Counts, Stats};
+use gstreamer::Leave;
 
 /// The first part of each turn is not measured: players take a while to get rid of what came at once when they joined.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -62,6 +63,8 @@ pub struct PeersArgs {
 enum Contestant {
     Hevcast,
     Gstreamer,
+    /// Its sender as it is; beside it, without bars.
+    GstreamerClocked,
     Ffmpeg,
     Ffplay,
 }
@@ -79,12 +82,19 @@ struct Measured {
 }
 
 impl Contestant {
-    const ALL: [Contestant; 4] = [Contestant::Hevcast, Contestant::Gstreamer, Contestant::Ffmpeg, Contestant::Ffplay];
+    const ALL: [Contestant; 5] = [
+        Contestant::Hevcast,
+        Contestant::Gstreamer,
+        Contestant::GstreamerClocked,
+        Contestant::Ffmpeg,
+        Contestant::Ffplay,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Contestant::Hevcast => "hevcast",
             Contestant::Gstreamer => "GStreamer",
+            Contestant::GstreamerClocked => "GStreamer by clock",
             Contestant::Ffmpeg => "FFmpeg",
             Contestant::Ffplay => "FFmpeg to ffplay",
         }
@@ -94,7 +104,7 @@ impl Contestant {
     fn find(self) -> Result<()> {
         match self {
             Contestant::Hevcast => Ok(()),
-            Contestant::Gstreamer => gstreamer::find(),
+            Contestant::Gstreamer | Contestant::GstreamerClocked => gstreamer::find(),
             Contestant::Ffmpeg => installed("ffmpeg", "-version"),
             Contestant::Ffplay => {
                 installed("ffmpeg", "-version")?;
@@ -112,7 +122,10 @@ impl Contestant {
         let screen = matches!(self, Contestant::Ffplay).then(|| Screen::start(settings.size)).transpose()?;
         let (sender, receiver) = match (self, &screen) {
             (Contestant::Hevcast, _) => (chain::send(program, settings, url), chain::receive(program, url)),
-            (Contestant::Gstreamer, _) => (gstreamer::send(settings, url), gstreamer::receive(url)),
+            (Contestant::Gstreamer, _) => (gstreamer::send(settings, url, Leave::AtOnce), gstreamer::receive(url)),
+            (Contestant::GstreamerClocked, _) => {
+                (gstreamer::send(settings, url, Leave::ByTheClock), gstreamer::receive(url))
+            }
             (Contestant::Ffmpeg, _) => (ffmpeg::send(settings, url), ffmpeg::receive(url)),
             (Contestant::Ffplay, screen) => {
                 let screen = screen.as_ref().context("no screen")?;
