@@ -1,11 +1,13 @@
-//! hevcast-bench: measures hevcast, and later its peers, from outside.
+//! hevcast-bench: measures hevcast, and its peers beside it, from outside.
 //!
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
-//! other sizes too. [`encoder`] is what the encoder's settings cost and save. `peers` lets other programs take a `route` of their own through our server, and looks at them by pipe or
-//! by `screen`; `window` is what a window costs the processor, and in delay. [`page`] runs all of them for the manual. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit
-//! of the system, and `stalled` what readers notice of others who have stopped reading.
+//! other sizes too. [`encoder`] is what the encoder's settings cost and save. `peers` lets other programs take a `route` of
+//! their own through our server, and looks at them by pipe or by `screen`; `window` is what a window costs the processor,
+//! and in delay. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit of
+//! the system, and `stalled` what readers notice of others who have stopped reading. [`page`] runs all of them for the
+//! manual.
 //!
 //! [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
 //!

@@ -74,6 +74,18 @@ fn a_forced_idr_comes_at_once_with_its_parameter_sets() {
 }
 
 #[test]
+fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
+    let format = PictureFormat::limited(320, 192);
+    let coded = |preset: Option<&str>, params: &str| {
+        let mut asked = settings(format, RateControl::Qp(28));
+        (asked.preset, asked.x265_params) = (preset.map(str::to_owned), params.to_owned());
+        Encoder::open(&asked).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().data
+    };
+    assert_ne!(coded(None, ""), coded(Some("ultrafast"), ""));
+    assert_eq!(coded(None, "ctu=32:psy-rd=2"), coded(Some("ultrafast"), "subme=1"), "the later word counts");
+}
+
+#[test]
 fn keyframes_come_at_their_interval() {
     let format = PictureFormat::limited(320, 192);
     let mut asked = settings(format, RateControl::Qp(30));

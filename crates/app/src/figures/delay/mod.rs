@@ -53,7 +53,7 @@ pub enum NoDelay {
     Future,
     /// By its stamp it is more than an hour old: likewise, or it is a recording.
     TooOld,
-    /// A clock was set between this picture and the one before; figures begin anew with the next.
+    /// A clock was set a moment ago; figures begin anew.
     Jump,
 }
 
@@ -101,7 +101,8 @@ struct Sample {
 const STAGES: usize = 6;
 
 impl Sample {
-    fn of(shown: &Shown, clock: Clock) -> Result<Sample, NoDelay> {
+    /// The delay of a picture that was presented at `presented_utc` by our own clock.
+    fn of(shown: &Shown, presented_utc: UtcMicros) -> Result<Sample, NoDelay> {
         let (stamp, stages) = shown.stamp.ok_or(NoDelay::NoStamps)?;
         let stages = stages.unwrap_or_default();
         let is_locked = stamp.status & 0x80 == 0;
@@ -110,7 +111,6 @@ impl Sample {
             (true, Some(own), Some(sender)) => (own.offset_micros, Some(own.bound + sender), Timescale::Server),
             _ => (0, None, Timescale::SystemClocks),
         };
-        let presented_utc = clock.utc_at(shown.presented);
         let delay = presented_utc.offset_by(shift).micros_since(stamp.captured);
         let bound_micros = bound.map_or(0, |b| b.as_micros() as i64);
         if delay < -bound_micros {
@@ -191,21 +191,21 @@ impl Default for Delays {
 impl Delays {
     /// Adds a presented picture, or the reason why it has no delay.
     pub fn add(&mut self, shown: &Shown, clock: Clock) {
-        if std::mem::take(&mut self.has_ended) {
-            self.recent.clear();
-            self.before = None;
-        }
-        let sample = Sample::of(shown, clock).and_then(|sample| self.unless_jumped(sample, shown, clock));
-        match sample {
+        let presented_utc = clock.utc_at(shown.presented);
+        let sample = Sample::of(shown, presented_utc);
+        match sample.and_then(|sample| self.unless_jumped(sample, shown, presented_utc)) {
             Ok(sample) => {
-                self.unknown = None;
+                // A jump is over with the next picture, and has to be seen by whoever looks once a second.
+                self.unknown = self.unknown.filter(|(why, at)| {
+                    *why == NoDelay::Jump && shown.presented.saturating_duration_since(*at) < STALE
+                });
                 self.take(sample);
             }
             Err(why) => self.unknown = Some((why, shown.presented)),
         }
     }
 
-    fn unless_jumped(&mut self, sample: Sample, shown: &Shown, clock: Clock) -> Result<Sample, NoDelay> {
+    fn unless_jumped(&mut self, sample: Sample, shown: &Shown, presented_utc: UtcMicros) -> Result<Sample, NoDelay> {
         let Some((stamp, _)) = shown.stamp else { return Ok(sample) };
         let reading = Reading {
             timestamp: shown.timestamp,
@@ -213,7 +213,7 @@ impl Delays {
             bound: sample.bound.unwrap_or_default(),
             timescale: sample.timescale,
             presented: shown.presented,
-            presented_utc: clock.utc_at(shown.presented),
+            presented_utc,
         };
         let before = self.before.replace(reading);
         if before.is_some_and(|before| reading.has_jumped(&before)) {
@@ -224,6 +224,9 @@ impl Delays {
     }
 
     fn take(&mut self, sample: Sample) {
+        if std::mem::take(&mut self.has_ended) {
+            self.recent.clear();
+        }
         if let Some(all) = &mut self.all {
             all.saturating_record(sample.delay.max(1) as u64);
         }
@@ -243,7 +246,7 @@ impl Delays {
     /// The stream has ended: what comes next is another.
     pub fn forget_recent(&mut self) {
         self.has_ended = true;
-        self.unknown = None;
+        (self.before, self.unknown) = (None, None);
     }
 
     /// Why the last picture, if it is not long ago, has no delay.
@@ -255,7 +258,7 @@ impl Delays {
     pub fn recent(&self, now: Instant) -> (Option<DelayMs>, Option<StagesMs>) {
         let is_fresh = |last: &&Sample| !self.has_ended && now.saturating_duration_since(last.at) < STALE;
         let Some(last) = self.recent.back().filter(is_fresh) else { return (None, None) };
-        if self.unknown.is_some() {
+        if self.unknown(now).is_some() {
             return (None, None);
         }
         let [_, ten, _] = WINDOWS;
@@ -405,7 +408,10 @@ mod tests {
             delays.add(&picture, clock);
             assert_eq!(delays.unknown(picture.presented), Some(NoDelay::Jump));
             assert!(delays.recent(picture.presented).0.is_none());
-            picture = next(&picture, 33, 0);
+            picture = next(&picture, 1000, 0);
+            delays.add(&picture, clock);
+            assert_eq!(delays.unknown(picture.presented), Some(NoDelay::Jump), "a look each second has to see it");
+            picture = next(&picture, 1000, 0);
             delays.add(&picture, clock);
             assert_eq!(delays.unknown(picture.presented), None);
             let delay = delays.recent(picture.presented).0.unwrap();
@@ -443,6 +449,8 @@ mod tests {
         delays.add(&shown, clock);
         delays.forget_recent();
         assert!(delays.recent(shown.presented).0.is_none());
+        // Also when what comes then says nothing of its delay.
+        delays.add(&Shown { stamp: None, ..shown }, clock);
         let (delay, stages) = delays.whole_run();
         assert_eq!(delay.map(|d| (d.timescale, d.bound)), Some((Timescale::Server, Some(0.401))));
         assert_eq!(stages.map(|s| s.encode), Some(10.0));
