@@ -323,6 +323,28 @@ mod tests {
         assert!(off.abs() <= bound && bound < 150, "{off} ±{bound}");
     }
 
+    /// The worst there is: a path that is slow one way only, so that the error is all of the bound, and a drift that adds.
+    #[test]
+    fn the_bound_holds_between_exchanges_before_the_drift_is_known() {
+        let base = Instant::now();
+        let server = Skew { shift_micros: 0, drift_ppm: 0 };
+        for (drift_ppm, path) in [(200, (0, 100)), (-200, (100, 0)), (200, (100, 0)), (-200, (0, 100))] {
+            let own = Skew { shift_micros: -7, drift_ppm };
+            let mut estimator = ClockEstimator::default();
+            for second in 0..20 {
+                let (reply, end) = exchange(own, server, second * 1_000_000, path);
+                estimator.add(&reply, own.now(base, end));
+                for after in [1_000, 500_000, 999_000] {
+                    let (off, bound) = error(&estimator, own, server, base, second * 1_000_000 + after);
+                    assert!(
+                        off.abs() <= bound,
+                        "{off} ±{bound} µs, {after} µs after exchange {second}, {drift_ppm} ppm"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_clock_that_was_set_begins_anew() {
         let base = Instant::now();
