@@ -1,4 +1,4 @@
-//! FFmpeg for hevcast: pictures in, H.265 out, and back. The only crate with unsafe code.
+//! FFmpeg and x265 for hevcast: pictures in, H.265 out, and back. The only crate with unsafe code.
 //!
 //! The tour, along the data path:
 //!
@@ -11,7 +11,7 @@
 //! * [`y4m`] reads and writes raw pictures for other programs;
 //! * [`stop`] ends every wait of these at once.
 //!
-//! All raw FFmpeg calls lie in the private `av` module (the camera's ioctls in `capture::camera`,
+//! All raw FFmpeg calls lie in the private `av` module, x265's in `x265` (the camera's ioctls in `capture::camera`,
 //! OpenGL's calls in `present::gl`); everything above it is safe code. A [`stop::Stop`] is noticed within a tenth
 //! of a second; the screen is the exception, whose grabber waits for its next frame.
 
@@ -29,6 +29,8 @@ pub mod mux;
 pub mod picture;
 pub mod present;
 pub mod stop;
+#[allow(unsafe_code)]
+mod x265;
 pub mod y4m;
 
 #[cfg(test)]

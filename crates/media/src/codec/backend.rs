@@ -97,7 +97,8 @@ pub(crate) const TABLE: &[Backend] = &[
             "veryslow",
             "placebo",
         ],
-        options: x265,
+        // It is not FFmpeg's: see `x265_params`.
+        options: |_, _| Vec::new(),
     },
 ];
 
@@ -121,61 +122,43 @@ impl Backend {
         (self.options)(settings, preset)
     }
 
-    /// Bits/s to set on the codec context, and the bits that may run ahead of it. x265 gets both
-    /// among its own options.
+    /// Bits/s to set on the codec context, and the bits that may run ahead of it.
     pub(crate) fn context_rate(&self, settings: &EncoderSettings) -> (u64, u64) {
         match settings.rate {
-            RateControl::Bitrate(rate) if self.name != SOFTWARE => (rate, buffer_bits(rate)),
+            RateControl::Bitrate(rate) => (rate, rate.saturating_mul(RATE_BUFFER.as_millis() as u64) / 1000),
             _ => (0, 0),
         }
     }
 }
 
-fn buffer_bits(rate: u64) -> u64 {
-    rate.saturating_mul(RATE_BUFFER.as_millis() as u64) / 1000
-}
-
-/// x265 through FFmpeg. Why each: no reordering, no look-ahead and one frame thread are what lets a
+/// x265's parameters. Why each: no reordering, no look-ahead and one frame thread are what lets a
 /// picture out in the call that brought it in; one slice keeps a picture within few NAL units (the
 /// rows still run in parallel, by wavefront); `ipratio=1` makes a constant QP the same for
 /// keyframes, which would otherwise be 3 finer and burst; `info=0` keeps its settings out of the
-/// stream. Where nobody asks for a preset, it is `ultrafast` with [`X265_TUNING`].
-fn x265(settings: &EncoderSettings, preset: &str) -> Options {
+/// stream. Where nobody asks for a preset, it is `ultrafast` with [`X265_TUNING`]. A bitrate is kept from outside
+/// ([`super::steering`]), by the QP of every picture, so that to x265 it is a constant QP.
+pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
     let keyframes = settings.keyframe_pictures();
     let mut params = format!(
-        "log-level=none:frame-threads=1:bframes=0:rc-lookahead=0:scenecut=0:slices=1:aud=0:\
+        "frame-threads=1:bframes=0:rc-lookahead=0:scenecut=0:slices=1:aud=0:\
          info=0:repeat-headers=1:open-gop=0:keyint={keyframes}:min-keyint=1"
     );
-    let mut options: Options =
-        vec![("preset", preset.to_owned()), ("tune", "zerolatency".to_owned()), ("forced-idr", "1".to_owned())];
     match settings.rate {
-        RateControl::Qp(qp) => {
-            params.push_str(":ipratio=1.0");
-            options.push(("qp", qp.to_string()));
-        }
-        RateControl::Crf(crf) => options.push(("crf", crf.to_string())),
-        RateControl::Bitrate(rate) => {
-            let kilobits = (rate / 1000).max(1);
-            let buffer = (buffer_bits(rate) / 1000).max(1);
-            params.push_str(&format!(":bitrate={kilobits}:vbv-maxrate={kilobits}:vbv-bufsize={buffer}"));
-        }
+        RateControl::Qp(qp) | RateControl::Best(qp) => params.push_str(&format!(":ipratio=1.0:qp={qp}")),
+        RateControl::Crf(crf) => params.push_str(&format!(":crf={crf}")),
+        RateControl::Bitrate(_) => params.push_str(":ipratio=1.0:qp=28"),
     }
     let tuning = if settings.preset.is_none() { X265_TUNING } else { "" };
-    for more in [tuning, &settings.x265_params] {
-        if !more.is_empty() {
-            params.push(':');
-            params.push_str(more);
-        }
-    }
-    options.push(("x265-params", params));
-    options
+    let all = [&params, tuning, &settings.x265_params];
+    let pairs = all.iter().flat_map(|list| list.split(':')).filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "1"))).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
 
 fn nvenc(settings: &EncoderSettings, preset: &str) -> Options {
     let mut options =
         pairs(&[("preset", preset), ("tune", "ull"), ("zerolatency", "1"), ("delay", "0"), ("forced-idr", "1")]);
     match settings.rate {
-        RateControl::Qp(qp) => {
+        RateControl::Qp(qp) | RateControl::Best(qp) => {
             options.extend(pairs(&[("rc", "constqp")]));
             options.push(("qp", qp.to_string()));
         }
@@ -212,7 +195,7 @@ fn amf(settings: &EncoderSettings, preset: &str) -> Options {
             options.extend(pairs(&[("rc", "cbr")]));
             return options;
         }
-        RateControl::Qp(qp) => qp,
+        RateControl::Qp(qp) | RateControl::Best(qp) => qp,
         RateControl::Crf(crf) => crf.round() as u8,
     };
     options.extend(pairs(&[("rc", "cqp")]));
@@ -223,7 +206,7 @@ fn amf(settings: &EncoderSettings, preset: &str) -> Options {
 
 fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
     let mut options = pairs(&[("realtime", "1"), ("allow_sw", "0")]);
-    if let RateControl::Qp(qp) = settings.rate {
+    if let Some(qp) = settings.rate.constant_qp() {
         // It takes quality only as 1 (worst) to 100 (best), in lambda units of 118.
         let quality = 100 - u32::from(qp.min(51)) * 99 / 51;
         options.extend(pairs(&[("flags", "+qscale")]));
@@ -234,7 +217,7 @@ fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
 
 fn constant_quality(settings: &EncoderSettings, options: &mut Options, name: &'static str) {
     match settings.rate {
-        RateControl::Qp(qp) => options.push((name, qp.to_string())),
+        RateControl::Qp(qp) | RateControl::Best(qp) => options.push((name, qp.to_string())),
         RateControl::Crf(crf) => options.push((name, (crf.round() as u8).to_string())),
         RateControl::Bitrate(_) => {}
     }

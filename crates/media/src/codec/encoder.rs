@@ -1,19 +1,17 @@
 //! The encoder: one picture in, its access unit out, in the same call.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
 use super::annexb;
 use super::backend::{self, Backend};
+use super::engine::{Engine, Unit};
 use super::error::{EncodeError, Rejected};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
-use crate::av::AvError;
-use crate::av::codec::{Codec, EncoderSetup, Output, has_encoder};
-use crate::av::ffi::AVPixelFormat;
-use crate::av::frame::Frame;
-use crate::av::hardware::Pool;
-use crate::av::packet::Packet;
-use crate::av::scaler::{Scaler, Side};
+use super::steering::{Room, Steering};
 use crate::picture::Picture;
+use crate::x265::Order;
 
 /// One coded picture.
 #[derive(Clone, Debug)]
@@ -26,21 +24,28 @@ pub struct Coded {
     pub qp: Option<f32>,
 }
 
+/// What is wanted of one picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// When it was taken, by which a bitrate is counted.
+    pub at: Instant,
+    /// That it be an IDR picture; the keyframe interval starts anew with it.
+    pub idr: bool,
+    /// The bits that there is room for; `None`: any.
+    pub room: Option<Room>,
+}
+
 /// An opened H.265 encoder which has proved that it works here.
 pub struct Encoder {
     backend: &'static Backend,
     settings: EncoderSettings,
-    codec: Codec,
-    upload: Upload,
+    engine: Engine,
+    steering: Steering,
     parameter_sets: Vec<Bytes>,
     /// Pictures encoded, which is the time stamp in units of the frame interval.
     count: i64,
-}
-
-/// How pictures get to where the encoder reads them.
-struct Upload {
-    scaler: Option<Scaler>,
-    pool: Option<Pool>,
+    /// Pictures since the last keyframe, that one included.
+    since_keyframe: u32,
 }
 
 impl Encoder {
@@ -80,12 +85,11 @@ impl Encoder {
         let in_band = annexb::parameter_sets(&first.data);
         let mut parameter_sets: Vec<Bytes> = in_band.map(Bytes::copy_from_slice).collect();
         if parameter_sets.is_empty() {
-            let global = annexb::parameter_sets(probe.codec.extradata());
+            let global = annexb::parameter_sets(probe.engine.global_headers());
             parameter_sets = global.map(Bytes::copy_from_slice).collect();
         }
         if parameter_sets.len() < 3 {
-            let why = "its stream has no parameter sets".to_owned();
-            return Err(probe.failed(why));
+            return Err(probe.failed("its stream has no parameter sets".to_owned()));
         }
         drop(probe);
         let mut encoder = Encoder::open_one(backend, settings)?;
@@ -94,40 +98,16 @@ impl Encoder {
     }
 
     fn open_one(backend: &'static Backend, settings: &EncoderSettings) -> Result<Encoder, EncodeError> {
-        let name = backend.name;
-        if !has_encoder(name) {
-            return Err(EncodeError::Missing(name.to_owned()));
-        }
-        let why = |error: AvError| EncodeError::Open { name: name.to_owned(), why: error.to_string() };
         let preset = preset(backend, settings)?;
-        let size = (settings.format.width, settings.format.height);
-        let pool = match backend.vaapi_upload {
-            true => Some(Pool::vaapi(size.0, size.1).map_err(why)?),
-            false => None,
-        };
-        let (bit_rate, buffer_bits) = backend.context_rate(settings);
-        let codec = Codec::encoder(&EncoderSetup {
-            name,
-            format: settings.format,
-            pixels: match &pool {
-                Some(_) => AVPixelFormat::VAAPI,
-                None => backend.pixels,
-            },
-            frame_rate: settings.frame_rate,
-            keyframe_interval: settings.keyframe_pictures(),
-            bit_rate,
-            buffer_bits,
-            pool: pool.as_ref(),
-            options: &backend.options(settings, &preset),
-        })
-        .map_err(why)?;
+        let interval = Duration::from_secs_f64(1.0 / settings.frame_rate.per_second());
         Ok(Encoder {
             backend,
             settings: settings.clone(),
-            codec,
-            upload: Upload::new(backend, settings, pool).map_err(why)?,
+            engine: Engine::open(backend, settings, &preset)?,
+            steering: Steering::new(settings.rate, interval),
             parameter_sets: Vec::new(),
             count: 0,
+            since_keyframe: 0,
         })
     }
 
@@ -146,34 +126,47 @@ impl Encoder {
         &self.parameter_sets
     }
 
-    /// Encodes one picture; its access unit comes back at once. With `force_idr` it becomes an
-    /// IDR, and the keyframe interval starts anew.
+    /// Whether it keeps within the room of each picture; others can only be given fewer pictures.
+    pub fn keeps_within_room(&self) -> bool {
+        self.engine.takes_qp() && !matches!(self.settings.rate, RateControl::Qp(_))
+    }
+
+    /// Encodes the picture taken just now, for which there is any room; see [`Encoder::encode_as`].
     ///
     /// # Errors
     /// For a picture of another format than the settings', and when the encoder fails.
-    pub fn encode(&mut self, picture: &Picture, force_idr: bool) -> Result<Coded, EncodeError> {
+    pub fn encode(&mut self, picture: &Picture, idr: bool) -> Result<Coded, EncodeError> {
+        self.encode_as(picture, &Wish { at: Instant::now(), idr, room: None })
+    }
+
+    /// Encodes one picture; its access unit comes back at once.
+    ///
+    /// # Errors
+    /// For a picture of another format than the settings', and when the encoder fails.
+    pub fn encode_as(&mut self, picture: &Picture, wish: &Wish) -> Result<Coded, EncodeError> {
         if picture.format() != self.settings.format {
             return Err(EncodeError::Format { got: picture.format(), opened: self.settings.format });
         }
-        let failed =
-            |error: AvError| EncodeError::Failed { name: self.backend.name.to_owned(), why: error.to_string() };
-        let mut frame = self.upload.run(picture).map_err(failed)?;
-        frame.set_pts(self.count);
-        frame.ask_keyframe(force_idr);
+        let keyframe_is_due = self.count == 0 || self.since_keyframe >= self.settings.keyframe_pictures();
+        let qp = match self.engine.takes_qp() {
+            true => self.steering.qp(wish.at, wish.idr || keyframe_is_due, wish.room),
+            false => None,
+        };
+        let order = Order { idr: wish.idr, qp };
+        let unit = self.engine.encode(picture, self.count, order).map_err(|why| self.failed(why))?;
+        let unit = unit.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
         self.count += 1;
-        let mut packet = Packet::empty().map_err(failed)?;
-        self.codec.send_frame(&frame).map_err(failed)?;
-        match self.codec.receive_packet(&mut packet).map_err(failed)? {
-            Output::Ready => Ok(self.coded(packet)),
-            Output::NeedsInput | Output::Ended => Err(EncodeError::HoldsBack(self.backend.name.to_owned())),
+        self.since_keyframe = if unit.keyframe { 1 } else { self.since_keyframe.saturating_add(1) };
+        if let Some(qp) = unit.qp {
+            self.steering.coded(unit.keyframe, unit.data.len() as u64 * 8, f64::from(qp));
         }
+        Ok(self.coded(unit))
     }
 
-    fn coded(&self, packet: Packet) -> Coded {
-        let keyframe = packet.is_keyframe();
-        let qp = packet.mean_qp();
-        let complete = !keyframe || annexb::parameter_sets(packet.data()).next().is_some();
-        let data = if complete { Bytes::from_owner(packet) } else { self.with_parameter_sets(packet.data()) };
+    fn coded(&self, unit: Unit) -> Coded {
+        let Unit { data, keyframe, qp } = unit;
+        let complete = !keyframe || annexb::parameter_sets(&data).next().is_some();
+        let data = if complete { data } else { self.with_parameter_sets(&data) };
         Coded { data, keyframe, qp }
     }
 
@@ -200,34 +193,9 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
-impl Upload {
-    fn new(backend: &Backend, settings: &EncoderSettings, pool: Option<Pool>) -> Result<Upload, AvError> {
-        let format = settings.format;
-        let from =
-            Side { format: AVPixelFormat::YUV420P, width: format.width, height: format.height, colour: format.colour };
-        let to = Side { format: backend.pixels, ..from };
-        let scaler = match from == to {
-            true => None,
-            false => Some(Scaler::new(from, to)?),
-        };
-        Ok(Upload { scaler, pool })
-    }
-
-    fn run(&mut self, picture: &Picture) -> Result<Frame, AvError> {
-        let converted = match &mut self.scaler {
-            None => picture.frame().share()?,
-            Some(scaler) => scaler.run(picture.frame())?,
-        };
-        match &self.pool {
-            None => Ok(converted),
-            Some(pool) => pool.upload(&converted),
-        }
-    }
-}
-
 fn check_rate(rate: RateControl) -> Result<(), EncodeError> {
     let problem = match rate {
-        RateControl::Qp(qp) if qp > 51 => format!("QP {qp} is out of bounds; use 0 to 51"),
+        RateControl::Qp(qp) | RateControl::Best(qp) if qp > 51 => format!("QP {qp} is out of bounds; use 0 to 51"),
         RateControl::Crf(crf) if !(0.0..=51.0).contains(&crf) => {
             format!("CRF {crf} is out of bounds; use 0 to 51")
         }

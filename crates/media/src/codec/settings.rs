@@ -9,8 +9,10 @@ use crate::picture::PictureFormat;
 /// What stays constant while the picture changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RateControl {
-    /// The quantisation parameter of every picture, 0 (best) to 51.
+    /// The quantisation parameter of every picture, 0 (best) to 51, whatever the link takes.
     Qp(u8),
+    /// The same, but coarser for a picture that has less [`Room`](super::Room) than it would need.
+    Best(u8),
     /// The perceived quality, x265's constant rate factor, 0 (best) to 51.
     Crf(f32),
     /// The bitrate in bits/s.
@@ -47,6 +49,16 @@ impl FromStr for EncoderChoice {
     }
 }
 
+impl RateControl {
+    /// The constant QP that an encoder is opened with, if it is one.
+    pub(crate) fn constant_qp(self) -> Option<u8> {
+        match self {
+            RateControl::Qp(qp) | RateControl::Best(qp) => Some(qp),
+            RateControl::Crf(_) | RateControl::Bitrate(_) => None,
+        }
+    }
+}
+
 /// Everything an encoder is opened with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderSettings {
@@ -58,8 +70,7 @@ pub struct EncoderSettings {
     pub rate: RateControl,
     /// The encoder's own speed preset; `None` takes what was measured to be best here, see the table.
     pub preset: Option<String>,
-    /// More of libx265's parameters, as `name=value:name=value`, which overrule those of the table: for measuring. Those
-    /// that it does not know have no effect.
+    /// More of libx265's parameters, as `name=value:name=value`, which overrule those of the table: for measuring.
     pub x265_params: String,
     /// Time from one keyframe to the next, when nobody asks for one earlier.
     pub keyframe_interval: Duration,

@@ -1,0 +1,159 @@
+//! What encoders have in common: x265 by itself, all others through FFmpeg.
+
+use bytes::Bytes;
+
+use super::annexb;
+use super::backend::{self, Backend, SOFTWARE};
+use super::error::EncodeError;
+use super::settings::EncoderSettings;
+use crate::av::AvError;
+use crate::av::codec::{Codec, EncoderSetup, Output, has_encoder};
+use crate::av::ffi::AVPixelFormat;
+use crate::av::frame::Frame;
+use crate::av::hardware::Pool;
+use crate::av::packet::Packet;
+use crate::av::scaler::{Scaler, Side};
+use crate::picture::Picture;
+use crate::x265::{self, Order, X265};
+
+/// An opened encoder of the table.
+pub(super) enum Engine {
+    /// libx265.
+    X265(Box<X265>),
+    /// One of FFmpeg's.
+    FFmpeg(FFmpeg),
+}
+
+/// What came out for a picture.
+pub(super) struct Unit {
+    /// The access unit in Annex B format.
+    pub(super) data: Bytes,
+    /// Whether it is an IRAP picture.
+    pub(super) keyframe: bool,
+    /// Mean QP, where the encoder tells.
+    pub(super) qp: Option<f32>,
+}
+
+/// Through FFmpeg.
+pub(super) struct FFmpeg {
+    codec: Codec,
+    upload: Upload,
+}
+
+/// How pictures get to where the encoder reads them.
+struct Upload {
+    scaler: Option<Scaler>,
+    pool: Option<Pool>,
+}
+
+impl Engine {
+    pub(super) fn open(backend: &Backend, settings: &EncoderSettings, preset: &str) -> Result<Engine, EncodeError> {
+        let name = backend.name;
+        if name == SOFTWARE {
+            let why = |error: x265::X265Error| EncodeError::Open { name: name.to_owned(), why: error.to_string() };
+            let params = backend::x265_params(settings);
+            let setup =
+                x265::Setup { format: settings.format, frame_rate: settings.frame_rate, preset, params: &params };
+            return X265::open(&setup).map(|x265| Engine::X265(Box::new(x265))).map_err(why);
+        }
+        if !has_encoder(name) {
+            return Err(EncodeError::Missing(name.to_owned()));
+        }
+        let why = |error: AvError| EncodeError::Open { name: name.to_owned(), why: error.to_string() };
+        FFmpeg::open(backend, settings, preset).map(Engine::FFmpeg).map_err(why)
+    }
+
+    /// Whether it takes a QP for each picture.
+    pub(super) fn takes_qp(&self) -> bool {
+        matches!(self, Engine::X265(_))
+    }
+
+    /// Parameter sets that do not come with keyframes, in Annex B format or none.
+    pub(super) fn global_headers(&self) -> &[u8] {
+        match self {
+            Engine::X265(_) => &[],
+            Engine::FFmpeg(ffmpeg) => ffmpeg.codec.extradata(),
+        }
+    }
+
+    /// Encodes a picture; `None` if the encoder holds it back. The error is what the encoder says.
+    pub(super) fn encode(&mut self, picture: &Picture, pts: i64, order: Order) -> Result<Option<Unit>, String> {
+        match self {
+            Engine::X265(x265) => {
+                let output = x265.encode(picture, pts, order).map_err(|error| error.to_string())?;
+                Ok(output.map(|output| Unit {
+                    keyframe: annexb::is_irap(&output.data),
+                    data: output.data,
+                    qp: Some(output.mean_qp),
+                }))
+            }
+            Engine::FFmpeg(ffmpeg) => ffmpeg.encode(picture, pts, order.idr).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl FFmpeg {
+    fn open(backend: &Backend, settings: &EncoderSettings, preset: &str) -> Result<FFmpeg, AvError> {
+        let format = settings.format;
+        let pool = match backend.vaapi_upload {
+            true => Some(Pool::vaapi(format.width, format.height)?),
+            false => None,
+        };
+        let (bit_rate, buffer_bits) = backend.context_rate(settings);
+        let codec = Codec::encoder(&EncoderSetup {
+            name: backend.name,
+            format,
+            pixels: match &pool {
+                Some(_) => AVPixelFormat::VAAPI,
+                None => backend.pixels,
+            },
+            frame_rate: settings.frame_rate,
+            keyframe_interval: settings.keyframe_pictures(),
+            bit_rate,
+            buffer_bits,
+            pool: pool.as_ref(),
+            options: &backend.options(settings, preset),
+        })?;
+        Ok(FFmpeg { codec, upload: Upload::new(backend, settings, pool)? })
+    }
+
+    fn encode(&mut self, picture: &Picture, pts: i64, idr: bool) -> Result<Option<Unit>, AvError> {
+        let mut frame = self.upload.run(picture)?;
+        frame.set_pts(pts);
+        frame.ask_keyframe(idr);
+        let mut packet = Packet::empty()?;
+        self.codec.send_frame(&frame)?;
+        match self.codec.receive_packet(&mut packet)? {
+            Output::Ready => {
+                let (keyframe, qp) = (packet.is_keyframe(), packet.mean_qp());
+                Ok(Some(Unit { data: Bytes::from_owner(packet), keyframe, qp }))
+            }
+            Output::NeedsInput | Output::Ended => Ok(None),
+        }
+    }
+}
+
+impl Upload {
+    fn new(backend: &Backend, settings: &EncoderSettings, pool: Option<Pool>) -> Result<Upload, AvError> {
+        let format = settings.format;
+        let from =
+            Side { format: AVPixelFormat::YUV420P, width: format.width, height: format.height, colour: format.colour };
+        let to = Side { format: backend.pixels, ..from };
+        let scaler = match from == to {
+            true => None,
+            false => Some(Scaler::new(from, to)?),
+        };
+        Ok(Upload { scaler, pool })
+    }
+
+    fn run(&mut self, picture: &Picture) -> Result<Frame, AvError> {
+        let converted = match &mut self.scaler {
+            None => picture.frame().share()?,
+            Some(scaler) => scaler.run(picture.frame())?,
+        };
+        match &self.pool {
+            None => Ok(converted),
+            Some(pool) => pool.upload(&converted),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Which QP a picture needs to come out at so many bits.
+//!
+//! An encoder that takes a QP for every picture is steered from outside of it. What a picture will cost is foretold by the
+//! one before of the same kind: six steps of QP halve the bits, more or less ([`Model`]); what was foretold wrongly is
+//! paid back over the next pictures. So a new limit holds from the very next picture on, which no encoder's own rate
+//! control offers. Time is an argument; nothing here knows an encoder.
+
+use std::time::{Duration, Instant};
+
+use super::settings::RateControl;
+
+/// The finest QP that is ever chosen: beyond it, bits describe noise.
+const FINEST_QP: u8 = 4;
+/// The coarsest one that H.265 has.
+const COARSEST_QP: u8 = 51;
+/// Where a bitrate begins, before anything is known of the pictures.
+const FIRST_QP: u8 = 28;
+/// Steps of QP by which bits halve.
+const QP_PER_HALF: f64 = 6.0;
+/// How much finer a picture may be than the one before: a picture that was far too small is no reason to burst.
+const FINER_STEP: u8 = 2;
+/// Over how long bits too many are paid back.
+const PAY_BACK: Duration = Duration::from_millis(250);
+/// How long bits may be saved up.
+const SAVE_UP: Duration = Duration::from_millis(50);
+/// The time in which a keyframe's bits pass at the bitrate: those of three or four other pictures at 30 a second, which
+/// these then pay back.
+const KEYFRAME: Duration = Duration::from_millis(120);
+/// How many times the bits of other pictures a keyframe is thought to need before there was one.
+const KEYFRAME_RATIO: f64 = 4.0;
+/// How many intervals the mean interval remembers.
+const INTERVALS: f64 = 8.0;
+
+/// The bits that there is room for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Room {
+    /// If it is no keyframe.
+    pub picture_bits: u64,
+    /// If it is one.
+    pub keyframe_bits: u64,
+}
+
+/// What the pictures of one kind cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Model {
+    /// log2 of the bits that the last ones would have had at QP 0.
+    log_bits: Option<f64>,
+}
+
+impl Model {
+    fn learn(&mut self, bits: u64, qp: f64) {
+        let seen = (bits.max(1) as f64).log2() + qp / QP_PER_HALF;
+        // What grew is believed at once, as it is what makes a queue; what shrank may grow again.
+        self.log_bits = Some(match self.log_bits {
+            Some(known) if seen < known => known + 0.3 * (seen - known),
+            Some(known) => known + 0.7 * (seen - known),
+            None => seen,
+        });
+    }
+
+    /// The QP at which a picture is likely to have `bits`.
+    fn qp(self, bits: f64) -> Option<f64> {
+        self.log_bits.map(|log_bits| QP_PER_HALF * (log_bits - bits.max(1.0).log2()))
+    }
+}
+
+/// The QP of every picture, for one encoder.
+#[derive(Debug)]
+pub(crate) struct Steering {
+    goal: RateControl,
+    pictures: Model,
+    keyframes: Model,
+    /// Mean time from picture to picture, s.
+    interval: f64,
+    /// When the last picture was taken.
+    last_at: Option<Instant>,
+    last_qp: Option<f64>,
+    /// Bits sent beyond the bitrate; negative: not used up.
+    debt: f64,
+}
+
+impl Steering {
+    /// Nothing is known of the pictures yet, but that they come `interval` apart.
+    pub(crate) fn new(goal: RateControl, interval: Duration) -> Steering {
+        Steering {
+            goal,
+            pictures: Model::default(),
+            keyframes: Model::default(),
+            interval: interval.as_secs_f64(),
+            last_at: None,
+            last_qp: None,
+            debt: 0.0,
+        }
+    }
+
+    /// The QP of the picture taken at `at`; `None` leaves it to the encoder.
+    pub(crate) fn qp(&mut self, at: Instant, keyframe: bool, room: Option<Room>) -> Option<u8> {
+        self.pass_time(at);
+        let room_bits = room.map(|room| if keyframe { room.keyframe_bits } else { room.picture_bits } as f64);
+        let needed = |bits: f64| self.model(keyframe).qp(bits);
+        let finest = match self.goal {
+            RateControl::Qp(_) => return None,
+            RateControl::Best(qp) => f64::from(qp),
+            RateControl::Crf(_) => {
+                // What the encoder chose last is what it will choose now.
+                let qp = needed(room_bits?)?;
+                return self.last_qp.is_some_and(|last| qp > last).then(|| bounded(qp.ceil()));
+            }
+            RateControl::Bitrate(rate) => {
+                let wanted = self.budget(rate as f64, keyframe);
+                needed(wanted).unwrap_or_else(|| f64::from(FIRST_QP)).round()
+            }
+        };
+        let within_room = room_bits.and_then(needed).map_or(0.0, f64::ceil);
+        let step = self.last_qp.map_or(0.0, |last| last - f64::from(FINER_STEP));
+        Some(bounded(finest.max(within_room).max(step)))
+    }
+
+    /// A picture has been coded.
+    pub(crate) fn coded(&mut self, keyframe: bool, bits: u64, qp: f64) {
+        self.last_qp = Some(qp);
+        self.debt += bits as f64;
+        match keyframe {
+            true => self.keyframes.learn(bits, qp),
+            false => self.pictures.learn(bits, qp),
+        }
+    }
+
+    fn model(&self, keyframe: bool) -> Model {
+        let known_or = |model: Model, other: Model, times: f64| Model {
+            log_bits: model.log_bits.or_else(|| other.log_bits.map(|bits| bits + times.log2())),
+        };
+        match keyframe {
+            true => known_or(self.keyframes, self.pictures, KEYFRAME_RATIO),
+            false => known_or(self.pictures, self.keyframes, 1.0 / KEYFRAME_RATIO),
+        }
+    }
+
+    fn pass_time(&mut self, at: Instant) {
+        let RateControl::Bitrate(rate) = self.goal else { return };
+        let passed = self.last_at.map_or(0.0, |last| at.saturating_duration_since(last).as_secs_f64());
+        self.last_at = Some(at);
+        if passed > 0.0 {
+            // A pause says nothing about the pictures to come.
+            self.interval += (passed.min(PAY_BACK.as_secs_f64()) - self.interval) / INTERVALS;
+        }
+        let rate = rate as f64;
+        self.debt = (self.debt - rate * passed).max(-rate * SAVE_UP.as_secs_f64());
+    }
+
+    /// Bits for the next picture, at `rate` bits/s. Before it is coded, the last picture's interval has passed: without any
+    /// debt, all that came in has been paid.
+    fn budget(&self, rate: f64, keyframe: bool) -> f64 {
+        let share = rate * self.interval;
+        let paid_back = self.debt * (self.interval / PAY_BACK.as_secs_f64());
+        match keyframe {
+            true => (rate * KEYFRAME.as_secs_f64() - self.debt).max(share),
+            false => (share - paid_back).max(share / 4.0),
+        }
+    }
+}
+
+fn bounded(qp: f64) -> u8 {
+    // `as` saturates, and makes 0 of what is no number.
+    (qp as u8).clamp(FINEST_QP, COARSEST_QP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(33);
+
+    /// Pictures that cost `complexity * 2^(-qp / steps)` bits, with some noise, and keyframes five times that.
+    struct Content {
+        complexity: f64,
+        steps: f64,
+        seed: u32,
+    }
+
+    impl Content {
+        fn bits(&mut self, keyframe: bool, qp: u8) -> u64 {
+            self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = 0.8 + 0.4 * f64::from(self.seed >> 8) / f64::from(1 << 24);
+            let times = if keyframe { 5.0 } else { 1.0 };
+            (self.complexity * times * noise * (-f64::from(qp) / self.steps).exp2()) as u64
+        }
+    }
+
+    struct Sent {
+        bits: Vec<u64>,
+        qps: Vec<u8>,
+    }
+
+    fn send(goal: RateControl, content: &mut Content, count: usize, room: impl Fn(usize) -> Option<Room>) -> Sent {
+        let mut steering = Steering::new(goal, INTERVAL);
+        let start = Instant::now();
+        let mut sent = Sent { bits: Vec::new(), qps: Vec::new() };
+        for index in 0..count {
+            let keyframe = index % 300 == 0;
+            let qp = steering.qp(start + INTERVAL * index as u32, keyframe, room(index)).unwrap();
+            let bits = content.bits(keyframe, qp);
+            steering.coded(keyframe, bits, f64::from(qp));
+            sent.bits.push(bits);
+            sent.qps.push(qp);
+        }
+        sent
+    }
+
+    fn per_second(bits: &[u64]) -> f64 {
+        bits.iter().sum::<u64>() as f64 / (bits.len() as f64 * INTERVAL.as_secs_f64())
+    }
+
+    #[test]
+    fn a_bitrate_is_kept_whatever_the_content() {
+        for (complexity, steps) in [(3e5, 6.0), (3e6, 6.0), (3e6, 4.5), (1e6, 8.0)] {
+            let mut content = Content { complexity, steps, seed: 1 };
+            let sent = send(RateControl::Bitrate(2_000_000), &mut content, 900, |_| None);
+            for second in sent.bits[60..].chunks_exact(30) {
+                let rate = per_second(second);
+                assert!((1.7e6..2.4e6).contains(&rate), "{rate} bits/s of {complexity}, {steps}");
+            }
+            let rate = per_second(&sent.bits[30..]);
+            assert!((1.9e6..2.1e6).contains(&rate), "{rate} bits/s of {complexity}, {steps}");
+        }
+    }
+
+    #[test]
+    fn half_the_pictures_get_twice_the_bits() {
+        let mut steering = Steering::new(RateControl::Bitrate(1_000_000), INTERVAL);
+        let mut content = Content { complexity: 2e6, steps: 6.0, seed: 1 };
+        let start = Instant::now();
+        let (mut bits, count) = (0, 300);
+        for index in 0..count {
+            let qp = steering.qp(start + INTERVAL * 2 * index, index == 0, None).unwrap();
+            let coded = content.bits(index == 0, qp);
+            steering.coded(index == 0, coded, f64::from(qp));
+            bits += coded;
+        }
+        let rate = bits as f64 / (INTERVAL * 2 * count).as_secs_f64();
+        assert!((0.9e6..1.1e6).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn the_best_qp_holds_until_there_is_no_room() {
+        let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
+        let tight = |index: usize| (60..120).contains(&index);
+        let room = Room { picture_bits: 30_000, keyframe_bits: 120_000 };
+        let sent = send(RateControl::Best(23), &mut content, 180, |index| tight(index).then_some(room));
+        assert!(sent.qps[..60].iter().all(|&qp| qp == 23));
+        let mean = sent.bits[62..120].iter().sum::<u64>() / 58;
+        assert!((20_000..=30_000).contains(&mean), "{mean} bits a picture");
+        assert!(sent.bits[61] < 40_000, "the second picture fits, or nearly");
+        assert!(sent.qps[140..].iter().all(|&qp| qp == 23), "back in steps: {:?}", &sent.qps[118..140]);
+    }
+
+    #[test]
+    fn a_quality_is_left_alone_where_there_is_room_and_a_qp_always() {
+        let now = Instant::now();
+        let mut quality = Steering::new(RateControl::Crf(23.0), INTERVAL);
+        assert_eq!(quality.qp(now, true, None), None);
+        quality.coded(true, 200_000, 24.0);
+        quality.coded(false, 50_000, 25.5);
+        let room = |picture_bits| Some(Room { picture_bits, keyframe_bits: 4 * picture_bits });
+        assert_eq!(quality.qp(now, false, room(60_000)), None);
+        assert_eq!(quality.qp(now, false, room(25_000)), Some(32));
+        let mut fixed = Steering::new(RateControl::Qp(23), INTERVAL);
+        assert_eq!(fixed.qp(now, false, room(1)), None);
+    }
+
+    #[test]
+    fn nothing_is_out_of_bounds() {
+        for bits in [0, 1, u64::MAX] {
+            let mut steering = Steering::new(RateControl::Best(23), INTERVAL);
+            steering.coded(false, bits, 51.0);
+            let room = Room { picture_bits: 0, keyframe_bits: u64::MAX };
+            let qp = steering.qp(Instant::now(), false, Some(room)).unwrap();
+            assert!((FINEST_QP..=COARSEST_QP).contains(&qp));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Owner of an `x265_encoder`.
+//!
+//! x265 is called by itself and not through FFmpeg, which has no words for what a live sender needs most: the QP of the
+//! very next picture ([`Order::qp`]), without a new encoder and the IDR picture that it would begin with.
+
+use std::ffi::{CString, c_int, c_void};
+use std::ptr::NonNull;
+
+use bytes::Bytes;
+
+use crate::frame_rate::FrameRate;
+use crate::picture::{Matrix, Picture, PictureFormat, Range};
+
+#[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, dead_code, clippy::all)]
+mod ffi {
+    include!(concat!(env!("OUT_DIR"), "/x265.rs"));
+}
+
+/// Bits of a sample, in and out.
+const BIT_DEPTH: c_int = 8;
+
+/// Why x265 does not do as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum X265Error {
+    /// The library speaks another version than its header, or lacks 8 bits a sample.
+    #[error("the x265 library does not fit the one that hevcast was built with; build hevcast anew")]
+    Library,
+    /// No memory.
+    #[error("no memory for x265")]
+    Memory,
+    /// A preset or tuning that it does not know.
+    #[error("x265 has no preset `{0}` for this")]
+    Preset(String),
+    /// A parameter that it does not know.
+    #[error("x265 has no parameter `{0}`")]
+    Name(String),
+    /// A value that it does not take.
+    #[error("x265 does not take `{name}={value}`")]
+    Value {
+        /// The parameter.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// The parameters do not go together.
+    #[error("x265 does not open with these settings")]
+    Open,
+    /// It gave up on a picture.
+    #[error("x265 failed on a picture")]
+    Failed,
+}
+
+/// What an encoder is opened with.
+pub(crate) struct Setup<'a> {
+    /// Size and colour of its input.
+    pub(crate) format: PictureFormat,
+    /// Pictures per second, for rate control.
+    pub(crate) frame_rate: FrameRate,
+    /// A preset's name.
+    pub(crate) preset: &'a str,
+    /// Parameters by x265's names; later ones overrule earlier ones.
+    pub(crate) params: &'a [(String, String)],
+}
+
+/// What is wanted of one picture.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Order {
+    /// That it be an IDR picture.
+    pub(crate) idr: bool,
+    /// Its QP, 0 to 51, whatever rate control would choose.
+    pub(crate) qp: Option<u8>,
+}
+
+/// One coded picture.
+pub(crate) struct Output {
+    /// The access unit in Annex B format.
+    pub(crate) data: Bytes,
+    /// Mean QP over its coding units.
+    pub(crate) mean_qp: f32,
+}
+
+/// An opened encoder.
+pub(crate) struct X265 {
+    api: &'static ffi::x265_api,
+    encoder: NonNull<ffi::x265_encoder>,
+    /// Reused for every picture: what goes in, and what comes out beside the bytes.
+    input: Owned<ffi::x265_picture>,
+    output: Owned<ffi::x265_picture>,
+    format: PictureFormat,
+}
+
+// SAFETY: owned by this value alone and used through `&mut`; x265's encoders may move between threads between calls.
+unsafe impl Send for X265 {}
+
+/// Something that x265 has allocated, and how it is given back.
+struct Owned<T> {
+    pointer: NonNull<T>,
+    free: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    fn new(pointer: *mut T, free: Option<unsafe extern "C" fn(*mut T)>) -> Result<Owned<T>, X265Error> {
+        let free = free.ok_or(X265Error::Library)?;
+        NonNull::new(pointer).map(|pointer| Owned { pointer, free }).ok_or(X265Error::Memory)
+    }
+
+    fn get_mut(&mut self) -> &mut T {
+        // SAFETY: valid until it is freed in `drop`, and `&mut` is the only access.
+        unsafe { self.pointer.as_mut() }
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: allocated by the counterpart of `free`, freed once.
+        unsafe { (self.free)(self.pointer.as_ptr()) }
+    }
+}
+
+/// Calls a function of x265's table, which is there in every version that has its header.
+macro_rules! call {
+    ($api:expr, $function:ident, $($argument:expr),*) => {
+        match $api.$function {
+            // SAFETY: each caller below says why its arguments are what the function asks for.
+            Some(function) => Ok(unsafe { function($($argument),*) }),
+            None => Err(X265Error::Library),
+        }
+    };
+}
+
+fn api() -> Result<&'static ffi::x265_api, X265Error> {
+    let mut error = 0;
+    // SAFETY: it fills `error` and answers with a static table or null.
+    let api = unsafe { ffi::x265_api_query(BIT_DEPTH, ffi::X265_BUILD as c_int, &mut error) };
+    // SAFETY: null or a table that lives as long as the program; its build is checked before anything else is read.
+    let api = unsafe { api.as_ref() }.ok_or(X265Error::Library)?;
+    let sizes = (size_of::<ffi::x265_param>(), size_of::<ffi::x265_picture>());
+    let fits = api.api_build_number == ffi::X265_BUILD as c_int
+        && api.bit_depth == BIT_DEPTH
+        && (api.sizeof_param as usize, api.sizeof_picture as usize) == sizes;
+    fits.then_some(api).ok_or(X265Error::Library)
+}
+
+fn c_string(text: &str) -> CString {
+    // What has a zero inside is no name or value that x265 knows.
+    CString::new(text).unwrap_or_default()
+}
+
+impl X265 {
+    /// Opens an encoder that gives each picture in the call that brought it in.
+    pub(crate) fn open(setup: &Setup<'_>) -> Result<X265, X265Error> {
+        let api = api()?;
+        let mut param = Owned::new(call!(api, param_alloc,)?, api.param_free)?;
+        let preset = c_string(setup.preset);
+        // `param` was allocated just now; the names are C strings which live through the call.
+        let known = call!(api, param_default_preset, param.get_mut(), preset.as_ptr(), c"zerolatency".as_ptr())?;
+        if known < 0 {
+            return Err(X265Error::Preset(setup.preset.to_owned()));
+        }
+        let format = setup.format;
+        let raw = param.get_mut();
+        raw.sourceWidth = format.width as c_int;
+        raw.sourceHeight = format.height as c_int;
+        raw.fpsNum = setup.frame_rate.num();
+        raw.fpsDenom = setup.frame_rate.den();
+        raw.internalCsp = ffi::X265_CSP_I420 as c_int;
+        raw.logLevel = ffi::X265_LOG_NONE;
+        for (name, value) in meaning(format).iter().map(|(name, value)| (*name, *value)).chain(pairs(setup.params)) {
+            let (c_name, c_value) = (c_string(name), c_string(value));
+            // As above.
+            match call!(api, param_parse, param.get_mut(), c_name.as_ptr(), c_value.as_ptr())? {
+                0 => {}
+                ffi::X265_PARAM_BAD_NAME => return Err(X265Error::Name(name.to_owned())),
+                _ => return Err(X265Error::Value { name: name.to_owned(), value: value.to_owned() }),
+            }
+        }
+        let mut input = Owned::new(call!(api, picture_alloc,)?, api.picture_free)?;
+        let output = Owned::new(call!(api, picture_alloc,)?, api.picture_free)?;
+        // Both were allocated just now.
+        call!(api, picture_init, param.get_mut(), input.get_mut())?;
+        // The parameters are complete, and copied.
+        let encoder = NonNull::new(call!(api, encoder_open, param.get_mut())?).ok_or(X265Error::Open)?;
+        Ok(X265 { api, encoder, input, output, format })
+    }
+
+    /// Encodes a picture of the format that the encoder was opened with; `None` if it is held back.
+    pub(crate) fn encode(&mut self, picture: &Picture, pts: i64, order: Order) -> Result<Option<Output>, X265Error> {
+        if picture.format() != self.format {
+            return Err(X265Error::Failed);
+        }
+        let input = self.input.get_mut();
+        for index in 0..3 {
+            let (plane, stride) = picture.plane(index);
+            input.planes[index] = plane.as_ptr().cast::<c_void>().cast_mut();
+            input.stride[index] = c_int::try_from(stride).map_err(|_| X265Error::Failed)?;
+        }
+        input.bitDepth = BIT_DEPTH;
+        input.pts = pts;
+        input.sliceType = if order.idr { ffi::X265_TYPE_IDR } else { ffi::X265_TYPE_AUTO } as c_int;
+        // 0 leaves the choice to rate control, so that each QP is told as one more.
+        input.forceqp = order.qp.map_or(0, |qp| c_int::from(qp) + 1);
+        let (mut nals, mut count) = (std::ptr::null_mut(), 0);
+        // An opened encoder and two pictures of its own making. The planes hold the rows that the format says (checked by
+        // `Picture`), and are only read, before the call returns.
+        let coded = call!(
+            self.api,
+            encoder_encode,
+            self.encoder.as_ptr(),
+            &mut nals,
+            &mut count,
+            self.input.get_mut(),
+            self.output.get_mut()
+        )?;
+        match coded {
+            ..0 => return Err(X265Error::Failed),
+            0 => return Ok(None),
+            _ if nals.is_null() || count == 0 => return Ok(None),
+            _ => {}
+        }
+        // SAFETY: x265 says that there are `count` of them, valid until the next call.
+        let nals = unsafe { std::slice::from_raw_parts(nals, count as usize) };
+        let bytes = nals.iter().map(|nal| nal.sizeBytes as usize).sum();
+        // SAFETY: the payloads of one call stand one behind the other in memory (x265.h, x265_encoder_encode).
+        let data = unsafe { std::slice::from_raw_parts(nals[0].payload, bytes) };
+        let mean_qp = self.output.get_mut().frameData.qp as f32;
+        Ok(Some(Output { data: Bytes::copy_from_slice(data), mean_qp }))
+    }
+}
+
+impl Drop for X265 {
+    fn drop(&mut self) {
+        // Opened once, closed once, before its pictures are freed.
+        let _ = call!(self.api, encoder_close, self.encoder.as_ptr());
+    }
+}
+
+fn pairs(params: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    params.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// What the samples mean, for the VUI.
+fn meaning(format: PictureFormat) -> [(&'static str, &'static str); 2] {
+    let range = match format.colour.range {
+        Range::Limited => "limited",
+        Range::Full => "full",
+    };
+    let matrix = match format.colour.matrix {
+        Matrix::Bt601 => "smpte170m",
+        Matrix::Bt709 => "bt709",
+    };
+    [("range", range), ("colormatrix", matrix)]
+}
