@@ -25,7 +25,8 @@ fn main() {
         .generate_comments(false)
         .generate();
     let file = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("x265.rs");
-    let written = bindings.map_err(|error| error.to_string()).and_then(|b| b.write_to_file(&file).map_err(|e| e.to_string()));
+    let written =
+        bindings.map_err(|error| error.to_string()).and_then(|b| b.write_to_file(&file).map_err(|e| e.to_string()));
     if let Err(error) = written {
         eprintln!("no bindings to x265: {error}");
         std::process::exit(1);

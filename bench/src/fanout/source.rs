@@ -113,7 +113,7 @@ async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: S
                         keyframe_wanted = true;
                         sent.keyframe_requests += 1;
                     }
-                    PublishNews::Drained => {}
+                    PublishNews::Sent | PublishNews::RateLimited(_) => {}
                     PublishNews::Ended => bail!("the server ended the session"),
                 },
             }

@@ -120,13 +120,14 @@ pub struct EncodeArgs {
     /// auto, or one of those that `hevcast devices` lists
     #[arg(long, default_value = "auto")]
     pub encoder: EncoderChoice,
-    /// Constant QP, 0 to 51; 20 to 25 is the good band (default: 23)
+    /// Constant QP, 0 to 51; 20 to 25 is the good band. A link too slow for it gets fewer pictures (default: QP 23,
+    /// coarser for as long as the link takes no more)
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
     pub qp: Option<u8>,
-    /// Constant quality instead, 0 to 51
+    /// Constant quality instead, 0 to 51, coarser where the link takes no more
     #[arg(long, value_parser = units::crf, group = "rate")]
     pub crf: Option<f32>,
-    /// Constant bitrate instead, such as 800k or 2M
+    /// Constant bitrate instead, such as 800k or 2M, less where the link takes no more
     #[arg(long, value_parser = units::bitrate, group = "rate")]
     pub bitrate: Option<u64>,
     /// The encoder's own speed preset
@@ -140,10 +141,11 @@ pub struct EncodeArgs {
 impl EncodeArgs {
     /// What stays constant.
     pub fn rate(&self) -> RateControl {
-        match (self.bitrate, self.crf) {
-            (Some(bits), _) => RateControl::Bitrate(bits),
-            (_, Some(crf)) => RateControl::Crf(crf),
-            _ => RateControl::Qp(self.qp.unwrap_or(DEFAULT_QP)),
+        match (self.bitrate, self.crf, self.qp) {
+            (Some(bits), _, _) => RateControl::Bitrate(bits),
+            (_, Some(crf), _) => RateControl::Crf(crf),
+            (_, _, Some(qp)) => RateControl::Qp(qp),
+            _ => RateControl::Best(DEFAULT_QP),
         }
     }
 

@@ -1,12 +1,14 @@
 //! What has been coded and has not left: the sender's side of "TCP never loses; it lags".
 //!
 //! A picture enters when the encoder hands it over and leaves when the kernel has taken its last byte, which
-//! `TCP_NOTSENT_LOWAT` makes mean something. The age of the oldest one is the backlog that the capture side looks at
-//! before it spends another picture.
+//! `TCP_NOTSENT_LOWAT` makes mean something. What waits, and for how long, is what the capture side looks at before it
+//! spends another picture ([`hevcast_wire::congestion`]).
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use hevcast_wire::congestion::Queue;
 
 /// Pictures between encoder and socket. Shared by the encoder's thread and the output's task; locked for a few
 /// instructions only.
@@ -18,8 +20,23 @@ pub struct Backlog {
 
 #[derive(Debug, Default)]
 struct Inner {
-    entered: VecDeque<Instant>,
+    /// When each came, and its bytes.
+    entered: VecDeque<(Instant, u64)>,
+    /// Bytes of all of them.
+    entered_bytes: u64,
+    /// Bytes of the oldest that have left.
+    front_bytes: u64,
+    taken_bytes: u64,
     last_wait: Duration,
+}
+
+impl Inner {
+    fn pop_front(&mut self) -> Option<Instant> {
+        let (entered, bytes) = self.entered.pop_front()?;
+        self.entered_bytes -= bytes;
+        self.front_bytes = 0;
+        Some(entered)
+    }
 }
 
 impl Backlog {
@@ -28,15 +45,24 @@ impl Backlog {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A picture was handed over.
-    pub fn enter(&self, now: Instant) {
-        self.lock().entered.push_back(now);
+    /// A picture of this many bytes was handed over.
+    pub fn enter(&self, bytes: usize, now: Instant) {
+        let mut inner = self.lock();
+        inner.entered_bytes += bytes as u64;
+        inner.entered.push_back((now, bytes as u64));
+    }
+
+    /// The kernel has taken this many bytes, of the oldest picture first.
+    pub fn progress(&self, bytes: u64) {
+        let mut inner = self.lock();
+        inner.front_bytes += bytes;
+        inner.taken_bytes += bytes;
     }
 
     /// The oldest picture's last byte was taken by the kernel.
     pub fn leave(&self, now: Instant) {
         let mut inner = self.lock();
-        if let Some(entered) = inner.entered.pop_front() {
+        if let Some(entered) = inner.pop_front() {
             inner.last_wait = now.saturating_duration_since(entered);
         }
         drop(inner);
@@ -45,13 +71,20 @@ impl Backlog {
 
     /// The picture that entered last will not be sent after all.
     pub fn withdraw(&self) {
-        self.lock().entered.pop_back();
+        let mut inner = self.lock();
+        if let Some((_, bytes)) = inner.entered.pop_back() {
+            inner.entered_bytes -= bytes;
+        }
+        drop(inner);
         self.left.notify_all();
     }
 
     /// All pictures waiting were given up; returns how many.
     pub fn clear(&self) -> usize {
-        let count = std::mem::take(&mut self.lock().entered).len();
+        let mut inner = self.lock();
+        let count = std::mem::take(&mut inner.entered).len();
+        (inner.entered_bytes, inner.front_bytes) = (0, 0);
+        drop(inner);
         self.left.notify_all();
         count
     }
@@ -64,14 +97,19 @@ impl Backlog {
         inner.entered.len() <= pictures
     }
 
-    /// How long the oldest waiting picture has waited; zero when none waits.
-    pub fn age(&self, now: Instant) -> Duration {
-        self.lock().entered.front().map_or(Duration::ZERO, |entered| now.saturating_duration_since(*entered))
+    /// What waits.
+    pub fn queue(&self, now: Instant) -> Queue {
+        let inner = self.lock();
+        Queue {
+            waiting_bytes: inner.entered_bytes.saturating_sub(inner.front_bytes),
+            age: inner.entered.front().map_or(Duration::ZERO, |(entered, _)| now.saturating_duration_since(*entered)),
+            taken_bytes: inner.taken_bytes,
+        }
     }
 
-    /// How many pictures wait.
-    pub fn depth(&self) -> usize {
-        self.lock().entered.len()
+    /// How long the oldest waiting picture has waited; zero when none waits.
+    pub fn age(&self, now: Instant) -> Duration {
+        self.queue(now).age
     }
 
     /// How long the last picture that left had waited.
@@ -85,18 +123,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_picture_tells_the_age() {
+    fn the_oldest_picture_tells_the_age_and_all_of_them_the_bytes() {
         let (backlog, start) = (Backlog::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(backlog.age(at(5)), Duration::ZERO);
-        backlog.enter(at(0));
-        backlog.enter(at(33));
-        assert_eq!((backlog.age(at(50)), backlog.depth()), (Duration::from_millis(50), 2));
+        let seen = |ms| {
+            let queue = backlog.queue(at(ms));
+            (queue.age.as_millis(), queue.waiting_bytes, queue.taken_bytes)
+        };
+        assert_eq!(seen(5), (0, 0, 0));
+        backlog.enter(1000, at(0));
+        backlog.enter(500, at(33));
+        assert_eq!(seen(50), (50, 1500, 0));
+        backlog.progress(600);
+        assert_eq!(seen(55), (55, 900, 600));
+        // Framing and answers leave by the same socket.
+        backlog.progress(450);
         backlog.leave(at(60));
-        assert_eq!((backlog.age(at(63)), backlog.last_wait()), (Duration::from_millis(30), Duration::from_millis(60)));
+        assert_eq!((seen(63), backlog.last_wait()), ((30, 500, 1050), Duration::from_millis(60)));
         assert!(!backlog.wait_for(0, Duration::ZERO) && backlog.wait_for(1, Duration::ZERO));
-        backlog.enter(at(70));
+        backlog.enter(700, at(70));
         backlog.withdraw();
-        assert_eq!((backlog.clear(), backlog.depth()), (1, 0));
+        assert_eq!((backlog.clear(), seen(80)), (1, (0, 0, 1050)));
     }
 }

@@ -19,6 +19,9 @@ const SMALL_READ_BYTES: usize = 2 * 1024;
 const LARGE_READ_BYTES: usize = 64 * 1024;
 /// Buffers handed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
+/// Bytes after which a write gets no further buffer. The kernel takes all of a write that it takes at all, however little
+/// it wants to hold unsent, and what it holds is delay that nobody sees.
+const WRITE_BYTES: usize = 8 * 1024;
 
 /// A socket with its incomplete input and its unsent output.
 #[derive(Debug)]
@@ -161,10 +164,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
         }
         let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS];
-        let mut count = 0;
+        let (mut count, mut length) = (0, 0);
         for (slice, bytes) in slices.iter_mut().zip(&self.output) {
+            if length >= WRITE_BYTES {
+                break;
+            }
+            let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
             *slice = IoSlice::new(bytes);
-            count += 1;
+            (count, length) = (count + 1, length + bytes.len());
         }
         let stream = Pin::new(&mut self.stream);
         let wrote = match &slices[..count] {

@@ -34,7 +34,9 @@ pub struct Link<S> {
 pub enum Turn<E> {
     /// News of the session.
     Event(E),
-    /// All queued output has been taken by the kernel.
+    /// The kernel has taken some of the queued output.
+    Sent,
+    /// It has taken all of it.
     Drained,
 }
 
@@ -80,11 +82,14 @@ impl<S: ClientSession> Link<S> {
             if std::mem::take(&mut self.drained) {
                 return Ok(Turn::Drained);
             }
-            let had_output = self.connection.queued_bytes() > 0;
+            let (had_output, sent_bytes) = (self.connection.queued_bytes() > 0, self.connection.sent_bytes());
             tokio::select! {
                 moved = self.connection.turn() => {
                     moved.map_err(|error| NetError::Io { url: self.url.clone(), error })?;
                     self.drained = had_output && self.connection.queued_bytes() == 0;
+                    if !self.drained && sent_bytes != self.connection.sent_bytes() {
+                        return Ok(Turn::Sent);
+                    }
                 }
                 () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(self.clock.now())?,
             }

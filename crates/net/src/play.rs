@@ -63,7 +63,7 @@ impl Player {
                 }
                 Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
                 Turn::Event(PlayerEvent::Rtp(packet)) if early.len() < MAX_EARLY_PACKETS => early.push_back(packet),
-                Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Drained => {}
+                Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Sent | Turn::Drained => {}
             }
         }
     }
@@ -85,7 +85,7 @@ impl Player {
             match self.link.turn().await? {
                 Turn::Event(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),
                 Turn::Event(PlayerEvent::Ended) => return Ok(Played::Ended),
-                Turn::Event(PlayerEvent::Rtcp(_) | PlayerEvent::Playing(_)) | Turn::Drained => {}
+                Turn::Event(PlayerEvent::Rtcp(_) | PlayerEvent::Playing(_)) | Turn::Sent | Turn::Drained => {}
             }
         }
     }

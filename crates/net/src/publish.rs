@@ -1,7 +1,7 @@
 //! The publish stage: coded pictures, already in packets, to a server.
 //!
 //! A [`Publisher`] is one connection that has reached RECORD. It holds one picture at a time: the next is queued when
-//! the kernel has taken the last ([`PublishNews::Drained`]), so that what waits, waits where it can be aged.
+//! the kernel has taken the last ([`Publisher::is_drained`]), so that what waits, waits where it can be aged.
 
 use std::time::{Duration, Instant};
 
@@ -30,13 +30,22 @@ pub struct OutgoingPicture {
     pub captured: UtcMicros,
 }
 
+impl OutgoingPicture {
+    /// Bytes that it takes on the connection, framing included.
+    pub fn size_bytes(&self) -> usize {
+        self.packets.iter().map(|packet| interleave::HEADER_LEN + packet.size_bytes()).sum()
+    }
+}
+
 /// What a turn of the publisher brought.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PublishNews {
-    /// The kernel has taken everything queued.
-    Drained,
+    /// The kernel has taken some of what is queued, or all: see [`Publisher::is_drained`].
+    Sent,
     /// A reader needs an IRAP picture.
     KeyframeRequested,
+    /// The readers take no more than this, bits/s.
+    RateLimited(u64),
     /// The server ended the session.
     Ended,
 }
@@ -72,7 +81,9 @@ impl Publisher {
             match link.turn().await? {
                 Turn::Event(PublisherEvent::Recording(channels)) => break channels,
                 Turn::Event(PublisherEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
-                Turn::Event(PublisherEvent::KeyframeRequested) | Turn::Drained => {}
+                Turn::Event(PublisherEvent::KeyframeRequested | PublisherEvent::RateLimited(_))
+                | Turn::Sent
+                | Turn::Drained => {}
             }
         };
         Ok(Publisher { link, channels, ssrc, reported: None, packet_count: 0, octet_count: 0 })
@@ -86,10 +97,7 @@ impl Publisher {
             self.reported = Some(now.instant);
             let (ntp, rtp) = (picture.captured.to_ntp(), picture.timestamp);
             let report = rtcp::sender_report(self.ssrc, ntp, rtp, self.packet_count, self.octet_count, "hevcast");
-            let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + report.len());
-            framed.put_slice(&interleave::frame_header(self.channels.rtcp, report.len() as u16));
-            framed.put_slice(&report);
-            self.link.connection.queue(framed.freeze());
+            self.link.connection.queue(interleave::frame(self.channels.rtcp, &report));
         }
         // One buffer for all headers of the picture: they are slices of it, beside the slices of the coded bytes.
         let header_len = |p: &RtpPacket| interleave::HEADER_LEN + p.prefix.len();
@@ -118,10 +126,11 @@ impl Publisher {
     /// [`NetError`]: the session is over.
     pub async fn turn(&mut self) -> Result<PublishNews, NetError> {
         Ok(match self.link.turn().await? {
-            Turn::Drained => PublishNews::Drained,
+            Turn::Sent | Turn::Drained => PublishNews::Sent,
             Turn::Event(PublisherEvent::KeyframeRequested) => PublishNews::KeyframeRequested,
+            Turn::Event(PublisherEvent::RateLimited(limit)) => PublishNews::RateLimited(limit),
             Turn::Event(PublisherEvent::Ended) => PublishNews::Ended,
-            Turn::Event(PublisherEvent::Recording(_)) => PublishNews::Drained,
+            Turn::Event(PublisherEvent::Recording(_)) => PublishNews::Sent,
         })
     }
 

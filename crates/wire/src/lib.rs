@@ -7,6 +7,7 @@
 //! Nothing in this crate does I/O or reads a clock: bytes and time are arguments, so that every test runs in virtual
 //! time without sockets.
 
+pub mod congestion;
 pub mod hevc;
 pub mod rtp;
 pub mod rtsp;

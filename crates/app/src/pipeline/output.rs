@@ -14,6 +14,7 @@ use hevcast_net::backlog::Backlog;
 use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
 use hevcast_net::reconnect::Backoff;
 use hevcast_net::{Clock, NetError, Target};
+use hevcast_wire::rtp::tmmbr::UNLIMITED_BPS;
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -32,6 +33,8 @@ pub struct OutputState {
     pub backlog: Backlog,
     connected: AtomicBool,
     keyframe_wanted: AtomicBool,
+    /// What the server says that its readers take, bits/s; 0: not limited.
+    readers_limit_bps: AtomicU64,
     server_clock: Mutex<Option<ClockOffset>>,
     sent_pictures: AtomicU64,
     sent_bytes: AtomicU64,
@@ -48,6 +51,16 @@ impl OutputState {
     /// Whether the next picture should be an IRAP picture; asking clears it.
     pub fn take_keyframe_wanted(&self) -> bool {
         self.keyframe_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// The most that the server's readers take, bits/s, if they are limited.
+    pub fn readers_limit_bps(&self) -> Option<u64> {
+        Some(self.readers_limit_bps.load(Ordering::Relaxed)).filter(|&limit| limit != 0)
+    }
+
+    fn limit_readers(&self, limit_bps: u64) {
+        let limit_bps = if limit_bps >= UNLIMITED_BPS { 0 } else { limit_bps.max(1) };
+        self.readers_limit_bps.store(limit_bps, Ordering::Relaxed);
     }
 
     /// The server's clock as last measured.
@@ -94,7 +107,7 @@ impl OutputQueue {
     pub fn offer(&mut self, picture: OutgoingPicture, is_irap: bool, now: Instant) {
         let Self { state, queue, rule } = self;
         let sent = rule.offer(is_irap, || {
-            state.backlog.enter(now);
+            state.backlog.enter(picture.size_bytes(), now);
             let sent = queue.try_send(picture).is_ok();
             if !sent {
                 state.backlog.withdraw();
@@ -202,6 +215,7 @@ async fn run(
         }
         tracing::info!("connected to {} again", settings.target.url);
         state.reconnects.fetch_add(1, Ordering::Relaxed);
+        state.limit_readers(UNLIMITED_BPS);
         state.keyframe_wanted.store(true, Ordering::Release);
         state.connected.store(true, Ordering::Release);
     }
@@ -226,12 +240,8 @@ async fn publish(
                 None => return Left::Done,
             },
             news = publisher.turn() => match news {
-                Ok(PublishNews::Drained) if in_flight && publisher.is_drained() => {
-                    in_flight = false;
-                    state.backlog.leave(Instant::now());
-                    state.sent_pictures.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(PublishNews::Drained) => {}
+                Ok(PublishNews::Sent) => {}
+                Ok(PublishNews::RateLimited(limit_bps)) => state.limit_readers(limit_bps),
                 Ok(PublishNews::KeyframeRequested) => state.keyframe_wanted.store(true, Ordering::Release),
                 Ok(PublishNews::Ended) => return Left::Dismissed,
                 Err(error) => return Left::Lost(error.to_string()),
@@ -239,8 +249,14 @@ async fn publish(
             _ = stop.changed() => return Left::Done,
         }
         if last_bytes != publisher.sent_bytes() {
+            state.backlog.progress(publisher.sent_bytes() - last_bytes);
             last_bytes = publisher.sent_bytes();
             state.sent_bytes.store(before + last_bytes, Ordering::Relaxed);
+        }
+        if in_flight && publisher.is_drained() {
+            in_flight = false;
+            state.backlog.leave(Instant::now());
+            state.sent_pictures.fetch_add(1, Ordering::Relaxed);
         }
         let clock = publisher.clock();
         *state.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;

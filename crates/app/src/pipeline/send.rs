@@ -3,18 +3,22 @@
 //! Two threads and a task: the source's, the encoder's, and the output's ([`super::output`]). Between source and encoder
 //! stands the [`Slot`] `capture`, depth 1: a live source's newest picture wins, a file waits. A picture is given up only
 //! here, before it is coded, and each cause has a counter. Who watches the sender sees what it pushed ([`super::preview`]).
+//!
+//! A live source's pictures are made to fit what the link takes ([`hevcast_wire::congestion`]): coarser, where the rate
+//! control allows it, and fewer where that is not enough.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl, Wish};
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::publish::OutgoingPicture;
 use hevcast_net::{Clock, Target};
+use hevcast_wire::congestion::{Governor, Room};
 use hevcast_wire::hevc::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetiser};
 use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
@@ -28,8 +32,8 @@ use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::send::SendCounters;
 
-/// Backlog at which raw pictures are skipped rather than coded.
-pub const SKIP_BACKLOG: Duration = Duration::from_millis(100);
+/// How long a file waits before it looks again whether the link has taken what was coded.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Time between keyframes where the server passes on the wish for one, as ours does: each takes longer to code and to send
 /// than its neighbours, so the fewer the better, but a recording wants some to find its way by.
@@ -127,6 +131,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         stamper: Stamper::new(clock, offset),
         parameter_sets,
         pacing: info.pacing,
+        interval: Duration::from_secs_f64(1.0 / info.frame_rate.per_second()),
+        governor: Governor::default(),
         keyframes_are_fixed: fixed_keyframes,
         last_keyframe: None,
         queue,
@@ -214,6 +220,10 @@ struct EncodeStage {
     stamper: Stamper,
     parameter_sets: ParameterSets,
     pacing: Pacing,
+    /// From picture to picture, as the source means to give them.
+    interval: Duration,
+    /// What the link takes.
+    governor: Governor,
     /// The user has said how often keyframes come.
     keyframes_are_fixed: bool,
     /// When the last keyframe was captured.
@@ -235,33 +245,35 @@ impl EncodeStage {
             if let Some(next) = next {
                 self.change_encoder(next);
             }
-            if self.may_encode() {
-                self.encode(&captured)?;
+            match self.room() {
+                Ok(room) => self.encode(&captured, room)?,
+                Err(dropped) => _ = dropped.fetch_add(1, Ordering::Relaxed),
             }
         }
         Ok(())
     }
 
-    /// Whether this picture is worth coding; counts the cause when it is not.
-    fn may_encode(&self) -> bool {
+    /// The room for this picture; the counter of the cause where it is not worth coding.
+    fn room(&mut self) -> Result<Option<Room>, &AtomicU64> {
         if !self.output.is_connected() {
-            self.counters.dropped_no_connection.fetch_add(1, Ordering::Relaxed);
-            return false;
+            return Err(&self.counters.dropped_no_connection);
         }
         if self.pacing == Pacing::Patient {
             // A file has no live edge to keep up with: it waits until the link has taken what was coded.
             while self.output.is_connected() && !self.stop.is_stopped() {
-                if self.output.backlog.wait_for(1, SKIP_BACKLOG) {
+                if self.output.backlog.wait_for(1, PATIENCE) {
                     break;
                 }
             }
-            return true;
+            return Ok(None);
         }
-        if self.output.backlog.age(Instant::now()) > SKIP_BACKLOG {
-            self.counters.dropped_backlog.fetch_add(1, Ordering::Relaxed);
-            return false;
+        let now = Instant::now();
+        let queue = self.output.backlog.queue(now);
+        self.governor.look(now, &queue);
+        match self.governor.is_full(&queue) {
+            true => Err(&self.counters.dropped_backlog),
+            false => Ok(self.governor.room(&queue, self.interval, self.output.readers_limit_bps())),
         }
-        true
     }
 
     /// Whether a server that cannot ask for a keyframe should get one with the picture captured at `at`. Ours is told by
@@ -281,10 +293,10 @@ impl EncodeStage {
         self.encoder = next;
     }
 
-    fn encode(&mut self, captured: &Captured) -> Result<()> {
+    fn encode(&mut self, captured: &Captured, room: Option<Room>) -> Result<()> {
         let begun = Instant::now();
-        let wanted = self.output.take_keyframe_wanted() || self.keyframe_is_due(captured.at);
-        let coded = self.encoder.encode(&captured.picture, wanted)?;
+        let idr = self.output.take_keyframe_wanted() || self.keyframe_is_due(captured.at);
+        let coded = self.encoder.encode_as(&captured.picture, &Wish { at: captured.at, idr, room })?;
         if coded.keyframe {
             self.last_keyframe = Some(captured.at);
         }

@@ -150,6 +150,7 @@ words! {
     encoder: "Encoder", "编码器";
     automatic: "automatic", "自动";
     rate_control: "Rate control", "码率控制";
+    best_qp: "as good as the link allows", "随网络自适应";
     constant_qp: "constant QP", "恒定 QP";
     constant_quality: "constant quality (CRF)", "恒定质量 (CRF)";
     constant_bitrate: "bitrate", "恒定码率";

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hevcast_wire::congestion::Room;
 
 use super::annexb;
 use super::backend::{self, Backend};
 use super::engine::{Engine, Unit};
 use super::error::{EncodeError, Rejected};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
-use super::steering::{Room, Steering};
+use super::steering::Steering;
 use crate::picture::Picture;
 use crate::x265::Order;
 

@@ -19,7 +19,6 @@ pub use decoder::{Decoded, Decoder};
 pub use encoder::{Coded, Encoder, Wish};
 pub use error::{DecodeError, EncodeError, Rejected};
 pub use settings::{EncoderChoice, EncoderSettings, RateControl, UnknownEncoder};
-pub use steering::Room;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use hevcast_wire::congestion::Room;
+
 use super::settings::RateControl;
 
 /// The finest QP that is ever chosen: beyond it, bits describe noise.
@@ -30,15 +32,6 @@ const KEYFRAME: Duration = Duration::from_millis(120);
 const KEYFRAME_RATIO: f64 = 4.0;
 /// How many intervals the mean interval remembers.
 const INTERVALS: f64 = 8.0;
-
-/// The bits that there is room for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Room {
-    /// If it is no keyframe.
-    pub picture_bits: u64,
-    /// If it is one.
-    pub keyframe_bits: u64,
-}
 
 /// What the pictures of one kind cost.
 #[derive(Clone, Copy, Debug, Default)]

@@ -117,6 +117,13 @@ impl Audience {
         keyframe_is_wanted
     }
 
+    /// What the reader with the fastest link takes, bits/s; `None` where one takes all that comes.
+    pub fn limit_bps(&self, now: Instant) -> Option<u64> {
+        // Each is asked, as each has its queue to look at.
+        let limits = self.readers.iter().map(|attached| attached.reader.limit_bps(now).unwrap_or(u64::MAX));
+        limits.max().filter(|&limit| limit != u64::MAX)
+    }
+
     /// What can be written now.
     pub fn take_deliveries(&mut self) -> Deliveries {
         std::mem::take(&mut self.deliveries)

@@ -172,13 +172,6 @@ impl Run {
     }
 }
 
-/// An RTCP packet in a frame of its own.
-pub fn frame_rtcp(channel: u8, packet: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + packet.len());
-    put_frame(&mut framed, channel, packet);
-    framed.freeze()
-}
-
 fn put_frame(bytes: &mut BytesMut, channel: u8, packet: &[u8]) {
     bytes.put_slice(&interleave::frame_header(channel, packet.len() as u16));
     bytes.put_slice(packet);

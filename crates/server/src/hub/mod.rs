@@ -3,7 +3,7 @@
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
 //! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
 //! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket, and [`delivery`] what needs no queue; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
+//! reader's socket, [`delivery`] what needs no queue, and `pacing` what the publisher is asked to keep to; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
 //! `introduction`. Nothing here reads a
 //! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod gop;
 mod introduction;
 pub mod metrics;
+mod pacing;
 pub mod reader;
 mod reports;
 pub mod stream;

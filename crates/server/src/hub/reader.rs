@@ -10,12 +10,13 @@
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use hevcast_wire::congestion::{Governor, Queue};
 use hevcast_wire::rtsp::transport::Channels;
 
 use super::batch::Rendered;
@@ -51,6 +52,8 @@ struct Hot {
     outlet: Option<Arc<dyn Outlet>>,
     /// Bytes that left by it.
     sent_bytes: AtomicU64,
+    /// Something waited when last looked at, or is limited since.
+    is_watched: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +63,10 @@ struct Inner {
     queue: VecDeque<Queued>,
     /// Bytes queued since the joining burst.
     bytes: usize,
+    /// Bytes that the task has taken.
+    taken_bytes: u64,
+    /// What its link takes, while that is in question.
+    governor: Option<Box<Governor>>,
     /// How many of the first entries are a joining burst, which has bounds of its own.
     burst: usize,
     /// Packets in the queue.
@@ -140,7 +147,8 @@ impl Inner {
 impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
     pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
-        let hot = Hot { turn: Turn::default(), outlet, sent_bytes: AtomicU64::new(0) };
+        let hot =
+            Hot { turn: Turn::default(), outlet, sent_bytes: AtomicU64::new(0), is_watched: AtomicBool::new(false) };
         Reader { hot, channels, inner: Mutex::default() }
     }
 
@@ -264,6 +272,7 @@ impl Reader {
             let Some(Queued { frames, .. }) = inner.queue.pop_front() else { break };
             (inner.is_stuck, inner.resumes_unasked) = (false, false);
             taken += frames.bytes.len();
+            inner.taken_bytes += frames.bytes.len() as u64;
             inner.depth -= u64::from(frames.packets);
             match inner.burst {
                 0 => inner.bytes = inner.bytes.saturating_sub(frames.bytes.len()),
@@ -271,6 +280,34 @@ impl Reader {
             }
             each(frames.bytes);
         }
+    }
+
+    /// What its link takes, bits/s; `None` where nothing says that it takes less than it gets. To be asked a few dozen
+    /// times a second.
+    pub(super) fn limit_bps(&self, now: Instant) -> Option<u64> {
+        // At a thousand readers, most have nothing waiting, and no line of memory is touched for them.
+        if self.hot.turn.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut inner = self.lock();
+        // A joining burst is no live queue.
+        let queue = Queue {
+            waiting_bytes: if inner.burst == 0 { inner.bytes as u64 } else { 0 },
+            age: match inner.queue.front() {
+                Some(oldest) if inner.burst == 0 => now.saturating_duration_since(oldest.at),
+                _ => Duration::ZERO,
+            },
+            taken_bytes: inner.taken_bytes + self.sent_bytes(),
+        };
+        let governor = inner.governor.get_or_insert_default();
+        governor.look(now, &queue);
+        let limit = governor.limit_bps();
+        let is_watched = limit.is_some() || queue.waiting_bytes > 0;
+        if !is_watched {
+            inner.governor = None;
+        }
+        self.hot.is_watched.store(is_watched, Ordering::Relaxed);
+        limit
     }
 
     /// Bytes that left without the task.

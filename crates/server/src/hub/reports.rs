@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, rtcp};
+use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::Now;
 
-use super::batch::{Batch, MediaPacket, Rendered, frame_rtcp};
+use super::batch::{Batch, MediaPacket, Rendered};
 
 /// How often readers hear our own report (RFC 3550 section 6.2).
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(super) struct Report {
 impl Report {
     /// The report for a reader on these channels.
     pub fn framed(&self, channels: Channels) -> Rendered {
-        Rendered { bytes: frame_rtcp(channels.rtcp, &self.packet), packets: 1 }
+        Rendered { bytes: interleave::frame(channels.rtcp, &self.packet), packets: 1 }
     }
 }
 

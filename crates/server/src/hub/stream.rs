@@ -20,6 +20,7 @@ use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
+use super::pacing::Pacing;
 use super::reader::Reader;
 use super::reports::Reports;
 
@@ -60,6 +61,11 @@ struct Inner {
     asked_keyframe: Option<Instant>,
     /// A request to the publisher that has not been picked up yet.
     keyframe_request: bool,
+    /// The publisher takes limits.
+    takes_limits: bool,
+    pacing: Pacing,
+    /// A limit that it has not been told yet.
+    limit_request: Option<u64>,
     /// The publisher's connection.
     waker: Option<Waker>,
     /// A reader needs an IRAP picture, and none has begun since.
@@ -79,6 +85,15 @@ pub enum PublisherRequest {
         /// The SSRC by which the publisher knows it.
         ssrc: u32,
     },
+    /// To send no more than this.
+    Limit {
+        /// Index of the track.
+        track: usize,
+        /// The SSRC by which the publisher knows it.
+        ssrc: u32,
+        /// The most that readers take.
+        bits_per_s: u64,
+    },
     /// To go: another has taken over.
     Leave,
 }
@@ -95,6 +110,7 @@ pub(super) enum NotResumed {
 impl Stream {
     pub(super) fn new(path: &str, description: Description) -> Stream {
         let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
+        let takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
         let inner = Inner {
             publisher: 0,
             is_abandoned: false,
@@ -105,6 +121,9 @@ impl Stream {
             reports: Reports::new(description.tracks().len()),
             asked_keyframe: None,
             keyframe_request: false,
+            takes_limits,
+            pacing: Pacing::default(),
+            limit_request: None,
             waker: None,
             hevc_track: hevc.map(|(index, _)| index),
             takes_requests: hevc.is_some_and(|(_, requests)| requests),
@@ -141,6 +160,7 @@ impl Stream {
         let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
         inner.description = Arc::new(description.clone());
+        inner.takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
         inner.reports.forget();
         let hevc = description.hevc_track();
         inner.introduction = hevc.map(|(_, track)| Introduction::new(&track.parameter_sets)).unwrap_or_default();
@@ -220,6 +240,12 @@ impl Stream {
         }
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);
+        if inner.takes_limits
+            && let Some(limit) = inner.pacing.look(&inner.audience, now.instant)
+        {
+            inner.limit_request = Some(limit);
+            inner.wake_publisher();
+        }
         inner.audience.take_deliveries()
     }
 
@@ -271,13 +297,16 @@ impl Stream {
         if inner.publisher != publisher || inner.ended {
             return Poll::Ready(PublisherRequest::Leave);
         }
-        if !std::mem::take(&mut inner.keyframe_request) {
-            inner.waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
         let track = inner.hevc_track.unwrap_or_default();
         let ssrc = inner.continuity.get(track).map_or(0, Continuity::publishers_ssrc);
-        Poll::Ready(PublisherRequest::Keyframe { track, ssrc })
+        if std::mem::take(&mut inner.keyframe_request) {
+            return Poll::Ready(PublisherRequest::Keyframe { track, ssrc });
+        }
+        if let Some(bits_per_s) = inner.limit_request.take() {
+            return Poll::Ready(PublisherRequest::Limit { track, ssrc, bits_per_s });
+        }
+        inner.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// What has passed so far.
@@ -306,7 +335,13 @@ impl Inner {
     fn interrupt(&mut self) {
         self.gop = GopCache::default();
         (self.asked_keyframe, self.last_irap, self.keyframe_request) = (None, None, false);
+        // Another publisher has not been asked for anything.
+        (self.pacing, self.limit_request) = (Pacing::default(), None);
         self.audience.wait();
+        self.wake_publisher();
+    }
+
+    fn wake_publisher(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -357,9 +392,7 @@ impl Inner {
         if self.takes_requests && self.needs_keyframe && !self.is_abandoned && !asked {
             self.asked_keyframe = Some(now);
             self.keyframe_request = true;
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
+            self.wake_publisher();
         }
     }
 }

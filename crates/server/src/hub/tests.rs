@@ -12,7 +12,7 @@ use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 
-use super::batch::{Batch, frame_rtcp};
+use super::batch::Batch;
 use super::reader::{Claim, Reader};
 use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
@@ -98,7 +98,7 @@ pub(super) fn request(publication: &Publication) -> Poll<PublisherRequest> {
 
 /// RTP packets of the first track as if read at once.
 fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
-    let frames: Vec<u8> = packets.into_iter().flat_map(|packet| frame_rtcp(CHANNELS.rtp, &packet)).collect();
+    let frames: Vec<u8> = packets.into_iter().flat_map(|packet| interleave::frame(CHANNELS.rtp, &packet)).collect();
     let mut batch = Batch::new(Bytes::from(frames));
     let ranges: Vec<_> = interleave::frames(batch.whole()).map(|(_, range)| range).collect();
     ranges.into_iter().for_each(|range| batch.push(0, false, range));

@@ -24,6 +24,11 @@ impl Turn {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Whether nothing waits to be written.
+    pub fn is_free(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == FREE
+    }
+
     /// Whoever publishes takes a free turn; false when it is not free.
     pub fn take_free(&self) -> bool {
         self.change(FREE, PUBLISHER)

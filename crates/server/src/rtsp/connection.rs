@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hevcast_net::connection::{Connection, Turned};
 use hevcast_net::stream::Stream as Socket;
-use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp};
+use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
 use tokio::sync::watch;
@@ -24,15 +24,16 @@ use crate::doors::access::Identity;
 use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
-use crate::hub::batch::{Batch, frame_rtcp};
+use crate::hub::batch::Batch;
 use crate::hub::reader::{Claim, Reader};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::counters::status_kind;
 use crate::sight::sessions::{Entry, Order};
 use crate::state::State;
 
-/// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged.
-const READER_BATCH_BYTES: usize = 64 * 1024;
+/// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged: a write's,
+/// which on a slow link are delay that nobody sees.
+const READER_BATCH_BYTES: usize = 8 * 1024;
 /// Most bytes of answers that may wait for a peer who asks without reading; above a batch and a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// Most answers that may wait for a reader who does not read.
@@ -49,8 +50,8 @@ pub(super) enum Role {
 enum Woken {
     /// Bytes were read, or the peer closed its side.
     Read,
-    /// The publisher should be asked for a keyframe of this track and SSRC.
-    Keyframe(usize, u32),
+    /// The publisher of this track should hear this feedback.
+    Feedback(usize, Bytes),
     /// A deadline has passed.
     Deadline(Instant),
     /// It is over.
@@ -164,7 +165,7 @@ impl Serving {
             }
             match poll_fn(|cx| self.poll_woken(cx)).await {
                 Woken::Read => {}
-                Woken::Keyframe(track, ssrc) => self.ask_keyframe(track, ssrc),
+                Woken::Feedback(track, packet) => self.tell_publisher(track, &packet),
                 Woken::Ended(ending) => return ending,
                 Woken::Deadline(now) => {
                     if let Some(ending) = self.expired(now) {
@@ -196,7 +197,10 @@ impl Serving {
                 },
                 Role::Publisher { publication, .. } => match publication.poll_request(cx) {
                     Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
-                        return Poll::Ready(Woken::Keyframe(track, ssrc));
+                        return Poll::Ready(Woken::Feedback(track, rtcp::pli(0, ssrc)));
+                    }
+                    Poll::Ready(PublisherRequest::Limit { track, ssrc, bits_per_s }) => {
+                        return Poll::Ready(Woken::Feedback(track, tmmbr::tmmbr(0, ssrc, bits_per_s)));
                     }
                     Poll::Ready(PublisherRequest::Leave) => return Poll::Ready(Woken::Ended(Ending::Replaced)),
                     Poll::Pending => {}
@@ -331,11 +335,11 @@ impl Serving {
         }
     }
 
-    fn ask_keyframe(&mut self, track: usize, ssrc: u32) {
+    fn tell_publisher(&mut self, track: usize, packet: &[u8]) {
         if let Role::Publisher { channels, .. } = &self.role
             && let Some(channels) = channels.get(track).copied().flatten()
         {
-            self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::pli(0, ssrc)));
+            self.connection.queue(interleave::frame(channels.rtcp, packet));
         }
     }
 }

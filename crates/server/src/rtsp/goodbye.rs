@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hevcast_wire::rtp::rtcp;
+use hevcast_wire::rtp::{interleave, rtcp};
 use rtsp_types::Url;
 
 use super::connection::{Role, Serving};
 use super::ending::Ending;
 use crate::hub::Publication;
-use crate::hub::batch::frame_rtcp;
 use crate::hub::reader::Claim;
 use crate::sight::sessions::Doing;
 
@@ -61,7 +60,7 @@ impl Serving {
             }
             Role::Reader { stream, reader } if !self.connection.is_closed() => {
                 for channels in reader.channels().iter().flatten() {
-                    self.connection.queue(frame_rtcp(channels.rtcp, &rtcp::bye(0)));
+                    self.connection.queue(interleave::frame(channels.rtcp, &rtcp::bye(0)));
                 }
                 self.say_teardown(stream.path());
             }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The byte a frame begins with: `$`.
 pub const MAGIC: u8 = b'$';
@@ -17,6 +17,15 @@ pub const HEADER_LEN: usize = 4;
 pub fn frame_header(channel: u8, len: u16) -> [u8; HEADER_LEN] {
     let [high, low] = len.to_be_bytes();
     [MAGIC, channel, high, low]
+}
+
+/// A frame of a packet of at most 65535 bytes, by copying it; what is beyond is cut off.
+pub fn frame(channel: u8, packet: &[u8]) -> Bytes {
+    let len = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+    let mut framed = BytesMut::with_capacity(HEADER_LEN + usize::from(len));
+    framed.put_slice(&frame_header(channel, len));
+    framed.put_slice(&packet[..usize::from(len)]);
+    framed.freeze()
 }
 
 /// What stands at the front of a receive buffer.

@@ -4,6 +4,7 @@
 //! - [`interleave`]: the four bytes that set a packet apart from RTSP text on the same connection (RFC 2326
 //!   section 10.12).
 //! - [`rtcp`]: reports, and the requests for a keyframe (RFC 3550 section 6, RFC 4585, RFC 5104).
+//! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
 //! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
 //! - [`packetise`] and its twin [`depacketise`]: access units to packets and back, with [`sequence`] telling what was
 //!   lost between.
@@ -18,6 +19,7 @@ pub mod packetise;
 pub mod payload;
 pub mod rtcp;
 pub mod sequence;
+pub mod tmmbr;
 
 pub use depacketise::{DepacketiseError, DepacketiseStats, DepacketisedUnit, Depacketiser};
 pub use packet::{ReceivedPacket, RtpError, RtpHeader, RtpPacket};

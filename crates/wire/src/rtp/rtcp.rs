@@ -2,7 +2,8 @@
 //!
 //! A compound packet begins with a report, of the sender (SR) or of the receiver (RR), and names its source (SDES
 //! CNAME); then may follow goodbyes (BYE) and payload-specific feedback: "the picture is broken" (PLI, RFC 4585
-//! section 6.3.1) or "give me a full intra picture" (FIR, RFC 5104 section 4.3.1). To hevcast both ask for an IDR.
+//! section 6.3.1) or "give me a full intra picture" (FIR, RFC 5104 section 4.3.1). To hevcast both ask for an IDR. How to
+//! ask for less is in [`tmmbr`].
 //!
 //! Reading is lenient where nothing depends on it: packets we have no use for are stepped over unread, a PLI may have
 //! excess bytes, and feedback may come without a report before it (RFC 5506).
@@ -11,10 +12,11 @@ use bytes::Bytes;
 use rtcp_types::prelude::*;
 use rtcp_types::{
     Bye, Compound, Fir, PayloadFeedback, Pli, ReceiverReport, ReportBlock as RawBlock, RtcpParseError, Sdes, SdesChunk,
-    SdesItem, SenderReport,
+    SdesItem, SenderReport, TransportFeedback,
 };
 use thiserror::Error;
 
+use super::tmmbr;
 use crate::time::RtpTicks;
 
 /// Packets, or keyframe requests, that are read from one compound; what stands behind is ignored.
@@ -128,6 +130,15 @@ pub enum RtcpEvent {
         /// How it was asked for.
         kind: KeyframeRequestKind,
     },
+    /// A source should send no more than so much (RFC 5104 section 4.2.1).
+    RateLimit {
+        /// The source.
+        ssrc: u32,
+        /// The most that it should send.
+        bits_per_s: u64,
+        /// Who asks.
+        requester: u32,
+    },
     /// A packet that says nothing to us.
     Other,
 }
@@ -190,6 +201,19 @@ fn parse_one(packet_type: u8, packet: &[u8], events: &mut Vec<RtcpEvent>) -> Res
                         kind: KeyframeRequestKind::Fir { seq: entry.sequence() },
                     }));
                 }
+                _ => events.push(RtcpEvent::Other),
+            }
+        }
+        tmmbr::TRANSPORT_FEEDBACK => {
+            let feedback = TransportFeedback::parse(packet)?;
+            let requester = feedback.sender_ssrc();
+            let limits = tmmbr::limits(packet).take(MAX_EVENTS);
+            match feedback.count() {
+                tmmbr::TMMBR => events.extend(limits.map(|tmmbr::Limit { ssrc, bits_per_s }| RtcpEvent::RateLimit {
+                    ssrc,
+                    bits_per_s,
+                    requester,
+                })),
                 _ => events.push(RtcpEvent::Other),
             }
         }
@@ -324,6 +348,14 @@ mod tests {
         assert_eq!(parse(&fir(8, 7, 200)), Ok(vec![empty, request(KeyframeRequestKind::Fir { seq: 200 })]));
         // RFC 5104 section 4.3.1.2: the media source of the header is zero.
         assert_eq!(fir(8, 7, 200)[8..], [0x84, 206, 0, 4, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7, 200, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_wish_for_less_is_read_and_its_answer_is_none() {
+        let expected = RtcpEvent::RateLimit { ssrc: 7, bits_per_s: 850_000, requester: 8 };
+        assert_eq!(parse(&tmmbr::tmmbr(8, 7, 850_000)).map(|events| events.last().cloned()), Ok(Some(expected)));
+        let answer = parse(&tmmbr::tmmbn(7, 8, 850_000)).map(|events| events.last().cloned());
+        assert_eq!(answer, Ok(Some(RtcpEvent::Other)));
     }
 
     #[test]

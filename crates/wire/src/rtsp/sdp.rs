@@ -49,6 +49,8 @@ pub struct Track {
     pub parameter_sets: ParameterSets,
     /// The sender takes PLI or FIR (RFC 4585, 5104) for this track.
     pub keyframe_requests: bool,
+    /// The sender takes TMMBR (RFC 5104) for this track.
+    pub rate_requests: bool,
 }
 
 impl Track {
@@ -119,7 +121,7 @@ impl Description {
     }
 }
 
-/// The description a hevcast sender announces: one H.265 track that takes keyframe requests.
+/// The description a hevcast sender announces: one H.265 track that takes requests for keyframes and for less.
 pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Bytes {
     let mut media = Media::new(MediaType::Video, 0, TransportProto::RtpAvp, HEVC_PAYLOAD_TYPE);
     media.add_attribute_with_value("rtpmap", format!("{HEVC_PAYLOAD_TYPE} H265/90000"));
@@ -132,6 +134,7 @@ pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Byte
     }
     media.add_attribute_with_value("rtcp-fb", format!("{HEVC_PAYLOAD_TYPE} nack pli"));
     media.add_attribute_with_value("rtcp-fb", format!("{HEVC_PAYLOAD_TYPE} ccm fir"));
+    media.add_attribute_with_value("rtcp-fb", format!("{HEVC_PAYLOAD_TYPE} ccm tmmbr"));
     media.add_attribute_with_value("control", format!("{TRACK_CONTROL}0"));
     let mut session = Session::new(origin("0"), name);
     session.connection = Some(connection());
@@ -168,6 +171,7 @@ fn parse_track(media: &Media) -> Track {
         control: None,
         parameter_sets: ParameterSets::default(),
         keyframe_requests: false,
+        rate_requests: false,
     };
     for attribute in &media.attributes {
         let Some(value) = attribute.value.as_deref() else { continue };
@@ -186,6 +190,7 @@ fn parse_track(media: &Media) -> Track {
             "rtcp-fb" => {
                 let feedback = value.to_ascii_lowercase();
                 track.keyframe_requests |= feedback.contains("nack pli") || feedback.contains("ccm fir");
+                track.rate_requests |= feedback.contains("ccm tmmbr");
             }
             _ => {}
         }
@@ -225,7 +230,7 @@ mod tests {
         assert_eq!((index, video.clock_rate_hz, video.payload_type), (0, 90_000, 96));
         assert_eq!(video.control.as_deref(), Some("streamid=0"));
         assert!(video.parameter_sets.vps().is_some() && video.parameter_sets.pps().is_some());
-        assert!(!video.keyframe_requests);
+        assert!(!video.keyframe_requests && !video.rate_requests);
         assert_eq!(description.offer(), "video H265, audio MPEG4-GENERIC");
     }
 
@@ -247,7 +252,7 @@ mod tests {
         let description = Description::parse(&publisher_description("live", &sets)).unwrap();
         let (_, track) = description.hevc_track().unwrap();
         assert_eq!(track.parameter_sets, sets);
-        assert!(track.keyframe_requests);
+        assert!(track.keyframe_requests && track.rate_requests);
     }
 
     #[test]

@@ -52,8 +52,10 @@ impl InputKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RateKind {
-    /// The QP.
+    /// Nothing: a QP, and a coarser one where the link takes no more.
     #[default]
+    Best,
+    /// The QP.
     Qp,
     /// The perceived quality.
     Crf,
@@ -100,7 +102,7 @@ impl Default for SendForm {
             size: String::new(),
             frame_rate: String::new(),
             encoder: "auto".to_owned(),
-            rate: RateKind::Qp,
+            rate: RateKind::Best,
             qp: DEFAULT_QP,
             crf: f32::from(DEFAULT_QP),
             bitrate: "2M".to_owned(),
@@ -169,6 +171,7 @@ impl SendForm {
     /// How to write a bitrate.
     pub fn rate(&self, words: &Words) -> Read<RateControl> {
         Ok(match self.rate {
+            RateKind::Best => RateControl::Best(self.qp.min(51)),
             RateKind::Qp => RateControl::Qp(self.qp.min(51)),
             RateKind::Crf => RateControl::Crf(self.crf.clamp(0.0, 51.0)),
             RateKind::Bitrate => {
@@ -221,6 +224,7 @@ impl SendForm {
         }
         if args.encode.qp.is_some() || args.encode.crf.is_some() || args.encode.bitrate.is_some() {
             match args.encode.rate() {
+                RateControl::Best(qp) => (self.rate, self.qp) = (RateKind::Best, qp),
                 RateControl::Qp(qp) => (self.rate, self.qp) = (RateKind::Qp, qp),
                 RateControl::Crf(crf) => (self.rate, self.crf) = (RateKind::Crf, crf),
                 RateControl::Bitrate(bits) => (self.rate, self.bitrate) = (RateKind::Bitrate, bits.to_string()),

@@ -134,17 +134,19 @@ fn encoder(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, words: &
 fn rate(ui: &mut Ui, form: &mut SendForm, is_open: bool, changes: &mut Changes, words: &Words) {
     let before = (form.rate, form.qp, form.crf);
     let name = match form.rate {
+        RateKind::Best => words.best_qp,
         RateKind::Qp => words.constant_qp,
         RateKind::Crf => words.constant_quality,
         RateKind::Bitrate => words.constant_bitrate,
     };
     choice(ui, words.rate_control, name, |ui| {
+        ui.selectable_value(&mut form.rate, RateKind::Best, words.best_qp);
         ui.selectable_value(&mut form.rate, RateKind::Qp, words.constant_qp);
         ui.selectable_value(&mut form.rate, RateKind::Crf, words.constant_quality);
         ui.selectable_value(&mut form.rate, RateKind::Bitrate, words.constant_bitrate);
     });
     match form.rate {
-        RateKind::Qp => {
+        RateKind::Best | RateKind::Qp => {
             named(ui, "QP", |ui| ui.add(Slider::new(&mut form.qp, 0..=51)));
         }
         RateKind::Crf => {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use rtsp_types::{Url, headers};
 
 use super::SessionError;
@@ -121,11 +121,9 @@ impl PlayerSession {
 
     /// Sends an RTCP packet on the track's channel, once there is one.
     pub fn send_rtcp(&mut self, packet: &[u8]) {
-        let (Some(channels), Ok(len)) = (self.channels, u16::try_from(packet.len())) else { return };
-        let mut framed = BytesMut::with_capacity(interleave::HEADER_LEN + packet.len());
-        framed.put_slice(&interleave::frame_header(channels.rtcp, len));
-        framed.put_slice(packet);
-        self.client.send_raw(framed.freeze());
+        if let Some(channels) = self.channels {
+            self.client.send_raw(interleave::frame(channels.rtcp, packet));
+        }
     }
 }
 

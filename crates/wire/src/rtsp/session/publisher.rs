@@ -8,6 +8,7 @@ use rtsp_types::{Url, headers};
 use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
 use crate::rtp::rtcp::{self, RtcpEvent};
+use crate::rtp::{interleave, tmmbr};
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Inbound, Response};
 use crate::rtsp::sdp::TRACK_CONTROL;
@@ -21,6 +22,8 @@ pub enum PublisherEvent {
     Recording(Channels),
     /// A reader needs an IRAP picture.
     KeyframeRequested,
+    /// The readers take no more than this, bits/s; at least [`tmmbr::UNLIMITED_BPS`] where nothing limits them.
+    RateLimited(u64),
     /// The server closed the session, or answered our TEARDOWN.
     Ended,
 }
@@ -54,6 +57,15 @@ impl PublisherSession {
             asked: Channels { rtp: 0, rtcp: 1 },
             channels: None,
             events: VecDeque::new(),
+        }
+    }
+
+    /// One limit is in force, the newest; whoever asked for it is told so (RFC 5104 section 4.2.2).
+    fn limited(&mut self, ssrc: u32, bits_per_s: u64, requester: u32) {
+        self.events.retain(|event| !matches!(event, PublisherEvent::RateLimited(_)));
+        self.events.push_back(PublisherEvent::RateLimited(bits_per_s));
+        if let Some(channels) = self.channels {
+            self.client.send_raw(interleave::frame(channels.rtcp, &tmmbr::tmmbn(ssrc, requester, bits_per_s)));
         }
     }
 
@@ -118,6 +130,13 @@ impl ClientSession for PublisherSession {
                 let wanted = events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. }));
                 if wanted && !self.events.contains(&PublisherEvent::KeyframeRequested) {
                     self.events.push_back(PublisherEvent::KeyframeRequested);
+                }
+                let limit = events.into_iter().rev().find_map(|event| match event {
+                    RtcpEvent::RateLimit { ssrc, bits_per_s, requester } => Some((ssrc, bits_per_s, requester)),
+                    _ => None,
+                });
+                if let Some((ssrc, bits_per_s, requester)) = limit {
+                    self.limited(ssrc, bits_per_s, requester);
                 }
             }
         }

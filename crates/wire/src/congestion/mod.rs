@@ -1,0 +1,161 @@
+//! What a link takes, told from what waits in front of it.
+//!
+//! TCP never loses; it lags. Whoever sends looks at its [`Queue`] once a picture and tells the [`Governor`] what it sees:
+//! how old the oldest waiting byte is, how many wait, how many have left. From this comes a limit for what is coded next.
+//! The sender looks at the queue in front of its own socket, a server at those in front of its readers'.
+//!
+//! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. What left while it was busy is the
+//!   link's [`Speed`]; the limit is less than that, so that the queue empties.
+//! * **Up** in steps of an eighth, each after the queue has been young for a while; a step that made a queue is tried
+//!   again only after twice as long. Far above what is sent, the limit is lifted.
+//! * **Standing still** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
+//!
+//! A queue older than [`TOO_OLD`] gets nothing more: no limit helps against what waits already.
+
+mod speed;
+
+use std::time::{Duration, Instant};
+
+use speed::Speed;
+
+/// The age at which a queue means that more comes than leaves: two pictures' time at 30 a second.
+pub const OLD: Duration = Duration::from_millis(60);
+/// The age, and the time that the waiting bytes will take, at which pictures are skipped.
+pub const TOO_OLD: Duration = Duration::from_millis(100);
+/// Below this age a queue is none.
+const YOUNG: Duration = Duration::from_millis(30);
+/// What is sent of what the link takes, so that a queue empties.
+const SHARE: f64 = 0.85;
+/// A step upwards.
+const STEP: f64 = 1.125;
+/// A further step downwards, where the first was not enough.
+const AGAIN: f64 = 0.9;
+/// Time between two steps in the same direction.
+const BETWEEN_STEPS: Duration = Duration::from_millis(250);
+/// The longest time between two steps upwards.
+const MAX_PATIENCE: Duration = Duration::from_secs(4);
+/// A queue this soon after a step upwards was made by it.
+const BLAME: Duration = Duration::from_secs(1);
+/// How many times what is sent a limit has to be, to be none.
+const FAR_ABOVE: f64 = 4.0;
+/// The lowest limit, bits/s: below it, there is no picture to speak of.
+const LOWEST_BPS: f64 = 64_000.0;
+/// The time in which a waiting queue should have passed.
+const DRAIN: Duration = Duration::from_millis(200);
+/// The time that a keyframe may take.
+const KEYFRAME: Duration = Duration::from_millis(150);
+
+/// What waits in front of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Bytes that wait.
+    pub waiting_bytes: u64,
+    /// How long the oldest of them has waited.
+    pub age: Duration,
+    /// Bytes that have left since the beginning.
+    pub taken_bytes: u64,
+}
+
+/// The bits that there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In a picture.
+    pub picture_bits: u64,
+    /// In a keyframe.
+    pub keyframe_bits: u64,
+}
+
+/// The limit of one link.
+#[derive(Debug, Default)]
+pub struct Governor {
+    limit_bps: Option<f64>,
+    speed: Speed,
+    /// The last step upwards or downwards.
+    raised: Option<Instant>,
+    lowered: Option<Instant>,
+    /// Since when the queue has been young.
+    young_since: Option<Instant>,
+    /// How long it has to be, for the next step upwards.
+    patience: Option<Duration>,
+}
+
+impl Governor {
+    /// Looks at the queue at `now`; best before every picture.
+    pub fn look(&mut self, now: Instant, queue: &Queue) {
+        self.speed.look(now, queue);
+        if queue.age > OLD {
+            self.young_since = None;
+            if !self.speed.stands_still() {
+                self.lower(now);
+            }
+        } else if queue.age > YOUNG {
+            self.young_since = None;
+        } else {
+            let since = *self.young_since.get_or_insert(now);
+            self.raise(now, since);
+        }
+    }
+
+    fn lower(&mut self, now: Instant) {
+        let Some(speed) = self.speed.of_link_bps() else { return };
+        let wanted = (speed * SHARE).max(LOWEST_BPS);
+        let lowered = match self.limit_bps {
+            Some(limit) if wanted >= limit => {
+                if self.lowered.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_STEPS) {
+                    return;
+                }
+                (limit * AGAIN).max(LOWEST_BPS)
+            }
+            _ => wanted,
+        };
+        if self.raised.take().is_some_and(|at| now.saturating_duration_since(at) < BLAME) {
+            self.patience = Some((self.patience.unwrap_or(BETWEEN_STEPS) * 2).min(MAX_PATIENCE));
+        }
+        (self.limit_bps, self.lowered) = (Some(lowered), Some(now));
+    }
+
+    fn raise(&mut self, now: Instant, young_since: Instant) {
+        let Some(limit) = self.limit_bps else { return };
+        let patience = self.patience.unwrap_or(BETWEEN_STEPS);
+        let since = self.raised.map_or(young_since, |raised| raised.max(young_since));
+        if now.saturating_duration_since(since) < patience {
+            return;
+        }
+        if self.raised.is_some_and(|at| now.saturating_duration_since(at) >= BLAME.min(patience)) {
+            // That step did no harm.
+            self.patience = None;
+        }
+        self.raised = Some(now);
+        let raised = limit * STEP;
+        self.limit_bps = (raised < self.speed.sent_bps() * FAR_ABOVE).then_some(raised);
+    }
+
+    /// The most that should be sent, bits/s; `None`: anything.
+    pub fn limit_bps(&self) -> Option<u64> {
+        self.limit_bps.map(|limit| limit as u64)
+    }
+
+    /// The room for the next picture, `interval` behind the last, within this limit and another (such as a server's word
+    /// about its readers); `None` where neither limits.
+    pub fn room(&self, queue: &Queue, interval: Duration, other_bps: Option<u64>) -> Option<Room> {
+        let limit = match (self.limit_bps, other_bps) {
+            (None, None) => return None,
+            (limit, other) => limit.unwrap_or(f64::INFINITY).min(other.map_or(f64::INFINITY, |bps| bps as f64)),
+        };
+        let (waiting, interval) = (queue.waiting_bytes as f64 * 8.0, interval.as_secs_f64());
+        let share = limit * interval;
+        let picture = (share - waiting * (interval / DRAIN.as_secs_f64())).max(share / 4.0);
+        let keyframe = (limit * KEYFRAME.as_secs_f64() - waiting).max(share);
+        // `as` saturates.
+        Some(Room { picture_bits: picture as u64, keyframe_bits: keyframe as u64 })
+    }
+
+    /// Whether what waits will take so long that nothing should be added.
+    pub fn is_full(&self, queue: &Queue) -> bool {
+        let waits = |bps: f64| queue.waiting_bytes as f64 * 8.0 / bps > TOO_OLD.as_secs_f64();
+        queue.age > TOO_OLD || (queue.age > YOUNG && self.speed.of_link_bps().is_some_and(waits))
+    }
+}
+
+#[cfg(test)]
+mod tests;
