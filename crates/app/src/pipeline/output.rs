@@ -75,6 +75,11 @@ impl OutputState {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Stamps are in this server's time from now on.
+    fn go_by(&self, publisher: &Publisher) {
+        *self.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = publisher.clock();
+    }
+
     fn give_up(&self, pictures: u64) {
         self.dropped.fetch_add(pictures, Ordering::Relaxed);
         self.keyframe_wanted.store(true, Ordering::Release);
@@ -201,6 +206,8 @@ async fn run(
             None => return Ok(()),
         }
         tracing::info!("connected to {} again", settings.target.url);
+        // Before the first picture: by the lost server's clock its stamp could not be compared.
+        state.go_by(&publisher);
         state.reconnects.fetch_add(1, Ordering::Relaxed);
         state.keyframe_wanted.store(true, Ordering::Release);
         state.connected.store(true, Ordering::Release);
@@ -242,8 +249,7 @@ async fn publish(
             last_bytes = publisher.sent_bytes();
             state.sent_bytes.store(before + last_bytes, Ordering::Relaxed);
         }
-        let clock = publisher.clock();
-        *state.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+        state.go_by(publisher);
     }
 }
 
