@@ -1,13 +1,48 @@
 //! The delay is true whatever the two computers' clocks say, and where it cannot be known the receiver says why.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::input_y4m::picture;
 use crate::support::fake_server::{Answer, FakeServer, plain};
 use crate::support::footage::ffmpeg;
-use crate::support::hevcast::{Server, count, expect_figures, figures, number, send_pattern, start, summary};
+use crate::support::hevcast::{
+    Server, command, count, expect_figures, figures, number, send_pattern, start, summary, wait_until_sending,
+};
 use crate::support::process::Process;
-use crate::support::{has_peer, real_time};
+use crate::support::{LIMIT, has_peer, real_time, say};
 
 /// The bar for the bound on loopback, ms.
 const BOUND_MS: f64 = 2.0;
+
+/// Side of the pictures whose way is timed from outside; they are square.
+const SIDE: usize = 64;
+
+/// Starts a server whose clock is wrong.
+fn skewed_server(skew: &str) -> Server {
+    Server::started(start(&["serve", "--listen", "127.0.0.1:0", "-v", &format!("--clock-skew={skew}")]))
+}
+
+/// When each picture has come out of `output` to the last byte.
+fn arrivals(output: impl Read + Send + 'static) -> Receiver<Instant> {
+    let (told, arrivals) = sync_channel(16);
+    std::thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        output.read_line(&mut String::new())?;
+        let mut bytes = vec![0; b"FRAME\n".len() + SIDE * SIDE * 3 / 2];
+        while output.read_exact(&mut bytes).is_ok() && told.send(Instant::now()).is_ok() {}
+        std::io::Result::Ok(())
+    });
+    arrivals
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
 
 #[test]
 fn clocks_two_hours_apart_that_drift_give_the_true_delay() {
@@ -34,9 +69,82 @@ fn clocks_two_hours_apart_that_drift_give_the_true_delay() {
         assert!(network < 500.0, "the loopback is not that slow: {figures}");
         bounds.push(bound);
     }
-    bounds.sort_by(f64::total_cmp);
-    let median = bounds[bounds.len() / 2];
+    let median = median(bounds);
     assert!(median <= BOUND_MS, "the bound is ±{median} ms on the loopback");
+}
+
+/// Nothing of the program's own is believed here: the test writes the pictures and takes them out again.
+#[test]
+fn the_delay_told_is_the_one_seen_from_outside() {
+    const RUN: Duration = Duration::from_secs(5);
+    let _turn = real_time();
+    let mut server = skewed_server("1800,200");
+    let url = server.url("live");
+    let send = ["send", "--input", "y4m:-", "--encoder", "libx265", "--to", &url, "--clock-skew=3600,-200"];
+    let (mut sender, mut feed) = Process::start_fed("send", &mut command(&send));
+    feed.write_all(format!("YUV4MPEG2 W{SIDE} H{SIDE} F30:1 Ip A1:1 C420jpeg\n").as_bytes()).unwrap();
+    wait_until_sending(&mut sender, false);
+    let (output, input) = std::io::pipe().unwrap();
+    let receive = ["receive", &url, "--once", "--output", "y4m:-", "--stats", "json", "--clock-skew=-3600,200"];
+    let receiver = Process::start_into("receive", &mut command(&receive), input);
+    let arrivals = arrivals(output);
+    server.wait_for_reader("live");
+
+    // Each picture goes in when the one before has come out, so that it is known which it is.
+    let (begun, mut truth) = (Instant::now(), Vec::new());
+    while begun.elapsed() < RUN {
+        let bytes = picture(SIDE, SIDE, 60 + truth.len() as u8 % 100);
+        let written = Instant::now();
+        feed.write_all(&bytes).unwrap();
+        let arrived = arrivals.recv_timeout(LIMIT).expect("the picture comes out at the far end");
+        truth.push((arrived - written).as_secs_f64() * 1000.0);
+    }
+    drop(feed);
+    sender.wait().succeeded();
+    // Standard output carries the pictures.
+    let said = receiver.wait().succeeded().stderr;
+    let told: Vec<Value> = said.iter().map(|line| figures(line)).filter(|f| f["role"] == "receive").collect();
+    let live: Vec<&Value> = told.iter().filter(|f| f["kind"] == "second" && f["state"] == "live").collect();
+    assert!(live.len() >= 3, "{} lines of figures in {RUN:?}: {said:?}", live.len());
+    for figures in &live {
+        assert_eq!(figures["delay_ms"]["timescale"], "server", "{figures}");
+    }
+    let bound = median(live.iter().map(|figures| number(figures, "/delay_ms/bound")).collect());
+    let summary = told.last().unwrap();
+    assert_eq!(summary["kind"], "summary", "{summary}");
+    // A picture is captured after it was written and presented before it was read, so what is seen here is a little more;
+    // on a busy machine by a few turns of the scheduler.
+    let (label, truth) = (number(summary, "/delay_ms/median"), median(truth));
+    say(&format!("clocks: {label:.2} ms ±{bound:.2} told, {truth:.2} ms seen from outside"));
+    assert!(label <= truth + bound + 5.0, "{label} ms told, {truth} ms seen");
+    assert!(truth <= label + bound + 30.0, "{label} ms told, {truth} ms seen");
+}
+
+#[test]
+fn stamps_relayed_from_another_server_are_not_taken_for_exact() {
+    if !has_peer("ffmpeg", "a relay between two servers") {
+        return;
+    }
+    let _turn = real_time();
+    /// How far the first server's clock is behind, ms.
+    const BEHIND_MS: f64 = 20_000.0;
+    let (first, second) = (skewed_server("-20,0"), Server::start());
+    let (from, to) = (first.url("live"), second.url("relayed"));
+    let _sender = send_pattern(&from, &[]);
+    let input = ["-rtsp_transport", "tcp", "-analyzeduration", "200000", "-i", &from];
+    let output = ["-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", &to];
+    let _relay = Process::start("ffmpeg", &mut ffmpeg(&[&input[..], &output].concat()));
+    let mut at_first = start(&["receive", &from, "--stats", "json"]);
+    let mut at_second = start(&["receive", &to, "--wait", "--stats", "json"]);
+
+    let direct = expect_figures(&mut at_first, "a delay at the first server", |f| f["delay_ms"].is_object());
+    assert_eq!(direct["delay_ms"]["timescale"], "server", "{direct}");
+    assert!(number(&direct, "/delay_ms/median") < BEHIND_MS / 2.0, "the first server's own readers: {direct}");
+    let relayed = expect_figures(&mut at_second, "a delay at the second server", |f| f["delay_ms"].is_object());
+    assert_eq!(relayed["delay_ms"]["timescale"], "system_clocks", "{relayed}");
+    assert!(relayed["delay_ms"]["bound"].is_null(), "no bound is known: {relayed}");
+    // The stamps have come through as they were, in the first server's time.
+    assert!(number(&relayed, "/delay_ms/median") > BEHIND_MS, "{relayed}");
 }
 
 #[test]

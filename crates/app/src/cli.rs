@@ -175,20 +175,35 @@ pub struct RunArgs {
     /// How the figures of each second are written (default: text in the terminal; beside a window nothing)
     #[arg(long, value_enum)]
     pub stats: Option<Format>,
-    /// Run by a clock that is wrong, by so many seconds and gaining so many ppm: for tests of the delay
-    #[arg(long, value_name = "SECONDS,PPM", value_parser = units::clock_skew, allow_hyphen_values = true, hide = true)]
-    pub clock_skew: Option<Clock>,
+    /// By which clock.
+    #[command(flatten)]
+    pub skew: SkewArgs,
 }
 
 impl RunArgs {
     /// The clock that stamps and delays are taken by.
     pub fn clock(&self) -> Clock {
-        self.clock_skew.unwrap_or_default()
+        self.skew.clock()
     }
 
     /// How figures are written in the terminal.
     pub fn stats(&self) -> Format {
         self.stats.unwrap_or_default()
+    }
+}
+
+/// By which clock a command goes.
+#[derive(Clone, Debug, Args)]
+pub struct SkewArgs {
+    /// Run by a clock that is wrong, by so many seconds and gaining so many ppm: for tests of the delay
+    #[arg(long, value_name = "SECONDS,PPM", value_parser = units::clock_skew, allow_hyphen_values = true, hide = true)]
+    pub clock_skew: Option<Clock>,
+}
+
+impl SkewArgs {
+    /// The computer's, unless it is to be wrong.
+    pub fn clock(&self) -> Clock {
+        self.clock_skew.unwrap_or_default()
     }
 }
 
@@ -244,6 +259,9 @@ pub struct ServeArgs {
     /// End after this time
     #[arg(long, value_parser = units::duration)]
     pub duration: Option<Duration>,
+    /// The clock that peers compare theirs with.
+    #[command(flatten)]
+    pub skew: SkewArgs,
 }
 
 /// `hevcast password`

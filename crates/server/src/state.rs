@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use hevcast_net::Clock;
+use hevcast_wire::time::ClockId;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -23,6 +24,8 @@ pub struct State {
     pub hub: Arc<Hub>,
     /// What time it is.
     pub clock: Clock,
+    /// Which clock that is, to those who compare theirs with it; `None` where the system had no randomness to name it by.
+    pub clock_id: Option<ClockId>,
     /// When the server started.
     pub started: Instant,
     /// Port on which RTSP is spoken.
@@ -47,6 +50,7 @@ impl State {
             rtsp_port,
             hub: Arc::default(),
             clock,
+            clock_id: random_clock_id(),
             started: clock.now().instant,
             places: Arc::default(),
             slowdown: Arc::default(),
@@ -73,4 +77,10 @@ impl State {
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
+}
+
+fn random_clock_id() -> Option<ClockId> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).ok()?;
+    ClockId::new(u64::from_ne_bytes(bytes))
 }

@@ -1,5 +1,6 @@
 //! Units of time that the wire carries. Nothing here reads a clock.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 /// The present, as handed to every state machine of this crate by whoever runs it.
@@ -36,6 +37,18 @@ impl UtcMicros {
         let seconds = self.0.div_euclid(1_000_000) + NTP_TO_UNIX;
         let micros = self.0.rem_euclid(1_000_000) as u64;
         ((seconds as u64) << 32) | ((micros << 32) / 1_000_000)
+    }
+}
+
+/// Which clock a time was read from: a random number that a server draws when it starts. Times of different clocks do not
+/// compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockId(pub NonZeroU64);
+
+impl ClockId {
+    /// The clock of this number; `None` for zero, which names none.
+    pub fn new(id: u64) -> Option<ClockId> {
+        NonZeroU64::new(id).map(ClockId)
     }
 }
 

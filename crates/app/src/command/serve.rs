@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use hevcast_net::Clock;
 use hevcast_server::Server;
 use hevcast_server::config::Config;
 use tokio::runtime::Handle;
@@ -70,7 +69,7 @@ pub async fn start(args: &ServeArgs) -> Result<Server> {
     let config = read_config(args)?;
     descriptors::raise_limit(config.limits.connections);
     let folder = config_file(args).and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default();
-    let clock = Clock::default();
+    let clock = args.skew.clock();
     let stills = Arc::new(StillMakers::new(Handle::current(), clock));
     Ok(Server::start(config, &folder, Some(stills), clock).await?)
 }

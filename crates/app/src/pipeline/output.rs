@@ -88,6 +88,11 @@ impl OutputState {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Stamps are in this server's time from now on.
+    fn go_by(&self, publisher: &Publisher) {
+        *self.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = publisher.clock();
+    }
+
     fn give_up(&self, pictures: u64) {
         self.dropped.fetch_add(pictures, Ordering::Relaxed);
         self.keyframe_wanted.store(true, Ordering::Release);
@@ -214,6 +219,8 @@ async fn run(
             None => return Ok(()),
         }
         tracing::info!("connected to {} again", settings.target.url);
+        // Before the first picture: by the lost server's clock its stamp could not be compared.
+        state.go_by(&publisher);
         state.reconnects.fetch_add(1, Ordering::Relaxed);
         state.limit_readers(UNLIMITED_BPS);
         state.keyframe_wanted.store(true, Ordering::Release);
@@ -258,8 +265,7 @@ async fn publish(
             state.backlog.leave(Instant::now());
             state.sent_pictures.fetch_add(1, Ordering::Relaxed);
         }
-        let clock = publisher.clock();
-        *state.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+        state.go_by(publisher);
     }
 }
 

@@ -57,6 +57,7 @@ impl Stamper {
             encode: stages.encode,
             previous_send_queue: stages.previous_send_queue,
             clock_bound: server.map(|server| server.bound),
+            clock: server.and_then(|server| server.clock),
         };
         sei::capture_sei(&stamp, Some(&stages))
     }
@@ -77,6 +78,7 @@ pub struct SentStages {
 mod tests {
     use super::*;
     use hevcast_wire::hevc::sei::find_capture_stamp;
+    use hevcast_wire::time::ClockId;
 
     #[test]
     fn rtp_time_stamps_always_advance() {
@@ -100,11 +102,14 @@ mod tests {
             bound: Duration::from_micros(50),
             drift_ppb: 0,
             drift_bound_ppb: 0,
+            clock: ClockId::new(7),
         };
         let shared = find_capture_stamp(&stamper.sei(at, Some(server), &SentStages::default())).unwrap();
         let difference = shared.0.captured.micros_since(own.0.captured);
         assert!((4_900_000..=5_100_000).contains(&difference), "{difference}");
         assert_eq!((own.0.status, shared.0.status), (CaptureStamp::UNLOCKED, CaptureStamp::LOCKED));
-        assert_eq!(shared.1.unwrap().clock_bound, Some(Duration::from_micros(51)));
+        let (own, shared) = (own.1.unwrap(), shared.1.unwrap());
+        assert_eq!((shared.clock_bound, shared.clock), (Some(Duration::from_micros(51)), ClockId::new(7)));
+        assert_eq!((own.clock_bound, own.clock), (None, None));
     }
 }

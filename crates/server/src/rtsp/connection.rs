@@ -82,7 +82,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
     let span = tracing::info_span!("connection", id = entry.session.id, %peer, session = &session_id[..8]);
     let mut serving = Serving {
         connection: Connection::new(socket),
-        session: ServerSession::new(session_id, now),
+        session: ServerSession::new(session_id, now).with_clock(state.clock_id),
         peer,
         nonce,
         identity: Identity::default(),

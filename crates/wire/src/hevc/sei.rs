@@ -13,7 +13,7 @@
 //!
 //! The FF bytes guard against start codes. Other tools read and write this one too.
 //!
-//! **Stages**, hevcast's own, 33 bytes: where the time went before the picture left the sender.
+//! **Stages**, hevcast's own, 41 bytes: where the time went before the picture left the sender.
 //!
 //! ```text
 //! B0DE5EBC-FDED-4A94-966D-D9943052341E   16 bytes
@@ -22,6 +22,7 @@
 //! encode, µs                              4 bytes
 //! send queue of the previous picture, µs  4 bytes
 //! bound of the clock's error, µs          4 bytes, FFFFFFFF: not compared with the server's clock
+//! identity of the server's clock          8 bytes, 0: unknown; the first senders end before it
 //! ```
 //!
 //! Readers take longer payloads of version 1 and ignore the excess, so that fields can be added at the end.
@@ -32,7 +33,7 @@ use bytes::Bytes;
 
 use super::nal::{NalHeader, NalType};
 use super::rbsp::{add_emulation_prevention, remove_emulation_prevention};
-use crate::time::UtcMicros;
+use crate::time::{ClockId, UtcMicros};
 
 /// payloadType of `user_data_unregistered` (H.265 clause D.2.1).
 const USER_DATA_UNREGISTERED: u32 = 5;
@@ -41,7 +42,7 @@ const CAPTURE_UUID: [u8; 16] = 0xA8687DD4_D759_3758_A5CE_F0338B6545F1_u128.to_be
 /// UUID of hevcast's stages, drawn at random (RFC 9562 version 4).
 const STAGES_UUID: [u8; 16] = 0xB0DE5EBC_FDED_4A94_966D_D9943052341E_u128.to_be_bytes();
 const CAPTURE_LEN: usize = 16 + 1 + 11;
-const STAGES_LEN: usize = 16 + 1 + 4 * 4;
+const STAGES_LEN: usize = 16 + 1 + 4 * 4 + 8;
 const STAGES_VERSION: u8 = 1;
 /// The clock bound that means: never compared.
 const UNCOMPARED: u32 = u32::MAX;
@@ -76,6 +77,8 @@ pub struct SendStages {
     /// The most by which the capture stamp may differ from the server's clock; `None` when the two were not compared
     /// and the stamp is the sender's system clock.
     pub clock_bound: Option<Duration>,
+    /// Which server's clock that is; `None` where it is not known.
+    pub clock: Option<ClockId>,
 }
 
 /// Builds the prefix SEI NAL unit that carries a picture's capture time and, if given, its stages.
@@ -167,16 +170,18 @@ fn write_stages(stages: &SendStages, out: &mut Vec<u8>) {
     for value in [micros(stages.capture_wait), micros(stages.encode), micros(stages.previous_send_queue), clock_bound] {
         out.extend(value.to_be_bytes());
     }
+    out.extend(stages.clock.map_or(0, |clock| clock.0.get()).to_be_bytes());
 }
 
 fn read_stages(payload: &[u8]) -> Option<SendStages> {
     let (&STAGES_VERSION, rest) = payload.strip_prefix(&STAGES_UUID)?.split_first()? else {
         return None;
     };
-    let (values, _) = rest.as_chunks::<4>();
-    let &[capture_wait, encode, previous_send_queue, clock_bound, ..] = values else {
+    let (values, rest) = rest.split_at_checked(4 * 4)?;
+    let &[capture_wait, encode, previous_send_queue, clock_bound] = values.as_chunks::<4>().0 else {
         return None;
     };
+    let clock = rest.first_chunk().map(|id| u64::from_be_bytes(*id)).and_then(ClockId::new);
     let duration = |value: [u8; 4]| Duration::from_micros(u32::from_be_bytes(value).into());
     let clock_bound = (clock_bound != UNCOMPARED.to_be_bytes()).then(|| duration(clock_bound));
     Some(SendStages {
@@ -184,6 +189,7 @@ fn read_stages(payload: &[u8]) -> Option<SendStages> {
         encode: duration(encode),
         previous_send_queue: duration(previous_send_queue),
         clock_bound,
+        clock,
     })
 }
 
@@ -270,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_saturate_and_their_later_versions_are_read() {
+    fn stages_saturate_and_their_earlier_and_later_versions_are_read() {
         let long = Duration::from_secs(100_000);
         let stages = SendStages { capture_wait: long, clock_bound: Some(long), ..SendStages::default() };
         let nal = capture_sei(&KNOWN, Some(&stages));
@@ -281,6 +287,10 @@ mod tests {
 
         let mut longer = Vec::new();
         write_stages(&SendStages::default(), &mut longer);
+        let mut shorter = longer.clone();
+        shorter.truncate(STAGES_LEN - 8);
+        let both = [message(&[5], &shorter), message(&[5], &capture_payload(&KNOWN)), vec![0x80]].concat();
+        assert_eq!(find_capture_stamp(&prefix_sei(&both)), Some((KNOWN, Some(SendStages::default()))));
         longer.extend([1, 2, 3, 4]);
         let both = [message(&[5], &longer), message(&[5], &capture_payload(&KNOWN)), vec![0x80]].concat();
         assert_eq!(find_capture_stamp(&prefix_sei(&both)), Some((KNOWN, Some(SendStages::default()))));
@@ -289,15 +299,16 @@ mod tests {
     proptest! {
         #[test]
         fn every_stamp_round_trips(
-            captured: i64, status: u8, stages: Option<(u32, u32, u32, Option<u32>)>,
+            captured: i64, status: u8, stages: Option<(u32, u32, u32, Option<u32>, u64)>,
         ) {
             let micros = |value: u32| Duration::from_micros(value.into());
             let stamp = CaptureStamp { captured: UtcMicros(captured), status };
-            let stages = stages.map(|(capture_wait, encode, previous_send_queue, clock_bound)| SendStages {
+            let stages = stages.map(|(capture_wait, encode, previous_send_queue, clock_bound, id)| SendStages {
                 capture_wait: micros(capture_wait),
                 encode: micros(encode),
                 previous_send_queue: micros(previous_send_queue),
                 clock_bound: clock_bound.map(|bound| micros(bound.min(UNCOMPARED - 1))),
+                clock: ClockId::new(id),
             });
             let nal = capture_sei(&stamp, stages.as_ref());
             prop_assert!(crate::hevc::annexb::find_start_code(&nal, 0).is_none());

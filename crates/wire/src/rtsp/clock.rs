@@ -12,12 +12,13 @@
 //! queueing can only lengthen it.
 //!
 //! A publisher writes the bound of its own estimate into each picture ([`crate::hevc::SendStages`]), so that a reader can
-//! state the error of both ends together.
+//! state the error of both ends together, and the clock's identity ([`ClockId`]), so that a reader at another server does
+//! not compare what cannot be compared.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::time::{Now, UtcMicros};
+use crate::time::{ClockId, Now, UtcMicros};
 
 /// Exchanges of which one is taken.
 pub const WINDOW: usize = 8;
@@ -57,12 +58,18 @@ pub struct ClockReply {
     pub t2: UtcMicros,
     /// When the answer was written, by the server's clock.
     pub t3: UtcMicros,
+    /// Which clock that is; `None` where the server does not say.
+    pub clock: Option<ClockId>,
 }
 
-/// The words of a body, each `key: number`.
-fn field(body: &[u8], key: &str) -> Option<i64> {
+/// What a body's line `key: value` says.
+fn field<'a>(body: &'a [u8], key: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(body).ok()?;
-    text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim() == key)?.1.trim().parse().ok()
+    Some(text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim() == key)?.1.trim())
+}
+
+fn time(body: &[u8], key: &str) -> Option<UtcMicros> {
+    field(body, key)?.parse().ok().map(UtcMicros)
 }
 
 impl ClockRequest {
@@ -73,20 +80,24 @@ impl ClockRequest {
 
     /// Reads a body; `None` when it is none of ours.
     pub fn parse(body: &[u8]) -> Option<ClockRequest> {
-        Some(ClockRequest { t1: UtcMicros(field(body, "t1")?) })
+        Some(ClockRequest { t1: time(body, "t1")? })
     }
 }
 
 impl ClockReply {
     /// The body, as text.
     pub fn body(&self) -> Vec<u8> {
-        format!("t1: {}\r\nt2: {}\r\nt3: {}\r\n", self.t1.0, self.t2.0, self.t3.0).into_bytes()
+        let mut body = format!("t1: {}\r\nt2: {}\r\nt3: {}\r\n", self.t1.0, self.t2.0, self.t3.0);
+        if let Some(ClockId(id)) = self.clock {
+            body.push_str(&format!("clock: {id:016x}\r\n"));
+        }
+        body.into_bytes()
     }
 
-    /// Reads a body; `None` when it is none of ours.
+    /// Reads a body; `None` when it is none of ours. An identity that is none leaves the times as they are.
     pub fn parse(body: &[u8]) -> Option<ClockReply> {
-        let at = |key| field(body, key).map(UtcMicros);
-        Some(ClockReply { t1: at("t1")?, t2: at("t2")?, t3: at("t3")? })
+        let clock = field(body, "clock").and_then(|id| u64::from_str_radix(id, 16).ok()).and_then(ClockId::new);
+        Some(ClockReply { t1: time(body, "t1")?, t2: time(body, "t2")?, t3: time(body, "t3")?, clock })
     }
 }
 
@@ -103,6 +114,8 @@ pub struct ClockOffset {
     pub drift_ppb: i64,
     /// The true drift is within this of [`Self::drift_ppb`].
     pub drift_bound_ppb: i64,
+    /// Which clock it is; `None` where the server does not say.
+    pub clock: Option<ClockId>,
 }
 
 impl ClockOffset {
@@ -146,7 +159,7 @@ pub struct ClockEstimator {
 
 impl ClockEstimator {
     /// Adds an exchange whose answer arrived `now`. Impossible ones (a negative round trip) are ignored. Where our clock
-    /// was set since the last one, those before say nothing any more.
+    /// was set since the last one, or another clock answers, those before say nothing any more.
     pub fn add(&mut self, reply: &ClockReply, now: Now) {
         let round_trip = now.utc.micros_since(reply.t1).saturating_sub(reply.t3.micros_since(reply.t2));
         if round_trip < 0 {
@@ -155,7 +168,8 @@ impl ClockEstimator {
         let offset_micros = reply.t2.micros_since(reply.t1).saturating_add(reply.t3.micros_since(now.utc)) / 2;
         // Half the round trip, and the microsecond that integer division may have lost.
         let new = Exchange { at: now, offset_micros, bound_micros: round_trip / 2 + 1 };
-        if self.exchanges.back().is_some_and(|last| was_set(last.at, now) || !agree(last, &new)) {
+        let is_another = self.best.is_some_and(|best| best.clock != reply.clock);
+        if is_another || self.exchanges.back().is_some_and(|last| was_set(last.at, now) || !agree(last, &new)) {
             self.exchanges.clear();
         }
         if self.exchanges.len() == HISTORY {
@@ -170,6 +184,7 @@ impl ClockEstimator {
             bound: Duration::from_micros(exchange.bound_micros.unsigned_abs()),
             drift_ppb,
             drift_bound_ppb,
+            clock: reply.clock,
         });
         self.best = offsets.min_by_key(|offset| offset.at(now.instant).bound);
     }
@@ -250,7 +265,8 @@ mod tests {
     /// One exchange that begins at `truth` over a path of these delays, and the true time of its end.
     fn exchange(own: Skew, server: Skew, truth: i64, (there, back): (i64, i64)) -> (ClockReply, i64) {
         let (arrives, leaves) = (truth + there, truth + there + 5);
-        (ClockReply { t1: own.utc(truth), t2: server.utc(arrives), t3: server.utc(leaves) }, leaves + back)
+        let reply = ClockReply { t1: own.utc(truth), t2: server.utc(arrives), t3: server.utc(leaves), clock: None };
+        (reply, leaves + back)
     }
 
     fn skew() -> impl Strategy<Value = Skew> {
@@ -363,7 +379,7 @@ mod tests {
         }
         let (off, bound) = error(&estimator, own, server, base, 9_500_000);
         assert!(off.abs() <= bound, "{off} ±{bound}");
-        let reply = ClockReply { t1: UtcMicros(10), t2: UtcMicros(0), t3: UtcMicros(0) };
+        let reply = ClockReply { t1: UtcMicros(10), t2: UtcMicros(0), t3: UtcMicros(0), clock: None };
         let before = estimator.best();
         estimator.add(&reply, Now { instant: base, utc: UtcMicros(0) });
         assert_eq!(estimator.best(), before, "an answer before its request");
@@ -373,9 +389,33 @@ mod tests {
     fn bodies_read_back() {
         let request = ClockRequest { t1: UtcMicros(-5) };
         assert_eq!(ClockRequest::parse(&request.body()), Some(request));
-        let reply = ClockReply { t1: UtcMicros(1), t2: UtcMicros(2), t3: UtcMicros(3) };
-        assert_eq!(ClockReply::parse(&reply.body()), Some(reply));
+        for clock in [None, ClockId::new(1), ClockId::new(u64::MAX - 4)] {
+            let reply = ClockReply { t1: UtcMicros(1), t2: UtcMicros(2), t3: UtcMicros(3), clock };
+            assert_eq!(ClockReply::parse(&reply.body()), Some(reply));
+        }
         assert_eq!(ClockRequest::parse(b"packets_received"), None);
         assert_eq!(ClockReply::parse(&[0xff, 0xfe]), None);
+    }
+
+    #[test]
+    fn an_identity_that_is_none_leaves_the_times() {
+        for id in ["", "0", "-1", "not a number", "123456789abcdef01"] {
+            let reply = ClockReply::parse(format!("t1: 1\r\nt2: 2\r\nt3: 3\r\nclock: {id}\r\n").as_bytes());
+            assert_eq!(reply.map(|reply| (reply.t3, reply.clock)), Some((UtcMicros(3), None)), "{id}");
+        }
+    }
+
+    #[test]
+    fn another_clock_behind_the_same_address_begins_anew() {
+        let base = Instant::now();
+        let still = Skew { shift_micros: 0, drift_ppm: 0 };
+        let mut estimator = ClockEstimator::default();
+        for (second, id, path) in [(0, 1, (50, 50)), (1, 2, (9_000, 9_000))] {
+            let (reply, end) = exchange(still, still, second * 1_000_000, path);
+            estimator.add(&ClockReply { clock: ClockId::new(id), ..reply }, still.now(base, end));
+        }
+        let best = estimator.best().unwrap();
+        assert_eq!(best.clock, ClockId::new(2));
+        assert!(best.bound >= Duration::from_millis(9), "the first clock's exchange is of no use: {best:?}");
     }
 }

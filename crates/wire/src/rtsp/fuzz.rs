@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use rtsp_types::{StatusCode, Url};
 
+use super::clock::{ClockReply, ClockRequest};
 use super::login::{Challenge, Ha1, Login};
 use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MessageDecoder};
 use super::sdp::{Description, MAX_TRACKS};
@@ -22,13 +23,21 @@ pub fn message(data: &[u8]) {
         match decoder.decode(&mut buffer) {
             Ok(Some(Inbound::Request(request))) => {
                 assert!(request.body().len() <= MAX_BODY_BYTES);
+                if let Some(asked) = ClockRequest::parse(request.body()) {
+                    assert_eq!(ClockRequest::parse(&asked.body()), Some(asked));
+                }
                 if let Some(header) = super::message::header(&request, &rtsp_types::headers::TRANSPORT)
                     && let Ok(transport) = Transport::parse(header)
                 {
                     assert_eq!(Transport::parse(&transport.header()), Ok(transport));
                 }
             }
-            Ok(Some(Inbound::Response(response))) => assert!(response.body().len() <= MAX_BODY_BYTES),
+            Ok(Some(Inbound::Response(response))) => {
+                assert!(response.body().len() <= MAX_BODY_BYTES);
+                if let Some(reply) = ClockReply::parse(response.body()) {
+                    assert_eq!(ClockReply::parse(&reply.body()), Some(reply));
+                }
+            }
             Ok(Some(Inbound::Frame(frame))) => assert_eq!(frame.framed.len(), frame.packet().len() + 4),
             Ok(None) => {
                 assert!(buffer.len() < MAX_HEADER_BYTES + MAX_BODY_BYTES);

@@ -1,9 +1,9 @@
 //! Delay: presented − captured, in one timescale.
 //!
-//! Where the sender's stamp and our own clock are both tied to the server's, that is the timescale and the bound is the
-//! sum of both ends' bounds; else system clocks are compared and the label says so; a picture without a stamp, or with
-//! one that cannot be true, has no delay at all, and [`NoDelay`] says why. The stages sum to the whole: what neither end accounts for is the
-//! network's and the server's.
+//! Where the sender's stamp and our own clock are both tied to the same server's, that is the timescale and the bound is
+//! the sum of both ends' bounds; else system clocks are compared and the label says so; a picture without a stamp, or with
+//! one that cannot be true, has no delay at all, and [`NoDelay`] says why. The stages sum to the whole: what neither end
+//! accounts for is the network's and the server's.
 
 mod told;
 
@@ -15,7 +15,7 @@ use hevcast_media::picture::PictureFormat;
 use hevcast_net::Clock;
 use hevcast_wire::hevc::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
-use hevcast_wire::time::{RtpTicks, UtcMicros};
+use hevcast_wire::time::{ClockId, RtpTicks, UtcMicros};
 use serde::Serialize;
 
 use super::text;
@@ -108,7 +108,9 @@ impl Sample {
         let is_locked = stamp.status & 0x80 == 0;
         let own = shown.clock.map(|own| own.at(shown.presented));
         let (shift, bound, timescale) = match (is_locked, own, stages.clock_bound) {
-            (true, Some(own), Some(sender)) => (own.offset_micros, Some(own.bound + sender), Timescale::Server),
+            (true, Some(own), Some(sender)) if may_be_one(own.clock, stages.clock) => {
+                (own.offset_micros, Some(own.bound + sender), Timescale::Server)
+            }
             _ => (0, None, Timescale::SystemClocks),
         };
         let delay = presented_utc.offset_by(shift).micros_since(stamp.captured);
@@ -128,6 +130,12 @@ impl Sample {
         let stages = [wait, encode, queue, network, decode, present];
         Ok(Sample { at: shown.presented, delay, bound, timescale, stages })
     }
+}
+
+/// Whether our server's clock and the stamp's may be one: they are two when both have a name and the names differ, as
+/// when the stream was relayed from another server. Who has none is of before there were names.
+fn may_be_one(ours: Option<ClockId>, stamps: Option<ClockId>) -> bool {
+    ours.zip(stamps).is_none_or(|(ours, stamps)| ours == stamps)
 }
 
 /// The clocks' readings at a picture, to tell whether one was set before the next.
@@ -320,6 +328,7 @@ mod tests {
             encode: Duration::from_millis(10),
             previous_send_queue: Duration::ZERO,
             clock_bound: server.map(|s| s.bound),
+            clock: server.and_then(|s| s.clock),
         };
         let shown = Shown {
             format: PictureFormat::limited(64, 64),
@@ -336,7 +345,14 @@ mod tests {
     /// A clock measured just now.
     fn measured(offset_micros: i64) -> ClockOffset {
         let bound = Duration::from_micros(200);
-        ClockOffset { measured: Instant::now(), offset_micros, bound, drift_ppb: 0, drift_bound_ppb: 0 }
+        ClockOffset {
+            measured: Instant::now(),
+            offset_micros,
+            bound,
+            drift_ppb: 0,
+            drift_bound_ppb: 0,
+            clock: ClockId::new(7),
+        }
     }
 
     fn delay_of(shown: &Shown, clock: Clock) -> Option<DelayMs> {
@@ -360,6 +376,33 @@ mod tests {
         let delay = delay_of(&shown, clock).unwrap();
         assert_eq!((delay.timescale, delay.bound), (Timescale::SystemClocks, None));
         assert!(delay.to_string().contains("system clocks"));
+    }
+
+    #[test]
+    fn stamps_in_another_servers_time_are_not_compared_with_ours() {
+        let of = |id| ClockOffset { clock: id, ..measured(0) };
+        for (stamps, ours, timescale) in [
+            (ClockId::new(7), ClockId::new(7), Timescale::Server),
+            (ClockId::new(7), ClockId::new(8), Timescale::SystemClocks),
+            // Either end is of before there were names.
+            (None, ClockId::new(8), Timescale::Server),
+            (ClockId::new(7), None, Timescale::Server),
+        ] {
+            let (mut shown, clock) = shown(Duration::from_millis(40), 0, Some(of(stamps)));
+            shown.clock = Some(of(ours));
+            let delay = delay_of(&shown, clock).unwrap();
+            assert_eq!((delay.timescale, delay.bound.is_some()), (timescale, timescale == Timescale::Server));
+        }
+    }
+
+    /// The clock of the server that relays says nothing of the stamps, so its offset from ours must not go into the delay.
+    #[test]
+    fn a_relayed_stamp_is_compared_with_our_own_clock() {
+        let first = ClockOffset { clock: ClockId::new(1), ..measured(0) };
+        let (mut shown, clock) = shown(Duration::from_millis(40), 0, Some(first));
+        shown.clock = Some(ClockOffset { clock: ClockId::new(2), ..measured(3_600_000_000) });
+        let delay = delay_of(&shown, clock).unwrap();
+        assert!((delay.last - 40.0).abs() < 5.0, "{delay:?}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::hevc::ParameterSets;
 use crate::rtp::{interleave, rtcp};
 use crate::rtsp::message::{Inbound, MessageDecoder};
 use crate::rtsp::sdp::{Description, publisher_description};
-use crate::time::{Now, UtcMicros};
+use crate::time::{ClockId, Now, UtcMicros};
 
 /// Virtual time, with the server's clock running ahead of the client's.
 struct World {
@@ -42,15 +42,15 @@ impl World {
     }
 }
 
-fn url() -> Url {
+pub(super) fn url() -> Url {
     Url::parse("rtsp://127.0.0.1:8554/live").unwrap()
 }
 
-fn description() -> Bytes {
+pub(super) fn description() -> Bytes {
     publisher_description("test", &ParameterSets::default())
 }
 
-fn decode(bytes: &[u8]) -> Vec<Inbound> {
+pub(super) fn decode(bytes: &[u8]) -> Vec<Inbound> {
     let (mut decoder, mut buffer, mut out) = (MessageDecoder::default(), BytesMut::from(bytes), Vec::new());
     while let Some(message) = decoder.decode(&mut buffer).unwrap() {
         out.push(message);
@@ -60,7 +60,7 @@ fn decode(bytes: &[u8]) -> Vec<Inbound> {
 }
 
 /// A server that says yes to everything, and what it was asked.
-struct Server {
+pub(super) struct Server {
     session: ServerSession,
     log: Vec<String>,
     refuse: Option<StatusCode>,
@@ -68,13 +68,23 @@ struct Server {
 
 impl Server {
     fn new(world: &World) -> Server {
-        Server { session: ServerSession::new("c0ffee".into(), world.server()), log: Vec::new(), refuse: None }
+        Server::started(world.server())
+    }
+
+    /// One whose clock is called 7.
+    pub(super) fn started(now: Now) -> Server {
+        let session = ServerSession::new("c0ffee".into(), now).with_clock(ClockId::new(7));
+        Server { session, log: Vec::new(), refuse: None }
+    }
+
+    fn turn(&mut self, bytes: &[u8], world: &World) -> Vec<u8> {
+        self.turn_at(bytes, world.server())
     }
 
     /// Hands in bytes, answers questions, returns the bytes for the client.
-    fn turn(&mut self, bytes: &[u8], world: &World) -> Vec<u8> {
+    pub(super) fn turn_at(&mut self, bytes: &[u8], now: Now) -> Vec<u8> {
         for message in decode(bytes) {
-            let Some(event) = self.session.handle_message(message, world.server()) else { continue };
+            let Some(event) = self.session.handle_message(message, now) else { continue };
             let accepted = match &event {
                 ServerEvent::Describe { .. } => {
                     Accepted::Description(Description::parse(&description()).unwrap().for_readers())
@@ -98,7 +108,7 @@ impl Server {
     }
 }
 
-fn drain(mut poll: impl FnMut() -> Option<Bytes>) -> Vec<u8> {
+pub(super) fn drain(mut poll: impl FnMut() -> Option<Bytes>) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(bytes) = poll() {
         out.extend_from_slice(&bytes);
@@ -193,6 +203,7 @@ fn the_clocks_are_compared_within_their_bound() {
     let clock = player.clock().unwrap();
     let error = (clock.offset_micros - 3_600_000_000).unsigned_abs();
     assert!(error <= clock.bound.as_micros() as u64 && clock.bound < Duration::from_millis(3), "{clock:?}");
+    assert_eq!(clock.clock, ClockId::new(7), "the server has said which clock it is");
 }
 
 #[test]

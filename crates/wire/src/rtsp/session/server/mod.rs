@@ -22,7 +22,7 @@ use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
 use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport, TransportError};
-use crate::time::Now;
+use crate::time::{ClockId, Now};
 
 /// The time-out stated to peers. Any traffic of the peer, media included, starts it anew.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -67,6 +67,8 @@ pub struct ServerSession {
     pub stray_frames: u64,
     /// How the last message was refused, if it was and nobody has looked; the wish for a login is no refusal.
     refused: Option<StatusCode>,
+    /// Which clock answers an exchange.
+    clock: Option<ClockId>,
 }
 
 impl ServerSession {
@@ -80,7 +82,13 @@ impl ServerSession {
             last_heard: now.instant,
             stray_frames: 0,
             refused: None,
+            clock: None,
         }
+    }
+
+    /// The same, naming the clock that clock exchanges are answered by.
+    pub fn with_clock(self, clock: Option<ClockId>) -> ServerSession {
+        ServerSession { clock, ..self }
     }
 
     /// The id that the peer is told.
@@ -193,7 +201,7 @@ impl ServerSession {
         match ClockRequest::parse(request.body()) {
             None => self.succeed(request, &[], Vec::new()),
             Some(ClockRequest { t1 }) => {
-                let body = ClockReply { t1, t2: now.utc, t3: now.utc }.body();
+                let body = ClockReply { t1, t2: now.utc, t3: now.utc, clock: self.clock }.body();
                 self.succeed(request, &[(headers::CONTENT_TYPE, clock::CONTENT_TYPE.to_owned())], body)
             }
         }
