@@ -18,8 +18,8 @@ const MAX_GROUPS: usize = 16;
 /// All readers.
 #[derive(Debug, Default)]
 pub(super) struct Audience {
-    /// Readers begin with an IRAP picture; without an H.265 track they begin anywhere.
-    has_pictures: bool,
+    /// The H.265 track, by whose IRAP pictures readers begin; without one they begin anywhere.
+    video: Option<usize>,
     readers: Vec<Attached>,
     /// The channels of readers, each set once: readers of a group get the same bytes.
     groups: Vec<Vec<Option<Channels>>>,
@@ -38,8 +38,8 @@ struct Attached {
 
 impl Audience {
     /// Nobody yet.
-    pub fn new(has_pictures: bool) -> Audience {
-        Audience { has_pictures, ..Audience::default() }
+    pub fn new(video: Option<usize>) -> Audience {
+        Audience { video, ..Audience::default() }
     }
 
     /// How many they are.
@@ -55,7 +55,7 @@ impl Audience {
 
     /// All wait: what comes next is not the sequence that was.
     pub fn wait(&mut self) {
-        self.readers.iter_mut().for_each(|attached| attached.waiting = self.has_pictures);
+        self.readers.iter_mut().for_each(|attached| attached.waiting = self.video.is_some());
     }
 
     /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes.
@@ -80,10 +80,9 @@ impl Audience {
             return false;
         }
         let mut made: Vec<Option<Option<Rendered>>> = vec![None; self.groups.len()];
-        let Audience { groups, .. } = self;
-        let groups = std::mem::take(groups);
+        let (groups, video) = (std::mem::take(&mut self.groups), self.video);
         let keyframe_is_wanted = self.push(now, metrics, |attached| {
-            let render = || batch.render(packets, &groups[attached.group]);
+            let render = || batch.render(packets, &groups[attached.group], video);
             made[attached.group].get_or_insert_with(render).clone()
         });
         self.groups = groups;
@@ -109,7 +108,7 @@ impl Audience {
                 Pushed::Deliver(frames) => self.deliveries.add(&attached.reader, frames),
                 Pushed::Overrun { packets, is_alive } => {
                     metrics.overrun(packets);
-                    attached.waiting = self.has_pictures;
+                    attached.waiting = self.video.is_some();
                     keyframe_is_wanted |= is_alive;
                 }
             }

@@ -83,8 +83,19 @@ impl Batch {
         Run { whole: self.whole.clone(), range: packet.range.clone() }
     }
 
-    /// The frames of some packets as a reader on these channels gets them; `None` when it gets none of them.
-    pub(super) fn render(&self, packets: &[MediaPacket], channels: &[Option<Channels>]) -> Option<Rendered> {
+    /// Whether this is the last packet of a picture (RFC 7798 section 4.1).
+    fn has_marker(&self, packet: &MediaPacket) -> bool {
+        !packet.rtcp && self.framed(packet).get(interleave::HEADER_LEN + 1).is_some_and(|byte| byte & 0x80 != 0)
+    }
+
+    /// The frames of some packets as a reader on these channels gets them; `None` when it gets none of them. Pictures are
+    /// those of the track `video`.
+    pub(super) fn render(
+        &self,
+        packets: &[MediaPacket],
+        channels: &[Option<Channels>],
+        video: Option<usize>,
+    ) -> Option<Rendered> {
         let channel_of = |packet: &MediaPacket| {
             let pair = channels.get(packet.track).copied().flatten()?;
             Some(if packet.rtcp { pair.rtcp } else { pair.rtp })
@@ -96,26 +107,59 @@ impl Batch {
             && packets.iter().all(as_it_is)
         {
             let bytes = self.whole.slice(first.range.start..last.range.end);
-            return Some(Rendered { bytes, packets: packets.len() as u32 });
+            let mut rendered = Rendered { packets: packets.len() as u32, ..Rendered::of(bytes) };
+            for packet in packets {
+                rendered.note(packet, video, self.has_marker(packet), packet.range.end - first.range.start);
+            }
+            return Some(rendered);
         }
         let mut bytes = BytesMut::new();
-        let mut count = 0;
+        let mut rendered = Rendered::default();
         for packet in packets {
             let Some(channel) = channel_of(packet) else { continue };
             put_frame(&mut bytes, channel, &self.whole[packet.range.clone()][interleave::HEADER_LEN..]);
-            count += 1;
+            rendered.packets += 1;
+            rendered.note(packet, video, self.has_marker(packet), bytes.len());
         }
-        (count > 0).then(|| Rendered { bytes: bytes.freeze(), packets: count })
+        (rendered.packets > 0).then(|| Rendered { bytes: bytes.freeze(), ..rendered })
     }
 }
 
 /// Frames ready for a socket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rendered {
     /// The frames.
     pub bytes: Bytes,
     /// How many they are.
     pub packets: u32,
+    /// Bytes up to the end of the first picture that ends in them.
+    pub picture_end: Option<usize>,
+    /// Whether a picture is unfinished behind them; `None` where they have nothing of a picture.
+    pub is_amid_picture: Option<bool>,
+}
+
+impl Rendered {
+    /// Frames of which no picture's end is known.
+    pub fn of(bytes: Bytes) -> Rendered {
+        Rendered { bytes, ..Rendered::default() }
+    }
+
+    /// The next packet, whose frame ends at `end`.
+    fn note(&mut self, packet: &MediaPacket, video: Option<usize>, has_marker: bool, end: usize) {
+        if video == Some(packet.track) && !packet.rtcp {
+            self.is_amid_picture = Some(!has_marker);
+            if has_marker {
+                self.picture_end.get_or_insert(end);
+            }
+        }
+    }
+
+    /// Only what belongs to the first picture.
+    pub fn first_picture(&self) -> Option<Rendered> {
+        let bytes = self.bytes.slice(..self.picture_end?.min(self.bytes.len()));
+        let packets = interleave::frames(&bytes).count() as u32;
+        Some(Rendered { packets, is_amid_picture: Some(false), ..Rendered::of(bytes) })
+    }
 }
 
 /// A stretch of frames of one track that stand side by side in what was read.
@@ -162,13 +206,13 @@ impl Run {
         let bytes = self.whole.slice(self.range.clone());
         let packets = interleave::frames(&bytes).count() as u32;
         if bytes.get(1) == Some(&channel) {
-            return Rendered { bytes, packets };
+            return Rendered { packets, ..Rendered::of(bytes) };
         }
         let mut copy = BytesMut::with_capacity(bytes.len());
         for (_, range) in interleave::frames(&bytes) {
             put_frame(&mut copy, channel, &bytes[range][interleave::HEADER_LEN..]);
         }
-        Rendered { bytes: copy.freeze(), packets }
+        Rendered { packets, ..Rendered::of(copy.freeze()) }
     }
 }
 
@@ -200,20 +244,20 @@ mod tests {
     #[test]
     fn a_reader_on_the_same_channels_shares_the_bytes() {
         let batch = batch(&[(0, b"one"), (1, b"report"), (2, b"sound")]);
-        let all = batch.render(batch.packets(), &[pair(0), pair(1)]).unwrap();
+        let all = batch.render(batch.packets(), &[pair(0), pair(1)], Some(0)).unwrap();
         assert_eq!((all.bytes.as_ptr(), all.bytes.len(), all.packets), (batch.whole.as_ptr(), batch.whole.len(), 3));
-        let some = batch.render(&batch.packets()[1..], &[pair(0), pair(1)]).unwrap();
+        let some = batch.render(&batch.packets()[1..], &[pair(0), pair(1)], Some(0)).unwrap();
         assert_eq!(some.bytes, batch.whole.slice(7..));
     }
 
     #[test]
     fn a_reader_of_fewer_tracks_or_on_other_channels_gets_a_copy_of_its_own() {
         let batch = batch(&[(0, b"one"), (2, b"sound"), (0, b"two")]);
-        let picture = batch.render(batch.packets(), &[pair(0), None]).unwrap();
+        let picture = batch.render(batch.packets(), &[pair(0), None], Some(0)).unwrap();
         assert_eq!((&picture.bytes[..], picture.packets), (&b"$\0\0\x03one$\0\0\x03two"[..], 2));
-        let moved = batch.render(batch.packets(), &[None, pair(4)]).unwrap();
+        let moved = batch.render(batch.packets(), &[None, pair(4)], Some(0)).unwrap();
         assert_eq!((&moved.bytes[..], moved.packets), (&b"$\x08\0\x05sound"[..], 1));
-        assert!(batch.render(batch.packets(), &[]).is_none());
+        assert!(batch.render(batch.packets(), &[], Some(0)).is_none());
     }
 
     #[test]

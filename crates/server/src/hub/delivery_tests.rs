@@ -98,19 +98,30 @@ fn what_does_not_fit_is_the_tasks_and_comes_first() {
 }
 
 #[test]
-fn a_cut_frame_is_finished_though_the_queue_behind_it_is_given_up() {
-    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
-    let reader = reader_of(&mut world, &pipe);
-    pipe.make_room(300);
-    world.publish(false);
-    world.publish(false);
-    world.pass(MAX_AGE + Duration::from_millis(1));
-    world.publish(false);
-    assert!(reader.metrics().jumps == 1 && reader.metrics().depth == 0);
-    pipe.make_room(usize::MAX);
-    assert_eq!(claim(&reader), Claim::Mine);
-    pipe.try_send(&reader.take_rest());
-    frames(&pipe.sent());
+fn a_picture_that_has_begun_is_finished_though_the_queue_behind_it_is_given_up() {
+    // Room up to within the first frame, the second, and the last one, of four.
+    for room in [1, 300, 700] {
+        let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+        let reader = reader_of(&mut world, &pipe);
+        let before = frames(&pipe.sent());
+        pipe.make_room(room);
+        let picture = world.publish(false);
+        world.publish(false);
+        world.pass(MAX_AGE + Duration::from_millis(1));
+        world.publish(false);
+        assert_eq!(reader.metrics().jumps, 1);
+        pipe.make_room(usize::MAX);
+        assert_eq!(claim(&reader), Claim::Mine);
+        pipe.try_send(&reader.take_rest());
+        task_writes(&reader, &pipe);
+        assert_eq!(frames(&pipe.sent()), before + picture, "with room for {room} bytes");
+        // What follows is not for a reader that waits for a picture to begin with.
+        world.publish(false);
+        assert_eq!(frames(&pipe.sent()), before + picture);
+        let irap = world.publish(true);
+        task_writes(&reader, &pipe);
+        assert_eq!(frames(&pipe.sent()), before + picture + irap);
+    }
 }
 
 #[test]

@@ -159,6 +159,8 @@ impl Drop for Publication {
 #[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
+mod pacing_tests;
+#[cfg(test)]
 mod returning_tests;
 #[cfg(test)]
 mod tests;

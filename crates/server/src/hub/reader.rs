@@ -1,7 +1,7 @@
 //! The queue in front of one reader's socket.
 //!
-//! Bounded by age and by bytes. Past its bound everything queued is given up and the reader waits for the next IRAP
-//! picture: it sees a jump, and nobody else sees anything. What is queued is what one read of the publisher's brought, as
+//! Bounded by age and by bytes. Past its bound everything queued is given up, but for the end of a picture whose beginning
+//! has left, and the reader waits for the next IRAP picture: it sees a jump, and nobody else sees anything. What is queued is what one read of the publisher's brought, as
 //! a reference to its bytes: a thousand readers hold the same picture once.
 //!
 //! Most readers most of the time have an empty queue and room in their socket. Then waking their task for every picture
@@ -44,7 +44,7 @@ pub struct Reader {
 }
 
 /// What every picture touches, in one line of memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(64))]
 struct Hot {
     turn: Turn,
@@ -52,6 +52,8 @@ struct Hot {
     outlet: Option<Arc<dyn Outlet>>,
     /// Bytes that left by it.
     sent_bytes: AtomicU64,
+    /// What has left ends amid a picture.
+    is_amid_picture: AtomicBool,
     /// Something waited when last looked at, or is limited since.
     is_watched: AtomicBool,
 }
@@ -142,13 +144,40 @@ impl Inner {
     fn has_frames(&self) -> bool {
         !self.queue.is_empty() || !self.rest.is_empty()
     }
+
+    /// Gives up what is queued, but for the end of the picture that what has left ends in: half a picture is damage to
+    /// whoever shows it. Returns how many packets that were.
+    fn give_up(&mut self, is_amid_picture: bool) -> u64 {
+        // Memory for a backlog is given back with it.
+        let queued = std::mem::take(&mut self.queue);
+        let end = queued.iter().position(|queued| queued.frames.picture_end.is_some()).filter(|_| is_amid_picture);
+        if let Some(end) = end {
+            let last = queued[end].frames.first_picture().map(|frames| Queued { frames, at: queued[end].at });
+            self.queue = queued.into_iter().take(end).chain(last).collect();
+        }
+        let kept = self.queue.iter().map(|queued| u64::from(queued.frames.packets)).sum();
+        let packets = self.depth.saturating_sub(kept);
+        self.bytes = self.queue.iter().map(|queued| queued.frames.bytes.len()).sum();
+        (self.burst, self.depth) = (0, kept);
+        self.dropped_packets += packets;
+        self.jumps += 1;
+        packets
+    }
+}
+
+impl Hot {
+    /// These frames leave now.
+    fn note(&self, frames: &Rendered) {
+        if let Some(is_amid_picture) = frames.is_amid_picture {
+            self.is_amid_picture.store(is_amid_picture, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
     pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
-        let hot =
-            Hot { turn: Turn::default(), outlet, sent_bytes: AtomicU64::new(0), is_watched: AtomicBool::new(false) };
+        let hot = Hot { outlet, ..Hot::default() };
         Reader { hot, channels, inner: Mutex::default() }
     }
 
@@ -159,25 +188,21 @@ impl Reader {
     /// Queues frames and wakes the connection, or hands them back to be written.
     pub(super) fn push(&self, frames: Rendered, now: Instant) -> Pushed {
         if self.hot.turn.take_free() {
+            self.hot.note(&frames);
             return Pushed::Deliver(frames.bytes);
         }
         let mut inner = self.lock();
         let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
-        if is_late || inner.bytes > MAX_BYTES {
-            let packets = inner.depth + u64::from(frames.packets);
-            let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
-            inner.resumes_unasked |= !is_alive;
-            inner.dropped_packets += packets;
-            inner.jumps += 1;
-            // Memory for a backlog is given back with it.
-            inner.queue = VecDeque::new();
-            (inner.bytes, inner.burst, inner.depth) = (0, 0, 0);
-            return Pushed::Overrun { packets, is_alive };
-        }
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
         inner.queue.push_back(Queued { frames, at: now });
+        if is_late || inner.bytes > MAX_BYTES {
+            let packets = inner.give_up(self.hot.is_amid_picture.load(Ordering::Relaxed));
+            let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
+            inner.resumes_unasked |= !is_alive;
+            return Pushed::Overrun { packets, is_alive };
+        }
         self.hot.turn.want();
         if inner.queue.len() == 1 {
             inner.wake();
@@ -270,6 +295,7 @@ impl Reader {
         let mut taken = 0;
         while taken < limit_bytes {
             let Some(Queued { frames, .. }) = inner.queue.pop_front() else { break };
+            self.hot.note(&frames);
             (inner.is_stuck, inner.resumes_unasked) = (false, false);
             taken += frames.bytes.len();
             inner.taken_bytes += frames.bytes.len() as u64;

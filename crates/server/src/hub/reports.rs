@@ -25,7 +25,7 @@ pub(super) struct Report {
 impl Report {
     /// The report for a reader on these channels.
     pub fn framed(&self, channels: Channels) -> Rendered {
-        Rendered { bytes: interleave::frame(channels.rtcp, &self.packet), packets: 1 }
+        Rendered { packets: 1, ..Rendered::of(interleave::frame(channels.rtcp, &self.packet)) }
     }
 }
 

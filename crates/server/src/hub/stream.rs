@@ -115,7 +115,7 @@ impl Stream {
             publisher: 0,
             is_abandoned: false,
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
-            audience: Audience::new(hevc.is_some()),
+            audience: Audience::new(hevc.map(|(index, _)| index)),
             introduction: Introduction::default(),
             gop: GopCache::default(),
             reports: Reports::new(description.tracks().len()),

@@ -17,7 +17,7 @@ use super::reader::{Claim, Reader};
 use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
 
-const FRAME_INTERVAL: Duration = Duration::from_millis(33);
+pub(super) const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 pub(super) const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
 
 /// A publisher that makes pictures, and the time.
@@ -65,7 +65,7 @@ impl World {
         batch(packets.iter().map(RtpPacket::to_bytes))
     }
 
-    fn push(&self, batch: &Batch) {
+    pub(super) fn push(&self, batch: &Batch) {
         self.publication.as_ref().unwrap().push(batch, self.now).send();
     }
 

@@ -8,7 +8,7 @@
 //!   link's [`Speed`]; the limit is less than that, so that the queue empties.
 //! * **Up** in steps of an eighth, each after the queue has been young for a while; a step that made a queue is tried
 //!   again only after twice as long. Far above what is sent, the limit is lifted.
-//! * **Standing still** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
+//! * **A pause** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
 //!
 //! A queue older than [`TOO_OLD`] gets nothing more: no limit helps against what waits already.
 
@@ -85,7 +85,7 @@ impl Governor {
         self.speed.look(now, queue);
         if queue.age > OLD {
             self.young_since = None;
-            if !self.speed.stands_still() {
+            if !self.speed.pauses() {
                 self.lower(now);
             }
         } else if queue.age > YOUNG {

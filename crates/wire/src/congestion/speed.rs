@@ -9,7 +9,10 @@ const HALF_LIFE_S: f64 = 0.25;
 /// The same for what is sent.
 const SENT_HALF_LIFE_S: f64 = 0.5;
 /// The least time of being busy from which a speed can be told.
-const LEAST_BUSY_S: f64 = 0.03;
+const LEAST_BUSY_S: f64 = 0.05;
+/// A link that takes nothing for this long may stand still, or be so slow: the next bytes tell, and whether they take as
+/// long again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// A link that takes nothing for this long stands still, which says nothing about its speed.
 const STANDSTILL: Duration = Duration::from_millis(300);
 
@@ -32,7 +35,10 @@ impl Mean {
 #[derive(Debug, Default)]
 pub(super) struct Speed {
     last: Option<(Instant, Queue)>,
+    /// Since the queue was last empty: a link that was slow a while ago need not be now.
     busy: Mean,
+    /// Bits that left after a pause, and the time with it: not believed before there is another.
+    doubted: Option<(f64, f64)>,
     all: Mean,
     /// For how long nothing has left while something waited.
     still: Duration,
@@ -48,20 +54,35 @@ impl Speed {
         // The oldest was there at the last look, so that something waited all the time.
         if before.waiting_bytes == 0 || queue.waiting_bytes == 0 || queue.age < passed {
             self.still = Duration::ZERO;
+            if queue.waiting_bytes == 0 {
+                (self.busy, self.doubted) = (Mean::default(), None);
+            }
             return;
         }
         self.still += passed;
         if bits > 0.0 {
             let took = std::mem::take(&mut self.still);
-            if took < STANDSTILL {
-                self.busy.add(bits, took.as_secs_f64(), HALF_LIFE_S);
-            }
+            self.learn(bits, took);
         }
     }
 
-    /// Whether nothing leaves though something waits.
-    pub(super) fn stands_still(&self) -> bool {
-        self.still >= STANDSTILL
+    fn learn(&mut self, bits: f64, took: Duration) {
+        let seconds = took.as_secs_f64();
+        if took >= STANDSTILL {
+            self.doubted = None;
+        } else if took < PAUSE {
+            self.doubted = None;
+            self.busy.add(bits, seconds, HALF_LIFE_S);
+        } else if let Some((bits_before, seconds_before)) = self.doubted.replace((0.0, 0.0)) {
+            self.busy.add(bits_before + bits, seconds_before + seconds, HALF_LIFE_S);
+        } else {
+            self.doubted = Some((bits, seconds));
+        }
+    }
+
+    /// Whether nothing has left for a while though something waits.
+    pub(super) fn pauses(&self) -> bool {
+        self.still >= PAUSE
     }
 
     /// What the link takes, bits/s, if it was ever busy for long enough to tell.

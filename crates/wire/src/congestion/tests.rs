@@ -210,3 +210,21 @@ fn any_queue_will_do() {
         assert!(governor.room(&queue, INTERVAL, Some(0)).is_some());
     }
 }
+
+#[test]
+fn pauses_now_and_then_cost_no_quality() {
+    // 50 ms to 1.5 s, every ten seconds.
+    let pauses = [0.05, 0.09, 0.15, 0.2, 0.28, 0.35, 0.6, 1.5];
+    let is_paused = |now: Duration| {
+        let at = now.as_secs_f64() % 10.0;
+        at < pauses[(now.as_secs() / 10) as usize % pauses.len()] && now > s(1)
+    };
+    let run = run(Sender::Follows, 2e6, s(160), |now| if is_paused(now) { 0.0 } else { 4e6 });
+    for tenth in 1..16 {
+        let (from, to) = (s(tenth * 10 + 3), s(tenth * 10 + 10));
+        let rate = run.rate_bps(from, to);
+        assert!(rate > 1.9e6, "{rate} bits/s from {from:?}");
+        let p95 = run.percentile(from, to, 95);
+        assert!(p95 < Duration::from_millis(50), "{p95:?} from {from:?}");
+    }
+}

@@ -10,7 +10,7 @@ use super::publisher::{PublisherEvent, PublisherSession};
 use super::server::{Accepted, ServerEvent, ServerSession};
 use super::{ANSWER_TIMEOUT, ClientSession, SessionError};
 use crate::hevc::ParameterSets;
-use crate::rtp::{interleave, rtcp};
+use crate::rtp::{interleave, rtcp, tmmbr};
 use crate::rtsp::message::{Inbound, MessageDecoder};
 use crate::rtsp::sdp::{Description, publisher_description};
 use crate::time::{ClockId, Now, UtcMicros};
@@ -157,6 +157,15 @@ fn a_publisher_reaches_recording_and_hears_keyframe_requests() {
     }
     assert_eq!(publisher.poll_event(), Some(PublisherEvent::KeyframeRequested));
     assert_eq!(publisher.poll_event(), None, "requests in one read are one request");
+
+    let limits = [900_000, 800_000].map(|bps| interleave::frame(1, &tmmbr::tmmbr(1, 2, bps)));
+    for message in decode(&limits.concat()) {
+        publisher.handle_message(message, world.client()).unwrap();
+    }
+    assert_eq!(publisher.poll_event(), Some(PublisherEvent::RateLimited(800_000)));
+    assert_eq!(publisher.poll_event(), None, "the newest limit is the one");
+    let answers = [900_000, 800_000].map(|bps| interleave::frame(1, &tmmbr::tmmbn(2, 1, bps)));
+    assert_eq!(drain(|| publisher.poll_transmit()), answers.concat());
 
     publisher.teardown(world.client());
     converse!(publisher, server, world).unwrap();
