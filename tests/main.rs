@@ -14,6 +14,7 @@ mod abuse_crowds;
 mod bad_input;
 mod camera_vm;
 mod clocks;
+mod congestion;
 mod ctrl_c;
 mod demo;
 mod descriptors;

@@ -10,6 +10,7 @@ pub mod hevcast;
 pub mod pictures;
 pub mod process;
 pub mod raw;
+pub mod slow_link;
 pub mod webdriver;
 pub mod window;
 

@@ -19,9 +19,10 @@ const SMALL_READ_BYTES: usize = 2 * 1024;
 const LARGE_READ_BYTES: usize = 64 * 1024;
 /// Buffers handed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
-/// Bytes after which a write gets no further buffer. The kernel takes all of a write that it takes at all, however little
-/// it wants to hold unsent, and what it holds is delay that nobody sees.
-const WRITE_BYTES: usize = 8 * 1024;
+/// Bytes of a write, and those of one to a socket that was full just before. The kernel takes all of a write that it takes at
+/// all, however little it wants to hold unsent, and what it holds is delay that nobody sees.
+const WRITE_BYTES: usize = 64 * 1024;
+const SMALL_WRITE_BYTES: usize = 2 * 1024;
 
 /// A socket with its incomplete input and its unsent output.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Connection<S> {
     output_bytes: usize,
     /// What was written may wait in the stream still, as under TLS.
     unflushed: bool,
+    /// The socket was full while what is queued waited.
+    was_full: bool,
     received_bytes: u64,
     sent_bytes: u64,
     closed: bool,
@@ -61,6 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: VecDeque::new(),
             output_bytes: 0,
             unflushed: false,
+            was_full: false,
             received_bytes: 0,
             sent_bytes: 0,
             closed: false,
@@ -164,14 +168,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
         }
         let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS];
-        let (mut count, mut length) = (0, 0);
+        let mut room = if self.was_full { SMALL_WRITE_BYTES } else { WRITE_BYTES };
+        let mut count = 0;
         for (slice, bytes) in slices.iter_mut().zip(&self.output) {
-            if length >= WRITE_BYTES {
+            if room == 0 {
                 break;
             }
-            let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
+            let bytes = &bytes[..bytes.len().min(room)];
             *slice = IoSlice::new(bytes);
-            (count, length) = (count + 1, length + bytes.len());
+            (count, room) = (count + 1, room - bytes.len());
         }
         let stream = Pin::new(&mut self.stream);
         let wrote = match &slices[..count] {
@@ -180,11 +185,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             several => stream.poll_write_vectored(cx, several),
         };
         match wrote {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                self.was_full = true;
+                Poll::Pending
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
                 self.written(written);
+                self.was_full &= !self.output.is_empty();
                 self.unflushed = true;
                 if self.output.is_empty() && self.poll_flush(cx)?.is_pending() {
                     tracing::trace!("a TLS record waits for the socket");

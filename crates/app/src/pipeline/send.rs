@@ -18,7 +18,7 @@ use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl,
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::publish::OutgoingPicture;
 use hevcast_net::{Clock, Target};
-use hevcast_wire::congestion::{Governor, Room};
+use hevcast_wire::congestion::{Allowance, Governor, Room};
 use hevcast_wire::hevc::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetiser};
 use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
@@ -133,6 +133,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         pacing: info.pacing,
         interval: Duration::from_secs_f64(1.0 / info.frame_rate.per_second()),
         governor: Governor::default(),
+        allowance: Allowance::default(),
         keyframes_are_fixed: fixed_keyframes,
         last_keyframe: None,
         queue,
@@ -224,6 +225,8 @@ struct EncodeStage {
     interval: Duration,
     /// What the link takes.
     governor: Governor,
+    /// What that comes to for an encoder whose pictures are as large as they are.
+    allowance: Allowance,
     /// The user has said how often keyframes come.
     keyframes_are_fixed: bool,
     /// When the last keyframe was captured.
@@ -270,9 +273,13 @@ impl EncodeStage {
         let now = Instant::now();
         let queue = self.output.backlog.queue(now);
         self.governor.look(now, &queue);
-        match self.governor.is_full(&queue) {
-            true => Err(&self.counters.dropped_backlog),
-            false => Ok(self.governor.room(&queue, self.interval, self.output.readers_limit_bps())),
+        let readers_bps = self.output.readers_limit_bps();
+        let limits = [self.governor.limit_bps(&queue), readers_bps];
+        let is_allowed =
+            self.encoder.keeps_within_room() || self.allowance.allows(now, limits.into_iter().flatten().min());
+        match is_allowed && !self.governor.is_full(&queue) {
+            true => Ok(self.governor.room(&queue, self.interval, readers_bps)),
+            false => Err(&self.counters.dropped_backlog),
         }
     }
 
@@ -300,6 +307,7 @@ impl EncodeStage {
         if coded.keyframe {
             self.last_keyframe = Some(captured.at);
         }
+        self.allowance.spend(coded.data.len() as u64 * 8);
         let done = Instant::now();
         self.counters.encoded(&coded, captured.picture.format().raw_bits(), done - begun);
 

@@ -5,9 +5,9 @@ use std::task::Poll;
 
 use hevcast_wire::rtp::tmmbr::UNLIMITED_BPS;
 
-use super::reader::Reader;
+use super::reader::{Claim, Reader};
 use super::stream::PublisherRequest;
-use super::tests::{CHANNELS, FRAME_INTERVAL, World, claim, request};
+use super::tests::{CHANNELS, FRAME_INTERVAL, World, batch, claim, request};
 
 const PICTURE_BYTES: usize = 8_000;
 
@@ -16,37 +16,51 @@ fn published_bps() -> f64 {
     PICTURE_BYTES as f64 * 8.0 / FRAME_INTERVAL.as_secs_f64()
 }
 
-/// A reader whose link takes one picture in so many.
+/// A reader whose link takes so many bytes in the time of a picture.
 struct Link {
     reader: Arc<Reader>,
-    one_in: usize,
+    takes_bytes: usize,
+    /// Those it could have taken and has not.
+    room: usize,
 }
 
 impl Link {
-    fn join(world: &World, one_in: usize) -> Link {
-        Link { reader: world.join(CHANNELS), one_in }
+    fn join(world: &World, takes_bytes: usize) -> Link {
+        Link { reader: world.join(CHANNELS), takes_bytes, room: 0 }
+    }
+
+    /// The task writes what there is room for, and the last of it a little late.
+    fn pass(&mut self) {
+        self.room += self.takes_bytes;
+        while self.room > 0 && claim(&self.reader) == Claim::Mine {
+            let mut taken = 0;
+            self.reader.take(1, |frames| taken += frames.len());
+            self.reader.wrote(taken as u64);
+            self.room = self.room.saturating_sub(taken);
+        }
+        if claim(&self.reader) != Claim::Mine {
+            self.room = 0;
+        }
     }
 }
 
-/// Publishes pictures, of which each link takes its share; the limits that the publisher heard of, and with which picture.
-fn run(world: &mut World, links: &[Link], pictures: usize) -> Vec<(usize, u64)> {
-    let mut limits = Vec::new();
+/// Publishes pictures within the limits that are asked for, of which each link takes its share; those limits, and with
+/// which picture they were heard.
+fn run(world: &mut World, links: &mut [Link], pictures: usize) -> Vec<(usize, u64)> {
+    let (mut limits, mut bytes) = (Vec::new(), PICTURE_BYTES);
     for index in 0..pictures {
-        let picture = world.picture(index == 0, PICTURE_BYTES);
-        world.push(&picture);
-        for link in links {
-            match link.one_in {
-                1 => link.reader.take(usize::MAX, drop),
-                // The frames of one push, which are a picture's.
-                one_in if index % one_in == 0 => link.reader.take(1, drop),
-                _ => {}
-            }
-            let _ = claim(&link.reader);
+        let picture = world.picture(index == 0, bytes);
+        // As it is read: packet by packet, in one go.
+        for packet in picture.packets() {
+            world.push(&batch([picture.packet(packet)]));
         }
+        links.iter_mut().for_each(Link::pass);
         while let Poll::Ready(wanted) = request(world.publication.as_ref().unwrap()) {
             if let PublisherRequest::Limit { track, ssrc, bits_per_s } = wanted {
                 assert_eq!((track, ssrc), (0, 7));
                 limits.push((index, bits_per_s));
+                let fits = bits_per_s as f64 / 8.0 * FRAME_INTERVAL.as_secs_f64();
+                bytes = PICTURE_BYTES.min(fits as usize);
             }
         }
         world.pass(FRAME_INTERVAL);
@@ -57,41 +71,44 @@ fn run(world: &mut World, links: &[Link], pictures: usize) -> Vec<(usize, u64)> 
 #[test]
 fn a_slow_link_limits_the_publisher_and_its_recovery_lifts_that_in_steps() {
     let mut world = World::new(true);
-    let mut links = [Link::join(&world, 2)];
-    let limits = run(&mut world, &links, 14);
-    let (first, limit) = limits[0];
-    assert!(first <= 10, "heard with picture {first}, {limits:?}");
-    let of_published = limits.last().unwrap().1 as f64 / published_bps();
-    assert!((0.3..0.6).contains(&of_published), "{of_published} of what is published, where half passes");
+    let mut links = [Link::join(&world, PICTURE_BYTES * 10)];
+    assert_eq!(run(&mut world, &mut links, 30), []);
+    links[0].takes_bytes = PICTURE_BYTES / 2;
+    let limits = run(&mut world, &mut links, 60);
+    assert!(limits[0].0 <= 5, "{limits:?}");
+    let settled = limits.last().unwrap().1 as f64 / published_bps();
+    assert!((0.3..0.6).contains(&settled), "{settled} of what was published, where half passes: {limits:?}");
+    assert_eq!(links[0].reader.metrics().jumps, 0, "nothing had to be given up");
 
-    links[0].one_in = 1;
-    let limits = run(&mut world, &links, 300);
-    let steps: Vec<f64> = limits.windows(2).map(|pair| pair[1].1 as f64 / pair[0].1 as f64).collect();
+    links[0].takes_bytes = PICTURE_BYTES * 10;
+    let limits = run(&mut world, &mut links, 300);
+    let late: Vec<_> = limits.into_iter().filter(|limit| limit.0 > 10).collect();
+    let steps: Vec<f64> = late.windows(2).map(|pair| pair[1].1 as f64 / pair[0].1 as f64).collect();
     let (last, before) = steps.split_last().unwrap();
-    assert!(before.iter().all(|step| (1.05..1.2).contains(step)), "{limits:?}");
-    assert!(*last > 2.0 && limits.last().unwrap().1 == UNLIMITED_BPS, "{limits:?}");
+    assert!(before.iter().all(|step| (1.05..1.2).contains(step)), "{late:?}");
+    assert!(*last > 2.0 && late.last().unwrap().1 == UNLIMITED_BPS, "{late:?}");
 }
 
 #[test]
 fn nothing_is_taken_from_a_reader_who_could_have_had_it() {
     let mut world = World::new(true);
-    let links = [Link::join(&world, 3), Link::join(&world, 1), Link::join(&world, 2)];
-    assert_eq!(run(&mut world, &links, 60), []);
+    let mut links = [3, 40, 2].map(|quarters| Link::join(&world, PICTURE_BYTES * quarters / 4));
+    assert_eq!(run(&mut world, &mut links, 60), []);
     assert!(links[0].reader.metrics().jumps > 0);
 }
 
 #[test]
 fn a_limit_goes_with_the_reader_it_was_for() {
     let mut world = World::new(true);
-    let links = [Link::join(&world, 2)];
-    assert!(!run(&mut world, &links, 14).is_empty());
+    let mut links = [Link::join(&world, PICTURE_BYTES / 2)];
+    assert!(!run(&mut world, &mut links, 14).is_empty());
     world.hub.find("live").unwrap().leave(&links[0].reader);
-    assert_eq!(run(&mut world, &[], 3), [(0, UNLIMITED_BPS)]);
+    assert_eq!(run(&mut world, &mut [], 3), [(0, UNLIMITED_BPS)]);
 }
 
 #[test]
 fn who_takes_no_limits_is_told_none() {
     let mut world = World::new(false);
-    let links = [Link::join(&world, 2)];
-    assert_eq!(run(&mut world, &links, 60), []);
+    let mut links = [Link::join(&world, PICTURE_BYTES / 2)];
+    assert_eq!(run(&mut world, &mut links, 60), []);
 }

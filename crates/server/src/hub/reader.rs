@@ -65,8 +65,10 @@ struct Inner {
     queue: VecDeque<Queued>,
     /// Bytes queued since the joining burst.
     bytes: usize,
-    /// Bytes that the task has taken.
-    taken_bytes: u64,
+    /// Bytes that the task has written to the socket.
+    written_bytes: u64,
+    /// Those that it has taken and not yet written, and when the first of them was queued.
+    unwritten: (usize, Option<Instant>),
     /// What its link takes, while that is in question.
     governor: Option<Box<Governor>>,
     /// How many of the first entries are a joining burst, which has bounds of its own.
@@ -266,6 +268,9 @@ impl Reader {
                 return Claim::Busy;
             }
         }
+        if !has_output {
+            inner.unwritten = (0, None);
+        }
         if has_output || inner.has_frames() {
             return Claim::Mine;
         }
@@ -285,7 +290,16 @@ impl Reader {
     /// Takes what a write of the publisher's left of its frames, before which nothing else may be written. Only for a task
     /// that has [a claim](Claim::Mine).
     pub fn take_rest(&self) -> Bytes {
-        std::mem::take(&mut self.lock().rest)
+        let mut inner = self.lock();
+        inner.unwritten.0 += inner.rest.len();
+        std::mem::take(&mut inner.rest)
+    }
+
+    /// The task has written so many bytes to the socket.
+    pub fn wrote(&self, bytes: u64) {
+        let mut inner = self.lock();
+        inner.written_bytes += bytes;
+        inner.unwritten.0 = inner.unwritten.0.saturating_sub(bytes as usize);
     }
 
     /// Takes frames off the queue until `limit_bytes` are reached. Only for a task that has [a claim](Claim::Mine), after
@@ -294,11 +308,14 @@ impl Reader {
         let mut inner = self.lock();
         let mut taken = 0;
         while taken < limit_bytes {
-            let Some(Queued { frames, .. }) = inner.queue.pop_front() else { break };
+            let Some(Queued { frames, at }) = inner.queue.pop_front() else { break };
             self.hot.note(&frames);
+            inner.unwritten.0 += frames.bytes.len();
+            if inner.burst == 0 {
+                inner.unwritten.1.get_or_insert(at);
+            }
             (inner.is_stuck, inner.resumes_unasked) = (false, false);
             taken += frames.bytes.len();
-            inner.taken_bytes += frames.bytes.len() as u64;
             inner.depth -= u64::from(frames.packets);
             match inner.burst {
                 0 => inner.bytes = inner.bytes.saturating_sub(frames.bytes.len()),
@@ -308,26 +325,24 @@ impl Reader {
         }
     }
 
-    /// What its link takes, bits/s; `None` where nothing says that it takes less than it gets. To be asked a few dozen
-    /// times a second.
-    pub(super) fn limit_bps(&self, now: Instant) -> Option<u64> {
+    /// What its link takes, bits/s; `None` where nothing says that it takes less than the `sent_bps` which it gets. To be
+    /// asked a few dozen times a second.
+    pub(super) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
         // At a thousand readers, most have nothing waiting, and no line of memory is touched for them.
         if self.hot.turn.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
             return None;
         }
         let mut inner = self.lock();
         // A joining burst is no live queue.
+        let oldest = inner.unwritten.1.or(inner.queue.front().map(|oldest| oldest.at)).filter(|_| inner.burst == 0);
         let queue = Queue {
-            waiting_bytes: if inner.burst == 0 { inner.bytes as u64 } else { 0 },
-            age: match inner.queue.front() {
-                Some(oldest) if inner.burst == 0 => now.saturating_duration_since(oldest.at),
-                _ => Duration::ZERO,
-            },
-            taken_bytes: inner.taken_bytes + self.sent_bytes(),
+            waiting_bytes: oldest.map_or(0, |_| inner.bytes + inner.rest.len() + inner.unwritten.0) as u64,
+            age: oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            taken_bytes: inner.written_bytes + self.sent_bytes(),
         };
-        let governor = inner.governor.get_or_insert_default();
+        let governor = inner.governor.get_or_insert_with(|| Box::new(Governor::sending(sent_bps)));
         governor.look(now, &queue);
-        let limit = governor.limit_bps();
+        let limit = governor.limit_bps(&queue);
         let is_watched = limit.is_some() || queue.waiting_bytes > 0;
         if !is_watched {
             inner.governor = None;

@@ -241,7 +241,7 @@ impl Stream {
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);
         if inner.takes_limits
-            && let Some(limit) = inner.pacing.look(&inner.audience, now.instant)
+            && let Some(limit) = inner.pacing.look(&inner.audience, inner.metrics.received_bytes, now.instant)
         {
             inner.limit_request = Some(limit);
             inner.wake_publisher();

@@ -97,7 +97,7 @@ pub(super) fn request(publication: &Publication) -> Poll<PublisherRequest> {
 }
 
 /// RTP packets of the first track as if read at once.
-fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
+pub(super) fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
     let frames: Vec<u8> = packets.into_iter().flat_map(|packet| interleave::frame(CHANNELS.rtp, &packet)).collect();
     let mut batch = Batch::new(Bytes::from(frames));
     let ranges: Vec<_> = interleave::frames(batch.whole()).map(|(_, range)| range).collect();

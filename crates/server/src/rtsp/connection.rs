@@ -92,6 +92,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         armed: None,
         stray_frames: 0,
+        noted_bytes: 0,
         entry,
         state,
     };
@@ -145,6 +146,8 @@ pub(super) struct Serving {
     armed: Option<Instant>,
     /// Those of the session's that have been counted.
     stray_frames: u64,
+    /// Bytes sent by the connection that have been told.
+    noted_bytes: u64,
 }
 
 impl Serving {
@@ -269,6 +272,12 @@ impl Serving {
     /// Tells whoever looks what has moved, and the deadlines since when the peer takes nothing.
     fn note_progress(&mut self) {
         let sent_bytes = self.connection.sent_bytes();
+        if let Role::Reader { reader, .. } = &self.role
+            && sent_bytes > self.noted_bytes
+        {
+            reader.wrote(sent_bytes - self.noted_bytes);
+        }
+        self.noted_bytes = sent_bytes;
         self.entry.session.moved(self.connection.received_bytes(), sent_bytes);
         if self.deadlines.may_stall(self.connection.queued_bytes() > 0, sent_bytes) {
             let stall = self.state.config().limits.reader_stall;

@@ -4,18 +4,22 @@
 //! how old the oldest waiting byte is, how many wait, how many have left. From this comes a limit for what is coded next.
 //! The sender looks at the queue in front of its own socket, a server at those in front of its readers'.
 //!
-//! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. What left while it was busy is the
-//!   link's [`Speed`]; the limit is less than that, so that the queue empties.
+//! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. Before anything else is known, less
+//!   comes by what waits. What left while it was busy is the link's [`Speed`]; the limit is less than that, so that the
+//!   queue empties.
 //! * **Up** in steps of an eighth, each after the queue has been young for a while; a step that made a queue is tried
 //!   again only after twice as long. Far above what is sent, the limit is lifted.
 //! * **A pause** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
 //!
-//! A queue older than [`TOO_OLD`] gets nothing more: no limit helps against what waits already.
+//! A queue older than [`TOO_OLD`] gets nothing more: no limit helps against what waits already. Who can choose the size of
+//! a picture gives it what there is [`Room`] for; who cannot sends fewer ([`Allowance`]).
 
+mod allowance;
 mod speed;
 
 use std::time::{Duration, Instant};
 
+pub use allowance::Allowance;
 use speed::Speed;
 
 /// The age at which a queue means that more comes than leaves: two pictures' time at 30 a second.
@@ -80,6 +84,11 @@ pub struct Governor {
 }
 
 impl Governor {
+    /// For a link to which `sent_bps` are sent already.
+    pub fn sending(sent_bps: u64) -> Governor {
+        Governor { speed: Speed::sending(sent_bps as f64), ..Governor::default() }
+    }
+
     /// Looks at the queue at `now`; best before every picture.
     pub fn look(&mut self, now: Instant, queue: &Queue) {
         self.speed.look(now, queue);
@@ -130,22 +139,19 @@ impl Governor {
         self.limit_bps = (raised < self.speed.sent_bps() * FAR_ABOVE).then_some(raised);
     }
 
-    /// The most that should be sent, bits/s; `None`: anything.
-    pub fn limit_bps(&self) -> Option<u64> {
-        self.limit_bps.map(|limit| limit as u64)
+    /// The most that should be sent for now, bits/s, so that the queue empties soon; `None`: anything.
+    pub fn limit_bps(&self, queue: &Queue) -> Option<u64> {
+        let empties = queue.waiting_bytes as f64 * 8.0 / DRAIN.as_secs_f64();
+        let brake = (queue.age > OLD).then(|| self.speed.sent_bps().max(LOWEST_BPS));
+        self.limit_bps.or(brake).map(|limit| (limit - empties).max(limit / 4.0) as u64)
     }
 
     /// The room for the next picture, `interval` behind the last, within this limit and another (such as a server's word
     /// about its readers); `None` where neither limits.
     pub fn room(&self, queue: &Queue, interval: Duration, other_bps: Option<u64>) -> Option<Room> {
-        let limit = match (self.limit_bps, other_bps) {
-            (None, None) => return None,
-            (limit, other) => limit.unwrap_or(f64::INFINITY).min(other.map_or(f64::INFINITY, |bps| bps as f64)),
-        };
-        let (waiting, interval) = (queue.waiting_bytes as f64 * 8.0, interval.as_secs_f64());
-        let share = limit * interval;
-        let picture = (share - waiting * (interval / DRAIN.as_secs_f64())).max(share / 4.0);
-        let keyframe = (limit * KEYFRAME.as_secs_f64() - waiting).max(share);
+        let limit = [self.limit_bps(queue), other_bps].into_iter().flatten().min()? as f64;
+        let picture = limit * interval.as_secs_f64();
+        let keyframe = (limit * KEYFRAME.as_secs_f64()).max(picture);
         // `as` saturates.
         Some(Room { picture_bits: picture as u64, keyframe_bits: keyframe as u64 })
     }

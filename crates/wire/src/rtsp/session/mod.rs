@@ -125,6 +125,8 @@ impl SessionError {
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod feedback_tests;
+#[cfg(test)]
 mod login_tests;
 #[cfg(test)]
 mod tests;
