@@ -19,6 +19,17 @@ pub struct PageArgs {
     /// Where each benchmark's figures go, as JSON
     #[arg(long, value_name = "FOLDER", default_value = "target")]
     json: PathBuf,
+    /// Measure this benchmark only; the others stay as they are on the page. May be repeated [default: all]
+    #[arg(long, value_name = "BENCHMARK", value_parser = known)]
+    only: Vec<String>,
+}
+
+fn known(name: &str) -> Result<String, String> {
+    let mut names = SECTIONS.iter().map(|section| section.command[0]);
+    match names.any(|known| known == name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("use one of {}", SECTIONS.map(|section| section.command[0]).join(", "))),
+    }
 }
 
 /// A benchmark's place on the page.
@@ -144,22 +155,31 @@ const SECTIONS: [Section; 9] = [
 /// # Errors
 /// When a benchmark cannot run, or the page cannot be written.
 pub fn run(args: &PageArgs) -> Result<bool> {
-    let mut page = heading()?;
+    let before = std::fs::read_to_string(&args.write).unwrap_or_default();
+    let mut parts = SECTIONS.map(|section| part_of(&before, section.title));
     let mut all_hold = true;
-    for section in &SECTIONS {
+    for (section, part) in SECTIONS.iter().zip(0..) {
+        if !args.only.is_empty() && !args.only.iter().any(|name| name == section.command[0]) {
+            continue;
+        }
         println!("\n== {}", section.title);
         let (output, holds) = measure(section, args)?;
         all_hold &= holds;
-        let command = section.command.join(" ");
-        page += &format!(
-            "\n## {}\n\n{}\n\n`hevcast-bench {command}`\n\n```text\n{}\n```\n",
-            section.title,
-            section.text,
-            output.trim_end()
-        );
+        let (title, text, command) = (section.title, section.text, section.command.join(" "));
+        let output = output.trim_end();
+        parts[part] = format!("\n## {title}\n\n{text}\n\n`hevcast-bench {command}`\n\n```text\n{output}\n```\n");
+        // After each: who ends a long run keeps what it has measured.
+        let page = heading()? + &parts.concat();
+        std::fs::write(&args.write, page).with_context(|| format!("cannot write {}", args.write.display()))?;
     }
-    std::fs::write(&args.write, page).with_context(|| format!("cannot write {}", args.write.display()))?;
     Ok(all_hold)
+}
+
+/// The part of a page with this title, as it stands there; empty when there is none.
+fn part_of(page: &str, title: &str) -> String {
+    let Some(start) = page.find(&format!("\n## {title}\n")) else { return String::new() };
+    let end = page[start + 1..].find("\n## ").map_or(page.len(), |end| start + 1 + end);
+    page[start..end].to_owned()
 }
 
 fn measure(section: &Section, args: &PageArgs) -> Result<(String, bool)> {
@@ -207,4 +227,17 @@ fn heading() -> Result<String> {
         about("/proc/meminfo", "MemTotal"),
         kernel.split('-').next().unwrap_or_default().trim(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_page_are_found_by_their_titles() {
+        let page = "# Performance\n\n## One\n\n1\n\n## Two\n\n2\n";
+        assert_eq!(part_of(page, "One"), "\n## One\n\n1\n");
+        assert_eq!(part_of(page, "Two"), "\n## Two\n\n2\n");
+        assert_eq!(part_of(page, "Three"), "");
+    }
 }
