@@ -5,7 +5,7 @@
 //! The sender looks at the queue in front of its own socket, a server at those in front of its readers'.
 //!
 //! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. Before anything else is known, less
-//!   comes by what waits. What left while it was busy is the link's [`Speed`]; the limit is less than that, so that the
+//!   comes by what waits. What left while it was busy is the link's speed; the limit is less than that, so that the
 //!   queue empties.
 //! * **Up** in steps of an eighth, each after the queue has been young for a while; a step that made a queue is tried
 //!   again only after twice as long. Far above what is sent, the limit is lifted.
