@@ -1,6 +1,8 @@
 //! Encoder and decoder together, on pictures that are known.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use hevcast_wire::congestion::Room;
 
 use super::annexb::{is_irap, nal_type, nal_units, parameter_sets};
 use super::*;
@@ -111,6 +113,49 @@ fn the_qp_told_is_the_qp_asked_for() {
         let told = encoder.encode(&pattern(format, 1)[0], false).unwrap().qp;
         assert!((0.0..=51.0).contains(&told.unwrap()));
     }
+}
+
+#[test]
+fn a_picture_keeps_within_its_room_at_once_and_without_a_keyframe() {
+    let format = PictureFormat::limited(640, 360);
+    let mut encoder = open(format, RateControl::Best(16));
+    assert!(encoder.keeps_within_room());
+    let pictures = pattern(format, 24);
+    let start = Instant::now();
+    let mut coded = Vec::new();
+    for (index, picture) in (0..).zip(&pictures) {
+        let free: Option<&Coded> = coded.get(7);
+        let room = free.filter(|_| (8..16).contains(&index)).map(|free| {
+            let bits = free.data.len() as u64 * 8 / 3;
+            Room { picture_bits: bits, keyframe_bits: bits * 4 }
+        });
+        let at = start + Duration::from_millis(33) * index;
+        coded.push(encoder.encode_as(picture, &Wish { at, idr: false, room }).unwrap());
+    }
+    assert!(coded.iter().enumerate().all(|(index, coded)| coded.keyframe == (index == 0)));
+    let qps: Vec<f32> = coded.iter().map(|coded| coded.qp.unwrap()).collect();
+    assert!(qps[..8].iter().all(|qp| *qp == 16.0) && qps[8] > 20.0, "{qps:?}");
+    assert_eq!(qps[23], 16.0, "{qps:?}");
+    let mean = |range: std::ops::Range<usize>| coded[range].iter().map(|coded| coded.data.len()).sum::<usize>();
+    assert!(mean(9..16) < mean(1..8) / 2, "{} bytes, before {}", mean(9..16), mean(1..8));
+    assert!(!open(format, RateControl::Qp(16)).keeps_within_room(), "a fixed QP is fixed");
+}
+
+#[test]
+fn a_bitrate_is_kept_by_x265_without_its_own_rate_control() {
+    let format = PictureFormat::limited(640, 360);
+    let mut encoder = open(format, RateControl::Bitrate(400_000));
+    let start = Instant::now();
+    let pictures = pattern(format, 90);
+    let sizes: Vec<usize> = (0..)
+        .zip(&pictures)
+        .map(|(index, picture)| {
+            let at = start + Duration::from_micros(33_333) * index;
+            encoder.encode_as(picture, &Wish { at, idr: false, room: None }).unwrap().data.len()
+        })
+        .collect();
+    let rate = sizes[30..].iter().sum::<usize>() as f64 * 8.0 / 2.0;
+    assert!((320e3..480e3).contains(&rate), "{rate} bits/s");
 }
 
 #[test]
