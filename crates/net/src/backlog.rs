@@ -52,11 +52,13 @@ impl Backlog {
         inner.entered.push_back((now, bytes as u64));
     }
 
-    /// The kernel has taken this many bytes, of the oldest picture first.
+    /// The kernel has taken this many bytes, of the oldest picture first; where none waits, they were of something else.
     pub fn progress(&self, bytes: u64) {
         let mut inner = self.lock();
-        inner.front_bytes += bytes;
         inner.taken_bytes += bytes;
+        if !inner.entered.is_empty() {
+            inner.front_bytes += bytes;
+        }
     }
 
     /// The oldest picture's last byte was taken by the kernel.
@@ -131,18 +133,19 @@ mod tests {
             (queue.age.as_millis(), queue.waiting_bytes, queue.taken_bytes)
         };
         assert_eq!(seen(5), (0, 0, 0));
+        backlog.progress(9);
         backlog.enter(1000, at(0));
         backlog.enter(500, at(33));
-        assert_eq!(seen(50), (50, 1500, 0));
+        assert_eq!(seen(50), (50, 1500, 9));
         backlog.progress(600);
-        assert_eq!(seen(55), (55, 900, 600));
+        assert_eq!(seen(55), (55, 900, 609));
         // Framing and answers leave by the same socket.
         backlog.progress(450);
         backlog.leave(at(60));
-        assert_eq!((seen(63), backlog.last_wait()), ((30, 500, 1050), Duration::from_millis(60)));
+        assert_eq!((seen(63), backlog.last_wait()), ((30, 500, 1059), Duration::from_millis(60)));
         assert!(!backlog.wait_for(0, Duration::ZERO) && backlog.wait_for(1, Duration::ZERO));
         backlog.enter(700, at(70));
         backlog.withdraw();
-        assert_eq!((backlog.clear(), seen(80)), (1, (0, 0, 1050)));
+        assert_eq!((backlog.clear(), seen(80)), (1, (0, 0, 1059)));
     }
 }

@@ -238,6 +238,17 @@ async fn publish(
     let mut in_flight = false;
     let (before, mut last_bytes) = (state.sent_bytes(), 0);
     loop {
+        if last_bytes != publisher.sent_bytes() {
+            state.backlog.progress(publisher.sent_bytes() - last_bytes);
+            last_bytes = publisher.sent_bytes();
+            state.sent_bytes.store(before + last_bytes, Ordering::Relaxed);
+        }
+        if in_flight && publisher.is_drained() {
+            in_flight = false;
+            state.backlog.leave(Instant::now());
+            state.sent_pictures.fetch_add(1, Ordering::Relaxed);
+        }
+        state.go_by(publisher);
         tokio::select! {
             picture = queue.recv(), if !in_flight => match picture {
                 Some(picture) => {
@@ -255,17 +266,6 @@ async fn publish(
             },
             _ = stop.changed() => return Left::Done,
         }
-        if last_bytes != publisher.sent_bytes() {
-            state.backlog.progress(publisher.sent_bytes() - last_bytes);
-            last_bytes = publisher.sent_bytes();
-            state.sent_bytes.store(before + last_bytes, Ordering::Relaxed);
-        }
-        if in_flight && publisher.is_drained() {
-            in_flight = false;
-            state.backlog.leave(Instant::now());
-            state.sent_pictures.fetch_add(1, Ordering::Relaxed);
-        }
-        state.go_by(publisher);
     }
 }
 

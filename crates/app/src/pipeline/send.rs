@@ -273,12 +273,12 @@ impl EncodeStage {
         let now = Instant::now();
         let queue = self.output.backlog.queue(now);
         self.governor.look(now, &queue);
-        let readers_bps = self.output.readers_limit_bps();
-        let limits = [self.governor.limit_bps(&queue), readers_bps];
-        let is_allowed =
-            self.encoder.keeps_within_room() || self.allowance.allows(now, limits.into_iter().flatten().min());
+        let limits = [self.governor.limit_bps(&queue), self.output.readers_limit_bps()];
+        let limit_bps = limits.into_iter().flatten().min();
+        // Asked of every encoder: another may take over, and should find no old debts.
+        let is_allowed = self.allowance.allows(now, limit_bps) || self.encoder.keeps_within_room();
         match is_allowed && !self.governor.is_full(&queue) {
-            true => Ok(self.governor.room(&queue, self.interval, readers_bps)),
+            true => Ok(limit_bps.map(|limit_bps| Room::within(limit_bps, self.interval))),
             false => Err(&self.counters.dropped_backlog),
         }
     }

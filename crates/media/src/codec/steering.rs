@@ -112,7 +112,9 @@ impl Steering {
     /// A picture has been coded.
     pub(crate) fn coded(&mut self, keyframe: bool, bits: u64, qp: f64) {
         self.last_qp = Some(qp);
-        self.debt += bits as f64;
+        if matches!(self.goal, RateControl::Bitrate(_)) {
+            self.debt += bits as f64;
+        }
         match keyframe {
             true => self.keyframes.learn(bits, qp),
             false => self.pictures.learn(bits, qp),

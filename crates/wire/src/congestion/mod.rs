@@ -69,6 +69,16 @@ pub struct Room {
     pub keyframe_bits: u64,
 }
 
+impl Room {
+    /// Of a picture `interval` behind the last, within a limit.
+    pub fn within(limit_bps: u64, interval: Duration) -> Room {
+        let picture = limit_bps as f64 * interval.as_secs_f64();
+        let keyframe = (limit_bps as f64 * KEYFRAME.as_secs_f64()).max(picture);
+        // `as` saturates.
+        Room { picture_bits: picture as u64, keyframe_bits: keyframe as u64 }
+    }
+}
+
 /// The limit of one link.
 #[derive(Debug, Default)]
 pub struct Governor {
@@ -144,16 +154,6 @@ impl Governor {
         let empties = queue.waiting_bytes as f64 * 8.0 / DRAIN.as_secs_f64();
         let brake = (queue.age > OLD).then(|| self.speed.sent_bps().max(LOWEST_BPS));
         self.limit_bps.or(brake).map(|limit| (limit - empties).max(limit / 4.0) as u64)
-    }
-
-    /// The room for the next picture, `interval` behind the last, within this limit and another (such as a server's word
-    /// about its readers); `None` where neither limits.
-    pub fn room(&self, queue: &Queue, interval: Duration, other_bps: Option<u64>) -> Option<Room> {
-        let limit = [self.limit_bps(queue), other_bps].into_iter().flatten().min()? as f64;
-        let picture = limit * interval.as_secs_f64();
-        let keyframe = (limit * KEYFRAME.as_secs_f64()).max(picture);
-        // `as` saturates.
-        Some(Room { picture_bits: picture as u64, keyframe_bits: keyframe as u64 })
     }
 
     /// Whether what waits will take so long that nothing should be added.
