@@ -165,6 +165,8 @@ mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_millis(33);
+    /// Often enough that keyframes have to be paid back.
+    const KEYFRAME_INTERVAL: usize = 30;
 
     /// Pictures that cost `complexity * 2^(-qp / steps)` bits, with some noise, and keyframes five times that.
     struct Content {
@@ -192,7 +194,7 @@ mod tests {
         let start = Instant::now();
         let mut sent = Sent { bits: Vec::new(), qps: Vec::new() };
         for index in 0..count {
-            let keyframe = index % 300 == 0;
+            let keyframe = index % KEYFRAME_INTERVAL == 0;
             let qp = steering.qp(start + INTERVAL * index as u32, keyframe, room(index)).unwrap();
             let bits = content.bits(keyframe, qp);
             steering.coded(keyframe, bits, f64::from(qp));

@@ -7,8 +7,8 @@
 //! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. Before anything else is known, less
 //!   comes by what waits. What left while it was busy is the link's speed; the limit is less than that, so that the
 //!   queue empties.
-//! * **Up** in steps of an eighth, each after the queue has been young for a while; a step that made a queue is tried
-//!   again only after twice as long. Far above what is sent, the limit is lifted.
+//! * **Up** in steps of an eighth, each after the queue has been young for a while, and for twice as long, up to two seconds,
+//!   on the way to a limit that made a queue before. Far above what is sent, the limit is lifted.
 //! * **A pause** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
 //!
 //! A queue older than [`TOO_OLD`] gets nothing more: no limit helps against what waits already. Who can choose the size of
@@ -37,7 +37,7 @@ const AGAIN: f64 = 0.9;
 /// Time between two steps in the same direction.
 const BETWEEN_STEPS: Duration = Duration::from_millis(250);
 /// The longest time between two steps upwards.
-const MAX_PATIENCE: Duration = Duration::from_secs(4);
+const MAX_PATIENCE: Duration = Duration::from_secs(2);
 /// A queue this soon after a step upwards was made by it.
 const BLAME: Duration = Duration::from_secs(1);
 /// How many times what is sent a limit has to be, to be none.
@@ -89,8 +89,8 @@ pub struct Governor {
     lowered: Option<Instant>,
     /// Since when the queue has been young.
     young_since: Option<Instant>,
-    /// How long it has to be, for the next step upwards.
-    patience: Option<Duration>,
+    /// The last limit that made a queue, and how long the queue has to be young for a step on the way there.
+    failed: Option<(f64, Duration)>,
 }
 
 impl Governor {
@@ -128,21 +128,20 @@ impl Governor {
             _ => wanted,
         };
         if self.raised.take().is_some_and(|at| now.saturating_duration_since(at) < BLAME) {
-            self.patience = Some((self.patience.unwrap_or(BETWEEN_STEPS) * 2).min(MAX_PATIENCE));
+            let patience = self.failed.map_or(BETWEEN_STEPS, |(_, patience)| patience);
+            self.failed = self.limit_bps.map(|limit| (limit, (patience * 2).min(MAX_PATIENCE)));
         }
         (self.limit_bps, self.lowered) = (Some(lowered), Some(now));
     }
 
     fn raise(&mut self, now: Instant, young_since: Instant) {
         let Some(limit) = self.limit_bps else { return };
-        let patience = self.patience.unwrap_or(BETWEEN_STEPS);
+        // Beyond what failed, the link is another than it was.
+        self.failed = self.failed.filter(|(failed, _)| limit <= *failed);
+        let patience = self.failed.map_or(BETWEEN_STEPS, |(_, patience)| patience);
         let since = self.raised.map_or(young_since, |raised| raised.max(young_since));
         if now.saturating_duration_since(since) < patience {
             return;
-        }
-        if self.raised.is_some_and(|at| now.saturating_duration_since(at) >= BLAME.min(patience)) {
-            // That step did no harm.
-            self.patience = None;
         }
         self.raised = Some(now);
         let raised = limit * STEP;

@@ -13,8 +13,6 @@ const INTERVALS: usize = 8;
 const LEAST_S: f64 = 0.05;
 /// A link that takes nothing for this long may stand still, or be so slow.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A link that takes nothing for this long stands still, which says nothing about its speed.
-const STANDSTILL: Duration = Duration::from_millis(300);
 /// A queue that has been empty for this long says nothing about the next.
 const FORGETS: Duration = Duration::from_millis(300);
 
@@ -65,12 +63,10 @@ impl Speed {
         self.still += passed;
         if bits > 0.0 {
             let took = std::mem::take(&mut self.still);
-            if took < STANDSTILL {
-                if self.busy.len() == INTERVALS {
-                    self.busy.pop_front();
-                }
-                self.busy.push_back(Passed { bits, seconds: took.as_secs_f64() });
+            if self.busy.len() == INTERVALS {
+                self.busy.pop_front();
             }
+            self.busy.push_back(Passed { bits, seconds: took.as_secs_f64() });
         }
     }
 

@@ -144,7 +144,7 @@ fn a_cut_link_is_followed_down_and_up() {
     assert!((0.75e6..1.0e6).contains(&used), "{used} bits/s of 1 Mbit/s");
     let after = run.percentile(s(31), s(35), 95);
     assert!(after < Duration::from_millis(60), "{after:?}");
-    let back = run.rate_bps(s(36), s(50));
+    let back = run.rate_bps(s(38), s(50));
     assert!(back > 1.9e6, "{back} bits/s of 2 Mbit/s");
     assert_eq!(run.limit_at(s(50)), None);
 }
@@ -232,4 +232,48 @@ fn pauses_now_and_then_cost_no_quality() {
         let p95 = run.percentile(from, to, 95);
         assert!(p95 < Duration::from_millis(50), "{p95:?} from {from:?}");
     }
+}
+
+#[test]
+fn a_queue_is_answered_before_anything_is_known_of_the_link_and_only_for_as_long_as_it_is_old() {
+    let start = Instant::now();
+    let mut governor = Governor::sending(1_000_000);
+    let look = |governor: &mut Governor, at: u64, age: u64, waiting_bytes| {
+        let queue = Queue { waiting_bytes, age: Duration::from_millis(age), taken_bytes: 0 };
+        governor.look(start + Duration::from_millis(at), &queue);
+        governor.limit_bps(&queue)
+    };
+    assert_eq!(look(&mut governor, 0, 0, 4000), None);
+    assert_eq!(look(&mut governor, 33, 33, 8000), None);
+    let first = look(&mut governor, 66, 66, 10_000).unwrap();
+    assert!((400_000..700_000).contains(&first), "by what waits: {first}");
+    assert!(look(&mut governor, 99, 99, 16_000).unwrap() < first, "by more, when more does");
+    assert_eq!(look(&mut governor, 132, 10, 2000), None);
+}
+
+#[test]
+fn what_waits_is_emptied_soon() {
+    let run = run(Sender::Follows, 2e6, s(20), cut);
+    let hidden = Duration::from_secs_f64(HIDDEN_BYTES * 8.0 / 1e6);
+    let late = run.delays(s(10) + Duration::from_millis(600), s(11));
+    let most = late.last().unwrap();
+    assert!(*most < hidden + Duration::from_millis(20), "{most:?} with {hidden:?} in the kernel");
+}
+
+#[test]
+fn a_pause_on_a_slow_link_leaves_its_limit() {
+    // While the queue from the cut is there, so that the link's speed is known.
+    let (from, to) = (s(10) + Duration::from_millis(300), s(13));
+    let is_paused = |now: Duration| (from..to).contains(&now);
+    let run = run(Sender::Follows, 2e6, s(20), |now| if is_paused(now) { 0.0 } else { cut(now) });
+    let (before, after) = (run.limit_at(from).unwrap(), run.limit_at(to).unwrap());
+    assert!(after as f64 > 0.85 * before as f64, "{before} before, {after} after");
+}
+
+#[test]
+fn a_step_that_made_a_queue_is_not_soon_tried_again() {
+    let run = run(Sender::Follows, 2e6, s(30), cut);
+    let lowered = run.limits.windows(2).filter(|pair| pair[1].1 < pair[0].1).map(|pair| pair[1].0);
+    let lowered: Vec<_> = lowered.filter(|at| *at > s(12)).collect();
+    assert!((1..8).contains(&lowered.len()), "{lowered:?}");
 }
