@@ -7,7 +7,7 @@
 //! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. Before anything else is known, less
 //!   comes by what waits. What left while it was busy is the link's speed; the limit is less than that, so that the
 //!   queue empties.
-//! * **Up** in steps of an eighth, each after the queue has been young for a while, and for twice as long, up to two seconds,
+//! * **Up** in steps of an eighth, each after the queue has been young for a while, and for twice as long, up to a second,
 //!   on the way to a limit that made a queue before. Far above what is sent, the limit is lifted.
 //! * **A pause** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
 //!
@@ -37,7 +37,7 @@ const AGAIN: f64 = 0.9;
 /// Time between two steps in the same direction.
 const BETWEEN_STEPS: Duration = Duration::from_millis(250);
 /// The longest time between two steps upwards.
-const MAX_PATIENCE: Duration = Duration::from_secs(2);
+const MAX_PATIENCE: Duration = Duration::from_secs(1);
 /// A queue this soon after a step upwards was made by it.
 const BLAME: Duration = Duration::from_secs(1);
 /// How many times what is sent a limit has to be, to be none.
