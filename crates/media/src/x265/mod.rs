@@ -3,6 +3,13 @@
 //! x265 is called by itself and not through FFmpeg, which has no words for what a live sender needs most: the QP of the
 //! very next picture ([`Order::qp`]), without a new encoder and the IDR picture that it would begin with.
 
+#[cfg(target_os = "linux")]
+mod workers;
+#[cfg(not(target_os = "linux"))]
+mod workers_elsewhere;
+#[cfg(not(target_os = "linux"))]
+use workers_elsewhere as workers;
+
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::NonNull;
 
@@ -10,6 +17,7 @@ use bytes::Bytes;
 
 use crate::frame_rate::FrameRate;
 use crate::picture::{Matrix, Picture, PictureFormat, Range};
+use workers::Workers;
 
 #[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, dead_code, clippy::all)]
 mod ffi {
@@ -87,6 +95,8 @@ pub(crate) struct X265 {
     input: Owned<ffi::x265_picture>,
     output: Owned<ffi::x265_picture>,
     format: PictureFormat,
+    /// Where its threads run, if that is ours to say.
+    workers: Option<Workers>,
 }
 
 // SAFETY: owned by this value alone and used through `&mut`; x265's encoders may move between threads between calls.
@@ -179,8 +189,9 @@ impl X265 {
         // Both were allocated just now.
         call!(api, picture_init, param.get_mut(), input.get_mut())?;
         // The parameters are complete, and copied.
-        let encoder = NonNull::new(call!(api, encoder_open, param.get_mut())?).ok_or(X265Error::Open)?;
-        Ok(X265 { api, encoder, input, output, format })
+        let (encoder, workers) = workers::started_by(|| call!(api, encoder_open, param.get_mut()));
+        let encoder = NonNull::new(encoder?).ok_or(X265Error::Open)?;
+        Ok(X265 { api, encoder, input, output, format, workers })
     }
 
     /// Encodes a picture of the format that the encoder was opened with; `None` if it is held back.
@@ -216,6 +227,9 @@ impl X265 {
             0 => return Ok(None),
             _ if nals.is_null() || count == 0 => return Ok(None),
             _ => {}
+        }
+        if let Some(workers) = &mut self.workers {
+            workers.coded_a_picture();
         }
         // SAFETY: x265 says that there are `count` of them, valid until the next call.
         let nals = unsafe { std::slice::from_raw_parts(nals, count as usize) };

@@ -1,0 +1,248 @@
+//! Where x265's row workers run, on Linux.
+//!
+//! With as many workers as processors, each row that is ready wakes one. The kernel often lets two of them share one
+//! processor while the other is idle, for as long as a picture lasts: on two processors every twentieth picture took
+//! twice its time. So each worker is kept on a processor of its own, as long as that processor is free when the worker
+//! wakes. Where another program keeps it waiting ([`LATE`]), the workers are let go for a while, since a worker that
+//! cannot move away would wait for that program's turns.
+//!
+//! Only where there are few processors ([`FEW`]): where there are many the kernel finds a free one.
+
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity, set_name};
+
+/// The most processors with which workers are kept in place.
+const FEW: usize = 4;
+/// How long a worker that could run is kept waiting, in one picture, for that picture to count as late.
+const LATE: Duration = Duration::from_millis(2);
+/// So many late pictures within [`WINDOW`] let the workers go.
+const LATE_PICTURES: u32 = 3;
+/// See there.
+const WINDOW: Duration = Duration::from_secs(1);
+/// How long they are let go the first time; twice as long each time after.
+const SHORTEST_LEAVE: Duration = Duration::from_secs(10);
+/// And at most.
+const LONGEST_LEAVE: Duration = Duration::from_secs(320);
+
+/// The workers of one encoder.
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    /// What they may run on when let go.
+    all: CpuSet,
+    keeper: Keeper,
+}
+
+struct Worker {
+    thread: Pid,
+    own: CpuSet,
+    /// How long it has been kept waiting since it began.
+    waited: Duration,
+}
+
+/// Calls `open`, which starts the threads of an encoder, and finds them by a name that they inherit.
+pub(super) fn started_by<T>(open: impl FnOnce() -> T) -> (T, Option<Workers>) {
+    static OPENED: AtomicU32 = AtomicU32::new(0);
+    // Linux keeps 15 bytes of a thread's name.
+    let name = format!("x265-{:x}", OPENED.fetch_add(1, Ordering::Relaxed));
+    let Some(before) = fs::read_to_string("/proc/thread-self/comm").ok().filter(|_| rename(&name)) else {
+        return (open(), None);
+    };
+    let opened = open();
+    rename(before.trim_end());
+    (opened, Workers::named(&name))
+}
+
+fn rename(name: &str) -> bool {
+    std::ffi::CString::new(name).is_ok_and(|name| set_name(&name).is_ok())
+}
+
+impl Workers {
+    /// `None` where they need no place of their own, or where Linux does not tell how long a thread is kept waiting.
+    fn named(name: &str) -> Option<Workers> {
+        let all = sched_getaffinity(None).ok()?;
+        let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).collect();
+        if !(2..=FEW).contains(&processors.len()) {
+            return None;
+        }
+        let mut threads: Vec<i32> = fs::read_dir("/proc/self/task")
+            .ok()?
+            .filter_map(|task| {
+                let path = task.ok()?.path();
+                let comm = fs::read_to_string(path.join("comm")).ok()?;
+                (comm.trim_end() == name).then(|| path.file_name()?.to_str()?.parse().ok())?
+            })
+            .collect();
+        // x265 starts the workers, one for each processor, before the thread that leads them.
+        threads.sort_unstable();
+        let workers: Option<Vec<Worker>> = threads
+            .into_iter()
+            .zip(processors)
+            .map(|(thread, processor)| {
+                let mut own = CpuSet::new();
+                own.set(processor);
+                let thread = Pid::from_raw(thread)?;
+                Some(Worker { thread, own, waited: waited(thread)? })
+            })
+            .collect();
+        Some(Workers { workers: workers?, all, keeper: Keeper::new() })
+    }
+
+    /// After a picture: looks how long they were kept waiting, and keeps them or lets them go.
+    pub(super) fn coded_a_picture(&mut self) {
+        let mut longest = Duration::ZERO;
+        for worker in &mut self.workers {
+            let now = waited(worker.thread).unwrap_or(worker.waited);
+            longest = longest.max(now.saturating_sub(worker.waited));
+            worker.waited = now;
+        }
+        let Some(change) = self.keeper.after_picture(Instant::now(), longest) else {
+            return;
+        };
+        for worker in &self.workers {
+            let may = match change {
+                Change::Keep => &worker.own,
+                Change::LetGo => &self.all,
+            };
+            // A refusal (of a container, say) costs only what keeping them would have won.
+            let _ = sched_setaffinity(Some(worker.thread), may);
+        }
+    }
+}
+
+/// How long a thread of ours has stood in a processor's queue, able to run (proc(5), `schedstat`, the second figure, ns).
+fn waited(thread: Pid) -> Option<Duration> {
+    let path = format!("/proc/self/task/{}/schedstat", thread.as_raw_nonzero());
+    let figures = fs::read_to_string(path).ok()?;
+    figures.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+}
+
+/// What is to be done with the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Keep,
+    LetGo,
+}
+
+/// Decides when workers are kept; no threads inside, time is an argument.
+#[derive(Debug)]
+struct Keeper {
+    state: State,
+    leave: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No picture yet: x265's threads may still be setting themselves up.
+    New,
+    Kept { since: Instant, window: Instant, late: u32 },
+    LetGo { until: Instant },
+}
+
+impl Keeper {
+    fn new() -> Keeper {
+        Keeper { state: State::New, leave: SHORTEST_LEAVE }
+    }
+
+    /// `waited`: the longest that a worker was kept waiting in the picture that was finished at `now`.
+    fn after_picture(&mut self, now: Instant, waited: Duration) -> Option<Change> {
+        match &mut self.state {
+            State::LetGo { until } if now < *until => None,
+            State::New | State::LetGo { .. } => {
+                self.state = State::Kept { since: now, window: now, late: 0 };
+                Some(Change::Keep)
+            }
+            State::Kept { since, window, late } => {
+                if now - *window >= WINDOW {
+                    (*window, *late) = (now, 0);
+                }
+                *late += u32::from(waited > LATE);
+                if *late < LATE_PICTURES {
+                    return None;
+                }
+                // What went well for longer than the last leave is over and forgotten.
+                if now - *since > self.leave.max(SHORTEST_LEAVE * 6) {
+                    self.leave = SHORTEST_LEAVE;
+                }
+                self.state = State::LetGo { until: now + self.leave };
+                self.leave = (self.leave * 2).min(LONGEST_LEAVE);
+                Some(Change::LetGo)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PICTURE: Duration = Duration::from_millis(33);
+    const LONG: Duration = Duration::from_millis(5);
+
+    /// Feeds pictures that wait for `waited` each until something changes; how long that took.
+    fn until_change(keeper: &mut Keeper, now: &mut Instant, waited: Duration) -> (Change, Duration) {
+        let begun = *now;
+        for _ in 0..100_000 {
+            *now += PICTURE;
+            if let Some(change) = keeper.after_picture(*now, waited) {
+                return (change, *now - begun);
+            }
+        }
+        panic!("nothing changed in an hour");
+    }
+
+    #[test]
+    fn kept_after_the_first_picture_and_as_long_as_none_is_late() {
+        let (mut keeper, mut now) = (Keeper::new(), Instant::now());
+        assert_eq!(keeper.after_picture(now, LONG), Some(Change::Keep));
+        for picture in 0..10_000 {
+            now += PICTURE;
+            // A late one in each second is nobody's habit.
+            let waited = if picture % 31 == 0 { LONG } else { Duration::ZERO };
+            assert_eq!(keeper.after_picture(now, waited), None);
+        }
+    }
+
+    #[test]
+    fn let_go_at_once_for_longer_each_time_and_short_again_after_a_good_while() {
+        let (mut keeper, mut now) = (Keeper::new(), Instant::now());
+        keeper.after_picture(now, Duration::ZERO);
+        let mut leaves = Vec::new();
+        for _ in 0..7 {
+            let (change, after) = until_change(&mut keeper, &mut now, LONG);
+            assert_eq!((change, after), (Change::LetGo, PICTURE * LATE_PICTURES));
+            let (change, after) = until_change(&mut keeper, &mut now, LONG);
+            assert_eq!(change, Change::Keep);
+            leaves.push(after.as_secs());
+        }
+        assert_eq!(leaves, [10, 20, 40, 80, 160, 320, 320]);
+        for _ in 0..20_000 {
+            now += PICTURE;
+            assert_eq!(keeper.after_picture(now, Duration::ZERO), None);
+        }
+        until_change(&mut keeper, &mut now, LONG);
+        assert_eq!(until_change(&mut keeper, &mut now, LONG).1.as_secs(), 10);
+    }
+
+    #[test]
+    fn threads_started_inside_are_found_and_others_are_not() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let name = || fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
+        let before = name();
+        let (thread, workers) = started_by(|| {
+            // Not by `std::thread::Builder`, which would name it itself.
+            std::thread::spawn(move || stopped.recv())
+        });
+        assert_eq!(name(), before);
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if let Some(workers) = workers {
+            assert_eq!(workers.workers.len(), 1);
+        } else {
+            assert!(!(2..=FEW).contains(&processors), "no worker was found on {processors} processors");
+        }
+        drop(stop);
+        assert!(thread.join().is_ok_and(|received| received.is_err()));
+    }
+}
