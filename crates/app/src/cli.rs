@@ -11,6 +11,7 @@ use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::tls::Fingerprint;
 use hevcast_net::{Clock, Target};
+use hevcast_wire::rtsp::digest::Credentials;
 
 use crate::figures::report::Format;
 use crate::pipeline::session::{Destination, SendPlan};
@@ -216,10 +217,17 @@ pub struct SendArgs {
     /// How they are encoded.
     #[command(flatten)]
     pub encode: EncodeArgs,
-    /// Push to this server, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH` (default: a server inside)
-    #[arg(long, value_parser = units::target)]
-    pub to: Option<Target>,
-    /// With rtsps://: trust the server with this certificate and no other; the server prints the fingerprint
+    /// Push to this server, once or several times, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…`,
+    /// `srt://HOST:PORT?streamid=ID` or `rtmp://HOST/APP/STREAM` (default: a server inside)
+    #[arg(long, value_name = "URL", value_parser = units::target)]
+    pub to: Vec<Target>,
+    /// User for every --to without a login of its own
+    #[arg(long, requires_all = ["to", "password_file"])]
+    pub user: Option<String>,
+    /// File whose first line is that user's password
+    #[arg(long, value_name = "FILE", requires = "user", value_parser = units::password_file)]
+    pub password_file: Option<Password>,
+    /// With rtsps:// and rtmps://: trust the server with this certificate and no other; the server prints the fingerprint
     #[arg(long, value_name = "FINGERPRINT", requires = "to")]
     pub pin: Option<Fingerprint>,
     /// Where the server inside listens
@@ -228,6 +236,9 @@ pub struct SendArgs {
     /// The path on the server inside
     #[arg(long, default_value = "live", conflicts_with = "to", value_parser = units::path)]
     pub path: String,
+    /// Record what is sent, too; the file's name ends in .mp4 or .mkv
+    #[arg(long, value_name = "FILE", value_parser = units::recording)]
+    pub record: Option<PathBuf>,
     /// Start at once, not at the press of the window's button
     #[arg(long)]
     pub start: bool,
@@ -237,11 +248,19 @@ pub struct SendArgs {
 }
 
 impl SendArgs {
+    /// The user for servers without a login of their own.
+    pub fn login(&self) -> Option<Credentials> {
+        let (user, password) = self.user.clone().zip(self.password_file.clone())?;
+        Some(Credentials { user, password: password.0 })
+    }
+
     /// What is asked for.
     pub fn plan(&self) -> SendPlan {
-        let destination = match &self.to {
-            Some(target) => Destination::Server(target.clone().pinned(self.pin)),
-            None => Destination::Inside { listen: self.listen, path: self.path.clone() },
+        let login = self.login();
+        let target = |target: &Target| target.clone().pinned(self.pin).with_login(login.clone());
+        let destination = match &self.to[..] {
+            [] => Destination::Inside { listen: self.listen, path: self.path.clone() },
+            targets => Destination::Servers(targets.iter().map(target).collect()),
         };
         self.encode.plan(&self.source, destination)
     }
@@ -283,6 +302,9 @@ pub struct ReceiveArgs {
     /// Write the pictures as YUV4MPEG2: y4m:- for standard output, or FILE.y4m
     #[arg(long, value_parser = units::y4m_output)]
     pub output: Option<Y4mOutput>,
+    /// Record what comes; the file's name ends in .mp4 or .mkv
+    #[arg(long, value_name = "FILE", value_parser = units::recording)]
+    pub record: Option<PathBuf>,
     /// Where the window saves snapshots and recordings (default: your folders for pictures and videos)
     #[arg(long, value_name = "FOLDER")]
     pub save_to: Option<PathBuf>,
@@ -295,6 +317,16 @@ pub struct ReceiveArgs {
     /// How long, and how figures are written.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// A password, which is not to be printed by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
 }
 
 /// Where received pictures are written.

@@ -8,6 +8,7 @@
 //!   ([`codec::Encoder`]), and access units into pictures again ([`codec::Decoder`]);
 //! * [`present`] draws pictures on a screen;
 //! * [`mux`] writes access units to a file as they are;
+//! * [`srt`] sends and receives access units over SRT, [`coded_file`] reads them from a file;
 //! * [`y4m`] reads and writes raw pictures for other programs;
 //! * [`stop`] ends every wait of these at once.
 //!
@@ -21,6 +22,7 @@
 mod av;
 pub mod capture;
 pub mod codec;
+pub mod coded_file;
 mod convert;
 pub mod frame_rate;
 #[allow(unsafe_code)]
@@ -28,6 +30,7 @@ mod memory;
 pub mod mux;
 pub mod picture;
 pub mod present;
+pub mod srt;
 pub mod stop;
 #[allow(unsafe_code)]
 mod x265;

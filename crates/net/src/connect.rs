@@ -1,4 +1,4 @@
-//! From a URL to a connected, tuned socket.
+//! From a [`Target`] to a connected, tuned socket.
 //!
 //! `TCP_NODELAY` because a picture's last packet must not wait for an acknowledgement (Nagle's algorithm alone costs
 //! 40 ms); `TCP_NOTSENT_LOWAT` because what lies unsent in the kernel can be neither aged nor dropped.
@@ -6,7 +6,6 @@
 use std::io;
 use std::time::Duration;
 
-use hevcast_wire::rtsp::digest::Credentials;
 use hevcast_wire::rtsp::message::MessageError;
 use hevcast_wire::rtsp::session::SessionError;
 use rustls::pki_types::ServerName;
@@ -14,17 +13,13 @@ use socket2::SockRef;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use url::Url;
 
+use crate::Target;
 use crate::stream::Stream;
-use crate::tls::{self, Fingerprint};
+use crate::tls;
 
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// RTSP's port (RFC 2326 section 3.2).
-pub const RTSP_PORT: u16 = 554;
-/// That of RTSP over TLS (RFC 7826 section 22.1).
-pub const RTSPS_PORT: u16 = 322;
 /// Unsent bytes that the kernel may hold before the socket counts as full: what lies there on a slow link is delay that
 /// nobody sees, 32 ms at 1 Mbit/s.
 pub const UNSENT_LOW_WATER_BYTES: u32 = 4 * 1024;
@@ -33,12 +28,14 @@ pub const UNSENT_LOW_WATER_BYTES: u32 = 4 * 1024;
 #[derive(Debug, Error)]
 pub enum NetError {
     /// The URL is none that this build can open.
-    #[error("{url}: {what}; give an address like rtsp://HOST:8554/PATH")]
+    #[error("{url}: {what}; give an address like {example}")]
     Url {
         /// As given, without a password.
         url: String,
         /// What is wrong with it.
         what: String,
+        /// One that could be opened.
+        example: &'static str,
     },
     /// The name has no address.
     #[error("{host} has no address ({error}): check the name, or give an IP address")]
@@ -136,71 +133,7 @@ impl NetError {
     }
 }
 
-/// Where a stream is: its URL, and the login that stood in it.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// URL without credentials.
-    pub url: Url,
-    /// Login, if the URL had one.
-    pub credentials: Option<Credentials>,
-    /// The one certificate trusted, if not those of the system's authorities.
-    pub pin: Option<Fingerprint>,
-}
-
 impl Target {
-    /// Reads `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, or `rtsps://…[#pin=FINGERPRINT]`.
-    ///
-    /// # Errors
-    /// [`NetError::Url`], naming the schemes that can be opened.
-    pub fn parse(text: &str) -> Result<Target, NetError> {
-        let bad = |what: &str| NetError::Url { url: without_password(text), what: what.to_owned() };
-        let mut url = Url::parse(text).map_err(|e| bad(&format!("not a URL ({e})")))?;
-        if !matches!(url.scheme(), "rtsp" | "rtsps") {
-            return Err(bad(&format!("hevcast cannot do {}:// yet, only rtsp:// and rtsps://", url.scheme())));
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(bad("no host in it"));
-        }
-        if url.path().trim_matches('/').is_empty() {
-            return Err(bad("no path in it"));
-        }
-        let credentials = Credentials::take_from(&mut url);
-        let pin = match url.fragment().map(|fragment| fragment.strip_prefix("pin=").unwrap_or_default().parse()) {
-            None => None,
-            Some(Ok(pin)) => Some(pin),
-            Some(Err(wrong)) => return Err(bad(&format!("behind # only pin=FINGERPRINT may stand, and {wrong}"))),
-        };
-        url.set_fragment(None);
-        Ok(Target { url, credentials, pin })
-    }
-
-    /// The same, where only a certificate with this fingerprint is trusted, if there is one.
-    #[must_use]
-    pub fn pinned(self, pin: Option<Fingerprint>) -> Target {
-        Target { pin: pin.or(self.pin), ..self }
-    }
-
-    /// The URL with the pin, as [`Target::parse`] reads it, and without a password.
-    pub fn to_text(&self) -> String {
-        match self.pin {
-            Some(pin) => format!("{}#pin={pin}", self.url),
-            None => self.url.to_string(),
-        }
-    }
-
-    /// `HOST:PORT`, for people.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
-    }
-
-    fn is_tls(&self) -> bool {
-        self.url.scheme() == "rtsps"
-    }
-
-    fn port(&self) -> u16 {
-        self.url.port().unwrap_or(if self.is_tls() { RTSPS_PORT } else { RTSP_PORT })
-    }
-
     /// Opens the connection, under TLS for `rtsps://`.
     ///
     /// # Errors
@@ -252,49 +185,5 @@ pub fn tune(stream: &TcpStream) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_LOW_WATER_BYTES) {
         tracing::debug!("TCP_NOTSENT_LOWAT is not to be had: {error}");
-    }
-}
-
-fn without_password(text: &str) -> String {
-    match Url::parse(text) {
-        Ok(mut url) if url.password().is_some() => {
-            let _ = url.set_password(Some("…"));
-            url.to_string()
-        }
-        _ => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_that_cannot_be_opened_say_which_can() {
-        for (text, word) in [
-            ("srt://h:1/p", "srt://"),
-            ("rtsp://h:1", "no path"),
-            ("hello", "not a URL"),
-            ("rtsp:///p", "host"),
-            ("http://h/p", "only rtsp://"),
-        ] {
-            let error = Target::parse(text).unwrap_err().to_string();
-            assert!(error.contains(word) && error.contains("rtsp://HOST:8554/PATH"), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_login_in_the_url_is_used_and_hidden() {
-        let target = Target::parse("rtsp://u:p@h/live").unwrap();
-        assert_eq!(target.url.as_str(), "rtsp://h/live");
-        assert_eq!(target.address(), "h:554");
-        assert_eq!(target.credentials.unwrap().user, "u");
-        let pinned = format!("rtsps://h/live#pin={}", "ab".repeat(32));
-        let target = Target::parse(&pinned).unwrap();
-        assert_eq!((target.address().as_str(), target.url.as_str()), ("h:322", "rtsps://h/live"));
-        assert_eq!(target.to_text(), pinned);
-        assert!(Target::parse("rtsps://h/live#pin=ab").is_err() && Target::parse("rtsp://h/live#x").is_err());
-        let error = Target::parse("rtmp://u:secret@h/live").unwrap_err().to_string();
-        assert!(!error.contains("secret"), "{error}");
     }
 }

@@ -14,7 +14,9 @@ pub mod play;
 pub mod publish;
 pub mod reconnect;
 pub mod stream;
+pub mod target;
 pub mod tls;
 
 pub use clock::Clock;
-pub use connect::{NetError, Target};
+pub use connect::NetError;
+pub use target::{Protocol, Target};

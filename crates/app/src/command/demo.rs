@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use hevcast_net::{Clock, Target};
 
 use super::send::describe;
@@ -33,7 +33,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         () = signals.recv() => return Ok(()),
     };
     let sending = &session.sending;
-    let target = Target::parse(&session.url)?;
+    let target = Target::parse(session.urls.first().context("no stream")?)?;
     describe(sending, &reporter);
     let newest = Newest::default();
     let receive_settings = ReceiveSettings { target, once: false, wait: true };
@@ -49,7 +49,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         tokio::select! {
             _ = report.tick() => {
                 let now = Instant::now();
-                let send = sent.second(&sending.counters, &sending.output, now);
+                let send = sent.second(&sending.counters, &sending.outputs, now);
                 reporter.say(&row(&send, &received.second(&receiving.counters, now)));
             }
             () = sending.finished() => break,
@@ -61,11 +61,11 @@ pub async fn run(args: DemoArgs) -> Result<()> {
             }
         }
     }
-    let (send_counters, output) = (sending.counters.clone(), sending.output.clone());
+    let (send_counters, outputs) = (sending.counters.clone(), sending.outputs.clone());
     let receive_counters = receiving.counters.clone();
     let (stopped_sending, stopped_receiving) = tokio::join!(session.stop(), receiving.stop());
     let now = Instant::now();
-    reporter.say(&sent.summary(&send_counters, &output, now).to_string());
+    reporter.say(&sent.summary(&send_counters, &outputs, now).to_string());
     reporter.say(&received.summary(&receive_counters, now).to_string());
     stopped_sending?;
     stopped_receiving?;

@@ -28,7 +28,7 @@ pub async fn run(args: SendArgs) -> Result<()> {
     let sending = &session.sending;
     describe(sending, &reporter);
     match &session.watch_at[..] {
-        [] => reporter.say(&format!("sending to {}", session.url)),
+        [] => session.urls.iter().for_each(|url| reporter.say(&format!("sending to {url}"))),
         urls => urls.iter().for_each(|url| reporter.say(&format!("watch it with: hevcast receive {url}"))),
     }
 
@@ -38,15 +38,15 @@ pub async fn run(args: SendArgs) -> Result<()> {
     tokio::pin!(over);
     loop {
         tokio::select! {
-            _ = report.tick() => reporter.write(&figures.second(&sending.counters, &sending.output, Instant::now())),
+            _ = report.tick() => reporter.write(&figures.second(&sending.counters, &sending.outputs, Instant::now())),
             () = sending.finished() => break,
             () = &mut over => break,
             () = signals.recv() => break,
         }
     }
-    let (counters, output) = (sending.counters.clone(), sending.output.clone());
+    let (counters, outputs) = (sending.counters.clone(), sending.outputs.clone());
     let result = session.stop().await;
-    reporter.write(&figures.summary(&counters, &output, Instant::now()));
+    reporter.write(&figures.summary(&counters, &outputs, Instant::now()));
     result
 }
 

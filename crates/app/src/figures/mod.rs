@@ -5,6 +5,7 @@
 //! names are fixed and listed in `docs/figures.md`.
 
 pub mod delay;
+pub mod outputs;
 pub mod receive;
 pub mod report;
 pub mod send;

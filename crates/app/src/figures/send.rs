@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hevcast_media::codec::Coded;
 use serde::Serialize;
 
+use super::outputs::{self, OutputFigures, OutputReading, OutputStates};
 use super::text;
-use crate::pipeline::output::OutputState;
 
 /// Counts since the start, added to by the stages.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub struct SendCounters {
     pub dropped_no_connection: AtomicU64,
     /// Pictures that were sent, but not shown in the sender's own window.
     pub dropped_preview: AtomicU64,
+    /// Pictures that were coded, but not recorded.
+    pub not_recorded: AtomicU64,
     encoded: AtomicU64,
     keyframes: AtomicU64,
     raw_bits: AtomicU64,
@@ -58,14 +60,13 @@ struct Reading {
     captured: u64,
     encoded: u64,
     keyframes: u64,
-    sent: u64,
     dropped: SendDropped,
     raw_bits: u64,
     coded_bits: u64,
-    sent_bytes: u64,
     encode_micros: u64,
     qp_millis: u64,
     qp_count: u64,
+    not_recorded: u64,
 }
 
 /// Pictures not sent, by cause.
@@ -81,7 +82,7 @@ pub struct SendDropped {
     pub backlog: u64,
     /// There was no connection.
     pub no_connection: u64,
-    /// Coded, but given up with a broken connection or a full queue.
+    /// Coded, but given up with a broken connection or a full queue; of several outputs, at the best one.
     pub coded: u64,
     /// Sent, but not shown in the sender's own window; not among the total.
     pub preview: u64,
@@ -122,7 +123,7 @@ pub struct SendFrames {
 }
 
 /// One line: the last second, or in the summary the whole run.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SendFigures {
     /// `send`.
     pub role: &'static str,
@@ -132,22 +133,26 @@ pub struct SendFigures {
     pub time_s: f64,
     /// Raw 4:2:0 bits into the encoder : bits out of it.
     pub compression_ratio: Option<f64>,
-    /// Pictures sent per second.
+    /// Pictures sent per second; of several outputs, to the best one.
     pub frame_rate: f64,
     /// Coded bits per second.
     pub bitrate_bps: u64,
-    /// Bits per second written to the socket, framing included.
+    /// Bits per second written to the sockets, framing included.
     pub network_bps: u64,
     /// Mean QP, as the encoder states it.
     pub qp: Option<f64>,
     /// Mean time in the encoder, ms a picture.
     pub encode_ms: Option<f64>,
-    /// Age of the oldest picture that has not left, ms.
+    /// Age of the oldest picture that has not left, ms; of several outputs, for the best one.
     pub backlog_ms: f64,
     /// Pictures.
     pub frames: SendFrames,
-    /// Times the connection came back.
+    /// Times a connection came back.
     pub reconnects: u64,
+    /// Coded pictures that a slow disk kept out of the recording.
+    pub not_recorded: u64,
+    /// Each output by itself.
+    pub outputs: Vec<OutputFigures>,
 }
 
 /// Reads the counters once a second.
@@ -156,51 +161,53 @@ pub struct SendReporter {
     started: Instant,
     last: Instant,
     before: Reading,
+    outputs_before: Vec<OutputReading>,
 }
 
 impl SendReporter {
     /// Begins at `now`.
     pub fn new(now: Instant) -> SendReporter {
-        SendReporter { started: now, last: now, before: Reading::default() }
+        SendReporter { started: now, last: now, before: Reading::default(), outputs_before: Vec::new() }
     }
 
-    fn read(counters: &SendCounters, output: &OutputState) -> Reading {
+    fn read(counters: &SendCounters) -> Reading {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Reading {
             captured: get(&counters.captured),
             encoded: get(&counters.encoded),
             keyframes: get(&counters.keyframes),
-            sent: output.sent_pictures(),
             dropped: SendDropped {
                 driver: get(&counters.dropped_driver),
                 drained: get(&counters.dropped_drained),
                 encoder_busy: get(&counters.dropped_encoder_busy),
                 backlog: get(&counters.dropped_backlog),
                 no_connection: get(&counters.dropped_no_connection),
-                coded: output.dropped(),
+                coded: 0,
                 preview: get(&counters.dropped_preview),
             },
             raw_bits: get(&counters.raw_bits),
             coded_bits: get(&counters.coded_bits),
-            sent_bytes: output.sent_bytes(),
             encode_micros: get(&counters.encode_micros),
             qp_millis: get(&counters.qp_millis),
             qp_count: get(&counters.qp_count),
+            not_recorded: get(&counters.not_recorded),
         }
     }
 
     /// The figures since the last call.
-    pub fn second(&mut self, counters: &SendCounters, output: &OutputState, now: Instant) -> SendFigures {
-        let reading = Self::read(counters, output);
-        let figures = self.figures("second", self.before, reading, now - self.last, output, now);
-        (self.before, self.last) = (reading, now);
+    pub fn second(&mut self, counters: &SendCounters, outputs: &OutputStates, now: Instant) -> SendFigures {
+        let (reading, span) = (Self::read(counters), now - self.last);
+        let (each, read) = outputs::figures(outputs, &self.outputs_before, span, now);
+        let figures = self.figures("second", self.before, reading, span, each, now);
+        (self.before, self.last, self.outputs_before) = (reading, now, read);
         figures
     }
 
     /// The figures of the whole run.
-    pub fn summary(&self, counters: &SendCounters, output: &OutputState, now: Instant) -> SendFigures {
-        let reading = Self::read(counters, output);
-        self.figures("summary", Reading::default(), reading, now - self.started, output, now)
+    pub fn summary(&self, counters: &SendCounters, outputs: &OutputStates, now: Instant) -> SendFigures {
+        let span = now - self.started;
+        let (each, _) = outputs::figures(outputs, &[], span, now);
+        self.figures("summary", Reading::default(), Self::read(counters), span, each, now)
     }
 
     fn figures(
@@ -209,15 +216,16 @@ impl SendReporter {
         before: Reading,
         reading: Reading,
         span: Duration,
-        output: &OutputState,
+        outputs: Vec<OutputFigures>,
         now: Instant,
     ) -> SendFigures {
         let seconds = span.as_secs_f64().max(1e-3);
         let ratio = |over: u64, under: u64| (under > 0).then(|| text::rounded(over as f64 / under as f64));
         let encoded = reading.encoded - before.encoded;
-        let sent = reading.sent - before.sent;
         let coded_bits = reading.coded_bits - before.coded_bits;
         let qps = reading.qp_count - before.qp_count;
+        let best = outputs::best(&outputs);
+        let (sent, coded_dropped) = best.map_or((0, 0), |best| (best.sent, best.dropped));
         SendFigures {
             role: "send",
             kind,
@@ -225,19 +233,21 @@ impl SendReporter {
             compression_ratio: ratio(reading.raw_bits - before.raw_bits, coded_bits),
             frame_rate: text::rounded(sent as f64 / seconds),
             bitrate_bps: (coded_bits as f64 / seconds) as u64,
-            network_bps: ((reading.sent_bytes - before.sent_bytes) as f64 * 8.0 / seconds) as u64,
+            network_bps: outputs.iter().map(|output| output.network_bps).sum(),
             qp: ratio(reading.qp_millis - before.qp_millis, qps).map(|millis| text::rounded(millis / 1000.0)),
             encode_ms: ratio(reading.encode_micros - before.encode_micros, encoded)
                 .map(|micros| text::rounded(micros / 1000.0)),
-            backlog_ms: text::rounded(output.backlog.age(now).as_secs_f64() * 1000.0),
+            backlog_ms: best.map_or(0.0, |best| best.backlog_ms),
             frames: SendFrames {
                 captured: reading.captured - before.captured,
                 encoded,
                 keyframes: reading.keyframes - before.keyframes,
                 sent,
-                dropped: reading.dropped.since(before.dropped),
+                dropped: SendDropped { coded: coded_dropped, ..reading.dropped.since(before.dropped) },
             },
-            reconnects: output.reconnects(),
+            reconnects: outputs.iter().map(|output| output.reconnects).sum(),
+            not_recorded: reading.not_recorded - before.not_recorded,
+            outputs,
         }
     }
 }
@@ -267,6 +277,14 @@ impl std::fmt::Display for SendFigures {
             ("coded", dropped.coded),
         ];
         let causes: Vec<_> = causes.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
-        if causes.is_empty() { Ok(()) } else { write!(f, " ({})", causes.join(", ")) }
+        if !causes.is_empty() {
+            write!(f, " ({})", causes.join(", "))?;
+        }
+        if self.not_recorded > 0 {
+            write!(f, "  not recorded {}", self.not_recorded)?;
+        }
+        // A single one has said all that above.
+        let each = self.outputs.iter().filter(|output| self.outputs.len() > 1 || output.trouble.is_some());
+        each.into_iter().try_for_each(|output| write!(f, "\n{output}"))
     }
 }

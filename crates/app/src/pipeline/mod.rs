@@ -9,7 +9,7 @@
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
 pub mod gap;
-pub mod output;
+pub mod outputs;
 pub mod play;
 pub mod preview;
 pub mod receive;
@@ -20,3 +20,4 @@ pub mod slot;
 pub mod stage;
 pub mod stamp;
 pub mod stills;
+pub mod ticks;

@@ -70,9 +70,20 @@ impl RecordTap {
 
     /// Hands a picture over; false when it was dropped. Its bytes are shared, not copied.
     pub fn offer(&self, unit: &AccessUnit) -> bool {
+        self.offer_with(|| unit.clone())
+    }
+
+    /// The same with one that is made for this only.
+    pub fn offer_with(&self, make: impl FnOnce() -> AccessUnit) -> bool {
         let mut tap = self.lock();
         let Some(RecordQueue { queue, rule, stream }) = &mut *tap else { return true };
-        rule.offer(unit.is_irap(), || queue.try_send(Item { unit: unit.clone(), stream: *stream }).is_ok())
+        let unit = make();
+        rule.offer(unit.is_irap(), || queue.try_send(Item { unit, stream: *stream }).is_ok())
+    }
+
+    /// Whether anybody records.
+    pub fn is_recording(&self) -> bool {
+        self.lock().is_some()
     }
 
     /// The stream broke off: what comes next is another.

@@ -1,32 +1,35 @@
 //! capture → encode → packetise → publish.
 //!
-//! Two threads and a task: the source's, the encoder's, and the output's ([`super::output`]). Between source and encoder
+//! Two threads, and a task for each output: the source's, the encoder's, and the outputs' ([`super::outputs`]). Between source and encoder
 //! stands the [`Slot`] `capture`, depth 1: a live source's newest picture wins, a file waits. A picture is given up only
-//! here, before it is coded, and each cause has a counter. Who watches the sender sees what it pushed ([`super::preview`]).
+//! here, before it is coded, and each cause has a counter. Who watches the sender sees what it pushed ([`super::preview`]),
+//! and who records gets it too ([`super::record`]).
 //!
-//! A live source's pictures are made to fit what the link takes ([`hevcast_wire::congestion`]): coarser, where the rate
-//! control allows it, and fewer where that is not enough.
+//! A live source's pictures are made to fit what the fastest output takes ([`hevcast_wire::congestion`]): coarser, where
+//! the rate control allows it, and fewer where that is not enough.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
 use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl, Wish};
 use hevcast_media::{FrameRate, Stop};
-use hevcast_net::publish::OutgoingPicture;
 use hevcast_net::{Clock, Target};
-use hevcast_wire::congestion::{Allowance, Governor, Room};
+use hevcast_wire::congestion::Room;
 use hevcast_wire::hevc::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetiser};
 use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::output::{self, Output, OutputQueue, OutputSettings, OutputState};
+use super::outputs::line::CodedPicture;
+use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
+use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
 use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
@@ -41,9 +44,6 @@ const RARE_KEYFRAMES: Duration = Duration::from_secs(10);
 
 /// The same where readers cannot ask, so that nobody waits for long.
 const FREQUENT_KEYFRAMES: Duration = Duration::from_secs(2);
-
-/// How long the last coded pictures may take to leave when the user stops.
-const LAST_PICTURES: Duration = Duration::from_millis(100);
 
 /// What to send, and where.
 #[derive(Clone, Debug)]
@@ -60,8 +60,8 @@ pub struct SendSettings {
     pub preset: Option<String>,
     /// Time between keyframes nobody asked for; `None`: as rare as the server allows.
     pub keyframe_interval: Option<Duration>,
-    /// Where to.
-    pub target: Target,
+    /// Where to, once or several times.
+    pub targets: Vec<Target>,
 }
 
 /// A source and an encoder that work together.
@@ -81,25 +81,27 @@ pub struct Sending {
     pub fallbacks: Vec<String>,
     /// Figures.
     pub counters: Arc<SendCounters>,
-    /// The output's figures.
-    pub output: Arc<OutputState>,
+    /// Each output's figures.
+    pub outputs: Vec<Arc<OutputState>>,
+    tap: RecordTap,
+    keyframe_wanted: Arc<AtomicBool>,
     encoder_settings: EncoderSettings,
     /// Opened beside the one at work, with another rate; the encoder's thread takes it before its next picture.
     next_encoder: Arc<Mutex<Option<Encoder>>>,
     stop: Stop,
-    stop_output: watch::Sender<bool>,
+    stop_outputs: watch::Sender<bool>,
     stages: Stages,
-    output_task: tokio::task::JoinHandle<Result<()>>,
+    output_tasks: Vec<JoinHandle<Result<()>>>,
     end: End,
 }
 
 /// Opens everything and starts sending; `show` gets the picture as pushed.
 ///
 /// # Errors
-/// The first thing that cannot be had: the source, an encoder, or the server.
+/// The first thing that cannot be had: the source, an encoder, or the server; of several servers, all.
 pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> Result<Sending> {
     let stop = Stop::new();
-    let target = settings.target.clone();
+    let targets = settings.targets.clone();
     let fixed_keyframes = settings.keyframe_interval.is_some();
     let (opened, fallbacks) = tokio::task::spawn_blocking(move || open(&settings)).await??;
     let Opened { source, encoder } = opened;
@@ -109,16 +111,23 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     for nal in encoder.parameter_sets() {
         parameter_sets.update(nal);
     }
-    let (ssrc, sequence_number, offset) = random_starts()?;
-    let description = publisher_description("hevcast", &parameter_sets);
-    let (stop_output, output_stopped) = watch::channel(false);
+    let (stop_outputs, outputs_stopped) = watch::channel(false);
     let (guard, end) = End::guarded();
-    let output = OutputSettings { target, description, ssrc, clock };
-    let Output { queue, state, task } = output::start(output, output_stopped, guard).await?;
+    let description = publisher_description("hevcast", &parameter_sets);
+    let size = (info.format.width, info.format.height);
+    let mut to_open = Vec::with_capacity(targets.len());
+    for target in targets {
+        let (ssrc, sequence_number) = random_starts()?;
+        let packetiser = Packetiser::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD);
+        to_open.push((OutputSettings { target, description: description.clone(), ssrc, clock, size }, packetiser));
+    }
+    let interval = Duration::from_secs_f64(1.0 / info.frame_rate.per_second());
+    let (outputs, running) = outputs::start(to_open, interval, &outputs_stopped, guard).await?;
 
     let slot = Arc::new(Slot::default());
     let counters = Arc::new(SendCounters::default());
     let next_encoder = Arc::new(Mutex::new(None));
+    let (tap, keyframe_wanted) = (RecordTap::default(), Arc::new(AtomicBool::new(false)));
     let encoder_name = encoder.name().to_owned();
     let choice = EncoderChoice::Named(encoder_name.clone());
     let encoder_settings = EncoderSettings { choice, ..encoder.settings().clone() };
@@ -127,17 +136,14 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder,
         next_encoder: Arc::clone(&next_encoder),
         preview: show.map(|show| preview::start(&mut stages, show)).transpose()?,
-        packetiser: Packetiser::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD),
-        stamper: Stamper::new(clock, offset),
+        stamper: Stamper::new(clock, RtpTicks(random_u32()?)),
         parameter_sets,
         pacing: info.pacing,
-        interval: Duration::from_secs_f64(1.0 / info.frame_rate.per_second()),
-        governor: Governor::default(),
-        allowance: Allowance::default(),
         keyframes_are_fixed: fixed_keyframes,
         last_keyframe: None,
-        queue,
-        output: Arc::clone(&state),
+        keyframe_wanted: Arc::clone(&keyframe_wanted),
+        outputs,
+        tap: tap.clone(),
         counters: Arc::clone(&counters),
         stop: stop.clone(),
     };
@@ -148,13 +154,15 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder: encoder_name,
         fallbacks,
         counters,
-        output: state,
+        outputs: running.states,
+        tap,
+        keyframe_wanted,
         encoder_settings,
         next_encoder,
         stop,
-        stop_output,
+        stop_outputs,
         stages,
-        output_task: task,
+        output_tasks: running.tasks,
         end,
     })
 }
@@ -176,12 +184,13 @@ fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
     Ok((Opened { source, encoder }, fallbacks))
 }
 
-/// SSRC, first sequence number and time stamp offset, which RFC 3550 section 5.1 wants random.
-fn random_starts() -> Result<(u32, u16, RtpTicks)> {
-    let mut bytes = [0; 10];
-    getrandom::fill(&mut bytes).context("the system has no randomness to offer")?;
-    let [a, b, c, d, e, f, g, h, i, j] = bytes;
-    Ok((u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]), RtpTicks(u32::from_be_bytes([g, h, i, j]))))
+/// SSRC and first sequence number, which RFC 3550 section 5.1 wants random.
+fn random_starts() -> Result<(u32, u16)> {
+    Ok((random_u32()?, random_u32()? as u16))
+}
+
+fn random_u32() -> Result<u32> {
+    getrandom::u32().context("the system has no randomness to offer")
 }
 
 /// The capture stage: pictures from the source into the slot.
@@ -212,27 +221,22 @@ fn capture_stage(
     }
 }
 
-/// The encode and packetise stages.
+/// The encode stage.
 struct EncodeStage {
     encoder: Encoder,
     next_encoder: Arc<Mutex<Option<Encoder>>>,
     preview: Option<PreviewQueue>,
-    packetiser: Packetiser,
     stamper: Stamper,
     parameter_sets: ParameterSets,
     pacing: Pacing,
-    /// From picture to picture, as the source means to give them.
-    interval: Duration,
-    /// What the link takes.
-    governor: Governor,
-    /// What that comes to for an encoder whose pictures are as large as they are.
-    allowance: Allowance,
     /// The user has said how often keyframes come.
     keyframes_are_fixed: bool,
     /// When the last keyframe was captured.
     last_keyframe: Option<Instant>,
-    queue: OutputQueue,
-    output: Arc<OutputState>,
+    /// By whoever records.
+    keyframe_wanted: Arc<AtomicBool>,
+    outputs: Outputs,
+    tap: RecordTap,
     counters: Arc<SendCounters>,
     stop: Stop,
 }
@@ -258,37 +262,24 @@ impl EncodeStage {
 
     /// The room for this picture; the counter of the cause where it is not worth coding.
     fn room(&mut self) -> Result<Option<Room>, &AtomicU64> {
-        if !self.output.is_connected() {
-            return Err(&self.counters.dropped_no_connection);
-        }
-        if self.pacing == Pacing::Patient {
+        if self.pacing == Pacing::Patient && self.outputs.is_connected() {
             // A file has no live edge to keep up with: it waits until the link has taken what was coded.
-            while self.output.is_connected() && !self.stop.is_stopped() {
-                if self.output.backlog.wait_for(1, PATIENCE) {
-                    break;
-                }
-            }
+            while !self.stop.is_stopped() && !self.outputs.wait_for_room(PATIENCE) {}
             return Ok(None);
         }
-        let now = Instant::now();
-        let queue = self.output.backlog.queue(now);
-        self.governor.look(now, &queue);
-        let limits = [self.governor.limit_bps(&queue), self.output.readers_limit_bps()];
-        let limit_bps = limits.into_iter().flatten().min();
-        // Asked of every encoder: another may take over, and should find no old debts.
-        let is_allowed = self.allowance.allows(now, limit_bps) || self.encoder.keeps_within_room();
-        match is_allowed && !self.governor.is_full(&queue) {
-            true => Ok(limit_bps.map(|limit_bps| Room::within(limit_bps, self.interval))),
-            false => Err(&self.counters.dropped_backlog),
+        match self.outputs.room(Instant::now(), self.encoder.keeps_within_room()) {
+            Ok(room) => Ok(room),
+            Err(Skip::NoConnection) if self.tap.is_recording() => Ok(None),
+            Err(Skip::NoConnection) => Err(&self.counters.dropped_no_connection),
+            Err(Skip::Backlog) => Err(&self.counters.dropped_backlog),
         }
     }
 
-    /// Whether a server that cannot ask for a keyframe should get one with the picture captured at `at`. Ours is told by
-    /// its clock.
+    /// Whether readers who cannot ask for a keyframe should get one with the picture captured at `at`.
     fn keyframe_is_due(&self, at: Instant) -> bool {
         let age = self.last_keyframe.map(|last| at.saturating_duration_since(last));
         !self.keyframes_are_fixed
-            && self.output.server_clock().is_none()
+            && !self.outputs.can_ask_for_keyframes()
             && age.is_some_and(|age| age >= FREQUENT_KEYFRAMES)
     }
 
@@ -302,32 +293,33 @@ impl EncodeStage {
 
     fn encode(&mut self, captured: &Captured, room: Option<Room>) -> Result<()> {
         let begun = Instant::now();
-        let idr = self.output.take_keyframe_wanted() || self.keyframe_is_due(captured.at);
+        let wanted = self.keyframe_wanted.swap(false, Ordering::AcqRel) | self.outputs.take_keyframe_wanted();
+        let idr = wanted || self.keyframe_is_due(captured.at);
         let coded = self.encoder.encode_as(&captured.picture, &Wish { at: captured.at, idr, room })?;
         if coded.keyframe {
             self.last_keyframe = Some(captured.at);
         }
-        self.allowance.spend(coded.data.len() as u64 * 8);
         let done = Instant::now();
         self.counters.encoded(&coded, captured.picture.format().raw_bits(), done - begun);
 
-        let timestamp = self.stamper.rtp(captured.at);
-        let mut unit = AccessUnit::from_annexb(timestamp, &coded.data);
+        let mut unit = AccessUnit::from_annexb(self.stamper.rtp(captured.at), &coded.data);
         unit.ensure_parameter_sets(&self.parameter_sets);
-        let stages = SentStages {
-            capture_wait: begun.saturating_duration_since(captured.at),
-            encode: done - begun,
-            previous_send_queue: self.output.backlog.last_wait(),
+        let (stamper, is_irap, at) = (&self.stamper, unit.is_irap(), captured.at);
+        let (capture_wait, encode) = (begun.saturating_duration_since(at), done - begun);
+        // Each output has a server of its own, and with it a clock.
+        let stamped = |clock, previous_send_queue| {
+            let mut unit = unit.clone();
+            let stages = SentStages { capture_wait, encode, previous_send_queue };
+            unit.insert_before_first_vcl(stamper.sei(at, clock, &stages));
+            CodedPicture { unit, captured: stamper.utc(at) }
         };
-        let sei: Bytes = self.stamper.sei(captured.at, self.output.server_clock(), &stages);
-        unit.insert_before_first_vcl(sei);
-
-        let mut packets = Vec::with_capacity(unit.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
-        self.packetiser.packetise(&unit, &mut packets).context("a coded picture does not fit into packets")?;
-        let picture = OutgoingPicture { packets, timestamp, captured: self.stamper.utc(captured.at) };
-        self.queue.offer(picture, unit.is_irap(), Instant::now());
+        if !self.tap.offer_with(|| stamped(None, Duration::ZERO).unit) {
+            self.counters.not_recorded.fetch_add(1, Ordering::Relaxed);
+        }
+        let stamped_for = |output: &OutputState| stamped(output.server_clock(), output.backlog.last_wait());
+        self.outputs.offer(coded.data.len() as u64 * 8, is_irap, Instant::now(), stamped_for);
         if let Some(preview) = &mut self.preview
-            && !preview.offer(&coded.data, unit.is_irap())
+            && !preview.offer(&coded.data, is_irap)
         {
             self.counters.dropped_preview.fetch_add(1, Ordering::Relaxed);
         }
@@ -359,22 +351,24 @@ impl Sending {
         Ok(())
     }
 
-    /// Ends the stages in order: source, encoder, output. A link that does not take the last pictures within a moment is
+    /// Records what is sent to `path`, from a keyframe on, which is asked for.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn record(&self, path: PathBuf) -> Result<Recorder> {
+        let recorder = Recorder::start(self.tap.clone(), path)?;
+        self.keyframe_wanted.store(true, Ordering::Release);
+        Ok(recorder)
+    }
+
+    /// Ends the stages in order: source, encoder, outputs. A link that does not take the last pictures within a moment is
     /// torn down.
     ///
     /// # Errors
     /// What made a stage end by itself, such as a camera that was unplugged.
     pub async fn stop(self) -> Result<()> {
         self.stop.stop();
-        let mut output = self.output_task;
-        let sent = match tokio::time::timeout(LAST_PICTURES, &mut output).await {
-            Ok(ended) => ended?,
-            Err(_) => {
-                // The task holds the receiver for as long as it runs.
-                let _ = self.stop_output.send(true);
-                output.await?
-            }
-        };
+        let sent = outputs::end(self.output_tasks, &self.stop_outputs).await;
         self.stages.join().await.and(sent)
     }
 }

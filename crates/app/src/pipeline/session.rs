@@ -38,8 +38,8 @@ pub struct SendPlan {
 /// Where a sender publishes.
 #[derive(Clone, Debug)]
 pub enum Destination {
-    /// At a server that is there.
-    Server(Target),
+    /// At servers that are there, one or more.
+    Servers(Vec<Target>),
     /// At one inside, which listens here and has the stream at this path.
     Inside {
         /// Address and port.
@@ -54,8 +54,8 @@ pub enum Destination {
 pub struct SendSession {
     /// The pipeline.
     pub sending: Sending,
-    /// Where it publishes, without a password.
-    pub url: String,
+    /// Where it publishes, without passwords.
+    pub urls: Vec<String>,
     /// Where to watch it, best first; empty where the server is another's.
     pub watch_at: Vec<String>,
     server: Option<Server>,
@@ -67,24 +67,27 @@ impl SendSession {
     /// # Errors
     /// The first thing that cannot be had, in one line.
     pub async fn start(plan: SendPlan, show: Option<Show>, clock: Clock) -> Result<SendSession> {
-        let (server, target) = match plan.destination.clone() {
-            Destination::Server(target) => (None, target),
+        let (server, targets) = match plan.destination.clone() {
+            Destination::Servers(targets) => (None, targets),
             Destination::Inside { listen, path } => {
                 descriptors::raise_limit(VIEWERS);
                 let server = Server::bind(listen, clock).await?;
                 let target = local_target(server.address(), &path)?;
-                (Some(server), target)
+                (Some(server), vec![target])
             }
         };
-        let url = target.url.to_string();
-        let watch_at = server.iter().flat_map(|server| addresses(server.address()));
-        let watch_at = watch_at.map(|address| format!("rtsp://{address}{}", target.url.path())).collect();
-        let started = match settings(plan, target).await {
+        let urls = targets.iter().map(|target| target.url.to_string()).collect();
+        let paths = targets.iter().map(|target| target.url.path());
+        let watch_at = server.iter().zip(paths).flat_map(|(server, path)| {
+            addresses(server.address()).into_iter().map(move |address| format!("rtsp://{address}{path}"))
+        });
+        let watch_at = watch_at.collect();
+        let started = match settings(plan, targets).await {
             Ok(settings) => send::start(settings, show, clock).await,
             Err(error) => Err(error),
         };
         match started {
-            Ok(sending) => Ok(SendSession { sending, url, watch_at, server }),
+            Ok(sending) => Ok(SendSession { sending, urls, watch_at, server }),
             Err(error) => {
                 // The port must be free for another try.
                 if let Some(server) = server {
@@ -109,7 +112,7 @@ impl SendSession {
 }
 
 /// The pipeline's settings. Looking for cameras may take a moment.
-async fn settings(plan: SendPlan, target: Target) -> Result<SendSettings> {
+async fn settings(plan: SendPlan, targets: Vec<Target>) -> Result<SendSettings> {
     let default = || if capture::cameras().is_empty() { Input::Pattern } else { Input::Camera(None) };
     let input = match plan.input {
         Some(input) => input,
@@ -122,7 +125,7 @@ async fn settings(plan: SendPlan, target: Target) -> Result<SendSettings> {
         rate: plan.rate,
         preset: plan.preset,
         keyframe_interval: plan.keyframe_interval,
-        target,
+        targets,
     })
 }
 

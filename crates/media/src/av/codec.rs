@@ -241,7 +241,8 @@ impl Codec {
     }
 }
 
-fn output(result: i32) -> Result<Output, AvError> {
+/// What a call that gives data, asks for more, or has ended, means by its result.
+pub(super) fn output(result: i32) -> Result<Output, AvError> {
     // POSIX EAGAIN differs between systems; std knows it as WouldBlock.
     let again = std::io::Error::from_raw_os_error(result.saturating_neg()).kind() == std::io::ErrorKind::WouldBlock;
     match result {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::codec::{Codec, Threads};
 use super::dictionary::Dictionary;
-use super::ffi::{self, AVDiscard, AVFormatContext, AVMediaType};
+use super::ffi::{self, AVCodecID, AVDiscard, AVFormatContext, AVMediaType};
+use super::interrupt::Interrupt;
 use super::packet::Packet;
-use super::{AvError, c_string, check};
+use super::bitstream::BitstreamFilter;
+use super::{AvError, c_string, check, out_of_memory};
 use crate::frame_rate::FrameRate;
 
 /// An opened input with one chosen video stream.
@@ -15,6 +17,8 @@ pub(crate) struct Demuxer {
     context: NonNull<AVFormatContext>,
     /// Index of the video stream.
     stream: i32,
+    /// Asked by the context, and so dropped after it.
+    interrupt: Option<Interrupt>,
 }
 
 // SAFETY: owned by this value alone and used through `&mut`.
@@ -24,6 +28,32 @@ impl Demuxer {
     /// Opens `url`, with the input format or device `format` where it is given, and finds its
     /// video stream. `AvError::StreamNotFound` when it has none.
     pub(crate) fn open(url: &str, format: Option<&str>, options: &[(&str, &str)]) -> Result<Demuxer, AvError> {
+        let mut this = Demuxer::open_input(url, format, options, None)?;
+        // SAFETY: an opened input.
+        check(unsafe { ffi::avformat_find_stream_info(this.context.as_ptr(), std::ptr::null_mut()) })?;
+        this.find_stream()?;
+        Ok(this)
+    }
+
+    /// Opens `url` in a format that tells of its streams as they come, without waiting for more than that. The stream is
+    /// the first with packets of H.265: see [`Demuxer::read_live`].
+    pub(crate) fn open_live(
+        url: &str,
+        format: &str,
+        options: &[(&str, &str)],
+        interrupt: Interrupt,
+    ) -> Result<Demuxer, AvError> {
+        let mut this = Demuxer::open_input(url, Some(format), options, Some(interrupt))?;
+        this.stream = -1;
+        Ok(this)
+    }
+
+    fn open_input(
+        url: &str,
+        format: Option<&str>,
+        options: &[(&str, &str)],
+        interrupt: Option<Interrupt>,
+    ) -> Result<Demuxer, AvError> {
         let url = c_string(url).ok_or(AvError::InvalidData)?;
         let format = match format {
             None => std::ptr::null(),
@@ -38,20 +68,87 @@ impl Demuxer {
             }
         };
         let mut options = Dictionary::from_pairs(options.iter().copied())?;
-        let mut raw = std::ptr::null_mut();
-        // SAFETY: all pointers live through the call; on failure `raw` stays null.
+        // SAFETY: no preconditions; null means out of memory.
+        let mut raw = unsafe { ffi::avformat_alloc_context() };
+        if raw.is_null() {
+            return Err(out_of_memory());
+        }
+        if let Some(interrupt) = &interrupt {
+            // SAFETY: a context of our own; what the callback points to lives in `Demuxer`, or until this call ends.
+            unsafe { (*raw).interrupt_callback = interrupt.as_raw() };
+        }
+        // SAFETY: all pointers live through the call; on failure `raw` is freed and null.
         check(unsafe { ffi::avformat_open_input(&mut raw, url.as_ptr(), format, options.as_mut_ptr()) })?;
-        let mut this = Demuxer { context: NonNull::new(raw).ok_or(AvError::InvalidData)?, stream: 0 };
+        let this = Demuxer { context: NonNull::new(raw).ok_or(AvError::InvalidData)?, stream: 0, interrupt };
         if this.is_text_art() {
             return Err(AvError::InvalidData);
         }
-        // SAFETY: an opened input.
-        check(unsafe { ffi::avformat_find_stream_info(raw, std::ptr::null_mut()) })?;
-        // SAFETY: an opened input; no decoder is asked for.
-        this.stream =
-            check(unsafe { ffi::av_find_best_stream(raw, AVMediaType::VIDEO, -1, -1, std::ptr::null_mut(), 0) })?;
-        this.ignore_other_streams();
         Ok(this)
+    }
+
+    fn find_stream(&mut self) -> Result<(), AvError> {
+        let raw = self.context.as_ptr();
+        // SAFETY: an opened input; no decoder is asked for.
+        self.stream =
+            check(unsafe { ffi::av_find_best_stream(raw, AVMediaType::VIDEO, -1, -1, std::ptr::null_mut(), 0) })?;
+        self.ignore_other_streams();
+        Ok(())
+    }
+
+    /// The name of the video stream's codec, such as `h264`, and whether it is H.265.
+    pub(crate) fn codec_name(&self) -> (String, bool) {
+        // SAFETY: the stream and its parameters live as long as `self`; a codec's name is a static C string.
+        unsafe {
+            let id = (*(*self.raw_stream()).codecpar).codec_id;
+            let name = std::ffi::CStr::from_ptr(ffi::avcodec_get_name(id));
+            (name.to_string_lossy().into_owned(), id == AVCodecID::HEVC)
+        }
+    }
+
+    /// Another form of the video stream's packets.
+    pub(crate) fn filtered_by(&self, filter: &str) -> Result<BitstreamFilter, AvError> {
+        // SAFETY: the stream and its parameters live as long as `self`.
+        unsafe { BitstreamFilter::open(filter, (*self.raw_stream()).codecpar, (*self.raw_stream()).time_base) }
+    }
+
+    /// Reads the next packet of H.265 of a live input, once it is there; `false` at the end. A video stream of another
+    /// codec is [`AvError::StreamNotFound`]: see [`Demuxer::codec_name`].
+    pub(crate) fn read_live(&mut self, packet: &mut Packet) -> Result<bool, AvError> {
+        loop {
+            packet.clear();
+            // SAFETY: an opened input and a valid, empty packet.
+            let result = unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_mut_ptr()) };
+            match check(result) {
+                Err(_) if self.interrupt.as_ref().is_some_and(Interrupt::is_asked) => return Ok(false),
+                Err(AvError::Eof) => return Ok(false),
+                Err(error) => return Err(error),
+                Ok(_) if packet.stream() == self.stream => return Ok(true),
+                Ok(_) if self.stream >= 0 => {}
+                Ok(_) => {
+                    self.stream = packet.stream();
+                    match self.kind() {
+                        (AVMediaType::VIDEO, AVCodecID::HEVC) => return Ok(true),
+                        (AVMediaType::VIDEO, _) => return Err(AvError::StreamNotFound),
+                        _ => self.stream = -1,
+                    }
+                }
+            }
+        }
+    }
+
+    fn kind(&self) -> (AVMediaType, AVCodecID) {
+        // SAFETY: the stream and its parameters live as long as `self`.
+        let parameters = unsafe { &*(*self.raw_stream()).codecpar };
+        (parameters.codec_type, parameters.codec_id)
+    }
+
+    /// A time stamp of the video stream in units of `per_second`.
+    pub(crate) fn rescaled(&self, stamp: i64, per_second: i32) -> i64 {
+        // SAFETY: a valid stream; the call only counts.
+        unsafe {
+            let unit = ffi::AVRational { num: 1, den: per_second };
+            ffi::av_rescale_q(stamp, (*self.raw_stream()).time_base, unit)
+        }
     }
 
     /// Whether FFmpeg took a text for a picture of itself: it claims any `.txt` as terminal art.

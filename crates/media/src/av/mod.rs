@@ -6,15 +6,19 @@
 //! * [`codec::Codec`]: an opened encoder or decoder;
 //! * [`hardware`]: device contexts for encoders which read from graphics memory;
 //! * [`demux::Demuxer`]: a file or a grabbing device;
-//! * [`mux::Muxer`]: a file being written;
+//! * [`mux::Muxer`]: a file being written, or a connection;
+//! * [`interrupt::Interrupt`]: what ends a wait for the network;
+//! * [`bitstream::BitstreamFilter`]: coded bytes in another form;
 //! * [`scaler::Scaler`]: size, pixel format, matrix and range conversion;
 //! * [`log`]: FFmpeg's log, silenced, and counted per decoder.
 
+pub(crate) mod bitstream;
 pub(crate) mod codec;
 pub(crate) mod demux;
 pub(crate) mod dictionary;
 pub(crate) mod frame;
 pub(crate) mod hardware;
+pub(crate) mod interrupt;
 pub(crate) mod log;
 pub(crate) mod mux;
 pub(crate) mod packet;

@@ -1,16 +1,19 @@
-//! A file being written: one H.265 stream in a container.
+//! A file being written, or a connection: one H.265 stream in a container.
 
 use std::ptr::NonNull;
 
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodecID, AVFormatContext, AVMediaType, AVRational};
 use super::packet::Packet;
+use super::interrupt::Interrupt;
 use super::{AvError, c_string, check, out_of_memory};
 
 /// What the file's one stream is.
 pub(crate) struct MuxerSetup<'a> {
     /// Width and height in luma samples.
     pub(crate) size: (u32, u32),
+    /// Whether the container is MP4, where the stream has a name of four characters.
+    pub(crate) is_mp4: bool,
     /// VPS, SPS and PPS in Annex B format.
     pub(crate) parameter_sets: &'a [u8],
     /// Units of time stamps per second.
@@ -24,6 +27,8 @@ pub(crate) struct Muxer {
     context: NonNull<AVFormatContext>,
     given: AVRational,
     has_header: bool,
+    /// Asked by the context, and so dropped after it.
+    _interrupt: Option<Interrupt>,
 }
 
 // SAFETY: owned by this value alone and used through `&mut`.
@@ -32,6 +37,27 @@ unsafe impl Send for Muxer {}
 impl Muxer {
     /// Creates the file `path` in the format `format` and writes its header.
     pub(crate) fn create(path: &str, format: &str, setup: &MuxerSetup<'_>) -> Result<Muxer, AvError> {
+        Muxer::open(path, format, setup, &[], None)
+    }
+
+    /// The same at the other end of a connection, whose protocol takes options of its own.
+    pub(crate) fn connect(
+        url: &str,
+        format: &str,
+        setup: &MuxerSetup<'_>,
+        protocol: &[(&str, &str)],
+        interrupt: Interrupt,
+    ) -> Result<Muxer, AvError> {
+        Muxer::open(url, format, setup, protocol, Some(interrupt))
+    }
+
+    fn open(
+        path: &str,
+        format: &str,
+        setup: &MuxerSetup<'_>,
+        protocol: &[(&str, &str)],
+        interrupt: Option<Interrupt>,
+    ) -> Result<Muxer, AvError> {
         let (path, format) =
             (c_string(path).ok_or(AvError::InvalidData)?, c_string(format).ok_or(AvError::MuxerNotFound)?);
         let mut raw = std::ptr::null_mut();
@@ -41,10 +67,25 @@ impl Muxer {
         })?;
         let context = NonNull::new(raw).ok_or_else(out_of_memory)?;
         let given = AVRational { num: 1, den: setup.ticks_per_second };
-        let mut this = Muxer { context, given, has_header: false };
+        let callback = interrupt.as_ref().map(Interrupt::as_raw);
+        let mut this = Muxer { context, given, has_header: false, _interrupt: interrupt };
         this.add_stream(setup)?;
-        // SAFETY: an output context without its file yet; the path is a C string.
-        check(unsafe { ffi::avio_open(&mut (*raw).pb, path.as_ptr(), ffi::AVIO_FLAG_WRITE) })?;
+        let mut protocol = Dictionary::from_pairs(protocol.iter().copied())?;
+        let callback: *const _ = callback.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: an output context without its file yet; the path is a C string; the callback is null or copied, and what
+        // it points to lives in `this`, which closes the file before it is dropped.
+        check(unsafe {
+            ffi::avio_open2(
+                &mut (*raw).pb,
+                path.as_ptr(),
+                ffi::AVIO_FLAG_WRITE,
+                callback,
+                protocol.as_mut_ptr(),
+            )
+        })?;
+        if protocol.first_left().is_some() {
+            return Err(AvError::OptionNotFound);
+        }
         let mut options = Dictionary::from_pairs(setup.options.iter().copied())?;
         // SAFETY: an output context with a stream and an open file.
         check(unsafe { ffi::avformat_write_header(raw, options.as_mut_ptr()) })?;
@@ -66,8 +107,10 @@ impl Muxer {
             let parameters = &mut *stream.codecpar;
             parameters.codec_type = AVMediaType::VIDEO;
             parameters.codec_id = AVCodecID::HEVC;
-            // `hvc1`: the parameter sets stand in the header, which every player takes; the other one many do not.
-            parameters.codec_tag = u32::from_le_bytes(*b"hvc1");
+            // In MP4 `hvc1`: the parameter sets stand in the header, which every player takes; the other many do not.
+            if setup.is_mp4 {
+                parameters.codec_tag = u32::from_le_bytes(*b"hvc1");
+            }
             (parameters.width, parameters.height) = (c_int(setup.size.0)?, c_int(setup.size.1)?);
             let length = setup.parameter_sets.len();
             let extradata = ffi::av_mallocz(length + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();

@@ -53,6 +53,12 @@ impl Packet {
         self.raw().stream_index
     }
 
+    /// Its time stamp in its stream's units; that of decoding, where there is none of presentation.
+    pub(crate) fn stamp(&self) -> Option<i64> {
+        let raw = self.raw();
+        [raw.pts, raw.dts].into_iter().find(|&stamp| stamp != i64::MIN)
+    }
+
     /// Sets the time stamp that comes back with the picture.
     pub(crate) fn set_pts(&mut self, pts: i64) {
         // SAFETY: valid, and borrowed mutably.

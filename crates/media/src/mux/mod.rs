@@ -49,7 +49,7 @@ impl Recording {
         let name = path.to_str().ok_or_else(|| failed(AvError::InvalidData))?;
         // Each fragment goes to the file when it is whole.
         let options = [("movflags", "frag_keyframe+empty_moov+default_base_moof"), ("flush_packets", "1")];
-        let setup = MuxerSetup { size, parameter_sets, ticks_per_second: TICKS_PER_SECOND, options: &options };
+        let setup = MuxerSetup { size, is_mp4: true, parameter_sets, ticks_per_second: TICKS_PER_SECOND, options: &options };
         let muxer = Muxer::create(name, "mp4", &setup).map_err(failed)?;
         let nominal = i64::from(TICKS_PER_SECOND) / 30;
         Ok(Recording { muxer, path: path.to_owned(), held: None, last_duration: nominal, written: 0 })

@@ -54,7 +54,7 @@ pub struct SendStatus {
     /// The server has taken pictures, and takes them still.
     pub is_connected: bool,
     /// Where it publishes, without a password.
-    pub url: String,
+    pub urls: Vec<String>,
     /// Where to watch it, if the server is inside.
     pub watch_at: Vec<String>,
     /// What was negotiated, in one line.
@@ -175,7 +175,7 @@ impl Task {
         self.tell(|status| {
             status.phase = Phase::Pushing;
             status.is_connected = true;
-            status.url.clone_from(&session.url);
+            status.urls.clone_from(&session.urls);
             status.watch_at.clone_from(&session.watch_at);
             status.source = format!("{}; {}", sending.source.description, sending.encoder);
         });
@@ -184,11 +184,11 @@ impl Task {
         loop {
             tokio::select! {
                 _ = report.tick() => {
-                    let figures = reporter.second(&sending.counters, &sending.output, Instant::now());
+                    let figures = reporter.second(&sending.counters, &sending.outputs, Instant::now());
                     if let Some(reporter) = &self.reporter {
                         reporter.write(&figures);
                     }
-                    let is_connected = sending.output.is_connected();
+                    let is_connected = sending.outputs.iter().any(|output| output.is_connected());
                     self.tell(|status| (status.figures, status.is_connected) = (Some(figures), is_connected));
                 }
                 Ok(()) = self.rates.changed() => {
@@ -203,10 +203,10 @@ impl Task {
             }
         }
         self.tell(|status| status.phase = Phase::Stopping);
-        let (counters, output) = (sending.counters.clone(), sending.output.clone());
+        let (counters, outputs) = (sending.counters.clone(), sending.outputs.clone());
         let result = session.stop().await;
         if let Some(to) = &self.reporter {
-            to.write(&reporter.summary(&counters, &output, Instant::now()));
+            to.write(&reporter.summary(&counters, &outputs, Instant::now()));
         }
         result
     }

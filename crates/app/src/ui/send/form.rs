@@ -85,7 +85,7 @@ pub struct SendForm {
     pub bitrate: String,
     /// Such as `2s`.
     pub keyframe_interval: String,
-    /// Empty: a server inside.
+    /// One or more, with spaces between; empty: a server inside.
     pub url: String,
     pub user: String,
     pub password: String,
@@ -133,9 +133,12 @@ impl SendForm {
     pub fn plan(&self, at_home: (std::net::SocketAddr, &str), words: &Words) -> Read<SendPlan> {
         let encoder = EncoderChoice::from_str(self.encoder.trim()).map_err(|e| format!("{}: {e}", words.encoder))?;
         let interval = read(words.keyframe_interval, &self.keyframe_interval, units::duration)?;
-        let destination = match read(words.address, &self.url, units::target)? {
-            None => Destination::Inside { listen: at_home.0, path: at_home.1.to_owned() },
-            Some(target) => Destination::Server(self.with_login(target)),
+        let target = |text: &str| units::target(text).map_err(|error| format!("{}: {error}", words.address));
+        let targets = self.url.split_whitespace().map(target).collect::<Read<Vec<Target>>>()?;
+        let destination = if targets.is_empty() {
+            Destination::Inside { listen: at_home.0, path: at_home.1.to_owned() }
+        } else {
+            Destination::Servers(targets.into_iter().map(|target| target.with_login(self.login())).collect())
         };
         Ok(SendPlan {
             input: self.input(words)?,
@@ -191,13 +194,10 @@ impl SendForm {
         }
     }
 
-    /// The login of the fields, where the URL has none.
-    fn with_login(&self, mut target: Target) -> Target {
-        if target.credentials.is_none() && !self.user.trim().is_empty() {
-            let (user, password) = (self.user.trim().to_owned(), self.password.clone());
-            target.credentials = Some(Credentials { user, password });
-        }
-        target
+    /// The login of the fields.
+    fn login(&self) -> Option<Credentials> {
+        let user = self.user.trim();
+        (!user.is_empty()).then(|| Credentials { user: user.to_owned(), password: self.password.clone() })
     }
 
     /// Takes over what the command line asked for.
@@ -233,10 +233,13 @@ impl SendForm {
         if let Some(interval) = args.encode.keyframe_interval {
             self.keyframe_interval = format!("{}ms", interval.as_millis());
         }
-        if let Some(target) = args.to.clone().map(|target| target.pinned(args.pin)) {
-            self.url = target.to_text();
-            if let Some(Credentials { user, password }) = &target.credentials {
-                (self.user, self.password) = (user.clone(), password.clone());
+        if !args.to.is_empty() {
+            let urls: Vec<String> = args.to.iter().map(|target| target.clone().pinned(args.pin).to_text()).collect();
+            self.url = urls.join(" ");
+            // The panel has fields for one login.
+            let login = args.to.iter().find_map(|target| target.credentials.clone()).or(args.login());
+            if let Some(Credentials { user, password }) = login {
+                (self.user, self.password) = (user, password);
             }
         }
     }

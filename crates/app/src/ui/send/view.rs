@@ -130,7 +130,7 @@ impl SendView {
         ui.horizontal(|ui| {
             let Some(url) = status.watch_at.first() else {
                 ui.label(RichText::new(words.pushing_to).weak());
-                ui.add(Label::new(&status.url).truncate());
+                ui.add(Label::new(status.urls.join(" ")).truncate());
                 return;
             };
             ui.label(RichText::new(words.watch_at).weak());

@@ -1,0 +1,136 @@
+//! One connection of an output, whatever it speaks.
+//!
+//! A line holds one picture at a time: the next is queued when the last has left ([`Line::is_drained`]), so that what
+//! waits, waits where it can be aged.
+
+use hevcast_media::srt::SrtError;
+use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
+use hevcast_net::{NetError, Protocol};
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, PacketiseError, Packetiser};
+use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::time::UtcMicros;
+
+use super::OutputSettings;
+use super::srt::SrtLine;
+use crate::USER_AGENT;
+
+/// A coded picture as an output gets it.
+#[derive(Debug)]
+pub struct CodedPicture {
+    /// With its parameter sets, if it is an IRAP picture, and the capture-time SEI.
+    pub unit: AccessUnit,
+    /// When it was captured, by the sender's clock.
+    pub captured: UtcMicros,
+}
+
+/// Why a line is not to be had, or is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// RTSP's.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// SRT's.
+    #[error(transparent)]
+    Srt(#[from] SrtError),
+    /// A picture of more than 65535 packets, or a broken one.
+    #[error("a coded picture does not fit into packets: {0}")]
+    Packetise(#[from] PacketiseError),
+}
+
+impl LineError {
+    /// Whether trying again later may help without anybody changing the command.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            LineError::Net(error) => error.is_temporary(),
+            LineError::Srt(error) => matches!(error, SrtError::Failed { .. }),
+            LineError::Packetise(_) => true,
+        }
+    }
+}
+
+/// A connection that takes pictures.
+#[derive(Debug)]
+pub enum Line {
+    /// RTSP's RECORD.
+    Rtsp(Box<Publisher>),
+    /// MPEG-TS over SRT.
+    Srt(SrtLine),
+}
+
+impl Line {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// No connection, a refusal, or silence.
+    pub async fn connect(settings: &OutputSettings) -> Result<Line, LineError> {
+        let OutputSettings { target, description, ssrc, clock, size } = settings;
+        Ok(match target.protocol() {
+            Protocol::Srt => Line::Srt(SrtLine::connect(target, *size).await?),
+            Protocol::Rtsp | Protocol::Rtmp => {
+                let publisher = Publisher::connect(target, USER_AGENT, description.clone(), *ssrc, *clock);
+                Line::Rtsp(Box::new(publisher.await?))
+            }
+        })
+    }
+
+    /// Queues a picture, which RTSP wants in packets.
+    ///
+    /// # Errors
+    /// When it does not fit into packets.
+    pub fn queue(&mut self, picture: CodedPicture, packetiser: &mut Packetiser) -> Result<(), LineError> {
+        let CodedPicture { unit, captured } = picture;
+        match self {
+            Line::Rtsp(publisher) => {
+                let mut packets = Vec::with_capacity(unit.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
+                packetiser.packetise(&unit, &mut packets)?;
+                publisher.queue(OutgoingPicture { packets, timestamp: unit.timestamp, captured });
+            }
+            Line::Srt(srt) => srt.queue(unit),
+        }
+        Ok(())
+    }
+
+    /// Whether all that was queued has left.
+    pub fn is_drained(&self) -> bool {
+        match self {
+            Line::Rtsp(publisher) => publisher.is_drained(),
+            Line::Srt(srt) => srt.is_drained(),
+        }
+    }
+
+    /// Waits for the next news. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn turn(&mut self) -> Result<PublishNews, LineError> {
+        Ok(match self {
+            Line::Rtsp(publisher) => publisher.turn().await?,
+            Line::Srt(srt) => srt.turn().await?,
+        })
+    }
+
+    /// The server's clock, if it tells.
+    pub fn clock(&self) -> Option<ClockOffset> {
+        match self {
+            Line::Rtsp(publisher) => publisher.clock(),
+            Line::Srt(_) => None,
+        }
+    }
+
+    /// Bytes that have left by this line.
+    pub fn sent_bytes(&self) -> u64 {
+        match self {
+            Line::Rtsp(publisher) => publisher.sent_bytes(),
+            Line::Srt(srt) => srt.sent_bytes(),
+        }
+    }
+
+    /// Sends what is queued, for as long as that goes promptly, and ends.
+    pub async fn close(self) {
+        match self {
+            Line::Rtsp(publisher) => publisher.close().await,
+            Line::Srt(srt) => srt.close().await,
+        }
+    }
+}

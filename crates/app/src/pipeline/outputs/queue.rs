@@ -1,0 +1,82 @@
+//! The encoder's end of one output.
+//!
+//! Queue `output`: coded pictures between the encoder's thread and the output's task, at most [`OUTPUT_DEPTH`]. It only
+//! fills when the link stalls, and its [`Governor`] says so long before. What an output cannot get, and what builds on it,
+//! is dropped up to the next IRAP picture.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hevcast_wire::congestion::Governor;
+use tokio::sync::mpsc;
+
+use super::line::CodedPicture;
+use super::state::OutputState;
+use crate::pipeline::gap::DropToIrap;
+
+/// Depth of the queue `output`, in pictures.
+pub const OUTPUT_DEPTH: usize = 32;
+
+/// The shortest time between two IRAP pictures that an output asks for because it was behind: they cost the others bits.
+const BETWEEN_WISHES: Duration = Duration::from_secs(2);
+
+/// The encoder's end of an output.
+#[derive(Debug)]
+pub(super) struct OutputQueue {
+    pub(super) state: Arc<OutputState>,
+    queue: mpsc::Sender<CodedPicture>,
+    rule: DropToIrap,
+    /// What the link takes.
+    governor: Governor,
+    /// That what waits is more than it can take, when last looked at.
+    is_full: bool,
+    wished: Option<Instant>,
+}
+
+impl OutputQueue {
+    pub(super) fn new(state: Arc<OutputState>, queue: mpsc::Sender<CodedPicture>) -> OutputQueue {
+        let (rule, governor) = (DropToIrap::default(), Governor::default());
+        OutputQueue { state, queue, rule, governor, is_full: false, wished: None }
+    }
+
+    /// Looks at the link before the next picture: the most that it takes, bits/s, if it is limited.
+    pub(super) fn look(&mut self, now: Instant) -> Option<u64> {
+        let queue = self.state.backlog.queue(now);
+        self.governor.look(now, &queue);
+        self.is_full = self.governor.is_full(&queue);
+        let limits = [self.governor.limit_bps(&queue), self.state.readers_limit_bps()];
+        limits.into_iter().flatten().min()
+    }
+
+    /// Whether another picture would be of use, when last looked at.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Hands over a picture, which `make` puts into the output's form; drops it, and counts that, when it cannot be sent
+    /// or would not decode.
+    pub(super) fn offer(&mut self, is_irap: bool, now: Instant, make: impl FnOnce(&OutputState) -> CodedPicture) {
+        let Self { state, queue, rule, is_full, .. } = self;
+        let takes = state.is_connected() && !*is_full;
+        let sent = rule.offer(is_irap, || {
+            if !takes {
+                return false;
+            }
+            let picture = make(state);
+            state.backlog.enter(picture.unit.size_bytes(), now);
+            let sent = queue.try_send(picture).is_ok();
+            if !sent {
+                state.backlog.withdraw();
+            }
+            sent
+        });
+        if !sent {
+            state.drop_pictures(1);
+            let may_wish = self.wished.is_none_or(|at| now.saturating_duration_since(at) >= BETWEEN_WISHES);
+            if takes && may_wish {
+                self.wished = Some(now);
+                self.state.want_keyframe();
+            }
+        }
+    }
+}

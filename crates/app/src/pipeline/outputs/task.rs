@@ -1,0 +1,141 @@
+//! An output's task: connects, sends, and connects again.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use hevcast_net::publish::PublishNews;
+use hevcast_net::reconnect::Backoff;
+use hevcast_wire::rtp::Packetiser;
+use tokio::sync::{mpsc, watch};
+
+use super::line::{CodedPicture, Line};
+use super::state::OutputState;
+use super::{Arc, OutputSettings};
+
+/// Why a connection was left.
+enum Left {
+    /// The queue was closed or the user stopped.
+    Done,
+    /// The server or the network; worth trying again.
+    Lost(String),
+    /// The server said goodbye. Coming back at once would throw out whoever took over, and be thrown out again.
+    Dismissed,
+}
+
+/// One output's.
+pub(super) struct Task {
+    pub(super) settings: OutputSettings,
+    /// Counts on over connections.
+    pub(super) packetiser: Packetiser,
+    pub(super) queue: mpsc::Receiver<CodedPicture>,
+    pub(super) state: Arc<OutputState>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Task {
+    /// Sends by `line`, or by one still to be had, for as long as there is something to send.
+    ///
+    /// # Errors
+    /// What another try cannot help.
+    pub(super) async fn run(mut self, line: Option<Line>) -> Result<()> {
+        let (mut line, mut is_first) = (line, true);
+        loop {
+            let mut connected = match line.take() {
+                Some(line) => line,
+                None => match self.connect_again().await {
+                    Some(line) => line,
+                    None => return Ok(()),
+                },
+            };
+            if !std::mem::take(&mut is_first) {
+                tracing::info!("connected to {} again", self.settings.target.url);
+                self.state.reconnected();
+            }
+            self.state.connected(connected.clock());
+            let left = self.publish(&mut connected).await;
+            let why = match left {
+                Left::Lost(why) => why,
+                Left::Done => {
+                    self.state.disconnected(None);
+                    connected.close().await;
+                    return Ok(());
+                }
+                Left::Dismissed => {
+                    let why = "the server ended the session; another sender may have taken over, or somebody ended it there";
+                    self.state.disconnected(Some(why.to_owned()));
+                    bail!("{}: {why}", self.settings.target.url)
+                }
+            };
+            tracing::warn!("{why}; trying again");
+            self.state.disconnected(Some(why));
+        }
+    }
+
+    /// Sends pictures over one connection for as long as it lasts.
+    async fn publish(&mut self, line: &mut Line) -> Left {
+        let Self { packetiser, queue, state, stop, .. } = self;
+        let mut in_flight = false;
+        let mut last_bytes = 0;
+        loop {
+            if last_bytes != line.sent_bytes() {
+                state.sent(line.sent_bytes() - last_bytes);
+                last_bytes = line.sent_bytes();
+            }
+            if in_flight && line.is_drained() {
+                in_flight = false;
+                state.backlog.leave(Instant::now());
+                state.sent_picture();
+            }
+            state.go_by(line.clock());
+            tokio::select! {
+                picture = queue.recv(), if !in_flight => match picture {
+                    Some(picture) => match line.queue(picture, packetiser) {
+                        Ok(()) => in_flight = true,
+                        Err(error) => return Left::Lost(error.to_string()),
+                    },
+                    None => return Left::Done,
+                },
+                news = line.turn() => match news {
+                    Ok(PublishNews::Sent) => {}
+                    Ok(PublishNews::RateLimited(limit_bps)) => state.limit_readers(limit_bps),
+                    Ok(PublishNews::KeyframeRequested) => state.want_keyframe(),
+                    Ok(PublishNews::Ended) => return Left::Dismissed,
+                    Err(error) => return Left::Lost(error.to_string()),
+                },
+                _ = stop.changed() => return Left::Done,
+            }
+        }
+    }
+
+    /// Tries until it works; `None` when the user stopped, or the source has ended and nothing is left to send.
+    async fn connect_again(&mut self) -> Option<Line> {
+        let Self { settings, queue, state, stop, .. } = self;
+        let mut backoff = Backoff::default();
+        let try_again = async {
+            loop {
+                tokio::time::sleep(backoff.pause()).await;
+                match Line::connect(settings).await {
+                    Ok(line) => return line,
+                    Err(error) => {
+                        tracing::debug!("{error}");
+                        state.disconnected(Some(error.to_string()));
+                    }
+                }
+            }
+        };
+        let again = tokio::select! {
+            line = try_again => Some(line),
+            () = closed(queue) => None,
+            _ = stop.changed() => None,
+        };
+        // What was coded for the old connection cannot be decoded on the new one.
+        while queue.try_recv().is_ok() {}
+        state.drop_pictures(state.backlog.clear() as u64);
+        again
+    }
+}
+
+/// Gives pictures up until no more can come.
+async fn closed(queue: &mut mpsc::Receiver<CodedPicture>) {
+    while queue.recv().await.is_some() {}
+}

@@ -1,0 +1,160 @@
+//! Several outputs of one encoder, in virtual time, with links that take what the test says.
+
+use std::collections::VecDeque;
+
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::time::{RtpTicks, UtcMicros};
+
+use super::*;
+
+const INTERVAL: Duration = Duration::from_millis(33);
+const PICTURE_BYTES: usize = 8_000;
+
+/// A link at the far end of an output's queue.
+struct Link {
+    state: Arc<OutputState>,
+    queue: mpsc::Receiver<CodedPicture>,
+    /// Bytes a second; 0 stands still.
+    bytes_per_second: f64,
+    credit: f64,
+    waiting: VecDeque<(u32, usize)>,
+    /// Time stamps of what arrived.
+    arrived: Vec<u32>,
+}
+
+impl Link {
+    fn new(bytes_per_second: f64) -> (OutputQueue, Link) {
+        let state = Arc::new(OutputState::new(String::new()));
+        let (sender, queue) = mpsc::channel(OUTPUT_DEPTH);
+        let link = Link { state: Arc::clone(&state), queue, bytes_per_second, credit: 0.0, waiting: VecDeque::new(), arrived: Vec::new() };
+        link.state.connected(None);
+        (OutputQueue::new(state, sender), link)
+    }
+
+    fn pass(&mut self, now: Instant, time: Duration) {
+        while let Ok(picture) = self.queue.try_recv() {
+            self.waiting.push_back((picture.unit.timestamp.0, picture.unit.size_bytes()));
+        }
+        self.credit += self.bytes_per_second * time.as_secs_f64();
+        while let Some((timestamp, left)) = self.waiting.front_mut() {
+            let taken = (*left).min(self.credit as usize);
+            self.credit -= taken as f64;
+            self.state.sent(taken as u64);
+            *left -= taken;
+            if *left > 0 {
+                return;
+            }
+            self.arrived.push(*timestamp);
+            self.waiting.pop_front();
+            self.state.backlog.leave(now);
+        }
+        self.credit = 0.0;
+    }
+}
+
+struct Bench {
+    outputs: Outputs,
+    links: Vec<Link>,
+    now: Instant,
+    number: u32,
+    /// Time stamps of the IRAP pictures, and how many pictures were not worth coding.
+    iraps: Vec<u32>,
+    skipped: Vec<Skip>,
+}
+
+impl Bench {
+    fn new(speeds: &[f64]) -> Bench {
+        let (queues, links) = speeds.iter().map(|speed| Link::new(*speed)).unzip();
+        let outputs = Outputs { queues, allowance: Allowance::default(), interval: INTERVAL };
+        Bench { outputs, links, now: Instant::now(), number: 0, iraps: Vec::new(), skipped: Vec::new() }
+    }
+
+    fn run(&mut self, pictures: u32) {
+        for _ in 0..pictures {
+            self.number += 1;
+            self.now += INTERVAL;
+            match self.outputs.room(self.now, false) {
+                Err(skip) => self.skipped.push(skip),
+                Ok(_) => self.code(),
+            }
+            let now = self.now;
+            self.links.iter_mut().for_each(|link| link.pass(now, INTERVAL));
+        }
+    }
+
+    fn code(&mut self) {
+        let number = self.number;
+        let is_irap = self.outputs.take_keyframe_wanted();
+        if is_irap {
+            self.iraps.push(number);
+        }
+        // IDR_N_LP and TRAIL_R, each followed by as many bytes as a picture has.
+        let mut nal = vec![0; PICTURE_BYTES];
+        nal[0] = if is_irap { 20 << 1 } else { 1 << 1 };
+        let make = |_: &OutputState| CodedPicture {
+            unit: AccessUnit { timestamp: RtpTicks(number), nals: vec![nal.clone().into()] },
+            captured: UtcMicros(0),
+        };
+        self.outputs.offer(PICTURE_BYTES as u64 * 8, is_irap, self.now, make);
+    }
+}
+
+/// Twenty times what is sent.
+const FAST: f64 = 20.0 * PICTURE_BYTES as f64 * 30.0;
+
+#[test]
+fn a_link_that_stands_still_takes_nothing_from_the_others() {
+    let mut bench = Bench::new(&[FAST, 0.0, FAST]);
+    bench.run(600);
+    assert_eq!(bench.skipped, []);
+    for link in [0, 2] {
+        assert_eq!(bench.links[link].arrived, (1..=600).collect::<Vec<_>>());
+    }
+    assert_eq!(bench.links[1].arrived, []);
+    assert!(bench.links[1].state.dropped() > 500);
+    // Only the first picture was wished for: an output that takes nothing has no use for another.
+    assert_eq!(bench.iraps, [1]);
+}
+
+#[test]
+fn a_slow_link_gets_what_fits_from_irap_to_irap_and_the_encoder_goes_by_the_fast_one() {
+    let mut bench = Bench::new(&[FAST, PICTURE_BYTES as f64 * 10.0]);
+    bench.run(900);
+    assert_eq!(bench.skipped, []);
+    assert_eq!(bench.links[0].arrived.len(), 900);
+    let slow = &bench.links[1].arrived;
+    assert!((200..=320).contains(&slow.len()), "a third of {} pictures fits, {} came", 900, slow.len());
+    // What it missed, it took up again with an IRAP picture.
+    let gaps = slow.windows(2).filter(|pair| pair[1] != pair[0] + 1);
+    assert!(gaps.clone().count() > 0);
+    gaps.for_each(|pair| assert!(bench.iraps.contains(&pair[1]), "{pair:?}"));
+    bench.iraps.windows(2).for_each(|pair| assert!(pair[1] - pair[0] >= 60, "IRAP pictures {pair:?}"));
+}
+
+#[test]
+fn a_lone_output_decides_what_is_worth_coding() {
+    let mut bench = Bench::new(&[FAST]);
+    bench.links[0].state.disconnected(None);
+    bench.run(3);
+    assert_eq!(bench.skipped, [Skip::NoConnection; 3]);
+    bench.links[0].state.connected(None);
+    bench.run(30);
+    assert_eq!(bench.links[0].arrived, (4..=33).collect::<Vec<_>>());
+    bench.links[0].bytes_per_second = 0.0;
+    bench.run(60);
+    assert!(bench.skipped.iter().filter(|skip| **skip == Skip::Backlog).count() > 30);
+    assert_eq!(bench.links[0].state.dropped(), 0, "what is skipped before it is coded breaks nothing");
+}
+
+#[test]
+fn an_output_that_comes_back_begins_with_an_irap_picture_that_is_made_for_it() {
+    let mut bench = Bench::new(&[FAST, FAST]);
+    bench.run(10);
+    bench.links[1].state.disconnected(Some("gone".to_owned()));
+    bench.run(10);
+    bench.links[1].state.connected(None);
+    bench.run(10);
+    assert_eq!(bench.links[0].arrived, (1..=30).collect::<Vec<_>>());
+    assert_eq!(bench.links[1].arrived, (1..=10).chain(21..=30).collect::<Vec<_>>());
+    assert_eq!(bench.iraps, [1, 21]);
+}

@@ -1,0 +1,162 @@
+//! MPEG-TS over SRT, through FFmpeg's muxer and libsrt.
+//!
+//! SRT carries datagrams with a fixed latency, in which lost ones are sent again; what comes later than that is dropped by
+//! the protocol itself. A call that waits for the network ends within a tenth of a second when its [`Stop`] says so.
+//!
+//! An access unit is one PES packet with its length in its header, so that the far end has it when its last byte is there
+//! and need not wait for the next.
+
+use bytes::Bytes;
+
+use crate::av::AvError;
+use crate::av::demux::Demuxer;
+use crate::av::interrupt::Interrupt;
+use crate::av::mux::{Muxer, MuxerSetup};
+use crate::av::packet::Packet;
+use crate::mux::TICKS_PER_SECOND;
+use crate::stop::Stop;
+
+/// Where, and how: `srt://HOST:PORT` and libsrt's options by FFmpeg's names for them.
+#[derive(Clone, Debug)]
+pub struct SrtAddress {
+    /// Address and port alone.
+    pub url: String,
+    /// Options, such as `streamid`.
+    pub options: Vec<(&'static str, String)>,
+}
+
+impl SrtAddress {
+    fn pairs(&self) -> Vec<(&str, &str)> {
+        self.options.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    fn failed(&self, error: &AvError) -> SrtError {
+        let url = self.url.clone();
+        match error {
+            AvError::ProtocolNotFound => SrtError::Missing { url },
+            error => SrtError::Failed { url, why: error.to_string() },
+        }
+    }
+}
+
+/// Why SRT does not work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SrtError {
+    /// FFmpeg was built without libsrt.
+    #[error("{url}: the FFmpeg of this computer cannot do srt://; rtsp:// and rtmp:// work without it")]
+    Missing {
+        /// The address.
+        url: String,
+    },
+    /// There is no peer, or no longer.
+    #[error("no SRT with {url}: {why}; check the address, the stream id and the passphrase")]
+    Failed {
+        /// The address.
+        url: String,
+        /// FFmpeg's word.
+        why: String,
+    },
+    /// The stream is not H.265.
+    #[error("{url}: the stream is {codec}; hevcast shows H.265")]
+    Codec {
+        /// The address.
+        url: String,
+        /// What it is.
+        codec: String,
+    },
+}
+
+/// A connection to push to.
+pub struct SrtWriter {
+    muxer: Muxer,
+    address: SrtAddress,
+}
+
+impl SrtWriter {
+    /// Connects; `size` is that of the pictures, in luma samples.
+    ///
+    /// # Errors
+    /// When there is no peer, when it refuses, or when `stop` ends the wait.
+    pub fn connect(address: SrtAddress, size: (u32, u32), stop: Stop) -> Result<SrtWriter, SrtError> {
+        let options =
+            [("omit_video_pes_length", "0"), ("pat_period", "0.5"), ("flush_packets", "1"), ("max_delay", "0")];
+        let setup = MuxerSetup {
+            size,
+            is_mp4: false,
+            parameter_sets: &[],
+            ticks_per_second: TICKS_PER_SECOND,
+            options: &options,
+        };
+        let muxer = Muxer::connect(&address.url, "mpegts", &setup, &address.pairs(), Interrupt::new(stop));
+        match muxer {
+            Ok(muxer) => Ok(SrtWriter { muxer, address }),
+            Err(error) => Err(address.failed(&error)),
+        }
+    }
+
+    /// Sends `annexb`, one access unit in Annex B format, taken at `ticks` of the 90 kHz clock. Waits while libsrt has no
+    /// room.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), SrtError> {
+        let written = Packet::copy_of(annexb).and_then(|mut packet| {
+            packet.set_pts(ticks);
+            self.muxer.write(&mut packet, is_irap, 0)
+        });
+        written.map_err(|error| self.address.failed(&error))
+    }
+}
+
+/// A stream that is pulled, or that somebody pushes to us.
+pub struct SrtReader {
+    demuxer: Demuxer,
+    packet: Packet,
+    address: SrtAddress,
+}
+
+/// One access unit of a stream.
+#[derive(Clone, Debug)]
+pub struct ReadUnit {
+    /// In Annex B format.
+    pub annexb: Bytes,
+    /// Its time stamp, in ticks of the 90 kHz clock from a start of the stream's own.
+    pub ticks: i64,
+}
+
+impl SrtReader {
+    /// Connects, or waits for a caller where the address says so.
+    ///
+    /// # Errors
+    /// When there is no peer, when it refuses, or when `stop` ends the wait.
+    pub fn connect(address: SrtAddress, stop: Stop) -> Result<SrtReader, SrtError> {
+        let mut options = address.pairs();
+        // Packets as they come: FFmpeg's parser would hold each access unit back until the next begins.
+        options.extend([("fflags", "nobuffer+noparse+nofillin"), ("probesize", "32")]);
+        let opened = Demuxer::open_live(&address.url, "mpegts", &options, Interrupt::new(stop))
+            .and_then(|demuxer| Ok((demuxer, Packet::empty()?)));
+        match opened {
+            Ok((demuxer, packet)) => Ok(SrtReader { demuxer, packet, address }),
+            Err(error) => Err(address.failed(&error)),
+        }
+    }
+
+    /// Waits for the next access unit; `None` when the stream has ended, or `stop` says so.
+    ///
+    /// # Errors
+    /// When the connection is lost, or the stream is not H.265.
+    pub fn read(&mut self) -> Result<Option<ReadUnit>, SrtError> {
+        match self.demuxer.read_live(&mut self.packet) {
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                let stamp = self.packet.stamp().unwrap_or_default();
+                let ticks = self.demuxer.rescaled(stamp, TICKS_PER_SECOND);
+                Ok(Some(ReadUnit { annexb: Bytes::copy_from_slice(self.packet.data()), ticks }))
+            }
+            Err(AvError::StreamNotFound) => {
+                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec_name().0 })
+            }
+            Err(error) => Err(self.address.failed(&error)),
+        }
+    }
+}
