@@ -14,6 +14,7 @@ use hevcast_net::{Clock, Target};
 use hevcast_wire::rtsp::digest::Credentials;
 
 use crate::figures::report::Format;
+use crate::pipeline::origin::Origin;
 use crate::pipeline::session::{Destination, SendPlan};
 use crate::ui::words::Language;
 use crate::units;
@@ -160,6 +161,7 @@ impl EncodeArgs {
             preset: self.preset.clone(),
             keyframe_interval: self.keyframe_interval,
             destination,
+            record: None,
         }
     }
 }
@@ -262,7 +264,7 @@ impl SendArgs {
             [] => Destination::Inside { listen: self.listen, path: self.path.clone() },
             targets => Destination::Servers(targets.iter().map(target).collect()),
         };
-        self.encode.plan(&self.source, destination)
+        SendPlan { record: self.record.clone(), ..self.encode.plan(&self.source, destination) }
     }
 }
 
@@ -293,9 +295,9 @@ pub struct PasswordArgs {
 /// `hevcast receive`
 #[derive(Clone, Debug, Args)]
 pub struct ReceiveArgs {
-    /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`
-    #[arg(value_parser = units::target)]
-    pub url: Option<Target>,
+    /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…`, `srt://HOST:PORT?streamid=ID` or
+    /// `rtmp://HOST/APP/STREAM`; or a recording's file
+    pub url: Option<Origin>,
     /// With rtsps://: trust the server with this certificate and no other; the server prints the fingerprint
     #[arg(long, value_name = "FINGERPRINT", requires = "url")]
     pub pin: Option<Fingerprint>,

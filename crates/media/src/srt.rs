@@ -48,9 +48,17 @@ pub enum SrtError {
         /// The address.
         url: String,
     },
-    /// There is no peer, or no longer.
+    /// There is no peer.
     #[error("no SRT with {url}: {why}; check the address, the stream id and the passphrase")]
     Failed {
+        /// The address.
+        url: String,
+        /// FFmpeg's word.
+        why: String,
+    },
+    /// There is no longer a peer.
+    #[error("the SRT connection with {url} is lost: {why}")]
+    Lost {
         /// The address.
         url: String,
         /// FFmpeg's word.
@@ -104,7 +112,7 @@ impl SrtWriter {
             packet.set_pts(ticks);
             self.muxer.write(&mut packet, is_irap, 0)
         });
-        written.map_err(|error| self.address.failed(&error))
+        written.map_err(|error| SrtError::Lost { url: self.address.url.clone(), why: error.to_string() })
     }
 }
 
@@ -144,7 +152,7 @@ impl SrtReader {
     /// Waits for the next access unit; `None` when the stream has ended, or `stop` says so.
     ///
     /// # Errors
-    /// When the connection is lost, or the stream is not H.265.
+    /// When what comes makes no sense, or is not H.265.
     pub fn read(&mut self) -> Result<Option<ReadUnit>, SrtError> {
         match self.demuxer.read_live(&mut self.packet) {
             Ok(false) => Ok(None),
@@ -156,7 +164,9 @@ impl SrtReader {
             Err(AvError::StreamNotFound) => {
                 Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec_name().0 })
             }
-            Err(error) => Err(self.address.failed(&error)),
+            // libsrt says this of a peer that has closed and of one that is gone alike.
+            Err(AvError::Other { .. }) => Ok(None),
+            Err(error) => Err(SrtError::Lost { url: self.address.url.clone(), why: error.to_string() }),
         }
     }
 }

@@ -24,9 +24,10 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
         Some(output) => Box::new(Y4mSink::open(output)?),
         None => Box::new(Nowhere),
     };
-    let target = args.url.context("the stream's URL is missing")?.pinned(args.pin);
-    let settings = ReceiveSettings { target, once: args.once, wait: args.wait };
+    let origin = args.url.context("the stream's URL is missing")?.pinned(args.pin);
+    let settings = ReceiveSettings { origin, once: args.once, wait: args.wait };
     let receiving = receive::start(settings, sink, args.run.clock())?;
+    let recorder = args.record.map(|path| receiving.record(path)).transpose()?;
     let mut figures = ReceiveReporter::new(Instant::now());
     let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);
@@ -41,6 +42,9 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     }
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
+    if let Some(recorder) = recorder {
+        recorder.stop_and_tell().await;
+    }
     // Without a single picture there is nothing to sum up, only the error to tell.
     if result.is_ok() || counters.shown_count() > 0 {
         reporter.write(&figures.summary(&counters, Instant::now()));

@@ -8,7 +8,9 @@
 //! Stages run on threads of their own (codecs, devices) or as tasks (sockets). Between them stand named, bounded
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
+pub mod feed;
 pub mod gap;
+pub mod origin;
 pub mod outputs;
 pub mod play;
 pub mod preview;

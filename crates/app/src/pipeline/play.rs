@@ -1,7 +1,7 @@
 //! play → depacketise: from a server's packets to coded pictures, over as many connections as it takes.
 //!
 //! One task. What it is doing can be watched ([`PlayState`]), and what it takes out of the packets can be recorded
-//! ([`super::record`]) besides being decoded.
+//! ([`super::record`]) besides being decoded. SRT and files come as coded pictures, from a [`super::feed`].
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -12,12 +12,14 @@ use anyhow::Result;
 use bytes::Bytes;
 use hevcast_net::play::{Played, Player};
 use hevcast_net::reconnect::Backoff;
-use hevcast_net::{Clock, NetError};
+use hevcast_net::{Clock, NetError, Protocol};
 use hevcast_wire::hevc::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
+use super::feed::{Feed, FeedError};
+use super::origin::Origin;
 use super::receive::ReceiveSettings;
 use super::record::RecordTap;
 use crate::USER_AGENT;
@@ -50,6 +52,43 @@ pub struct Unit {
     pub arrived: Instant,
     /// The server's clock then.
     pub clock: Option<ClockOffset>,
+    /// It comes as it is taken, and not from a file.
+    pub is_live: bool,
+}
+
+/// A coded picture as it came.
+struct Arrived {
+    unit: AccessUnit,
+    /// Something of it is missing.
+    damaged: bool,
+    /// Something is missing between the one before and this.
+    is_after_loss: bool,
+    clock: Option<ClockOffset>,
+    is_live: bool,
+}
+
+/// A connection, or a file.
+enum Source {
+    Rtsp(Box<Player>),
+    Feed(Feed),
+}
+
+/// Why there is none, or no longer.
+#[derive(Debug, thiserror::Error)]
+enum SourceError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+}
+
+impl SourceError {
+    fn is_temporary(&self) -> bool {
+        match self {
+            SourceError::Net(error) => error.is_temporary(),
+            SourceError::Feed(error) => error.is_temporary(),
+        }
+    }
 }
 
 /// The play and depacketise stages.
@@ -83,31 +122,32 @@ impl PlayStage {
         loop {
             self.state.send_replace(PlayState::Connecting);
             let connected = tokio::select! {
-                connected = Player::connect(&self.settings.target, USER_AGENT, self.clock) => connected,
+                connected = self.connect() => connected,
                 _ = stop.changed() => return Ok(()),
             };
             let why = match connected {
-                Ok(mut player) => {
+                Ok(mut source) => {
                     if has_played {
                         self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
                         tracing::info!("the stream is back");
                     }
                     has_played = true;
                     backoff.reset();
-                    tracing::debug!("playing {}", self.settings.target.url);
+                    tracing::debug!("playing {}", self.settings.origin.to_text());
                     self.state.send_replace(PlayState::Playing { since: Instant::now() });
                     let played = tokio::select! {
-                        played = self.play(&mut player) => played,
+                        played = self.play(&mut source) => played,
                         _ = stop.changed() => {
-                            player.close().await;
+                            source.close().await;
                             return Ok(());
                         }
                     };
+                    let once = self.settings.once || matches!(self.settings.origin, Origin::File(_));
                     self.counters.set_waiting();
                     self.tap.break_off();
                     match played {
-                        Ok(()) if self.settings.once => return Ok(()),
-                        Err(error) if self.settings.once => return Err(error.into()),
+                        Ok(()) if once => return Ok(()),
+                        Err(error) if once => return Err(error.into()),
                         Ok(()) => "the stream ended".to_owned(),
                         Err(error) => error.to_string(),
                     }
@@ -125,8 +165,41 @@ impl PlayStage {
         }
     }
 
+    async fn connect(&self) -> Result<Source, SourceError> {
+        let target = match &self.settings.origin {
+            Origin::File(path) => return Ok(Source::Feed(Feed::file(path).await?)),
+            Origin::Stream(target) => target,
+        };
+        Ok(match target.protocol() {
+            Protocol::Srt => Source::Feed(Feed::srt(target).await?),
+            Protocol::Rtsp | Protocol::Rtmp => {
+                Source::Rtsp(Box::new(Player::connect(target, USER_AGENT, self.clock).await?))
+            }
+        })
+    }
+
+    async fn play(&mut self, source: &mut Source) -> Result<(), SourceError> {
+        Ok(match source {
+            Source::Rtsp(player) => self.play_rtsp(player).await?,
+            Source::Feed(feed) => self.play_feed(feed).await?,
+        })
+    }
+
+    /// Hands on what a feed gives until it ends.
+    async fn play_feed(&mut self, feed: &mut Feed) -> Result<(), FeedError> {
+        let mut parameter_sets = ParameterSets::default();
+        let before = self.counters.received_bytes.load(Ordering::Relaxed);
+        self.waiting_for_irap = true;
+        while let Some(unit) = feed.next().await? {
+            self.counters.received_bytes.store(before + feed.received_bytes(), Ordering::Relaxed);
+            let arrived = Arrived { unit, damaged: false, is_after_loss: false, clock: None, is_live: !feed.is_file() };
+            self.take_unit(arrived, &mut parameter_sets).await;
+        }
+        Ok(())
+    }
+
     /// Takes one connection's packets apart until the stream ends.
-    async fn play(&mut self, player: &mut Player) -> Result<(), NetError> {
+    async fn play_rtsp(&mut self, player: &mut Player) -> Result<(), NetError> {
         let mut depacketiser = Depacketiser::new();
         let mut parameter_sets = player.parameter_sets().clone();
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
@@ -157,8 +230,9 @@ impl PlayStage {
     }
 
     async fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
-        while let Some(unit) = from.poll() {
-            self.take_unit(unit, sets, clock).await;
+        while let Some(DepacketisedUnit { unit, damaged, lost_before, .. }) = from.poll() {
+            let arrived = Arrived { unit, damaged, is_after_loss: lost_before > 0, clock, is_live: true };
+            self.take_unit(arrived, sets).await;
         }
     }
 
@@ -175,17 +249,17 @@ impl PlayStage {
 
     fn malformed(&self, error: &dyn std::error::Error) {
         self.counters.malformed.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!("{}: {error}", self.settings.target.url);
+        tracing::debug!("{}: {error}", self.settings.origin.to_text());
     }
 
     /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
-    async fn take_unit(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
-        let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
+    async fn take_unit(&mut self, arrived: Arrived, sets: &mut ParameterSets) {
+        let Arrived { mut unit, damaged, is_after_loss, clock, is_live } = arrived;
         self.counters.received(Instant::now());
         for nal in &unit.nals {
             sets.update(nal);
         }
-        self.waiting_for_irap |= damaged || lost_before > 0;
+        self.waiting_for_irap |= damaged || is_after_loss;
         if damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
         } else if unit.is_irap() {
@@ -202,8 +276,17 @@ impl PlayStage {
         }
         // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
         // and a reader that is too slow for good is the server's to bound.
-        if self.units.send(Unit { unit, arrived: Instant::now(), clock }).await.is_err() {
+        if self.units.send(Unit { unit, arrived: Instant::now(), clock, is_live }).await.is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Source {
+    async fn close(self) {
+        match self {
+            Source::Rtsp(player) => player.close().await,
+            Source::Feed(feed) => drop(feed),
         }
     }
 }

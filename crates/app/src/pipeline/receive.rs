@@ -13,12 +13,13 @@ use anyhow::Result;
 use hevcast_media::Stop;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
-use hevcast_net::{Clock, Target};
+use hevcast_net::Clock;
 use hevcast_wire::hevc::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::{mpsc, watch};
 
+use super::origin::Origin;
 use super::play::{PlayStage, PlayState, Unit};
 use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
@@ -48,8 +49,8 @@ pub trait Sink: Send {
 /// What to receive, and how long to insist.
 #[derive(Clone, Debug)]
 pub struct ReceiveSettings {
-    /// The stream.
-    pub target: Target,
+    /// The stream, or the file.
+    pub origin: Origin,
     /// End with the stream instead of waiting for its return.
     pub once: bool,
     /// Keep trying even if the first connection fails.
@@ -64,6 +65,7 @@ struct Presentable {
     arrived: Instant,
     decoded_at: Instant,
     clock: Option<ClockOffset>,
+    is_live: bool,
 }
 
 /// A running receiver.
@@ -188,6 +190,7 @@ impl DecodeStage {
             arrived: unit.arrived,
             decoded_at: Instant::now(),
             clock: unit.clock,
+            is_live: unit.is_live,
             decoded,
         };
         if self.takes_all {
@@ -207,7 +210,7 @@ impl DecodeStage {
 /// The present stage.
 fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
     let _closed = slot.close_on_drop();
-    while let Some(Presentable { decoded, timestamp, stamp, arrived, decoded_at, clock }) = slot.take() {
+    while let Some(Presentable { decoded, timestamp, stamp, arrived, decoded_at, clock, is_live }) = slot.take() {
         let Some(presented) = sink.present(&decoded.picture)? else {
             counters.dropped.fetch_add(1, Ordering::Relaxed);
             continue;
@@ -220,6 +223,7 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
             decoded_at,
             presented,
             clock,
+            is_live,
         });
     }
     Ok(())

@@ -132,6 +132,18 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// The same, and says in the log what was written.
+    pub async fn stop_and_tell(self) {
+        match self.stop().await {
+            RecordState::Done { path, pictures } => tracing::info!("recorded {pictures} pictures to {}", path.display()),
+            RecordState::Off => tracing::warn!("nothing was recorded: no keyframe came"),
+            // Said when it happened.
+            RecordState::Failed(_) | RecordState::Waiting | RecordState::Running { .. } => {}
+        }
+    }
+}
+
 impl Drop for Recorder {
     /// Nothing more is recorded; the thread ends by itself.
     fn drop(&mut self) {

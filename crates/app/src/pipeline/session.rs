@@ -1,6 +1,7 @@
 //! A sender as people start one: the pipeline, and the server inside where no other is named.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use hevcast_net::{Clock, Target};
 use hevcast_server::Server;
 
 use super::preview::Show;
+use super::record::Recorder;
 use super::send::{self, SendSettings, Sending};
 use crate::descriptors;
 
@@ -33,6 +35,8 @@ pub struct SendPlan {
     pub keyframe_interval: Option<Duration>,
     /// To whom.
     pub destination: Destination,
+    /// Where it is recorded, too.
+    pub record: Option<PathBuf>,
 }
 
 /// Where a sender publishes.
@@ -58,6 +62,7 @@ pub struct SendSession {
     pub urls: Vec<String>,
     /// Where to watch it, best first; empty where the server is another's.
     pub watch_at: Vec<String>,
+    recorder: Option<Recorder>,
     server: Option<Server>,
 }
 
@@ -82,12 +87,14 @@ impl SendSession {
             addresses(server.address()).into_iter().map(move |address| format!("rtsp://{address}{path}"))
         });
         let watch_at = watch_at.collect();
-        let started = match settings(plan, targets).await {
-            Ok(settings) => send::start(settings, show, clock).await,
-            Err(error) => Err(error),
+        let started = async {
+            let record = plan.record.clone();
+            let sending = send::start(settings(plan, targets).await?, show, clock).await?;
+            let recorder = record.map(|path| sending.record(path)).transpose()?;
+            anyhow::Ok((sending, recorder))
         };
-        match started {
-            Ok(sending) => Ok(SendSession { sending, urls, watch_at, server }),
+        match started.await {
+            Ok((sending, recorder)) => Ok(SendSession { sending, urls, watch_at, recorder, server }),
             Err(error) => {
                 // The port must be free for another try.
                 if let Some(server) = server {
@@ -98,12 +105,15 @@ impl SendSession {
         }
     }
 
-    /// Ends the pipeline, then the server.
+    /// Ends the pipeline, the recording, then the server.
     ///
     /// # Errors
     /// What made a stage end by itself, such as a camera that was unplugged.
     pub async fn stop(self) -> Result<()> {
         let result = self.sending.stop().await;
+        if let Some(recorder) = self.recorder {
+            recorder.stop_and_tell().await;
+        }
         if let Some(server) = self.server {
             server.stop().await;
         }

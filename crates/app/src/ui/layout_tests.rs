@@ -40,12 +40,14 @@ fn send_status() -> SendStatus {
         backlog_ms: 0.0,
         frames: SendFrames { captured: 30, encoded: 30, keyframes: 1, sent: 30, dropped },
         reconnects: 0,
+        not_recorded: 0,
+        outputs: Vec::new(),
     };
     SendStatus {
         phase: SendPhase::Pushing,
         figures: Some(figures),
         is_connected: true,
-        url: "rtsp://127.0.0.1:8554/live".to_owned(),
+        urls: vec!["rtsp://127.0.0.1:8554/live".to_owned()],
         watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
         source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
         rate_error: None,

@@ -85,6 +85,7 @@ words! {
     future_stamps: "Capture times lie in the future. Set the computers' clocks.", "拍摄时间在未来，请校准两台电脑的时钟。";
     old_stamps: "Capture times lie more than an hour back. Set the computers' clocks.", "拍摄时间早于一小时前，请校准两台电脑的时钟。";
     clock_was_set: "A clock was set.", "时钟被调整过。";
+    is_recording: "A recording has no delay.", "录像没有延迟。";
     jitter: "Frame interval jitter", "帧间隔抖动";
 
     // Stages of the delay.

@@ -55,6 +55,8 @@ pub enum NoDelay {
     TooOld,
     /// A clock was set a moment ago; figures begin anew.
     Jump,
+    /// It comes from a file, and not as it is taken.
+    Recording,
 }
 
 impl std::fmt::Display for NoDelay {
@@ -64,6 +66,7 @@ impl std::fmt::Display for NoDelay {
             NoDelay::Future => "capture times lie in the future; set the computers' clocks",
             NoDelay::TooOld => "capture times lie more than an hour back; set the computers' clocks",
             NoDelay::Jump => "a clock was set",
+            NoDelay::Recording => "a recording has none",
         })
     }
 }
@@ -85,6 +88,8 @@ pub struct Shown {
     pub presented: Instant,
     /// The server's clock when it arrived.
     pub clock: Option<ClockOffset>,
+    /// It came as it was taken, and not from a file.
+    pub is_live: bool,
 }
 
 /// A picture's delay, taken apart. All times in µs.
@@ -103,6 +108,9 @@ const STAGES: usize = 6;
 impl Sample {
     /// The delay of a picture that was presented at `presented_utc` by our own clock.
     fn of(shown: &Shown, presented_utc: UtcMicros) -> Result<Sample, NoDelay> {
+        if !shown.is_live {
+            return Err(NoDelay::Recording);
+        }
         let (stamp, stages) = shown.stamp.ok_or(NoDelay::NoStamps)?;
         let stages = stages.unwrap_or_default();
         let is_locked = stamp.status & 0x80 == 0;
@@ -338,6 +346,7 @@ mod tests {
             decoded_at: presented - Duration::from_millis(1),
             presented,
             clock: server,
+            is_live: true,
         };
         (shown, clock)
     }

@@ -112,7 +112,7 @@ impl SrtLine {
                 Ok(PublishNews::Sent)
             }
             Some(Err(error)) => Err(error),
-            None => Err(SrtError::Failed { url: self.url.clone(), why: "the connection ended".to_owned() }),
+            None => Err(SrtError::Lost { url: self.url.clone(), why: "it ended".to_owned() }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hevcast_net::{Clock, Target};
+use hevcast_net::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::command::{REPORT_INTERVAL, ticks};
 use crate::figures::receive::{ReceiveCounters, ReceiveFigures, ReceiveReporter};
 use crate::figures::report::Reporter;
+use crate::pipeline::origin::Origin;
 use crate::pipeline::play::PlayState;
 use crate::pipeline::receive::{self, ReceiveSettings, Receiving};
 use crate::pipeline::record::{RecordState, Recorder};
@@ -21,7 +22,7 @@ use crate::ui::screen::{Screen, ScreenSink};
 use crate::ui::send::control::COMMANDS_DEPTH;
 
 enum Command {
-    Play(Box<Target>),
+    Play(Origin),
     Stop,
     Record(PathBuf),
     StopRecording,
@@ -76,11 +77,17 @@ pub struct ReceiveControl {
 }
 
 impl ReceiveControl {
-    /// Starts the task. With `once` a stream's end is the end; figures also go to `reporter`, if there is one.
-    pub fn new(runtime: &Handle, screen: Arc<Screen>, once: bool, reporter: Option<Reporter>) -> ReceiveControl {
+    /// Starts the task. With `once` a stream's end is the end; the first stream is recorded to `record`; figures also go to
+    /// `reporter`, if there is one.
+    pub fn new(
+        runtime: &Handle,
+        screen: Arc<Screen>,
+        (once, record): (bool, Option<PathBuf>),
+        reporter: Option<Reporter>,
+    ) -> ReceiveControl {
         let (commands, received) = mpsc::channel(COMMANDS_DEPTH);
         let (told, status) = watch::channel(ReceiveStatus::default());
-        let task = Task { commands: received, told, screen: Arc::clone(&screen), once, reporter };
+        let task = Task { commands: received, told, screen: Arc::clone(&screen), once, record, reporter };
         ReceiveControl { commands, status, screen, task: runtime.spawn(task.run()) }
     }
 
@@ -90,9 +97,9 @@ impl ReceiveControl {
     }
 
     /// Plays, if stopped.
-    pub fn play(&self, target: Target) {
+    pub fn play(&self, origin: Origin) {
         self.screen.light();
-        let _ = self.commands.try_send(Command::Play(Box::new(target)));
+        let _ = self.commands.try_send(Command::Play(origin));
     }
 
     /// Stops; the picture is black at once.
@@ -125,6 +132,8 @@ struct Task {
     told: watch::Sender<ReceiveStatus>,
     screen: Arc<Screen>,
     once: bool,
+    /// Where the next stream is recorded, from its beginning.
+    record: Option<PathBuf>,
     reporter: Option<Reporter>,
 }
 
@@ -136,8 +145,8 @@ impl Task {
 
     async fn run(mut self) {
         while let Some(command) = self.commands.recv().await {
-            let Command::Play(target) = command else { continue };
-            let settings = ReceiveSettings { target: *target, once: self.once, wait: true };
+            let Command::Play(origin) = command else { continue };
+            let settings = ReceiveSettings { origin, once: self.once, wait: true };
             let sink = Box::new(ScreenSink(Arc::clone(&self.screen)));
             let result = match receive::start(settings, sink, Clock::default()) {
                 Ok(receiving) => self.play(receiving).await,
@@ -155,7 +164,7 @@ impl Task {
     /// Plays until told to stop, or until the stream has ended for good.
     async fn play(&mut self, receiving: Receiving) -> anyhow::Result<Phase> {
         let (counters, mut states) = (Arc::clone(&receiving.counters), receiving.state.clone());
-        let mut recorder: Option<Recorder> = None;
+        let mut recorder = self.record.take().map(|path| receiving.record(path)).transpose()?;
         let mut reporter = ReceiveReporter::new(Instant::now());
         let mut report = ticks(REPORT_INTERVAL);
         let state = states.borrow_and_update().clone();

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use eframe::egui;
-use hevcast_net::Target;
 use tokio::runtime::Handle;
 
 use self::control::ReceiveControl;
@@ -21,6 +20,7 @@ use super::remember::Remembered;
 use super::screen::Screen;
 use super::words::Words;
 use crate::cli::ReceiveArgs;
+use crate::pipeline::origin::Origin;
 use crate::command::sinks::write_png;
 use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
@@ -48,7 +48,7 @@ impl ReceiveWindow {
         let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
         let mut window = ReceiveWindow {
             runtime: runtime.clone(),
-            control: ReceiveControl::new(runtime, Arc::clone(&screen), args.once, reporter),
+            control: ReceiveControl::new(runtime, Arc::clone(&screen), (args.once, args.record.clone()), reporter),
             picture: PictureArea::new(Arc::clone(&screen)),
             screen,
             view: ReceiveView::default(),
@@ -85,7 +85,7 @@ impl ReceiveWindow {
         let is_seen = shown.seen == Seen::Picture;
         for action in self.view.show(ui, remembered, shown) {
             match action {
-                Action::Play => match Target::parse(self.view.url.trim()) {
+                Action::Play => match self.view.url.trim().parse::<Origin>() {
                     Ok(target) => self.play(target, remembered),
                     Err(error) => self.say(error.to_string()),
                 },
@@ -104,11 +104,11 @@ impl ReceiveWindow {
         self.screen.wake();
     }
 
-    fn play(&self, target: Target, remembered: &mut Remembered) {
+    fn play(&self, origin: Origin, remembered: &mut Remembered) {
         *self.message.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        remembered.add_watched(&target.to_text());
+        remembered.add_watched(&origin.to_text());
         remembered.save();
-        self.control.play(target);
+        self.control.play(origin);
     }
 
     /// Saves the newest picture, on a thread of its own.

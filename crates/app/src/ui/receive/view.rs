@@ -190,6 +190,7 @@ fn delay_words(delay: Option<DelayMs>, unknown: Option<NoDelay>, words: &Words) 
             Some(NoDelay::Future) => words.future_stamps,
             Some(NoDelay::TooOld) => words.old_stamps,
             Some(NoDelay::Jump) => words.clock_was_set,
+            Some(NoDelay::Recording) => words.is_recording,
         };
         return ("—".to_owned(), why.to_owned());
     };

@@ -151,6 +151,7 @@ impl SendForm {
             preset: None,
             keyframe_interval: interval,
             destination,
+            record: None,
         })
     }
 

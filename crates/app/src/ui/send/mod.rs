@@ -7,6 +7,7 @@ pub mod settings;
 pub mod view;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eframe::egui;
@@ -38,6 +39,8 @@ pub struct SendWindow {
     /// Pictures from a pipe, which the panel cannot name.
     pipe: Option<Input>,
     preset: Option<String>,
+    /// Where the first start is recorded.
+    record: Option<PathBuf>,
 }
 
 impl SendWindow {
@@ -56,6 +59,7 @@ impl SendWindow {
             at_home: (args.listen, args.path.clone()),
             pipe: args.source.input().filter(|input| *input == Input::Y4mStdin),
             preset: args.encode.preset.clone(),
+            record: args.record.clone(),
         };
         if args.start {
             window.start(remembered, remembered.language().words());
@@ -97,6 +101,7 @@ impl SendWindow {
             Ok(mut plan) => {
                 plan.input = self.pipe.clone().or(plan.input);
                 plan.preset.clone_from(&self.preset);
+                plan.record = self.record.take();
                 self.trouble = None;
                 self.control.start(plan);
             }

@@ -1,0 +1,160 @@
+//! Access units from what FFmpeg takes apart, SRT and files: its calls wait, so they have a thread.
+//!
+//! Queue `feed`: at most [`FEED_DEPTH`] units between the thread and the play stage; when it is full the thread waits, and
+//! with it the network or the disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hevcast_media::Stop;
+use hevcast_media::coded_file::{CodedFile, CodedFileError};
+use hevcast_media::srt::{ReadUnit, SrtError, SrtReader};
+use hevcast_net::Target;
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::time::RtpTicks;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::outputs::srt::address;
+
+/// Depth of the queue `feed`, in access units.
+pub const FEED_DEPTH: usize = 4;
+
+/// Why there are no more units.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// SRT's.
+    #[error(transparent)]
+    Srt(#[from] SrtError),
+    /// The file's.
+    #[error(transparent)]
+    File(#[from] CodedFileError),
+    /// The system has no thread.
+    #[error("no thread to read by: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl FeedError {
+    /// Whether trying again later may help without anybody changing the command.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, FeedError::Srt(SrtError::Failed { .. } | SrtError::Lost { .. }))
+    }
+}
+
+/// A stream or a file that is read by a thread, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Feed {
+    units: mpsc::Receiver<Result<ReadUnit, FeedError>>,
+    stop: Stop,
+    pace: Option<Pace>,
+    received_bytes: u64,
+}
+
+/// Gives a file's units out in their own time.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the file's first unit was given out, and its time stamp.
+    begun: Option<(Instant, i64)>,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+impl Feed {
+    /// Opens a stream by SRT.
+    ///
+    /// # Errors
+    /// When there is no peer, or it refuses.
+    pub async fn srt(target: &Target) -> Result<Feed, FeedError> {
+        let (address, stop) = (address(target), Stop::new());
+        let ends_by = stop.clone();
+        let open = move || Ok(SrtReader::connect(address, ends_by)?);
+        Feed::start("srt", stop, None, open, |reader| Ok(reader.read()?)).await
+    }
+
+    /// Opens a file, whose units come in their own time.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or holds no H.265.
+    pub async fn file(path: &Path) -> Result<Feed, FeedError> {
+        let path = path.to_owned();
+        let open = move || Ok(CodedFile::open(&path)?);
+        Feed::start("file", Stop::new(), Some(Pace::default()), open, |file| Ok(file.read()?)).await
+    }
+
+    async fn start<R>(
+        name: &str,
+        stop: Stop,
+        pace: Option<Pace>,
+        open: impl FnOnce() -> Result<R, FeedError> + Send + 'static,
+        read: impl Fn(&mut R) -> Result<Option<ReadUnit>, FeedError> + Send + 'static,
+    ) -> Result<Feed, FeedError> {
+        let (sender, units) = mpsc::channel(FEED_DEPTH);
+        let (opened, is_open) = tokio::sync::oneshot::channel();
+        // Before the thread: should this call be given up, the thread is told.
+        let feed = Feed { units, stop, pace, received_bytes: 0 };
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut reader = match open() {
+                Ok(reader) => reader,
+                Err(error) => {
+                    let _ = opened.send(Err(error));
+                    return;
+                }
+            };
+            if opened.send(Ok(())).is_err() {
+                return;
+            }
+            while let Some(unit) = read(&mut reader).transpose() {
+                let failed = unit.is_err();
+                if sender.blocking_send(unit).is_err() || failed {
+                    return;
+                }
+            }
+        })?;
+        match is_open.await {
+            Ok(opened) => opened.map(|()| feed),
+            // The thread has panicked, which its own message tells.
+            Err(_) => Err(std::io::Error::other("the reader ended").into()),
+        }
+    }
+
+    /// Waits for the next unit; `None` at the end. Cancelling it may lose a file's unit.
+    ///
+    /// # Errors
+    /// The stream is lost, or the file cannot be read on.
+    pub async fn next(&mut self) -> Result<Option<AccessUnit>, FeedError> {
+        let Some(unit) = self.units.recv().await.transpose()? else { return Ok(None) };
+        self.received_bytes += unit.annexb.len() as u64;
+        if let Some(pace) = &mut self.pace {
+            pace.wait(unit.ticks).await;
+        }
+        Ok(Some(access_unit(unit.ticks, &unit.annexb)))
+    }
+
+    /// Bytes of the units given out.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// Whether this is a file.
+    pub fn is_file(&self) -> bool {
+        self.pace.is_some()
+    }
+}
+
+/// As RTP would bring it: its time stamp wraps.
+fn access_unit(ticks: i64, annexb: &Bytes) -> AccessUnit {
+    AccessUnit::from_annexb(RtpTicks(ticks as u32), annexb)
+}
+
+impl Pace {
+    async fn wait(&mut self, ticks: i64) {
+        let (begun, first) = *self.begun.get_or_insert_with(|| (Instant::now(), ticks));
+        let since = u64::try_from(ticks - first).unwrap_or(0);
+        tokio::time::sleep_until(begun + Duration::from_micros(since * 1_000_000 / RtpTicks::HZ as u64)).await;
+    }
+}

@@ -1,0 +1,81 @@
+//! What a receiver shows: a stream, or a file.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use hevcast_net::Target;
+use hevcast_net::tls::Fingerprint;
+
+/// Where coded pictures come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A stream by RTSP, RTMP or SRT.
+    Stream(Box<Target>),
+    /// A recording.
+    File(PathBuf),
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    /// A URL, or a file's name.
+    fn from_str(text: &str) -> Result<Origin, String> {
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(Origin::File(path.into()));
+        }
+        if !text.contains("://") && Path::new(text).is_file() {
+            return Ok(Origin::File(text.into()));
+        }
+        match Target::parse(text) {
+            Ok(target) => Ok(Origin::Stream(Box::new(target))),
+            Err(_) if !text.contains("://") => {
+                Err(format!("{text}: there is no such file, and it is no address like rtsp://HOST:8554/PATH"))
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl From<Target> for Origin {
+    fn from(target: Target) -> Origin {
+        Origin::Stream(Box::new(target))
+    }
+}
+
+impl Origin {
+    /// The same, where only a certificate with this fingerprint is trusted, if there is one.
+    #[must_use]
+    pub fn pinned(self, pin: Option<Fingerprint>) -> Origin {
+        match self {
+            Origin::Stream(target) => target.pinned(pin).into(),
+            Origin::File(path) => Origin::File(path),
+        }
+    }
+
+    /// As [`Origin::from_str`] reads it, without a password.
+    pub fn to_text(&self) -> String {
+        match self {
+            Origin::Stream(target) => target.to_text(),
+            Origin::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_told_from_an_address() {
+        let file = std::env::current_exe().unwrap().display().to_string();
+        for text in [file.clone(), format!("file://{file}")] {
+            let origin: Origin = text.parse().unwrap();
+            assert!(matches!(&origin, Origin::File(path) if path.display().to_string() == file), "{origin:?}");
+        }
+        let origin: Origin = "srt://h:1?streamid=x".parse().unwrap();
+        assert_eq!(origin.to_text(), "srt://h:1?streamid=x");
+        let error = "missing.mp4".parse::<Origin>().unwrap_err();
+        assert!(error.contains("no such file") && error.contains("rtsp://"), "{error}");
+        assert!("http://h/x".parse::<Origin>().unwrap_err().contains("cannot do http://"));
+    }
+}
