@@ -4,7 +4,7 @@ use crate::bad_input::assert_one_line;
 use crate::support::fake_server::{Answer, FakeServer, plain};
 use crate::support::footage::ffmpeg;
 use crate::support::has_peer;
-use crate::support::hevcast::{Server, run};
+use crate::support::hevcast::{Server, count, run, send_pattern, start, summary};
 use crate::support::process::Process;
 
 /// What every server says to OPTIONS.
@@ -105,4 +105,33 @@ fn a_stream_that_is_not_h265() {
     let mut server = server.process;
     server.stderr.expect("FFmpeg to publish", |line| line.contains("publishes old"));
     assert_one_line("receive: H.264", &run(&["receive", &url]), 1, &["not H.265", "video H264"]);
+}
+
+/// An answer that sends on to `url`.
+fn moved_to(url: &str) -> Answer {
+    let header: &'static str = Box::leak(format!("Location: {url}").into_boxed_str());
+    Answer { status: "302 Moved Temporarily", headers: Box::leak(Box::new([header])), body: "" }
+}
+
+#[test]
+fn a_stream_that_is_elsewhere_is_followed_there() {
+    let mut server = Server::start();
+    let url = server.url("moved");
+    let elsewhere = FakeServer::start(&[OPTIONS, ("ANNOUNCE", moved_to(&url)), ("DESCRIBE", moved_to(&url))]);
+    let sender = send_pattern(&elsewhere.url(), &[]);
+    let receiver = start(&["receive", &elsewhere.url(), "--stats", "json", "--duration", "1s"]);
+    server.wait_for_reader("moved");
+    let exit = receiver.wait();
+    assert!(count(&summary(&exit), "/pictures/shown") > 0, "{:?}", exit.stdout);
+    exit.succeeded();
+    drop(sender);
+}
+
+#[test]
+fn a_server_that_sends_on_and_on_is_left() {
+    let round = FakeServer::start(&[OPTIONS, ("ANNOUNCE", moved_to("/again")), ("DESCRIBE", moved_to("/again"))]);
+    let exit = run(&["receive", &round.url()]);
+    assert_one_line("receive: moved in circles", &exit, 1, &["DESCRIBE", "/again", "give that address"]);
+    let elsewhere = [OPTIONS, ("DESCRIBE", moved_to("http://127.0.0.1/live"))];
+    receive_from("receive: moved to HTTP", &elsewhere, &["http://127.0.0.1/live", "does not follow"]);
 }

@@ -13,6 +13,7 @@ pub mod link;
 pub mod play;
 pub mod publish;
 pub mod reconnect;
+pub mod redirect;
 pub mod stream;
 pub mod target;
 pub mod tls;

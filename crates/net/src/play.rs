@@ -14,6 +14,7 @@ use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::rtsp::session::player::{PlayerEvent, PlayerSession};
 
 use crate::link::{Link, Turn};
+use crate::redirect::Redirects;
 use crate::{Clock, NetError, Target};
 
 /// Least time between two wishes for a keyframe.
@@ -51,6 +52,16 @@ impl Player {
     /// # Errors
     /// [`NetError`]: no connection, a refusal, silence, or a stream that is not H.265.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
+        let mut redirects = Redirects::from(target);
+        loop {
+            match Player::connect_there(redirects.at(), user_agent, clock).await {
+                Ok(player) => return Ok(player),
+                Err(error) => redirects.follow(error)?,
+            }
+        }
+    }
+
+    async fn connect_there(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
         let credentials = target.credentials.clone();
         let start = |now| PlayerSession::new(target.url.clone(), credentials, user_agent, now);
         let mut link = Link::connect(target, clock, start).await?;

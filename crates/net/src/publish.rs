@@ -14,6 +14,7 @@ use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{RtpTicks, UtcMicros};
 
 use crate::link::{Link, Turn};
+use crate::redirect::Redirects;
 use crate::{Clock, NetError, Target};
 
 /// Time between sender reports (RFC 3550 section 6.2 allows no less than this for a pair).
@@ -67,6 +68,22 @@ impl Publisher {
     /// # Errors
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(
+        target: &Target,
+        user_agent: &str,
+        description: Bytes,
+        ssrc: u32,
+        clock: Clock,
+    ) -> Result<Publisher, NetError> {
+        let mut redirects = Redirects::from(target);
+        loop {
+            match Publisher::connect_there(redirects.at(), user_agent, description.clone(), ssrc, clock).await {
+                Ok(publisher) => return Ok(publisher),
+                Err(error) => redirects.follow(error)?,
+            }
+        }
+    }
+
+    async fn connect_there(
         target: &Target,
         user_agent: &str,
         description: Bytes,

@@ -247,7 +247,12 @@ impl Client {
                 return Ok(None);
             }
             let url = self.url.to_string();
-            return Err(SessionError::of_status(purpose.name(), url, response.status(), response.reason_phrase()));
+            let request = purpose.name();
+            let to = response.header(&headers::LOCATION).map(|header| header.as_str().trim().to_owned());
+            if let (301 | 302 | 303 | 305, Some(to)) = (u16::from(response.status()), to) {
+                return Err(SessionError::Moved { request, url, to });
+            }
+            return Err(SessionError::of_status(request, url, response.status(), response.reason_phrase()));
         }
         match purpose {
             Purpose::KeepAlive => {

@@ -48,6 +48,16 @@ pub enum SessionError {
         /// The stream.
         url: String,
     },
+    /// It is elsewhere.
+    #[error("{url} sends {request} on to {to}, where hevcast does not follow: give that address, if you trust it")]
+    Moved {
+        /// Method of the request.
+        request: &'static str,
+        /// The stream.
+        url: String,
+        /// The new place, as the server writes it.
+        to: String,
+    },
     /// Any other refusal.
     #[error("{url} refused {request}: {status} {reason}{}", hint(*status))]
     Refused {
