@@ -28,6 +28,7 @@ mod gstreamer;
 mod input_y4m;
 mod many;
 mod reconnect;
+mod recording;
 mod refusals;
 mod retina;
 mod screen;

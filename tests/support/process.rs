@@ -109,10 +109,11 @@ impl Process {
     }
 
     /// Ends it as a crash would: without a word to anyone.
-    pub fn kill(self) {
+    pub fn kill(self) -> Exit {
         self.signal(Signal::KILL);
         let exit = self.wait();
         assert_eq!(exit.status.signal(), Some(Signal::KILL.as_raw()), "{} had already ended", exit.name);
+        exit
     }
 
     /// Tells it to read its configuration again.

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use hevcast_net::Clock;
 use hevcast_wire::time::ClockId;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
 use crate::doors::places::Places;
 use crate::doors::slowdown::Slowdown;
 use crate::hub::Hub;
 use crate::sight::counters::Counters;
+use crate::sight::recordings::Recordings;
 use crate::sight::sessions::Sessions;
 
 /// Passwords looked at at the same time.
@@ -38,7 +39,10 @@ pub struct State {
     pub counters: Counters,
     /// Who is here.
     pub sessions: Arc<Sessions>,
+    /// What is recorded.
+    pub recordings: Recordings,
     config: RwLock<Arc<Config>>,
+    config_changes: watch::Sender<()>,
     /// Passwords being looked at: each takes some 20 MiB and a processor.
     looks: Semaphore,
 }
@@ -56,6 +60,8 @@ impl State {
             slowdown: Arc::default(),
             counters: Counters::default(),
             sessions: Arc::default(),
+            recordings: Recordings::default(),
+            config_changes: watch::Sender::default(),
             config: RwLock::new(Arc::new(config)),
             looks: Semaphore::new(MAX_LOOKS),
         }
@@ -76,6 +82,12 @@ impl State {
     /// Another configuration holds from now on: for what is asked from now on.
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.config_changes.send_replace(());
+    }
+
+    /// Changes with every such call.
+    pub fn config_changes(&self) -> watch::Receiver<()> {
+        self.config_changes.subscribe()
     }
 }
 

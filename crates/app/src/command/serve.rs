@@ -13,6 +13,7 @@ use super::signals::{Hangup, Signals};
 use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
+use crate::pipeline::serve_record::ServeRecorder;
 use crate::pipeline::session::addresses;
 use crate::pipeline::stills::StillMakers;
 
@@ -44,6 +45,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     if let Some(address) = server.http() {
         reporter.say(&format!("status page: http://{address}/"));
     }
+    let recorder = ServeRecorder::start(Arc::clone(server.state()), config_folder(&args));
     let mut ended = std::pin::pin!(async {
         tokio::select! {
             () = after(args.duration) => {}
@@ -56,6 +58,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
             () = hangup.recv() => reload(&args, &server),
         }
     }
+    recorder.stop().await;
     server.stop().await;
     reporter.say("stopped");
     Ok(())
@@ -68,7 +71,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 pub async fn start(args: &ServeArgs) -> Result<Server> {
     let config = read_config(args)?;
     descriptors::raise_limit(config.limits.connections);
-    let folder = config_file(args).and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default();
+    let folder = config_folder(args);
     let clock = args.skew.clock();
     let stills = Arc::new(StillMakers::new(Handle::current(), clock));
     Ok(Server::start(config, &folder, Some(stills), clock).await?)
@@ -78,6 +81,11 @@ pub async fn start(args: &ServeArgs) -> Result<Server> {
 fn config_file(args: &ServeArgs) -> Option<PathBuf> {
     let default = || Some(PathBuf::from(DEFAULT_CONFIG)).filter(|file| file.exists());
     args.config.clone().or_else(default)
+}
+
+/// Where its file names count from.
+fn config_folder(args: &ServeArgs) -> PathBuf {
+    config_file(args).and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default()
 }
 
 fn read_config(args: &ServeArgs) -> Result<Config> {

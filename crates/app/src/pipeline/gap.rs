@@ -8,6 +8,11 @@ pub struct DropToIrap {
 }
 
 impl DropToIrap {
+    /// Something was lost before it came here.
+    pub fn break_off(&mut self) {
+        self.broken = true;
+    }
+
     /// Hands a picture over by `send`, which tells whether it fitted; false when it was dropped, now or by the rule.
     pub fn offer(&mut self, is_irap: bool, send: impl FnOnce() -> bool) -> bool {
         self.broken = (self.broken && !is_irap) || !send();

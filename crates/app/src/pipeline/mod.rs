@@ -10,6 +10,7 @@
 
 pub mod feed;
 pub mod gap;
+pub mod hub_units;
 pub mod origin;
 pub mod outputs;
 pub mod play;
@@ -17,6 +18,7 @@ pub mod preview;
 pub mod receive;
 pub mod record;
 pub mod send;
+pub mod serve_record;
 pub mod session;
 pub mod slot;
 pub mod stage;

@@ -5,10 +5,8 @@
 //! others: a still may stutter, a stream may not.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,16 +14,13 @@ use bytes::Bytes;
 use hevcast_media::codec::Decoder;
 use hevcast_media::picture::Picture;
 use hevcast_net::Clock;
-use hevcast_server::hub::reader::{Claim, Reader};
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::sight::stills::Stills;
-use hevcast_wire::hevc::ParameterSets;
-use hevcast_wire::rtp::{Depacketiser, ReceivedPacket, interleave};
-use hevcast_wire::rtsp::transport::Channels;
 use jpeg_encoder::{ColorType, Encoder};
 use tokio::runtime::Handle;
 
 use super::gap::DropToIrap;
+use super::hub_units::HubUnits;
 use super::stage::lower_priority;
 
 /// Queue `stills`: coded pictures between a maker's task and its thread. A joining burst passes in a few moments.
@@ -40,8 +35,6 @@ const MAX_MAKERS: usize = 16;
 const MAX_WIDTH: u32 = 640;
 /// Quality of the JPEG, of 100.
 const QUALITY: u8 = 80;
-/// Bytes taken from the stream at a time.
-const TAKE_BYTES: usize = 1024 * 1024;
 
 /// All makers.
 #[derive(Debug)]
@@ -76,19 +69,15 @@ impl StillMakers {
     }
 
     fn start(&self, stream: &Arc<Stream>, maker: &Arc<Maker>) -> Result<()> {
-        let track = stream.description().hevc_track().map(|(index, _)| index).context("the stream is not H.265")?;
-        let channels = (0..=track).map(|at| Channels::of_track(at).filter(|_| at == track)).collect();
-        let reader = Arc::new(Reader::new(channels, None));
+        let units = HubUnits::join(Arc::clone(stream), self.clock)?;
         let decoder = Decoder::new()?;
-        let (queue, units) = sync_channel(DEPTH);
+        let (queue, coded) = sync_channel(DEPTH);
         let for_thread = Arc::clone(maker);
         let thread = std::thread::Builder::new().name("stills".to_owned());
-        thread.spawn(move || make(decoder, &units, &for_thread)).context("no thread for stills")?;
-        stream.join(Arc::clone(&reader), self.clock.now());
+        thread.spawn(move || make(decoder, &coded, &for_thread)).context("no thread for stills")?;
         let (maker, makers, stream) = (Arc::clone(maker), Arc::clone(&self.makers), Arc::clone(stream));
         self.runtime.spawn(async move {
-            read(&reader, &stream, &maker, queue).await;
-            stream.leave(&reader);
+            read(units, &maker, queue).await;
             let mut makers = makers.lock().unwrap_or_else(PoisonError::into_inner);
             if makers.get(stream.path()).is_some_and(|there| Arc::ptr_eq(there, &maker)) {
                 makers.remove(stream.path());
@@ -118,56 +107,21 @@ impl Stills for StillMakers {
     }
 }
 
-/// Takes the stream apart until it ends or nobody asks any more.
-async fn read(reader: &Reader, stream: &Stream, maker: &Maker, queue: SyncSender<Bytes>) {
-    let mut depacketiser = Depacketiser::new();
-    let mut sets = ParameterSets::default();
-    if let Some((_, track)) = stream.description().hevc_track() {
-        sets = track.parameter_sets.clone();
-    }
+/// Hands pictures to the thread until the stream ends or nobody asks any more.
+async fn read(mut units: HubUnits, maker: &Maker, queue: SyncSender<Bytes>) {
     let mut rule = DropToIrap::default();
     loop {
         let deadline = maker.lock().asked + PATIENCE;
-        let claim = poll_fn(|cx| match reader.claim(cx, false) {
-            Claim::Nothing | Claim::Busy | Claim::Resumes => Poll::Pending,
-            other => Poll::Ready(other),
-        });
-        let mut frames = Vec::new();
-        match tokio::time::timeout_at(deadline.into(), claim).await {
-            Ok(Claim::Mine) => reader.take(TAKE_BYTES, |bytes| frames.push(bytes)),
-            Ok(_) => return,
+        let unit = match tokio::time::timeout_at(deadline.into(), units.next()).await {
+            Ok(Some(unit)) => unit.unit,
+            Ok(None) => return,
             Err(_) if maker.lock().asked + PATIENCE <= deadline => return,
             Err(_) => continue,
-        }
-        for (channel, packet) in frames.iter().flat_map(packets) {
-            if channel % 2 == 1 {
-                continue;
-            }
-            if let Ok(packet) = ReceivedPacket::parse(packet)
-                && let Err(error) = depacketiser.push(&packet)
-            {
-                tracing::trace!("{}: stills: {error}", stream.path());
-            }
-            while let Some(depacketised) = depacketiser.poll() {
-                let mut unit = depacketised.unit;
-                for nal in &unit.nals {
-                    sets.update(nal);
-                }
-                unit.ensure_parameter_sets(&sets);
-                let mut annexb = Vec::with_capacity(unit.size_bytes() + 64);
-                unit.write_annexb(&mut annexb);
-                rule.offer(unit.is_irap(), || queue.try_send(annexb.into()).is_ok());
-            }
-        }
+        };
+        let mut annexb = Vec::with_capacity(unit.size_bytes() + 64);
+        unit.write_annexb(&mut annexb);
+        rule.offer(unit.is_irap(), || queue.try_send(annexb.into()).is_ok());
     }
-}
-
-/// The packets of frames read together, with their channels.
-fn packets(frames: &Bytes) -> Vec<(u8, Bytes)> {
-    let of = |(channel, range): (u8, std::ops::Range<usize>)| {
-        (channel, frames.slice(range.start + interleave::HEADER_LEN..range.end))
-    };
-    interleave::frames(frames).map(of).collect()
 }
 
 /// Decodes, and makes a still of the last picture once in a while.

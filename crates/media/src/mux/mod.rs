@@ -1,7 +1,7 @@
 //! The coded stream as it came, in a file.
 //!
-//! MP4 in fragments, each from one keyframe to the next: what breaks a recording off (a crash, a full disk) costs the last
-//! fragment and no more.
+//! MP4 in fragments, or Matroska in clusters, which end at a keyframe and after a second at the latest: what breaks a
+//! recording off (a crash, a full disk) costs the last of them and no more.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,44 @@ pub struct RecordError {
     pub why: String,
 }
 
-/// An MP4 file being written.
+/// How a file is put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Mp4,
+    Matroska,
+}
+
+impl Form {
+    /// By the name's ending.
+    fn of(path: &Path) -> Option<Form> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "mp4" => Some(Form::Mp4),
+            "mkv" => Some(Form::Matroska),
+            _ => None,
+        }
+    }
+
+    /// FFmpeg's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Form::Mp4 => "mp4",
+            Form::Matroska => "matroska",
+        }
+    }
+
+    /// FFmpeg's options: a fragment ends with a keyframe or a second, and goes to the file when it is whole.
+    fn options(self) -> [(&'static str, &'static str); 3] {
+        let flush = ("flush_packets", "1");
+        match self {
+            Form::Mp4 => {
+                [("movflags", "frag_keyframe+empty_moov+default_base_moof"), ("frag_duration", "1000000"), flush]
+            }
+            Form::Matroska => [("cluster_time_limit", "1000"), ("reserve_index_space", "16384"), flush],
+        }
+    }
+}
+
+/// A file being written.
 pub struct Recording {
     muxer: Muxer,
     path: PathBuf,
@@ -47,10 +84,14 @@ impl Recording {
     pub fn create(path: &Path, size: (u32, u32), parameter_sets: &[u8]) -> Result<Recording, RecordError> {
         let failed = |error: AvError| RecordError { path: path.to_owned(), why: error.to_string() };
         let name = path.to_str().ok_or_else(|| failed(AvError::InvalidData))?;
-        // Each fragment goes to the file when it is whole.
-        let options = [("movflags", "frag_keyframe+empty_moov+default_base_moof"), ("flush_packets", "1")];
-        let setup = MuxerSetup { size, is_mp4: true, parameter_sets, ticks_per_second: TICKS_PER_SECOND, options: &options };
-        let muxer = Muxer::create(name, "mp4", &setup).map_err(failed)?;
+        let form = Form::of(path).ok_or_else(|| RecordError {
+            path: path.to_owned(),
+            why: "the name ends neither in .mp4 nor in .mkv".to_owned(),
+        })?;
+        let is_mp4 = form == Form::Mp4;
+        let options = form.options();
+        let setup = MuxerSetup { size, is_mp4, parameter_sets, ticks_per_second: TICKS_PER_SECOND, options: &options };
+        let muxer = Muxer::create(name, form.name(), &setup).map_err(failed)?;
         let nominal = i64::from(TICKS_PER_SECOND) / 30;
         Ok(Recording { muxer, path: path.to_owned(), held: None, last_duration: nominal, written: 0 })
     }

@@ -4,6 +4,7 @@
 //! errors with their line and column. [`users`] is who may do what. `docs/config.md` is the manual, and a test reads its
 //! example.
 
+pub mod record;
 pub mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use serde::de::Error as _;
 use thiserror::Error;
 use toml::Spanned;
 
+pub use record::Record;
 pub use users::{Patterns, Right, User};
 
 /// Where the server listens when it is not told: RTSP.
@@ -46,6 +48,8 @@ pub struct Config {
     pub rtsps: Option<Rtsps>,
     /// The status page, the API and the metrics.
     pub http: Http,
+    /// What is kept of what passes.
+    pub record: Record,
     /// How much of anything.
     pub limits: Limits,
     /// What needs no login; everything while there are no users, nothing once there are.

@@ -27,6 +27,7 @@ use std::task::{Context, Poll};
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use batch::Batch;
 use delivery::Deliveries;
@@ -62,6 +63,8 @@ pub enum PublishRefused {
 #[derive(Debug, Default)]
 pub struct Hub {
     streams: Mutex<HashMap<String, Arc<Stream>>>,
+    /// Changes whenever one begins.
+    changes: watch::Sender<()>,
 }
 
 impl Hub {
@@ -92,12 +95,18 @@ impl Hub {
         }
         let stream = Arc::new(Stream::new(path, description));
         streams.insert(path.to_owned(), Arc::clone(&stream));
+        self.changes.send_replace(());
         Ok(Publication { hub: Arc::clone(self), stream, number: 0 })
     }
 
     /// The live stream at a path.
     pub fn find(&self, path: &str) -> Option<Arc<Stream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// Changes whenever a stream begins.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// All live streams, by path.

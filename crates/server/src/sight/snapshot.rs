@@ -9,6 +9,7 @@ use std::time::Instant;
 use hevcast_wire::time::Now;
 use serde::Serialize;
 
+use super::recordings::RecordingView;
 use super::sessions::{Doing, Session};
 use crate::hub::stream::Stream;
 use crate::state::State;
@@ -63,6 +64,8 @@ pub struct StreamView {
     pub dropped_packets: u64,
     /// How often that happened.
     pub jumps: u64,
+    /// How it is recorded, if it is.
+    pub recording: Option<RecordingView>,
     /// Who reads it.
     pub readers: Vec<SessionView>,
 }
@@ -145,6 +148,7 @@ impl Observer {
         for stream in state.hub.streams() {
             let mut view = self.stream(&stream, passed, &mut seen);
             view.publisher = publishers.remove(&view.path);
+            view.recording = state.recordings.of(&view.path);
             view.readers = readers.remove(&view.path).unwrap_or_default();
             streams.push(view);
         }
@@ -214,6 +218,7 @@ impl Observer {
             bad_packets: metrics.bad_packets,
             dropped_packets: metrics.dropped_packets,
             jumps: metrics.jumps,
+            recording: None,
             readers: Vec::new(),
         }
     }

@@ -1,0 +1,202 @@
+//! The files of a server's recordings: one folder for each path, one file for each stretch of time, and the oldest deleted
+//! where there are too many.
+//!
+//! `recordings/cameras/1/2026-11-26T12-30-05Z.mp4` began at that time, by its first picture's capture time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hevcast_server::config::record::{Record, RecordFormat};
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::time::RtpTicks;
+use jiff::Timestamp;
+
+use super::writer::{Files, numbered};
+
+/// A name is the time in this form.
+const NAME: &str = "%Y-%m-%dT%H-%M-%SZ";
+
+/// A capture time further than this from our clock is not believed.
+const PLAUSIBLE: Duration = Duration::from_secs(3600);
+
+/// Asks for an IRAP picture, so that the next file can begin.
+pub type AskKeyframe = Box<dyn Fn() + Send>;
+
+/// The files of one path.
+pub struct Segments {
+    folder: PathBuf,
+    format: RecordFormat,
+    length_ticks: i64,
+    max_bytes: u64,
+    max_age: Duration,
+    ask: AskKeyframe,
+    /// That this file's end was asked for.
+    asked: bool,
+}
+
+impl Segments {
+    /// Those of the stream at `path`.
+    pub fn new(config: &Record, root: &Path, path: &str, ask: AskKeyframe) -> Segments {
+        Segments {
+            folder: folder_of(&root.join(&config.folder), path),
+            format: config.format,
+            length_ticks: (config.segment.as_secs_f64() * RtpTicks::HZ as f64) as i64,
+            max_bytes: config.max_bytes,
+            max_age: config.max_age,
+            ask,
+            asked: false,
+        }
+    }
+
+    fn delete_old(&self) {
+        let kept = files_in(&self.folder);
+        for file in too_many(kept, self.max_bytes, self.max_age) {
+            match std::fs::remove_file(&file) {
+                Ok(()) => tracing::info!("deleted the old recording {}", file.display()),
+                Err(error) => tracing::warn!("cannot delete the old recording {}: {error}", file.display()),
+            }
+        }
+    }
+}
+
+impl Files for Segments {
+    fn next(&mut self, first: &AccessUnit) -> PathBuf {
+        self.asked = false;
+        self.delete_old();
+        if let Err(error) = std::fs::create_dir_all(&self.folder) {
+            // The file that cannot be made there is the failure; this is its reason.
+            tracing::warn!("no folder {}: {error}", self.folder.display());
+        }
+        let now = Timestamp::now();
+        let captured = first.capture_stamp().and_then(|(stamp, _)| Timestamp::from_microsecond(stamp.captured.0).ok());
+        let began = captured.filter(|at| at.duration_since(now).unsigned_abs() < PLAUSIBLE).unwrap_or(now);
+        let name = began.strftime(NAME).to_string();
+        let base = self.folder.join(format!("{name}.{}", self.format.extension()));
+        (1..u32::MAX).map(|number| numbered(&base, number)).find(|path| !path.exists()).unwrap_or(base)
+    }
+
+    fn is_long_enough(&mut self, ticks: i64) -> bool {
+        let is_long = ticks >= self.length_ticks;
+        if is_long && !std::mem::replace(&mut self.asked, true) {
+            (self.ask)();
+        }
+        is_long
+    }
+}
+
+/// The folder of a stream's files: as its path, with nothing in it that could lead elsewhere.
+fn folder_of(root: &Path, path: &str) -> PathBuf {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let mut folder = root.to_owned();
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        let only_dots = plain.chars().all(|c| c == '.');
+        folder.push(if only_dots { "_".repeat(plain.len()) } else { plain });
+    }
+    folder
+}
+
+/// A file of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kept {
+    path: PathBuf,
+    bytes: u64,
+    /// Since it was last written to.
+    age: Duration,
+}
+
+/// The files in a folder whose names we gave, oldest first.
+fn files_in(folder: &Path) -> Vec<Kept> {
+    let now = SystemTime::now();
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut kept: Vec<Kept> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_ours))
+        .filter_map(|entry| {
+            let data = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            let age = data.modified().ok().and_then(|at| now.duration_since(at).ok()).unwrap_or_default();
+            Some(Kept { path: entry.path(), bytes: data.len(), age })
+        })
+        .collect();
+    kept.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.path.cmp(&b.path)));
+    kept
+}
+
+/// Whether a name is one that [`Segments::next`] gives.
+fn is_ours(name: &str) -> bool {
+    let Some((stem, "mp4" | "mkv")) = name.rsplit_once('.') else { return false };
+    let (time, number) = match stem.split_once('Z') {
+        Some((time, "")) => (time, None),
+        Some((time, number)) => (time, number.strip_prefix('-').or(Some("no number"))),
+        None => return false,
+    };
+    let is_number = number.is_none_or(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()));
+    is_number && jiff::civil::DateTime::strptime("%Y-%m-%dT%H-%M-%S", time).is_ok()
+}
+
+/// Of `kept`, oldest first, those beyond the limits.
+fn too_many(kept: Vec<Kept>, max_bytes: u64, max_age: Duration) -> Vec<PathBuf> {
+    let mut total: u64 = kept.iter().map(|file| file.bytes).sum();
+    let beyond = kept.into_iter().take_while(|file| {
+        let goes = total > max_bytes || file.age > max_age;
+        total -= if goes { file.bytes } else { 0 };
+        goes
+    });
+    beyond.map(|file| file.path).collect()
+}
+
+/// Who asks a stream for a keyframe.
+pub fn asks(stream: Arc<hevcast_server::hub::stream::Stream>, clock: hevcast_net::Clock) -> AskKeyframe {
+    Box::new(move || stream.request_keyframe(clock.now().instant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_lead_out_of_its_folder() {
+        let root = Path::new("/r");
+        for (path, folder) in [
+            ("cameras/1", "/r/cameras/1"),
+            ("/live/", "/r/live"),
+            ("../../etc/passwd", "/r/__/__/etc/passwd"),
+            ("a/./b", "/r/a/_/b"),
+            ("客厅 1", "/r/___1"),
+            ("a\\..\\b:c", "/r/a_.._b_c"),
+        ] {
+            assert_eq!(folder_of(root, path), Path::new(folder), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_ours_count() {
+        for name in ["2026-11-26T12-30-05Z.mp4", "2026-11-26T12-30-05Z-2.mkv"] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in [
+            "2026-11-26T12-30-05Z.txt",
+            "2026-11-26.mp4",
+            "holiday.mp4",
+            "2026-11-26T12-30-05Z-.mp4",
+            "2026-11-26T12-30-05Z2.mp4",
+            "x2026-11-26T12-30-05Z.mp4",
+            "2026-13-26T12-30-05Z.mp4",
+        ] {
+            assert!(!is_ours(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_until_the_rest_is_within_both_limits() {
+        let file = |n: u64| Kept { path: n.to_string().into(), bytes: 10, age: Duration::from_secs(n) };
+        let kept = || vec![file(9), file(7), file(5), file(3)];
+        let names = |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let (much, long) = (1000, Duration::from_secs(1000));
+        assert!(too_many(kept(), much, long).is_empty());
+        assert_eq!(names(too_many(kept(), 25, long)), ["9", "7"]);
+        assert_eq!(names(too_many(kept(), much, Duration::from_secs(6))), ["9", "7"]);
+        assert_eq!(names(too_many(kept(), 35, Duration::from_secs(4))), ["9", "7", "5"]);
+        assert_eq!(too_many(kept(), 0, long).len(), 4);
+    }
+}
