@@ -243,13 +243,17 @@ impl Reader {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::decoder_configuration::tests::sets;
     use super::*;
     use crate::hevc::access_unit::tests::picture;
     use crate::time::RtpTicks;
+
+    pub(crate) fn is_parameter_set(nal: &Bytes) -> bool {
+        NalType::of(nal).is_some_and(NalType::is_parameter_set)
+    }
 
     fn of(bytes: &[u8]) -> Result<VideoMessage, VideoError> {
         read(&Bytes::copy_from_slice(bytes))
@@ -317,8 +321,7 @@ mod tests {
             let body: Bytes = write_picture(&unit).concat().into();
             let Ok(VideoMessage::Picture { composition_ms: 0, nals }) = read(&body) else { panic!("no picture") };
             let nals = split(&nals, NAL_LENGTH_SIZE).unwrap();
-            let is_set = |nal: &Bytes| NalType::of(nal).is_some_and(NalType::is_parameter_set);
-            let kept: Vec<Bytes> = unit.nals.iter().filter(|nal| !is_set(nal)).cloned().collect();
+            let kept: Vec<Bytes> = unit.nals.iter().filter(|nal| !is_parameter_set(nal)).cloned().collect();
             prop_assert_eq!(body[0] >> 4 & 7 == KEYFRAME, unit.is_irap());
             prop_assert_eq!(nals, kept);
         }
