@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_command_is_written_as_others_write_it() {
-        let values = [Value::text("play"), Value::Number(4.0), Value::Null, Value::object([("a", Value::Boolean(true))])];
+        let values =
+            [Value::text("play"), Value::Number(4.0), Value::Null, Value::object([("a", Value::Boolean(true))])];
         let expected = b"\x02\x00\x04play\x00\x40\x10\0\0\0\0\0\0\x05\x03\x00\x01a\x01\x01\0\0\x09";
         assert_eq!(write(&values)[..], expected[..]);
         assert_eq!(read(expected), Ok(values.to_vec()));
@@ -242,7 +243,10 @@ mod tests {
     fn what_others_send_reads_as_well() {
         let ecma = b"\x08\0\0\0\x07\0\x01w\0\x40\x84\0\0\0\0\0\0\0\0\x09";
         assert_eq!(read(ecma), Ok(vec![Value::object([("w", Value::Number(640.0))])]));
-        assert_eq!(read(b"\x06\x0b\0\0\0\0\0\0\0\0\0\0\x0c\0\0\0\x01x"), Ok(vec![Value::Null, Value::Null, Value::text("x")]));
+        assert_eq!(
+            read(b"\x06\x0b\0\0\0\0\0\0\0\0\0\0\x0c\0\0\0\x01x"),
+            Ok(vec![Value::Null, Value::Null, Value::text("x")])
+        );
         let long = Value::String("x".repeat(70_000));
         assert_eq!(read(&write(std::slice::from_ref(&long))), Ok(vec![long]));
     }

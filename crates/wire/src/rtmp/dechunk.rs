@@ -291,7 +291,8 @@ mod tests {
             found.push((message.kind.0, message.stream, message.timestamp, message.body.to_vec()));
         }
         let video = |time, body: &[u8]| (9, 1, time, body.to_vec());
-        let rest = [video(15, b"abc"), video(22, b"def"), video(29, b"ghi"), (20, 0, 1, vec![]), (20, 0, 1, b"x".to_vec())];
+        let rest =
+            [video(15, b"abc"), video(22, b"def"), video(29, b"ghi"), (20, 0, 1, vec![]), (20, 0, 1, b"x".to_vec())];
         assert_eq!(found, [&[(8, 1, 10, b"ab".to_vec())][..], &rest].concat());
         assert_eq!(reader.streams.iter().map(|stream| stream.id).collect::<Vec<_>>(), [5, 66, 322]);
     }
