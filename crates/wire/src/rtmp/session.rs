@@ -349,7 +349,8 @@ impl Session {
         let values = amf::read(body).map_err(|error| RtmpError::Command { url: self.url(), error })?;
         let name = values.first().and_then(Value::as_text).unwrap_or_default();
         let transaction = values.get(1).and_then(Value::as_number).unwrap_or_default();
-        let is_awaited = transaction == f64::from(self.awaited);
+        // Some servers refuse a stream without saying which command they mean.
+        let is_awaited = transaction == f64::from(self.awaited) || (transaction == 0.0 && self.state == State::Opening);
         match (name, self.state) {
             ("_result", State::Connecting) if is_awaited => self.connected(now),
             ("_result", State::Creating) if is_awaited => match values.get(3).and_then(Value::as_number) {
