@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use hevcast_wire::rtmp::RtmpError;
 use hevcast_wire::rtsp::message::MessageError;
 use hevcast_wire::rtsp::session::SessionError;
 use rustls::pki_types::ServerName;
@@ -89,9 +90,12 @@ pub enum NetError {
         /// What it sent.
         error: MessageError,
     },
-    /// The server refused.
+    /// The server refused, by RTSP.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The server refused or ended the stream, or cannot be understood, by RTMP.
+    #[error(transparent)]
+    Rtmp(#[from] RtmpError),
 }
 
 fn connect_hint(error: &io::Error) -> String {
@@ -114,7 +118,7 @@ fn tls_hint(error: &io::Error) -> String {
              prints at its start: --pin FINGERPRINT"
         ),
         Some(rustls::Error::General(what)) => format!("{what}; if that is what the server printed, give it with --pin"),
-        _ => format!("{error}; is this an rtsps:// port?"),
+        _ => format!("{error}; does this port speak TLS?"),
     }
 }
 
@@ -129,12 +133,13 @@ impl NetError {
             | NetError::Closed { .. }
             | NetError::Stuck { .. } => true,
             NetError::Session(error) => error.is_temporary(),
+            NetError::Rtmp(error) => error.is_temporary(),
         }
     }
 }
 
 impl Target {
-    /// Opens the connection, under TLS for `rtsps://`.
+    /// Opens the connection, under TLS for `rtsps://` and `rtmps://`.
     ///
     /// # Errors
     /// [`NetError::Resolve`], [`NetError::Connect`] or [`NetError::Tls`].
@@ -151,7 +156,7 @@ impl Target {
         match tokio::time::timeout(CONNECT_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
             Ok(Err(error)) => Err(failed(tls_hint(&error))),
-            Err(_) => Err(failed("no answer; is this an rtsps:// port?".to_owned())),
+            Err(_) => Err(failed("no answer; does this port speak TLS?".to_owned())),
         }
     }
 

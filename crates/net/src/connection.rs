@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use hevcast_wire::rtsp::message::{Inbound, MessageDecoder, MessageError};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Space offered to a read of a peer who says little: most of a thousand readers.
 const SMALL_READ_BYTES: usize = 2 * 1024;
@@ -113,6 +113,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.decoder.decode(&mut self.input)
     }
 
+    /// The bytes read and not yet taken apart, for who speaks something else than RTSP.
+    pub fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
     /// Waits until bytes were read or written, or the peer closed its side. Cancelling it loses nothing.
     ///
     /// # Errors
@@ -143,6 +148,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn flush(&mut self) -> io::Result<()> {
         while self.queued_bytes() > 0 {
             poll_fn(|cx| self.poll_write(cx)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued, closes our side, and waits until the peer has closed its own; what still comes is not kept.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.stream.shutdown().await?;
+        while !self.closed {
+            self.input.clear();
+            poll_fn(|cx| self.poll_read(cx)).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! The sessions decide, this crate carries: [`connect`] opens a tuned socket to a [`Target`], under
 //! [`tls`] if that is wanted, [`connection`] moves bytes
-//! between it and a session, [`publish`] and [`play`] are the two ends of a stream, [`backlog`] knows what has not left
+//! between it and a session, [`publish`] and [`play`] are the two ends of a stream over RTSP, [`rtmp`] has both for RTMP, [`backlog`] knows what has not left
 //! yet, [`reconnect`] when to try again, and [`clock`] what time it is.
 
 pub mod backlog;
@@ -14,6 +14,7 @@ pub mod play;
 pub mod publish;
 pub mod reconnect;
 pub mod redirect;
+pub mod rtmp;
 pub mod stream;
 pub mod target;
 pub mod tls;

@@ -14,7 +14,7 @@ use crate::{Clock, Target};
 const TEARDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// Most bytes that may wait for the socket: far above a picture, far below what a server that only asks could pile up.
-const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 
 /// A session, its connection, and the clock that tells it the time.
 #[derive(Debug)]
@@ -112,7 +112,8 @@ impl<S: ClientSession> Link<S> {
     }
 }
 
-async fn sleep_until(due: Option<Instant>) {
+/// Waits until then, or for ever.
+pub(crate) async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,

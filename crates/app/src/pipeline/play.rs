@@ -12,7 +12,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use hevcast_net::play::{Played, Player};
 use hevcast_net::reconnect::Backoff;
-use hevcast_net::{Clock, NetError, Protocol};
+use hevcast_net::{Clock, NetError, Protocol, rtmp};
 use hevcast_wire::hevc::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
@@ -70,6 +70,7 @@ struct Arrived {
 /// A connection, or a file.
 enum Source {
     Rtsp(Box<Player>),
+    Rtmp(Box<rtmp::Player>),
     Feed(Feed),
 }
 
@@ -172,7 +173,8 @@ impl PlayStage {
         };
         Ok(match target.protocol() {
             Protocol::Srt => Source::Feed(Feed::srt(target).await?),
-            Protocol::Rtsp | Protocol::Rtmp => {
+            Protocol::Rtmp => Source::Rtmp(Box::new(rtmp::Player::connect(target, USER_AGENT, self.clock).await?)),
+            Protocol::Rtsp => {
                 Source::Rtsp(Box::new(Player::connect(target, USER_AGENT, self.clock).await?))
             }
         })
@@ -181,6 +183,7 @@ impl PlayStage {
     async fn play(&mut self, source: &mut Source) -> Result<(), SourceError> {
         Ok(match source {
             Source::Rtsp(player) => self.play_rtsp(player).await?,
+            Source::Rtmp(player) => self.play_rtmp(player).await?,
             Source::Feed(feed) => self.play_feed(feed).await?,
         })
     }
@@ -196,6 +199,23 @@ impl PlayStage {
             self.take_unit(arrived, &mut parameter_sets).await;
         }
         Ok(())
+    }
+
+    /// Hands on what an RTMP server plays until it ends.
+    async fn play_rtmp(&mut self, player: &mut rtmp::Player) -> Result<(), NetError> {
+        let mut parameter_sets = player.parameter_sets().clone();
+        let before = self.counters.received_bytes.load(Ordering::Relaxed);
+        self.waiting_for_irap = true;
+        loop {
+            let next = match player.next().await {
+                Err(NetError::Closed { .. }) => None,
+                other => other?,
+            };
+            let Some(unit) = next else { return Ok(()) };
+            self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
+            let arrived = Arrived { unit, damaged: false, is_after_loss: false, clock: None, is_live: true };
+            self.take_unit(arrived, &mut parameter_sets).await;
+        }
     }
 
     /// Takes one connection's packets apart until the stream ends.
@@ -286,6 +306,7 @@ impl Source {
     async fn close(self) {
         match self {
             Source::Rtsp(player) => player.close().await,
+            Source::Rtmp(player) => player.close().await,
             Source::Feed(feed) => drop(feed),
         }
     }

@@ -5,7 +5,7 @@
 
 use hevcast_media::srt::SrtError;
 use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
-use hevcast_net::{NetError, Protocol};
+use hevcast_net::{NetError, Protocol, rtmp};
 use hevcast_wire::hevc::AccessUnit;
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, PacketiseError, Packetiser};
 use hevcast_wire::rtsp::clock::ClockOffset;
@@ -27,7 +27,7 @@ pub struct CodedPicture {
 /// Why a line is not to be had, or is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// RTSP's.
+    /// RTSP's and RTMP's.
     #[error(transparent)]
     Net(#[from] NetError),
     /// SRT's.
@@ -54,6 +54,8 @@ impl LineError {
 pub enum Line {
     /// RTSP's RECORD.
     Rtsp(Box<Publisher>),
+    /// Enhanced RTMP.
+    Rtmp(Box<rtmp::Publisher>),
     /// MPEG-TS over SRT.
     Srt(SrtLine),
 }
@@ -67,7 +69,8 @@ impl Line {
         let OutputSettings { target, description, ssrc, clock, size } = settings;
         Ok(match target.protocol() {
             Protocol::Srt => Line::Srt(SrtLine::connect(target, *size).await?),
-            Protocol::Rtsp | Protocol::Rtmp => {
+            Protocol::Rtmp => Line::Rtmp(Box::new(rtmp::Publisher::connect(target, USER_AGENT, *clock).await?)),
+            Protocol::Rtsp => {
                 let publisher = Publisher::connect(target, USER_AGENT, description.clone(), *ssrc, *clock);
                 Line::Rtsp(Box::new(publisher.await?))
             }
@@ -86,6 +89,7 @@ impl Line {
                 packetiser.packetise(&unit, &mut packets)?;
                 publisher.queue(OutgoingPicture { packets, timestamp: unit.timestamp, captured });
             }
+            Line::Rtmp(publisher) => publisher.queue(&unit, captured)?,
             Line::Srt(srt) => srt.queue(unit),
         }
         Ok(())
@@ -95,6 +99,7 @@ impl Line {
     pub fn is_drained(&self) -> bool {
         match self {
             Line::Rtsp(publisher) => publisher.is_drained(),
+            Line::Rtmp(publisher) => publisher.is_drained(),
             Line::Srt(srt) => srt.is_drained(),
         }
     }
@@ -106,6 +111,7 @@ impl Line {
     pub async fn turn(&mut self) -> Result<PublishNews, LineError> {
         Ok(match self {
             Line::Rtsp(publisher) => publisher.turn().await?,
+            Line::Rtmp(publisher) => publisher.turn().await?,
             Line::Srt(srt) => srt.turn().await?,
         })
     }
@@ -114,7 +120,7 @@ impl Line {
     pub fn clock(&self) -> Option<ClockOffset> {
         match self {
             Line::Rtsp(publisher) => publisher.clock(),
-            Line::Srt(_) => None,
+            Line::Rtmp(_) | Line::Srt(_) => None,
         }
     }
 
@@ -122,6 +128,7 @@ impl Line {
     pub fn sent_bytes(&self) -> u64 {
         match self {
             Line::Rtsp(publisher) => publisher.sent_bytes(),
+            Line::Rtmp(publisher) => publisher.sent_bytes(),
             Line::Srt(srt) => srt.sent_bytes(),
         }
     }
@@ -130,6 +137,7 @@ impl Line {
     pub async fn close(self) {
         match self {
             Line::Rtsp(publisher) => publisher.close().await,
+            Line::Rtmp(publisher) => publisher.close().await,
             Line::Srt(srt) => srt.close().await,
         }
     }

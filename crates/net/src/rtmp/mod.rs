@@ -1,0 +1,16 @@
+//! RTMP and RTMPS: the session of `hevcast_wire::rtmp` on a socket.
+//!
+//! [`Publisher`] and [`Player`] are the counterparts of [`crate::publish`] and [`crate::play`]; [`link`] is what they have
+//! in common. They deal in access units, for RTMP has no packets.
+
+pub mod link;
+pub mod play;
+pub mod publish;
+
+pub use play::Player;
+pub use publish::Publisher;
+
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The publish stage over RTMP: coded pictures to a server.
+//!
+//! As [`crate::publish::Publisher`], a [`Publisher`] holds one picture at a time: the next is queued when the kernel has
+//! taken the last ([`Publisher::is_drained`]), so that what waits, waits where it can be aged.
+
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::rtmp::pack::Packer;
+use hevcast_wire::rtmp::session::{Event, Role};
+use hevcast_wire::rtmp::{RtmpError, video};
+use hevcast_wire::time::UtcMicros;
+
+use super::link::{Link, Turn};
+use crate::publish::PublishNews;
+use crate::{Clock, NetError, Target};
+
+/// A publishing connection.
+#[derive(Debug)]
+pub struct Publisher {
+    link: Link,
+    packer: Packer,
+    /// Time stamp of the last picture, ms.
+    last: u32,
+}
+
+impl Publisher {
+    /// Connects and waits until the server takes the stream. A login in the URL is used if the server asks for one.
+    ///
+    /// # Errors
+    /// [`NetError`]: no connection, a refusal, or silence.
+    pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Publisher, NetError> {
+        let link = Link::connect(target, Role::Publish, user_agent, clock).await?;
+        Ok(Publisher { link, packer: Packer::default(), last: 0 })
+    }
+
+    /// Queues a picture, captured then by any one clock; its NAL units are not copied. An IRAP picture has its parameter
+    /// sets. Pictures before the first one are passed over, for nobody could decode them.
+    ///
+    /// # Errors
+    /// [`NetError::Rtmp`]: it cannot be announced, or is longer than RTMP allows. What is queued stays whole.
+    pub fn queue(&mut self, unit: &AccessUnit, captured: UtcMicros) -> Result<(), NetError> {
+        let session = &mut self.link.session;
+        let url = || session.address().shown.clone();
+        let packed =
+            self.packer.pack(unit, captured).map_err(|error| RtmpError::Configuration { url: url(), error })?;
+        let Some(packed) = packed else { return Ok(()) };
+        self.last = packed.timestamp;
+        if let Some(metadata) = packed.metadata {
+            session.send_data(packed.timestamp, metadata);
+        }
+        if let Some(start) = packed.sequence_start {
+            session.send_video(packed.timestamp, &[start])?;
+        }
+        session.send_video(packed.timestamp, &packed.picture)?;
+        self.link.transmit();
+        Ok(())
+    }
+
+    /// Whether the kernel has taken everything queued.
+    pub fn is_drained(&self) -> bool {
+        self.link.queued_bytes() == 0
+    }
+
+    /// Waits for the next news: RTMP has none but [`PublishNews::Sent`] and [`PublishNews::Ended`]. Cancelling it loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`NetError`]: the session is over.
+    pub async fn turn(&mut self) -> Result<PublishNews, NetError> {
+        Ok(match self.link.turn().await? {
+            Turn::Event(Event::Ended) => PublishNews::Ended,
+            Turn::Event(Event::Started | Event::Video { .. }) | Turn::Sent => PublishNews::Sent,
+        })
+    }
+
+    /// Bytes written to the socket, framing included.
+    pub fn sent_bytes(&self) -> u64 {
+        self.link.sent_bytes()
+    }
+
+    /// Sends what is queued (for as long as the server takes it promptly), then ends the stream.
+    pub async fn close(mut self) {
+        if let Err(error) = self.link.session.send_video(self.last, &[video::write_sequence_end()]) {
+            tracing::debug!("{error}");
+        }
+        self.link.close().await;
+    }
+}

@@ -1,0 +1,122 @@
+//! A small server for the tests, by `rml_rtmp`: code that is not ours at the other end of the wire. What one connection
+//! publishes, all that play get; a key named `taken` is refused.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::sessions::{
+    ServerSession, ServerSessionConfig, ServerSessionEvent as Event, ServerSessionResult as Outcome, StreamMetadata,
+};
+use rml_rtmp::time::RtmpTimestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast::{self, Receiver, Sender};
+
+/// A video message.
+type Video = (u32, Bytes);
+
+/// The server.
+pub struct Relay {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What publishers said of their streams.
+    pub metadata: Receiver<StreamMetadata>,
+}
+
+impl Relay {
+    /// Starts one that ends with the test's runtime.
+    pub async fn start() -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (videos, _) = broadcast::channel(4096);
+        let (described, metadata) = broadcast::channel(16);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, videos.clone(), described.clone()));
+            }
+        });
+        Relay { address, metadata }
+    }
+}
+
+async fn serve(mut socket: TcpStream, videos: Sender<Video>, described: Sender<StreamMetadata>) {
+    let mut handshake = Handshake::new(PeerType::Server);
+    let mut buffer = vec![0; 64 * 1024];
+    let rest = loop {
+        let read = socket.read(&mut buffer).await.unwrap();
+        if read == 0 {
+            return;
+        }
+        match handshake.process_bytes(&buffer[..read]).unwrap() {
+            HandshakeProcessResult::InProgress { response_bytes } => socket.write_all(&response_bytes).await.unwrap(),
+            HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
+                socket.write_all(&response_bytes).await.unwrap();
+                break remaining_bytes;
+            }
+        }
+    };
+    let (mut session, mut outcomes) = ServerSession::new(ServerSessionConfig::new()).unwrap();
+    outcomes.extend(session.handle_input(&rest).unwrap());
+    let mut playing: Option<(u32, Receiver<Video>)> = None;
+    loop {
+        let mut next = std::mem::take(&mut outcomes).into_iter();
+        while let Some(outcome) = next.next() {
+            match outcome {
+                Outcome::OutboundResponse(packet) => socket.write_all(&packet.bytes).await.unwrap(),
+                Outcome::RaisedEvent(event) => {
+                    let answers = answer(&mut session, event, &videos, &described, &mut playing);
+                    next = answers.into_iter().chain(next).collect::<Vec<_>>().into_iter();
+                }
+                Outcome::UnhandleableMessageReceived(_) => {}
+            }
+        }
+        let received = async {
+            match &mut playing {
+                Some((stream, receiver)) => (*stream, receiver.recv().await.unwrap()),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            read = socket.read(&mut buffer) => match read {
+                Ok(1..) => outcomes = session.handle_input(&buffer[..read.unwrap()]).unwrap(),
+                _ => return,
+            },
+            (stream, (timestamp, data)) = received => {
+                let packet = session.send_video_data(stream, data, RtmpTimestamp::new(timestamp), false).unwrap();
+                socket.write_all(&packet.bytes).await.unwrap();
+            }
+        }
+    }
+}
+
+fn answer(
+    session: &mut ServerSession,
+    event: Event,
+    videos: &Sender<Video>,
+    described: &Sender<StreamMetadata>,
+    playing: &mut Option<(u32, Receiver<Video>)>,
+) -> Vec<Outcome> {
+    match event {
+        Event::PublishStreamRequested { request_id, stream_key, .. } if stream_key.starts_with("taken") => {
+            session.reject_request(request_id, "NetStream.Publish.BadName", "Somebody is here").unwrap()
+        }
+        Event::PlayStreamRequested { request_id, stream_id, .. } => {
+            *playing = Some((stream_id, videos.subscribe()));
+            session.accept_request(request_id).unwrap()
+        }
+        Event::ConnectionRequested { request_id, .. }
+        | Event::ReleaseStreamRequested { request_id, .. }
+        | Event::PublishStreamRequested { request_id, .. } => session.accept_request(request_id).unwrap(),
+        Event::VideoDataReceived { timestamp, data, .. } => {
+            // Nobody may be there to hear it.
+            let _ = videos.send((timestamp.value, data));
+            Vec::new()
+        }
+        Event::StreamMetadataChanged { metadata, .. } => {
+            let _ = described.send(metadata);
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Publisher and player at a server that is not ours, over the loopback.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::time::{RtpTicks, UtcMicros};
+
+use super::relay::Relay;
+use super::{Player, Publisher};
+use crate::{Clock, NetError, Target};
+
+/// x265, 640x480, 30 pictures a second.
+const VPS: &[u8] = &[
+    0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
+    0x00, 0x5a, 0x92, 0x80, 0x90,
+];
+const SPS: &[u8] = &[
+    0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x5a, 0xa0,
+    0x05, 0x02, 0x01, 0xe1, 0x65, 0x92, 0xa4, 0x93, 0x2b, 0xc0, 0x5a, 0x02, 0x00, 0x00, 0x03, 0x00, 0x02, 0x00, 0x00,
+    0x03, 0x00, 0x3c, 0x10,
+];
+const PPS: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
+/// A message before the slices, as the capture time's.
+const SEI: &[u8] = &[0x4e, 0x01, 0x05, 0x02, 0x11, 0x22, 0x80];
+
+fn target(relay: &Relay, path: &str) -> Target {
+    Target::parse(&format!("rtmp://{}/{path}", relay.address)).unwrap()
+}
+
+/// The picture of a number: every tenth is an IDR picture with its parameter sets.
+fn picture(number: usize) -> AccessUnit {
+    let is_idr = number.is_multiple_of(10);
+    let mut nals = if is_idr { vec![VPS, SPS, PPS, SEI] } else { vec![SEI] };
+    let mut slice = vec![if is_idr { 0x28 } else { 0x02 }, 0x01, 0xaf, number as u8];
+    // Across several chunks of ours.
+    slice.resize(if is_idr { 200_000 } else { 3000 }, 0x55);
+    nals.push(&slice);
+    let nals = nals.into_iter().map(Bytes::copy_from_slice).collect();
+    AccessUnit { timestamp: RtpTicks(number as u32 * 3000), nals }
+}
+
+fn captured(number: usize) -> UtcMicros {
+    UtcMicros(1_700_000_000_000_000 + number as i64 * 40_000)
+}
+
+async fn publish(publisher: &mut Publisher, number: usize) {
+    publisher.queue(&picture(number), captured(number)).unwrap();
+    while !publisher.is_drained() {
+        publisher.turn().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn pictures_pass_through_a_foreign_server_in_order() {
+    let mut relay = Relay::start().await;
+    let clock = Clock::default();
+    let target = target(&relay, "live/inst/cam?key=1");
+    let mut publisher = Publisher::connect(&target, "hevcast/0", clock).await.unwrap();
+    let mut player = Player::connect(&target, "hevcast/0", clock).await.unwrap();
+    publish(&mut publisher, 3).await;
+    for number in 10..45 {
+        publish(&mut publisher, number).await;
+    }
+    let described = relay.metadata.recv().await.unwrap();
+    assert_eq!((described.video_width, described.video_height), (Some(640), Some(480)));
+    for number in 10..45 {
+        let unit = player.next().await.unwrap().unwrap();
+        assert_eq!(unit.nals, picture(number).nals, "picture {number}");
+        assert_eq!(unit.timestamp, RtpTicks((number as u32 - 10) * 40 * 90));
+    }
+    assert!(publisher.sent_bytes() > 800_000 && player.received_bytes() > 800_000);
+    let mut late = Player::connect(&target, "hevcast/0", clock).await.unwrap();
+    for number in 45..52 {
+        publish(&mut publisher, number).await;
+    }
+    let first = late.next().await.unwrap().unwrap();
+    assert_eq!((first.nals, late.parameter_sets().is_complete()), (picture(50).nals, true));
+    player.close().await;
+    publisher.close().await;
+}
+
+#[tokio::test]
+async fn a_refused_publisher_hears_why() {
+    let relay = Relay::start().await;
+    let refused = Publisher::connect(&target(&relay, "live/taken"), "hevcast/0", Clock::default()).await;
+    let error = refused.unwrap_err();
+    assert!(matches!(error, NetError::Rtmp(_)) && error.is_temporary(), "{error}");
+    let error = error.to_string();
+    assert!(
+        error.contains("/live/taken: the server refused to publish: NetStream.Publish.BadName: Somebody"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_speaks_something_else_is_told() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("rtmp://{}/live/x", listener.local_addr().unwrap())).unwrap();
+    let serve = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        socket
+    };
+    let (socket, refused) = tokio::join!(serve, Player::connect(&target, "hevcast/0", Clock::default()));
+    assert!(refused.unwrap_err().to_string().contains("does not speak RTMP"));
+    drop(socket);
+}
+
+#[tokio::test]
+async fn turns_that_are_given_up_lose_nothing() {
+    let relay = Relay::start().await;
+    let clock = Clock::default();
+    let target = target(&relay, "live/cam");
+    let mut publisher = Publisher::connect(&target, "hevcast/0", clock).await.unwrap();
+    let mut player = Player::connect(&target, "hevcast/0", clock).await.unwrap();
+    let sending = async {
+        for number in 0..30 {
+            publisher.queue(&picture(number), captured(number)).unwrap();
+            while !publisher.is_drained() {
+                let _ = tokio::time::timeout(Duration::from_micros(50), publisher.turn()).await;
+            }
+        }
+        publisher
+    };
+    let receiving = async {
+        let mut units = Vec::new();
+        while units.len() < 30 {
+            if let Ok(unit) = tokio::time::timeout(Duration::from_micros(50), player.next()).await {
+                units.push(unit.unwrap().unwrap());
+            }
+        }
+        units
+    };
+    let (_publisher, units) = tokio::join!(sending, receiving);
+    for (number, unit) in units.into_iter().enumerate() {
+        assert_eq!(unit.nals, picture(number).nals, "picture {number}");
+    }
+}

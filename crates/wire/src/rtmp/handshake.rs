@@ -1,0 +1,64 @@
+//! The handshake (RTMP 1.0 section 5.2), in its simple form, which every server takes.
+//!
+//! A version byte and 1536 bytes each way, and the other's 1536 bytes back. What they hold is of no use any more: times
+//! that nobody looks at, and noise to recognise by that it was read.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The version of RTMP that goes unencrypted.
+const VERSION: u8 = 3;
+/// Bytes of C1, C2, S1 and S2.
+const PACKET_LEN: usize = 1536;
+
+/// The other end says something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRtmp;
+
+/// C0 and C1, filled with noise from a seed.
+pub fn hello(seed: u64) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + PACKET_LEN);
+    out.put_u8(VERSION);
+    out.put_bytes(0, 8);
+    let mut noise = seed | 1;
+    while out.len() < 1 + PACKET_LEN {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        out.put_u64(noise);
+    }
+    out.freeze()
+}
+
+/// Takes S0, S1 and S2 off `input` when they are there, and returns C2.
+///
+/// # Errors
+/// [`NotRtmp`] as soon as the first byte shows it.
+pub fn answer(input: &mut BytesMut) -> Result<Option<Bytes>, NotRtmp> {
+    if input.first().is_some_and(|version| *version != VERSION) {
+        return Err(NotRtmp);
+    }
+    if input.len() < 1 + 2 * PACKET_LEN {
+        return Ok(None);
+    }
+    input.advance(1);
+    let reply = Bytes::copy_from_slice(&input[..PACKET_LEN]);
+    input.advance(2 * PACKET_LEN);
+    Ok(Some(reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn their_packet_goes_back() {
+        let hello = hello(9);
+        assert_eq!((hello.len(), &hello[..9]), (1537, &[3, 0, 0, 0, 0, 0, 0, 0, 0][..]));
+        let mut input = BytesMut::from(&[&[3][..], &[7; PACKET_LEN], &hello[1..1536]].concat()[..]);
+        assert_eq!(answer(&mut input), Ok(None));
+        input.extend_from_slice(b"\x00rest");
+        assert_eq!(answer(&mut input), Ok(Some(Bytes::from(vec![7; PACKET_LEN]))));
+        assert_eq!(input[..], b"rest"[..]);
+        assert_eq!(answer(&mut BytesMut::from(&b"HTTP/1.1 400"[..])), Err(NotRtmp));
+    }
+}

@@ -1,0 +1,27 @@
+//! RTMP with H.265 in it: Adobe's RTMP 1.0 of 2012, and Enhanced RTMP of the Veovera Software Organization.
+//!
+//! - [`session`]: what a client says and hears, with its [`handshake`], [`login`] and [`status`] words; [`address`] is what
+//!   a URL names.
+//! - [`amf`], [`chunk`] and its twin [`dechunk`]: commands and messages as bytes of a connection.
+//! - [`decoder_configuration`] and [`video`]: parameter sets and pictures as the body of video messages;
+//!   [`pack`] and its twin [`unpack`]: access units to such messages and back, with their time stamps.
+//!
+//! Bytes and state machines are our own: the one crate for clients, `rml_rtmp`, panics on a command of fewer than three
+//! values and cannot tell interleaved messages apart. It is a foreign peer in the tests of `hevcast-net`.
+
+pub mod address;
+pub mod amf;
+pub mod chunk;
+pub mod dechunk;
+pub mod decoder_configuration;
+pub mod error;
+pub mod handshake;
+pub mod login;
+pub mod pack;
+pub mod session;
+pub mod status;
+pub mod unpack;
+pub mod video;
+
+pub use address::StreamAddress;
+pub use error::RtmpError;

@@ -1,0 +1,139 @@
+//! Access units to video messages: what a publisher sends, and when (Enhanced RTMP v1).
+//!
+//! A SequenceStart goes before every IRAP picture, not only the first: a server that knows nothing of H.265 keeps none
+//! for those who come later, but passes on what comes.
+
+use bytes::Bytes;
+
+use super::amf::{self, Value};
+use super::decoder_configuration::ConfigurationError;
+use super::video::{self, FOURCC_HVC1};
+use crate::hevc::{AccessUnit, ParameterSets, SpsInfo, parse_sps};
+use crate::time::UtcMicros;
+
+/// Messages for one picture, in the order in which they go.
+#[derive(Debug)]
+pub struct Packed {
+    /// Their time stamp, ms since the first picture; wraps at 2^32.
+    pub timestamp: u32,
+    /// Body of a data message that describes the stream, where that has changed.
+    pub metadata: Option<Bytes>,
+    /// Body of a SequenceStart.
+    pub sequence_start: Option<Bytes>,
+    /// Body of the picture's message, in parts.
+    pub picture: Vec<Bytes>,
+}
+
+/// Packs the pictures of one connection.
+#[derive(Debug, Default)]
+pub struct Packer {
+    sets: ParameterSets,
+    /// The SPS that the last metadata told of.
+    described: Option<Bytes>,
+    timeline: Timeline,
+}
+
+/// Time since the first picture. It never goes back, and stands still where the clock does.
+#[derive(Debug, Default)]
+struct Timeline {
+    last: Option<UtcMicros>,
+    elapsed_micros: u64,
+}
+
+impl Timeline {
+    fn at(&mut self, captured: UtcMicros) -> u32 {
+        let since = self.last.map_or(0, |last| captured.micros_since(last));
+        self.last = Some(captured);
+        // A clock that was set back costs nothing but this picture's duration.
+        self.elapsed_micros += u64::try_from(since).unwrap_or(0);
+        (self.elapsed_micros / 1000) as u32
+    }
+}
+
+impl Packer {
+    /// Packs a picture; `None` before the first IRAP picture, for nobody could decode it.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] when the parameter sets do not suffice.
+    pub fn pack(&mut self, unit: &AccessUnit, captured: UtcMicros) -> Result<Option<Packed>, ConfigurationError> {
+        let mut has_changed = false;
+        for nal in &unit.nals {
+            has_changed |= self.sets.update(nal);
+        }
+        if self.timeline.last.is_none() && !unit.is_irap() {
+            return Ok(None);
+        }
+        let begins = has_changed || unit.is_irap();
+        let sequence_start = begins.then(|| video::write_sequence_start(&self.sets)).transpose()?;
+        let metadata = match self.sets.sps() {
+            Some(sps) if self.described.as_ref() != Some(sps) => {
+                let written = write_metadata(&parse_sps(sps)?);
+                self.described = Some(sps.clone());
+                Some(written)
+            }
+            _ => None,
+        };
+        let timestamp = self.timeline.at(captured);
+        Ok(Some(Packed { timestamp, metadata, sequence_start, picture: video::write_picture(unit) }))
+    }
+}
+
+/// What players like to know first (FLV section E.5; Enhanced RTMP v1, "Enhancing onMetaData").
+fn write_metadata(info: &SpsInfo) -> Bytes {
+    let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
+    let mut properties = vec![
+        number("width", f64::from(info.width)),
+        number("height", f64::from(info.height)),
+        number("videocodecid", f64::from(u32::from_be_bytes(FOURCC_HVC1))),
+    ];
+    if let Some((units_in_tick, time_scale)) = info.timing.filter(|(units_in_tick, _)| *units_in_tick > 0) {
+        properties.push(number("framerate", f64::from(time_scale) / f64::from(units_in_tick)));
+    }
+    amf::write(&[Value::text("@setDataFrame"), Value::text("onMetaData"), Value::Object(properties)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decoder_configuration::tests::sets;
+    use super::*;
+    use crate::time::RtpTicks;
+
+    const IDR: Bytes = Bytes::from_static(&[0x28, 0x01, 0xaf]);
+    const TRAIL: Bytes = Bytes::from_static(&[0x02, 0x01, 0xd0]);
+
+    fn unit(nal: Bytes) -> AccessUnit {
+        let mut unit = AccessUnit { timestamp: RtpTicks(0), nals: vec![nal] };
+        unit.ensure_parameter_sets(&sets());
+        unit
+    }
+
+    #[test]
+    fn a_stream_begins_with_an_irap_picture_and_says_what_it_is() {
+        let mut packer = Packer::default();
+        assert!(packer.pack(&unit(TRAIL), UtcMicros(0)).unwrap().is_none());
+        let first = packer.pack(&unit(IDR), UtcMicros(40_000)).unwrap().unwrap();
+        assert_eq!((first.timestamp, first.sequence_start.is_some()), (0, true));
+        let values = amf::read(&first.metadata.unwrap()).unwrap();
+        let number = |name: &str| values[2].get(name).and_then(Value::as_number);
+        let expected = [Some(640.0), Some(480.0), Some(30.0), Some(1_752_589_105.0)];
+        assert_eq!(["width", "height", "framerate", "videocodecid"].map(number), expected);
+        let next = packer.pack(&unit(TRAIL), UtcMicros(73_333)).unwrap().unwrap();
+        assert_eq!((next.timestamp, next.metadata, next.sequence_start), (33, None, None));
+        let again = packer.pack(&unit(IDR), UtcMicros(106_667)).unwrap().unwrap();
+        assert_eq!((again.timestamp, again.metadata), (66, None));
+        assert!(again.sequence_start.is_some(), "for those who have come since");
+        let mut bare = Packer::default();
+        let lone = AccessUnit { timestamp: RtpTicks(0), nals: vec![IDR] };
+        assert_eq!(bare.pack(&lone, UtcMicros(0)).unwrap_err(), ConfigurationError::Incomplete);
+    }
+
+    #[test]
+    fn time_never_goes_back_and_wraps() {
+        let mut timeline = Timeline::default();
+        let second = 1_000_000;
+        let at = [5, 6, 3, 4].map(|seconds| timeline.at(UtcMicros(seconds * second)));
+        assert_eq!(at, [0, 1000, 1000, 2000]);
+        let later = timeline.at(UtcMicros(4 * second + (1 << 32) * 1000 + 7000));
+        assert_eq!(later, 2007, "2^32 ms and 7 on");
+    }
+}

@@ -1,0 +1,402 @@
+//! A client's session: handshake, `connect`, and one stream published or played (RTMP 1.0 sections 5.2 and 7.2).
+//!
+//! ```text
+//! C0 C1 → ← S0 S1 S2, C2 → connect → ← _result → createStream → ← _result → publish | play → ← onStatus
+//! ```
+//!
+//! Bytes come in as they are read, bytes to write are polled for. What a server sends beside that is answered where it
+//! wants an answer (ping, window) and passed over where it does not.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::address::StreamAddress;
+use super::amf::{self, Value};
+use super::chunk::{
+    COMMAND_CHUNKS, CONTROL_CHUNKS, ChunkWriter, DATA_CHUNKS, Message, MessageType, OWN_CHUNK_BYTES, VIDEO_CHUNKS,
+};
+use super::dechunk::{ChunkError, ChunkReader};
+use super::error::{ANSWER_TIMEOUT, RtmpError};
+use super::handshake;
+use super::status::{self, Status};
+
+/// Arrivals of ours that we want to be told of, bytes (section 5.4.4): what other clients ask for.
+const OWN_WINDOW_BYTES: u32 = 2_500_000;
+/// How much a server may hold back for us, ms (section 7.1.7).
+const BUFFER_MS: u32 = 100;
+/// Kinds of user control messages (section 7.1.7).
+const STREAM_EOF: u16 = 1;
+const SET_BUFFER_LENGTH: u16 = 3;
+const PING_REQUEST: u16 = 6;
+const PING_RESPONSE: u16 = 7;
+
+/// Which way pictures go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To the server.
+    Publish,
+    /// From the server.
+    Play,
+}
+
+/// What came of the server's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The stream is open: pictures may go, or will come.
+    Started,
+    /// A video message of the stream.
+    Video {
+        /// Its time, ms.
+        timestamp: u32,
+        /// Its content.
+        body: Bytes,
+    },
+    /// The stream is over.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Handshake,
+    Connecting,
+    Creating,
+    Opening,
+    Running,
+    Ended,
+}
+
+/// The session's state machine.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    address: StreamAddress,
+    /// Behind the application's name.
+    login: String,
+    agent: String,
+    state: State,
+    reader: ChunkReader,
+    writer: ChunkWriter,
+    output: VecDeque<Bytes>,
+    transaction: u32,
+    /// Transaction whose answer is waited for.
+    awaited: u32,
+    deadline: Option<Instant>,
+    /// Message stream of ours, by createStream's answer.
+    stream: u32,
+    received_bytes: u64,
+    acknowledged_bytes: u64,
+    window_bytes: Option<u32>,
+    /// A video message that came instead of an answer to play.
+    early: Option<Event>,
+}
+
+impl Session {
+    /// A session that will say hello; `login` is an answer of [`super::login`], or empty, `seed` is random.
+    pub fn new(role: Role, address: StreamAddress, login: &str, agent: &str, seed: u64, now: Instant) -> Session {
+        Session {
+            role,
+            address,
+            login: login.to_owned(),
+            agent: agent.to_owned(),
+            state: State::Handshake,
+            reader: ChunkReader::default(),
+            writer: ChunkWriter::default(),
+            output: VecDeque::from([handshake::hello(seed)]),
+            transaction: 0,
+            awaited: 0,
+            deadline: Some(now + ANSWER_TIMEOUT),
+            stream: 0,
+            received_bytes: 0,
+            acknowledged_bytes: 0,
+            window_bytes: None,
+            early: None,
+        }
+    }
+
+    /// The stream's address.
+    pub fn address(&self) -> &StreamAddress {
+        &self.address
+    }
+
+    /// Bytes to write, in order.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.output.pop_front()
+    }
+
+    /// When [`Session::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// An answer has not come in time.
+    ///
+    /// # Errors
+    /// [`RtmpError::NoAnswer`], if it is time indeed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), RtmpError> {
+        match self.deadline.filter(|deadline| *deadline <= now) {
+            Some(_) => Err(RtmpError::NoAnswer { url: self.url(), request: self.request() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes bytes off `input` up to the next event; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`RtmpError`]: the session is over.
+    pub fn handle(&mut self, input: &mut BytesMut, now: Instant) -> Result<Option<Event>, RtmpError> {
+        if let Some(event) = self.early.take() {
+            return Ok(Some(event));
+        }
+        loop {
+            let before = input.len();
+            if self.state == State::Handshake {
+                match handshake::answer(input) {
+                    Ok(Some(reply)) => {
+                        self.output.push_back(reply);
+                        self.connect(now);
+                    }
+                    Ok(None) => return Ok(None),
+                    Err(handshake::NotRtmp) => return Err(RtmpError::NotRtmp { url: self.url() }),
+                }
+                self.received_bytes += (before - input.len()) as u64;
+                continue;
+            }
+            let message = self.reader.read(input).map_err(|error| self.chunk_error(error))?;
+            self.received_bytes += (before - input.len()) as u64;
+            self.acknowledge();
+            let Some(message) = message else { return Ok(None) };
+            if let Some(event) = self.handle_message(message, now)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Sends a data message of the stream.
+    pub fn send_data(&mut self, timestamp: u32, body: Bytes) {
+        self.send(DATA_CHUNKS, MessageType::DATA, self.stream, timestamp, &[body]);
+    }
+
+    /// Sends a video message of the stream, which stands in parts.
+    ///
+    /// # Errors
+    /// [`RtmpError::TooLong`].
+    pub fn send_video(&mut self, timestamp: u32, parts: &[Bytes]) -> Result<(), RtmpError> {
+        if self.send(VIDEO_CHUNKS, MessageType::VIDEO, self.stream, timestamp, parts) {
+            return Ok(());
+        }
+        Err(RtmpError::TooLong { url: self.url(), bytes: parts.iter().map(Bytes::len).sum() })
+    }
+
+    /// Says goodbye; nothing answers that.
+    pub fn end(&mut self) {
+        if matches!(self.state, State::Opening | State::Running) {
+            let stream = Value::text(&self.address.stream);
+            if self.role == Role::Publish {
+                self.command("FCUnpublish", Value::Null, &[stream], 0);
+            }
+            self.command("deleteStream", Value::Null, &[Value::Number(f64::from(self.stream))], 0);
+        }
+        (self.state, self.deadline) = (State::Ended, None);
+    }
+
+    fn url(&self) -> String {
+        self.address.shown.clone()
+    }
+
+    fn chunk_error(&self, error: ChunkError) -> RtmpError {
+        RtmpError::Chunk { url: self.url(), error }
+    }
+
+    /// What the server has been asked last, for people.
+    fn request(&self) -> &'static str {
+        match (self.state, self.role) {
+            (State::Handshake, _) => "the handshake",
+            (State::Connecting, _) => "connect",
+            (State::Creating, _) => "createStream",
+            (_, Role::Publish) => "publish",
+            (_, Role::Play) => "play",
+        }
+    }
+
+    fn send(&mut self, chunks: u8, kind: MessageType, stream: u32, timestamp: u32, parts: &[Bytes]) -> bool {
+        let output = &mut self.output;
+        self.writer.write(chunks, kind, stream, timestamp, parts.iter().cloned(), |bytes| output.push_back(bytes))
+    }
+
+    fn control(&mut self, kind: MessageType, body: Vec<u8>) {
+        self.send(CONTROL_CHUNKS, kind, 0, 0, &[body.into()]);
+    }
+
+    fn user_control(&mut self, event: u16, body: &[u8]) {
+        self.control(MessageType::USER_CONTROL, [&event.to_be_bytes()[..], body].concat());
+    }
+
+    /// Sends a command, and returns its transaction.
+    fn command(&mut self, name: &str, object: Value, arguments: &[Value], stream: u32) -> u32 {
+        self.transaction += 1;
+        let head = [Value::text(name), Value::Number(f64::from(self.transaction)), object];
+        let body = amf::write(&[&head, arguments].concat());
+        self.send(COMMAND_CHUNKS, MessageType::COMMAND, stream, 0, &[body]);
+        self.transaction
+    }
+
+    fn await_answer(&mut self, state: State, transaction: u32, now: Instant) {
+        (self.state, self.awaited, self.deadline) = (state, transaction, Some(now + ANSWER_TIMEOUT));
+    }
+
+    fn connect(&mut self, now: Instant) {
+        let text = |text: &str| Value::text(text);
+        let login = &self.login;
+        let mut properties = vec![
+            ("app", text(&format!("{}{login}", self.address.app))),
+            ("type", text("nonprivate")),
+            ("flashVer", text(&format!("FMLE/3.0 (compatible; {})", self.agent))),
+            ("tcUrl", text(&format!("{}{login}", self.address.app_url))),
+        ];
+        if self.role == Role::Play {
+            // The codecs of old that Flash could play: some servers send nothing to who can play nothing.
+            let numbers =
+                [("capabilities", 15.0), ("audioCodecs", 4071.0), ("videoCodecs", 252.0), ("videoFunction", 1.0)];
+            properties.push(("fpad", Value::Boolean(false)));
+            properties.extend(numbers.map(|(name, number)| (name, Value::Number(number))));
+        }
+        properties.push(("objectEncoding", Value::Number(0.0)));
+        // Enhanced RTMP v1, "Extending NetConnection connect Command".
+        properties.push(("fourCcList", Value::Array(vec![text("hvc1")])));
+        let object = Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+        let transaction = self.command("connect", object, &[], 0);
+        self.await_answer(State::Connecting, transaction, now);
+    }
+
+    fn connected(&mut self, now: Instant) {
+        self.control(MessageType::WINDOW_SIZE, OWN_WINDOW_BYTES.to_be_bytes().to_vec());
+        self.control(MessageType::SET_CHUNK_SIZE, (OWN_CHUNK_BYTES as u32).to_be_bytes().to_vec());
+        self.writer.set_chunk_bytes(OWN_CHUNK_BYTES);
+        if self.role == Role::Publish {
+            // What Adobe's encoder says; some servers wait for it, others do not know it, and its answer tells nothing.
+            let stream = Value::text(&self.address.stream);
+            self.command("releaseStream", Value::Null, std::slice::from_ref(&stream), 0);
+            self.command("FCPublish", Value::Null, &[stream], 0);
+        }
+        let transaction = self.command("createStream", Value::Null, &[], 0);
+        self.await_answer(State::Creating, transaction, now);
+    }
+
+    fn created(&mut self, stream: u32, now: Instant) {
+        self.stream = stream;
+        let name = Value::text(&self.address.stream);
+        let transaction = match self.role {
+            Role::Publish => self.command("publish", Value::Null, &[name, Value::text("live")], stream),
+            Role::Play => {
+                let transaction = self.command("play", Value::Null, &[name], stream);
+                let body = [stream.to_be_bytes(), BUFFER_MS.to_be_bytes()].concat();
+                self.user_control(SET_BUFFER_LENGTH, &body);
+                transaction
+            }
+        };
+        self.await_answer(State::Opening, transaction, now);
+    }
+
+    fn acknowledge(&mut self) {
+        let Some(window) = self.window_bytes else { return };
+        // Twice in a window, so that the server never waits for it.
+        if self.received_bytes - self.acknowledged_bytes >= u64::from(window / 2).max(1) {
+            self.acknowledged_bytes = self.received_bytes;
+            self.control(MessageType::ACKNOWLEDGEMENT, (self.received_bytes as u32).to_be_bytes().to_vec());
+        }
+    }
+
+    fn handle_message(&mut self, message: Message, now: Instant) -> Result<Option<Event>, RtmpError> {
+        let mut body = message.body;
+        let number = body.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        match (message.kind, number) {
+            (MessageType::SET_CHUNK_SIZE, Some(chunk_bytes)) => {
+                // The highest bit is to be zero.
+                let set = self.reader.set_chunk_bytes(chunk_bytes & 0x7fff_ffff);
+                set.map_err(|error| self.chunk_error(error))?;
+            }
+            (MessageType::ABORT, Some(chunk_stream)) => self.reader.abort(chunk_stream),
+            (MessageType::WINDOW_SIZE, Some(window)) => self.window_bytes = Some(window),
+            (MessageType::PEER_BANDWIDTH, Some(_)) => {
+                self.control(MessageType::WINDOW_SIZE, OWN_WINDOW_BYTES.to_be_bytes().to_vec());
+            }
+            (MessageType::USER_CONTROL, Some(_)) => match body.get_u16() {
+                PING_REQUEST => self.user_control(PING_RESPONSE, &body),
+                STREAM_EOF if self.role == Role::Play && self.state == State::Running => return Ok(self.ended()),
+                _ => {}
+            },
+            (MessageType::VIDEO, _) if message.stream == self.stream && self.role == Role::Play => {
+                let video = Event::Video { timestamp: message.timestamp, body };
+                match self.state {
+                    State::Running => return Ok(Some(video)),
+                    State::Opening => {
+                        self.early = Some(video);
+                        return Ok(Some(self.started()));
+                    }
+                    _ => {}
+                }
+            }
+            (MessageType::COMMAND, _) => return self.handle_command(&body, now),
+            (MessageType::COMMAND_AMF3, _) if body.first() == Some(&0) => return self.handle_command(&body[1..], now),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn handle_command(&mut self, body: &[u8], now: Instant) -> Result<Option<Event>, RtmpError> {
+        let values = amf::read(body).map_err(|error| RtmpError::Command { url: self.url(), error })?;
+        let name = values.first().and_then(Value::as_text).unwrap_or_default();
+        let transaction = values.get(1).and_then(Value::as_number).unwrap_or_default();
+        // Some servers refuse a stream without saying which command they mean.
+        let is_awaited = transaction == f64::from(self.awaited) || (transaction == 0.0 && self.state == State::Opening);
+        match (name, self.state) {
+            ("_result", State::Connecting) if is_awaited => self.connected(now),
+            ("_result", State::Creating) if is_awaited => match values.get(3).and_then(Value::as_number) {
+                Some(stream) => self.created(stream as u32, now),
+                None => return Err(self.refused("createStream gave no stream".to_owned())),
+            },
+            ("_error", State::Connecting | State::Creating | State::Opening) if is_awaited => {
+                return Err(self.refused(status::words(&values)));
+            }
+            ("onStatus", State::Opening | State::Running) => return self.handle_status(&values),
+            ("close", _) => return Ok(self.ended()),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn handle_status(&mut self, values: &[Value]) -> Result<Option<Event>, RtmpError> {
+        match (Status::of(values), self.state) {
+            (Status::Started, State::Opening) => Ok(Some(self.started())),
+            (Status::Ended, State::Running) if self.role == Role::Play => Ok(self.ended()),
+            (Status::Ended | Status::Failed, State::Running) => {
+                Err(RtmpError::Dismissed { url: self.url(), words: status::words(values) })
+            }
+            (Status::Failed, _) => Err(self.refused(status::words(values))),
+            _ => Ok(None),
+        }
+    }
+
+    fn refused(&self, words: String) -> RtmpError {
+        match super::login::Demand::of(&words) {
+            Some(demand) => RtmpError::LoginWanted { url: self.url(), words, demand },
+            None => RtmpError::Refused { url: self.url(), request: self.request(), words },
+        }
+    }
+
+    fn started(&mut self) -> Event {
+        (self.state, self.deadline) = (State::Running, None);
+        Event::Started
+    }
+
+    fn ended(&mut self) -> Option<Event> {
+        let is_news = self.state != State::Ended;
+        (self.state, self.deadline) = (State::Ended, None);
+        is_news.then_some(Event::Ended)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What a server says of a stream by `onStatus` and `_error` (RTMP 1.0 section 7.2.2).
+
+use super::amf::Value;
+
+/// What a status comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The stream is open.
+    Started,
+    /// The stream is over.
+    Ended,
+    /// What was asked for cannot be.
+    Failed,
+    /// Nothing that needs doing.
+    Note,
+}
+
+impl Status {
+    /// Of a command's values.
+    pub fn of(values: &[Value]) -> Status {
+        let text = |name| field(values, name).unwrap_or_default();
+        match text("code") {
+            "NetStream.Publish.Start" | "NetStream.Play.Start" => Status::Started,
+            "NetStream.Play.UnpublishNotify"
+            | "NetStream.Play.Stop"
+            | "NetStream.Play.Complete"
+            | "NetStream.Unpublish.Success"
+            | "NetConnection.Connect.Closed" => Status::Ended,
+            _ if text("level") == "error" => Status::Failed,
+            _ => Status::Note,
+        }
+    }
+}
+
+/// A command's code and description, as the server has them.
+pub fn words(values: &[Value]) -> String {
+    let parts = ["code", "description"].map(|name| field(values, name).unwrap_or_default().trim());
+    match parts {
+        ["", ""] => "it gives no reason".to_owned(),
+        ["", description] => description.to_owned(),
+        [code, ""] => code.to_owned(),
+        [code, description] => format!("{code}: {description}"),
+    }
+}
+
+/// A property of the information object, which stands last.
+fn field<'a>(values: &'a [Value], name: &str) -> Option<&'a str> {
+    values.iter().skip(2).rev().find_map(|value| value.get(name))?.as_text()
+}
