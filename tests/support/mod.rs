@@ -7,6 +7,7 @@ pub mod fake_server;
 pub mod footage;
 pub mod guarded;
 pub mod hevcast;
+pub mod nginx;
 pub mod pictures;
 pub mod process;
 pub mod raw;
@@ -52,6 +53,18 @@ pub fn has_peer(tool: &str, scenario: &str) -> bool {
 /// Whether a program of this name can be started.
 pub fn runs(tool: &str) -> bool {
     Command::new(tool).arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// A port that nobody has, neither of TCP nor of UDP; somebody may take it before it is used, but the system gives others
+/// first.
+pub fn free_port() -> u16 {
+    loop {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The workspace's root.

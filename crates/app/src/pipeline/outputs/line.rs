@@ -133,6 +133,14 @@ impl Line {
         }
     }
 
+    /// Ends without waiting for what is on its way; a server is told, where that goes promptly.
+    pub async fn close_now(self) {
+        match self {
+            Line::Srt(srt) => drop(srt),
+            other => other.close().await,
+        }
+    }
+
     /// Sends what is queued, for as long as that goes promptly, and ends.
     pub async fn close(self) {
         match self {

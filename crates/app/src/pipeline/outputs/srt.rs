@@ -1,5 +1,6 @@
 //! SRT, whose library waits, behind a thread of its own.
 
+use std::time::Duration;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use hevcast_media::Stop;
@@ -16,6 +17,9 @@ use super::super::ticks::Unwrapper;
 const CONNECT_TIMEOUT_MS: u32 = 3000;
 /// How long a connection may take nothing before it counts as lost.
 const WRITE_TIMEOUT_US: u32 = 5_000_000;
+
+/// What the last picture may need on its way beside the latency.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 /// The address as FFmpeg wants it.
 pub fn address(target: &Target) -> SrtAddress {
@@ -46,6 +50,7 @@ pub struct SrtLine {
     written: mpsc::Receiver<Result<u64, SrtError>>,
     url: String,
     in_flight: bool,
+    latency: Duration,
     sent_bytes: u64,
     stop: StopOnDrop,
 }
@@ -68,6 +73,7 @@ impl SrtLine {
     pub async fn connect(target: &Target, size: (u32, u32)) -> Result<SrtLine, SrtError> {
         let (address, stop) = (address(target), StopOnDrop::default());
         let url = address.url.clone();
+        let latency = target.srt.as_ref().map_or_else(Duration::default, |srt| srt.latency);
         let (units, queued) = sync_channel(1);
         let (told, mut written) = mpsc::channel(2);
         let failed = |why: &str| SrtError::Failed { url: url.clone(), why: why.to_owned() };
@@ -83,7 +89,7 @@ impl SrtLine {
             })
             .map_err(|error| failed(&error.to_string()))?;
         match written.recv().await {
-            Some(Ok(_)) => Ok(SrtLine { units, written, url, in_flight: false, sent_bytes: 0, stop }),
+            Some(Ok(_)) => Ok(SrtLine { units, written, url, in_flight: false, latency, sent_bytes: 0, stop }),
             Some(Err(error)) => Err(error),
             None => Err(failed("its thread ended")),
         }
@@ -121,13 +127,16 @@ impl SrtLine {
         self.sent_bytes
     }
 
-    /// Ends the connection when libsrt has taken what is queued, or at once where it does not.
+    /// Ends the connection when the far end has what libsrt has taken: it holds it for the latency that was agreed on, and
+    /// drops it when the connection ends before that. Giving this up ends it at once.
     pub async fn close(mut self) {
-        drop(self.units);
-        let last = async { while self.written.recv().await.is_some() {} };
-        if tokio::time::timeout(super::LAST_PICTURES, last).await.is_err() {
-            self.stop.0.stop();
+        while self.in_flight && self.written.recv().await.is_some_and(|written| written.is_ok()) {
+            self.in_flight = false;
         }
+        tokio::time::sleep(self.latency + ROUND_TRIP).await;
+        drop(self.units);
+        while self.written.recv().await.is_some() {}
+        self.stop.0.stop();
     }
 }
 

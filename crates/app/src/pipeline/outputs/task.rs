@@ -14,8 +14,10 @@ use super::{Arc, OutputSettings};
 
 /// Why a connection was left.
 enum Left {
-    /// The queue was closed or the user stopped.
+    /// The queue was closed, and all that was in it has left.
     Done,
+    /// The user stopped.
+    Stopped,
     /// The server or the network; worth trying again.
     Lost(String),
     /// The server said goodbye. Coming back at once would throw out whoever took over, and be thrown out again.
@@ -57,7 +59,15 @@ impl Task {
                 Left::Lost(why) => why,
                 Left::Done => {
                     self.state.disconnected(None);
-                    connected.close().await;
+                    tokio::select! {
+                        () = connected.close() => {}
+                        _ = self.stop.changed() => {}
+                    }
+                    return Ok(());
+                }
+                Left::Stopped => {
+                    self.state.disconnected(None);
+                    connected.close_now().await;
                     return Ok(());
                 }
                 Left::Dismissed => {
@@ -102,7 +112,7 @@ impl Task {
                     Ok(PublishNews::Ended) => return Left::Dismissed,
                     Err(error) => return Left::Lost(error.to_string()),
                 },
-                _ = stop.changed() => return Left::Done,
+                _ = stop.changed() => return Left::Stopped,
             }
         }
     }
