@@ -103,7 +103,8 @@ impl Target {
         let escaped = if protocol == Some(Protocol::Srt) { text.replace('#', "%23") } else { text.to_owned() };
         let mut url = Url::parse(&escaped).map_err(|e| bad(&format!("not a URL ({e})")))?;
         let Some(protocol) = protocol else {
-            let what = format!("hevcast cannot do {}://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://", url.scheme());
+            let what =
+                format!("hevcast cannot do {}://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://", url.scheme());
             return Err(bad(&what));
         };
         if url.host_str().is_none_or(str::is_empty) {
@@ -277,7 +278,8 @@ mod tests {
 
     #[test]
     fn an_srt_url_is_read_as_its_servers_document_it() {
-        let target = Target::parse("srt://h:10080?streamid=#!::r=live/x,m=publish&latency=200&passphrase=0123456789").unwrap();
+        let target =
+            Target::parse("srt://h:10080?streamid=#!::r=live/x,m=publish&latency=200&passphrase=0123456789").unwrap();
         let srt = target.srt.clone().unwrap();
         assert_eq!(srt.stream_id.as_deref(), Some("#!::r=live/x,m=publish"));
         assert_eq!((srt.latency, srt.mode), (Duration::from_millis(200), SrtMode::Caller));

@@ -29,7 +29,8 @@ impl Publisher {
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Publisher, NetError> {
         let link = Link::connect(target, Role::Publish, user_agent, clock).await?;
-        Ok(Publisher { link, packer: Packer::default(), last: 0 })
+        let packer = if link.session.is_forgetful() { Packer::insistent() } else { Packer::default() };
+        Ok(Publisher { link, packer, last: 0 })
     }
 
     /// Queues a picture, captured then by any one clock; its NAL units are not copied. An IRAP picture has its parameter

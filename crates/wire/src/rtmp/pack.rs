@@ -1,7 +1,8 @@
 //! Access units to video messages: what a publisher sends, and when (Enhanced RTMP v1).
 //!
 //! A SequenceStart goes before every IRAP picture, not only the first: a server that knows nothing of H.265 keeps none
-//! for those who come later, but passes on what comes.
+//! for those who come later, but passes on what comes. Some readers, FFmpeg among them, give up at a picture that comes
+//! before any SequenceStart; so where the server is known to be such a one, it goes before every picture (some 120 bytes).
 
 use bytes::Bytes;
 
@@ -28,6 +29,8 @@ pub struct Packed {
 #[derive(Debug, Default)]
 pub struct Packer {
     sets: ParameterSets,
+    /// A SequenceStart goes before every picture.
+    is_insistent: bool,
     /// The SPS that the last metadata told of.
     described: Option<Bytes>,
     timeline: Timeline,
@@ -51,6 +54,11 @@ impl Timeline {
 }
 
 impl Packer {
+    /// A packer for a server that keeps no SequenceStart.
+    pub fn insistent() -> Packer {
+        Packer { is_insistent: true, ..Packer::default() }
+    }
+
     /// Packs a picture; `None` before the first IRAP picture, for nobody could decode it.
     ///
     /// # Errors
@@ -63,7 +71,7 @@ impl Packer {
         if self.timeline.last.is_none() && !unit.is_irap() {
             return Ok(None);
         }
-        let begins = has_changed || unit.is_irap();
+        let begins = has_changed || unit.is_irap() || self.is_insistent;
         let sequence_start = begins.then(|| video::write_sequence_start(&self.sets)).transpose()?;
         let metadata = match self.sets.sps() {
             Some(sps) if self.described.as_ref() != Some(sps) => {
@@ -122,6 +130,10 @@ mod tests {
         let again = packer.pack(&unit(IDR), UtcMicros(106_667)).unwrap().unwrap();
         assert_eq!((again.timestamp, again.metadata), (66, None));
         assert!(again.sequence_start.is_some(), "for those who have come since");
+        let mut insistent = Packer::insistent();
+        for nal in [IDR, TRAIL] {
+            assert!(insistent.pack(&unit(nal), UtcMicros(0)).unwrap().unwrap().sequence_start.is_some());
+        }
         let mut bare = Packer::default();
         let lone = AccessUnit { timestamp: RtpTicks(0), nals: vec![IDR] };
         assert_eq!(bare.pack(&lone, UtcMicros(0)).unwrap_err(), ConfigurationError::Incomplete);

@@ -88,6 +88,8 @@ pub struct Session {
     received_bytes: u64,
     acknowledged_bytes: u64,
     window_bytes: Option<u32>,
+    /// What the server calls itself.
+    server: String,
     /// A video message that came instead of an answer to play.
     early: Option<Event>,
 }
@@ -111,6 +113,7 @@ impl Session {
             received_bytes: 0,
             acknowledged_bytes: 0,
             window_bytes: None,
+            server: String::new(),
             early: None,
         }
     }
@@ -118,6 +121,12 @@ impl Session {
     /// The stream's address.
     pub fn address(&self) -> &StreamAddress {
         &self.address
+    }
+
+    /// Whether the server is known to keep nothing of H.265 for readers who come later: nginx's RTMP module, by the name
+    /// that it gives itself.
+    pub fn is_forgetful(&self) -> bool {
+        self.server == "FMS/3,0,1,123"
     }
 
     /// Bytes to write, in order.
@@ -352,7 +361,11 @@ impl Session {
         // Some servers refuse a stream without saying which command they mean.
         let is_awaited = transaction == f64::from(self.awaited) || (transaction == 0.0 && self.state == State::Opening);
         match (name, self.state) {
-            ("_result", State::Connecting) if is_awaited => self.connected(now),
+            ("_result", State::Connecting) if is_awaited => {
+                let server = values.get(2).and_then(|properties| properties.get("fmsVer")?.as_text());
+                self.server = server.unwrap_or_default().to_owned();
+                self.connected(now);
+            }
             ("_result", State::Creating) if is_awaited => match values.get(3).and_then(Value::as_number) {
                 Some(stream) => self.created(stream as u32, now),
                 None => return Err(self.refused("createStream gave no stream".to_owned())),
