@@ -29,7 +29,9 @@ fn srt_listener(port: u16, then: &[&str]) -> Process {
 }
 
 fn listener_command(url: &str, then: &[&str]) -> Command {
-    ffmpeg(&[&["-f", "mpegts", "-analyzeduration", "1000000", "-i", url, "-fps_mode", "passthrough"][..], then].concat())
+    ffmpeg(
+        &[&["-f", "mpegts", "-analyzeduration", "1000000", "-i", url, "-fps_mode", "passthrough"][..], then].concat(),
+    )
 }
 
 fn srt_is_here(scenario: &str) -> bool {
@@ -92,7 +94,8 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
     let srt = format!("srt://127.0.0.1:{srt_port}?latency=500");
     let input = format!("file:{}", footage.display());
     let fixed = ["send", "--input", &input, "--loop", "--encoder", "libx265", "--qp", "23", "--stats", "json"];
-    let mut sender = Process::start("send", &mut command(&[&fixed[..], &["--to", &rtsp, "--to", &srt, "--to", &rtmp]].concat()));
+    let mut sender =
+        Process::start("send", &mut command(&[&fixed[..], &["--to", &rtsp, "--to", &srt, "--to", &rtmp]].concat()));
     let mut receiver = start(&["receive", &rtsp, "--wait", "--once", "--stats", "json"]);
     let is_live = |f: &serde_json::Value| f["frame_rate"].as_f64() > Some(25.0) && f["delay_ms"].is_object();
     // Two full seconds of each state; the medians are over a second.

@@ -22,7 +22,8 @@ const AT_ONCE: u64 = 5;
 /// What ffprobe says of a file's pictures: how many there are, all of them decoded, and that the first is a keyframe.
 fn probed(path: &Path) -> u64 {
     let name = path.to_str().unwrap();
-    let arguments = ["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0"];
+    let arguments =
+        ["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0"];
     let output = Command::new("ffprobe").args(arguments).arg(name).stdin(Stdio::null()).output().unwrap();
     let (said, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success() && said.is_empty(), "ffprobe on {name}: {said}");

@@ -93,7 +93,8 @@ pub fn target(text: &str) -> Result<Target, String> {
 /// # Errors
 /// Why there is none.
 pub fn password_file(path: &str) -> Result<Password, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{error}; the first line is to be the password"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{error}; the first line is to be the password"))?;
     match text.lines().next() {
         None | Some("") => Err("its first line is empty; it is to be the password".to_owned()),
         Some(line) => Ok(Password(line.to_owned())),

@@ -155,6 +155,6 @@ impl Pace {
     async fn wait(&mut self, ticks: i64) {
         let (begun, first) = *self.begun.get_or_insert_with(|| (Instant::now(), ticks));
         let since = u64::try_from(ticks - first).unwrap_or(0);
-        tokio::time::sleep_until(begun + Duration::from_micros(since * 1_000_000 / RtpTicks::HZ as u64)).await;
+        tokio::time::sleep_until(begun + Duration::from_micros(since * 1_000_000 / RtpTicks::HZ)).await;
     }
 }

@@ -174,18 +174,17 @@ impl PlayStage {
         Ok(match target.protocol() {
             Protocol::Srt => Source::Feed(Feed::srt(target).await?),
             Protocol::Rtmp => Source::Rtmp(Box::new(rtmp::Player::connect(target, USER_AGENT, self.clock).await?)),
-            Protocol::Rtsp => {
-                Source::Rtsp(Box::new(Player::connect(target, USER_AGENT, self.clock).await?))
-            }
+            Protocol::Rtsp => Source::Rtsp(Box::new(Player::connect(target, USER_AGENT, self.clock).await?)),
         })
     }
 
     async fn play(&mut self, source: &mut Source) -> Result<(), SourceError> {
-        Ok(match source {
+        match source {
             Source::Rtsp(player) => self.play_rtsp(player).await?,
             Source::Rtmp(player) => self.play_rtmp(player).await?,
             Source::Feed(feed) => self.play_feed(feed).await?,
-        })
+        }
+        Ok(())
     }
 
     /// Hands on what a feed gives until it ends.

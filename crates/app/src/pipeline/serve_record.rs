@@ -155,7 +155,10 @@ async fn attempt(
         }
     };
     if dropped > 0 {
-        tracing::warn!("{}: {dropped} pictures were not recorded: lost on the way here, or the disk is slow", stream.path());
+        tracing::warn!(
+            "{}: {dropped} pictures were not recorded: lost on the way here, or the disk is slow",
+            stream.path()
+        );
     }
     if matches!(end, End::Over) {
         recorder.stop_and_tell().await;

@@ -47,7 +47,8 @@ impl BitstreamFilter {
         // SAFETY: an initialised filter, and a valid packet that it takes the data of and gives data to.
         unsafe {
             check(ffi::av_bsf_send_packet(self.0.as_ptr(), packet.as_mut_ptr()))?;
-            output(ffi::av_bsf_receive_packet(self.0.as_ptr(), packet.as_mut_ptr())).map(|output| output == Output::Ready)
+            output(ffi::av_bsf_receive_packet(self.0.as_ptr(), packet.as_mut_ptr()))
+                .map(|output| output == Output::Ready)
         }
     }
 }

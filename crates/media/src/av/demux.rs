@@ -3,12 +3,12 @@
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use super::bitstream::BitstreamFilter;
 use super::codec::{Codec, Threads};
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodecID, AVDiscard, AVFormatContext, AVMediaType};
 use super::interrupt::Interrupt;
 use super::packet::Packet;
-use super::bitstream::BitstreamFilter;
 use super::{AvError, c_string, check, out_of_memory};
 use crate::frame_rate::FrameRate;
 

@@ -4,8 +4,8 @@ use std::ptr::NonNull;
 
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodecID, AVFormatContext, AVMediaType, AVRational};
-use super::packet::Packet;
 use super::interrupt::Interrupt;
+use super::packet::Packet;
 use super::{AvError, c_string, check, out_of_memory};
 
 /// What the file's one stream is.
@@ -75,13 +75,7 @@ impl Muxer {
         // SAFETY: an output context without its file yet; the path is a C string; the callback is null or copied, and what
         // it points to lives in `this`, which closes the file before it is dropped.
         check(unsafe {
-            ffi::avio_open2(
-                &mut (*raw).pb,
-                path.as_ptr(),
-                ffi::AVIO_FLAG_WRITE,
-                callback,
-                protocol.as_mut_ptr(),
-            )
+            ffi::avio_open2(&mut (*raw).pb, path.as_ptr(), ffi::AVIO_FLAG_WRITE, callback, protocol.as_mut_ptr())
         })?;
         if protocol.first_left().is_some() {
             return Err(AvError::OptionNotFound);

@@ -137,8 +137,14 @@ struct Keeper {
 enum State {
     /// No picture yet: x265's threads may still be setting themselves up.
     New,
-    Kept { since: Instant, window: Instant, late: u32 },
-    LetGo { until: Instant },
+    Kept {
+        since: Instant,
+        window: Instant,
+        late: u32,
+    },
+    LetGo {
+        until: Instant,
+    },
 }
 
 impl Keeper {

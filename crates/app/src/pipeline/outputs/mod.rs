@@ -178,7 +178,7 @@ impl Outputs {
     /// Whether an output needs an IRAP picture; asking clears it.
     pub fn take_keyframe_wanted(&self) -> bool {
         // All are asked, for one picture serves all.
-        self.queues.iter().fold(false, |wanted, queue| queue.state.take_keyframe_wanted() || wanted)
+        self.queues.iter().filter(|queue| queue.state.take_keyframe_wanted()).count() > 0
     }
 
     /// Whether every server that takes pictures passes on its readers' wishes for keyframes. Ours is told by its clock.

@@ -1,7 +1,7 @@
 //! SRT, whose library waits, behind a thread of its own.
 
-use std::time::Duration;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use hevcast_media::Stop;
 use hevcast_media::srt::{SrtAddress, SrtError, SrtWriter};

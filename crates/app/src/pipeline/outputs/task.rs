@@ -71,7 +71,8 @@ impl Task {
                     return Ok(());
                 }
                 Left::Dismissed => {
-                    let why = "the server ended the session; another sender may have taken over, or somebody ended it there";
+                    let why =
+                        "the server ended the session; another sender may have taken over, or somebody ended it there";
                     self.state.disconnected(Some(why.to_owned()));
                     bail!("{}: {why}", self.settings.target.url)
                 }

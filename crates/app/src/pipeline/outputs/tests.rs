@@ -26,7 +26,14 @@ impl Link {
     fn new(bytes_per_second: f64) -> (OutputQueue, Link) {
         let state = Arc::new(OutputState::new(String::new()));
         let (sender, queue) = mpsc::channel(OUTPUT_DEPTH);
-        let link = Link { state: Arc::clone(&state), queue, bytes_per_second, credit: 0.0, waiting: VecDeque::new(), arrived: Vec::new() };
+        let link = Link {
+            state: Arc::clone(&state),
+            queue,
+            bytes_per_second,
+            credit: 0.0,
+            waiting: VecDeque::new(),
+            arrived: Vec::new(),
+        };
         link.state.connected(None);
         (OutputQueue::new(state, sender), link)
     }

@@ -165,7 +165,9 @@ impl Recorder {
     /// The same as [`Recorder::stop`], and says in the log what was written.
     pub async fn stop_and_tell(self) {
         match self.stop().await {
-            RecordState::Done { path, pictures } => tracing::info!("recorded {pictures} pictures to {}", path.display()),
+            RecordState::Done { path, pictures } => {
+                tracing::info!("recorded {pictures} pictures to {}", path.display())
+            }
             RecordState::Off => tracing::warn!("nothing was recorded: no keyframe came"),
             // Said when it happened.
             RecordState::Failed(_) | RecordState::Waiting | RecordState::Running { .. } => {}

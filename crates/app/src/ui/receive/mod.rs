@@ -20,10 +20,10 @@ use super::remember::Remembered;
 use super::screen::Screen;
 use super::words::Words;
 use crate::cli::ReceiveArgs;
-use crate::pipeline::origin::Origin;
 use crate::command::sinks::write_png;
 use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
+use crate::pipeline::origin::Origin;
 
 /// How often the window looks whether its stream is still alive, while nothing else wakes it.
 const LOOK: Duration = Duration::from_millis(200);
