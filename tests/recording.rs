@@ -63,7 +63,7 @@ fn a_killed_recorder_loses_a_fragment_at_most() {
         let mut recorders: Vec<(Process, PathBuf, u64)> = (0..AT_ONCE)
             .map(|n| {
                 let number = round * AT_ONCE + n;
-                let file = folder.file(&format!("{number}.{}", if number % 2 == 0 { "mp4" } else { "mkv" }));
+                let file = folder.file(&format!("{number}.{}", if number.is_multiple_of(2) { "mp4" } else { "mkv" }));
                 (started(&recording_sender(&file)), file, number)
             })
             .collect();
