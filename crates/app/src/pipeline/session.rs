@@ -62,7 +62,8 @@ pub struct SendSession {
     pub urls: Vec<String>,
     /// Where to watch it, best first; empty where the server is another's.
     pub watch_at: Vec<String>,
-    recorder: Option<Recorder>,
+    /// The recording that was asked for, if nobody has taken it.
+    pub recorder: Option<Recorder>,
     server: Option<Server>,
 }
 

@@ -21,6 +21,7 @@ use crate::figures::delay::{DelayMs, OverMs, StagesMs, Timescale};
 use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
 use crate::pipeline::play::PlayState;
+use crate::pipeline::record::RecordState;
 
 const SIZES: [Vec2; 3] = [vec2(640.0, 400.0), vec2(960.0, 600.0), vec2(1920.0, 1080.0)];
 
@@ -51,6 +52,7 @@ fn send_status() -> SendStatus {
         watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
         source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
         rate_error: None,
+        record: RecordState::Off,
     }
 }
 

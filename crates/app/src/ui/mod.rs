@@ -21,6 +21,7 @@ mod layout_tests;
 mod look;
 mod picture;
 mod receive;
+mod recording;
 mod remember;
 mod screen;
 mod send;

@@ -18,6 +18,7 @@ use crate::pipeline::play::PlayState;
 use crate::pipeline::receive::{self, ReceiveSettings, Receiving};
 use crate::pipeline::record::{RecordState, Recorder};
 use crate::ui::one_line;
+use crate::ui::recording::recorded;
 use crate::ui::screen::{Screen, ScreenSink};
 use crate::ui::send::control::COMMANDS_DEPTH;
 
@@ -214,25 +215,6 @@ impl Task {
         if let Some(recorder) = recorder {
             let state = recorder.stop().await;
             self.tell(|status| status.record = state);
-        }
-    }
-}
-
-/// The recorder's next state. One that has ended by itself, as on a full disk, is let go.
-async fn recorded(recorder: &mut Option<Recorder>) -> RecordState {
-    let Some(running) = recorder else { return std::future::pending().await };
-    match running.state.changed().await {
-        Ok(()) => {
-            let state = running.state.borrow_and_update().clone();
-            if matches!(state, RecordState::Failed(_)) {
-                *recorder = None;
-            }
-            state
-        }
-        Err(_) => {
-            let state = running.state.borrow().clone();
-            *recorder = None;
-            state
         }
     }
 }

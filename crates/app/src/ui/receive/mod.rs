@@ -5,7 +5,7 @@ pub mod control;
 pub mod graphs;
 pub mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::command::sinks::write_png;
 use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
 use crate::pipeline::origin::Origin;
+use crate::ui::recording::{self, make_folder};
 
 /// How often the window looks whether its stream is still alive, while nothing else wakes it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -134,14 +135,9 @@ impl ReceiveWindow {
         }
     }
 
-    /// A name that no file has yet, by the time of day.
+    /// A name that no file has yet, in the folder asked for or the usual one.
     fn new_file(&self, usual: Option<PathBuf>, extension: &str) -> PathBuf {
-        let folder = self.save_to.clone().or(usual).or_else(dirs::home_dir).unwrap_or_default();
-        let now = jiff::Zoned::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
-        let names = std::iter::once(now.clone()).chain((2..).map(|n| format!("{now}-{n}")));
-        let mut paths = names.map(|name| folder.join(format!("{name}.{extension}")));
-        // The names go on without end, so one of them is free.
-        paths.find(|path| !path.exists()).unwrap_or_default()
+        recording::new_file(self.save_to.clone().or(usual), extension)
     }
 
     /// What copying and drawing pictures has cost.
@@ -153,10 +149,4 @@ impl ReceiveWindow {
     pub async fn close(self) {
         self.control.close().await;
     }
-}
-
-fn make_folder(path: &Path) -> anyhow::Result<()> {
-    use anyhow::Context;
-    let folder = path.parent().context("no folder to save to")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }

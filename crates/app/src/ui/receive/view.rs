@@ -11,10 +11,10 @@ use super::control::ReceiveStatus;
 use super::graphs::LastMinute;
 use crate::figures::delay::{DelayMs, NoDelay, OverMs, StagesMs, Timescale};
 use crate::figures::text;
-use crate::pipeline::record::RecordState;
 use crate::ui::figure::figure;
 use crate::ui::look;
 use crate::ui::picture::{PictureArea, Seen};
+use crate::ui::recording::record_words;
 use crate::ui::remember::Remembered;
 use crate::ui::words::Words;
 
@@ -249,18 +249,4 @@ fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, words:
         None => {}
     }
     ui.weak(words.camera_note);
-}
-
-/// What to say of a recording; a failure stays said until the next one.
-fn record_words(record: &RecordState, words: &Words) -> Option<String> {
-    let of = |word: &str, path: &std::path::Path, pictures: u64| {
-        format!("{word}: {} ({pictures} {})", path.display(), words.pictures)
-    };
-    Some(match record {
-        RecordState::Off => return None,
-        RecordState::Waiting => words.recording_waits.to_owned(),
-        RecordState::Running { path, pictures } => of(words.recording, path, *pictures),
-        RecordState::Done { path, pictures } => of(words.recorded, path, *pictures),
-        RecordState::Failed(why) => why.clone(),
-    })
 }

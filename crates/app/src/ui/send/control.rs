@@ -3,6 +3,7 @@
 //! The window's thread sends commands (queue `commands`, depth [`COMMANDS_DEPTH`]; presses beyond that are lost, as no
 //! hand is that fast) and reads the status; it never waits. Of rates only the newest counts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,8 +16,10 @@ use tokio::task::JoinHandle;
 use crate::command::{REPORT_INTERVAL, ticks};
 use crate::figures::report::Reporter;
 use crate::figures::send::{SendFigures, SendReporter};
+use crate::pipeline::record::{RecordState, Recorder};
 use crate::pipeline::session::{SendPlan, SendSession};
 use crate::ui::one_line;
+use crate::ui::recording::recorded;
 use crate::ui::screen::Screen;
 
 /// Depth of the queue `commands`.
@@ -26,6 +29,8 @@ pub const COMMANDS_DEPTH: usize = 8;
 enum Command {
     Start(Box<SendPlan>),
     Stop,
+    Record(PathBuf),
+    StopRecording,
 }
 
 /// How the sender stands.
@@ -61,12 +66,19 @@ pub struct SendStatus {
     pub source: String,
     /// Why the last change of rate did not work, in one line.
     pub rate_error: Option<String>,
+    /// What the recording is doing.
+    pub record: RecordState,
 }
 
 impl SendStatus {
     /// Whether pictures are pushed.
     pub fn is_pushing(&self) -> bool {
         matches!(self.phase, Phase::Pushing)
+    }
+
+    /// Whether a file is being written, or about to be.
+    pub fn is_recording(&self) -> bool {
+        matches!(self.record, RecordState::Waiting | RecordState::Running { .. })
     }
 
     /// Whether another start is possible.
@@ -110,6 +122,16 @@ impl SendControl {
     pub fn stop(&self) {
         self.screen.black_out();
         let _ = self.commands.try_send(Command::Stop);
+    }
+
+    /// Records what is pushed to `path`, from the next keyframe on.
+    pub fn record(&self, path: PathBuf) {
+        let _ = self.commands.try_send(Command::Record(path));
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&self) {
+        let _ = self.commands.try_send(Command::StopRecording);
     }
 
     /// Goes on with another rate.
@@ -165,12 +187,16 @@ impl Task {
                 Ok(()) => Phase::Stopped,
                 Err(error) => Phase::Failed(one_line(&error)),
             };
-            self.tell(|status| *status = SendStatus { phase, ..SendStatus::default() });
+            // What was recorded stays said.
+            self.tell(|status| {
+                *status = SendStatus { phase, record: std::mem::take(&mut status.record), ..SendStatus::default() };
+            });
         }
     }
 
     /// Pushes until told to stop, or until the source or a stage has ended.
-    async fn push(&mut self, session: SendSession) -> anyhow::Result<()> {
+    async fn push(&mut self, mut session: SendSession) -> anyhow::Result<()> {
+        let mut recorder = session.recorder.take();
         let sending = &session.sending;
         self.tell(|status| {
             status.phase = Phase::Pushing;
@@ -199,20 +225,42 @@ impl Task {
                     }
                 }
                 () = sending.finished() => break,
-                () = stop_asked(&mut self.commands) => break,
+                state = recorded(&mut recorder) => match state {
+                    // With every picture: the picture itself wakes the window.
+                    RecordState::Running { .. } => self.told.send_modify(|status| status.record = state),
+                    state => self.tell(|status| status.record = state),
+                },
+                command = self.commands.recv() => match command {
+                    Some(Command::Start(_)) => {}
+                    Some(Command::Stop) | None => break,
+                    Some(Command::Record(path)) if recorder.is_none() => {
+                        recorder = Some(sending.record(path)?);
+                        self.tell(|status| status.record = RecordState::Waiting);
+                    }
+                    Some(Command::Record(_)) => {}
+                    Some(Command::StopRecording) => self.stop_recording(recorder.take()).await,
+                }
             }
         }
         self.tell(|status| status.phase = Phase::Stopping);
         let (counters, outputs) = (sending.counters.clone(), sending.outputs.clone());
         let result = session.stop().await;
+        self.stop_recording(recorder).await;
         if let Some(to) = &self.reporter {
             to.write(&reporter.summary(&counters, &outputs, Instant::now()));
         }
         result
     }
+
+    async fn stop_recording(&self, recorder: Option<Recorder>) {
+        if let Some(recorder) = recorder {
+            let state = recorder.stop().await;
+            self.tell(|status| status.record = state);
+        }
+    }
 }
 
 /// Resolves when the window asks to stop, or is gone.
 async fn stop_asked(commands: &mut mpsc::Receiver<Command>) {
-    while let Some(Command::Start(_)) = commands.recv().await {}
+    while !matches!(commands.recv().await, Some(Command::Stop) | None) {}
 }

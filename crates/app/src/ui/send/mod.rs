@@ -25,6 +25,7 @@ use super::words::Words;
 use crate::cli::SendArgs;
 use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
+use crate::ui::recording;
 
 /// The sender's window.
 pub struct SendWindow {
@@ -90,6 +91,9 @@ impl SendWindow {
                     }
                     Err(why) => self.trouble = Some(why),
                 },
+                Action::Record if status.is_recording() => self.control.stop_recording(),
+                Action::Record if status.is_pushing() => self.record(),
+                Action::Record => {}
                 Action::LookForDevices => self.look_for_devices(ui.ctx()),
             }
         }
@@ -106,6 +110,14 @@ impl SendWindow {
                 self.control.start(plan);
             }
             Err(why) => self.trouble = Some(why),
+        }
+    }
+
+    fn record(&mut self) {
+        let path = recording::new_file(dirs::video_dir(), "mp4");
+        match recording::make_folder(&path) {
+            Ok(()) => self.control.record(path),
+            Err(error) => self.trouble = Some(super::one_line(&error)),
         }
     }
 

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use eframe::egui::{
-    Align, Button, CentralPanel, Color32, Frame, Label, Layout, Panel, RichText, Stroke, TextEdit, Ui, vec2,
+    Align, Button, CentralPanel, Color32, Frame, Key, Label, Layout, Modifiers, Panel, RichText, Stroke, TextEdit, Ui,
+    vec2,
 };
 
 use super::control::{Phase, SendStatus};
@@ -15,6 +16,7 @@ use crate::figures::send::SendFigures;
 use crate::figures::text;
 use crate::ui::figure::figure;
 use crate::ui::picture::{PictureArea, Seen};
+use crate::ui::recording::record_words;
 use crate::ui::remember::Remembered;
 use crate::ui::words::Words;
 
@@ -46,6 +48,8 @@ pub enum Action {
     ChangeRate,
     /// Devices are to be looked for.
     LookForDevices,
+    /// Begin a recording, or end it.
+    Record,
 }
 
 /// The face, and what of it is open.
@@ -59,6 +63,9 @@ impl SendView {
     /// Shows everything.
     pub fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: &Shown<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
+        if !ui.ctx().text_edit_focused() && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::R)) {
+            actions.push(Action::Record);
+        }
         Panel::bottom("buttons").frame(frame(ui, 10)).show(ui, |ui| {
             self.buttons(ui, shown, &mut actions);
             self.address(ui, shown);
@@ -101,6 +108,11 @@ impl SendView {
                 actions.push(Action::Stop);
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let word = if status.is_recording() { words.stop_recording } else { words.record };
+                let record = Button::selectable(status.is_recording(), word).min_size(vec2(0.0, 32.0));
+                if ui.add_enabled(status.is_pushing(), record).clicked() {
+                    actions.push(Action::Record);
+                }
                 let settings = Button::selectable(self.settings_open, words.settings).min_size(vec2(0.0, 32.0));
                 if ui.add(settings).clicked() {
                     self.settings_open = !self.settings_open;
@@ -176,6 +188,9 @@ fn figures(ui: &mut Ui, shown: &Shown<'_>) {
     let bitrate = of(&|f| Some(text::bits_per_second(f.bitrate_bps)));
     figure(ui, words.bitrate, &bitrate, "", size);
     qp::bar(ui, figures.and_then(|f| f.qp), width, words);
+    if let Some(said) = record_words(&status.record, words) {
+        ui.add(Label::new(RichText::new(said).small().weak()).wrap());
+    }
     if status.is_pushing() && ui.available_height() > 30.0 {
         ui.add(Label::new(RichText::new(&status.source).small().weak()).wrap());
     }

@@ -34,13 +34,19 @@ struct Seen(Arc<Snapshot>);
 type OfStream = fn(&StreamView) -> f64;
 
 /// Per stream, with the label `path`: name, help, how it is counted, its value.
-const STREAMS: [(&str, &str, bool, OfStream); 12] = [
+const STREAMS: [(&str, &str, bool, OfStream); 14] = [
     ("hevcast_stream_received_bytes", "Bytes received, framing included", true, |s| s.received_bytes as f64),
     ("hevcast_stream_packets", "RTP packets received", true, |s| s.packets as f64),
     ("hevcast_stream_keyframes", "Keyframes received", true, |s| s.keyframes as f64),
     ("hevcast_stream_lost_packets", "RTP packets that the publisher left out", true, |s| s.lost_packets as f64),
     ("hevcast_stream_bad_packets", "Frames on an RTP channel that were no RTP", true, |s| s.bad_packets as f64),
     ("hevcast_stream_publishers", "Publishers it has had", true, |s| s.publishers as f64),
+    ("hevcast_stream_recorded_pictures", "Pictures in the recording's files, if there is one", false, |s| {
+        s.recording.as_ref().map_or(0.0, |recording| recording.pictures as f64)
+    }),
+    ("hevcast_stream_recording", "1 while a file is being written", false, |s| {
+        f64::from(u8::from(s.recording.as_ref().is_some_and(|recording| recording.file.is_some())))
+    }),
     ("hevcast_stream_dropped_packets", "Packets given up for slow readers", true, |s| s.dropped_packets as f64),
     ("hevcast_stream_jumps", "Jumps to a keyframe of slow readers", true, |s| s.jumps as f64),
     ("hevcast_stream_readers", "Readers now", false, |s| s.readers.len() as f64),
