@@ -32,3 +32,4 @@ setup:
 
 setup-tests:
 	@scripts/setup tests
+	@scripts/fetch-ffmpeg
