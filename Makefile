@@ -23,7 +23,7 @@ bench: setup-tests
 
 # A million executions of each target; needs a nightly toolchain and cargo-fuzz.
 fuzz:
-	cd fuzz && for target in depacketise rtsp_message rtsp_session sdp; do \
+	cd fuzz && for target in depacketise rtmp_session rtmp_video rtsp_message rtsp_session sdp; do \
 	  cargo +nightly fuzz run -O $$target "$$(mktemp -d)" corpus/$$target -- -runs=1000000 -max_len=4096 || exit 1; \
 	done
 
@@ -32,3 +32,4 @@ setup:
 
 setup-tests:
 	@scripts/setup tests
+	@scripts/fetch-ffmpeg

@@ -32,6 +32,8 @@ mod reconnect;
 mod recording;
 mod refusals;
 mod retina;
+mod rtmp;
+mod rtmp_ffmpeg;
 mod screen;
 mod status_page;
 mod window_camera;

@@ -39,13 +39,17 @@ pub fn say(text: &str) {
 
 /// Whether `tool` runs here; says what is skipped where it does not, and fails where peers are required.
 pub fn has_peer(tool: &str, scenario: &str) -> bool {
-    let found = runs(tool);
+    is_there(runs(tool), tool, scenario)
+}
+
+/// The same of a peer that was looked for in another way.
+pub fn is_there(found: bool, peer: &str, scenario: &str) -> bool {
     if !found {
         assert!(
             std::env::var_os("HEVCAST_REQUIRE_PEERS").is_none(),
-            "{scenario}: {tool} is required and not installed"
+            "{scenario}: {peer} is required and not installed"
         );
-        say(&format!("skipped: {scenario}: {tool} is not installed (make setup installs it)"));
+        say(&format!("skipped: {scenario}: {peer} is not installed (make setup-tests installs it)"));
     }
     found
 }

@@ -1,66 +1,71 @@
-//! nginx with its RTMP module, on a port of its own.
+//! nginx with its RTMP module, in a folder of its own, and the new FFmpeg that speaks Enhanced RTMP.
 
-use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use super::process::Process;
-use super::{LIMIT, Scratch, has_peer};
+use super::{Scratch, free_port, is_there, root, runs};
 
-/// Where Debian keeps the module.
+/// Where Debian puts the module.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 
-/// A running nginx.
+/// The configuration of docs/interop.md, which lets H.265 through, and how readers before and after a stream are met:
+/// `live` sends them away, `patient` lets them wait.
+const CONFIGURATION: &str = "
+load_module MODULE;
+daemon off;
+master_process off;
+error_log stderr notice;
+pid nginx.pid;
+events { worker_connections 64; }
+rtmp {
+    access_log off;
+    max_message 16M;
+    server {
+        listen 127.0.0.1:PORT;
+        application live { live on; wait_key off; idle_streams off; }
+        application patient { live on; wait_key off; }
+        application default { live on; }
+    }
+}
+";
+
+/// A running nginx. Dropping it ends it.
 pub struct Nginx {
+    port: u16,
+    program: &'static str,
+    /// None while it is dead.
     process: Option<Process>,
-    config: PathBuf,
     folder: Scratch,
-    /// Where it speaks RTMP, on the loopback.
-    pub port: u16,
 }
 
 impl Nginx {
     /// Starts one, or says what is skipped.
     pub fn start(scenario: &str) -> Option<Nginx> {
-        let has_module = std::path::Path::new(MODULE).exists();
-        if !has_module {
-            assert!(std::env::var_os("HEVCAST_REQUIRE_PEERS").is_none(), "{scenario}: nginx's RTMP module is required");
-            super::say(&format!("skipped: {scenario}: libnginx-mod-rtmp is not installed (make setup installs it)"));
-            return None;
-        }
-        if !has_peer("nginx", scenario) {
+        // Outside of the path of many users.
+        let program = ["nginx", "/usr/sbin/nginx"].into_iter().find(|program| starts(program));
+        let found = program.is_some() && Path::new(MODULE).exists();
+        if !is_there(found, "nginx with its RTMP module", scenario) {
             return None;
         }
         let folder = Scratch::new();
-        let port = super::free_port();
-        let config = folder.file("nginx.conf");
-        let place = folder.file("");
-        let place = place.display();
-        // Its module knows a keyframe of AVC only: without `wait_key off` a viewer would wait for one for ever.
-        let text = format!(
-            "load_module {MODULE};\ndaemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\n\
-             events {{ worker_connections 64; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; wait_key off; }} }} }}\n"
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut nginx = Nginx { process: None, config, folder, port };
+        let port = free_port();
+        let text = CONFIGURATION.replace("MODULE", MODULE).replace("PORT", &port.to_string());
+        std::fs::write(folder.file("nginx.conf"), text).unwrap();
+        let mut nginx = Nginx { port, program: program?, process: None, folder };
         nginx.run();
         Some(nginx)
     }
 
-    /// Starts it, again, at the same port.
+    /// Starts it again, where it was.
     pub fn run(&mut self) {
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(self.folder.file("")).arg("-c").arg(&self.config);
-        command.arg("-e").arg(self.folder.file("error.log"));
-        self.process = Some(Process::start("nginx", &mut command));
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let said = std::fs::read_to_string(self.folder.file("error.log")).unwrap_or_default();
-            assert!(begun.elapsed() < LIMIT, "nginx does not listen; it said {said}");
-            std::thread::yield_now();
-        }
+        let file = self.folder.file("nginx.conf");
+        let mut command = Command::new(self.program);
+        command.arg("-p").arg(file.parent().unwrap()).arg("-c").arg(&file);
+        let mut process = Process::start("nginx", &mut command);
+        // Said when its sockets are open. Connecting to see would be no proof: a socket can meet itself on a port like this.
+        process.stderr.expect("nginx to listen", |line| line.contains("getrlimit"));
+        self.process = Some(process);
     }
 
     /// Ends it as a crash would.
@@ -70,8 +75,19 @@ impl Nginx {
         }
     }
 
-    /// The URL of a stream on it.
-    pub fn url(&self, stream: &str) -> String {
-        format!("rtmp://127.0.0.1:{}/live/{stream}", self.port)
+    /// The URL of a stream.
+    pub fn url(&self, app: &str, stream: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/{app}/{stream}", self.port)
     }
+}
+
+/// The new FFmpeg that scripts/fetch-ffmpeg has brought; says what is skipped where it is absent.
+pub fn new_ffmpeg(scenario: &str) -> Option<PathBuf> {
+    let program = root().join("target/peers/ffmpeg");
+    let found = program.to_str().is_some_and(runs);
+    is_there(found, "a new FFmpeg (scripts/fetch-ffmpeg)", scenario).then_some(program)
+}
+
+fn starts(nginx: &str) -> bool {
+    Command::new(nginx).arg("-v").output().is_ok()
 }

@@ -15,6 +15,8 @@ pub mod chunk;
 pub mod dechunk;
 pub mod decoder_configuration;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod handshake;
 pub mod login;
 pub mod pack;

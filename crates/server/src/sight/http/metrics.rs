@@ -129,6 +129,7 @@ mod tests {
             bad_packets: 0,
             dropped_packets: 3,
             jumps: 1,
+            recording: None,
             readers: Vec::new(),
         }
     }
