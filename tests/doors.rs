@@ -156,3 +156,28 @@ fn a_server_shows_the_same_certificate_at_its_next_start() {
     pins[1] = server.stdout.expect("the fingerprint", |line| line.starts_with("certificate: --pin "));
     assert_ne!(pins[0], pins[1], "another certificate, another fingerprint");
 }
+
+#[test]
+fn a_certificate_is_made_where_state_is_kept_and_named_beside_the_configuration() {
+    let (folder, state) = (crate::support::Scratch::new(), crate::support::Scratch::new());
+    let file = folder.file("hevcast.toml");
+    let (made, made_key) = (state.file("hevcast-cert.pem"), state.file("hevcast-key.pem"));
+    let kept = made.parent().unwrap();
+    let pin_with = |config: String| {
+        std::fs::write(&file, config).unwrap();
+        let arguments = ["serve", "--config", file.to_str().unwrap(), "--state", kept.to_str().unwrap()];
+        let mut server = Process::start("serve", &mut command(&arguments));
+        let pin = server.stdout.expect("the fingerprint", |line| line.starts_with("certificate: --pin "));
+        server.interrupt().0.succeeded();
+        pin
+    };
+    let first = pin_with(format!("{LISTEN}{LISTEN_SECURELY}"));
+    assert!(made.exists() && made_key.exists(), "no certificate among the state");
+    assert!(!folder.file("hevcast-cert.pem").exists(), "a certificate in the configuration's folder");
+
+    std::fs::rename(made, folder.file("own.pem")).unwrap();
+    std::fs::rename(made_key, folder.file("own-key.pem")).unwrap();
+    let named = LISTEN_SECURELY.replace("[rtsps]\n", "[rtsps]\ncertificate = \"own.pem\"\nkey = \"own-key.pem\"\n");
+    assert_ne!(named, LISTEN_SECURELY);
+    assert_eq!(pin_with(format!("{LISTEN}{named}")), first);
+}

@@ -13,6 +13,7 @@ use hevcast_net::tls::Fingerprint;
 use hevcast_net::{Clock, Target};
 use hevcast_wire::rtsp::digest::Credentials;
 
+use crate::command::generate::GenerateArgs;
 use crate::figures::report::Format;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::session::{Destination, SendPlan};
@@ -82,6 +83,9 @@ pub enum Command {
     Devices,
     /// Ask for a password and print a user with it for hevcast.toml.
     Password(PasswordArgs),
+    /// Write the man pages or the shells' completions into a folder
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 /// Where pictures come from.
@@ -280,6 +284,9 @@ pub struct ServeArgs {
     /// End after this time
     #[arg(long, value_parser = units::duration)]
     pub duration: Option<Duration>,
+    /// Where the server keeps what it makes, recordings and its own certificate (default: beside the configuration)
+    #[arg(long, value_name = "FOLDER")]
+    pub state: Option<PathBuf>,
     /// The clock that peers compare theirs with.
     #[command(flatten)]
     pub skew: SkewArgs,

@@ -61,6 +61,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => command::demo::run(args).await,
             Command::Devices => command::devices::run(),
             Command::Password(args) => command::password::run(&args),
+            Command::Generate(args) => command::generate::run(&args),
         }
     });
     end(runtime, result)

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod devices;
+pub mod generate;
 pub mod password;
 pub mod receive;
 pub mod send;

@@ -45,7 +45,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     if let Some(address) = server.http() {
         reporter.say(&format!("status page: http://{address}/"));
     }
-    let recorder = ServeRecorder::start(Arc::clone(server.state()), config_folder(&args));
+    let recorder = ServeRecorder::start(Arc::clone(server.state()), state_folder(&args));
     let mut ended = std::pin::pin!(async {
         tokio::select! {
             () = after(args.duration) => {}
@@ -69,12 +69,16 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 /// # Errors
 /// When the configuration is wrong, or an address cannot be had.
 pub async fn start(args: &ServeArgs) -> Result<Server> {
-    let config = read_config(args)?;
+    let mut config = read_config(args)?;
     descriptors::raise_limit(config.limits.connections);
-    let folder = config_folder(args);
+    // What is read counts from the configuration's folder, wherever things are made.
+    let folder = std::env::current_dir().unwrap_or_default().join(config_folder(args));
+    for file in config.rtsps.iter_mut().flat_map(|rtsps| [&mut rtsps.certificate, &mut rtsps.key]).flatten() {
+        *file = folder.join(&*file);
+    }
     let clock = args.skew.clock();
     let stills = Arc::new(StillMakers::new(Handle::current(), clock));
-    Ok(Server::start(config, &folder, Some(stills), clock).await?)
+    Ok(Server::start(config, &state_folder(args), Some(stills), clock).await?)
 }
 
 /// The file that the configuration comes from, if there is one.
@@ -83,7 +87,12 @@ fn config_file(args: &ServeArgs) -> Option<PathBuf> {
     args.config.clone().or_else(default)
 }
 
-/// Where its file names count from.
+/// Where certificates and recordings are made.
+fn state_folder(args: &ServeArgs) -> PathBuf {
+    args.state.clone().unwrap_or_else(|| config_folder(args))
+}
+
+/// Where the names of files that it reads count from.
 fn config_folder(args: &ServeArgs) -> PathBuf {
     config_file(args).and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default()
 }

@@ -99,7 +99,9 @@ pub fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
         Some(OpeningRole::Send(_)) => ("hevcast send", SIZE),
         Some(OpeningRole::Receive(_)) => ("hevcast receive", SIZE),
     };
-    let viewport = ViewportBuilder::default().with_title(name).with_app_id("hevcast").with_inner_size(size);
+    // As the desktop entries in packaging/ are called, so that a window has their icon.
+    let app_id = name.replace(' ', "-");
+    let viewport = ViewportBuilder::default().with_title(name).with_app_id(app_id).with_inner_size(size);
     let viewport = viewport.with_min_inner_size(LEAST_SIZE).with_icon(IconData::default()).with_drag_and_drop(true);
     let options = eframe::NativeOptions {
         viewport,
