@@ -1,5 +1,5 @@
 # Thin: the real commands stay cargo's. `make demo` and `make test` install what is missing first.
-.PHONY: demo test check bench fuzz setup setup-tests
+.PHONY: demo test check bench fuzz package test-package setup setup-tests setup-package
 
 # Arguments for the demo, such as: make demo ARGS="--input screen"
 ARGS =
@@ -27,9 +27,20 @@ fuzz:
 	  cargo +nightly fuzz run -O $$target "$$(mktemp -d)" corpus/$$target -- -runs=1000000 -max_len=4096 || exit 1; \
 	done
 
+# A .deb and a single file that needs no FFmpeg, in target/package; FFmpeg's part of that takes some minutes once.
+package: setup-package
+	scripts/package
+
+# Both of them installed, used and removed in a bare system; needs root and Debian's archive.
+test-package: package
+	scripts/test-package
+
 setup:
 	@scripts/setup build
 
 setup-tests:
 	@scripts/setup tests
 	@scripts/fetch-ffmpeg
+
+setup-package:
+	@scripts/setup package
