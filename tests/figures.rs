@@ -7,7 +7,7 @@ use crate::support::process::Exit;
 use crate::support::{real_time, root};
 
 /// The sender's names.
-const SENDER: [&str; 22] = [
+const SENDER: [&str; 32] = [
     "backlog_ms",
     "bitrate_bps",
     "compression_ratio",
@@ -26,6 +26,16 @@ const SENDER: [&str; 22] = [
     "frames.sent",
     "kind",
     "network_bps",
+    "not_recorded",
+    "outputs[].backlog_ms",
+    "outputs[].connected",
+    "outputs[].dropped",
+    "outputs[].frame_rate",
+    "outputs[].network_bps",
+    "outputs[].reconnects",
+    "outputs[].sent",
+    "outputs[].trouble",
+    "outputs[].url",
     "qp",
     "reconnects",
     "role",
@@ -79,10 +89,17 @@ const QP: f64 = 24.0;
 
 /// All names in figures, those within others joined by dots, in alphabetical order.
 fn names(figures: &Value) -> Vec<String> {
-    let Value::Object(fields) = figures else { return vec![String::new()] };
+    let fields = match figures {
+        Value::Object(fields) => fields,
+        // Of things that are all alike.
+        Value::Array(all) if all.first().is_some_and(Value::is_object) => {
+            return names(&all[0]).iter().map(|inner| format!("[].{inner}")).collect();
+        }
+        _ => return vec![String::new()],
+    };
     let within = |(name, value): (&String, &Value)| {
         let inner = names(value).into_iter();
-        inner.map(|inner| if inner.is_empty() { name.clone() } else { format!("{name}.{inner}") }).collect::<Vec<_>>()
+        inner.map(|inner| if inner.is_empty() || inner.starts_with("[]") { format!("{name}{inner}") } else { format!("{name}.{inner}") }).collect::<Vec<_>>()
     };
     let mut all: Vec<String> = fields.iter().flat_map(within).collect();
     all.sort();

@@ -110,7 +110,7 @@ fn connect_hint(error: &io::Error) -> String {
     }
 }
 
-fn tls_hint(error: &io::Error) -> String {
+fn tls_hint(error: &io::Error, scheme: &str) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidCertificate(_)) => format!(
@@ -118,7 +118,7 @@ fn tls_hint(error: &io::Error) -> String {
              prints at its start: --pin FINGERPRINT"
         ),
         Some(rustls::Error::General(what)) => format!("{what}; if that is what the server printed, give it with --pin"),
-        _ => format!("{error}; does this port speak TLS?"),
+        _ => format!("{error}; is this a port of {scheme}://?"),
     }
 }
 
@@ -155,8 +155,8 @@ impl Target {
         let handshake = TlsConnector::from(config).connect(name, socket);
         match tokio::time::timeout(CONNECT_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
-            Ok(Err(error)) => Err(failed(tls_hint(&error))),
-            Err(_) => Err(failed("no answer; does this port speak TLS?".to_owned())),
+            Ok(Err(error)) => Err(failed(tls_hint(&error, self.url.scheme()))),
+            Err(_) => Err(failed(format!("no answer; is this a port of {}://?", self.url.scheme()))),
         }
     }
 
