@@ -40,7 +40,9 @@ impl Demand {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(known, _)| *known == name).map(|(_, value)| value.trim().to_owned())
         };
-        (field("reason")? == "needauth").then(|| ())?;
+        if field("reason")? != "needauth" {
+            return None;
+        }
         Some(Demand::Proof { salt: field("salt")?, challenge: field("challenge")?, opaque: field("opaque") })
     }
 
