@@ -14,21 +14,14 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::address::StreamAddress;
 use super::amf::{self, Value};
-use super::chunk::{
-    COMMAND_CHUNKS, CONTROL_CHUNKS, ChunkWriter, DATA_CHUNKS, Message, MessageType, OWN_CHUNK_BYTES, VIDEO_CHUNKS,
-};
+use super::chunk::{ChunkWriter, DATA_CHUNKS, Message, MessageType, VIDEO_CHUNKS};
 use super::dechunk::{ChunkError, ChunkReader};
 use super::error::{ANSWER_TIMEOUT, RtmpError};
 use super::handshake;
 use super::status::{self, Status};
 
-/// Arrivals of ours that we want to be told of, bytes (section 5.4.4): what other clients ask for.
-const OWN_WINDOW_BYTES: u32 = 2_500_000;
-/// How much a server may hold back for us, ms (section 7.1.7).
-const BUFFER_MS: u32 = 100;
 /// Kinds of user control messages (section 7.1.7).
 const STREAM_EOF: u16 = 1;
-const SET_BUFFER_LENGTH: u16 = 3;
 const PING_REQUEST: u16 = 6;
 const PING_RESPONSE: u16 = 7;
 
@@ -229,85 +222,6 @@ impl Session {
         }
     }
 
-    fn send(&mut self, chunks: u8, kind: MessageType, stream: u32, timestamp: u32, parts: &[Bytes]) -> bool {
-        let output = &mut self.output;
-        self.writer.write(chunks, kind, stream, timestamp, parts.iter().cloned(), |bytes| output.push_back(bytes))
-    }
-
-    fn control(&mut self, kind: MessageType, body: Vec<u8>) {
-        self.send(CONTROL_CHUNKS, kind, 0, 0, &[body.into()]);
-    }
-
-    fn user_control(&mut self, event: u16, body: &[u8]) {
-        self.control(MessageType::USER_CONTROL, [&event.to_be_bytes()[..], body].concat());
-    }
-
-    /// Sends a command, and returns its transaction.
-    fn command(&mut self, name: &str, object: Value, arguments: &[Value], stream: u32) -> u32 {
-        self.transaction += 1;
-        let head = [Value::text(name), Value::Number(f64::from(self.transaction)), object];
-        let body = amf::write(&[&head, arguments].concat());
-        self.send(COMMAND_CHUNKS, MessageType::COMMAND, stream, 0, &[body]);
-        self.transaction
-    }
-
-    fn await_answer(&mut self, state: State, transaction: u32, now: Instant) {
-        (self.state, self.awaited, self.deadline) = (state, transaction, Some(now + ANSWER_TIMEOUT));
-    }
-
-    fn connect(&mut self, now: Instant) {
-        let text = |text: &str| Value::text(text);
-        let login = &self.login;
-        let mut properties = vec![
-            ("app", text(&format!("{}{login}", self.address.app))),
-            ("type", text("nonprivate")),
-            ("flashVer", text(&format!("FMLE/3.0 (compatible; {})", self.agent))),
-            ("tcUrl", text(&format!("{}{login}", self.address.app_url))),
-        ];
-        if self.role == Role::Play {
-            // The codecs of old that Flash could play: some servers send nothing to who can play nothing.
-            let numbers =
-                [("capabilities", 15.0), ("audioCodecs", 4071.0), ("videoCodecs", 252.0), ("videoFunction", 1.0)];
-            properties.push(("fpad", Value::Boolean(false)));
-            properties.extend(numbers.map(|(name, number)| (name, Value::Number(number))));
-        }
-        properties.push(("objectEncoding", Value::Number(0.0)));
-        // Enhanced RTMP v1, "Extending NetConnection connect Command".
-        properties.push(("fourCcList", Value::Array(vec![text("hvc1")])));
-        let object = Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        let transaction = self.command("connect", object, &[], 0);
-        self.await_answer(State::Connecting, transaction, now);
-    }
-
-    fn connected(&mut self, now: Instant) {
-        self.control(MessageType::WINDOW_SIZE, OWN_WINDOW_BYTES.to_be_bytes().to_vec());
-        self.control(MessageType::SET_CHUNK_SIZE, (OWN_CHUNK_BYTES as u32).to_be_bytes().to_vec());
-        self.writer.set_chunk_bytes(OWN_CHUNK_BYTES);
-        if self.role == Role::Publish {
-            // What Adobe's encoder says; some servers wait for it, others do not know it, and its answer tells nothing.
-            let stream = Value::text(&self.address.stream);
-            self.command("releaseStream", Value::Null, std::slice::from_ref(&stream), 0);
-            self.command("FCPublish", Value::Null, &[stream], 0);
-        }
-        let transaction = self.command("createStream", Value::Null, &[], 0);
-        self.await_answer(State::Creating, transaction, now);
-    }
-
-    fn created(&mut self, stream: u32, now: Instant) {
-        self.stream = stream;
-        let name = Value::text(&self.address.stream);
-        let transaction = match self.role {
-            Role::Publish => self.command("publish", Value::Null, &[name, Value::text("live")], stream),
-            Role::Play => {
-                let transaction = self.command("play", Value::Null, &[name], stream);
-                let body = [stream.to_be_bytes(), BUFFER_MS.to_be_bytes()].concat();
-                self.user_control(SET_BUFFER_LENGTH, &body);
-                transaction
-            }
-        };
-        self.await_answer(State::Opening, transaction, now);
-    }
-
     fn acknowledge(&mut self) {
         let Some(window) = self.window_bytes else { return };
         // Twice in a window, so that the server never waits for it.
@@ -329,7 +243,7 @@ impl Session {
             (MessageType::ABORT, Some(chunk_stream)) => self.reader.abort(chunk_stream),
             (MessageType::WINDOW_SIZE, Some(window)) => self.window_bytes = Some(window),
             (MessageType::PEER_BANDWIDTH, Some(_)) => {
-                self.control(MessageType::WINDOW_SIZE, OWN_WINDOW_BYTES.to_be_bytes().to_vec());
+                self.tell_window();
             }
             (MessageType::USER_CONTROL, Some(_)) => match body.get_u16() {
                 PING_REQUEST => self.user_control(PING_RESPONSE, &body),
@@ -411,5 +325,6 @@ impl Session {
     }
 }
 
+mod requests;
 #[cfg(test)]
 mod tests;

@@ -309,7 +309,7 @@ pub(super) mod tests {
             zeros.push(3);
             let nals = Bytes::from([&zeros, sei, &zeros, slice].concat());
             assert_eq!(split(&nals, size), Ok(vec![Bytes::from_static(sei), Bytes::from_static(slice)]));
-            assert_eq!(split(&nals.slice(1..), size).is_ok(), false);
+            assert!(split(&nals.slice(1..), size).is_err());
         }
         let many = [0, 2, 0x26, 1].repeat(MAX_UNIT_NALS + 1);
         assert_eq!(split(&many.into(), 2), Err(VideoError::TooManyNals));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use super::super::chunk::OWN_CHUNK_BYTES;
 use super::*;
 
 /// A session, and its server.
