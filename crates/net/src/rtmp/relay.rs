@@ -2,6 +2,7 @@
 //! publishes, all that play get; a key named `taken` is refused.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
@@ -9,9 +10,12 @@ use rml_rtmp::sessions::{
     ServerSession, ServerSessionConfig, ServerSessionEvent as Event, ServerSessionResult as Outcome, StreamMetadata,
 };
 use rml_rtmp::time::RtmpTimestamp;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::Fingerprint;
 
 /// A video message.
 type Video = (u32, Bytes);
@@ -27,20 +31,46 @@ pub struct Relay {
 impl Relay {
     /// Starts one that ends with the test's runtime.
     pub async fn start() -> Relay {
+        Relay::start_behind(None).await
+    }
+
+    /// The same under TLS, with its certificate's fingerprint.
+    pub async fn start_secure() -> (Relay, Fingerprint) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let pin = Fingerprint::of(&certificate);
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = builder.unwrap().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+        (Relay::start_behind(Some(TlsAcceptor::from(Arc::new(config)))).await, pin)
+    }
+
+    async fn start_behind(tls: Option<TlsAcceptor>) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (videos, _) = broadcast::channel(4096);
         let (described, metadata) = broadcast::channel(16);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, videos.clone(), described.clone()));
+                let (videos, described) = (videos.clone(), described.clone());
+                match &tls {
+                    None => drop(tokio::spawn(serve(socket, videos, described))),
+                    Some(tls) => {
+                        let handshake = tls.accept(socket);
+                        tokio::spawn(async move { serve(handshake.await.unwrap(), videos, described).await });
+                    }
+                }
             }
         });
         Relay { address, metadata }
     }
 }
 
-async fn serve(mut socket: TcpStream, videos: Sender<Video>, described: Sender<StreamMetadata>) {
+async fn serve<S>(mut socket: S, videos: Sender<Video>, described: Sender<StreamMetadata>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut handshake = Handshake::new(PeerType::Server);
     let mut buffer = vec![0; 64 * 1024];
     let rest = loop {
@@ -49,7 +79,10 @@ async fn serve(mut socket: TcpStream, videos: Sender<Video>, described: Sender<S
             return;
         }
         match handshake.process_bytes(&buffer[..read]).unwrap() {
-            HandshakeProcessResult::InProgress { response_bytes } => socket.write_all(&response_bytes).await.unwrap(),
+            HandshakeProcessResult::InProgress { response_bytes } => {
+                socket.write_all(&response_bytes).await.unwrap();
+                socket.flush().await.unwrap();
+            }
             HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
                 socket.write_all(&response_bytes).await.unwrap();
                 break remaining_bytes;
@@ -63,7 +96,10 @@ async fn serve(mut socket: TcpStream, videos: Sender<Video>, described: Sender<S
         let mut next = std::mem::take(&mut outcomes).into_iter();
         while let Some(outcome) = next.next() {
             match outcome {
-                Outcome::OutboundResponse(packet) => socket.write_all(&packet.bytes).await.unwrap(),
+                Outcome::OutboundResponse(packet) => {
+                    socket.write_all(&packet.bytes).await.unwrap();
+                    socket.flush().await.unwrap();
+                }
                 Outcome::RaisedEvent(event) => {
                     let answers = answer(&mut session, event, &videos, &described, &mut playing);
                     next = answers.into_iter().chain(next).collect::<Vec<_>>().into_iter();
@@ -85,6 +121,7 @@ async fn serve(mut socket: TcpStream, videos: Sender<Video>, described: Sender<S
             (stream, (timestamp, data)) = received => {
                 let packet = session.send_video_data(stream, data, RtmpTimestamp::new(timestamp), false).unwrap();
                 socket.write_all(&packet.bytes).await.unwrap();
+                socket.flush().await.unwrap();
             }
         }
     }

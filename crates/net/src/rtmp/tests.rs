@@ -81,6 +81,24 @@ async fn pictures_pass_through_a_foreign_server_in_order() {
 }
 
 #[tokio::test]
+async fn the_same_goes_under_tls() {
+    let (relay, pin) = Relay::start_secure().await;
+    let clock = Clock::default();
+    let url = format!("rtmps://{}/live/cam#pin={pin}", relay.address);
+    let target = Target::parse(&url).unwrap();
+    let mut publisher = Publisher::connect(&target, "hevcast/0", clock).await.unwrap();
+    let mut player = Player::connect(&target, "hevcast/0", clock).await.unwrap();
+    for number in 0..5 {
+        publish(&mut publisher, number).await;
+        assert_eq!(player.next().await.unwrap().unwrap().nals, picture(number).nals, "picture {number}");
+    }
+    publisher.close().await;
+    let other = Target::parse(&format!("rtmps://{}/live/cam#pin={}", relay.address, "ab".repeat(32))).unwrap();
+    let refused = Player::connect(&other, "hevcast/0", clock).await.unwrap_err();
+    assert!(refused.to_string().contains("its certificate is another"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_refused_publisher_hears_why() {
     let relay = Relay::start().await;
     let refused = Publisher::connect(&target(&relay, "live/taken"), "hevcast/0", Clock::default()).await;
