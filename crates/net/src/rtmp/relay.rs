@@ -1,10 +1,12 @@
 //! A small server for the tests, by `rml_rtmp`: code that is not ours at the other end of the wire. What one connection
-//! publishes, all that play get; a key named `taken` is refused.
+//! publishes, all that play get; a key named `taken` is refused, and the application `locked` wants Adobe's login.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hevcast_wire::rtmp::login::Demand;
+use hevcast_wire::rtsp::digest::Credentials;
 use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::sessions::{
     ServerSession, ServerSessionConfig, ServerSessionEvent as Event, ServerSessionResult as Outcome, StreamMetadata,
@@ -135,6 +137,12 @@ fn answer(
     playing: &mut Option<(u32, Receiver<Video>)>,
 ) -> Vec<Outcome> {
     match event {
+        Event::ConnectionRequested { request_id, app_name } if app_name.starts_with("locked") => {
+            match login(app_name.trim_start_matches("locked")) {
+                None => session.accept_request(request_id).unwrap(),
+                Some(words) => session.reject_request(request_id, "NetConnection.Connect.Rejected", words).unwrap(),
+            }
+        }
         Event::PublishStreamRequested { request_id, stream_key, .. } if stream_key.starts_with("taken") => {
             session.reject_request(request_id, "NetStream.Publish.BadName", "Somebody is here").unwrap()
         }
@@ -156,4 +164,18 @@ fn answer(
         }
         _ => Vec::new(),
     }
+}
+
+/// What a client that says this is told, until it has proved that it knows the password.
+fn login(said: &str) -> Option<&'static str> {
+    const CHALLENGE: &str = "[ authmod=adobe ] : ?reason=needauth&user=cam&salt=s4lt&challenge=ch&opaque=0p";
+    if said.is_empty() {
+        return Some("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ");
+    }
+    let field = |name: &str| said.split('&').find_map(|pair| pair.strip_prefix(name));
+    let Some(nonce) = field("challenge=") else { return Some(CHALLENGE) };
+    let nonce = u32::from_str_radix(nonce, 16).unwrap();
+    let known = Credentials { user: "cam".to_owned(), password: "secret".to_owned() };
+    let right = Demand::of(CHALLENGE).unwrap().answer(&known, nonce);
+    (said != right).then_some("[ authmod=adobe ] : ?reason=authfailed&opaque=0p")
 }

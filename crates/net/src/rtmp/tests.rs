@@ -99,6 +99,21 @@ async fn the_same_goes_under_tls() {
 }
 
 #[tokio::test]
+async fn a_login_is_proved_where_it_is_asked_for() {
+    let relay = Relay::start().await;
+    let connect = async |login: &str| {
+        let target = Target::parse(&format!("rtmp://{login}{}/locked/cam", relay.address)).unwrap();
+        Publisher::connect(&target, "hevcast/0", Clock::default()).await
+    };
+    connect("cam:secret@").await.unwrap();
+    for (login, words) in [("", "wants a login"), ("cam:guess@", "reason=authfailed")] {
+        let error = connect(login).await.unwrap_err();
+        assert!(!error.is_temporary() && error.to_string().contains(words), "{error}");
+        assert!(!error.to_string().contains("guess"));
+    }
+}
+
+#[tokio::test]
 async fn a_refused_publisher_hears_why() {
     let relay = Relay::start().await;
     let refused = Publisher::connect(&target(&relay, "live/taken"), "hevcast/0", Clock::default()).await;
