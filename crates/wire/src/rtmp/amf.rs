@@ -141,7 +141,7 @@ fn write_name(name: &str, out: &mut BytesMut) {
     out.put_slice(name);
 }
 
-/// Reads values until the bytes end; the twin of [`write`].
+/// Reads values until the bytes end; the twin of [`write()`].
 ///
 /// # Errors
 /// [`AmfError`].
