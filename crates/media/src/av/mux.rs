@@ -20,6 +20,8 @@ pub(crate) struct MuxerSetup<'a> {
     pub(crate) ticks_per_second: i32,
     /// The container's options by name; an unknown one fails the opening.
     pub(crate) options: &'a [(&'a str, &'a str)],
+    /// What is said of the whole, by FFmpeg's names.
+    pub(crate) metadata: &'a [(&'a str, &'a str)],
 }
 
 /// An output file with its header written.
@@ -70,6 +72,9 @@ impl Muxer {
         let callback = interrupt.as_ref().map(Interrupt::as_raw);
         let mut this = Muxer { context, given, has_header: false, _interrupt: interrupt };
         this.add_stream(setup)?;
+        let metadata = Dictionary::from_pairs(setup.metadata.iter().copied())?;
+        // SAFETY: an output context that has no metadata yet; it frees them.
+        unsafe { (*raw).metadata = metadata.into_raw() };
         let mut protocol = Dictionary::from_pairs(protocol.iter().copied())?;
         let callback: *const _ = callback.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: an output context without its file yet; the path is a C string; the callback is null or copied, and what

@@ -3,8 +3,12 @@
 //! MP4 in fragments, or Matroska in clusters, which end at a keyframe and after a second at the latest: what breaks a
 //! recording off (a crash, a full disk) costs the last of them and no more.
 
+mod decode_times;
+
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use self::decode_times::DecodeTimes;
 use crate::av::AvError;
 use crate::av::mux::{Muxer, MuxerSetup};
 use crate::av::packet::Packet;
@@ -59,63 +63,115 @@ impl Form {
     }
 }
 
+/// What a file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Luma samples each way.
+    pub size: (u32, u32),
+    /// VPS, SPS and PPS in Annex B format.
+    pub parameter_sets: &'a [u8],
+    /// The most pictures that are decoded before another and shown after it: the SPS says so.
+    pub reordered: usize,
+    /// When the first picture was taken, in the form of RFC 3339.
+    pub began: &'a str,
+}
+
 /// A file being written.
 pub struct Recording {
     muxer: Muxer,
     path: PathBuf,
-    /// The unit that waits for the next one's time stamp, which tells how long it lasts.
-    held: Option<Held>,
+    times: DecodeTimes,
+    /// Units that wait for their decoding time, and the one that waits for its successor's, which tells how long it lasts.
+    held: VecDeque<Held>,
+    /// Decoding times of the first of these.
+    decoded: VecDeque<i64>,
+    /// When the first picture is shown: pictures that come behind an IRAP picture may be shown before it.
+    origin: Option<i64>,
     last_duration: i64,
     written: u64,
 }
 
 struct Held {
     packet: Packet,
+    /// When it is shown.
     ticks: i64,
     is_irap: bool,
 }
 
 impl Recording {
-    /// Creates `path` for pictures of `size` (luma samples each way) whose VPS, SPS and PPS are `parameter_sets`, in Annex
-    /// B format.
+    /// Creates `path`, in the form of its name's ending.
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn create(path: &Path, size: (u32, u32), parameter_sets: &[u8]) -> Result<Recording, RecordError> {
+    pub fn create(path: &Path, what: &Recorded<'_>) -> Result<Recording, RecordError> {
         let failed = |error: AvError| RecordError { path: path.to_owned(), why: error.to_string() };
         let name = path.to_str().ok_or_else(|| failed(AvError::InvalidData))?;
         let form = Form::of(path).ok_or_else(|| RecordError {
             path: path.to_owned(),
             why: "the name ends neither in .mp4 nor in .mkv".to_owned(),
         })?;
-        let is_mp4 = form == Form::Mp4;
-        let options = form.options();
-        let setup = MuxerSetup { size, is_mp4, parameter_sets, ticks_per_second: TICKS_PER_SECOND, options: &options };
-        let muxer = Muxer::create(name, form.name(), &setup).map_err(failed)?;
-        let nominal = i64::from(TICKS_PER_SECOND) / 30;
-        Ok(Recording { muxer, path: path.to_owned(), held: None, last_duration: nominal, written: 0 })
+        let setup = MuxerSetup {
+            size: what.size,
+            is_mp4: form == Form::Mp4,
+            parameter_sets: what.parameter_sets,
+            ticks_per_second: TICKS_PER_SECOND,
+            options: &form.options(),
+            metadata: &[("creation_time", what.began)],
+        };
+        let muxer = Muxer::create(name, form.name(), &setup).map_err(|error| {
+            // On a full disk a file can be made, but not its header.
+            if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+                let _ = std::fs::remove_file(path);
+            }
+            failed(error)
+        })?;
+        Ok(Recording {
+            muxer,
+            path: path.to_owned(),
+            times: DecodeTimes::new(what.reordered),
+            held: VecDeque::new(),
+            decoded: VecDeque::new(),
+            origin: None,
+            last_duration: i64::from(TICKS_PER_SECOND) / 30,
+            written: 0,
+        })
     }
 
-    /// Writes `annexb`, one access unit in Annex B format, at `ticks` of the 90 kHz clock since the recording's start. The
-    /// first must be an IRAP picture, and time stamps must rise.
+    /// Writes `annexb`, one access unit in Annex B format, which is shown at `ticks` of the 90 kHz clock since the
+    /// recording's start. The first must be an IRAP picture; where nothing is reordered, time stamps must rise.
     ///
     /// # Errors
     /// When the file cannot be written, such as on a full disk; the recording is of no more use then.
     pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
-        let mut packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
-        packet.set_pts(ticks);
-        if let Some(held) = self.held.replace(Held { packet, ticks, is_irap }) {
-            self.last_duration = (ticks - held.ticks).max(1);
-            self.write_out(held)?;
+        let packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
+        self.held.push_back(Held { packet, ticks, is_irap });
+        let told = self.times.push(ticks);
+        self.tell(&told);
+        while let [at, next, ..] = *self.decoded.make_contiguous() {
+            self.last_duration = (next - at).max(1);
+            self.write_out()?;
         }
         Ok(())
     }
 
-    fn write_out(&mut self, mut held: Held) -> Result<(), RecordError> {
+    fn tell(&mut self, decoded: &[i64]) {
+        // With the first decoding times, it is known when the first picture is shown.
+        self.origin = self.origin.or(decoded.last().copied());
+        let origin = self.origin.unwrap_or_default();
+        self.decoded.extend(decoded.iter().map(|at| at - origin));
+    }
+
+    /// Writes the first unit that is held, if its decoding time is known.
+    fn write_out(&mut self) -> Result<bool, RecordError> {
+        let Some(decoded) = self.decoded.pop_front() else { return Ok(false) };
+        let Some(mut held) = self.held.pop_front() else { return Ok(false) };
+        // A stream that reorders more than it says must not break the file.
+        let shown = held.ticks - self.origin.unwrap_or_default();
+        held.packet.set_times(shown.max(decoded), decoded);
         let written = self.muxer.write(&mut held.packet, held.is_irap, self.last_duration);
         written.map_err(|error| self.failed(&error))?;
         self.written += 1;
-        Ok(())
+        Ok(true)
     }
 
     fn failed(&self, error: &AvError) -> RecordError {
@@ -127,9 +183,9 @@ impl Recording {
     /// # Errors
     /// When its end cannot be written; what came before is there all the same.
     pub fn finish(mut self) -> Result<u64, RecordError> {
-        if let Some(held) = self.held.take() {
-            self.write_out(held)?;
-        }
+        let told = self.times.end();
+        self.tell(&told);
+        while self.write_out()? {}
         let path = self.path;
         self.muxer.finish().map_err(|error| RecordError { path, why: error.to_string() })?;
         Ok(self.written)

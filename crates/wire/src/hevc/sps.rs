@@ -86,6 +86,9 @@ pub struct SpsInfo {
     pub bit_depth_luma: u8,
     /// Bits of a chroma sample, 8 to 16.
     pub bit_depth_chroma: u8,
+    /// sps_max_num_reorder_pics of the highest sub-layer, 0 to 15: the most pictures that are decoded before another and
+    /// shown after it.
+    pub reordered: u8,
     /// video_full_range_flag of the VUI.
     pub full_range: Option<bool>,
     /// Colour description of the VUI.
@@ -109,8 +112,8 @@ pub fn parse_sps(nal: &[u8]) -> Result<SpsInfo, SpsError> {
     let mut reader = BitReader::new(&rbsp);
     let profile = read_profile(&mut reader)?;
     let mut info = read_format(&mut reader, profile)?;
-    // What follows serves only those who want the VUI.
-    let reached_vui = skip_to_vui(&mut reader, profile.max_sub_layers_minus1);
+    // What follows serves only those who want the VUI, or to write the stream to a file.
+    let reached_vui = skip_to_vui(&mut reader, &mut info);
     if reached_vui == Ok(true) {
         let _ = read_vui(&mut reader, &mut info);
     }
@@ -188,6 +191,7 @@ fn read_format(reader: &mut BitReader<'_>, profile: SpsProfile) -> Result<SpsInf
         chroma_format_idc: if separate_colour_planes { 3 } else { chroma_format_idc as u8 },
         bit_depth_luma: 8 + at_most(reader.ue()?, 8, "bit_depth_luma_minus8")? as u8,
         bit_depth_chroma: 8 + at_most(reader.ue()?, 8, "bit_depth_chroma_minus8")? as u8,
+        reordered: 0,
         full_range: None,
         colour: None,
         timing: None,
@@ -198,12 +202,17 @@ fn at_most(value: u32, limit: u32, element: &'static str) -> Result<u32, SpsErro
     if value <= limit { Ok(value) } else { Err(SpsError::OutOfRange { element, value }) }
 }
 
-/// Steps over everything between the bit depths and the VUI; says whether a VUI follows.
-fn skip_to_vui(reader: &mut BitReader<'_>, max_sub_layers_minus1: u8) -> Result<bool, SpsError> {
+/// Steps over what lies between the bit depths and the VUI, all but the reordering; says whether a VUI follows.
+fn skip_to_vui(reader: &mut BitReader<'_>, info: &mut SpsInfo) -> Result<bool, SpsError> {
     let log2_max_poc_lsb = 4 + at_most(reader.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?;
-    let ordering_infos = if reader.flag()? { 1 + u32::from(max_sub_layers_minus1) } else { 1 };
-    // Three codes for each sub-layer, then six of coding block and transform sizes.
-    for _ in 0..ordering_infos * 3 + 6 {
+    let ordering_infos = if reader.flag()? { 1 + u32::from(info.profile.max_sub_layers_minus1) } else { 1 };
+    for _ in 0..ordering_infos {
+        reader.ue()?; // sps_max_dec_pic_buffering_minus1
+        info.reordered = at_most(reader.ue()?, 15, "sps_max_num_reorder_pics")? as u8;
+        reader.ue()?; // sps_max_latency_increase_plus1
+    }
+    // Coding block and transform sizes.
+    for _ in 0..6 {
         reader.ue()?;
     }
     // scaling_list_enabled_flag, sps_scaling_list_data_present_flag
@@ -344,6 +353,12 @@ pub(crate) mod tests {
         assert_eq!(profile.constraints, [0x90, 0, 0, 0, 0, 0]);
         assert_eq!((profile.vps_id, profile.sps_id, profile.max_sub_layers_minus1), (0, 0, 0));
         assert_eq!((info.full_range, info.colour, info.timing), (Some(false), None, Some((1, 30))));
+    }
+
+    #[test]
+    fn the_reordering_is_that_of_the_encoder() {
+        assert_eq!(parse_sps(SPS_640X480).map(|info| info.reordered), Ok(0));
+        assert_eq!(parse_sps(SPS_1080P_MAIN10).map(|info| info.reordered), Ok(2));
     }
 
     #[test]

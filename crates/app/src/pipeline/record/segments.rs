@@ -10,15 +10,11 @@ use std::time::{Duration, SystemTime};
 use hevcast_server::config::record::{Record, RecordFormat};
 use hevcast_wire::hevc::AccessUnit;
 use hevcast_wire::time::RtpTicks;
-use jiff::Timestamp;
 
-use super::writer::{Files, numbered};
+use super::writer::{Files, numbered, taken_at};
 
 /// A name is the time in this form.
 const NAME: &str = "%Y-%m-%dT%H-%M-%SZ";
-
-/// A capture time further than this from our clock is not believed.
-const PLAUSIBLE: Duration = Duration::from_secs(3600);
 
 /// Asks for an IRAP picture, so that the next file can begin.
 pub type AskKeyframe = Box<dyn Fn() + Send>;
@@ -68,10 +64,7 @@ impl Files for Segments {
             // The file that cannot be made there is the failure; this is its reason.
             tracing::warn!("no folder {}: {error}", self.folder.display());
         }
-        let now = Timestamp::now();
-        let captured = first.capture_stamp().and_then(|(stamp, _)| Timestamp::from_microsecond(stamp.captured.0).ok());
-        let began = captured.filter(|at| at.duration_since(now).unsigned_abs() < PLAUSIBLE).unwrap_or(now);
-        let name = began.strftime(NAME).to_string();
+        let name = taken_at(first).strftime(NAME).to_string();
         let base = self.folder.join(format!("{name}.{}", self.format.extension()));
         (1..u32::MAX).map(|number| numbered(&base, number)).find(|path| !path.exists()).unwrap_or(base)
     }
