@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hevcast_server::config::record::{Record, RecordFormat};
@@ -29,11 +30,23 @@ pub struct Segments {
     ask: AskKeyframe,
     /// That this file's end was asked for.
     asked: bool,
+    tally: Arc<Tally>,
+}
+
+/// What has become of a stream's pictures.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Files begun.
+    pub files: AtomicU64,
+    /// Coded bytes of the pictures on their way to files, or there.
+    pub bytes: AtomicU64,
+    /// Pictures that are missing in the files.
+    pub not_recorded: AtomicU64,
 }
 
 impl Segments {
     /// Those of the stream at `path`.
-    pub fn new(config: &Record, root: &Path, path: &str, ask: AskKeyframe) -> Segments {
+    pub fn new(config: &Record, root: &Path, path: &str, ask: AskKeyframe, tally: Arc<Tally>) -> Segments {
         Segments {
             folder: folder_of(&root.join(&config.folder), path),
             format: config.format,
@@ -42,16 +55,35 @@ impl Segments {
             max_age: config.max_age,
             ask,
             asked: false,
+            tally,
         }
     }
+}
 
-    fn delete_old(&self) {
-        let kept = files_in(&self.folder);
-        for file in too_many(kept, self.max_bytes, self.max_age) {
-            match std::fs::remove_file(&file) {
-                Ok(()) => tracing::info!("deleted the old recording {}", file.display()),
-                Err(error) => tracing::warn!("cannot delete the old recording {}: {error}", file.display()),
-            }
+/// Deletes what is beyond the limits in a folder.
+fn delete_old(folder: &Path, max_bytes: u64, max_age: Duration) {
+    for file in too_many(files_in(folder), max_bytes, max_age) {
+        match std::fs::remove_file(&file) {
+            Ok(()) => tracing::info!("deleted the old recording {}", file.display()),
+            Err(error) => tracing::warn!("cannot delete the old recording {}: {error}", file.display()),
+        }
+    }
+}
+
+/// Deletes what has become too old of all paths that are recorded, live or not. A path with unusual characters is known
+/// by its folder's name.
+pub fn delete_aged(config: &Record, root: &Path) {
+    let mut folders = vec![(root.join(&config.folder), String::new())];
+    while let Some((folder, path)) = folders.pop() {
+        if config.paths.match_path(&path) {
+            delete_old(&folder, u64::MAX, config.max_age);
+        }
+        // Links are not followed.
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = if path.is_empty() { name } else { format!("{path}/{name}") };
+            folders.push((entry.path(), path));
         }
     }
 }
@@ -59,7 +91,8 @@ impl Segments {
 impl Files for Segments {
     fn next(&mut self, first: &AccessUnit) -> PathBuf {
         self.asked = false;
-        self.delete_old();
+        delete_old(&self.folder, self.max_bytes, self.max_age);
+        self.tally.files.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = std::fs::create_dir_all(&self.folder) {
             // The file that cannot be made there is the failure; this is its reason.
             tracing::warn!("no folder {}: {error}", self.folder.display());
