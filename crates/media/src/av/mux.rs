@@ -135,6 +135,12 @@ impl Muxer {
         .map(drop)
     }
 
+    /// Ends the fragment or cluster, and puts it into the file.
+    pub(crate) fn flush(&mut self) -> Result<(), AvError> {
+        // SAFETY: an output context with its header written; without a packet, formats of fragments flush.
+        check(unsafe { ffi::av_write_frame(self.context.as_ptr(), std::ptr::null_mut()) }).map(drop)
+    }
+
     /// Writes what the container still holds back, and its end.
     pub(crate) fn finish(mut self) -> Result<(), AvError> {
         self.has_header = false;

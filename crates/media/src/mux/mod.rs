@@ -76,10 +76,14 @@ pub struct Recorded<'a> {
     pub began: &'a str,
 }
 
-/// A file being written.
+/// A file being written. It is made together with its first picture: FFmpeg opens no Matroska file without one.
 pub struct Recording {
-    muxer: Muxer,
+    muxer: Option<Muxer>,
     path: PathBuf,
+    form: Form,
+    size: (u32, u32),
+    parameter_sets: Vec<u8>,
+    began: String,
     times: DecodeTimes,
     /// Units that wait for their decoding time, and the one that waits for its successor's, which tells how long it lasts.
     held: VecDeque<Held>,
@@ -99,35 +103,22 @@ struct Held {
 }
 
 impl Recording {
-    /// Creates `path`, in the form of its name's ending.
+    /// Will create `path`, in the form of its name's ending, with the first picture.
     ///
     /// # Errors
-    /// When the file cannot be made.
-    pub fn create(path: &Path, what: &Recorded<'_>) -> Result<Recording, RecordError> {
-        let failed = |error: AvError| RecordError { path: path.to_owned(), why: error.to_string() };
-        let name = path.to_str().ok_or_else(|| failed(AvError::InvalidData))?;
+    /// When the name has another ending.
+    pub fn new(path: &Path, what: &Recorded<'_>) -> Result<Recording, RecordError> {
         let form = Form::of(path).ok_or_else(|| RecordError {
             path: path.to_owned(),
             why: "the name ends neither in .mp4 nor in .mkv".to_owned(),
         })?;
-        let setup = MuxerSetup {
-            size: what.size,
-            is_mp4: form == Form::Mp4,
-            parameter_sets: what.parameter_sets,
-            ticks_per_second: TICKS_PER_SECOND,
-            options: &form.options(),
-            metadata: &[("creation_time", what.began)],
-        };
-        let muxer = Muxer::create(name, form.name(), &setup).map_err(|error| {
-            // On a full disk a file can be made, but not its header.
-            if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
-                let _ = std::fs::remove_file(path);
-            }
-            failed(error)
-        })?;
         Ok(Recording {
-            muxer,
+            muxer: None,
             path: path.to_owned(),
+            form,
+            size: what.size,
+            parameter_sets: what.parameter_sets.to_owned(),
+            began: what.began.to_owned(),
             times: DecodeTimes::new(what.reordered),
             held: VecDeque::new(),
             decoded: VecDeque::new(),
@@ -137,11 +128,29 @@ impl Recording {
         })
     }
 
+    fn create(&self) -> Result<Muxer, AvError> {
+        let name = self.path.to_str().ok_or(AvError::InvalidData)?;
+        let setup = MuxerSetup {
+            size: self.size,
+            is_mp4: self.form == Form::Mp4,
+            parameter_sets: &self.parameter_sets,
+            ticks_per_second: TICKS_PER_SECOND,
+            options: &self.form.options(),
+            metadata: &[("creation_time", &self.began)],
+        };
+        Muxer::create(name, self.form.name(), &setup).inspect_err(|_| {
+            // On a full disk a file can be made, but not its header.
+            if std::fs::metadata(&self.path).is_ok_and(|file| file.len() == 0) {
+                let _ = std::fs::remove_file(&self.path);
+            }
+        })
+    }
+
     /// Writes `annexb`, one access unit in Annex B format, which is shown at `ticks` of the 90 kHz clock since the
     /// recording's start. The first must be an IRAP picture; where nothing is reordered, time stamps must rise.
     ///
     /// # Errors
-    /// When the file cannot be written, such as on a full disk; the recording is of no more use then.
+    /// When the file cannot be made or written, such as on a full disk; the recording is of no more use then.
     pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
         let packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
         self.held.push_back(Held { packet, ticks, is_irap });
@@ -168,10 +177,19 @@ impl Recording {
         // A stream that reorders more than it says must not break the file.
         let shown = held.ticks - self.origin.unwrap_or_default();
         held.packet.set_times(shown.max(decoded), decoded);
-        let written = self.muxer.write(&mut held.packet, held.is_irap, self.last_duration);
-        written.map_err(|error| self.failed(&error))?;
+        self.put(&mut held).map_err(|error| self.failed(&error))?;
         self.written += 1;
         Ok(true)
+    }
+
+    fn put(&mut self, held: &mut Held) -> Result<(), AvError> {
+        let is_first = self.muxer.is_none();
+        let muxer = match &mut self.muxer {
+            Some(muxer) => muxer,
+            None => self.muxer.insert(self.create()?),
+        };
+        muxer.write(&mut held.packet, held.is_irap, self.last_duration)?;
+        if is_first { muxer.flush() } else { Ok(()) }
     }
 
     fn failed(&self, error: &AvError) -> RecordError {
@@ -186,8 +204,8 @@ impl Recording {
         let told = self.times.end();
         self.tell(&told);
         while self.write_out()? {}
-        let path = self.path;
-        self.muxer.finish().map_err(|error| RecordError { path, why: error.to_string() })?;
+        let ended = self.muxer.take().map_or(Ok(()), Muxer::finish);
+        ended.map_err(|error| self.failed(&error))?;
         Ok(self.written)
     }
 }

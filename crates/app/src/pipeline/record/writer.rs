@@ -179,7 +179,7 @@ impl Open {
         let began = taken_at(first).to_string();
         let (size, reordered) = ((info.width, info.height), usize::from(info.reordered));
         let what = Recorded { size, parameter_sets: &header, reordered, began: &began };
-        let recording = Recording::create(&path, &what)?;
+        let recording = Recording::new(&path, &what)?;
         let (last, unwrapper, is_reordered) = (first.timestamp, Unwrapper::default(), reordered > 0);
         Ok(Open { recording, path, stream, sets, is_reordered, last, ticks: 0, unwrapper })
     }
