@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::recording::{on_small_disk, probed};
-use crate::support::footage::{WEBCAM, decode, ffmpeg, find};
+use crate::support::footage::{WEBCAM, ffmpeg, find};
 use crate::support::guarded::get;
 use crate::support::hevcast::{Server, command, count, expect_figures, figures, send_pattern, start, summary};
 use crate::support::process::{Exit, Process};
@@ -141,7 +141,7 @@ fn on_a_full_disk_a_server_goes_on_and_says_so_and_records_again_when_told() {
     assert_eq!(files.len(), 1, "{files:?}");
     let kept = folder.file("kept.mp4");
     std::fs::copy(&files[0], &kept).unwrap();
-    let pictures = decode(&kept).luma.len();
+    let pictures = probed(&kept);
     assert!(pictures > 0, "{trouble}");
 
     // With room, and told so, it records again: into Matroska this time, until that is full, too.
@@ -153,7 +153,7 @@ fn on_a_full_disk_a_server_goes_on_and_says_so_and_records_again_when_told() {
     assert!(files.len() == 1 && files[0].extension().is_some_and(|extension| extension == "mkv"), "{files:?}");
     let kept = folder.file("kept.mkv");
     std::fs::copy(&files[0], &kept).unwrap();
-    assert!(!decode(&kept).luma.is_empty());
+    assert!(probed(&kept) > 0);
 
     expect_figures(&mut sender, "pictures after that", |f| f["frames"]["sent"].as_u64() >= Some(25));
     expect_figures(&mut sender, "and on", |f| f["frames"]["sent"].as_u64() >= Some(25));
@@ -161,7 +161,7 @@ fn on_a_full_disk_a_server_goes_on_and_says_so_and_records_again_when_told() {
     assert_eq!(count(&sent, "/frames/dropped/coded"), 0, "{sent}");
     assert_eq!(count(&received, "/pictures/damaged") + count(&received, "/rtp_gaps"), 0, "{received}");
     server.process.terminate().succeeded();
-    say(&format!("a disk of 256 KiB holds {pictures} pictures, and all can be decoded"));
+    say(&format!("a disk of 256 KiB holds {pictures} pictures, and nothing broken"));
 }
 
 #[test]

@@ -135,6 +135,14 @@ impl Muxer {
         .map(drop)
     }
 
+    /// How long the file is so far.
+    pub(crate) fn length(&mut self) -> Option<u64> {
+        /// From where the file stands (stdio.h); that is how FFmpeg's own `avio_tell` asks.
+        const SEEK_CUR: i32 = 1;
+        // SAFETY: an output context with its file open.
+        u64::try_from(unsafe { ffi::avio_seek((*self.context.as_ptr()).pb, 0, SEEK_CUR) }).ok()
+    }
+
     /// Ends the fragment or cluster, and puts it into the file.
     pub(crate) fn flush(&mut self) -> Result<(), AvError> {
         // SAFETY: an output context with its header written; without a packet, formats of fragments flush.

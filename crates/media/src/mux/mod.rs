@@ -1,11 +1,12 @@
 //! The coded stream as it came, in a file.
 //!
 //! MP4 in fragments, or Matroska in clusters, which end at a keyframe and after a second at the latest: what breaks a
-//! recording off (a crash, a full disk) costs the last of them and no more.
+//! recording off (a crash, a full disk) costs the last of them and no more. The first holds one picture only.
 
 mod decode_times;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use self::decode_times::DecodeTimes;
@@ -139,9 +140,9 @@ impl Recording {
             metadata: &[("creation_time", &self.began)],
         };
         Muxer::create(name, self.form.name(), &setup).inspect_err(|_| {
-            // On a full disk a file can be made, but not its header.
+            // On a full disk a file can be made, but not its header. What holds something is not ours.
             if std::fs::metadata(&self.path).is_ok_and(|file| file.len() == 0) {
-                let _ = std::fs::remove_file(&self.path);
+                self.cut(None);
             }
         })
     }
@@ -188,8 +189,25 @@ impl Recording {
             Some(muxer) => muxer,
             None => self.muxer.insert(self.create()?),
         };
-        muxer.write(&mut held.packet, held.is_irap, self.last_duration)?;
-        if is_first { muxer.flush() } else { Ok(()) }
+        let whole = muxer.length();
+        let mut written = muxer.write(&mut held.packet, held.is_irap, self.last_duration);
+        if is_first {
+            written = written.and_then(|()| muxer.flush());
+        }
+        written.inspect_err(|_| {
+            self.muxer = None;
+            self.cut(whole.filter(|_| !is_first));
+        })
+    }
+
+    /// Takes from the file's end what could not be written whole; without a picture in it, there is no file.
+    fn cut(&self, whole: Option<u64>) {
+        let cut = match whole {
+            Some(whole) => File::options().write(true).open(&self.path).and_then(|file| file.set_len(whole)),
+            None => std::fs::remove_file(&self.path),
+        };
+        // That the disk is full or gone is told already.
+        drop(cut);
     }
 
     fn failed(&self, error: &AvError) -> RecordError {
@@ -204,8 +222,13 @@ impl Recording {
         let told = self.times.end();
         self.tell(&told);
         while self.write_out()? {}
-        let ended = self.muxer.take().map_or(Ok(()), Muxer::finish);
-        ended.map_err(|error| self.failed(&error))?;
+        if let Some(mut muxer) = self.muxer.take() {
+            let whole = muxer.length();
+            muxer.finish().map_err(|error| {
+                self.cut(whole);
+                self.failed(&error)
+            })?;
+        }
         Ok(self.written)
     }
 }

@@ -214,6 +214,33 @@ mod tests {
     }
 
     #[test]
+    fn files_of_recorded_paths_age_though_nobody_publishes() {
+        let root = std::env::temp_dir().join(format!("hevcast-segments-{}", std::process::id()));
+        let old = SystemTime::now() - Duration::from_secs(90_000);
+        let made = |name: &str, is_old: bool| {
+            let file = root.join("kept").join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let made = std::fs::File::create(&file).unwrap();
+            if is_old {
+                made.set_modified(old).unwrap();
+            }
+            file
+        };
+        let goes = made("cameras/1/2026-11-25T11-00-00Z.mp4", true);
+        let stays = [
+            made("cameras/1/2026-11-26T12-30-05Z.mp4", false),
+            made("cameras/1/holiday.mp4", true),
+            made("others/2026-11-25T11-00-00Z.mp4", true),
+        ];
+        let text = "[record]\npaths = [\"cameras/*\"]\nfolder = \"kept\"\nmax_days = 1\nmax_gb = 0";
+        let record = hevcast_server::config::Config::parse(text, "f").unwrap().record;
+        delete_aged(&record, &root);
+        let (gone, there) = (!goes.exists(), stays.iter().all(|file| file.exists()));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(gone && there, "{gone} {there}");
+    }
+
+    #[test]
     fn the_oldest_go_until_the_rest_is_within_both_limits() {
         let file = |n: u64| Kept { path: n.to_string().into(), bytes: 10, age: Duration::from_secs(n) };
         let kept = || vec![file(9), file(7), file(5), file(3)];
