@@ -175,7 +175,7 @@ fn a_certificate_is_made_where_state_is_kept_and_named_beside_the_configuration(
     assert!(made.exists() && made_key.exists(), "no certificate among the state");
     assert!(!folder.file("hevcast-cert.pem").exists(), "a certificate in the configuration's folder");
 
-    std::fs::rename(made, folder.file("own.pem")).unwrap();
+    std::fs::rename(&made, folder.file("own.pem")).unwrap();
     std::fs::rename(made_key, folder.file("own-key.pem")).unwrap();
     let named = LISTEN_SECURELY.replace("[rtsps]\n", "[rtsps]\ncertificate = \"own.pem\"\nkey = \"own-key.pem\"\n");
     assert_ne!(named, LISTEN_SECURELY);
