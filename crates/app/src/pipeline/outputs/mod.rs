@@ -1,6 +1,6 @@
 //! publish: the outputs of a sender, each with its own queue, state and reconnects.
 //!
-//! * [`line`]: one connection, whatever it speaks; [`srt`]: the one that needs a thread;
+//! * [`mod@line`]: one connection, whatever it speaks; [`srt`]: the one that needs a thread;
 //! * [`queue`]: the encoder's end of an output, with what its link takes;
 //! * [`task`]: the other end, which connects, sends, and connects again;
 //! * [`state`]: what both tell each other and the figures.
