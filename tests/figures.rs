@@ -99,7 +99,15 @@ fn names(figures: &Value) -> Vec<String> {
     };
     let within = |(name, value): (&String, &Value)| {
         let inner = names(value).into_iter();
-        inner.map(|inner| if inner.is_empty() || inner.starts_with("[]") { format!("{name}{inner}") } else { format!("{name}.{inner}") }).collect::<Vec<_>>()
+        inner
+            .map(|inner| {
+                if inner.is_empty() || inner.starts_with("[]") {
+                    format!("{name}{inner}")
+                } else {
+                    format!("{name}.{inner}")
+                }
+            })
+            .collect::<Vec<_>>()
     };
     let mut all: Vec<String> = fields.iter().flat_map(within).collect();
     all.sort();

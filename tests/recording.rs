@@ -20,7 +20,7 @@ const KILLS: u64 = 50;
 const AT_ONCE: u64 = 5;
 
 /// What ffprobe says of a file's pictures: how many there are, all of them decoded, and that the first is a keyframe.
-fn probed(path: &Path) -> u64 {
+pub fn probed(path: &Path) -> u64 {
     let name = path.to_str().unwrap();
     let arguments =
         ["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0"];
@@ -120,20 +120,31 @@ fn what_is_sent_and_what_comes_are_recorded_picture_by_picture() {
     assert!(probed(&folder.file("sent-2.mkv")) > 0);
 }
 
+/// What starts a program in a name space of its own, in which a disk of 256 KiB is mounted at `place`: that needs no
+/// rights. Says what is skipped where the system gives none.
+pub fn on_small_disk(place: &Path) -> Option<impl Fn(&Command) -> Command + use<>> {
+    let mount = format!("mount -t tmpfs -o size=256k tmpfs '{}' && exec \"$0\" \"$@\"", place.display());
+    let unshare = move |program: &Command| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]);
+        unshare.arg(program.get_program()).args(program.get_args());
+        unshare
+    };
+    let possible = unshare(&Command::new("true")).stderr(Stdio::null()).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        say("skipped: the disk is full: this system gives no name spaces to mount in");
+        return None;
+    }
+    Some(unshare)
+}
+
 #[test]
 fn on_a_full_disk_the_recording_ends_and_the_stream_goes_on() {
     let Some(footage) = find(WEBCAM, "the disk is full") else { return };
     let disk = Scratch::new();
     let place = disk.file("disk");
     std::fs::create_dir(&place).unwrap();
-    // A name space of our own, in which a small disk can be mounted without rights.
-    let mount = format!("mount -t tmpfs -o size=256k tmpfs '{}' && exec \"$0\" \"$@\"", place.display());
-    let inside = ["--user", "--map-root-user", "--mount", "sh", "-c", &mount];
-    let possible = Command::new("unshare").args(inside).arg("true").stderr(Stdio::null()).status();
-    if !possible.is_ok_and(|status| status.success()) {
-        say("skipped: the disk is full: this system gives no name spaces to mount in");
-        return;
-    }
+    let Some(inside) = on_small_disk(&place) else { return };
     let _turn = real_time();
     let file = place.join("full.mp4");
     let input = format!("file:{}", footage.display());
@@ -142,9 +153,7 @@ fn on_a_full_disk_the_recording_ends_and_the_stream_goes_on() {
     let send = ["send", "--input", &input, "--loop", "--encoder", "libx265", "--qp", "20", "--stats", "json"];
     let to = ["--to", &url, "--record", file.to_str().unwrap(), "--duration", "20s"];
     let program = command(&[&send[..], &to].concat());
-    let mut unshare = Command::new("unshare");
-    unshare.args(inside).arg(program.get_program()).args(program.get_args());
-    let mut sender = Process::start("send", &mut unshare);
+    let mut sender = Process::start("send", &mut inside(&program));
     let receiver = start(&["receive", &url, "--wait", "--once", "--stats", "json"]);
     let line = sender.stderr.expect("the end of the recording", |line| line.contains("the recording has ended"));
     assert!(line.contains("No space left on device") && line.contains("the stream goes on"), "{line}");

@@ -32,7 +32,7 @@ fn the_status_page_shows_a_stream_with_its_picture_ends_a_reader_and_outlives_it
     let _turn = real_time();
     let folder = Scratch::new();
     let config = folder.file("hevcast.toml");
-    std::fs::write(&config, "[http]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    std::fs::write(&config, "[http]\nlisten = \"127.0.0.1:0\"\n[record]\npaths = [\"studio/*\"]\n").unwrap();
     let (mut server, page) = Server::start_with_page(&config);
     let browser = Browser::start();
     browser.open(&page);
@@ -53,6 +53,9 @@ fn the_status_page_shows_a_stream_with_its_picture_ends_a_reader_and_outlives_it
     look("their number", "return card.querySelector('.readers').textContent;", &|seen| seen == "1");
     look("pictures a second", "return parseFloat(card.querySelector('.frame-rate').textContent);", &|seen| {
         seen.as_f64().is_some_and(|rate| rate > 1.0)
+    });
+    look("what is recorded", "return card.querySelector('.recording').textContent;", &|seen| {
+        seen.as_str().is_some_and(|text| text.contains(" pictures, ") && text.ends_with(" MB"))
     });
     let bitrate = "return card.querySelector('.bitrate').textContent;";
     let before = look("a bitrate", bitrate, &|seen| {

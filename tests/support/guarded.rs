@@ -115,12 +115,7 @@ impl Guarded {
 
     /// Gets a page, and returns its text, status and header included.
     pub fn get(&self, page: &str) -> String {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.http_port())).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        write!(stream, "GET {page} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
+        get(self.http_port(), page)
     }
 
     /// Waits until one of the server's counters, named with its labels as `/metrics` writes it, is at least this.
@@ -144,6 +139,16 @@ impl Guarded {
         self.server.process.hang_up();
         self.server.process.stderr.expect("a word about the configuration", |line| line.contains("the configuration "))
     }
+}
+
+/// Gets a page of a server on the loopback, and returns its text, status and header included.
+pub fn get(port: u16, page: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    write!(stream, "GET {page} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 fn before_host(login: &str) -> String {

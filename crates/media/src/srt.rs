@@ -94,6 +94,7 @@ impl SrtWriter {
             parameter_sets: &[],
             ticks_per_second: TICKS_PER_SECOND,
             options: &options,
+            metadata: &[],
         };
         let muxer = Muxer::connect(&address.url, "mpegts", &setup, &address.pairs(), Interrupt::new(stop));
         match muxer {

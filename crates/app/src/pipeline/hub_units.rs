@@ -43,16 +43,32 @@ impl Drop for HubUnits {
 }
 
 impl HubUnits {
-    /// Joins a stream.
+    /// Joins a stream like any reader: what it could have had is not taken from it for the sake of slower ones.
     ///
     /// # Errors
     /// When it is not H.265.
     pub fn join(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
+        HubUnits::join_by(stream, clock, |channels| Reader::new(channels, None))
+    }
+
+    /// Joins it to look on: what the publisher is asked for does not change.
+    ///
+    /// # Errors
+    /// When it is not H.265.
+    pub fn look_on(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
+        HubUnits::join_by(stream, clock, Reader::looking_on)
+    }
+
+    fn join_by(
+        stream: Arc<Stream>,
+        clock: Clock,
+        reader: impl FnOnce(Vec<Option<Channels>>) -> Reader,
+    ) -> Result<HubUnits> {
         let description = stream.description();
         let (index, track) = description.hevc_track().context("the stream is not H.265")?;
         let sets = track.parameter_sets.clone();
         let channels = (0..=index).map(|at| Channels::of_track(at).filter(|_| at == index)).collect();
-        let reader = Arc::new(Reader::new(channels, None));
+        let reader = Arc::new(reader(channels));
         stream.join(Arc::clone(&reader), clock.now());
         Ok(HubUnits { stream, reader, depacketiser: Depacketiser::new(), sets, ready: VecDeque::new() })
     }

@@ -5,24 +5,28 @@
 //! notice nothing of it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 use hevcast_server::config::record::Record;
 use hevcast_server::hub::stream::Stream;
-use hevcast_server::sight::recordings::RecordingView;
+use hevcast_server::sight::recordings::{RecordingId, RecordingView};
 use hevcast_server::state::State;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::hub_units::HubUnits;
-use super::record::segments::{Segments, asks};
+use super::hub_units::{HubUnit, HubUnits};
+use super::record::segments::{Segments, Tally, asks, delete_aged};
 use super::record::{RecordState, RecordTap, Recorder};
 
 /// How long after a failure the next try comes.
 const RETRY: Duration = Duration::from_secs(60);
+
+/// How often files of paths that are not live are looked at: they age, too.
+const LOOK_AT_AGES: Duration = Duration::from_secs(3600);
 
 /// The running recordings of a server.
 #[derive(Debug)]
@@ -61,6 +65,7 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
     let mut active: HashMap<String, Active> = HashMap::new();
     let mut tasks = JoinSet::new();
     let (mut published, mut configured) = (state.hub.changes(), state.config_changes());
+    let mut look_at_ages = tokio::time::interval(LOOK_AT_AGES);
     loop {
         let config = state.config();
         let live = state.hub.streams();
@@ -74,13 +79,25 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
             }
             let (stop, stopped) = watch::channel(false);
             let record = config.record.clone();
-            tasks.spawn(record_stream(Arc::clone(&state), Arc::clone(&stream), record.clone(), root.clone(), stopped));
+            let job = Job {
+                state: Arc::clone(&state),
+                stream: Arc::clone(&stream),
+                record: record.clone(),
+                root: root.clone(),
+                tally: Arc::new(Tally::default()),
+                shown: None,
+            };
+            tasks.spawn(job.run(stopped));
             active.insert(stream.path().to_owned(), Active { stream, record, _stop: stop });
         }
         tokio::select! {
             Ok(()) = published.changed() => {}
             Ok(()) = configured.changed() => {}
             Some(_) = tasks.join_next() => {}
+            _ = look_at_ages.tick() => {
+                let (record, root) = (config.record.clone(), root.clone());
+                tasks.spawn_blocking(move || delete_aged(&record, &root));
+            }
             _ = stop.changed() => break,
         }
     }
@@ -94,85 +111,101 @@ enum End {
     Failed,
 }
 
-async fn record_stream(
+/// The recording of one stream.
+struct Job {
     state: Arc<State>,
     stream: Arc<Stream>,
     record: Record,
     root: PathBuf,
-    mut stop: watch::Receiver<bool>,
-) {
-    loop {
-        match attempt(&state, &stream, &record, &root, &mut stop).await {
-            Ok(End::Over) => break,
-            Ok(End::Failed) => {}
-            Err(error) => {
-                tracing::warn!("{}: not recorded: {error:#}", stream.path());
-                break;
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            _ = stop.changed() => break,
-        }
-    }
-    state.recordings.remove(stream.path());
+    tally: Arc<Tally>,
+    /// What the server shows of it.
+    shown: Option<RecordingId>,
 }
 
-async fn attempt(
-    state: &State,
-    stream: &Arc<Stream>,
-    record: &Record,
-    root: &Path,
-    stop: &mut watch::Receiver<bool>,
-) -> Result<End> {
-    let mut units = HubUnits::join(Arc::clone(stream), state.clock)?;
-    let tap = RecordTap::default();
-    let ask = asks(Arc::clone(stream), state.clock);
-    let files = Segments::new(record, root, stream.path(), ask);
-    let mut recorder = Recorder::start_files(tap.clone(), Box::new(files))?;
-    let shown = recorder.state.clone();
-    state.recordings.insert(stream.path(), Box::new(move || view(&shown.borrow())));
-    let mut dropped = 0_u64;
-    let end = loop {
-        tokio::select! {
-            unit = units.next() => match unit {
-                None => break End::Over,
-                Some(unit) => {
-                    if !unit.is_whole {
-                        tap.skip();
-                    }
-                    if !tap.offer(&unit.unit) {
-                        dropped += 1;
-                    }
-                }
-            },
-            failed = recorder.failed() => {
-                if failed {
-                    break End::Failed;
+impl Job {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            match self.attempt(&mut stop).await {
+                Ok(End::Over) => break,
+                Ok(End::Failed) => {}
+                Err(error) => {
+                    tracing::warn!("{}: not recorded: {error:#}", self.stream.path());
+                    break;
                 }
             }
-            _ = stop.changed() => break End::Over,
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                _ = stop.changed() => break,
+            }
         }
-    };
-    if dropped > 0 {
-        tracing::warn!(
-            "{}: {dropped} pictures were not recorded: lost on the way here, or the disk is slow",
-            stream.path()
-        );
+        if let Some(id) = self.shown {
+            self.state.recordings.remove(self.stream.path(), id);
+        }
     }
-    if matches!(end, End::Over) {
-        recorder.stop_and_tell().await;
+
+    async fn attempt(&mut self, stop: &mut watch::Receiver<bool>) -> Result<End> {
+        let Job { state, stream, record, root, tally, shown } = self;
+        let mut units = HubUnits::join(Arc::clone(stream), state.clock)?;
+        let tap = RecordTap::default();
+        let ask = asks(Arc::clone(stream), state.clock);
+        let files = Segments::new(record, root, stream.path(), ask, Arc::clone(tally));
+        let mut recorder = Recorder::start_files(tap.clone(), Box::new(files))?;
+        let (told, counted) = (recorder.state.clone(), Arc::clone(tally));
+        let look = move || view(&told.borrow(), &counted);
+        *shown = Some(state.recordings.insert(stream.path(), Box::new(look)));
+        // What is dropped, is dropped up to a keyframe: the first asks for one.
+        let mut asked = false;
+        let end = loop {
+            // A failure is known before the queue is found closed.
+            tokio::select! {
+                biased;
+                _ = stop.changed() => break End::Over,
+                failed = recorder.failed() => {
+                    if failed {
+                        break End::Failed;
+                    }
+                }
+                unit = units.next() => {
+                    let Some(HubUnit { unit, is_whole }) = unit else { break End::Over };
+                    if !is_whole {
+                        tap.skip();
+                    }
+                    if tap.offer(&unit) {
+                        tally.bytes.fetch_add(unit.size_bytes() as u64, Ordering::Relaxed);
+                        asked = false;
+                        continue;
+                    }
+                    tally.not_recorded.fetch_add(1, Ordering::Relaxed);
+                    if !std::mem::replace(&mut asked, true) {
+                        let path = stream.path();
+                        tracing::warn!("{path}: pictures are not recorded: lost on the way, or the disk is slow");
+                        stream.request_keyframe(state.clock.now().instant);
+                    }
+                }
+            }
+        };
+        if matches!(end, End::Over) {
+            recorder.stop_and_tell().await;
+        }
+        Ok(end)
     }
-    Ok(end)
 }
 
 /// What the server shows of it.
-fn view(state: &RecordState) -> RecordingView {
+fn view(state: &RecordState, tally: &Tally) -> RecordingView {
+    let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let mut view = RecordingView {
+        files: count(&tally.files),
+        bytes: count(&tally.bytes),
+        not_recorded: count(&tally.not_recorded),
+        ..RecordingView::default()
+    };
     match state {
-        RecordState::Off | RecordState::Waiting => RecordingView::default(),
+        RecordState::Off | RecordState::Waiting => {}
         RecordState::Running { path, pictures } | RecordState::Done { path, pictures } => {
-            RecordingView { file: Some(path.display().to_string()), pictures: *pictures, trouble: None }
+            (view.file, view.pictures) = (Some(path.display().to_string()), *pictures);
         }
-        RecordState::Failed(why) => RecordingView { trouble: Some(why.clone()), ..RecordingView::default() },
+        RecordState::Failed(why) => view.trouble = Some(why.clone()),
     }
+    view
 }

@@ -69,7 +69,7 @@ impl StillMakers {
     }
 
     fn start(&self, stream: &Arc<Stream>, maker: &Arc<Maker>) -> Result<()> {
-        let units = HubUnits::join(Arc::clone(stream), self.clock)?;
+        let units = HubUnits::look_on(Arc::clone(stream), self.clock)?;
         let decoder = Decoder::new()?;
         let (queue, coded) = sync_channel(DEPTH);
         let for_thread = Arc::clone(maker);

@@ -24,6 +24,11 @@ impl Dictionary {
         &mut self.0
     }
 
+    /// The list itself, for an owner that frees it.
+    pub(super) fn into_raw(self) -> *mut AVDictionary {
+        std::mem::ManuallyDrop::new(self).0
+    }
+
     /// The name of the first option left in the list: one which nobody understood.
     pub(crate) fn first_left(&self) -> Option<String> {
         /// Matches every name for the empty prefix (libavutil/dict.h).

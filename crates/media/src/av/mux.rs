@@ -20,6 +20,8 @@ pub(crate) struct MuxerSetup<'a> {
     pub(crate) ticks_per_second: i32,
     /// The container's options by name; an unknown one fails the opening.
     pub(crate) options: &'a [(&'a str, &'a str)],
+    /// What is said of the whole, by FFmpeg's names.
+    pub(crate) metadata: &'a [(&'a str, &'a str)],
 }
 
 /// An output file with its header written.
@@ -70,6 +72,9 @@ impl Muxer {
         let callback = interrupt.as_ref().map(Interrupt::as_raw);
         let mut this = Muxer { context, given, has_header: false, _interrupt: interrupt };
         this.add_stream(setup)?;
+        let metadata = Dictionary::from_pairs(setup.metadata.iter().copied())?;
+        // SAFETY: an output context that has no metadata yet; it frees them.
+        unsafe { (*raw).metadata = metadata.into_raw() };
         let mut protocol = Dictionary::from_pairs(protocol.iter().copied())?;
         let callback: *const _ = callback.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: an output context without its file yet; the path is a C string; the callback is null or copied, and what
@@ -128,6 +133,20 @@ impl Muxer {
             ffi::av_write_frame(self.context.as_ptr(), packet.as_mut_ptr())
         })
         .map(drop)
+    }
+
+    /// How long the file is so far.
+    pub(crate) fn length(&mut self) -> Option<u64> {
+        /// From where the file stands (stdio.h); that is how FFmpeg's own `avio_tell` asks.
+        const SEEK_CUR: i32 = 1;
+        // SAFETY: an output context with its file open.
+        u64::try_from(unsafe { ffi::avio_seek((*self.context.as_ptr()).pb, 0, SEEK_CUR) }).ok()
+    }
+
+    /// Ends the fragment or cluster, and puts it into the file.
+    pub(crate) fn flush(&mut self) -> Result<(), AvError> {
+        // SAFETY: an output context with its header written; without a packet, formats of fragments flush.
+        check(unsafe { ffi::av_write_frame(self.context.as_ptr(), std::ptr::null_mut()) }).map(drop)
     }
 
     /// Writes what the container still holds back, and its end.

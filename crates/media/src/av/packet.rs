@@ -61,10 +61,15 @@ impl Packet {
 
     /// Sets the time stamp that comes back with the picture.
     pub(crate) fn set_pts(&mut self, pts: i64) {
+        self.set_times(pts, pts);
+    }
+
+    /// Sets the time stamps of presentation and of decoding.
+    pub(crate) fn set_times(&mut self, pts: i64, dts: i64) {
         // SAFETY: valid, and borrowed mutably.
         let raw = unsafe { self.0.as_mut() };
         raw.pts = pts;
-        raw.dts = pts;
+        raw.dts = dts;
     }
 
     /// Makes it the only stream's of a file, `duration` ticks long.

@@ -1,10 +1,15 @@
 //! The coded stream as it came, in a file.
 //!
 //! MP4 in fragments, or Matroska in clusters, which end at a keyframe and after a second at the latest: what breaks a
-//! recording off (a crash, a full disk) costs the last of them and no more.
+//! recording off (a crash, a full disk) costs the last of them and no more. The first holds one picture only.
 
+mod decode_times;
+
+use std::collections::VecDeque;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use self::decode_times::DecodeTimes;
 use crate::av::AvError;
 use crate::av::mux::{Muxer, MuxerSetup};
 use crate::av::packet::Packet;
@@ -59,63 +64,150 @@ impl Form {
     }
 }
 
-/// A file being written.
+/// What a file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Luma samples each way.
+    pub size: (u32, u32),
+    /// VPS, SPS and PPS in Annex B format.
+    pub parameter_sets: &'a [u8],
+    /// The most pictures that are decoded before another and shown after it: the SPS says so.
+    pub reordered: usize,
+    /// When the first picture was taken, in the form of RFC 3339.
+    pub began: &'a str,
+}
+
+/// A file being written. It is made together with its first picture: FFmpeg opens no Matroska file without one.
 pub struct Recording {
-    muxer: Muxer,
+    muxer: Option<Muxer>,
     path: PathBuf,
-    /// The unit that waits for the next one's time stamp, which tells how long it lasts.
-    held: Option<Held>,
+    form: Form,
+    size: (u32, u32),
+    parameter_sets: Vec<u8>,
+    began: String,
+    times: DecodeTimes,
+    /// Units that wait for their decoding time, and the one that waits for its successor's, which tells how long it lasts.
+    held: VecDeque<Held>,
+    /// Decoding times of the first of these.
+    decoded: VecDeque<i64>,
+    /// When the first picture is shown: pictures that come behind an IRAP picture may be shown before it.
+    origin: Option<i64>,
     last_duration: i64,
     written: u64,
 }
 
 struct Held {
     packet: Packet,
+    /// When it is shown.
     ticks: i64,
     is_irap: bool,
 }
 
 impl Recording {
-    /// Creates `path` for pictures of `size` (luma samples each way) whose VPS, SPS and PPS are `parameter_sets`, in Annex
-    /// B format.
+    /// Will create `path`, in the form of its name's ending, with the first picture.
     ///
     /// # Errors
-    /// When the file cannot be made.
-    pub fn create(path: &Path, size: (u32, u32), parameter_sets: &[u8]) -> Result<Recording, RecordError> {
-        let failed = |error: AvError| RecordError { path: path.to_owned(), why: error.to_string() };
-        let name = path.to_str().ok_or_else(|| failed(AvError::InvalidData))?;
+    /// When the name has another ending.
+    pub fn new(path: &Path, what: &Recorded<'_>) -> Result<Recording, RecordError> {
         let form = Form::of(path).ok_or_else(|| RecordError {
             path: path.to_owned(),
             why: "the name ends neither in .mp4 nor in .mkv".to_owned(),
         })?;
-        let is_mp4 = form == Form::Mp4;
-        let options = form.options();
-        let setup = MuxerSetup { size, is_mp4, parameter_sets, ticks_per_second: TICKS_PER_SECOND, options: &options };
-        let muxer = Muxer::create(name, form.name(), &setup).map_err(failed)?;
-        let nominal = i64::from(TICKS_PER_SECOND) / 30;
-        Ok(Recording { muxer, path: path.to_owned(), held: None, last_duration: nominal, written: 0 })
+        Ok(Recording {
+            muxer: None,
+            path: path.to_owned(),
+            form,
+            size: what.size,
+            parameter_sets: what.parameter_sets.to_owned(),
+            began: what.began.to_owned(),
+            times: DecodeTimes::new(what.reordered),
+            held: VecDeque::new(),
+            decoded: VecDeque::new(),
+            origin: None,
+            last_duration: i64::from(TICKS_PER_SECOND) / 30,
+            written: 0,
+        })
     }
 
-    /// Writes `annexb`, one access unit in Annex B format, at `ticks` of the 90 kHz clock since the recording's start. The
-    /// first must be an IRAP picture, and time stamps must rise.
+    fn create(&self) -> Result<Muxer, AvError> {
+        let name = self.path.to_str().ok_or(AvError::InvalidData)?;
+        let setup = MuxerSetup {
+            size: self.size,
+            is_mp4: self.form == Form::Mp4,
+            parameter_sets: &self.parameter_sets,
+            ticks_per_second: TICKS_PER_SECOND,
+            options: &self.form.options(),
+            metadata: &[("creation_time", &self.began)],
+        };
+        Muxer::create(name, self.form.name(), &setup).inspect_err(|_| {
+            // On a full disk a file can be made, but not its header. What holds something is not ours.
+            if std::fs::metadata(&self.path).is_ok_and(|file| file.len() == 0) {
+                self.cut(None);
+            }
+        })
+    }
+
+    /// Writes `annexb`, one access unit in Annex B format, which is shown at `ticks` of the 90 kHz clock since the
+    /// recording's start. The first must be an IRAP picture; where nothing is reordered, time stamps must rise.
     ///
     /// # Errors
-    /// When the file cannot be written, such as on a full disk; the recording is of no more use then.
+    /// When the file cannot be made or written, such as on a full disk; the recording is of no more use then.
     pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
-        let mut packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
-        packet.set_pts(ticks);
-        if let Some(held) = self.held.replace(Held { packet, ticks, is_irap }) {
-            self.last_duration = (ticks - held.ticks).max(1);
-            self.write_out(held)?;
+        let packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
+        self.held.push_back(Held { packet, ticks, is_irap });
+        let told = self.times.push(ticks);
+        self.tell(&told);
+        while let [at, next, ..] = *self.decoded.make_contiguous() {
+            self.last_duration = (next - at).max(1);
+            self.write_out()?;
         }
         Ok(())
     }
 
-    fn write_out(&mut self, mut held: Held) -> Result<(), RecordError> {
-        let written = self.muxer.write(&mut held.packet, held.is_irap, self.last_duration);
-        written.map_err(|error| self.failed(&error))?;
+    fn tell(&mut self, decoded: &[i64]) {
+        // With the first decoding times, it is known when the first picture is shown.
+        self.origin = self.origin.or(decoded.last().copied());
+        let origin = self.origin.unwrap_or_default();
+        self.decoded.extend(decoded.iter().map(|at| at - origin));
+    }
+
+    /// Writes the first unit that is held, if its decoding time is known.
+    fn write_out(&mut self) -> Result<bool, RecordError> {
+        let Some(decoded) = self.decoded.pop_front() else { return Ok(false) };
+        let Some(mut held) = self.held.pop_front() else { return Ok(false) };
+        // A stream that reorders more than it says must not break the file.
+        let shown = held.ticks - self.origin.unwrap_or_default();
+        held.packet.set_times(shown.max(decoded), decoded);
+        self.put(&mut held).map_err(|error| self.failed(&error))?;
         self.written += 1;
-        Ok(())
+        Ok(true)
+    }
+
+    fn put(&mut self, held: &mut Held) -> Result<(), AvError> {
+        let is_first = self.muxer.is_none();
+        let muxer = match &mut self.muxer {
+            Some(muxer) => muxer,
+            None => self.muxer.insert(self.create()?),
+        };
+        let whole = muxer.length();
+        let mut written = muxer.write(&mut held.packet, held.is_irap, self.last_duration);
+        if is_first {
+            written = written.and_then(|()| muxer.flush());
+        }
+        written.inspect_err(|_| {
+            self.muxer = None;
+            self.cut(whole.filter(|_| !is_first));
+        })
+    }
+
+    /// Takes from the file's end what could not be written whole; without a picture in it, there is no file.
+    fn cut(&self, whole: Option<u64>) {
+        let cut = match whole {
+            Some(whole) => File::options().write(true).open(&self.path).and_then(|file| file.set_len(whole)),
+            None => std::fs::remove_file(&self.path),
+        };
+        // That the disk is full or gone is told already.
+        drop(cut);
     }
 
     fn failed(&self, error: &AvError) -> RecordError {
@@ -127,11 +219,16 @@ impl Recording {
     /// # Errors
     /// When its end cannot be written; what came before is there all the same.
     pub fn finish(mut self) -> Result<u64, RecordError> {
-        if let Some(held) = self.held.take() {
-            self.write_out(held)?;
+        let told = self.times.end();
+        self.tell(&told);
+        while self.write_out()? {}
+        if let Some(mut muxer) = self.muxer.take() {
+            let whole = muxer.length();
+            muxer.finish().map_err(|error| {
+                self.cut(whole);
+                self.failed(&error)
+            })?;
         }
-        let path = self.path;
-        self.muxer.finish().map_err(|error| RecordError { path, why: error.to_string() })?;
         Ok(self.written)
     }
 }

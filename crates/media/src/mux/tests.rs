@@ -16,7 +16,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Scratch {
-        Scratch(std::env::temp_dir().join(format!("hevcast-mux-{}-{name}.mp4", std::process::id())))
+        Scratch(std::env::temp_dir().join(format!("hevcast-mux-{}-{name}", std::process::id())))
     }
 }
 
@@ -24,6 +24,11 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// What a file of these pictures holds.
+fn pictures(parameter_sets: &[u8]) -> Recorded<'_> {
+    Recorded { size: (320, 192), parameter_sets, reordered: 0, began: "2026-11-26T12:30:05.25Z" }
 }
 
 /// `count` coded pictures, a keyframe every five, and their parameter sets.
@@ -66,9 +71,9 @@ fn read_back(path: &Path) -> Vec<u128> {
 
 #[test]
 fn every_picture_is_in_the_file_at_its_time() {
-    let file = Scratch::new("whole");
+    let file = Scratch::new("whole.mp4");
     let (units, sets) = coded(12);
-    let mut recording = Recording::create(&file.0, (320, 192), &sets).unwrap();
+    let mut recording = Recording::new(&file.0, &pictures(&sets)).unwrap();
     // A camera is never quite even.
     let ticks: Vec<i64> = (0..12).map(|n| n * 3000 + n % 3 * 100).collect();
     for (unit, ticks) in units.iter().zip(&ticks) {
@@ -80,20 +85,73 @@ fn every_picture_is_in_the_file_at_its_time() {
 
 #[test]
 fn a_recording_that_breaks_off_keeps_all_but_its_last_fragment() {
-    let file = Scratch::new("broken");
-    let (units, sets) = coded(12);
-    let mut recording = Recording::create(&file.0, (320, 192), &sets).unwrap();
-    for (n, unit) in (0..).zip(&units) {
-        recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+    for name in ["broken.mp4", "broken.mkv"] {
+        let file = Scratch::new(name);
+        let (units, sets) = coded(12);
+        let mut recording = Recording::new(&file.0, &pictures(&sets)).unwrap();
+        for (n, unit) in (0..).zip(&units) {
+            recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+        }
+        // As a crash leaves it: nothing is written any more.
+        std::mem::forget(recording);
+        assert_eq!(read_back(&file.0).len(), 10, "{name}: keyframes are at 0, 5 and 10");
     }
-    // As a crash leaves it: nothing is written any more.
-    std::mem::forget(recording);
-    assert_eq!(read_back(&file.0).len(), 10, "keyframes are at 0, 5 and 10");
+}
+
+#[test]
+fn a_recording_that_breaks_off_at_once_keeps_its_first_picture_or_is_not_there() {
+    for name in ["early.mp4", "early.mkv"] {
+        for count in 1..4 {
+            let file = Scratch::new(name);
+            let (units, sets) = coded(count);
+            let mut recording = Recording::new(&file.0, &pictures(&sets)).unwrap();
+            for (n, unit) in (0..).zip(&units) {
+                recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+            }
+            std::mem::forget(recording);
+            match count {
+                1 => assert!(!file.0.exists(), "{name}"),
+                _ => assert_eq!(read_back(&file.0).len(), 1, "{name}"),
+            }
+        }
+    }
 }
 
 #[test]
 fn a_file_that_cannot_be_made_is_named() {
-    let (_, sets) = coded(1);
-    let error = Recording::create(Path::new("/nowhere/at/all.mp4"), (320, 192), &sets).err().unwrap();
+    let (units, sets) = coded(1);
+    let mut recording = Recording::new(Path::new("/nowhere/at/all.mp4"), &pictures(&sets)).unwrap();
+    recording.write(&units[0].data, 0, true).unwrap();
+    let error = recording.finish().unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all.mp4"), "{error}");
+}
+
+#[test]
+fn a_name_with_another_ending_is_refused() {
+    let (_, sets) = coded(1);
+    let error = Recording::new(Path::new("/tmp/video.avi"), &pictures(&sets)).err().unwrap();
+    assert!(error.to_string().contains("neither in .mp4 nor in .mkv"), "{error}");
+}
+
+#[test]
+fn pictures_that_are_shown_in_another_order_keep_their_times() {
+    for name in ["reordered.mp4", "reordered.mkv"] {
+        let file = Scratch::new(name);
+        let (units, sets) = coded(9);
+        // The encoder does not reorder; the times say it had: what the file does with them is looked at.
+        let ticks = [0, 4, 2, 1, 3, 8, 6, 5, 7].map(|n| n * 9000);
+        let mut recording = Recording::new(&file.0, &Recorded { reordered: 2, ..pictures(&sets) }).unwrap();
+        for (unit, ticks) in units.iter().zip(ticks) {
+            recording.write(&unit.data, ticks, unit.keyframe).unwrap();
+        }
+        assert_eq!(recording.finish().unwrap(), 9);
+        let mut demuxer = Demuxer::open(file.0.to_str().unwrap(), None, &[]).unwrap();
+        let mut packet = Packet::empty().unwrap();
+        let mut found = Vec::new();
+        while demuxer.read(&mut packet).unwrap() {
+            found.push(demuxer.rescaled(packet.stamp().unwrap(), TICKS_PER_SECOND));
+        }
+        let from = found[0];
+        assert_eq!(found.iter().map(|at| at - from).collect::<Vec<_>>(), ticks, "{name}");
+    }
 }

@@ -119,7 +119,8 @@ impl Audience {
     /// What the reader with the fastest link takes, bits/s; `None` where one takes all that comes.
     pub fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
         // Each is asked, as each has its queue to look at.
-        let limits = self.readers.iter().map(|attached| attached.reader.limit_bps(sent_bps, now).unwrap_or(u64::MAX));
+        let counted = self.readers.iter().filter(|attached| !attached.reader.looks_on());
+        let limits = counted.map(|attached| attached.reader.limit_bps(sent_bps, now).unwrap_or(u64::MAX));
         limits.max().filter(|&limit| limit != u64::MAX)
     }
 

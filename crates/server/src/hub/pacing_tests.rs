@@ -98,6 +98,17 @@ fn nothing_is_taken_from_a_reader_who_could_have_had_it() {
 }
 
 #[test]
+fn who_only_looks_on_is_no_fast_link() {
+    let mut world = World::new(true);
+    let reader = Arc::new(Reader::looking_on(vec![Some(CHANNELS)]));
+    world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
+    let still = Link { reader, takes_bytes: PICTURE_BYTES * 10, room: 0 };
+    let mut links = [Link::join(&world, PICTURE_BYTES / 2), still];
+    assert!(!run(&mut world, &mut links, 60).is_empty());
+    assert_eq!(links[0].reader.metrics().jumps, 0, "nothing had to be given up");
+}
+
+#[test]
 fn a_limit_goes_with_the_reader_it_was_for() {
     let mut world = World::new(true);
     let mut links = [Link::join(&world, PICTURE_BYTES / 2)];

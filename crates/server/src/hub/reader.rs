@@ -50,6 +50,8 @@ struct Hot {
     turn: Turn,
     /// `None` where only the task can write, as under TLS.
     outlet: Option<Arc<dyn Outlet>>,
+    /// It only looks on: see [`Reader::looking_on`].
+    looks_on: bool,
     /// Bytes that left by it.
     sent_bytes: AtomicU64,
     /// What has left ends amid a picture.
@@ -181,6 +183,17 @@ impl Reader {
     pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
         let hot = Hot { outlet, ..Hot::default() };
         Reader { hot, channels, inner: Mutex::default() }
+    }
+
+    /// One within this program that does not count among the readers: no link is behind it, and nobody sees all it gets.
+    pub fn looking_on(channels: Vec<Option<Channels>>) -> Reader {
+        let hot = Hot { looks_on: true, ..Hot::default() };
+        Reader { hot, channels, inner: Mutex::default() }
+    }
+
+    /// Whether it is such a one.
+    pub(super) fn looks_on(&self) -> bool {
+        self.hot.looks_on
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -10,8 +10,14 @@ use serde::Serialize;
 pub struct RecordingView {
     /// The file being written; none while its first keyframe is awaited.
     pub file: Option<String>,
-    /// Pictures in all files of this recording.
+    /// Files begun.
+    pub files: u64,
+    /// Pictures in all files since the last failure.
     pub pictures: u64,
+    /// Coded bytes of all pictures.
+    pub bytes: u64,
+    /// Pictures that are missing in the files: the disk was too slow, or they were lost on the way here.
+    pub not_recorded: u64,
     /// Why nothing is written, though it should be.
     pub trouble: Option<String>,
 }
@@ -19,33 +25,67 @@ pub struct RecordingView {
 /// How a recording stands now.
 pub type Look = Box<dyn Fn() -> RecordingView + Send + Sync>;
 
+/// One of the recordings that a path has had: a new one may begin before the old one's file has its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordingId(u64);
+
 /// The recordings by path.
 #[derive(Default)]
-pub struct Recordings(Mutex<BTreeMap<String, Look>>);
+pub struct Recordings(Mutex<Places>);
+
+#[derive(Default)]
+struct Places {
+    by_path: BTreeMap<String, (RecordingId, Look)>,
+    given: u64,
+}
 
 impl std::fmt::Debug for Recordings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.lock().keys()).finish()
+        f.debug_set().entries(self.lock().by_path.keys()).finish()
     }
 }
 
 impl Recordings {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Look>> {
+    fn lock(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stream at `path` is recorded; in place of what was said of it before.
-    pub fn insert(&self, path: &str, look: Look) {
-        self.lock().insert(path.to_owned(), look);
+    pub fn insert(&self, path: &str, look: Look) -> RecordingId {
+        let mut places = self.lock();
+        places.given += 1;
+        let id = RecordingId(places.given);
+        places.by_path.insert(path.to_owned(), (id, look));
+        id
     }
 
-    /// It no longer is.
-    pub fn remove(&self, path: &str) {
-        self.lock().remove(path);
+    /// It no longer is, unless by another.
+    pub fn remove(&self, path: &str, id: RecordingId) {
+        let mut places = self.lock();
+        if places.by_path.get(path).is_some_and(|(there, _)| *there == id) {
+            places.by_path.remove(path);
+        }
     }
 
     /// How it stands, if it is.
     pub fn of(&self, path: &str) -> Option<RecordingView> {
-        self.lock().get(path).map(|look| look())
+        self.lock().by_path.get(path).map(|(_, look)| look())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_ends_late_does_not_hide_its_successor() {
+        let recordings = Recordings::default();
+        let look = |files| -> Look { Box::new(move || RecordingView { files, ..RecordingView::default() }) };
+        let first = recordings.insert("live", look(1));
+        let second = recordings.insert("live", look(2));
+        recordings.remove("live", first);
+        assert_eq!(recordings.of("live").map(|view| view.files), Some(2));
+        recordings.remove("live", second);
+        assert_eq!(recordings.of("live"), None);
     }
 }

@@ -86,6 +86,9 @@ pub struct SpsInfo {
     pub bit_depth_luma: u8,
     /// Bits of a chroma sample, 8 to 16.
     pub bit_depth_chroma: u8,
+    /// sps_max_num_reorder_pics of the highest sub-layer, 0 to 15: the most pictures that are decoded before another and
+    /// shown after it.
+    pub reordered: u8,
     /// video_full_range_flag of the VUI.
     pub full_range: Option<bool>,
     /// Colour description of the VUI.
@@ -109,8 +112,8 @@ pub fn parse_sps(nal: &[u8]) -> Result<SpsInfo, SpsError> {
     let mut reader = BitReader::new(&rbsp);
     let profile = read_profile(&mut reader)?;
     let mut info = read_format(&mut reader, profile)?;
-    // What follows serves only those who want the VUI.
-    let reached_vui = skip_to_vui(&mut reader, profile.max_sub_layers_minus1);
+    // What follows serves only those who want the VUI, or to write the stream to a file.
+    let reached_vui = skip_to_vui(&mut reader, &mut info);
     if reached_vui == Ok(true) {
         let _ = read_vui(&mut reader, &mut info);
     }
@@ -188,6 +191,7 @@ fn read_format(reader: &mut BitReader<'_>, profile: SpsProfile) -> Result<SpsInf
         chroma_format_idc: if separate_colour_planes { 3 } else { chroma_format_idc as u8 },
         bit_depth_luma: 8 + at_most(reader.ue()?, 8, "bit_depth_luma_minus8")? as u8,
         bit_depth_chroma: 8 + at_most(reader.ue()?, 8, "bit_depth_chroma_minus8")? as u8,
+        reordered: 0,
         full_range: None,
         colour: None,
         timing: None,
@@ -198,12 +202,17 @@ fn at_most(value: u32, limit: u32, element: &'static str) -> Result<u32, SpsErro
     if value <= limit { Ok(value) } else { Err(SpsError::OutOfRange { element, value }) }
 }
 
-/// Steps over everything between the bit depths and the VUI; says whether a VUI follows.
-fn skip_to_vui(reader: &mut BitReader<'_>, max_sub_layers_minus1: u8) -> Result<bool, SpsError> {
+/// Steps over what lies between the bit depths and the VUI, all but the reordering; says whether a VUI follows.
+fn skip_to_vui(reader: &mut BitReader<'_>, info: &mut SpsInfo) -> Result<bool, SpsError> {
     let log2_max_poc_lsb = 4 + at_most(reader.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?;
-    let ordering_infos = if reader.flag()? { 1 + u32::from(max_sub_layers_minus1) } else { 1 };
-    // Three codes for each sub-layer, then six of coding block and transform sizes.
-    for _ in 0..ordering_infos * 3 + 6 {
+    let ordering_infos = if reader.flag()? { 1 + u32::from(info.profile.max_sub_layers_minus1) } else { 1 };
+    for _ in 0..ordering_infos {
+        reader.ue()?; // sps_max_dec_pic_buffering_minus1
+        info.reordered = at_most(reader.ue()?, 15, "sps_max_num_reorder_pics")? as u8;
+        reader.ue()?; // sps_max_latency_increase_plus1
+    }
+    // Coding block and transform sizes.
+    for _ in 0..6 {
         reader.ue()?;
     }
     // scaling_list_enabled_flag, sps_scaling_list_data_present_flag
@@ -337,7 +346,7 @@ pub(crate) mod tests {
     fn x265_at_640x480() {
         let info = parse_sps(SPS_640X480).expect("a valid SPS");
         assert_eq!((info.width, info.height, info.chroma_format_idc), (640, 480, 1));
-        assert_eq!((info.bit_depth_luma, info.bit_depth_chroma), (8, 8));
+        assert_eq!((info.bit_depth_luma, info.bit_depth_chroma, info.reordered), (8, 8, 0));
         let profile = info.profile;
         assert_eq!((profile.profile_space, profile.high_tier, profile.profile_idc), (0, false, 1));
         assert_eq!((profile.level_idc, profile.profile_compatibility), (90, 0x6000_0000));
@@ -352,7 +361,7 @@ pub(crate) mod tests {
         assert_eq!((info.width, info.height), (1920, 1080));
         assert_eq!((info.bit_depth_luma, info.bit_depth_chroma, info.profile.profile_idc), (10, 10, 2));
         assert_eq!((info.profile.level_idc, info.profile.high_tier), (123, false));
-        assert_eq!(info.full_range, Some(true));
+        assert_eq!((info.full_range, info.reordered), (Some(true), 2));
         assert_eq!(info.colour, Some(Colour { primaries: 1, transfer: 1, matrix: 1 }));
         assert_eq!(info.timing, Some((1, 60)));
     }

@@ -5,20 +5,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hevcast_server::config::record::{Record, RecordFormat};
 use hevcast_wire::hevc::AccessUnit;
 use hevcast_wire::time::RtpTicks;
-use jiff::Timestamp;
 
-use super::writer::{Files, numbered};
+use super::writer::{Files, numbered, taken_at};
 
 /// A name is the time in this form.
 const NAME: &str = "%Y-%m-%dT%H-%M-%SZ";
-
-/// A capture time further than this from our clock is not believed.
-const PLAUSIBLE: Duration = Duration::from_secs(3600);
 
 /// Asks for an IRAP picture, so that the next file can begin.
 pub type AskKeyframe = Box<dyn Fn() + Send>;
@@ -33,11 +30,23 @@ pub struct Segments {
     ask: AskKeyframe,
     /// That this file's end was asked for.
     asked: bool,
+    tally: Arc<Tally>,
+}
+
+/// What has become of a stream's pictures.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Files begun.
+    pub files: AtomicU64,
+    /// Coded bytes of the pictures on their way to files, or there.
+    pub bytes: AtomicU64,
+    /// Pictures that are missing in the files.
+    pub not_recorded: AtomicU64,
 }
 
 impl Segments {
     /// Those of the stream at `path`.
-    pub fn new(config: &Record, root: &Path, path: &str, ask: AskKeyframe) -> Segments {
+    pub fn new(config: &Record, root: &Path, path: &str, ask: AskKeyframe, tally: Arc<Tally>) -> Segments {
         Segments {
             folder: folder_of(&root.join(&config.folder), path),
             format: config.format,
@@ -46,16 +55,35 @@ impl Segments {
             max_age: config.max_age,
             ask,
             asked: false,
+            tally,
         }
     }
+}
 
-    fn delete_old(&self) {
-        let kept = files_in(&self.folder);
-        for file in too_many(kept, self.max_bytes, self.max_age) {
-            match std::fs::remove_file(&file) {
-                Ok(()) => tracing::info!("deleted the old recording {}", file.display()),
-                Err(error) => tracing::warn!("cannot delete the old recording {}: {error}", file.display()),
-            }
+/// Deletes what is beyond the limits in a folder.
+fn delete_old(folder: &Path, max_bytes: u64, max_age: Duration) {
+    for file in too_many(files_in(folder), max_bytes, max_age) {
+        match std::fs::remove_file(&file) {
+            Ok(()) => tracing::info!("deleted the old recording {}", file.display()),
+            Err(error) => tracing::warn!("cannot delete the old recording {}: {error}", file.display()),
+        }
+    }
+}
+
+/// Deletes what has become too old of all paths that are recorded, live or not. A path with unusual characters is known
+/// by its folder's name.
+pub fn delete_aged(config: &Record, root: &Path) {
+    let mut folders = vec![(root.join(&config.folder), String::new())];
+    while let Some((folder, path)) = folders.pop() {
+        if config.paths.match_path(&path) {
+            delete_old(&folder, u64::MAX, config.max_age);
+        }
+        // Links are not followed.
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = if path.is_empty() { name } else { format!("{path}/{name}") };
+            folders.push((entry.path(), path));
         }
     }
 }
@@ -63,15 +91,13 @@ impl Segments {
 impl Files for Segments {
     fn next(&mut self, first: &AccessUnit) -> PathBuf {
         self.asked = false;
-        self.delete_old();
+        delete_old(&self.folder, self.max_bytes, self.max_age);
+        self.tally.files.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = std::fs::create_dir_all(&self.folder) {
             // The file that cannot be made there is the failure; this is its reason.
             tracing::warn!("no folder {}: {error}", self.folder.display());
         }
-        let now = Timestamp::now();
-        let captured = first.capture_stamp().and_then(|(stamp, _)| Timestamp::from_microsecond(stamp.captured.0).ok());
-        let began = captured.filter(|at| at.duration_since(now).unsigned_abs() < PLAUSIBLE).unwrap_or(now);
-        let name = began.strftime(NAME).to_string();
+        let name = taken_at(first).strftime(NAME).to_string();
         let base = self.folder.join(format!("{name}.{}", self.format.extension()));
         (1..u32::MAX).map(|number| numbered(&base, number)).find(|path| !path.exists()).unwrap_or(base)
     }
@@ -185,6 +211,33 @@ mod tests {
         ] {
             assert!(!is_ours(name), "{name}");
         }
+    }
+
+    #[test]
+    fn files_of_recorded_paths_age_though_nobody_publishes() {
+        let root = std::env::temp_dir().join(format!("hevcast-segments-{}", std::process::id()));
+        let old = SystemTime::now() - Duration::from_secs(90_000);
+        let made = |name: &str, is_old: bool| {
+            let file = root.join("kept").join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let made = std::fs::File::create(&file).unwrap();
+            if is_old {
+                made.set_modified(old).unwrap();
+            }
+            file
+        };
+        let goes = made("cameras/1/2026-11-25T11-00-00Z.mp4", true);
+        let stays = [
+            made("cameras/1/2026-11-26T12-30-05Z.mp4", false),
+            made("cameras/1/holiday.mp4", true),
+            made("others/2026-11-25T11-00-00Z.mp4", true),
+        ];
+        let text = "[record]\npaths = [\"cameras/*\"]\nfolder = \"kept\"\nmax_days = 1\nmax_gb = 0";
+        let record = hevcast_server::config::Config::parse(text, "f").unwrap().record;
+        delete_aged(&record, &root);
+        let (gone, there) = (!goes.exists(), stays.iter().all(|file| file.exists()));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(gone && there, "{gone} {there}");
     }
 
     #[test]

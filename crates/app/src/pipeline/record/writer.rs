@@ -2,17 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-use hevcast_media::mux::{RecordError, Recording};
+use hevcast_media::mux::{RecordError, Recorded, Recording};
 use hevcast_wire::hevc::{AccessUnit, ParameterSets, annexb, parse_sps};
 use hevcast_wire::time::RtpTicks;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{Item, RecordState};
 use crate::pipeline::ticks::Unwrapper;
 
-/// Time stamps that leave more than this between two pictures, or go back, belong to another stream.
+/// Time stamps that leave more than this between two pictures, or go back by more, belong to another stream.
 const LONGEST_STEP_TICKS: u32 = 10 * RtpTicks::HZ as u32;
+
+/// A capture time further than this from our clock is not believed.
+const PLAUSIBLE: Duration = Duration::from_secs(3600);
 
 /// What a recording's files are called, and where one ends and the next begins.
 pub trait Files: Send {
@@ -66,6 +71,13 @@ pub fn numbered(base: &Path, number: u32) -> PathBuf {
     base.with_file_name(format!("{stem}-{number}{extension}"))
 }
 
+/// When this picture was taken, by its stamp; else now.
+pub fn taken_at(unit: &AccessUnit) -> Timestamp {
+    let now = Timestamp::now();
+    let captured = unit.capture_stamp().and_then(|(stamp, _)| Timestamp::from_microsecond(stamp.captured.0).ok());
+    captured.filter(|at| at.duration_since(now).unsigned_abs() < PLAUSIBLE).unwrap_or(now)
+}
+
 /// The thread's state.
 pub struct Writer {
     files: Box<dyn Files>,
@@ -82,6 +94,8 @@ struct Open {
     path: PathBuf,
     stream: u32,
     sets: ParameterSets,
+    /// Whether pictures are shown in another order than they come, and their time stamps go back.
+    is_reordered: bool,
     last: RtpTicks,
     ticks: i64,
     unwrapper: Unwrapper,
@@ -162,17 +176,27 @@ impl Open {
         let info = parse_sps(sps).map_err(|error| failed(format!("the stream's SPS makes no sense ({error})")))?;
         let mut header = Vec::new();
         annexb::join(sets.nals().map(|nal| &nal[..]), &mut header);
-        let recording = Recording::create(&path, (info.width, info.height), &header)?;
-        let (last, unwrapper) = (first.timestamp, Unwrapper::default());
-        Ok(Open { recording, path, stream, sets, last, ticks: 0, unwrapper })
+        let began = taken_at(first).to_string();
+        let (size, reordered) = ((info.width, info.height), usize::from(info.reordered));
+        let what = Recorded { size, parameter_sets: &header, reordered, began: &began };
+        let recording = Recording::new(&path, &what)?;
+        let (last, unwrapper, is_reordered) = (first.timestamp, Unwrapper::default(), reordered > 0);
+        Ok(Open { recording, path, stream, sets, is_reordered, last, ticks: 0, unwrapper })
     }
 
     fn continues(&self, unit: &AccessUnit, stream: u32) -> bool {
-        self.stream == stream && unit.timestamp.0.wrapping_sub(self.last.0) <= LONGEST_STEP_TICKS
+        self.stream == stream && self.step_to(unit.timestamp).unsigned_abs() <= LONGEST_STEP_TICKS
+    }
+
+    fn step_to(&self, timestamp: RtpTicks) -> i32 {
+        timestamp.0.wrapping_sub(self.last.0) as i32
     }
 
     fn write(&mut self, timestamp: RtpTicks, annexb: &[u8], is_irap: bool) -> Result<(), RecordError> {
-        self.ticks = self.unwrapper.ticks(timestamp);
+        self.ticks = match self.is_reordered {
+            true => self.ticks + i64::from(self.step_to(timestamp)),
+            false => self.unwrapper.ticks(timestamp),
+        };
         self.last = timestamp;
         self.recording.write(annexb, self.ticks, is_irap)
     }

@@ -34,7 +34,7 @@ struct Seen(Arc<Snapshot>);
 type OfStream = fn(&StreamView) -> f64;
 
 /// Per stream, with the label `path`: name, help, how it is counted, its value.
-const STREAMS: [(&str, &str, bool, OfStream); 14] = [
+const STREAMS: [(&str, &str, bool, OfStream); 17] = [
     ("hevcast_stream_received_bytes", "Bytes received, framing included", true, |s| s.received_bytes as f64),
     ("hevcast_stream_packets", "RTP packets received", true, |s| s.packets as f64),
     ("hevcast_stream_keyframes", "Keyframes received", true, |s| s.keyframes as f64),
@@ -43,6 +43,15 @@ const STREAMS: [(&str, &str, bool, OfStream); 14] = [
     ("hevcast_stream_publishers", "Publishers it has had", true, |s| s.publishers as f64),
     ("hevcast_stream_recorded_pictures", "Pictures in the recording's files, if there is one", false, |s| {
         s.recording.as_ref().map_or(0.0, |recording| recording.pictures as f64)
+    }),
+    ("hevcast_stream_recorded_bytes", "Coded bytes of the pictures recorded", true, |s| {
+        s.recording.as_ref().map_or(0.0, |recording| recording.bytes as f64)
+    }),
+    ("hevcast_stream_recorded_files", "Files of recordings begun", true, |s| {
+        s.recording.as_ref().map_or(0.0, |recording| recording.files as f64)
+    }),
+    ("hevcast_stream_not_recorded_pictures", "Pictures missing in recordings", true, |s| {
+        s.recording.as_ref().map_or(0.0, |recording| recording.not_recorded as f64)
     }),
     ("hevcast_stream_recording", "1 while a file is being written", false, |s| {
         f64::from(u8::from(s.recording.as_ref().is_some_and(|recording| recording.file.is_some())))
