@@ -118,6 +118,10 @@ pub async fn start(
             }
         };
         let state = Arc::new(OutputState::new(settings.target.url.to_string()));
+        if let Some(line) = &line {
+            // Before the source gives its first picture, which would be passed over otherwise.
+            state.connected(line.clock());
+        }
         let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
         queues.push(OutputQueue::new(Arc::clone(&state), sender));
         let task = task::Task { settings, packetiser, queue: receiver, state: Arc::clone(&state), stop: stop.clone() };

@@ -40,7 +40,9 @@ impl Task {
     /// # Errors
     /// What another try cannot help.
     pub(super) async fn run(mut self, line: Option<Line>) -> Result<()> {
-        let (mut line, mut is_first) = (line, true);
+        // Of a line that is there already, `start` has told.
+        let (mut is_told, mut is_first) = (line.is_some(), true);
+        let mut line = line;
         loop {
             let mut connected = match line.take() {
                 Some(line) => line,
@@ -53,7 +55,9 @@ impl Task {
                 tracing::info!("connected to {} again", self.settings.target.url);
                 self.state.reconnected();
             }
-            self.state.connected(connected.clock());
+            if !std::mem::take(&mut is_told) {
+                self.state.connected(connected.clock());
+            }
             let left = self.publish(&mut connected).await;
             let why = match left {
                 Left::Lost(why) => why,
