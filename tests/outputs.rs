@@ -1,6 +1,5 @@
 //! One sender, three outputs, each by another protocol: what one of them suffers is its own.
 
-use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Instant;
 
@@ -20,8 +19,9 @@ fn srt_listener(port: u16, then: &[&str]) -> Process {
     let url = format!("srt://127.0.0.1:{port}?mode=listener&latency=500000");
     let process = Process::start("ffmpeg", &mut listener_command(&url, then));
     let begun = Instant::now();
-    // A port that is listened on cannot be had.
-    while UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+    // Asked of the system: whoever tried the port would take it from FFmpeg.
+    let local = format!(":{port:04X} ");
+    while !std::fs::read_to_string("/proc/net/udp").unwrap().contains(&local) {
         assert!(begun.elapsed() < LIMIT, "FFmpeg does not listen on port {port}");
         std::thread::yield_now();
     }
