@@ -3,7 +3,10 @@
 use std::process::Command;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::footage::{JOINED_BY, LEAST_DB};
+use crate::support::fake_server::FakeServer;
 use crate::support::footage::{Excerpt, WEBCAM, ffmpeg, find};
 use crate::support::hevcast::{Server, command, count, expect_figures, number, start, summary};
 use crate::support::nginx::Nginx;
@@ -93,7 +96,7 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
     let mut sender =
         Process::start("send", &mut command(&[&fixed[..], &["--to", &rtsp, "--to", &srt, "--to", &rtmp]].concat()));
     let mut receiver = start(&["receive", &rtsp, "--wait", "--once", "--stats", "json"]);
-    let is_live = |f: &serde_json::Value| f["frame_rate"].as_f64() > Some(25.0) && f["delay_ms"].is_object();
+    let is_live = |f: &Value| f["frame_rate"].as_f64() > Some(25.0) && f["delay_ms"].is_object();
     // Two full seconds of each state; the medians are over a second.
     let median = |receiver: &mut Process| {
         expect_figures(receiver, "a live picture", is_live);
@@ -123,6 +126,27 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
     assert_eq!(count(&sent, "/outputs/2/reconnects"), 1, "{sent}");
     assert!(count(&sent, "/outputs/2/dropped") > 0, "{sent}");
     assert_eq!(count(&received, "/rtp_gaps") + count(&received, "/pictures/damaged"), 0, "{received}");
+}
+
+#[test]
+fn a_target_that_does_not_answer_keeps_nobody_waiting() {
+    let _turn = real_time();
+    let (server, silent) = (Server::start(), FakeServer::start(&[]));
+    let (first, second) = (server.url("prompt"), silent.url());
+    let size = ["--size", "320x240", "--fps", "15", "--encoder", "libx265", "--stats", "json"];
+    let to = ["--to", &second, "--to", &first];
+    let mut sender = start(&[&["send", "--input", "pattern"][..], &size, &to].concat());
+    let line =
+        expect_figures(&mut sender, "pictures by the other output", |f| f["outputs"][1]["sent"].as_u64() > Some(0));
+    // It has neither answered nor been given up.
+    assert_eq!(
+        (&line["outputs"][0]["connected"], &line["outputs"][0]["trouble"]),
+        (&false.into(), &Value::Null),
+        "{line}"
+    );
+    let line = expect_figures(&mut sender, "its failure", |f| f["outputs"][0]["trouble"].is_string());
+    assert!(line["outputs"][0]["trouble"].as_str().unwrap().contains("does not answer OPTIONS"), "{line}");
+    sender.interrupt().0.succeeded();
 }
 
 #[test]

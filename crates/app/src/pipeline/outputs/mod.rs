@@ -29,7 +29,12 @@ use tokio::task::JoinHandle;
 use self::line::{CodedPicture, Line};
 use self::queue::{OUTPUT_DEPTH, OutputQueue};
 pub use self::state::OutputState;
+use self::task::First;
 use super::stage::EndGuard;
+
+/// How long the first connections of several outputs are waited for, so that a file's first pictures reach all; who takes
+/// longer gets what comes then.
+const START_TOGETHER: Duration = Duration::from_secs(1);
 
 /// How long the last coded pictures may take to leave when the user stops.
 pub const LAST_PICTURES: Duration = Duration::from_millis(100);
@@ -81,7 +86,7 @@ pub struct Running {
 ///
 /// # Errors
 /// The failure of a single output's first connection. Of several, those that fail for now are tried again, and those that
-/// can never work are left out with a warning; it is an error if none is left.
+/// can never work are left out with a warning; it is an error if none is left. None waits long for another.
 pub async fn start(
     outputs: Vec<(OutputSettings, Packetiser)>,
     interval: Duration,
@@ -92,19 +97,24 @@ pub async fn start(
     let connecting: Vec<_> = outputs
         .into_iter()
         .map(|(settings, packetiser)| {
-            tokio::spawn(async move {
-                let line = Line::connect(&settings).await;
-                (settings, packetiser, line)
-            })
+            let by = settings.clone();
+            (settings, packetiser, tokio::spawn(async move { Line::connect(&by).await }))
         })
         .collect();
+    let together = tokio::time::Instant::now() + START_TOGETHER;
     let guard = Arc::new(guard);
     let (mut queues, mut running) = (Vec::new(), Running { states: Vec::new(), tasks: Vec::new() });
     let mut refusal = None;
-    for connecting in connecting {
-        let (settings, packetiser, line) = connecting.await?;
-        let line = match line {
-            Ok(line) => Some(line),
+    for (settings, packetiser, mut connecting) in connecting {
+        let connected = match alone {
+            true => (&mut connecting).await?.map(First::Connected),
+            false => match tokio::time::timeout_at(together, &mut connecting).await {
+                Ok(connected) => connected?.map(First::Connected),
+                Err(_) => Ok(First::Connecting(connecting)),
+            },
+        };
+        let first = match connected {
+            Ok(first) => first,
             Err(error) if alone || !error.is_temporary() => {
                 if !alone {
                     tracing::warn!("{error}; the other outputs go on without it");
@@ -114,13 +124,15 @@ pub async fn start(
             }
             Err(error) => {
                 tracing::warn!("{error}; trying again");
-                None
+                First::Failed(error)
             }
         };
-        let state = Arc::new(OutputState::new(settings.target.url.to_string()));
-        if let Some(line) = &line {
+        let state = Arc::new(OutputState::new(settings.target.shown()));
+        match &first {
             // Before the source gives its first picture, which would be passed over otherwise.
-            state.connected(line.clock());
+            First::Connected(line) => state.connected(line.clock()),
+            First::Failed(error) => state.disconnected(Some(error.to_string())),
+            First::Connecting(_) => {}
         }
         let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
         queues.push(OutputQueue::new(Arc::clone(&state), sender));
@@ -129,7 +141,7 @@ pub async fn start(
         running.states.push(state);
         running.tasks.push(tokio::spawn(async move {
             let _guard = guard;
-            task.run(line).await
+            task.run(first).await
         }));
     }
     match refusal {

@@ -7,8 +7,9 @@ use hevcast_net::publish::PublishNews;
 use hevcast_net::reconnect::Backoff;
 use hevcast_wire::rtp::Packetiser;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
-use super::line::{CodedPicture, Line};
+use super::line::{CodedPicture, Line, LineError};
 use super::state::OutputState;
 use super::{Arc, OutputSettings};
 
@@ -24,6 +25,14 @@ enum Left {
     Dismissed,
 }
 
+/// What became of the first try to connect.
+pub(super) enum First {
+    Connected(Line),
+    /// It takes long.
+    Connecting(JoinHandle<Result<Line, LineError>>),
+    Failed(LineError),
+}
+
 /// One output's.
 pub(super) struct Task {
     pub(super) settings: OutputSettings,
@@ -35,14 +44,19 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Sends by `line`, or by one still to be had, for as long as there is something to send.
+    /// Sends by the first line, or by one still to be had, for as long as there is something to send.
     ///
     /// # Errors
     /// What another try cannot help.
-    pub(super) async fn run(mut self, line: Option<Line>) -> Result<()> {
-        // Of a line that is there already, `start` has told.
-        let (mut is_told, mut is_first) = (line.is_some(), true);
-        let mut line = line;
+    pub(super) async fn run(mut self, first: First) -> Result<()> {
+        let is_connected = matches!(first, First::Connected(_));
+        let mut line = match first {
+            First::Connected(line) => Some(line),
+            First::Failed(_) => None,
+            First::Connecting(connecting) => self.wait_for(connecting).await,
+        };
+        // Of a line that was there at the start, `start` has told.
+        let (mut is_told, mut is_first) = (is_connected, true);
         loop {
             let mut connected = match line.take() {
                 Some(line) => line,
@@ -52,7 +66,7 @@ impl Task {
                 },
             };
             if !std::mem::take(&mut is_first) {
-                tracing::info!("connected to {} again", self.settings.target.url);
+                tracing::info!("connected to {} again", self.settings.target.shown());
                 self.state.reconnected();
             }
             if !std::mem::take(&mut is_told) {
@@ -78,11 +92,29 @@ impl Task {
                     let why =
                         "the server ended the session; another sender may have taken over, or somebody ended it there";
                     self.state.disconnected(Some(why.to_owned()));
-                    bail!("{}: {why}", self.settings.target.url)
+                    bail!("{}: {why}", self.settings.target.shown())
                 }
             };
             tracing::warn!("{why}; trying again");
             self.state.disconnected(Some(why));
+        }
+    }
+
+    /// Waits for the first line, which takes long; `None` when it is not to be had, or the user has stopped.
+    async fn wait_for(&mut self, connecting: JoinHandle<Result<Line, LineError>>) -> Option<Line> {
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            _ = self.stop.wait_for(|stop| *stop) => return None,
+        };
+        match connected {
+            Ok(Ok(line)) => Some(line),
+            Ok(Err(error)) => {
+                tracing::warn!("{error}; trying again");
+                self.state.disconnected(Some(error.to_string()));
+                None
+            }
+            // It panicked, which its own message tells.
+            Err(_) => None,
         }
     }
 
