@@ -82,15 +82,16 @@ impl<S: ClientSession> Link<S> {
             if std::mem::take(&mut self.drained) {
                 return Ok(Turn::Drained);
             }
-            let (had_output, sent_bytes) = (self.connection.queued_bytes() > 0, self.connection.sent_bytes());
             tokio::select! {
-                moved = self.connection.turn() => {
-                    moved.map_err(|error| NetError::Io { url: self.url.clone(), error })?;
-                    self.drained = had_output && self.connection.queued_bytes() == 0;
-                    if !self.drained && sent_bytes != self.connection.sent_bytes() {
-                        return Ok(Turn::Sent);
+                moved = moved(&mut self.connection) => match moved {
+                    Ok(left) => {
+                        self.drained = left == Left::All;
+                        if left == Left::Some {
+                            return Ok(Turn::Sent);
+                        }
                     }
-                }
+                    Err(error) => return Err(NetError::Io { url: self.url.clone(), error }),
+                },
                 () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(self.clock.now())?,
             }
         }
@@ -110,6 +111,28 @@ impl<S: ClientSession> Link<S> {
             tracing::debug!("{}: no answer to TEARDOWN", self.url);
         }
     }
+}
+
+/// How much of what was queued has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing, or nothing was queued.
+    Nothing,
+    /// Some of it.
+    Some,
+    /// All of it.
+    All,
+}
+
+/// Waits until a connection has moved bytes either way. Cancelling it loses nothing.
+pub(crate) async fn moved(connection: &mut Connection<Stream>) -> std::io::Result<Left> {
+    let (had_output, sent_bytes) = (connection.queued_bytes() > 0, connection.sent_bytes());
+    connection.turn().await?;
+    Ok(match had_output && connection.queued_bytes() == 0 {
+        true => Left::All,
+        false if sent_bytes != connection.sent_bytes() => Left::Some,
+        false => Left::Nothing,
+    })
 }
 
 /// Waits until then, or for ever.

@@ -149,6 +149,15 @@ impl Target {
         Target { credentials: self.credentials.or(login), ..self }
     }
 
+    /// The URL for people and logs, without what may be secret: of RTMP's, the query often holds a key.
+    pub fn shown(&self) -> String {
+        let mut url = self.url.clone();
+        if self.protocol() == Protocol::Rtmp {
+            url.set_query(None);
+        }
+        url.to_string()
+    }
+
     /// The URL with the pin, as [`Target::parse`] reads it, and without a password.
     pub fn to_text(&self) -> String {
         match self.pin {
@@ -295,6 +304,7 @@ mod tests {
     #[test]
     fn an_rtmp_url_has_its_own_ports() {
         assert_eq!(Target::parse("rtmp://h/live/x").unwrap().address(), "h:1935");
-        assert_eq!(Target::parse("rtmps://h/live/x?key=1").unwrap().address(), "h:443");
+        let keyed = Target::parse("rtmps://h/live/x?key=1").unwrap();
+        assert_eq!((keyed.address().as_str(), keyed.shown().as_str()), ("h:443", "rtmps://h/live/x"));
     }
 }

@@ -52,6 +52,14 @@ impl Origin {
         }
     }
 
+    /// For logs, without what may be secret.
+    pub fn shown(&self) -> String {
+        match self {
+            Origin::Stream(target) => target.shown(),
+            Origin::File(path) => path.display().to_string(),
+        }
+    }
+
     /// As [`Origin::from_str`] reads it, without a password.
     pub fn to_text(&self) -> String {
         match self {

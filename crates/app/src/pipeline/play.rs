@@ -134,7 +134,7 @@ impl PlayStage {
                     }
                     has_played = true;
                     backoff.reset();
-                    tracing::debug!("playing {}", self.settings.origin.to_text());
+                    tracing::debug!("playing {}", self.settings.origin.shown());
                     self.state.send_replace(PlayState::Playing { since: Instant::now() });
                     let played = tokio::select! {
                         played = self.play(&mut source) => played,
@@ -268,7 +268,7 @@ impl PlayStage {
 
     fn malformed(&self, error: &dyn std::error::Error) {
         self.counters.malformed.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!("{}: {error}", self.settings.origin.to_text());
+        tracing::debug!("{}: {error}", self.settings.origin.shown());
     }
 
     /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.

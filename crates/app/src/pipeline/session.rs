@@ -82,7 +82,7 @@ impl SendSession {
                 (Some(server), vec![target])
             }
         };
-        let urls = targets.iter().map(|target| target.url.to_string()).collect();
+        let urls = targets.iter().map(Target::shown).collect();
         let paths = targets.iter().map(|target| target.url.path());
         let watch_at = server.iter().zip(paths).flat_map(|(server, path)| {
             addresses(server.address()).into_iter().map(move |address| format!("rtsp://{address}{path}"))

@@ -7,7 +7,7 @@ use hevcast_wire::rtmp::{RtmpError, StreamAddress};
 
 use crate::connect::NetError;
 use crate::connection::Connection;
-use crate::link::{MAX_QUEUED_BYTES, sleep_until};
+use crate::link::{Left, MAX_QUEUED_BYTES, moved, sleep_until};
 use crate::stream::Stream;
 use crate::{Clock, Target};
 
@@ -117,16 +117,17 @@ impl Link {
             if std::mem::take(&mut self.drained) {
                 return Ok(Turn::Sent);
             }
-            let (had_output, sent_bytes) = (self.connection.queued_bytes() > 0, self.connection.sent_bytes());
             tokio::select! {
-                moved = self.connection.turn() => {
-                    moved.map_err(|error| NetError::Io { url: self.url.clone(), error })?;
-                    // Told behind what has been read, which may be why nothing more is to be sent.
-                    self.drained = had_output && self.connection.queued_bytes() == 0;
-                    if !self.drained && sent_bytes != self.connection.sent_bytes() {
-                        return Ok(Turn::Sent);
+                moved = moved(&mut self.connection) => match moved {
+                    Ok(left) => {
+                        // Told behind what has been read, which may be why nothing more is to be sent.
+                        self.drained = left == Left::All;
+                        if left == Left::Some {
+                            return Ok(Turn::Sent);
+                        }
                     }
-                }
+                    Err(error) => return Err(NetError::Io { url: self.url.clone(), error }),
+                },
                 () = sleep_until(self.session.poll_timeout()) => {
                     self.session.handle_timeout(self.clock.now().instant)?;
                 }

@@ -10,7 +10,7 @@ pub mod segments;
 pub mod writer;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -83,7 +83,17 @@ impl RecordTap {
         let mut tap = self.lock();
         let Some(RecordQueue { queue, rule, stream }) = &mut *tap else { return true };
         let unit = make();
-        rule.offer(unit.is_irap(), || queue.try_send(Item { unit, stream: *stream }).is_ok())
+        let mut has_ended = false;
+        let taken = rule.offer(unit.is_irap(), || {
+            let sent = queue.try_send(Item { unit, stream: *stream });
+            has_ended = matches!(sent, Err(TrySendError::Disconnected(_)));
+            sent.is_ok()
+        });
+        // Its thread has ended by itself, as on a full disk, and has said so: nothing is recorded any more.
+        if has_ended {
+            *tap = None;
+        }
+        taken || has_ended
     }
 
     /// Something is missing before the next picture: nothing is recorded up to the next IRAP picture.
