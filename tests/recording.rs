@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::footage::{Excerpt, WEBCAM, decode, find};
-use crate::support::hevcast::{Server, command, count, expect_figures, run, send_pattern, start, summary};
+use crate::support::hevcast::{Server, command, count, expect_figures, number, run, send_pattern, start, summary};
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
 use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
@@ -110,7 +110,9 @@ fn what_is_sent_and_what_comes_are_recorded_picture_by_picture() {
     // A recording is shown again as it is, and nothing that is there is overwritten.
     let again = folder.file("again.y4m");
     let exit = run(&["receive", sent.to_str().unwrap(), "--output", again.to_str().unwrap(), "--stats", "json"]);
-    assert_eq!(summary(&exit)["delay_ms"], serde_json::Value::Null, "a recording has no delay");
+    let shown = summary(&exit);
+    assert_eq!(shown["delay_ms"], serde_json::Value::Null, "a recording has no delay");
+    assert!(number(&shown, "/time_s") > 2.5, "three seconds were shown in {} s", shown["time_s"]);
     exit.succeeded();
     assert_eq!(assert_run(&Clip::read_y4m(&again), &excerpt.clip, 0, crate::footage::LEAST_DB).missing_at_end, 0);
     let before = std::fs::read(&sent).unwrap();

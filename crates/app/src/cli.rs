@@ -388,6 +388,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_login_from_a_file_is_for_servers_without_their_own() {
+        let file = std::env::temp_dir().join(format!("hevcast-cli-password-{}", std::process::id()));
+        std::fs::write(&file, "s3cret\nmore").unwrap();
+        let file_name = file.display().to_string();
+        let to = ["--to", "rtsp://h/a", "--to", "rtsp://x:y@h/b", "--user", "me", "--password-file", &file_name];
+        let parsed = Cli::try_parse_from(["hevcast", "send"].iter().chain(&to)).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let Some(Command::Send(args)) = parsed.command else { panic!("another command") };
+        assert!(!format!("{args:?}").contains("s3cret"), "a password is not to be printed");
+        let Destination::Servers(targets) = args.plan().destination else { panic!("no servers") };
+        let logins: Vec<_> = targets.iter().filter_map(|target| target.credentials.clone()).collect();
+        let logins: Vec<_> = logins.iter().map(|login| (login.user.as_str(), login.password.as_str())).collect();
+        assert_eq!(logins, [("me", "s3cret"), ("x", "y")]);
+        assert!(Cli::try_parse_from(["hevcast", "send", "--to", "rtsp://h/a", "--user", "me"]).is_err());
+    }
+
+    #[test]
     fn every_role_can_be_opened_without_arguments() {
         assert_eq!((SendArgs::default().path, ServeArgs::default().listen), ("live".to_owned(), None));
         assert!(ReceiveArgs::default().url.is_none());

@@ -139,4 +139,6 @@ mod feedback_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
+mod strangers_tests;
+#[cfg(test)]
 mod tests;
