@@ -25,6 +25,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_lost_before_counts_as_dropped_here() {
+        let mut rule = DropToIrap::default();
+        assert!(rule.offer(true, || true));
+        rule.break_off();
+        assert_eq!([false, false, true, false].map(|is_irap| rule.offer(is_irap, || true)), [false, false, true, true]);
+    }
+
+    #[test]
     fn after_a_drop_nothing_passes_up_to_the_next_irap() {
         let mut rule = DropToIrap::default();
         let mut room = 2;

@@ -168,3 +168,15 @@ fn an_output_that_comes_back_begins_with_an_irap_picture_that_is_made_for_it() {
     assert_eq!(bench.links[1].arrived, (1..=10).chain(21..=30).collect::<Vec<_>>());
     assert_eq!(bench.iraps, [1, 21]);
 }
+
+#[test]
+fn where_all_links_are_slow_the_encoder_goes_by_the_fastest() {
+    let takes = |pictures_per_second: f64| PICTURE_BYTES as f64 * pictures_per_second;
+    let mut alone = Bench::new(&[takes(20.0)]);
+    alone.run(900);
+    let mut bench = Bench::new(&[takes(20.0), takes(8.0)]);
+    bench.run(900);
+    let [fast, slow] = [0, 1].map(|link| bench.links[link].arrived.len());
+    let alone = alone.links[0].arrived.len();
+    assert!(fast * 10 > alone * 9, "{fast} pictures by a link that takes {alone} alone, {slow} by a slower one");
+}
