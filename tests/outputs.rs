@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::footage::{JOINED_BY, LEAST_DB};
 use crate::support::fake_server::FakeServer;
 use crate::support::footage::{Excerpt, WEBCAM, ffmpeg, find};
-use crate::support::hevcast::{Server, command, count, expect_figures, number, start, summary};
+use crate::support::hevcast::{Server, command, count, expect_figures, number, run, start, summary};
 use crate::support::nginx::Nginx;
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
@@ -21,14 +21,19 @@ const SLACK_MS: f64 = 25.0;
 fn srt_listener(port: u16, then: &[&str]) -> Process {
     let url = format!("srt://127.0.0.1:{port}?mode=listener&latency=500000");
     let process = Process::start("ffmpeg", &mut listener_command(&url, then));
+    wait_for_udp(port);
+    process
+}
+
+/// Waits until somebody has this port.
+fn wait_for_udp(port: u16) {
     let begun = Instant::now();
-    // Asked of the system: whoever tried the port would take it from FFmpeg.
+    // Asked of the system: whoever tried the port would take it away.
     let local = format!(":{port:04X} ");
     while !std::fs::read_to_string("/proc/net/udp").unwrap().contains(&local) {
-        assert!(begun.elapsed() < LIMIT, "FFmpeg does not listen on port {port}");
+        assert!(begun.elapsed() < LIMIT, "nobody listens on port {port}");
         std::thread::yield_now();
     }
-    process
 }
 
 fn listener_command(url: &str, then: &[&str]) -> Command {
@@ -129,6 +134,30 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
 }
 
 #[test]
+fn we_receive_by_srt_what_we_send_by_it_and_know_the_delay() {
+    let Some(excerpt) = Excerpt::cut(4, "SRT to ourselves") else { return };
+    if !srt_is_here("SRT to ourselves") {
+        return;
+    }
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let output = folder.file("srt.y4m");
+    let port = free_port();
+    let from = format!("srt://127.0.0.1:{port}?mode=listener&latency=400");
+    let receive = ["receive", &from, "--wait", "--once", "--stats", "json", "--output", output.to_str().unwrap()];
+    let receiver = start(&receive);
+    wait_for_udp(port);
+    let (input, to) = (format!("file:{}", excerpt.name()), format!("srt://127.0.0.1:{port}?latency=400"));
+    run(&["send", "--input", &input, "--encoder", "libx265", "--qp", "23", "--to", &to]).succeeded();
+    let received = summary(&receiver.wait().succeeded());
+    let found = assert_run(&Clip::read_y4m(&output), &excerpt.clip, JOINED_BY, LEAST_DB);
+    assert_eq!(found.missing_at_end, 0);
+    assert_eq!(received["delay_ms"]["timescale"], "system_clocks", "{received}");
+    // SRT holds each picture back for its latency, and the figure says so.
+    assert!(number(&received, "/delay_ms/median") >= 390.0, "{received}");
+}
+
+#[test]
 fn a_target_that_does_not_answer_keeps_nobody_waiting() {
     let _turn = real_time();
     let (server, silent) = (Server::start(), FakeServer::start(&[]));
@@ -151,7 +180,7 @@ fn a_target_that_does_not_answer_keeps_nobody_waiting() {
 
 #[test]
 fn a_protocol_that_is_not_there_names_those_that_are() {
-    let exit = crate::support::hevcast::run(&["send", "--input", "pattern", "--to", "http://127.0.0.1/live"]);
+    let exit = run(&["send", "--input", "pattern", "--to", "http://127.0.0.1/live"]);
     let said = exit.stderr.join("\n");
     assert_eq!(exit.status.code(), Some(2), "{said}");
     assert!(said.contains("cannot do http://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://"), "{said}");

@@ -146,13 +146,13 @@ fn an_address_that_makes_no_sense_is_told() {
 }
 
 /// How many pictures a recording holds, as the window says after `word`.
-fn recorded(window: &Window, word: &str) -> Option<u64> {
+pub fn recorded(window: &Window, word: &str) -> Option<u64> {
     let said = window.text(word)?;
     said[said.rfind('(')? + 1..].split(' ').next()?.parse().ok()
 }
 
 /// The file that a message names.
-fn file_in(said: &str) -> PathBuf {
+pub fn file_in(said: &str) -> PathBuf {
     let path = said.split_once(": ").unwrap().1;
     let path = PathBuf::from(path.split(" (").next().unwrap());
     assert!(path.exists(), "there is no {}", path.display());
@@ -160,7 +160,7 @@ fn file_in(said: &str) -> PathBuf {
 }
 
 /// What ffprobe says of a file's video, its pictures counted.
-fn probe(path: &Path, entries: &str) -> String {
+pub fn probe(path: &Path, entries: &str) -> String {
     let begun = Instant::now();
     let arguments = ["-v", "error", "-count_frames", "-select_streams", "v:0", "-of", "csv=p=0", "-show_entries"];
     let output = Command::new("ffprobe").args(arguments).arg(entries).arg(path).output().unwrap();

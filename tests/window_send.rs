@@ -6,6 +6,7 @@ use crate::support::footage::{WEBCAM, find};
 use crate::support::hevcast::{Server, expect_figures, start, summary};
 use crate::support::window::{Element, Window};
 use crate::support::{has_peer, real_time, say};
+use crate::window_receive::{file_in, probe, recorded};
 
 /// A black picture comes generously late on a busy machine; what is promised is 200 ms, and what it took is printed.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -134,5 +135,33 @@ fn the_server_inside_is_there_while_pictures_are_pushed() {
         window.expect_value("画面", "已停止");
         window.wait_for("no address", |window| !window.says("rtsp://127.0.0.1:"));
     }
+    window.close();
+}
+
+#[test]
+fn it_records_while_it_pushes_from_keyframe_to_keyframe() {
+    if !has_peer("Xvfb", "the sender's window") || !has_peer("ffprobe", "the sender's window") {
+        return;
+    }
+    let _turn = real_time();
+    let server = Server::start();
+    let url = server.url("live");
+    // Keyframes are rare: a recording must not wait for the next.
+    let input = ["send", "--input", "pattern", "--size", "320x240", "--fps", "15", "--keyframe-interval", "1h"];
+    let mut window = Window::open(&[&input[..], &["--encoder", "libx265", "--to", &url, "--start"]].concat());
+    window.expect_value("Picture", "live");
+    let mut files = Vec::new();
+    for _ in 0..2 {
+        window.press("Record (r)");
+        window.wait_for("twenty pictures", |window| recorded(window, "Recording: ").is_some_and(|count| count >= 20));
+        window.press("Stop recording (r)");
+        let said = window.expect_text("Recorded: ");
+        let count = recorded(&window, "Recorded: ").unwrap();
+        let file = file_in(&said);
+        assert_eq!(probe(&file, "stream=nb_read_frames").parse().ok(), Some(count), "the window said {said}");
+        files.push(file);
+        window.expect_value("Picture", "live");
+    }
+    assert_ne!(files[0], files[1]);
     window.close();
 }

@@ -60,7 +60,8 @@ impl Window {
         let folder = Scratch::new();
         let mut command = command(arguments);
         command.env("DISPLAY", &display.name).env("RUST_LOG", "hevcast=debug,hevcast::access=trace");
-        command.env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", "C.UTF-8");
+        // What it saves without being told where stands in the home folder, and no test has that of a person.
+        command.env("HOME", folder.file("")).env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", "C.UTF-8");
         let process = Process::start(arguments.first().unwrap_or(&"hevcast"), &mut command);
         let mut window = Window { process, display, _folder: folder, elements: HashMap::new() };
         // Its first pictures may be of another size than the window got, which the program does not say, but the display.
