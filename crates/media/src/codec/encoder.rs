@@ -9,8 +9,9 @@ use super::annexb;
 use super::backend::{self, Backend};
 use super::engine::{Engine, Unit};
 use super::error::{EncodeError, Rejected};
+use super::cut::Cuts;
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
-use super::steering::Steering;
+use super::steering::{Kind, Steering};
 use crate::picture::Picture;
 use crate::x265::Order;
 
@@ -42,6 +43,7 @@ pub struct Encoder {
     settings: EncoderSettings,
     engine: Engine,
     steering: Steering,
+    cuts: Cuts,
     parameter_sets: Vec<Bytes>,
     /// Pictures encoded, which is the time stamp in units of the frame interval.
     count: i64,
@@ -106,6 +108,7 @@ impl Encoder {
             settings: settings.clone(),
             engine: Engine::open(backend, settings, &preset)?,
             steering: Steering::new(settings.rate, interval),
+            cuts: Cuts::default(),
             parameter_sets: Vec::new(),
             count: 0,
             since_keyframe: 0,
@@ -149,8 +152,13 @@ impl Encoder {
             return Err(EncodeError::Format { got: picture.format(), opened: self.settings.format });
         }
         let keyframe_is_due = self.count == 0 || self.since_keyframe >= self.settings.keyframe_pictures();
+        let kind = match self.cuts.is_cut(picture) {
+            _ if wish.idr || keyframe_is_due => Kind::Keyframe,
+            true => Kind::Cut,
+            false => Kind::Next,
+        };
         let qp = match self.engine.takes_qp() {
-            true => self.steering.qp(wish.at, wish.idr || keyframe_is_due, wish.room),
+            true => self.steering.qp(wish.at, kind, wish.room),
             false => None,
         };
         let order = Order { idr: wish.idr, qp };
@@ -159,7 +167,8 @@ impl Encoder {
         self.count += 1;
         self.since_keyframe = if unit.keyframe { 1 } else { self.since_keyframe.saturating_add(1) };
         if let Some(qp) = unit.qp {
-            self.steering.coded(unit.keyframe, unit.data.len() as u64 * 8, f64::from(qp));
+            let kind = if unit.keyframe { Kind::Keyframe } else { kind };
+            self.steering.coded(kind, unit.data.len() as u64 * 8, f64::from(qp));
         }
         Ok(self.coded(unit))
     }

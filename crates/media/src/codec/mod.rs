@@ -7,6 +7,7 @@
 
 mod annexb;
 mod backend;
+mod cut;
 mod decoder;
 mod encoder;
 mod engine;

@@ -21,6 +21,11 @@ const FIRST_QP: u8 = 28;
 const QP_PER_HALF: f64 = 6.0;
 /// How much finer a picture may be than the one before: a picture that was far too small is no reason to burst.
 const FINER_STEP: u8 = 2;
+/// How much coarser than the best the first picture of a new scene is: two and a half times fewer bits, and a third less
+/// time to code and decode, for a picture that would come as late as a keyframe. By [`FINER_STEP`] it takes three
+/// pictures to be within two steps of the best again, about the time that the eye takes after a cut to see detail
+/// (Seyler and Budrikis, "Detail perception after scene changes in television image presentations", 1965).
+const COARSER_AT_A_CUT: u8 = 8;
 /// Over how long bits too many are paid back.
 const PAY_BACK: Duration = Duration::from_millis(250);
 /// How long bits may be saved up.
@@ -32,6 +37,24 @@ const KEYFRAME: Duration = Duration::from_millis(120);
 const KEYFRAME_RATIO: f64 = 4.0;
 /// How many intervals the mean interval remembers.
 const INTERVALS: f64 = 8.0;
+
+/// What a picture can build on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing: it is an IRAP picture.
+    Keyframe,
+    /// Next to nothing, since it shows something else than the one before. It costs what a keyframe costs.
+    Cut,
+    /// The picture before it.
+    Next,
+}
+
+impl Kind {
+    /// Whether all of it has to be coded.
+    fn is_new(self) -> bool {
+        self != Kind::Next
+    }
+}
 
 /// What the pictures of one kind cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +84,9 @@ impl Model {
 #[derive(Debug)]
 pub(crate) struct Steering {
     goal: RateControl,
+    /// Of pictures that build on the one before.
     pictures: Model,
+    /// Of keyframes, and at cuts.
     keyframes: Model,
     /// Mean time from picture to picture, s.
     interval: f64,
@@ -87,12 +112,13 @@ impl Steering {
     }
 
     /// The QP of the picture taken at `at`; `None` leaves it to the encoder.
-    pub(crate) fn qp(&mut self, at: Instant, keyframe: bool, room: Option<Room>) -> Option<u8> {
+    pub(super) fn qp(&mut self, at: Instant, kind: Kind, room: Option<Room>) -> Option<u8> {
         self.pass_time(at);
-        let room_bits = room.map(|room| if keyframe { room.keyframe_bits } else { room.picture_bits } as f64);
-        let needed = |bits: f64| self.model(keyframe).qp(bits);
+        let room_bits = room.map(|room| if kind.is_new() { room.keyframe_bits } else { room.picture_bits } as f64);
+        let needed = |bits: f64| self.model(kind).qp(bits);
         let finest = match self.goal {
             RateControl::Qp(_) => return None,
+            RateControl::Best(qp) if kind == Kind::Cut => f64::from(qp + COARSER_AT_A_CUT),
             RateControl::Best(qp) => f64::from(qp),
             RateControl::Crf(_) => {
                 // What the encoder chose last is what it will choose now.
@@ -100,7 +126,7 @@ impl Steering {
                 return self.last_qp.is_some_and(|last| qp > last).then(|| bounded(qp.ceil()));
             }
             RateControl::Bitrate(rate) => {
-                let wanted = self.budget(rate as f64, keyframe);
+                let wanted = self.budget(rate as f64, kind);
                 needed(wanted).unwrap_or_else(|| f64::from(FIRST_QP)).round()
             }
         };
@@ -110,22 +136,22 @@ impl Steering {
     }
 
     /// A picture has been coded.
-    pub(crate) fn coded(&mut self, keyframe: bool, bits: u64, qp: f64) {
+    pub(super) fn coded(&mut self, kind: Kind, bits: u64, qp: f64) {
         self.last_qp = Some(qp);
         if matches!(self.goal, RateControl::Bitrate(_)) {
             self.debt += bits as f64;
         }
-        match keyframe {
+        match kind.is_new() {
             true => self.keyframes.learn(bits, qp),
             false => self.pictures.learn(bits, qp),
         }
     }
 
-    fn model(&self, keyframe: bool) -> Model {
+    fn model(&self, kind: Kind) -> Model {
         let known_or = |model: Model, other: Model, times: f64| Model {
             log_bits: model.log_bits.or_else(|| other.log_bits.map(|bits| bits + times.log2())),
         };
-        match keyframe {
+        match kind.is_new() {
             true => known_or(self.keyframes, self.pictures, KEYFRAME_RATIO),
             false => known_or(self.pictures, self.keyframes, 1.0 / KEYFRAME_RATIO),
         }
@@ -145,10 +171,10 @@ impl Steering {
 
     /// Bits for the next picture, at `rate` bits/s. Before it is coded, the last picture's interval has passed: without any
     /// debt, all that came in has been paid.
-    fn budget(&self, rate: f64, keyframe: bool) -> f64 {
+    fn budget(&self, rate: f64, kind: Kind) -> f64 {
         let share = rate * self.interval;
         let paid_back = self.debt * (self.interval / PAY_BACK.as_secs_f64());
-        match keyframe {
+        match kind.is_new() {
             true => (rate * KEYFRAME.as_secs_f64() - self.debt).max(share),
             false => (share - paid_back).max(share / 4.0),
         }
@@ -195,9 +221,10 @@ mod tests {
         let mut sent = Sent { bits: Vec::new(), qps: Vec::new() };
         for index in 0..count {
             let keyframe = index % KEYFRAME_INTERVAL == 0;
-            let qp = steering.qp(start + INTERVAL * index as u32, keyframe, room(index)).unwrap();
+            let kind = if keyframe { Kind::Keyframe } else { Kind::Next };
+            let qp = steering.qp(start + INTERVAL * index as u32, kind, room(index)).unwrap();
             let bits = content.bits(keyframe, qp);
-            steering.coded(keyframe, bits, f64::from(qp));
+            steering.coded(kind, bits, f64::from(qp));
             sent.bits.push(bits);
             sent.qps.push(qp);
         }
@@ -229,9 +256,10 @@ mod tests {
         let start = Instant::now();
         let (mut bits, count) = (0, 300);
         for index in 0..count {
-            let qp = steering.qp(start + INTERVAL * 2 * index, index == 0, None).unwrap();
+            let kind = if index == 0 { Kind::Keyframe } else { Kind::Next };
+            let qp = steering.qp(start + INTERVAL * 2 * index, kind, None).unwrap();
             let coded = content.bits(index == 0, qp);
-            steering.coded(index == 0, coded, f64::from(qp));
+            steering.coded(kind, coded, f64::from(qp));
             bits += coded;
         }
         let rate = bits as f64 / (INTERVAL * 2 * count).as_secs_f64();
@@ -255,23 +283,23 @@ mod tests {
     fn a_quality_is_left_alone_where_there_is_room_and_a_qp_always() {
         let now = Instant::now();
         let mut quality = Steering::new(RateControl::Crf(23.0), INTERVAL);
-        assert_eq!(quality.qp(now, true, None), None);
-        quality.coded(true, 200_000, 24.0);
-        quality.coded(false, 50_000, 25.5);
+        assert_eq!(quality.qp(now, Kind::Keyframe, None), None);
+        quality.coded(Kind::Keyframe, 200_000, 24.0);
+        quality.coded(Kind::Next, 50_000, 25.5);
         let room = |picture_bits| Some(Room { picture_bits, keyframe_bits: 4 * picture_bits });
-        assert_eq!(quality.qp(now, false, room(60_000)), None);
-        assert_eq!(quality.qp(now, false, room(25_000)), Some(32));
+        assert_eq!(quality.qp(now, Kind::Next, room(60_000)), None);
+        assert_eq!(quality.qp(now, Kind::Next, room(25_000)), Some(32));
         let mut fixed = Steering::new(RateControl::Qp(23), INTERVAL);
-        assert_eq!(fixed.qp(now, false, room(1)), None);
+        assert_eq!(fixed.qp(now, Kind::Next, room(1)), None);
     }
 
     #[test]
     fn nothing_is_out_of_bounds() {
         for bits in [0, 1, u64::MAX] {
             let mut steering = Steering::new(RateControl::Best(23), INTERVAL);
-            steering.coded(false, bits, 51.0);
+            steering.coded(Kind::Next, bits, 51.0);
             let room = Room { picture_bits: 0, keyframe_bits: u64::MAX };
-            let qp = steering.qp(Instant::now(), false, Some(room)).unwrap();
+            let qp = steering.qp(Instant::now(), Kind::Next, Some(room)).unwrap();
             assert!((FINEST_QP..=COARSEST_QP).contains(&qp));
         }
     }

@@ -1,0 +1,126 @@
+//! Which pictures have little in common with the one before: the scene changed, a light went on, a hand left the lens.
+//!
+//! Such a picture costs an encoder without look-ahead as much as a keyframe, and comes unasked. [`Cuts`] tells before
+//! it is coded, from a few hundred means of luma that take microseconds.
+
+use crate::picture::Picture;
+
+/// Columns and rows of the grid.
+const GRID: (usize, usize) = (40, 30);
+/// Samples of a row that go into a cell's mean, and rows.
+const CELL: (usize, usize) = (16, 4);
+/// Mean difference between cells, in luma steps of 255, from which on a picture may be a cut.
+const CUT: f32 = 10.0;
+/// How many times the last and the usual difference it has to be: neither a camera that is being turned makes cuts, one
+/// picture after the other, nor a lamp that flickers.
+const TIMES: f32 = 3.0;
+/// How many pictures the usual difference remembers.
+const PICTURES: f32 = 8.0;
+
+/// Compares each picture with the one before.
+#[derive(Debug, Default)]
+pub(super) struct Cuts {
+    /// Means of the last picture's cells, row by row; empty before the first.
+    last: Vec<f32>,
+    /// Those of the picture at hand.
+    now: Vec<f32>,
+    /// The last difference between two pictures, in luma steps.
+    last_difference: f32,
+    /// Its mean over some pictures.
+    usual_difference: f32,
+}
+
+impl Cuts {
+    /// Whether `picture` is a cut: much less like the one of the last call than that one was like those before it. The
+    /// first is none.
+    pub(super) fn is_cut(&mut self, picture: &Picture) -> bool {
+        means(picture, &mut self.now);
+        std::mem::swap(&mut self.last, &mut self.now);
+        if self.now.len() != self.last.len() || self.last.is_empty() {
+            return false;
+        }
+        let sum: f32 = self.last.iter().zip(&self.now).map(|(now, before)| (now - before).abs()).sum();
+        let difference = sum / self.last.len() as f32;
+        let is_cut = difference > CUT.max(TIMES * self.last_difference.max(self.usual_difference));
+        self.last_difference = difference;
+        self.usual_difference += (difference - self.usual_difference) / PICTURES;
+        is_cut
+    }
+}
+
+/// Mean luma of each cell of the grid.
+fn means(picture: &Picture, means: &mut Vec<f32>) {
+    means.clear();
+    let (luma, stride) = picture.plane(0);
+    let (width, height) = picture.format().plane_size(0);
+    let (columns, rows) = (GRID.0.min(width), GRID.1.min(height));
+    for row in 0..rows {
+        for column in 0..columns {
+            let (left, right) = (column * width / columns, (column + 1) * width / columns);
+            let (top, bottom) = (row * height / rows, (row + 1) * height / rows);
+            let (across, down) = (CELL.0.min(right - left), CELL.1.min(bottom - top));
+            // From the cell's middle, evenly down.
+            let first = (left + right - across) / 2;
+            let line = |index: usize| (top + (2 * index + 1) * (bottom - top) / (2 * down)) * stride + first;
+            let samples = (0..down).filter_map(|index| luma.get(line(index)..line(index) + across));
+            let sum: u32 = samples.map(|samples| samples.iter().map(|&sample| u32::from(sample)).sum::<u32>()).sum();
+            means.push(sum as f32 / (across * down) as f32);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{PictureFormat, Range};
+    use crate::test_pictures::{flat, pattern, small};
+
+    /// Vertical bars, `shift` samples to the right.
+    fn bars(format: PictureFormat, shift: usize) -> Picture {
+        let mut picture = flat(format, [128; 3]);
+        let (luma, stride) = picture.plane_mut(0).unwrap();
+        for row in luma.chunks_mut(stride) {
+            for (x, sample) in row.iter_mut().enumerate() {
+                *sample = if (x + shift) / 40 % 2 == 0 { 40 } else { 200 };
+            }
+        }
+        picture
+    }
+
+    #[test]
+    fn another_picture_is_a_cut_and_the_same_or_a_moving_one_is_not() {
+        let format = small(Range::Full);
+        let mut cuts = Cuts::default();
+        assert!(!cuts.is_cut(&flat(format, [100, 128, 128])), "the first");
+        assert!(!cuts.is_cut(&flat(format, [100, 20, 128])), "luma alone counts");
+        assert!(!cuts.is_cut(&flat(format, [108, 128, 128])), "the sun came out");
+        assert!(cuts.is_cut(&flat(format, [200, 128, 128])), "a light went on");
+        assert!(!cuts.is_cut(&flat(format, [200, 128, 128])), "and stays on");
+        assert!(cuts.is_cut(&bars(format, 0)), "another scene");
+        let mut moving = Cuts::default();
+        assert!(pattern(format, 30).iter().all(|picture| !moving.is_cut(picture)));
+    }
+
+    #[test]
+    fn a_camera_that_is_being_turned_is_one_cut_at_most_and_a_flickering_lamp_few() {
+        let format = small(Range::Full);
+        let mut cuts = Cuts::default();
+        let found = (0..60).filter(|&index| cuts.is_cut(&bars(format, index * 11))).count();
+        assert!(found <= 1, "{found}");
+        assert!((0..30).all(|_| !cuts.is_cut(&bars(format, 0))), "it stopped");
+        assert!(cuts.is_cut(&flat(format, [250, 128, 128])), "and is put down");
+        let lamp = |index: u8| flat(format, [if index % 4 < 2 { 60 } else { 160 }, 128, 128]);
+        let found = (0..60).filter(|&index| cuts.is_cut(&lamp(index))).count();
+        assert!(found <= 3, "{found}");
+    }
+
+    #[test]
+    fn small_pictures_and_other_sizes_are_taken() {
+        for (width, height) in [(16, 16), (640, 16), (16, 480), (1920, 1080), (320, 192)] {
+            let format = PictureFormat::limited(width, height);
+            let mut cuts = Cuts::default();
+            assert!(!cuts.is_cut(&flat(format, [16, 128, 128])));
+            assert!(cuts.is_cut(&flat(format, [200, 128, 128])), "{width}x{height}");
+        }
+    }
+}
