@@ -7,9 +7,9 @@ use hevcast_wire::congestion::Room;
 
 use super::annexb;
 use super::backend::{self, Backend};
+use super::cut::Cuts;
 use super::engine::{Engine, Unit};
 use super::error::{EncodeError, Rejected};
-use super::cut::Cuts;
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
 use super::steering::{Kind, Steering};
 use crate::picture::Picture;

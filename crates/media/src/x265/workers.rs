@@ -3,8 +3,9 @@
 //! With as many workers as processors, each row that is ready wakes one. The kernel often lets two of them share one
 //! processor while the other is idle, for as long as a picture lasts: on two processors every twentieth picture took
 //! twice its time. So each worker is kept on a processor of its own, as long as that processor is free when the worker
-//! wakes. Where another program keeps it waiting ([`LATE`]), the workers are let go for a while, since a worker that
-//! cannot move away would wait for that program's turns.
+//! wakes. Where another program keeps it waiting ([`LATE`]), the workers are let go for a second, since a worker that
+//! cannot move away may wait for that program's turns. If they wait less then, they are let go for longer; if not, they
+//! are kept for longer ([`Keeper`]).
 //!
 //! Only where there are few processors ([`FEW`]): where there are many the kernel finds a free one.
 
@@ -18,14 +19,16 @@ use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity, set_name
 const FEW: usize = 4;
 /// How long a worker that could run is kept waiting, in one picture, for that picture to count as late.
 const LATE: Duration = Duration::from_millis(2);
-/// So many late pictures within [`WINDOW`] let the workers go.
+/// So many late pictures within [`WINDOW`] are reason to try what it is like without.
 const LATE_PICTURES: u32 = 3;
-/// See there.
+/// How long either place is looked at before it is judged.
 const WINDOW: Duration = Duration::from_secs(1);
-/// How long they are let go the first time; twice as long each time after.
-const SHORTEST_LEAVE: Duration = Duration::from_secs(10);
+/// When the first window begins: while a stream starts, everything that starts with it is in the way.
+const START_UP: Duration = Duration::from_secs(2);
+/// How long the better place is kept before the other one is tried again, the first time; twice as long each time after.
+const SHORTEST_STAY: Duration = Duration::from_secs(5);
 /// And at most.
-const LONGEST_LEAVE: Duration = Duration::from_secs(320);
+const LONGEST_STAY: Duration = Duration::from_secs(320);
 
 /// The workers of one encoder.
 pub(super) struct Workers {
@@ -87,7 +90,7 @@ impl Workers {
                 Some(Worker { thread, own, waited: waited(thread)? })
             })
             .collect();
-        Some(Workers { workers: workers?, all, keeper: Keeper::new() })
+        Some(Workers { workers: workers?, all, keeper: Keeper::new(Instant::now()) })
     }
 
     /// After a picture: looks how long they were kept waiting, and keeps them or lets them go.
@@ -130,53 +133,95 @@ enum Change {
 #[derive(Debug)]
 struct Keeper {
     state: State,
-    leave: Duration,
+    window: Window,
+    stay: Duration,
 }
 
 #[derive(Debug)]
 enum State {
     /// No picture yet: x265's threads may still be setting themselves up.
     New,
-    Kept {
-        since: Instant,
-        window: Instant,
-        late: u32,
-    },
-    LetGo {
-        until: Instant,
-    },
+    /// `until`: before it, letting go is known to be no better.
+    Kept { since: Instant, until: Instant },
+    /// `kept`: how long they were kept waiting before that, a picture.
+    LetGo { until: Instant, kept: Duration },
+}
+
+/// What pictures were like in one place.
+#[derive(Debug)]
+struct Window {
+    begin: Instant,
+    pictures: u32,
+    late: u32,
+    waited: Duration,
+}
+
+impl Window {
+    fn new(begin: Instant) -> Window {
+        Window { begin, pictures: 0, late: 0, waited: Duration::ZERO }
+    }
+
+    fn add(&mut self, waited: Duration) {
+        self.pictures += 1;
+        self.late += u32::from(waited > LATE);
+        self.waited += waited;
+    }
+
+    /// The mean wait in a picture.
+    fn mean(&self) -> Duration {
+        self.waited / self.pictures.max(1)
+    }
 }
 
 impl Keeper {
-    fn new() -> Keeper {
-        Keeper { state: State::New, leave: SHORTEST_LEAVE }
+    fn new(now: Instant) -> Keeper {
+        Keeper { state: State::New, window: Window::new(now), stay: SHORTEST_STAY }
     }
 
     /// `waited`: the longest that a worker was kept waiting in the picture that was finished at `now`.
     fn after_picture(&mut self, now: Instant, waited: Duration) -> Option<Change> {
-        match &mut self.state {
-            State::LetGo { until } if now < *until => None,
-            State::New | State::LetGo { .. } => {
-                self.state = State::Kept { since: now, window: now, late: 0 };
-                Some(Change::Keep)
-            }
-            State::Kept { since, window, late } => {
-                if now - *window >= WINDOW {
-                    (*window, *late) = (now, 0);
-                }
-                *late += u32::from(waited > LATE);
-                if *late < LATE_PICTURES {
+        if let State::New = self.state {
+            self.window = Window::new(now + START_UP);
+            self.state = State::Kept { since: now, until: now };
+            return Some(Change::Keep);
+        }
+        if now < self.window.begin {
+            return None;
+        }
+        self.window.add(waited);
+        if now - self.window.begin < WINDOW {
+            return None;
+        }
+        let seen = std::mem::replace(&mut self.window, Window::new(now));
+        match self.state {
+            State::Kept { since, until } => {
+                if seen.late < LATE_PICTURES || now < until {
                     return None;
                 }
-                // What went well for longer than the last leave is over and forgotten.
-                if now - *since > self.leave.max(SHORTEST_LEAVE * 6) {
-                    self.leave = SHORTEST_LEAVE;
+                // What went well for longer than the last stay is over and forgotten.
+                if now - since > self.stay.max(SHORTEST_STAY * 12) {
+                    self.stay = SHORTEST_STAY;
                 }
-                self.state = State::LetGo { until: now + self.leave };
-                self.leave = (self.leave * 2).min(LONGEST_LEAVE);
+                self.state = State::LetGo { until: now + self.next_stay(), kept: seen.mean() };
                 Some(Change::LetGo)
             }
+            State::LetGo { until, kept } => {
+                let is_no_better = seen.mean() >= kept;
+                if !is_no_better && now < until {
+                    return None;
+                }
+                let until = if is_no_better { now + self.stay } else { now };
+                self.state = State::Kept { since: now, until };
+                Some(Change::Keep)
+            }
+            State::New => None,
         }
+    }
+
+    fn next_stay(&mut self) -> Duration {
+        let stay = self.stay;
+        self.stay = (self.stay * 2).min(LONGEST_STAY);
+        stay
     }
 }
 
@@ -200,36 +245,57 @@ mod tests {
     }
 
     #[test]
-    fn kept_after_the_first_picture_and_as_long_as_none_is_late() {
-        let (mut keeper, mut now) = (Keeper::new(), Instant::now());
+    fn kept_after_the_first_picture_and_as_long_as_few_are_late() {
+        let mut now = Instant::now();
+        let mut keeper = Keeper::new(now);
         assert_eq!(keeper.after_picture(now, LONG), Some(Change::Keep));
         for picture in 0..10_000 {
             now += PICTURE;
-            // A late one in each second is nobody's habit.
-            let waited = if picture % 31 == 0 { LONG } else { Duration::ZERO };
-            assert_eq!(keeper.after_picture(now, waited), None);
+            // At the start all are; then two in each second, which is nobody's habit.
+            let waited = if picture < 55 || picture % 16 == 0 { LONG } else { Duration::ZERO };
+            assert_eq!(keeper.after_picture(now, waited), None, "picture {picture}");
         }
     }
 
     #[test]
-    fn let_go_at_once_for_longer_each_time_and_short_again_after_a_good_while() {
-        let (mut keeper, mut now) = (Keeper::new(), Instant::now());
+    fn let_go_for_longer_each_time_that_it_helps_and_short_again_after_a_good_while() {
+        let mut now = Instant::now();
+        let mut keeper = Keeper::new(now);
         keeper.after_picture(now, Duration::ZERO);
-        let mut leaves = Vec::new();
+        let mut stays = Vec::new();
         for _ in 0..7 {
             let (change, after) = until_change(&mut keeper, &mut now, LONG);
-            assert_eq!((change, after), (Change::LetGo, PICTURE * LATE_PICTURES));
-            let (change, after) = until_change(&mut keeper, &mut now, LONG);
+            assert_eq!(change, Change::LetGo);
+            assert!(after <= START_UP + WINDOW + 2 * PICTURE, "{after:?}");
+            let (change, after) = until_change(&mut keeper, &mut now, LONG / 2);
             assert_eq!(change, Change::Keep);
-            leaves.push(after.as_secs());
+            stays.push((after.as_secs_f64() / 5.0).round() as u32 * 5);
         }
-        assert_eq!(leaves, [10, 20, 40, 80, 160, 320, 320]);
+        // A second, rounded up to whole pictures, is what each look takes.
+        assert_eq!(stays, [5, 10, 20, 40, 80, 160, 320]);
         for _ in 0..20_000 {
             now += PICTURE;
             assert_eq!(keeper.after_picture(now, Duration::ZERO), None);
         }
         until_change(&mut keeper, &mut now, LONG);
-        assert_eq!(until_change(&mut keeper, &mut now, LONG).1.as_secs(), 10);
+        assert!(until_change(&mut keeper, &mut now, LONG / 2).1 < SHORTEST_STAY + 2 * WINDOW);
+    }
+
+    #[test]
+    fn kept_for_longer_each_time_that_letting_go_does_not_help() {
+        let mut now = Instant::now();
+        let mut keeper = Keeper::new(now);
+        keeper.after_picture(now, Duration::ZERO);
+        let mut kept = Vec::new();
+        for _ in 0..4 {
+            let (change, after) = until_change(&mut keeper, &mut now, LONG);
+            assert_eq!(change, Change::LetGo);
+            kept.push(after.as_secs());
+            let (change, after) = until_change(&mut keeper, &mut now, LONG * 2);
+            assert_eq!(change, Change::Keep);
+            assert!(after < WINDOW + 2 * PICTURE, "{after:?}");
+        }
+        assert!(kept[1..].iter().zip([10, 20, 40]).all(|(kept, stay)| (stay..stay + 2).contains(kept)), "{kept:?}");
     }
 
     #[test]
