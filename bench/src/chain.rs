@@ -72,7 +72,7 @@ pub fn send(program: &Path, settings: &Settings, url: &str) -> Command {
     let mut send = Command::new(program);
     send.args(["send", "--input", "y4m:-", "--to", url, "--stats", "json", "--headless"])
         .args(["--encoder", &settings.encoder])
-        .args(["--qp", &settings.qp.to_string()])
+        .args([if settings.constant { "--qp" } else { "--best-qp" }, &settings.qp.to_string()])
         .args(["--keyframe-interval", &format!("{}ms", settings.keyframe_interval.as_millis())]);
     send
 }

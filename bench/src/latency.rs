@@ -221,7 +221,7 @@ fn print(settings: &Settings, footage: &Footage, measured: &Measured, verdicts: 
     let Measured { floor, floor_encode, floor_counts, encoder, chain, chain_counts, moved, label } = measured;
     let name = settings.input.file_name().unwrap_or_default().to_string_lossy();
     println!(
-        "{name} {}x{} at {} fps ({} pictures, looped), {encoder} QP {}, {} s after {} s of warm-up, {} processors",
+        "{name} {}x{} at {} fps ({} pictures, looped), {encoder} QP {} at best, {} s after {} s of warm-up, {} processors",
         settings.size.0,
         settings.size.1,
         settings.fps,

@@ -57,6 +57,8 @@ pub struct Passed {
     pub seen: Vec<Seen>,
     /// Number of the first picture that came out.
     pub first: u32,
+    /// What the sender said.
+    pub sender_lines: Vec<Line>,
     /// What the receiver said.
     pub lines: Vec<Line>,
 }
@@ -113,8 +115,9 @@ impl Route<'_> {
             let written = writing.join().map_err(panicked)?.map_err(|e| e.context(sender.last_words()))?;
             drop(stopping);
             let lines = receiver.stop_and_tell()?;
+            let sender_lines = sender.lines();
             let seen = reading.join().map_err(panicked)??;
-            Ok(Passed { written, seen, first, lines })
+            Ok(Passed { written, seen, first, sender_lines, lines })
         })
     }
 }

@@ -29,7 +29,7 @@ pub struct SettingsArgs {
     /// Time measured, after a warm-up of a second
     #[arg(long, default_value = "40", value_parser = clap::value_parser!(u32).range(2..=3600))]
     seconds: u32,
-    /// Constant QP
+    /// hevcast's best QP, and the constant one of others
     #[arg(long, default_value = "23", value_parser = clap::value_parser!(u8).range(0..=51))]
     qp: u8,
     /// auto, or one of those that `hevcast devices` lists
@@ -49,8 +49,10 @@ pub struct Settings {
     pub fps: FrameRate,
     /// Time measured, without the warm-up.
     pub measured: Duration,
-    /// Constant QP.
+    /// hevcast's best QP, and the constant one of others.
     pub qp: u8,
+    /// Whether hevcast's is constant, too. It is not by default: where the scene changes, a few pictures are coarser.
+    pub constant: bool,
     /// The encoder, in hevcast's words.
     pub encoder: String,
     /// Time between keyframes.
@@ -72,6 +74,7 @@ impl From<SettingsArgs> for Settings {
             fps: args.fps,
             measured: Duration::from_secs(args.seconds.into()),
             qp: args.qp,
+            constant: false,
             encoder: args.encoder,
             keyframe_interval: KEYFRAME_INTERVAL,
             input: args.input.unwrap_or_else(footage::default_path),
@@ -98,7 +101,7 @@ impl Settings {
         Ok(EncoderSettings {
             format,
             frame_rate: self.fps,
-            rate: RateControl::Qp(self.qp),
+            rate: if self.constant { RateControl::Qp(self.qp) } else { RateControl::Best(self.qp) },
             preset: None,
             x265_params: String::new(),
             keyframe_interval: self.keyframe_interval,
@@ -115,6 +118,7 @@ impl Settings {
             "measured_s": self.measured.as_secs_f64(),
             "warm_up_s": WARM_UP.as_secs_f64(),
             "qp": self.qp,
+            "constant_qp": self.constant,
             "encoder": self.encoder,
             "keyframe_interval_s": self.keyframe_interval.as_secs_f64(),
             "input": self.input.display().to_string(),

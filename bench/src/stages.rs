@@ -36,7 +36,7 @@ pub struct StagesArgs {
     /// Time measured of each, after a warm-up of a second
     #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(2..=3600))]
     seconds: u32,
-    /// Constant QP
+    /// The best QP
     #[arg(long, default_value = "23", value_parser = clap::value_parser!(u8).range(0..=51))]
     qp: u8,
     /// auto, or one of those that `hevcast devices` lists
@@ -75,7 +75,12 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
     let program = args.hevcast.clone().map_or_else(chain::default_program, Ok)?;
     let input = args.input.clone().unwrap_or_else(footage::default_path);
     let name = input.file_name().unwrap_or_default().to_string_lossy();
-    println!("{name}, scaled, QP {}, {} s each after {} s of warm-up\n", args.qp, args.seconds, WARM_UP.as_secs());
+    println!(
+        "{name}, scaled, QP {} at best, {} s each after {} s of warm-up\n",
+        args.qp,
+        args.seconds,
+        WARM_UP.as_secs()
+    );
     println!(
         "                        pixels, ms                   stages, mean in ms                              sum of  pixels'"
     );
@@ -89,6 +94,7 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
             fps: FrameRate::whole(fps),
             measured: Duration::from_secs(args.seconds.into()),
             qp: args.qp,
+            constant: false,
             encoder: args.encoder.clone(),
             keyframe_interval: KEYFRAME_INTERVAL,
             input: input.clone(),
@@ -194,6 +200,7 @@ mod tests {
             fps: FrameRate::whole(30),
             measured: Duration::from_secs(20),
             qp: 23,
+            constant: false,
             encoder: "auto".to_owned(),
             keyframe_interval: KEYFRAME_INTERVAL,
             input: PathBuf::new(),

@@ -1,7 +1,7 @@
 //! `hevcast-bench peers`: the delay of other programs beside ours, by the time code in the pixels.
 //!
 //! All get the same pictures at the same pace, push H.265 of the same encoder at the same QP to `hevcast serve`, and play
-//! it from there. Each is measured from the write of a picture's last byte to the read of it at the other end: from a
+//! it from there. hevcast does so twice: as it is, coarser for a few pictures where the scene changes, and with `--qp`. Each is measured from the write of a picture's last byte to the read of it at the other end: from a
 //! pipe, or for `ffplay`, which has no pipe, from its window on a screen ([`crate::screen`]). They take turns, so that noise
 //! of the machine that comes and goes hits all alike, and what all turns of one have measured is one set of delays.
 
@@ -62,6 +62,8 @@ pub struct PeersArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Contestant {
     Hevcast,
+    /// With the same QP for every picture; without bars.
+    HevcastConstant,
     Gstreamer,
     /// Its sender as it is; beside it, without bars.
     GstreamerClocked,
@@ -77,13 +79,36 @@ struct Measured {
     /// Of each turn, to see how much they differ.
     turns: Vec<Stats>,
     counts: Counts,
+    /// What our sender said of each second.
+    sent: Vec<Sent>,
     /// What went wrong, if anything did.
     troubles: Vec<String>,
 }
 
+/// What our sender says of a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sent {
+    mean_qp: f64,
+    bitrate_bps: f64,
+}
+
+impl Sent {
+    /// From a line of `--stats json`.
+    fn read(line: &str) -> Option<Sent> {
+        let figures: Value = serde_json::from_str(line).ok()?;
+        (figures["role"] == "send" && figures["kind"] == "second").then_some(())?;
+        Some(Sent { mean_qp: figures["qp"].as_f64()?, bitrate_bps: figures["bitrate_bps"].as_f64()? })
+    }
+
+    fn mean(all: &[Sent], figure: fn(&Sent) -> f64) -> f64 {
+        all.iter().map(figure).sum::<f64>() / all.len() as f64
+    }
+}
+
 impl Contestant {
-    const ALL: [Contestant; 5] = [
+    const ALL: [Contestant; 6] = [
         Contestant::Hevcast,
+        Contestant::HevcastConstant,
         Contestant::Gstreamer,
         Contestant::GstreamerClocked,
         Contestant::Ffmpeg,
@@ -93,6 +118,7 @@ impl Contestant {
     fn name(self) -> &'static str {
         match self {
             Contestant::Hevcast => "hevcast",
+            Contestant::HevcastConstant => "hevcast --qp",
             Contestant::Gstreamer => "GStreamer",
             Contestant::GstreamerClocked => "GStreamer by clock",
             Contestant::Ffmpeg => "FFmpeg",
@@ -103,7 +129,7 @@ impl Contestant {
     /// Whether its programs are here.
     fn find(self) -> Result<()> {
         match self {
-            Contestant::Hevcast => Ok(()),
+            Contestant::Hevcast | Contestant::HevcastConstant => Ok(()),
             Contestant::Gstreamer | Contestant::GstreamerClocked => gstreamer::find(),
             Contestant::Ffmpeg => installed("ffmpeg", "-version"),
             Contestant::Ffplay => {
@@ -121,7 +147,11 @@ impl Contestant {
         let url = &url;
         let screen = matches!(self, Contestant::Ffplay).then(|| Screen::start(settings.size)).transpose()?;
         let (sender, receiver) = match (self, &screen) {
-            (Contestant::Hevcast, _) => (chain::send(program, settings, url), chain::receive(program, url)),
+            (Contestant::Hevcast | Contestant::HevcastConstant, _) => {
+                let constant = matches!(self, Contestant::HevcastConstant);
+                let settings = Settings { constant, ..settings.clone() };
+                (chain::send(program, &settings, url), chain::receive(program, url))
+            }
             (Contestant::Gstreamer, _) => (gstreamer::send(settings, url, Leave::AtOnce), gstreamer::receive(url)),
             (Contestant::GstreamerClocked, _) => {
                 (gstreamer::send(settings, url, Leave::ByTheClock), gstreamer::receive(url))
@@ -190,7 +220,14 @@ pub fn run(args: PeersArgs) -> Result<bool> {
 impl Measured {
     fn new(contestant: Contestant) -> Measured {
         let troubles = contestant.find().err().map(|error| format!("{error:#}")).into_iter().collect();
-        Measured { contestant, delays: Vec::new(), turns: Vec::new(), counts: Counts::default(), troubles }
+        Measured {
+            contestant,
+            delays: Vec::new(),
+            turns: Vec::new(),
+            counts: Counts::default(),
+            sent: Vec::new(),
+            troubles,
+        }
     }
 
     /// Whether its programs are here.
@@ -210,10 +247,12 @@ impl Measured {
             let from = passed.seen.iter().position(is_begun).unwrap_or(passed.seen.len());
             let (delays, counts) = passage::match_up(&passed.written, &passed.seen[from..], begin, end);
             ensure!(!delays.is_empty(), "no picture came through whole");
-            Ok((delays, counts))
+            let sent: Vec<Sent> = passed.sender_lines.iter().filter_map(|line| Sent::read(&line.text)).collect();
+            Ok((delays, counts, sent))
         });
         match taken {
-            Ok((delays, counts)) => {
+            Ok((delays, counts, sent)) => {
+                self.sent.extend(sent);
                 self.turns.extend(Stats::of(&delays));
                 self.delays.extend(delays);
                 self.counts += counts;
@@ -228,6 +267,8 @@ impl Measured {
             "delay": Stats::of(&self.delays).map(Stats::to_json),
             "turns": self.turns.iter().map(|stats| stats.to_json()).collect::<Vec<_>>(),
             "counts": self.counts.to_json(),
+            "sent_qp": (!self.sent.is_empty()).then(|| Sent::mean(&self.sent, |sent| sent.mean_qp)),
+            "sent_bps": (!self.sent.is_empty()).then(|| Sent::mean(&self.sent, |sent| sent.bitrate_bps)),
             "troubles": self.troubles,
         })
     }
@@ -276,6 +317,13 @@ fn print(all: &[Measured], verdicts: &[Verdict]) {
         let turns: String = measured.turns.iter().map(|t| format!("{:>10.2}{:>8.2}", t.median, t.p99)).collect();
         println!("{:<20}{turns}", measured.contestant.name());
     }
+    println!("\nAs our sender says, second by second");
+    for measured in all.iter().filter(|measured| !measured.sent.is_empty()) {
+        let (qp, bits) = (Sent::mean(&measured.sent, |s| s.mean_qp), Sent::mean(&measured.sent, |s| s.bitrate_bps));
+        let coarsest = measured.sent.iter().map(|sent| sent.mean_qp).fold(0.0, f64::max);
+        let name = measured.contestant.name();
+        println!("{name:<20} QP {qp:.2}, {coarsest:.2} in the coarsest second; {:.0} kbit/s", bits / 1000.0);
+    }
     for measured in all {
         for trouble in &measured.troubles {
             println!("{}: {trouble}", measured.contestant.name());
@@ -301,7 +349,22 @@ mod tests {
 
     fn measured(contestant: Contestant, delays_ms: &[u64]) -> Measured {
         let delays = delays_ms.iter().map(|&ms| Duration::from_millis(ms)).collect();
-        Measured { contestant, delays, turns: Vec::new(), counts: Counts::default(), troubles: Vec::new() }
+        Measured {
+            contestant,
+            delays,
+            turns: Vec::new(),
+            counts: Counts::default(),
+            sent: Vec::new(),
+            troubles: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_our_sender_says_is_read() {
+        let line = r#"{"role":"send","kind":"second","qp":23.69,"bitrate_bps":832950,"frame_rate":29}"#;
+        assert_eq!(Sent::read(line), Some(Sent { mean_qp: 23.69, bitrate_bps: 832_950.0 }));
+        assert_eq!(Sent::read(&line.replace("second", "summary")), None);
+        assert_eq!(Sent::read("listening on 127.0.0.1:1"), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::stats::Stats;
 const SIZE: (u32, u32) = (640, 480);
 /// See [`SIZE`].
 const RATE: u32 = 30;
-/// Constant QP.
+/// The best QP.
 const QP: u8 = 23;
 /// The window at its first size fills it.
 const SCREEN: (u32, u32) = (960, 600);
@@ -57,6 +57,7 @@ pub fn run(program: &Path, input: PathBuf) -> Result<()> {
         fps: hevcast_media::FrameRate::whole(RATE),
         measured: COMPARED,
         qp: QP,
+        constant: false,
         encoder: "auto".to_owned(),
         keyframe_interval: KEYFRAME_INTERVAL,
         input,
@@ -145,6 +146,7 @@ mod tests {
         // Slow for the first second, which the last line no longer tells of.
         let delay = |n: u64| if n < 10 { 500 } else { 15 };
         let passed = Passed {
+            sender_lines: Vec::new(),
             written: Written { at: (0..120).map(|n| begin + ms(100 * n)).collect(), moved: 0 },
             seen: (0..120).map(|n| Seen { number: Some(n as u32), at: begin + ms(100 * n + delay(n)) }).collect(),
             first: 0,

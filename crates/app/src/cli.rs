@@ -126,8 +126,11 @@ pub struct EncodeArgs {
     /// auto, or one of those that `hevcast devices` lists
     #[arg(long, default_value = "auto")]
     pub encoder: EncoderChoice,
-    /// Constant QP, 0 to 51; 20 to 25 is the good band. A link too slow for it gets fewer pictures (default: QP 23,
-    /// coarser for as long as the link takes no more)
+    /// The best QP, 0 to 51; 20 to 25 is the good band. Coarser where the link takes no more, and for a tenth of a
+    /// second where the scene changes (default: 23)
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
+    pub best_qp: Option<u8>,
+    /// Constant QP instead, 0 to 51; a link too slow for it gets fewer pictures
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
     pub qp: Option<u8>,
     /// Constant quality instead, 0 to 51, coarser where the link takes no more
@@ -151,8 +154,13 @@ impl EncodeArgs {
             (Some(bits), _, _) => RateControl::Bitrate(bits),
             (_, Some(crf), _) => RateControl::Crf(crf),
             (_, _, Some(qp)) => RateControl::Qp(qp),
-            _ => RateControl::Best(DEFAULT_QP),
+            _ => RateControl::Best(self.best_qp.unwrap_or(DEFAULT_QP)),
         }
+    }
+
+    /// Whether anything was said of it, so that nothing remembered counts.
+    pub fn names_a_rate(&self) -> bool {
+        self.best_qp.is_some() || self.qp.is_some() || self.crf.is_some() || self.bitrate.is_some()
     }
 
     /// All that a sender needs to know.

@@ -2,7 +2,7 @@
 //!
 //! [`Encoder`]: one picture in, its access unit out, at once. `backend` is the table of encoders
 //! and their options, the only place that knows x265's or a graphics driver's words; `engine` is what they have in
-//! common, and `steering` chooses the QP of every picture where one can be chosen.
+//! common, and `steering` chooses the QP of every picture where one can be chosen; `cut` tells it where the scene changes.
 //! [`Decoder`]: one access unit in, its picture out, and whether it is damaged.
 
 mod annexb;

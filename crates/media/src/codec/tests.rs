@@ -116,6 +116,22 @@ fn the_qp_told_is_the_qp_asked_for() {
 }
 
 #[test]
+fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
+    let format = PictureFormat::limited(640, 360);
+    let mut pictures = vec![flat(format, [30, 128, 128]); 4];
+    pictures.extend(pattern(format, 8));
+    let qps = |rate: RateControl| {
+        let mut encoder = open(format, rate);
+        let coded = pictures.iter().map(|picture| encoder.encode(picture, false).unwrap());
+        coded.map(|coded| (coded.keyframe, coded.qp.unwrap().round() as u8)).collect::<Vec<_>>()
+    };
+    let best = qps(RateControl::Best(20));
+    assert!(best.iter().enumerate().all(|(index, (keyframe, _))| *keyframe == (index == 0)), "{best:?}");
+    assert_eq!(best.iter().map(|(_, qp)| *qp).collect::<Vec<_>>(), [20, 20, 20, 20, 28, 26, 24, 22, 20, 20, 20, 20]);
+    assert!(qps(RateControl::Qp(20)).iter().all(|(_, qp)| *qp == 20));
+}
+
+#[test]
 fn a_picture_keeps_within_its_room_at_once_and_without_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let mut encoder = open(format, RateControl::Best(16));

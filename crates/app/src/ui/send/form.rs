@@ -223,7 +223,7 @@ impl SendForm {
         if let EncoderChoice::Named(name) = &args.encode.encoder {
             self.encoder.clone_from(name);
         }
-        if args.encode.qp.is_some() || args.encode.crf.is_some() || args.encode.bitrate.is_some() {
+        if args.encode.names_a_rate() {
             match args.encode.rate() {
                 RateControl::Best(qp) => (self.rate, self.qp) = (RateKind::Best, qp),
                 RateControl::Qp(qp) => (self.rate, self.qp) = (RateKind::Qp, qp),
