@@ -39,6 +39,7 @@ fn a_command_line_that_makes_no_sense() {
         (&["send", "--qp", "99", to[0], to[1]], &["99", "--qp", "51"]),
         (&["send", "--size", "0x0", to[0], to[1]], &["0x0", "--size", "1280x720"]),
         (&["send", "--qp", "20", "--crf", "23", to[0], to[1]], &["--qp", "--crf"]),
+        (&["send", "--best-qp", "20", "--qp", "23", to[0], to[1]], &["--best-qp", "--qp"]),
         (&["send", "--bitrate", "fast", to[0], to[1]], &["--bitrate", "2M"]),
         (&["send", "--fps", "0", to[0], to[1]], &["--fps"]),
         (&["send", "--encoder", "h261", to[0], to[1]], &["h261", "libx265"]),
