@@ -29,7 +29,7 @@ pub fn assert_one_line(case: &str, exit: &Exit, status: i32, words: &[&str]) {
 #[test]
 fn a_command_line_that_makes_no_sense() {
     let to = ["--to", "rtsp://127.0.0.1:1/x"];
-    let cases: [(&[&str], &[&str]); 15] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (&["send", "--to", "http://127.0.0.1/x"], &["http://", "rtsp://"]),
         (&["send", "--to", "rtsp://127.0.0.1:8554"], &["path"]),
         (&["receive", "udp://127.0.0.1/x"], &["udp://", "rtsp://"]),

@@ -2,7 +2,7 @@
 
 use crate::support::footage::{Excerpt, ROAD, WEBCAM, decode, find};
 use crate::support::hevcast::{self, Server, count, start, summary};
-use crate::support::pictures::{Clip, Match as Found, assert_run, mean};
+use crate::support::pictures::{Clip, Match as Found, assert_run, mean, psnr};
 use crate::support::{Scratch, real_time, say};
 
 /// Least luma PSNR of a picture at QP 23, dB.
@@ -42,6 +42,28 @@ fn a_webcams_whole_footage_arrives_picture_by_picture() {
     assert_eq!(lost, [0, 0, 0], "{received}");
     let Found { first, least_db, .. } = found;
     say(&format!("footage: {} of {} pictures, joined at {first}, least {least_db:.1} dB", clip.len(), source.len()));
+}
+
+/// The footage changes its scene twice within its first six seconds.
+#[test]
+fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
+    let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let output = folder.file("received.y4m");
+    let server = Server::start();
+    let url = server.url("live");
+    let receiver = start(&["receive", &url, "--wait", "--once", "--output", output.to_str().unwrap()]);
+    let input = format!("file:{}", footage.display());
+    hevcast::run(&["send", "--input", &input, "--encoder", "libx265", "--to", &url, "--duration", "6s"]).succeeded();
+    receiver.wait().succeeded();
+
+    let (source, clip) = (decode(&footage), Clip::read_y4m(&output));
+    let Found { first, least_db, .. } = assert_run(&clip, &source, JOINED_BY, 36.0);
+    let is_coarse: Vec<bool> = clip.luma.iter().zip(&source.luma[first..]).map(|(a, b)| psnr(a, b) < 42.0).collect();
+    let runs: Vec<usize> = is_coarse.split(|coarse| !coarse).map(<[bool]>::len).filter(|&run| run > 0).collect();
+    assert!((1..=2).contains(&runs.len()) && runs.iter().all(|&run| run <= 4), "coarse for {runs:?} pictures");
+    say(&format!("footage with cuts: {} pictures, coarse for {runs:?}, least {least_db:.1} dB", clip.len()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which pictures have little in common with the one before: the scene changed, a light went on, a hand left the lens.
 //!
 //! Such a picture costs an encoder without look-ahead as much as a keyframe, and comes unasked. [`Cuts`] tells before
-//! it is coded, from a few hundred means of luma that take microseconds.
+//! it is coded, from a thousand means of luma that take microseconds.
 
 use crate::picture::Picture;
 

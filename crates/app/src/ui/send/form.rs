@@ -265,14 +265,18 @@ mod tests {
 
     #[test]
     fn the_command_line_and_the_panel_ask_for_the_same() {
-        let line = "hevcast send --input file:a.mkv --loop --size 640x480 --fps 25 --bitrate 1M --keyframe-interval 3s \
-                    --encoder libx265 --to rtsp://u:p@host/live";
-        let args = args(line);
-        let mut form = SendForm::default();
-        form.apply(&args);
-        let (by_form, by_line) = (plan(&form).unwrap(), args.plan());
-        assert_eq!(format!("{by_form:?}"), format!("{by_line:?}"));
-        assert!(!form.url.contains("p@"), "the password has a field of its own");
+        for rate in ["--bitrate 1M", "--best-qp 20", "--qp 21", "--crf 22"] {
+            let line = format!(
+                "hevcast send --input file:a.mkv --loop --size 640x480 --fps 25 {rate} --keyframe-interval 3s \
+                 --encoder libx265 --to rtsp://u:p@host/live"
+            );
+            let args = args(&line);
+            let mut form = SendForm::default();
+            form.apply(&args);
+            let (by_form, by_line) = (plan(&form).unwrap(), args.plan());
+            assert_eq!(format!("{by_form:?}"), format!("{by_line:?}"));
+            assert!(!form.url.contains("p@"), "the password has a field of its own");
+        }
     }
 
     #[test]
