@@ -20,12 +20,16 @@ const FIRST_QP: u8 = 28;
 /// Steps of QP by which bits halve.
 const QP_PER_HALF: f64 = 6.0;
 /// How much finer a picture may be than the one before: a picture that was far too small is no reason to burst.
-const FINER_STEP: u8 = 2;
+const FINER_STEP: f64 = 2.0;
+/// The same where a best QP is the goal, QP/s.
+const FINER_PER_SECOND: f64 = 60.0;
 /// How much coarser than the best the first picture of a new scene is: two and a half times fewer bits, and a third less
-/// time to code and decode, for a picture that would come as late as a keyframe. By [`FINER_STEP`] it takes three
-/// pictures to be within two steps of the best again, about the time that the eye takes after a cut to see detail
-/// (Seyler and Budrikis, "Detail perception after scene changes in television image presentations", 1965).
+/// time to code and decode, for a picture that would come as late as a keyframe. By [`FINER_PER_SECOND`] it takes a tenth
+/// of a second to be near the best again, about the time that the eye takes after a cut to see detail (Seyler and
+/// Budrikis, "Detail perception after scene changes in television image presentations", 1965).
 const COARSER_AT_A_CUT: u8 = 8;
+/// The longest interval between pictures with which they are: of fewer, a coarse one would be seen for too long.
+const LONGEST_INTERVAL_OF_CUTS: Duration = Duration::from_millis(70);
 /// Over how long bits too many are paid back.
 const PAY_BACK: Duration = Duration::from_millis(250);
 /// How long bits may be saved up.
@@ -120,7 +124,9 @@ impl Steering {
         let needed = |bits: f64| self.model(kind).qp(bits);
         let finest = match self.goal {
             RateControl::Qp(_) => return None,
-            RateControl::Best(qp) if kind == Kind::Cut => f64::from(qp + COARSER_AT_A_CUT),
+            RateControl::Best(qp) if kind == Kind::Cut && self.interval <= LONGEST_INTERVAL_OF_CUTS.as_secs_f64() => {
+                f64::from(qp + COARSER_AT_A_CUT)
+            }
             RateControl::Best(qp) => f64::from(qp),
             RateControl::Crf(_) => {
                 // What the encoder chose last is what it will choose now.
@@ -133,7 +139,11 @@ impl Steering {
             }
         };
         let within_room = room_bits.and_then(needed).map_or(0.0, f64::ceil);
-        let step = self.last_qp.map_or(0.0, |last| last - f64::from(FINER_STEP));
+        let finer = match self.goal {
+            RateControl::Best(_) => FINER_PER_SECOND * self.interval,
+            _ => FINER_STEP,
+        };
+        let step = self.last_qp.map_or(0.0, |last| (last - finer).round());
         Some(bounded(finest.max(within_room).max(step)))
     }
 
@@ -300,6 +310,19 @@ mod tests {
         }
         assert_eq!(qps[20..24], [31, 29, 27, 25]);
         assert!(qps[..20].iter().chain(&qps[24..]).all(|&qp| qp == 23), "{qps:?}");
+        let qps_at = |interval: Duration| {
+            let mut steering = Steering::new(RateControl::Best(23), interval);
+            let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
+            let kinds = [Kind::Keyframe, Kind::Cut, Kind::Next, Kind::Next, Kind::Next];
+            kinds.map(|kind| {
+                let qp = steering.qp(start, kind, None).unwrap();
+                steering.coded(kind, content.bits(kind.is_new(), qp), f64::from(qp));
+                qp
+            })
+        };
+        assert_eq!(qps_at(Duration::from_secs(1) / 60), [23, 31, 30, 29, 28]);
+        assert_eq!(qps_at(Duration::from_secs(1) / 15), [23, 31, 27, 23, 23]);
+        assert_eq!(qps_at(Duration::from_secs(1) / 5), [23; 5], "slides have to be read");
         let mut coarse = Steering::new(RateControl::Best(51), INTERVAL);
         assert_eq!(coarse.qp(start, Kind::Cut, None), Some(51));
         let mut constant = Steering::new(RateControl::Qp(23), INTERVAL);
