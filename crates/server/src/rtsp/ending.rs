@@ -72,6 +72,11 @@ impl Ending {
         }
     }
 
+    /// Whether the peer has done nothing wrong and nobody waits for the end: it may close its side in its own time.
+    pub fn leaves_time(&self) -> bool {
+        matches!(self, Ending::StreamEnded | Ending::Replaced | Ending::Kicked)
+    }
+
     /// Whether a publisher that ended so may come back: its readers wait for it.
     pub fn is_loss(&self) -> bool {
         !matches!(self, Ending::Replaced | Ending::Stopped | Ending::Kicked)

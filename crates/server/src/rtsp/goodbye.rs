@@ -16,6 +16,9 @@ use crate::sight::sessions::Doing;
 
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
+/// How long a peer may take to close its side after them. What it says meanwhile (GStreamer answers our BYE) is read: to a
+/// closed socket it would bring a reset, which takes from the peer what it has not read yet.
+const CLOSING: Duration = Duration::from_secs(1);
 
 impl Serving {
     /// Gives up what the connection was used for, and returns that. Nobody else writes to the socket afterwards.
@@ -72,7 +75,10 @@ impl Serving {
         }
         self.queue_answers();
         // A peer that no longer reads loses its last words, nothing else.
-        let _ = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
+        let said = tokio::time::timeout(LAST_WORDS, self.connection.flush()).await;
+        if matches!(said, Ok(Ok(()))) && ending.leaves_time() && !self.connection.is_closed() {
+            let _ = tokio::time::timeout(CLOSING, self.connection.finish()).await;
+        }
         lost
     }
 }
