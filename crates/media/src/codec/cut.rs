@@ -81,7 +81,7 @@ mod tests {
         let (luma, stride) = picture.plane_mut(0).unwrap();
         for row in luma.chunks_mut(stride) {
             for (x, sample) in row.iter_mut().enumerate() {
-                *sample = if (x + shift) / 40 % 2 == 0 { 40 } else { 200 };
+                *sample = if ((x + shift) / 40).is_multiple_of(2) { 40 } else { 200 };
             }
         }
         picture
