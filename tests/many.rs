@@ -1,6 +1,7 @@
 //! Many at once: readers of one path, and paths of one server.
 
 use crate::support::hevcast::{Server, count, expect_figures, send_pattern, start, summary};
+use crate::support::raw::{Raw, frame};
 use crate::support::real_time;
 
 #[test]
@@ -42,4 +43,26 @@ fn two_paths_do_not_mix() {
     let (mut second, first) = (streams.pop().unwrap(), streams.pop().unwrap());
     first.0.interrupt().0.succeeded();
     expect_figures(&mut second.1, "the other path to go on", |f| f["pictures"]["shown"].as_u64() >= Some(5));
+}
+
+/// An empty receiver report (RFC 3550, 6.4.2).
+const REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 7];
+
+#[test]
+fn readers_that_talk_while_the_stream_ends_see_an_end_and_no_reset() {
+    let server = Server::start();
+    let reports = frame(1, &REPORT).repeat(1000);
+    // Whether something unread is there at the very end is a matter of luck: it is tried often.
+    for _ in 0..20 {
+        let mut publisher = Raw::connect(server.port);
+        publisher.publish("live");
+        let mut readers: Vec<Raw> = (0..4).map(|_| Raw::connect(server.port)).collect();
+        readers.iter_mut().for_each(|reader| reader.read("live"));
+        std::thread::scope(|scope| {
+            let talk = |reader: &mut Raw| reader.chatter_to_the_end(&reports);
+            let talking: Vec<_> = readers.iter_mut().map(|reader| scope.spawn(move || talk(reader))).collect();
+            assert_eq!(publisher.status("TEARDOWN", "live", &[]), 200);
+            talking.into_iter().for_each(|reader| reader.join().unwrap());
+        });
+    }
 }

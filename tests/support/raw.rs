@@ -197,6 +197,22 @@ impl Raw {
         }
     }
 
+    /// Says `bytes` again and again until the server ends the connection, which must be an end and no reset.
+    pub fn chatter_to_the_end(&mut self, bytes: &[u8]) {
+        let begun = Instant::now();
+        self.stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        loop {
+            self.say(bytes);
+            match self.stream.read(&mut [0; 16 * 1024]) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) => panic!("no end but {error}"),
+            }
+            assert!(begun.elapsed() < LIMIT, "still open after {LIMIT:?}");
+        }
+    }
+
     /// Whether nothing has come that was not heard yet.
     pub fn is_quiet(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();

@@ -16,8 +16,8 @@ use crate::sight::sessions::Doing;
 
 /// How long a peer may take to accept our last words.
 const LAST_WORDS: Duration = Duration::from_millis(150);
-/// How long a peer may take to close its side after them. What it says meanwhile (GStreamer answers our BYE) is read: to a
-/// closed socket it would bring a reset, which takes from the peer what it has not read yet.
+/// How long a peer may take to close its side after them. What it says meanwhile (GStreamer answers our BYE) is read: a
+/// closed socket would answer it by a reset, which the peer takes for a failure instead of the stream's end.
 const CLOSING: Duration = Duration::from_secs(1);
 
 impl Serving {
