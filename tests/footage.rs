@@ -1,5 +1,7 @@
 //! Natural footage through our own server: every picture once, in order, as good as its QP promises.
 
+use std::path::Path;
+
 use crate::support::footage::{Excerpt, ROAD, WEBCAM, decode, find};
 use crate::support::hevcast::{self, Server, count, start, summary};
 use crate::support::pictures::{Clip, Match as Found, assert_run, mean, psnr};
@@ -44,21 +46,26 @@ fn a_webcams_whole_footage_arrives_picture_by_picture() {
     say(&format!("footage: {} of {} pictures, joined at {first}, least {least_db:.1} dB", clip.len(), source.len()));
 }
 
-/// The footage changes its scene twice within its first six seconds.
-#[test]
-fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
-    let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
-    let _turn = real_time();
+/// What comes out of a receiver when `footage` is sent with these arguments.
+fn received(footage: &Path, how: &[&str]) -> Clip {
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
     let url = server.url("live");
     let receiver = start(&["receive", &url, "--wait", "--once", "--output", output.to_str().unwrap()]);
     let input = format!("file:{}", footage.display());
-    hevcast::run(&["send", "--input", &input, "--encoder", "libx265", "--to", &url, "--duration", "6s"]).succeeded();
+    hevcast::run(&[&["send", "--input", &input, "--to", &url], how].concat()).succeeded();
     receiver.wait().succeeded();
+    Clip::read_y4m(&output)
+}
 
-    let (source, clip) = (decode(&footage), Clip::read_y4m(&output));
+/// The footage changes its scene twice within its first six seconds.
+#[test]
+fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
+    let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
+    let _turn = real_time();
+    let clip = received(&footage, &["--encoder", "libx265", "--duration", "6s"]);
+    let source = decode(&footage);
     let Found { first, least_db, .. } = assert_run(&clip, &source, JOINED_BY, 36.0);
     let is_coarse: Vec<bool> = clip.luma.iter().zip(&source.luma[first..]).map(|(a, b)| psnr(a, b) < 42.0).collect();
     let runs: Vec<usize> = is_coarse.split(|coarse| !coarse).map(<[bool]>::len).filter(|&run| run > 0).collect();
@@ -70,16 +77,7 @@ fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
 fn a_file_with_sound_and_limited_range_streams_too() {
     let Some(footage) = find(ROAD, "road footage with sound") else { return };
     let _turn = real_time();
-    let folder = Scratch::new();
-    let output = folder.file("received.y4m");
-    let server = Server::start();
-    let url = server.url("road");
-    let receiver = start(&["receive", &url, "--wait", "--once", "--output", output.to_str().unwrap()]);
-    let input = format!("file:{}", footage.display());
-    hevcast::run(&["send", "--input", &input, "--qp", "22", "--to", &url, "--duration", "5s"]).succeeded();
-    receiver.wait().succeeded();
-
-    let clip = Clip::read_y4m(&output);
+    let clip = received(&footage, &["--qp", "22", "--duration", "5s"]);
     assert!(clip.header.contains("XCOLORRANGE=LIMITED"), "limited range must stay so: {}", clip.header);
     assert!(clip.len() > 20, "five seconds at 12.5 pictures a second brought only {}", clip.len());
     let mut source = decode(&footage);

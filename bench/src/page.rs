@@ -95,8 +95,8 @@ const SECTIONS: [Section; 9] = [
         title: "Other programs beside ours",
         text: "The same pictures at the same pace, coded by the same encoder at the same QP with as many keyframes, through the \
                same server. hevcast as it is makes a few pictures coarser where the scene changes, by a QP of 8 at first; \
-               *hevcast --qp* makes none. The bars are against the first. GStreamer: `x265enc` (ultrafast, zerolatency) to `rtspclientsink latency=0`, played by `rtspsrc \
-               latency=0`. That sink holds packets for its clock, a while that is another in each run (*by clock*); \
+               *hevcast --qp* makes none. The bars are held against the first. GStreamer: `x265enc` (ultrafast, \
+               zerolatency) to `rtspclientsink latency=0`, played by `rtspsrc latency=0`. That sink holds packets for its clock, a while that is another in each run (*by clock*); \
                beside it, and with the same bars, the chain with that wait switched off, by a property of an element hidden \
                in the sink. \
                FFmpeg: `-preset ultrafast -tune zerolatency` to `-f rtsp`, played by `ffmpeg`, or by `ffplay` with each \

@@ -1,9 +1,10 @@
 //! `hevcast-bench peers`: the delay of other programs beside ours, by the time code in the pixels.
 //!
 //! All get the same pictures at the same pace, push H.265 of the same encoder at the same QP to `hevcast serve`, and play
-//! it from there. hevcast does so twice: as it is, coarser for a few pictures where the scene changes, and with `--qp`. Each is measured from the write of a picture's last byte to the read of it at the other end: from a
-//! pipe, or for `ffplay`, which has no pipe, from its window on a screen ([`crate::screen`]). They take turns, so that noise
-//! of the machine that comes and goes hits all alike, and what all turns of one have measured is one set of delays.
+//! it from there. hevcast does so twice: as it is, coarser for a few pictures where the scene changes, and with `--qp`.
+//! Each is measured from the write of a picture's last byte to the read of it at the other end: from a pipe, or for
+//! `ffplay`, which has no pipe, from its window on a screen ([`crate::screen`]). They take turns, so that noise of the
+//! machine that comes and goes hits all alike, and what all turns of one have measured is one set of delays.
 
 mod ffmpeg;
 mod ffplay;

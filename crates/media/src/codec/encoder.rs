@@ -152,7 +152,9 @@ impl Encoder {
             return Err(EncodeError::Format { got: picture.format(), opened: self.settings.format });
         }
         let keyframe_is_due = self.count == 0 || self.since_keyframe >= self.settings.keyframe_pictures();
-        let kind = match self.cuts.is_cut(picture) {
+        // Looked at before every picture, keyframes too, and only where the QP is ours to choose.
+        let is_cut = self.keeps_within_room() && self.cuts.is_cut(picture);
+        let kind = match is_cut {
             _ if wish.idr || keyframe_is_due => Kind::Keyframe,
             true => Kind::Cut,
             false => Kind::Next,

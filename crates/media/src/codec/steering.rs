@@ -170,13 +170,13 @@ impl Steering {
     }
 
     fn pass_time(&mut self, at: Instant) {
-        let RateControl::Bitrate(rate) = self.goal else { return };
         let passed = self.last_at.map_or(0.0, |last| at.saturating_duration_since(last).as_secs_f64());
         self.last_at = Some(at);
         if passed > 0.0 {
             // A pause says nothing about the pictures to come.
             self.interval += (passed.min(PAY_BACK.as_secs_f64()) - self.interval) / INTERVALS;
         }
+        let RateControl::Bitrate(rate) = self.goal else { return };
         let rate = rate as f64;
         self.debt = (self.debt - rate * passed).max(-rate * SAVE_UP.as_secs_f64());
     }
@@ -314,8 +314,10 @@ mod tests {
             let mut steering = Steering::new(RateControl::Best(23), interval);
             let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
             let kinds = [Kind::Keyframe, Kind::Cut, Kind::Next, Kind::Next, Kind::Next];
+            let mut at = start;
             kinds.map(|kind| {
-                let qp = steering.qp(start, kind, None).unwrap();
+                at += interval;
+                let qp = steering.qp(at, kind, None).unwrap();
                 steering.coded(kind, content.bits(kind.is_new(), qp), f64::from(qp));
                 qp
             })
@@ -323,6 +325,12 @@ mod tests {
         assert_eq!(qps_at(Duration::from_secs(1) / 60), [23, 31, 30, 29, 28]);
         assert_eq!(qps_at(Duration::from_secs(1) / 15), [23, 31, 27, 23, 23]);
         assert_eq!(qps_at(Duration::from_secs(1) / 5), [23; 5], "slides have to be read");
+        // A camera that gives five pictures a second where thirty were promised.
+        let mut dark = Steering::new(RateControl::Best(23), INTERVAL);
+        for index in 0..20 {
+            assert_eq!(dark.qp(start + index * Duration::from_millis(200), Kind::Next, None), Some(23));
+        }
+        assert_eq!(dark.qp(start + Duration::from_secs(4), Kind::Cut, None), Some(23));
         let mut coarse = Steering::new(RateControl::Best(51), INTERVAL);
         assert_eq!(coarse.qp(start, Kind::Cut, None), Some(51));
         let mut constant = Steering::new(RateControl::Qp(23), INTERVAL);

@@ -121,8 +121,9 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
     let mut pictures = vec![flat(format, [30, 128, 128]); 4];
     pictures.extend(pattern(format, 8));
     let qps = |rate: RateControl| {
-        let mut encoder = open(format, rate);
-        let coded = pictures.iter().map(|picture| encoder.encode(picture, false).unwrap());
+        let (mut encoder, start) = (open(format, rate), Instant::now());
+        let wishes = (0..).map(|index| Wish { at: start + Duration::from_millis(33) * index, idr: false, room: None });
+        let coded = pictures.iter().zip(wishes).map(|(picture, wish)| encoder.encode_as(picture, &wish).unwrap());
         coded.map(|coded| (coded.keyframe, coded.qp.unwrap().round() as u8)).collect::<Vec<_>>()
     };
     let best = qps(RateControl::Best(20));
