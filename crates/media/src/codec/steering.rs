@@ -350,9 +350,11 @@ mod tests {
                 _ => Kind::Next,
             };
             let qp = steering.qp(start + INTERVAL * index, kind, None).unwrap();
-            let bits = content.bits(kind.is_new(), qp);
+            // Other scenes cost twice what the first one did, which the first cut has to teach.
+            let times = if kind == Kind::Cut { 2 } else { 1 };
+            let bits = content.bits(kind.is_new(), qp) * times;
             steering.coded(kind, bits, f64::from(qp));
-            if kind == Kind::Cut {
+            if kind == Kind::Cut && index > 60 {
                 largest = largest.max(bits);
             }
         }

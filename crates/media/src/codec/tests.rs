@@ -116,6 +116,20 @@ fn the_qp_told_is_the_qp_asked_for() {
 }
 
 #[test]
+fn a_keyframe_that_was_asked_for_has_the_room_of_a_keyframe() {
+    let format = PictureFormat::limited(640, 360);
+    let (mut encoder, start) = (open(format, RateControl::Best(20)), Instant::now());
+    let tight = Some(Room { picture_bits: 1000, keyframe_bits: 10_000_000 });
+    let cases = [(true, None), (false, None), (true, tight), (false, tight)];
+    let qps = pattern(format, 4).into_iter().zip(cases).zip(0..).map(|((picture, (idr, room)), index)| {
+        let at = start + Duration::from_millis(33) * index;
+        encoder.encode_as(&picture, &Wish { at, idr, room }).unwrap().qp.unwrap()
+    });
+    let qps: Vec<f32> = qps.collect();
+    assert!(qps[..3].iter().all(|qp| *qp == 20.0) && qps[3] > 25.0, "{qps:?}");
+}
+
+#[test]
 fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
     let format = PictureFormat::limited(640, 360);
     let mut pictures = vec![flat(format, [30, 128, 128]); 4];

@@ -259,8 +259,8 @@ mod tests {
         assert_eq!(keeper.after_picture(now, LONG), Some(Change::Keep));
         for picture in 0..10_000 {
             now += PICTURE;
-            // At the start all are; then two in each second, which is nobody's habit; once all for a second.
-            let all = picture < 55 || (3000..3030).contains(&picture);
+            // For three seconds at the start all are; then two in each second, and now and then all of a second.
+            let all = picture < 95 || picture > 300 && picture / 30 % 5 == 0;
             let waited = if all || picture % 16 == 0 { LONG } else { Duration::ZERO };
             assert_eq!(keeper.after_picture(now, waited), None, "picture {picture}");
         }
