@@ -71,6 +71,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Takes over a socket connected to a server, some of which send bytes that are nothing: they are passed over.
+    pub fn to_server(stream: S) -> Connection<S> {
+        Connection { decoder: MessageDecoder::of_server(), ..Connection::new(stream) }
+    }
+
     /// Puts bytes behind what is to be sent. The caller bounds how much: see [`Self::queued_bytes`].
     pub fn queue(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
@@ -111,6 +116,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// [`MessageError`]: the framing is lost, the connection useless.
     pub fn next_message(&mut self) -> Result<Option<Inbound>, MessageError> {
         self.decoder.decode(&mut self.input)
+    }
+
+    /// Bytes at the end of what came that have been passed over, with nothing behind them that could be read.
+    pub fn noise_bytes(&self) -> usize {
+        self.decoder.noise_bytes()
     }
 
     /// The bytes read and not yet taken apart, for who speaks something else than RTSP.

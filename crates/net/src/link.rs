@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hevcast_wire::rtsp::message::MessageError;
 use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::time::Now;
 
@@ -46,7 +47,7 @@ impl<S: ClientSession> Link<S> {
     /// # Errors
     /// As [`Target::connect`].
     pub async fn connect(target: &Target, clock: Clock, start: impl FnOnce(Now) -> S) -> Result<Link<S>, NetError> {
-        let connection = Connection::new(target.connect().await?);
+        let connection = Connection::to_server(target.connect().await?);
         Ok(Link { session: start(clock.now()), connection, clock, url: target.url.to_string(), drained: false })
     }
 
@@ -74,6 +75,11 @@ impl<S: ClientSession> Link<S> {
                 Ok(Some(message)) => {
                     self.session.handle_message(message, self.clock.now())?;
                     continue;
+                }
+                Ok(None) if self.connection.is_closed() && self.connection.noise_bytes() > 0 => {
+                    let error =
+                        MessageError::Malformed(format!("{} bytes of something else", self.connection.noise_bytes()));
+                    return Err(NetError::Message { url: self.url.clone(), error });
                 }
                 Ok(None) if self.connection.is_closed() => return Err(NetError::Closed { url: self.url.clone() }),
                 Ok(None) => {}

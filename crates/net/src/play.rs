@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::rtp::Depacketiser;
 use hevcast_wire::rtp::rtcp::{self, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::rtsp::session::ClientSession;
@@ -44,6 +45,8 @@ pub struct Player {
     early: VecDeque<Bytes>,
     asked_keyframe: Option<Instant>,
     reported: Instant,
+    /// Stretches of bytes that were neither RTSP nor RTP.
+    noises: u64,
 }
 
 impl Player {
@@ -65,15 +68,16 @@ impl Player {
         let credentials = target.credentials.clone();
         let start = |now| PlayerSession::new(target.url.clone(), credentials, user_agent, now);
         let mut link = Link::connect(target, clock, start).await?;
-        let mut early = VecDeque::new();
+        let (mut early, mut noises) = (VecDeque::new(), 0);
         loop {
             match link.turn().await? {
                 Turn::Event(PlayerEvent::Playing(parameter_sets)) => {
                     let reported = clock.now().instant;
-                    return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported });
+                    return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported, noises });
                 }
                 Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
                 Turn::Event(PlayerEvent::Rtp(packet)) if early.len() < MAX_EARLY_PACKETS => early.push_back(packet),
+                Turn::Event(PlayerEvent::Noise(bytes)) => tell_noise(target.url.as_str(), bytes, &mut noises),
                 Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Sent | Turn::Drained => {}
             }
         }
@@ -82,6 +86,11 @@ impl Player {
     /// The parameter sets of the description; empty when it had none.
     pub fn parameter_sets(&self) -> &ParameterSets {
         &self.parameter_sets
+    }
+
+    /// A depacketiser of the track's packets, as the description has them.
+    pub fn depacketiser(&self) -> Depacketiser {
+        Depacketiser::of(self.link.session.payload_format())
     }
 
     /// Waits for the next packet. Cancelling it loses nothing.
@@ -96,6 +105,9 @@ impl Player {
             match self.link.turn().await? {
                 Turn::Event(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),
                 Turn::Event(PlayerEvent::Ended) => return Ok(Played::Ended),
+                Turn::Event(PlayerEvent::Noise(bytes)) => {
+                    tell_noise(self.link.session.session_url().as_str(), bytes, &mut self.noises);
+                }
                 Turn::Event(PlayerEvent::Rtcp(_) | PlayerEvent::Playing(_)) | Turn::Sent | Turn::Drained => {}
             }
         }
@@ -133,5 +145,14 @@ impl Player {
     /// Ends the session.
     pub async fn close(self) {
         self.link.close().await;
+    }
+}
+
+/// Says that bytes were passed over: the first time, and then whenever they are twice as many times.
+fn tell_noise(url: &str, bytes: usize, times: &mut u64) {
+    *times += 1;
+    match times.is_power_of_two() {
+        true => tracing::warn!("{url} sent {bytes} bytes that are neither RTSP nor RTP, passed over ({times} times)"),
+        false => tracing::debug!("{url} sent {bytes} bytes that are neither RTSP nor RTP, passed over"),
     }
 }

@@ -66,11 +66,11 @@ impl HubUnits {
     ) -> Result<HubUnits> {
         let description = stream.description();
         let (index, track) = description.hevc_track().context("the stream is not H.265")?;
-        let sets = track.parameter_sets.clone();
+        let (sets, format) = (track.parameter_sets.clone(), description.payload_format(index));
         let channels = (0..=index).map(|at| Channels::of_track(at).filter(|_| at == index)).collect();
         let reader = Arc::new(reader(channels));
         stream.join(Arc::clone(&reader), clock.now());
-        Ok(HubUnits { stream, reader, depacketiser: Depacketiser::new(), sets, ready: VecDeque::new() })
+        Ok(HubUnits { stream, reader, depacketiser: Depacketiser::of(format), sets, ready: VecDeque::new() })
     }
 
     /// Waits for the next picture; `None` when the stream is over. Cancelling it loses nothing.

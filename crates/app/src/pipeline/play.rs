@@ -219,7 +219,7 @@ impl PlayStage {
 
     /// Takes one connection's packets apart until the stream ends.
     async fn play_rtsp(&mut self, player: &mut Player) -> Result<(), NetError> {
-        let mut depacketiser = Depacketiser::new();
+        let mut depacketiser = player.depacketiser();
         let mut parameter_sets = player.parameter_sets().clone();
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
         self.waiting_for_irap = true;

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hevcast_net::connection::{Connection, Turned};
 use hevcast_net::stream::Stream as Socket;
-use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
-use hevcast_wire::rtsp::session::server::ServerSession;
+use hevcast_wire::rtp::{PayloadFormat, RtcpEvent, interleave, rtcp, tmmbr};
+use hevcast_wire::rtsp::session::server::{Refusal, ServerSession};
 use hevcast_wire::rtsp::transport::Channels;
+use rtsp_types::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -301,8 +302,14 @@ impl Serving {
             if let Some(event) = self.session.handle_message(message, now) {
                 self.act(event).await;
             }
-            if let Some(status) = self.session.poll_refusal() {
+            if let Some(Refusal { status, reason }) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
+                match status {
+                    _ if reason.is_empty() => {}
+                    // FFmpeg and GStreamer ask for UDP first, and for TCP when they hear no.
+                    StatusCode::UnsupportedTransport => tracing::debug!("answered {}: {reason}", u16::from(status)),
+                    _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
+                }
             }
             // A reader's wait for its turn to write.
             if !matches!(self.role, Role::Reader { .. }) {
@@ -320,7 +327,9 @@ impl Serving {
         let mut batch = Batch::new(frames.clone());
         for (channel, range) in interleave::frames(&frames) {
             if let Some((track, rtcp)) = self.session.handle_channel(channel, now) {
-                batch.push(track, rtcp, range);
+                // Some publishers have RTCP on the channel of RTP.
+                let packet = frames.get(range.start + interleave::HEADER_LEN..range.end).unwrap_or_default();
+                batch.push(track, rtcp || PayloadFormat::default().is_rtcp(packet), range);
             }
         }
         let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);

@@ -149,8 +149,8 @@ impl Assembly {
         self.bytes = self.unit.size_bytes();
     }
 
-    /// Takes the payload of the next packet.
-    pub(super) fn take(&mut self, payload: &Bytes) -> Result<(), Fault> {
+    /// Takes the payload of the next packet, in which decoding order numbers may stand.
+    pub(super) fn take(&mut self, payload: &Bytes, has_order_numbers: bool) -> Result<(), Fault> {
         self.packets = self.packets.saturating_add(1);
         if self.overflown {
             return Ok(());
@@ -160,7 +160,9 @@ impl Assembly {
             let ended = self.end_fragments();
             return ended.and(self.add_each(annexb::split(payload)));
         }
-        match Payload::parse(payload) {
+        let parsed =
+            if has_order_numbers { Payload::parse_with_order_numbers(payload) } else { Payload::parse(payload) };
+        match parsed {
             Ok(Payload::Single(nal)) => {
                 let ended = self.end_fragments();
                 ended.and(self.add(nal))

@@ -6,6 +6,7 @@
 //! - a marker on every slice: noticed at the second slice of a picture, from then on only the time stamp counts;
 //! - a marker on SEI or parameter sets, or a time stamp of their own: units without a slice are no pictures, they wait
 //!   and become the head of the next;
+//! - packets of another payload type between those of the stream: passed over, and no gap in its sequence;
 //! - units glued together with Annex B start codes in one payload: taken apart.
 //!
 //! What is wrong with a packet is an error value and a count; what can be kept of it is kept. A unit that lacks
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use super::assembly::Assembly;
 pub use super::assembly::{Fault, MAX_UNIT_BYTES, MAX_UNIT_NALS};
+use super::format::{Choice, Chosen, PayloadFormat};
 use super::packet::{ReceivedPacket, RtpHeader};
 use super::sequence::{SequenceTracker, Step};
 use crate::hevc::AccessUnit;
@@ -56,6 +58,8 @@ pub struct DepacketisedUnit {
 /// Counts since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DepacketiseStats {
+    /// Packets that are not the stream's by their payload type; counted nowhere else.
+    pub foreign: u64,
     /// Packets taken, stale ones included.
     pub packets: u64,
     /// Bytes of their payloads.
@@ -81,6 +85,7 @@ pub struct DepacketiseStats {
 /// The receiving end of one RTP stream.
 #[derive(Debug)]
 pub struct Depacketiser {
+    chosen: Chosen,
     ssrc: Option<u32>,
     sequence: SequenceTracker,
     /// The unit under way.
@@ -104,9 +109,15 @@ impl Default for Depacketiser {
 }
 
 impl Depacketiser {
-    /// Waits for the first packet, of whatever source.
+    /// Waits for the first packet, of whatever source and payload type.
     pub fn new() -> Depacketiser {
+        Depacketiser::of(PayloadFormat::default())
+    }
+
+    /// Waits for the first packet of this format, of whatever source.
+    pub fn of(format: PayloadFormat) -> Depacketiser {
         Depacketiser {
+            chosen: Chosen::new(format),
             ssrc: None,
             sequence: SequenceTracker::default(),
             assembly: None,
@@ -152,9 +163,21 @@ impl Depacketiser {
         if self.ready.len() + 2 > MAX_READY {
             return Err(error(Fault::Unpolled));
         }
+        match self.chosen.choose(header.payload_type) {
+            Choice::Take => {}
+            Choice::TakeAnew => self.start_anew(),
+            Choice::PassOver => {
+                self.stats.foreign += 1;
+                if self.ssrc == Some(header.ssrc) {
+                    self.sequence.pass_over(header.sequence_number);
+                }
+                return Ok(());
+            }
+        }
         self.stats.packets += 1;
         self.stats.payload_bytes += packet.payload.len() as u64;
         if self.ssrc.replace(header.ssrc).is_some_and(|ssrc| ssrc != header.ssrc) {
+            self.stats.ssrc_changes += 1;
             self.start_anew();
         }
         let lost = match self.sequence.follow(header.sequence_number) {
@@ -180,7 +203,7 @@ impl Depacketiser {
             }
             assembly
         });
-        let taken = assembly.take(&packet.payload);
+        let taken = assembly.take(&packet.payload, self.chosen.format().has_decoding_order_numbers);
         let ended = if header.marker { self.end_at_marker() } else { Ok(()) };
         ended_before.and(taken).and(ended).map_err(|fault| {
             self.stats.malformed += 1;
@@ -265,7 +288,6 @@ impl Depacketiser {
 
     /// Forgets everything about the source before; finished units of it can still be polled.
     fn start_anew(&mut self) {
-        self.stats.ssrc_changes += 1;
         self.stats.dropped_units += u64::from(self.assembly.take().is_some());
         self.sequence = SequenceTracker::default();
         self.last_timestamp = None;
@@ -605,6 +627,67 @@ mod tests {
         assert_eq!(peer.poll().map(|unit| (unit.damaged, unit.lost_before)), Some((false, 1)));
         let stats = peer.depacketiser.stats();
         assert_eq!((stats.ssrc_changes, stats.dropped_units, stats.gaps), (1, 1, 1));
+    }
+
+    /// Sends a packet of another payload type, by a source and a number of its own or of the stream.
+    fn send_foreign(peer: &mut Stranger, payload_type: u8, sequence_number: u16, ssrc: u32) {
+        let timestamp = RtpTicks(77);
+        let header = RtpHeader { marker: true, payload_type, sequence_number, timestamp, ssrc };
+        let payload = Bytes::from_static(&[0x02, 0x01, 0xff]);
+        assert_eq!(peer.depacketiser.push(&ReceivedPacket { header, payload }), Ok(()));
+    }
+
+    #[test]
+    fn packets_of_another_type_are_passed_over_wherever_they_come() {
+        for format in [PayloadFormat::new(96, [97]), PayloadFormat::new(96, [])] {
+            let mut peer = Stranger::new();
+            peer.depacketiser = Depacketiser::of(format);
+            for timestamp in 1..=6 {
+                assert_eq!(peer.send(timestamp, SLICE), Ok(()));
+                let next = peer.sequence_number;
+                match timestamp {
+                    // In the stream's own count, in one of its own, and of another source.
+                    1 | 2 => {
+                        send_foreign(&mut peer, 97, next, 1);
+                        peer.sequence_number += 1;
+                    }
+                    3 => send_foreign(&mut peer, 97, next, 1),
+                    4 => send_foreign(&mut peer, 97, 9, 1),
+                    5 => send_foreign(&mut peer, 97, 9, 2),
+                    _ => {}
+                }
+                assert_eq!(peer.send_marked(timestamp, MORE), Ok(()));
+                assert_eq!(peer.unit(), (timestamp, vec![SLICE.into(), MORE.into()], false));
+            }
+            let stats = peer.depacketiser.stats();
+            assert_eq!((stats.foreign, stats.packets, stats.gaps, stats.ssrc_changes), (5, 12, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_type_that_was_taken_by_mistake_is_forgotten() {
+        let mut peer = Stranger::new();
+        peer.depacketiser = Depacketiser::of(PayloadFormat::new(96, []));
+        send_foreign(&mut peer, 97, 9, 2);
+        send_foreign(&mut peer, 97, 10, 2);
+        while peer.poll().is_some() {}
+        assert_eq!(peer.send_marked(1, SLICE), Ok(()));
+        assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
+        send_foreign(&mut peer, 97, 11, 2);
+        assert_eq!(peer.send_marked(2, SLICE), Ok(()));
+        assert_eq!(peer.poll().map(|unit| unit.lost_before), Some(0));
+    }
+
+    #[test]
+    fn decoding_order_numbers_are_passed_over_where_they_are_announced() {
+        let mut format = PayloadFormat::new(96, []);
+        format.has_decoding_order_numbers = true;
+        let mut peer = Stranger::new();
+        peer.depacketiser = Depacketiser::of(format);
+        assert_eq!(peer.send(1, &[0x40, 0x01, 0, 1, 0x0c]), Ok(()));
+        assert_eq!(peer.send(1, &fragment("S", R, &[0, 2, 0xd0, 1])), Ok(()));
+        assert_eq!(peer.send_marked(1, &fragment("E", R, &[2])), Ok(()));
+        assert_eq!(peer.unit(), (1, vec![VPS.into(), Bytes::from_static(&[0x02, 0x01, 0xd0, 1, 2])], false));
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //!   section 10.12).
 //! - [`rtcp`]: reports, and the requests for a keyframe (RFC 3550 section 6, RFC 4585, RFC 5104).
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
+//! - [`format`]: which packets on a track's channels are the track's.
 //! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
 //! - [`packetise`] and its twin [`depacketise`]: access units to packets and back, with [`sequence`] telling what was
 //!   lost between.
 
 mod assembly;
 pub mod depacketise;
+pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod interleave;
@@ -22,6 +24,7 @@ pub mod sequence;
 pub mod tmmbr;
 
 pub use depacketise::{DepacketiseError, DepacketiseStats, DepacketisedUnit, Depacketiser};
+pub use format::PayloadFormat;
 pub use packet::{ReceivedPacket, RtpError, RtpHeader, RtpPacket};
 pub use packetise::{DEFAULT_MAX_PAYLOAD, PacketiseError, Packetiser};
 pub use rtcp::{KeyframeRequestKind, ReceiverStats, ReportBlock, RtcpError, RtcpEvent};

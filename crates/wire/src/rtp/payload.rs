@@ -8,8 +8,8 @@
 //! fragment, 49 (4.4.3)       header | S E type | a part of one NAL unit behind its header
 //! ```
 //!
-//! Type 50 (PACI) extends headers for scalable streams; it and the decoding order numbers (DONL) that
-//! `sprop-max-don-diff` announces are for sessions this crate does not set up.
+//! Type 50 (PACI) extends headers for scalable streams, which this crate does not set up. The decoding order numbers (DONL)
+//! that some senders announce by `sprop-max-don-diff` are passed over.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
@@ -26,6 +26,11 @@ pub const PACI: NalType = NalType(50);
 pub const FU_HEADERS_LEN: usize = NalHeader::LEN + 1;
 /// Bytes before each unit in an aggregation packet.
 pub const AP_SIZE_LEN: usize = 2;
+
+/// Bytes of the order number before the first unit of a payload.
+const DONL_LEN: usize = 2;
+/// Bytes of the difference to it before each further unit.
+const DOND_LEN: usize = 1;
 
 /// Whether a type is one of the payload's own, so that no NAL unit can have it on RTP.
 pub fn is_payload_structure(nal_unit_type: NalType) -> bool {
@@ -71,6 +76,9 @@ pub enum PayloadError {
     /// There is no FU header behind the payload header.
     #[error("the fragment has no FU header")]
     FragmentTruncated,
+    /// There is no room for the decoding order number that the description announces.
+    #[error("the payload has no decoding order number, though sprop-max-don-diff says so")]
+    OrderNumberTruncated,
 }
 
 /// A payload taken apart.
@@ -96,10 +104,33 @@ impl Payload {
         }
         let header = NalHeader::parse(payload)?;
         match header.nal_unit_type {
-            AGGREGATION => Ok(Payload::Aggregation(AggregationUnits { payload: payload.clone(), at: NalHeader::LEN })),
+            AGGREGATION => Ok(Payload::Aggregation(AggregationUnits::new(payload.clone(), false))),
             FRAGMENTATION => Fragment::parse(header, payload).map(Payload::Fragment),
             PACI => Err(PayloadError::Paci),
             _ => Ok(Payload::Single(payload.clone())),
+        }
+    }
+
+    /// The same of a payload with decoding order numbers (DONL and DOND), which are passed over: over TCP units come in the
+    /// order in which they are sent, and live senders send them in that of decoding. A unit that stands alone is copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`Payload::parse`].
+    pub fn parse_with_order_numbers(payload: &Bytes) -> Result<Payload, PayloadError> {
+        match Payload::parse(payload)? {
+            Payload::Single(nal) => {
+                let (header, rest) = nal.split_at(NalHeader::LEN.min(nal.len()));
+                let body = rest.get(DONL_LEN..).ok_or(PayloadError::OrderNumberTruncated)?;
+                Ok(Payload::Single([header, body].concat().into()))
+            }
+            Payload::Aggregation(_) => Ok(Payload::Aggregation(AggregationUnits::new(payload.clone(), true))),
+            Payload::Fragment(fragment) if fragment.start => {
+                let rest = fragment.part.len().checked_sub(DONL_LEN).ok_or(PayloadError::OrderNumberTruncated)?;
+                let part = fragment.part.slice(fragment.part.len() - rest..);
+                Ok(Payload::Fragment(Fragment { part, ..fragment }))
+            }
+            fragment => Ok(fragment),
         }
     }
 }
@@ -108,8 +139,9 @@ impl Payload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AggregationUnits {
     payload: Bytes,
-    /// Offset of the next unit's size; past the end when done.
+    /// Offset of the next unit's size, or of the order number before it; past the end when done.
     at: usize,
+    has_order_numbers: bool,
 }
 
 impl Iterator for AggregationUnits {
@@ -123,13 +155,23 @@ impl Iterator for AggregationUnits {
             self.at = usize::MAX;
             return (at == NalHeader::LEN).then_some(Err(PayloadError::EmptyAggregation));
         }
-        let unit = self.unit_at(at, rest);
+        let number_len = match self.has_order_numbers {
+            true if at == NalHeader::LEN => DONL_LEN,
+            true => DOND_LEN,
+            false => 0,
+        };
+        let at = at + number_len;
+        let unit = self.unit_at(at, rest.get(number_len..).unwrap_or_default());
         self.at = unit.as_ref().map_or(usize::MAX, |unit| at + AP_SIZE_LEN + unit.len());
         Some(unit)
     }
 }
 
 impl AggregationUnits {
+    fn new(payload: Bytes, has_order_numbers: bool) -> AggregationUnits {
+        AggregationUnits { payload, at: NalHeader::LEN, has_order_numbers }
+    }
+
     fn unit_at(&self, at: usize, rest: &[u8]) -> Result<Bytes, PayloadError> {
         let Some((&[high, low], behind)) = rest.split_first_chunk() else {
             return Err(PayloadError::AggregationTruncated { at, size: AP_SIZE_LEN, left: rest.len() });
@@ -248,6 +290,28 @@ mod tests {
             let payload = [&fragment.headers()[..], b"part"].concat();
             assert_eq!(Payload::parse(&payload.into()), Ok(Payload::Fragment(fragment)));
         }
+    }
+
+    #[test]
+    fn decoding_order_numbers_are_passed_over() {
+        let parse = |payload: &[u8]| Payload::parse_with_order_numbers(&Bytes::copy_from_slice(payload));
+        assert_eq!(parse(&[0x40, 1, 0, 7, 0xc]), Ok(Payload::Single(Bytes::from_static(&[0x40, 1, 0xc]))));
+        let Ok(Payload::Aggregation(units)) = parse(&[0x60, 1, 0, 7, 0, 3, 0x40, 1, 2, 0, 0, 2, 0x42, 1]) else {
+            panic!("no aggregation packet")
+        };
+        let expected = vec![Bytes::from_static(&[0x40, 1, 2]), Bytes::from_static(&[0x42, 1])];
+        assert_eq!(units.collect::<Result<Vec<_>, _>>(), Ok(expected));
+        let part = |payload| match parse(payload) {
+            Ok(Payload::Fragment(fragment)) => fragment.part,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(part(&[0x62, 1, 0x93, 0, 7, 5, 6])[..], [5, 6]);
+        assert_eq!(part(&[0x62, 1, 0x13, 0, 7, 5, 6])[..], [0, 7, 5, 6], "only the first has one");
+        for short in [&[0x40, 1, 0][..], &[0x40, 1], &[0x62, 1, 0x93, 0]] {
+            assert_eq!(parse(short), Err(PayloadError::OrderNumberTruncated), "{short:?}");
+        }
+        let Ok(Payload::Aggregation(mut units)) = parse(&[0x60, 1, 0]) else { panic!("no aggregation packet") };
+        assert!(units.next().is_some_and(|unit| unit.is_err()) && units.next().is_none());
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct SequenceTracker {
     max_seq: Option<u16>,
     /// Count of wraps, shifted: the upper half of the extended highest sequence number.
     cycles: u32,
+    /// Numbers right behind the highest that packets of something else took.
+    passed: u16,
 }
 
 impl SequenceTracker {
@@ -43,8 +45,9 @@ impl SequenceTracker {
             return Step::First;
         };
         let step = match sequence_number.wrapping_sub(max_seq) {
-            1 => Step::Next,
-            delta if (2..0x8000).contains(&delta) => Step::Gap { lost: delta - 1 },
+            // The number of a packet of something else may be that of the stream's next, where each counts for itself.
+            delta if (1..=self.passed.saturating_add(1)).contains(&delta) => Step::Next,
+            delta if (2..0x8000).contains(&delta) => Step::Gap { lost: delta - 1 - self.passed },
             0 => return Step::Stale,
             delta if delta.wrapping_neg() <= MAX_MISORDER => return Step::Stale,
             _ => Step::Restart,
@@ -53,7 +56,17 @@ impl SequenceTracker {
             self.cycles = self.cycles.wrapping_add(1 << 16);
         }
         self.max_seq = Some(sequence_number);
+        self.passed = 0;
         step
+    }
+
+    /// Notes the number of a packet of the same source that is none of this stream's, such as one of another payload type
+    /// (RFC 3550 section 5.1 counts all of a source's packets together): where it is the next, it is no gap.
+    pub fn pass_over(&mut self, sequence_number: u16) {
+        let next = self.max_seq.map(|max_seq| max_seq.wrapping_add(self.passed).wrapping_add(1));
+        if next == Some(sequence_number) && self.passed < MAX_MISORDER {
+            self.passed += 1;
+        }
     }
 
     /// The extended highest sequence number of a receiver report (RFC 3550 section 6.4.1): wraps in the upper half.
@@ -83,6 +96,21 @@ mod tests {
     fn gaps_count_what_is_missing_also_across_the_wrap() {
         assert_eq!(steps(&[7, 9, 19])[1..], [Step::Gap { lost: 1 }, Step::Gap { lost: 9 }]);
         assert_eq!(steps(&[65535, 3])[1..], [Step::Gap { lost: 3 }]);
+    }
+
+    #[test]
+    fn what_something_else_took_is_no_gap() {
+        let mut tracker = SequenceTracker::default();
+        tracker.follow(65533);
+        [65534, 65535].into_iter().for_each(|number| tracker.pass_over(number));
+        assert_eq!(tracker.follow(0), Step::Next);
+        tracker.pass_over(1);
+        assert_eq!(tracker.follow(3), Step::Gap { lost: 1 });
+        // One that counts for itself is no matter, even where it has our next number.
+        [4, 90, 5].into_iter().for_each(|number| tracker.pass_over(number));
+        assert_eq!([4, 5, 6].map(|number| tracker.follow(number)), [Step::Next; 3]);
+        tracker.pass_over(3);
+        assert_eq!((tracker.follow(7), tracker.extended_highest()), (Step::Next, 0x1_0007));
     }
 
     #[test]

@@ -7,57 +7,101 @@ use rtsp_types::{StatusCode, Url};
 
 use super::clock::{ClockReply, ClockRequest};
 use super::login::{Challenge, Ha1, Login};
-use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MessageDecoder};
+use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_NOISE_BYTES, MessageDecoder};
 use super::sdp::{Description, MAX_TRACKS};
 use super::session::server::{Accepted, MAX_PATH_BYTES, ServerEvent, ServerSession};
 use super::transport::{Channels, Transport};
 use crate::rtp::interleave;
 use crate::time::{Now, UtcMicros};
 
-/// A connection's bytes: whatever they are, decoding ends, keeps to its bounds, and never panics.
+/// Bytes handed to a decoder at a time, where they do not come at once.
+const CHUNK_BYTES: usize = 7;
+
+/// A connection's bytes, at a server's end and at a client's, at once and in small pieces: whatever they are, decoding ends,
+/// keeps to its bounds, and never panics.
 pub fn message(data: &[u8]) {
-    let mut decoder = MessageDecoder::default();
-    let mut buffer = BytesMut::from(data);
-    loop {
-        let before = buffer.len();
-        match decoder.decode(&mut buffer) {
-            Ok(Some(Inbound::Request(request))) => {
-                assert!(request.body().len() <= MAX_BODY_BYTES);
-                if let Some(asked) = ClockRequest::parse(request.body()) {
-                    assert_eq!(ClockRequest::parse(&asked.body()), Some(asked));
-                }
-                if let Some(header) = super::message::header(&request, &rtsp_types::headers::TRANSPORT)
-                    && let Ok(transport) = Transport::parse(header)
-                {
-                    assert_eq!(Transport::parse(&transport.header()), Ok(transport));
-                }
-            }
-            Ok(Some(Inbound::Response(response))) => {
-                assert!(response.body().len() <= MAX_BODY_BYTES);
-                if let Some(reply) = ClockReply::parse(response.body()) {
-                    assert_eq!(ClockReply::parse(&reply.body()), Some(reply));
-                }
-            }
-            Ok(Some(Inbound::Frame(frame))) => assert_eq!(frame.framed.len(), frame.packet().len() + 4),
-            Ok(None) => {
-                assert!(buffer.len() < MAX_HEADER_BYTES + MAX_BODY_BYTES);
-                break;
-            }
-            Err(_) => break,
-        }
-        assert!(buffer.len() < before, "decoding makes progress");
+    for decoder in [MessageDecoder::default, MessageDecoder::of_server] {
+        decode(decoder(), [data].into_iter());
+        decode(decoder(), data.chunks(CHUNK_BYTES));
     }
 }
 
-/// A session description: whatever parses can be rewritten for readers and parses again with the same tracks.
+fn decode<'d>(mut decoder: MessageDecoder, pieces: impl Iterator<Item = &'d [u8]>) {
+    let mut buffer = BytesMut::new();
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        loop {
+            let (before, noise) = (buffer.len(), decoder.noise_bytes());
+            match decoder.decode(&mut buffer) {
+                Ok(Some(inbound)) => check(&inbound),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+            assert!(buffer.len() < before || noise > 0, "decoding makes progress");
+        }
+        assert!(buffer.len() < MAX_HEADER_BYTES + MAX_BODY_BYTES);
+        assert!(decoder.noise_bytes() <= MAX_NOISE_BYTES);
+    }
+}
+
+fn check(inbound: &Inbound) {
+    match inbound {
+        Inbound::Request(request) => {
+            assert!(request.body().len() <= MAX_BODY_BYTES && request.headers().count() <= MAX_HEADERS);
+            assert_one_request(super::message::request_bytes(request));
+            if let Some(asked) = ClockRequest::parse(request.body()) {
+                assert_eq!(ClockRequest::parse(&asked.body()), Some(asked));
+            }
+            if let Some(header) = super::message::header(request, &rtsp_types::headers::TRANSPORT)
+                && let Ok(transport) = Transport::parse(header)
+            {
+                assert_eq!(Transport::parse(&transport.header()), Ok(transport));
+            }
+        }
+        Inbound::Response(response) => {
+            assert!(response.body().len() <= MAX_BODY_BYTES && response.headers().count() <= MAX_HEADERS);
+            assert_one_answer(super::message::response_bytes(response));
+            if let Some(reply) = ClockReply::parse(response.body()) {
+                assert_eq!(ClockReply::parse(&reply.body()), Some(reply));
+            }
+            if let Some(header) = response.header(&rtsp_types::headers::TRANSPORT) {
+                let _ = Transport::granted(header.as_str(), Channels { rtp: 0, rtcp: 1 });
+            }
+        }
+        Inbound::BadRequest(request) => assert_one_answer(super::message::reply_to_bad(request)),
+        Inbound::Frame(frame) => assert_eq!(frame.framed.len(), frame.packet().len() + 4),
+        Inbound::Noise(bytes) => assert!((1..=MAX_NOISE_BYTES).contains(bytes)),
+    }
+}
+
+/// A request that was read is written so that it reads the same.
+fn assert_one_request(bytes: Bytes) {
+    let mut buffer = BytesMut::from(&bytes[..]);
+    match MessageDecoder::default().decode(&mut buffer) {
+        Ok(Some(Inbound::Request(again))) => {
+            assert!(buffer.is_empty(), "more than a request: {bytes:?}");
+            assert_eq!(super::message::request_bytes(&again), bytes);
+        }
+        other => panic!("{other:?} in {bytes:?}"),
+    }
+}
+
+/// A session description: whatever parses can be rewritten for readers, and what is written reads back as it was, and is
+/// written so again.
 pub fn sdp(data: &[u8]) {
     let Ok(description) = Description::parse(data) else { return };
     assert!((1..=MAX_TRACKS).contains(&description.tracks().len()));
-    let rewritten = Description::parse(&description.for_readers()).expect("what we write, we read");
-    assert_eq!(rewritten.tracks().len(), description.tracks().len());
-    for (ours, theirs) in rewritten.tracks().iter().zip(description.tracks()) {
-        assert_eq!((ours.payload_type, ours.is_hevc()), (theirs.payload_type, theirs.is_hevc()));
+    let written = description.for_readers();
+    let again = Description::parse(&written).expect("what we write, we read");
+    assert_eq!(again.tracks().len(), description.tracks().len());
+    for (index, (ours, theirs)) in again.tracks().iter().zip(description.tracks()).enumerate() {
+        assert!(ours.is_like(theirs), "{ours:?} of {theirs:?}");
+        assert_eq!((ours.is_hevc(), &ours.parameter_sets), (theirs.is_hevc(), &theirs.parameter_sets));
+        assert!(ours.other_payload_types.is_empty() && ours.control.is_some());
+        let _ = description.payload_format(index);
     }
+    assert_eq!(again.for_readers(), written);
+    assert!(written.split(|&byte| byte == b'\n').all(|line| line.is_empty() || line.get(1) == Some(&b'=')));
     let _ = description.offer();
 }
 
@@ -153,13 +197,17 @@ pub fn session(data: &[u8], start: Instant) {
         }
         let Ok(Some(message)) = decoder.decode(&mut buffer) else { break };
         assert!(!matches!(message, Inbound::Frame(_)), "frames come in runs, and this one would be lost");
-        let is_request = matches!(message, Inbound::Request(_));
+        let is_request = matches!(message, Inbound::Request(_) | Inbound::BadRequest(_));
         if let Some(event) = session.handle_message(message, now) {
             runner.answer(&mut session, event);
         }
         assert!(session.method().is_empty(), "a question is left open");
         assert_eq!(session.waiting_answers(), usize::from(is_request));
-        assert!(session.poll_refusal().is_none_or(|status| is_request && status != StatusCode::InternalServerError));
+        assert!(
+            session
+                .poll_refusal()
+                .is_none_or(|refusal| is_request && refusal.status != StatusCode::InternalServerError)
+        );
         while let Some(bytes) = session.poll_transmit() {
             assert_one_answer(bytes);
         }

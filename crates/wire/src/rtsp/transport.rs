@@ -40,43 +40,48 @@ pub enum TransportError {
 }
 
 impl Transport {
-    /// Reads a Transport header: the first alternative that is RTP/AVP/TCP unicast.
+    /// Reads a Transport header of a client: the first alternative that is unicast RTP over this connection. That is one
+    /// of `RTP/AVP/TCP`, or of another lower transport with `interleaved`, which only makes sense here.
     ///
-    /// Parameters and `mode` are matched without case; an absent `mode` is taken as PLAY.
+    /// Parameters and `mode` are matched without case; an absent `mode` is taken as PLAY, `interleaved` without channels
+    /// leaves them to the server.
     ///
     /// # Errors
     /// [`TransportError`] when there is no such alternative or its channels are malformed.
     pub fn parse(header: &str) -> Result<Transport, TransportError> {
-        for alternative in header.split(',') {
-            let mut parts = alternative.split(';').map(str::trim);
-            if !parts.next().is_some_and(|spec| spec.eq_ignore_ascii_case("RTP/AVP/TCP")) {
+        for alternative in header.split(',').map(Alternative::parse) {
+            if !alternative.is_rtp
+                || alternative.multicast
+                || !(alternative.is_tcp || alternative.interleaved.is_some())
+            {
                 continue;
             }
-            let mut transport = Transport { interleaved: None, record: false };
-            let mut multicast = false;
-            for part in parts {
-                let (key, value) = part.split_once('=').unwrap_or((part, ""));
-                let value = value.trim().trim_matches('"');
-                match key.trim().to_ascii_lowercase().as_str() {
-                    "multicast" => multicast = true,
-                    "interleaved" => {
-                        let channels = parse_channels(value);
-                        transport.interleaved =
-                            Some(channels.ok_or_else(|| TransportError::Channels(header.to_owned()))?);
-                    }
-                    // FFmpeg says `record`, GStreamer `RECORD`, some cameras quote it; RECEIVE is a GStreamer elder's word.
-                    "mode" => {
-                        transport.record =
-                            value.eq_ignore_ascii_case("record") || value.eq_ignore_ascii_case("receive");
-                    }
-                    _ => {}
+            let interleaved = match alternative.interleaved {
+                None | Some("") => None,
+                Some(channels) => {
+                    let channels = parse_channels(channels).filter(|channels| channels.rtp != channels.rtcp);
+                    Some(channels.ok_or_else(|| TransportError::Channels(header.to_owned()))?)
                 }
-            }
-            if !multicast {
-                return Ok(transport);
-            }
+            };
+            return Ok(Transport { interleaved, record: alternative.record });
         }
         Err(TransportError::NotInterleaved(header.to_owned()))
+    }
+
+    /// Reads the Transport header of a server's answer, where `asked` was asked for: the channels that it grants. What it
+    /// leaves out, or writes so that it cannot be read, is as asked; it refused nothing. Both channels may be one.
+    ///
+    /// # Errors
+    /// [`TransportError::NotInterleaved`] when it grants another transport: multicast, or ports of UDP.
+    pub fn granted(header: &str, asked: Channels) -> Result<Channels, TransportError> {
+        let alternatives = || header.split(',').map(Alternative::parse);
+        if let Some(channels) = alternatives().find_map(|alternative| alternative.interleaved) {
+            return Ok(parse_channels(channels).unwrap_or(asked));
+        }
+        match alternatives().all(|alternative| alternative.multicast || alternative.has_ports) {
+            true => Err(TransportError::NotInterleaved(header.to_owned())),
+            false => Ok(asked),
+        }
     }
 
     /// The header of a request or of its answer.
@@ -92,15 +97,53 @@ impl Transport {
     }
 }
 
-fn parse_channels(value: &str) -> Option<Channels> {
-    let (rtp, rtcp) = match value.split_once('-') {
-        Some((rtp, rtcp)) => (rtp.trim().parse().ok()?, rtcp.trim().parse().ok()?),
-        None => {
-            let rtp: u8 = value.parse().ok()?;
-            (rtp, rtp.checked_add(1)?)
+/// One of the alternatives in a Transport header.
+struct Alternative<'h> {
+    /// RTP without encryption.
+    is_rtp: bool,
+    is_tcp: bool,
+    multicast: bool,
+    has_ports: bool,
+    record: bool,
+    /// The value of `interleaved`, which may be empty.
+    interleaved: Option<&'h str>,
+}
+
+impl<'h> Alternative<'h> {
+    fn parse(text: &'h str) -> Alternative<'h> {
+        let mut parts = text.split(';').map(str::trim);
+        let mut spec = parts.next().unwrap_or_default().split('/').map(str::trim);
+        let mut next_is = |names: &[&str]| spec.next().is_some_and(|p| names.iter().any(|n| p.eq_ignore_ascii_case(n)));
+        let is_rtp = next_is(&["RTP"]) && next_is(&["AVP", "AVPF"]);
+        let is_tcp = next_is(&["TCP"]);
+        let mut alternative =
+            Alternative { is_rtp, is_tcp, multicast: false, has_ports: false, record: false, interleaved: None };
+        for part in parts {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.trim().trim_matches('"').trim();
+            match key.trim().to_ascii_lowercase().as_str() {
+                "multicast" => alternative.multicast = true,
+                "client_port" | "server_port" | "port" => alternative.has_ports = true,
+                "interleaved" => alternative.interleaved = Some(value),
+                // FFmpeg says `record`, GStreamer `RECORD`, some cameras quote it; RECEIVE is a GStreamer elder's word.
+                "mode" => {
+                    alternative.record = value.eq_ignore_ascii_case("record") || value.eq_ignore_ascii_case("receive");
+                }
+                _ => {}
+            }
         }
-    };
-    (rtp != rtcp).then_some(Channels { rtp, rtcp })
+        alternative
+    }
+}
+
+fn parse_channels(value: &str) -> Option<Channels> {
+    match value.split_once('-') {
+        Some((rtp, rtcp)) => Some(Channels { rtp: rtp.trim().parse().ok()?, rtcp: rtcp.trim().parse().ok()? }),
+        None => {
+            let rtp: u8 = value.trim().parse().ok()?;
+            Some(Channels { rtp, rtcp: rtp.checked_add(1)? })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +162,40 @@ mod tests {
     }
 
     #[test]
+    fn interleaved_says_what_is_meant() {
+        let parse = |header| Transport::parse(header).map(|transport| transport.interleaved);
+        let pair = |rtp, rtcp| Ok(Some(Channels { rtp, rtcp }));
+        assert_eq!(parse("RTP/AVP;unicast;interleaved=2-3"), pair(2, 3));
+        assert_eq!(parse("rtp/avpf/tcp; unicast; interleaved = 2 - 3"), pair(2, 3));
+        for left_open in ["RTP/AVP/TCP;unicast;interleaved", "RTP/AVP;interleaved=", "RTP/AVP/TCP;unicast"] {
+            assert_eq!(parse(left_open), Ok(None), "{left_open}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_leaves_out_is_as_asked() {
+        let asked = Channels { rtp: 0, rtcp: 1 };
+        for answer in [
+            "RTP/AVP/TCP;unicast;interleaved=0-1",
+            "RTP/AVP;unicast;destination=192.0.2.1;source=192.0.2.2;interleaved=0-1",
+            "RTP/AVP/TCP;unicast;interleaved",
+            "RTP/AVP/TCP;interleaved=;ssrc=1",
+            "RTP/AVP/TCP;unicast;interleaved=0",
+            "RTP/AVP/TCP;unicast;interleaved=x",
+            "RTP/AVP;unicast",
+            "RTP/AVP/TCP;unicast;mode=receive",
+            "",
+        ] {
+            assert_eq!(Transport::granted(answer, asked), Ok(asked), "{answer}");
+        }
+        assert_eq!(Transport::granted("RTP/AVP;INTERLEAVED=4-5", asked), Ok(Channels { rtp: 4, rtcp: 5 }));
+        assert_eq!(Transport::granted("RTP/AVP/TCP;interleaved=6-6", asked), Ok(Channels { rtp: 6, rtcp: 6 }));
+        for other in ["RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001", "RTP/AVP;multicast"] {
+            assert!(matches!(Transport::granted(other, asked), Err(TransportError::NotInterleaved(_))), "{other}");
+        }
+    }
+
+    #[test]
     fn the_first_usable_alternative_is_taken() {
         let mixed = Transport::parse("RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;unicast;interleaved=4-5");
         assert_eq!(mixed.unwrap().interleaved, Some(Channels { rtp: 4, rtcp: 5 }));
@@ -126,7 +203,13 @@ mod tests {
 
     #[test]
     fn udp_multicast_and_nonsense_are_errors() {
-        for bad in ["RTP/AVP;unicast;client_port=5000-5001", "RTP/AVP/UDP;unicast", "RTP/AVP/TCP;multicast", ""] {
+        for bad in [
+            "RTP/AVP;unicast;client_port=5000-5001",
+            "RTP/AVP/UDP;unicast",
+            "RTP/SAVP/TCP;interleaved=0-1",
+            "RTP/AVP/TCP;multicast",
+            "",
+        ] {
             assert!(matches!(Transport::parse(bad), Err(TransportError::NotInterleaved(_))), "{bad}");
         }
         for bad in ["300-301", "1-1", "x", "255"] {

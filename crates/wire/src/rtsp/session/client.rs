@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
+use super::answers::{self, AnswerTo};
 use super::{ANSWER_TIMEOUT, SessionError};
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
 use crate::rtsp::digest::{Credentials, Login};
-use crate::rtsp::message::{Inbound, Request, Response, request_bytes, response_bytes};
+use crate::rtsp::message::{BadRequest, Inbound, Request, Response, reply_to_bad, request_bytes, response_bytes};
 use crate::time::Now;
 
 /// Session time-out assumed when the server names none (RFC 2326 section 12.37).
@@ -148,6 +149,8 @@ pub struct Client {
     session_timeout: Duration,
     get_parameter: bool,
     pending: VecDeque<Pending>,
+    /// The CSeq of the last answer that was one to something; `None` where it had none.
+    last_answered: Option<u32>,
     transmits: VecDeque<Bytes>,
     established: bool,
     next_keep_alive: Option<Instant>,
@@ -171,6 +174,7 @@ impl Client {
             session_timeout: DEFAULT_SESSION_TIMEOUT,
             get_parameter: false,
             pending: VecDeque::new(),
+            last_answered: None,
             transmits: VecDeque::new(),
             established: false,
             next_keep_alive: None,
@@ -225,14 +229,14 @@ impl Client {
     /// # Errors
     /// A refusal, as the [`SessionError`] that names it.
     pub fn answered(&mut self, response: Response, now: Now) -> Result<Option<(Purpose, Response)>, SessionError> {
-        let cseq: Option<u32> = response.header(&headers::CSEQ).and_then(|v| v.as_str().trim().parse().ok());
-        // Some servers forget the CSeq; answers come in order, so the oldest request is meant.
-        let index = match cseq {
-            Some(cseq) => self.pending.iter().position(|p| p.cseq == cseq),
-            None => (!self.pending.is_empty()).then_some(0),
+        let open: Vec<(u32, Purpose)> = self.pending.iter().map(|p| (p.cseq, p.purpose)).collect();
+        let index = match answers::answer_to(&response, &open, self.last_answered) {
+            AnswerTo::Open(index) => Some(index),
+            AnswerTo::Nothing => None,
         };
         let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
         let Pending { purpose, request, .. } = pending;
+        self.last_answered = answers::cseq(&response);
         if response.status() == StatusCode::Unauthorized {
             let challenge = response.header(&headers::WWW_AUTHENTICATE).map(|header| header.as_str());
             if challenge.is_some_and(|challenge| self.login.challenged(challenge)) {
@@ -285,9 +289,8 @@ impl Client {
 
     fn setup_answered(&mut self, response: &Response) {
         let Some(header) = response.header(&headers::SESSION) else { return };
-        let mut parts = header.as_str().split(';');
-        self.session = parts.next().map(|id| id.trim().to_owned());
-        let seconds = parts.filter_map(|p| p.trim().strip_prefix("timeout=")).find_map(|s| s.trim().parse().ok());
+        let (id, seconds) = answers::session(header.as_str());
+        self.session = id;
         if let Some(seconds) = seconds {
             self.session_timeout = Duration::from_secs(u64::clamp(seconds, 2, 3600));
         }
@@ -328,6 +331,11 @@ impl Client {
         let response = crate::rtsp::message::reply(request, status);
         self.transmits.push_back(response_bytes(&response.map_body(|_| Vec::new())));
         teardown
+    }
+
+    /// Answers a request of the server that nobody can make out.
+    pub fn asked_badly(&mut self, request: &BadRequest) {
+        self.transmits.push_back(reply_to_bad(request));
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -6,7 +6,9 @@
 //! - `handle_message` for what arrived, `handle_timeout` when `poll_timeout` has come,
 //! - then `poll_transmit` until it has no more bytes for the socket, and `poll_event` until it has no more news.
 
+mod answers;
 pub mod client;
+mod control;
 pub mod player;
 pub mod publisher;
 pub mod server;
@@ -122,6 +124,17 @@ impl SessionError {
         }
     }
 
+    /// The request that was refused so that another address for it is worth a try, if it was one.
+    pub(super) fn refused_address(&self) -> Option<&'static str> {
+        match self {
+            SessionError::NotFound { request, .. } => Some(request),
+            // Bad request, parameter not understood, session not found, not in this state, aggregate or not (RFC 2326
+            // section 11.3): what servers say to an address that they do not know.
+            SessionError::Refused { request, status: 400 | 451 | 454 | 455 | 459 | 460, .. } => Some(request),
+            _ => None,
+        }
+    }
+
     /// Whether a later try may succeed without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -132,6 +145,8 @@ impl SessionError {
     }
 }
 
+#[cfg(test)]
+mod cameras_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]

@@ -7,9 +7,10 @@ use rtsp_types::{Url, headers};
 
 use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
-use super::publisher::{append, granted};
+use super::control::{Addresses, Named};
+use super::publisher::granted;
 use crate::hevc::ParameterSets;
-use crate::rtp::interleave;
+use crate::rtp::{PayloadFormat, interleave};
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
 use crate::rtsp::sdp::Description;
@@ -25,6 +26,8 @@ pub enum PlayerEvent {
     Rtp(Bytes),
     /// An RTCP packet of the H.265 track.
     Rtcp(Bytes),
+    /// So many bytes were neither RTSP nor RTP, and were passed over.
+    Noise(usize),
     /// The server closed the session, or answered our TEARDOWN.
     Ended,
 }
@@ -33,9 +36,15 @@ pub enum PlayerEvent {
 #[derive(Debug)]
 pub struct PlayerSession {
     client: Client,
-    base: Url,
+    /// Addresses of the track that have not been refused, the present one first; those of the session likewise.
+    addresses: Addresses,
+    /// What the first address was refused with.
+    refused: Option<SessionError>,
     parameter_sets: ParameterSets,
+    format: PayloadFormat,
     channels: Option<Channels>,
+    /// Packets have come on those channels.
+    is_heard: bool,
     events: VecDeque<PlayerEvent>,
 }
 
@@ -49,24 +58,38 @@ impl PlayerSession {
         client.send(Purpose::Options, &url, &[], Vec::new(), now);
         PlayerSession {
             client,
-            base: url,
+            addresses: Addresses { track: Vec::new(), session: vec![url] },
+            refused: None,
             parameter_sets: ParameterSets::default(),
+            format: PayloadFormat::default(),
             channels: None,
+            is_heard: false,
             events: VecDeque::new(),
         }
     }
 
+    /// What the description says of the track's packets.
+    pub fn payload_format(&self) -> PayloadFormat {
+        self.format
+    }
+
+    /// Hands a packet on by what it is: some servers have RTCP on the channel of RTP, or both on one.
     fn handle_frame(&mut self, frame: &Frame) {
         // Some servers let the first packets overtake PLAY's answer: they belong to the stream all the same.
-        match self.channels {
-            Some(channels) if frame.channel() == channels.rtp => {
-                self.events.push_back(PlayerEvent::Rtp(frame.packet()));
+        let Some(channels) = self.channels else { return };
+        let packet = frame.packet();
+        let (channel, is_own_rtp) = (frame.channel(), self.format.is_own_rtp(&packet));
+        if channel != channels.rtp && channel != channels.rtcp {
+            // One track was asked for. Where its packets come on other channels than were granted, and only there, these are it.
+            if self.is_heard || !is_own_rtp {
+                return;
             }
-            Some(channels) if frame.channel() == channels.rtcp => {
-                self.events.push_back(PlayerEvent::Rtcp(frame.packet()));
-            }
-            _ => {}
+            self.channels = Some(Channels { rtp: channel, rtcp: channel ^ 1 });
         }
+        self.is_heard = true;
+        let is_rtcp =
+            self.format.is_rtcp(&packet) || (channel == channels.rtcp && channel != channels.rtp && !is_own_rtp);
+        self.events.push_back(if is_rtcp { PlayerEvent::Rtcp(packet) } else { PlayerEvent::Rtp(packet) });
     }
 
     fn advance(&mut self, purpose: Purpose, response: &Response, now: Now) -> Result<(), SessionError> {
@@ -76,14 +99,13 @@ impl PlayerSession {
                 self.client.send(Purpose::Describe, &url, &[(headers::ACCEPT, "application/sdp")], Vec::new(), now);
             }
             Purpose::Describe => {
-                let track_url = self.described(response, &url)?;
-                let transport = Transport { interleaved: Some(ASKED), record: false }.header();
-                self.client.send(Purpose::Setup, &track_url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
+                self.described(response, &url)?;
+                self.send_setup(now);
             }
             Purpose::Setup => {
                 self.channels = Some(granted(response, ASKED, &url)?);
-                let base = self.base.clone();
-                self.client.send(Purpose::Play, &base, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
+                self.refused = None;
+                self.send_play(now);
             }
             Purpose::Play => self.events.push_back(PlayerEvent::Playing(std::mem::take(&mut self.parameter_sets))),
             Purpose::Teardown => self.events.push_back(PlayerEvent::Ended),
@@ -92,31 +114,60 @@ impl PlayerSession {
         Ok(())
     }
 
-    /// Finds the H.265 track and its URL.
-    fn described(&mut self, response: &Response, url: &Url) -> Result<Url, SessionError> {
+    fn send_setup(&mut self, now: Now) {
+        let transport = Transport { interleaved: Some(ASKED), record: false }.header();
+        let url = self.addresses.track.first().cloned().unwrap_or_else(|| self.client.url().clone());
+        self.client.send(Purpose::Setup, &url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
+    }
+
+    fn send_play(&mut self, now: Now) {
+        let url = self.session_url();
+        self.client.send(Purpose::Play, &url, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
+    }
+
+    /// Goes on with the next address where the server does not know the one before.
+    ///
+    /// # Errors
+    /// That which the first one was refused with, when there is no other; or `error`, where it is of another kind.
+    fn try_elsewhere(&mut self, error: SessionError, now: Now) -> Result<(), SessionError> {
+        let request = error.refused_address();
+        let addresses = match request {
+            Some("SETUP") => &mut self.addresses.track,
+            Some("PLAY") => &mut self.addresses.session,
+            _ => return Err(error),
+        };
+        let first = self.refused.take().unwrap_or(error);
+        if addresses.len() < 2 {
+            return Err(first);
+        }
+        addresses.remove(0);
+        self.refused = Some(first);
+        if request == Some("SETUP") {
+            self.send_setup(now)
+        } else {
+            self.send_play(now)
+        }
+        Ok(())
+    }
+
+    /// Finds the H.265 track, and where it may be asked for.
+    fn described(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
         let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: url.to_string(), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
-        let Some((_, track)) = description.hevc_track() else {
+        let Some((index, track)) = description.hevc_track() else {
             return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
         };
         self.parameter_sets = track.parameter_sets.clone();
-        // RFC 2326 appendix C.1.1: Content-Base, then Content-Location, then the request's own URL.
-        let base = [headers::CONTENT_BASE, headers::CONTENT_LOCATION]
-            .iter()
-            .find_map(|name| Url::parse(response.header(name)?.as_str().trim()).ok());
-        if let Some(mut base) = base {
-            // A server behind an address translation names the host it believes to be.
-            let _ = base.set_host(url.host_str());
-            let _ = base.set_port(url.port());
-            self.base = base;
-        }
-        match track.control.as_deref() {
-            None | Some("*" | "") => Ok(self.base.clone()),
-            Some(absolute) if absolute.starts_with("rtsp://") || absolute.starts_with("rtsps://") => {
-                Url::parse(absolute).map_err(|e| bad(format!("control {absolute:?}: {e}")))
-            }
-            Some(relative) => Ok(append(&self.base, relative.trim_start_matches('/'))),
-        }
+        self.format = description.payload_format(index);
+        let header = |name| response.header(name).map(|value| value.as_str());
+        let named = Named {
+            content_base: header(&headers::CONTENT_BASE),
+            content_location: header(&headers::CONTENT_LOCATION),
+            session: description.control(),
+            track: track.control.as_deref(),
+        };
+        self.addresses = Addresses::new(url, named);
+        Ok(())
     }
 
     /// Sends an RTCP packet on the track's channel, once there is one.
@@ -139,7 +190,7 @@ impl ClientSession for PlayerSession {
     }
 
     fn session_url(&self) -> Url {
-        self.base.clone()
+        self.addresses.session.first().unwrap_or(self.client.url()).clone()
     }
 
     fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
@@ -148,11 +199,13 @@ impl ClientSession for PlayerSession {
                 self.client.heard(now);
                 self.handle_frame(&frame);
             }
-            Inbound::Response(response) => {
-                if let Some((purpose, response)) = self.client.answered(response, now)? {
-                    self.advance(purpose, &response, now)?;
-                }
-            }
+            Inbound::Response(response) => match self.client.answered(response, now) {
+                Ok(Some((purpose, response))) => self.advance(purpose, &response, now)?,
+                Ok(None) => {}
+                Err(error) => self.try_elsewhere(error, now)?,
+            },
+            Inbound::BadRequest(request) => self.client.asked_badly(&request),
+            Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
             Inbound::Request(request) => {
                 if self.client.asked(&request) {
                     self.events.push_back(PlayerEvent::Ended);

@@ -124,6 +124,8 @@ impl ClientSession for PublisherSession {
                     self.events.push_back(PublisherEvent::Ended);
                 }
             }
+            Inbound::BadRequest(request) => self.client.asked_badly(&request),
+            Inbound::Noise(_) => {}
             Inbound::Frame(frame) => {
                 // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
                 let events = rtcp::parse(&frame.packet()).unwrap_or_default();
@@ -164,8 +166,9 @@ pub(super) fn append(url: &Url, control: &str) -> Url {
 /// The channels that a SETUP answer grants: those asked for, unless it names others.
 pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result<Channels, SessionError> {
     let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
-    match Transport::parse(header.as_str()) {
-        Ok(transport) => Ok(transport.interleaved.unwrap_or(asked)),
-        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: url.to_string(), what: error.to_string() }),
-    }
+    Transport::granted(header.as_str(), asked).map_err(|error| SessionError::BadAnswer {
+        request: "SETUP",
+        url: url.to_string(),
+        what: error.to_string(),
+    })
 }

@@ -7,12 +7,14 @@
 
 mod event;
 mod login;
+mod refusal;
 mod url;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use event::{Accepted, ServerEvent};
+pub use refusal::Refusal;
 
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
@@ -63,10 +65,10 @@ pub struct ServerSession {
     question: Option<Question>,
     transmits: VecDeque<Bytes>,
     last_heard: Instant,
-    /// Frames on channels that belong to no track.
+    /// Frames on channels that belong to no track, and stretches of bytes that are no frames.
     pub stray_frames: u64,
-    /// How the last message was refused, if it was and nobody has looked; the wish for a login is no refusal.
-    refused: Option<StatusCode>,
+    /// How the last message was refused, if it was and nobody has looked.
+    refused: Option<Refusal>,
     /// Which clock answers an exchange.
     clock: Option<ClockId>,
 }
@@ -116,19 +118,19 @@ impl ServerSession {
         self.transmits.pop_front()
     }
 
-    /// The status by which the last message was refused, once.
-    pub fn poll_refusal(&mut self) -> Option<StatusCode> {
-        self.refused.take()
-    }
-
     /// Takes what the peer sent. A question among the events must be answered before the next call.
     pub fn handle_message(&mut self, message: Inbound, now: Now) -> Option<ServerEvent> {
         self.last_heard = now.instant;
         match message {
             Inbound::Request(request) => self.handle_request(request, now),
             Inbound::Frame(frame) => self.handle_frame(frame, now),
+            Inbound::BadRequest(request) => self.fail_bad(&request),
             // We ask nothing of clients, so an answer means nothing.
             Inbound::Response(_) => None,
+            Inbound::Noise(_) => {
+                self.stray_frames += 1;
+                None
+            }
         }
     }
 
@@ -220,17 +222,20 @@ impl ServerSession {
                 let event = ServerEvent::Announce { path: path.clone(), description: description.clone() };
                 self.ask(request, Asked::Announce { path, description }, event)
             }
-            Err(_) => self.fail(&request, StatusCode::BadRequest),
+            Err(error) => {
+                self.fail_because(&request, StatusCode::BadRequest, format!("may not publish {path}: {error}"))
+            }
         }
     }
 
     fn setup(&mut self, request: Request, path: &str) -> Option<ServerEvent> {
         let transport = match header(&request, &headers::TRANSPORT).map(Transport::parse) {
             Some(Ok(transport)) => transport,
-            Some(Err(TransportError::NotInterleaved(_))) => {
-                return self.fail(&request, StatusCode::UnsupportedTransport);
+            Some(Err(error @ TransportError::NotInterleaved(_))) => {
+                return self.fail_because(&request, StatusCode::UnsupportedTransport, error.to_string());
             }
-            Some(Err(TransportError::Channels(_))) | None => return self.fail(&request, StatusCode::BadRequest),
+            Some(Err(error)) => return self.fail_because(&request, StatusCode::BadRequest, error.to_string()),
+            None => return self.fail(&request, StatusCode::BadRequest),
         };
         let url = request.request_uri().map(Url::as_str).unwrap_or_default().trim_end_matches('/').to_owned();
         match &self.role {
@@ -352,13 +357,6 @@ impl ServerSession {
         }
     }
 
-    /// Answers the open question with no.
-    pub fn refuse(&mut self, status: StatusCode) {
-        if let Some(Question { request, .. }) = self.question.take() {
-            self.fail(&request, status);
-        }
-    }
-
     /// Tells a reader that its stream is over, by a TEARDOWN from the server's side.
     pub fn teardown(&mut self, url: Url) {
         let request = rtsp_types::Request::builder(Method::Teardown, Version::V1_0)
@@ -380,12 +378,6 @@ impl ServerSession {
             response.insert_header(name.clone(), value.as_str());
         }
         self.transmits.push_back(response_bytes(&response.replace_body(body)));
-        None
-    }
-
-    fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
-        self.transmits.push_back(response_bytes(&reply(request, status).replace_body(Vec::new())));
-        self.refused = Some(status);
         None
     }
 }

@@ -1,0 +1,147 @@
+//! Session descriptions (RFC 8866) of H.265 streams (RFC 7798 section 7.1).
+//!
+//! Three uses: a publisher writes one ([`publisher_description`]), the server rewrites it for its readers
+//! ([`Description::for_readers`]) and a player looks for the H.265 track in it ([`Description::hevc_track`]).
+//!
+//! They are read leniently ([`read`](Description::parse)): what stands in `m=`, `a=rtpmap`, `a=fmtp` and `a=control` decides,
+//! and what strangers write into the other lines, or leave out, is passed over. They are written strictly, so that
+//! a publisher's liberties are not its readers' trouble.
+
+mod read;
+mod sprop;
+mod write;
+
+use thiserror::Error;
+
+pub use self::write::publisher_description;
+use crate::hevc::ParameterSets;
+use crate::rtp::PayloadFormat;
+
+/// Most tracks taken from one description.
+pub const MAX_TRACKS: usize = 16;
+
+/// The dynamic payload type of our own streams (RFC 3551 section 6).
+pub const HEVC_PAYLOAD_TYPE: u8 = 96;
+
+/// Session attribute by which the server names a track to its readers: `trackID=N`.
+pub const TRACK_CONTROL: &str = "trackID=";
+
+/// Why a description cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SdpError {
+    /// Nothing in it.
+    #[error("the session description is empty")]
+    Empty,
+    /// Not SDP.
+    #[error("the session description has no line of a letter, '=' and a text; it begins {0:?}")]
+    Malformed(String),
+    /// No media in it, or more than [`MAX_TRACKS`].
+    #[error("the session description has {0} tracks (m= lines); 1 to {MAX_TRACKS} are taken")]
+    TrackCount(usize),
+}
+
+/// One `m=` section.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Kind of medium in small letters: `video`, `audio`, …
+    pub media: String,
+    /// Transport protocol in capitals: `RTP/AVP`, `RTP/SAVP`, …; empty when not given.
+    pub protocol: String,
+    /// Encoding name of the format's `rtpmap` in capitals, e.g. `H265`; empty when none is given.
+    pub encoding: String,
+    /// RTP clock, ticks per second; 0 when not given.
+    pub clock_rate_hz: u32,
+    /// RTP payload type: of the formats in the line the first H.265 one, else the first.
+    pub payload_type: u8,
+    /// Payload types of the line's other formats.
+    pub other_payload_types: Vec<u8>,
+    /// The track's own part of the control URL, as written; `None` when absent.
+    pub control: Option<String>,
+    /// VPS, SPS and PPS of the `sprop-*` parameters, as far as given.
+    pub parameter_sets: ParameterSets,
+    /// `sprop-max-don-diff` is above 0: decoding order numbers stand in the packets (RFC 7798 section 4.4).
+    pub has_decoding_order_numbers: bool,
+    /// The sender takes PLI or FIR (RFC 4585, 5104) for this track.
+    pub keyframe_requests: bool,
+    /// The sender takes TMMBR (RFC 5104) for this track.
+    pub rate_requests: bool,
+    /// What is written to readers beside the above.
+    written: Written,
+}
+
+/// Texts of a track that are handed on as they came, without line ends.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    /// Behind the payload type in `rtpmap`; empty when there is none.
+    rtpmap: String,
+    /// Parameters of `fmtp` that are no parameter sets.
+    parameters: Vec<String>,
+    /// Of `rtcp-fb`, behind the payload type.
+    feedback: Vec<String>,
+    /// Other attributes, of the track as a whole.
+    attributes: Vec<String>,
+}
+
+impl Track {
+    /// Whether this is an H.265 track.
+    pub fn is_hevc(&self) -> bool {
+        read::is_hevc(&self.encoding)
+    }
+
+    /// Whether a reader of the one can be sent the other's packets: the same medium in the same encoding. Parameter sets
+    /// may differ, for they come in band.
+    pub fn is_like(&self, other: &Track) -> bool {
+        let kind = |track: &Track| (track.clock_rate_hz, track.payload_type, track.keyframe_requests);
+        self.media == other.media && self.encoding == other.encoding && kind(self) == kind(other)
+    }
+}
+
+/// A parsed session description.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Session name.
+    name: String,
+    /// Session attributes that are handed on.
+    attributes: Vec<String>,
+    /// The session's control URL, as written; `None` when absent.
+    control: Option<String>,
+    tracks: Vec<Track>,
+}
+
+impl Description {
+    /// All tracks, in order.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The control URL of the session as a whole, as written; `None` when absent.
+    pub fn control(&self) -> Option<&str> {
+        self.control.as_deref()
+    }
+
+    /// The first H.265 track and its index.
+    pub fn hevc_track(&self) -> Option<(usize, &Track)> {
+        self.tracks.iter().enumerate().find(|(_, track)| track.is_hevc())
+    }
+
+    /// Which packets are those of the track with this index, and how they are built: for a depacketiser.
+    pub fn payload_format(&self, index: usize) -> PayloadFormat {
+        let Some(track) = self.tracks.get(index) else { return PayloadFormat::default() };
+        let others = self.tracks.iter().enumerate().flat_map(|(at, other)| {
+            let own = Some(other.payload_type).filter(|_| at != index);
+            own.into_iter().chain(other.other_payload_types.iter().copied())
+        });
+        let mut format = PayloadFormat::new(track.payload_type, others);
+        format.has_decoding_order_numbers = track.has_decoding_order_numbers;
+        format
+    }
+
+    /// What is offered, for an error message: `video H264, audio MPEG4-GENERIC`.
+    pub fn offer(&self) -> String {
+        let names = self.tracks.iter().map(|t| format!("{} {}", t.media, t.encoding).trim().to_owned());
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests;

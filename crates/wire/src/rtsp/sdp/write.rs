@@ -1,0 +1,84 @@
+//! Writing a description, by the letter of RFC 8866: ours, and a publisher's for its readers.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+
+use super::{Description, HEVC_PAYLOAD_TYPE, TRACK_CONTROL, Track};
+use crate::hevc::{NalType, ParameterSets};
+
+impl Description {
+    /// The same streams as the server's own description: control URLs relative and ours, addresses and ports removed, and of
+    /// each track the one format that is taken. FFmpeg's reader knows the first of a line only.
+    pub fn for_readers(&self) -> Bytes {
+        let mut text = head(&self.name);
+        for attribute in self.attributes.iter().map(String::as_str).chain(["control:*"]) {
+            line(&mut text, format_args!("a={attribute}"));
+        }
+        for (index, track) in self.tracks.iter().enumerate() {
+            write_track(&mut text, track);
+            line(&mut text, format_args!("a=control:{TRACK_CONTROL}{index}"));
+        }
+        text.into()
+    }
+}
+
+/// The description a hevcast sender announces: one H.265 track that takes requests for keyframes and for less.
+pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Bytes {
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let mut text = head(&name);
+    line(&mut text, format_args!("m=video 0 RTP/AVP {HEVC_PAYLOAD_TYPE}"));
+    line(&mut text, format_args!("a=rtpmap:{HEVC_PAYLOAD_TYPE} H265/90000"));
+    write_parameters(&mut text, HEVC_PAYLOAD_TYPE, &[], parameter_sets);
+    for feedback in ["nack pli", "ccm fir", "ccm tmmbr"] {
+        line(&mut text, format_args!("a=rtcp-fb:{HEVC_PAYLOAD_TYPE} {feedback}"));
+    }
+    line(&mut text, format_args!("a=control:{TRACK_CONTROL}0"));
+    text.into()
+}
+
+/// The lines before the first medium. A name must not be empty (RFC 8866 section 5.3).
+fn head(name: &str) -> String {
+    let name = if name.is_empty() { "-" } else { name };
+    format!("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n")
+}
+
+fn write_track(text: &mut String, track: &Track) {
+    let Track { payload_type, written, .. } = track;
+    let protocol = match track.protocol.as_str() {
+        known @ ("RTP/AVP" | "RTP/AVPF" | "RTP/SAVP" | "RTP/SAVPF") => known,
+        _ => "RTP/AVP",
+    };
+    line(text, format_args!("m={} 0 {protocol} {payload_type}", track.media));
+    if !written.rtpmap.is_empty() {
+        line(text, format_args!("a=rtpmap:{payload_type} {}", written.rtpmap));
+    }
+    write_parameters(text, *payload_type, &written.parameters, &track.parameter_sets);
+    for feedback in &written.feedback {
+        line(text, format_args!("a=rtcp-fb:{payload_type} {feedback}"));
+    }
+    for attribute in &written.attributes {
+        line(text, format_args!("a={attribute}"));
+    }
+}
+
+/// `fmtp`, if there is anything to say.
+fn write_parameters(text: &mut String, payload_type: u8, others: &[String], sets: &ParameterSets) {
+    let kinds = [("sprop-vps", NalType::VPS), ("sprop-sps", NalType::SPS), ("sprop-pps", NalType::PPS)];
+    let sprops = kinds.into_iter().filter_map(|(key, kind)| {
+        let nals: Vec<String> = sets.of_type(kind).map(|nal| BASE64.encode(nal)).collect();
+        (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
+    });
+    let parameters: Vec<String> = others.iter().cloned().chain(sprops).collect();
+    if !parameters.is_empty() {
+        line(text, format_args!("a=fmtp:{payload_type} {}", parameters.join("; ")));
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = text.write_fmt(line);
+    text.push_str("\r\n");
+}
