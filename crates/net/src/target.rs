@@ -1,8 +1,10 @@
 //! Where a stream is: a URL, and what stood in it that is nobody's business.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtsp::path;
 use url::Url;
 
 use crate::connect::NetError;
@@ -149,20 +151,21 @@ impl Target {
         Target { credentials: self.credentials.or(login), ..self }
     }
 
-    /// The URL for people and logs, without what may be secret: of RTMP's, the query often holds a key.
+    /// The URL for people and logs, in its own letters and without what may be secret: of RTMP's, the query often holds a key.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
         if self.protocol() == Protocol::Rtmp {
             url.set_query(None);
         }
-        url.to_string()
+        path::shown(&url)
     }
 
-    /// The URL with the pin, as [`Target::parse`] reads it, and without a password.
+    /// The URL with the pin, as [`Target::parse`] reads it, in its own letters and without a password.
     pub fn to_text(&self) -> String {
+        let url = path::shown(&self.url);
         match self.pin {
-            Some(pin) => format!("{}#pin={pin}", self.url),
-            None => self.url.to_string(),
+            Some(pin) => format!("{url}#pin={pin}"),
+            None => url,
         }
     }
 
@@ -196,11 +199,11 @@ impl SrtSettings {
     fn take_from(url: &mut Url) -> Result<SrtSettings, String> {
         let mut settings = SrtSettings::default();
         // Unlike a form's: `+` means itself.
-        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().map(Cow::into_owned);
         let mut shown = Vec::new();
         for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = decode(value);
+            let decoded = decode(value).map_err(|_| format!("{name}= is not UTF-8"))?;
             match name {
                 "streamid" => settings.stream_id = Some(decoded),
                 "latency" => {
@@ -299,6 +302,22 @@ mod tests {
         assert_eq!(again.stream_id, srt.stream_id);
         let plain = Target::parse("srt://0.0.0.0:9000?mode=listener").unwrap().srt.unwrap();
         assert_eq!((plain.mode, plain.latency, plain.stream_id), (SrtMode::Listener, SRT_LATENCY, None));
+    }
+
+    #[test]
+    fn a_url_is_shown_in_its_own_letters_and_read_again_as_the_same() {
+        for (text, shown) in [
+            ("rtsp://h/客厅", "rtsp://h/客厅"),
+            ("rtsp://h/%e5%ae%a2%E5%8E%85/live cam", "rtsp://h/客厅/live%20cam"),
+            ("rtmp://h/直播/星", "rtmp://h/直播/星"),
+            ("srt://h:1?streamid=#!::r=live/星,m=publish", "srt://h:1?streamid=%23!::r=live/星,m=publish"),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!((target.shown().as_str(), target.to_text().as_str()), (shown, shown));
+            let again = Target::parse(shown).unwrap();
+            assert_eq!((again.srt, again.shown()), (target.srt, target.shown()));
+        }
+        assert!(Target::parse("srt://h:1?streamid=%FF").unwrap_err().to_string().contains("UTF-8"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hevcast_net::connection::{Connection, Turned};
 use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
-use hevcast_wire::rtsp::session::server::ServerSession;
+use hevcast_wire::rtsp::session::server::{Refusal, ServerSession};
 use hevcast_wire::rtsp::transport::Channels;
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -99,6 +99,9 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
     async move {
         let ending = serving.run().await;
         serving.state.counters.ended.count(ending.kind());
+        if let Ending::Message(error) = &ending {
+            tracing::warn!("the connection is closed: {error}");
+        }
         // Its readers may wait for a publisher that has lost its place here.
         drop(place);
         let patience = serving.state.config().limits.publisher_return;
@@ -301,8 +304,11 @@ impl Serving {
             if let Some(event) = self.session.handle_message(message, now) {
                 self.act(event).await;
             }
-            if let Some(status) = self.session.poll_refusal() {
+            if let Some(Refusal { status, why }) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
+                if let Some(why) = why {
+                    tracing::warn!("refused a request ({}): {why}", u16::from(status));
+                }
             }
             // A reader's wait for its turn to write.
             if !matches!(self.role, Role::Reader { .. }) {

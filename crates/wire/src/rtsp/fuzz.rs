@@ -8,8 +8,9 @@ use rtsp_types::{StatusCode, Url};
 use super::clock::{ClockReply, ClockRequest};
 use super::login::{Challenge, Ha1, Login};
 use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MessageDecoder};
+use super::path::{self, MAX_PATH_BYTES, StreamPath};
 use super::sdp::{Description, MAX_TRACKS};
-use super::session::server::{Accepted, MAX_PATH_BYTES, ServerEvent, ServerSession};
+use super::session::server::{Accepted, ServerEvent, ServerSession};
 use super::transport::{Channels, Transport};
 use crate::rtp::interleave;
 use crate::time::{Now, UtcMicros};
@@ -39,6 +40,10 @@ pub fn message(data: &[u8]) {
                 }
             }
             Ok(Some(Inbound::Frame(frame))) => assert_eq!(frame.framed.len(), frame.packet().len() + 4),
+            Ok(Some(Inbound::Unreadable(unreadable))) => {
+                assert_one_answer(unreadable.answer());
+                assert!(!unreadable.fault.to_string().contains(char::is_control));
+            }
             Ok(None) => {
                 assert!(buffer.len() < MAX_HEADER_BYTES + MAX_BODY_BYTES);
                 break;
@@ -76,7 +81,7 @@ impl Runner {
     /// Answers what is a question, as a server's runner would: yes, no, or only with a login.
     fn answer(&mut self, session: &mut ServerSession, event: ServerEvent) {
         assert_possible(&event);
-        assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown));
+        assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown | ServerEvent::Pause));
         let login = session.login();
         if let Some(Login::Digest(digest)) = &login {
             digest.proves(Ha1::new("me", "secret"), session.method(), "f00");
@@ -84,7 +89,7 @@ impl Runner {
         let decision = self.decisions & 3;
         self.decisions = self.decisions.rotate_right(2);
         let accepted = match event {
-            ServerEvent::Media { .. } | ServerEvent::Teardown => return,
+            ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => return,
             _ if decision == 2 => return session.refuse(StatusCode::Forbidden),
             _ if decision == 3 && login.is_none() => {
                 return session.challenge(&Challenge { nonce: "f00".to_owned(), digest: true, basic: true });
@@ -104,14 +109,20 @@ impl Runner {
 /// What may be asked is within its bounds.
 fn assert_possible(event: &ServerEvent) {
     match event {
-        ServerEvent::Describe { path } | ServerEvent::Setup { path } => assert!(path.len() <= MAX_PATH_BYTES),
+        ServerEvent::Describe { path } | ServerEvent::Setup { path } => assert_normal(path),
         ServerEvent::Announce { path, description } => {
-            assert!((1..=MAX_PATH_BYTES).contains(&path.len()));
+            assert_normal(path);
             assert!((1..=MAX_TRACKS).contains(&description.tracks().len()));
         }
         ServerEvent::Play { channels, .. } | ServerEvent::Record { channels, .. } => assert_apart(channels),
-        ServerEvent::Media { .. } | ServerEvent::Teardown => {}
+        ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => {}
     }
+}
+
+/// A path is in its one form, and what is written into a URL of it is read as the same.
+fn assert_normal(path: &StreamPath) {
+    assert!((1..=MAX_PATH_BYTES).contains(&path.len()) && !path.contains(char::is_control));
+    assert_eq!(StreamPath::parse(&path::encoded(path).to_string()).as_ref(), Ok(path));
 }
 
 /// There is a track, and no channel belongs to two.
@@ -153,13 +164,17 @@ pub fn session(data: &[u8], start: Instant) {
         }
         let Ok(Some(message)) = decoder.decode(&mut buffer) else { break };
         assert!(!matches!(message, Inbound::Frame(_)), "frames come in runs, and this one would be lost");
-        let is_request = matches!(message, Inbound::Request(_));
+        let is_request = matches!(message, Inbound::Request(_) | Inbound::Unreadable(_));
         if let Some(event) = session.handle_message(message, now) {
             runner.answer(&mut session, event);
         }
         assert!(session.method().is_empty(), "a question is left open");
         assert_eq!(session.waiting_answers(), usize::from(is_request));
-        assert!(session.poll_refusal().is_none_or(|status| is_request && status != StatusCode::InternalServerError));
+        assert!(
+            session
+                .poll_refusal()
+                .is_none_or(|refusal| is_request && refusal.status != StatusCode::InternalServerError)
+        );
         while let Some(bytes) = session.poll_transmit() {
             assert_one_answer(bytes);
         }

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use rtsp_types::{Empty, HeaderName, Message, Version, headers};
 use thiserror::Error;
 
+use super::request_line::{self, Unreadable};
 use crate::rtp::interleave::{self, Peek};
 
 /// A request with its body.
@@ -30,6 +31,8 @@ pub enum Inbound {
     Response(Response),
     /// An interleaved frame.
     Frame(Frame),
+    /// A request that cannot be read, and can be answered.
+    Unreadable(Unreadable),
 }
 
 /// An interleaved frame as it stood on the wire, header included, so that it can be forwarded as it is.
@@ -110,16 +113,20 @@ impl MessageDecoder {
         }
         self.searched = 0;
         let text = buffer.split_to(whole);
-        match Message::<Vec<u8>>::parse(&text[..]) {
+        let tidied = match request_line::tidied(&text) {
+            Ok(tidied) => tidied,
+            Err(unreadable) => return Ok(Some(Inbound::Unreadable(unreadable))),
+        };
+        match Message::<Vec<u8>>::parse(&tidied[..]) {
             Ok((Message::Request(request), _)) => Ok(Some(Inbound::Request(request))),
             Ok((Message::Response(response), _)) => Ok(Some(Inbound::Response(response))),
-            _ => Err(malformed(&text)),
+            _ => request_line::unreadable(&text).map(Inbound::Unreadable).map(Some).ok_or_else(|| malformed(&text)),
         }
     }
 
-    /// Stray line ends between messages and frames are harmless and common.
+    /// Stray line ends between messages and frames are harmless and common, and so is the NUL that ends a text in C.
     fn skip_line_ends(&mut self, buffer: &mut BytesMut) {
-        while matches!(buffer.first(), Some(b'\r' | b'\n')) {
+        while matches!(buffer.first(), Some(b'\r' | b'\n' | 0)) {
             buffer.advance(1);
             self.searched = 0;
         }
@@ -264,6 +271,21 @@ mod tests {
         };
         assert_eq!(&answer_to("7")[..], b"RTSP/1.0 200 Ok\r\nCSeq: 7\r\n\r\n");
         assert_eq!(&answer_to("7\nContent-Length: 9")[..], b"RTSP/1.0 200 Ok\r\n\r\n");
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_read_leaves_what_follows_alone() {
+        let mut bytes = b"DESCRIBE rtsp://h/caf\xe9 RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 2\r\n\r\nhi\0\r\n".to_vec();
+        bytes.extend_from_slice(b"DESCRIBE rtsp://h/p RTSP/1.0\r\nCSeq: 2\r\nnonsense\r\n\r\n$\x00\x00\x01x");
+        bytes.extend_from_slice("DESCRIBE rtsp://h/live cam/客厅 RTSP/1.0\r\nCSeq: 3\r\n\r\n".as_bytes());
+        let all = decode_all(&bytes).unwrap();
+        for (at, cseq) in [(0, "1"), (1, "2")] {
+            let Inbound::Unreadable(unreadable) = &all[at] else { panic!("{:?}", all[at]) };
+            assert!(unreadable.answer().ends_with(format!("CSeq: {cseq}\r\n\r\n").as_bytes()));
+        }
+        assert!(matches!(&all[2], Inbound::Frame(f) if &f.packet()[..] == b"x"));
+        let Inbound::Request(request) = &all[3] else { panic!("{:?}", all[3]) };
+        assert_eq!(request.request_uri().unwrap().path(), "/live%20cam/%E5%AE%A2%E5%8E%85");
     }
 
     #[test]
