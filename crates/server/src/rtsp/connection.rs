@@ -14,6 +14,7 @@ use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::{Refusal, ServerSession};
 use hevcast_wire::rtsp::transport::Channels;
+use rtsp_types::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -304,10 +305,13 @@ impl Serving {
             if let Some(event) = self.session.handle_message(message, now) {
                 self.act(event).await;
             }
-            if let Some(Refusal { status, why }) = self.session.poll_refusal() {
+            if let Some(Refusal { status, reason }) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
-                if let Some(why) = why {
-                    tracing::warn!("refused a request ({}): {why}", u16::from(status));
+                match status {
+                    _ if reason.is_empty() => {}
+                    // FFmpeg and GStreamer ask for UDP first, and for TCP when they hear no.
+                    StatusCode::UnsupportedTransport => tracing::debug!("answered {}: {reason}", u16::from(status)),
+                    _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
                 }
             }
             // A reader's wait for its turn to write.

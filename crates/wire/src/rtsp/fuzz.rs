@@ -7,7 +7,7 @@ use rtsp_types::{StatusCode, Url};
 
 use super::clock::{ClockReply, ClockRequest};
 use super::login::{Challenge, Ha1, Login};
-use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MessageDecoder};
+use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MessageDecoder, reply_to_bad};
 use super::path::{self, MAX_PATH_BYTES, StreamPath};
 use super::sdp::{Description, MAX_TRACKS};
 use super::session::server::{Accepted, ServerEvent, ServerSession};
@@ -40,9 +40,9 @@ pub fn message(data: &[u8]) {
                 }
             }
             Ok(Some(Inbound::Frame(frame))) => assert_eq!(frame.framed.len(), frame.packet().len() + 4),
-            Ok(Some(Inbound::Unreadable(unreadable))) => {
-                assert_one_answer(unreadable.answer());
-                assert!(!unreadable.fault.to_string().contains(char::is_control));
+            Ok(Some(Inbound::BadRequest(bad))) => {
+                assert_one_answer(reply_to_bad(&bad));
+                assert!(!bad.what.contains(char::is_control));
             }
             Ok(None) => {
                 assert!(buffer.len() < MAX_HEADER_BYTES + MAX_BODY_BYTES);
@@ -164,7 +164,7 @@ pub fn session(data: &[u8], start: Instant) {
         }
         let Ok(Some(message)) = decoder.decode(&mut buffer) else { break };
         assert!(!matches!(message, Inbound::Frame(_)), "frames come in runs, and this one would be lost");
-        let is_request = matches!(message, Inbound::Request(_) | Inbound::Unreadable(_));
+        let is_request = matches!(message, Inbound::Request(_) | Inbound::BadRequest(_));
         if let Some(event) = session.handle_message(message, now) {
             runner.answer(&mut session, event);
         }

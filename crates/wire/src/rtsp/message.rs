@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use rtsp_types::{Empty, HeaderName, Message, Version, headers};
 use thiserror::Error;
 
-use super::request_line::{self, Unreadable};
+use super::request_line;
 use crate::rtp::interleave::{self, Peek};
 
 /// A request with its body.
@@ -29,10 +29,19 @@ pub enum Inbound {
     Request(Request),
     /// A response.
     Response(Response),
+    /// A request that nobody can make out; to be answered with 400.
+    BadRequest(BadRequest),
     /// An interleaved frame.
     Frame(Frame),
-    /// A request that cannot be read, and can be answered.
-    Unreadable(Unreadable),
+}
+
+/// A request that was understood to be one, but not what it asks for: it can only be refused (400).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRequest {
+    /// Its CSeq, to be answered with; empty where it has none.
+    pub cseq: String,
+    /// What is wrong with it.
+    pub what: String,
 }
 
 /// An interleaved frame as it stood on the wire, header included, so that it can be forwarded as it is.
@@ -115,18 +124,18 @@ impl MessageDecoder {
         let text = buffer.split_to(whole);
         let tidied = match request_line::tidied(&text) {
             Ok(tidied) => tidied,
-            Err(unreadable) => return Ok(Some(Inbound::Unreadable(unreadable))),
+            Err(bad) => return Ok(Some(Inbound::BadRequest(bad))),
         };
         match Message::<Vec<u8>>::parse(&tidied[..]) {
             Ok((Message::Request(request), _)) => Ok(Some(Inbound::Request(request))),
             Ok((Message::Response(response), _)) => Ok(Some(Inbound::Response(response))),
-            _ => request_line::unreadable(&text).map(Inbound::Unreadable).map(Some).ok_or_else(|| malformed(&text)),
+            _ => request_line::bad(&text).map(|bad| Some(Inbound::BadRequest(bad))).ok_or_else(|| malformed(&text)),
         }
     }
 
-    /// Stray line ends between messages and frames are harmless and common, and so is the NUL that ends a text in C.
+    /// Stray line ends between messages and frames are harmless and common.
     fn skip_line_ends(&mut self, buffer: &mut BytesMut) {
-        while matches!(buffer.first(), Some(b'\r' | b'\n' | 0)) {
+        while matches!(buffer.first(), Some(b'\r' | b'\n')) {
             buffer.advance(1);
             self.searched = 0;
         }
@@ -208,6 +217,16 @@ pub fn reply(request: &Request, status: rtsp_types::StatusCode) -> rtsp_types::R
     response
 }
 
+/// The answer to a request that nobody can make out.
+pub fn reply_to_bad(request: &BadRequest) -> Bytes {
+    let mut response =
+        rtsp_types::Response::builder(Version::V1_0, rtsp_types::StatusCode::BadRequest).build(Vec::new());
+    if !request.cseq.is_empty() {
+        response.insert_header(headers::CSEQ, request.cseq.as_str());
+    }
+    response_bytes(&response)
+}
+
 /// A header as text; `None` when absent.
 pub fn header<'m>(message: &'m Request, name: &HeaderName) -> Option<&'m str> {
     message.header(name).map(|value| value.as_str())
@@ -274,14 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_cannot_be_read_leaves_what_follows_alone() {
-        let mut bytes = b"DESCRIBE rtsp://h/caf\xe9 RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 2\r\n\r\nhi\0\r\n".to_vec();
-        bytes.extend_from_slice(b"DESCRIBE rtsp://h/p RTSP/1.0\r\nCSeq: 2\r\nnonsense\r\n\r\n$\x00\x00\x01x");
+    fn a_request_that_cannot_be_made_out_leaves_what_follows_alone() {
+        let mut bytes = b"DESCRIBE rtsp://h/caf\xe9 RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 2\r\n\r\nhi\r\n".to_vec();
+        bytes.extend_from_slice(b"DESCRIBE rtsp://[h/p RTSP/1.0\r\nCSeq: 2\r\n\r\n$\x00\x00\x01x");
         bytes.extend_from_slice("DESCRIBE rtsp://h/live cam/客厅 RTSP/1.0\r\nCSeq: 3\r\n\r\n".as_bytes());
         let all = decode_all(&bytes).unwrap();
         for (at, cseq) in [(0, "1"), (1, "2")] {
-            let Inbound::Unreadable(unreadable) = &all[at] else { panic!("{:?}", all[at]) };
-            assert!(unreadable.answer().ends_with(format!("CSeq: {cseq}\r\n\r\n").as_bytes()));
+            let Inbound::BadRequest(bad) = &all[at] else { panic!("{:?}", all[at]) };
+            let answer = format!("RTSP/1.0 400 Bad Request\r\nCSeq: {cseq}\r\n\r\n");
+            assert_eq!(&reply_to_bad(bad)[..], answer.as_bytes());
         }
         assert!(matches!(&all[2], Inbound::Frame(f) if &f.packet()[..] == b"x"));
         let Inbound::Request(request) = &all[3] else { panic!("{:?}", all[3]) };

@@ -9,8 +9,7 @@ use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 use super::{ANSWER_TIMEOUT, SessionError};
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
 use crate::rtsp::digest::{Credentials, Login};
-use crate::rtsp::message::{Inbound, Request, Response, request_bytes, response_bytes};
-use crate::rtsp::path;
+use crate::rtsp::message::{BadRequest, Inbound, Request, Response, reply_to_bad, request_bytes, response_bytes};
 use crate::time::Now;
 
 /// Session time-out assumed when the server names none (RFC 2326 section 12.37).
@@ -247,7 +246,7 @@ impl Client {
                 self.clock_supported &= purpose != Purpose::Clock;
                 return Ok(None);
             }
-            let url = path::shown(&self.url);
+            let url = self.url.to_string();
             let request = purpose.name();
             let to = response.header(&headers::LOCATION).map(|header| header.as_str().trim().to_owned());
             if let (301 | 302 | 303 | 305, Some(to)) = (u16::from(response.status()), to) {
@@ -331,6 +330,11 @@ impl Client {
         teardown
     }
 
+    /// Answers a request of the server that nobody can make out.
+    pub fn asked_badly(&mut self, request: &BadRequest) {
+        self.transmits.push_back(reply_to_bad(request));
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         let answer = self.pending.iter().map(|p| p.deadline).min();
         let keep_alive = if self.established { self.next_keep_alive } else { None };
@@ -342,7 +346,7 @@ impl Client {
         let forgive = !self.keep_alive_answered;
         self.pending.retain(|p| !(forgive && p.purpose == Purpose::KeepAlive && p.deadline <= now.instant));
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
-            return Err(SessionError::NoAnswer { request: late.purpose.name(), url: path::shown(&self.url) });
+            return Err(SessionError::NoAnswer { request: late.purpose.name(), url: self.url.to_string() });
         }
         if self.next_clock.is_some_and(|at| at <= now.instant) && self.clock_supported {
             self.send_clock(now);

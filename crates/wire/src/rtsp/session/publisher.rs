@@ -11,7 +11,6 @@ use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Inbound, Response};
-use crate::rtsp::path;
 use crate::rtsp::sdp::TRACK_CONTROL;
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::Now;
@@ -120,7 +119,7 @@ impl ClientSession for PublisherSession {
                     self.advance(purpose, &response, now)?;
                 }
             }
-            Inbound::Unreadable(request) => self.client.send_raw(request.answer()),
+            Inbound::BadRequest(request) => self.client.asked_badly(&request),
             Inbound::Request(request) => {
                 if self.client.asked(&request) {
                     self.events.push_back(PublisherEvent::Ended);
@@ -168,6 +167,6 @@ pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result
     let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
     match Transport::parse(header.as_str()) {
         Ok(transport) => Ok(transport.interleaved.unwrap_or(asked)),
-        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: path::shown(url), what: error.to_string() }),
+        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: url.to_string(), what: error.to_string() }),
     }
 }

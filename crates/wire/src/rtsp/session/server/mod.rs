@@ -7,6 +7,7 @@
 
 mod event;
 mod login;
+mod refusal;
 mod setup;
 mod url;
 
@@ -14,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use event::{Accepted, ServerEvent};
+pub use refusal::Refusal;
 
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
@@ -55,15 +57,6 @@ enum Asked {
     Record,
 }
 
-/// How a message was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// What was wrong with it, where the status does not say it.
-    pub why: Option<String>,
-}
-
 /// The state machine of one connection.
 #[derive(Debug)]
 pub struct ServerSession {
@@ -74,7 +67,7 @@ pub struct ServerSession {
     last_heard: Instant,
     /// Frames on channels that belong to no track.
     pub stray_frames: u64,
-    /// How the last message was refused, if it was and nobody has looked; the wish for a login is no refusal.
+    /// How the last message was refused, if it was and nobody has looked.
     refused: Option<Refusal>,
     /// Which clock answers an exchange.
     clock: Option<ClockId>,
@@ -125,11 +118,6 @@ impl ServerSession {
         self.transmits.pop_front()
     }
 
-    /// How the last message was refused, once.
-    pub fn poll_refusal(&mut self) -> Option<Refusal> {
-        self.refused.take()
-    }
-
     /// Takes what the peer sent. A question among the events must be answered before the next call.
     pub fn handle_message(&mut self, message: Inbound, now: Now) -> Option<ServerEvent> {
         self.last_heard = now.instant;
@@ -138,12 +126,7 @@ impl ServerSession {
             Inbound::Frame(frame) => self.handle_frame(frame, now),
             // We ask nothing of clients, so an answer means nothing.
             Inbound::Response(_) => None,
-            Inbound::Unreadable(unreadable) => {
-                self.transmits.push_back(unreadable.answer());
-                self.refused =
-                    Some(Refusal { status: StatusCode::BadRequest, why: Some(unreadable.fault.to_string()) });
-                None
-            }
+            Inbound::BadRequest(request) => self.fail_bad(&request),
         }
     }
 
@@ -181,7 +164,7 @@ impl ServerSession {
         let path = request.request_uri().map_or(Err(PathError::Empty), StreamPath::of_url);
         // What a URL names matters to some methods only, but that it can be read, to all.
         if let Err(error @ (PathError::NotUtf8(_) | PathError::Character(_) | PathError::Dots(_))) = path {
-            return self.fail_path(&request, error);
+            return self.fail_path(&request, &error);
         }
         match request.method() {
             Method::Options => self.options(&request),
@@ -189,11 +172,11 @@ impl ServerSession {
             Method::SetParameter => self.succeed(&request, &[], Vec::new()),
             Method::Describe => match path {
                 Ok(path) => self.ask(request, Asked::Describe, ServerEvent::Describe { path }),
-                Err(error) => self.fail_path(&request, error),
+                Err(error) => self.fail_path(&request, &error),
             },
             Method::Announce => match path {
                 Ok(path) => self.announce(request, path),
-                Err(error) => self.fail_path(&request, error),
+                Err(error) => self.fail_path(&request, &error),
             },
             Method::Setup => self.setup(request, path),
             Method::Play => self.play(request),
@@ -328,13 +311,6 @@ impl ServerSession {
         }
     }
 
-    /// Answers the open question with no.
-    pub fn refuse(&mut self, status: StatusCode) {
-        if let Some(Question { request, .. }) = self.question.take() {
-            self.fail(&request, status);
-        }
-    }
-
     /// Tells a reader that its stream is over, by a TEARDOWN from the server's side.
     pub fn teardown(&mut self, url: Url) {
         let request = rtsp_types::Request::builder(Method::Teardown, Version::V1_0)
@@ -356,24 +332,6 @@ impl ServerSession {
             response.insert_header(name.clone(), value.as_str());
         }
         self.transmits.push_back(response_bytes(&response.replace_body(body)));
-        None
-    }
-
-    fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
-        self.transmits.push_back(response_bytes(&reply(request, status).replace_body(Vec::new())));
-        self.refused = Some(Refusal { status, why: None });
-        None
-    }
-
-    /// Refuses a request for its URL's path.
-    fn fail_path(&mut self, request: &Request, error: PathError) -> Option<ServerEvent> {
-        let status = match error {
-            PathError::Empty => StatusCode::NotFound,
-            PathError::TooLong { .. } => StatusCode::RequestURITooLong,
-            PathError::NotUtf8(_) | PathError::Character(_) | PathError::Dots(_) => StatusCode::BadRequest,
-        };
-        self.fail(request, status);
-        self.refused = Some(Refusal { status, why: Some(error.to_string()) });
         None
     }
 }

@@ -13,10 +13,11 @@ impl ServerSession {
     pub(super) fn setup(&mut self, request: Request, path: Result<StreamPath, PathError>) -> Option<ServerEvent> {
         let transport = match header(&request, &headers::TRANSPORT).map(Transport::parse) {
             Some(Ok(transport)) => transport,
-            Some(Err(TransportError::NotInterleaved(_))) => {
-                return self.fail(&request, StatusCode::UnsupportedTransport);
+            Some(Err(error @ TransportError::NotInterleaved(_))) => {
+                return self.fail_because(&request, StatusCode::UnsupportedTransport, error.to_string());
             }
-            Some(Err(TransportError::Channels(_))) | None => return self.fail(&request, StatusCode::BadRequest),
+            Some(Err(error)) => return self.fail_because(&request, StatusCode::BadRequest, error.to_string()),
+            None => return self.fail(&request, StatusCode::BadRequest),
         };
         let url = request.request_uri().map(Url::as_str).unwrap_or_default().trim_end_matches('/').to_owned();
         match &self.role {
@@ -35,7 +36,7 @@ impl ServerSession {
                 let (stream, track) = split_track(&url);
                 let path = match if track.is_some() { path_of(stream) } else { path } {
                     Ok(path) => path,
-                    Err(error) => return self.fail_path(&request, error),
+                    Err(error) => return self.fail_path(&request, &error),
                 };
                 if let Role::Reader { path: own, .. } = &self.role
                     && *own != path

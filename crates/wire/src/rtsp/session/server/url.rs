@@ -3,10 +3,23 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
-use rtsp_types::Url;
+use rtsp_types::{StatusCode, Url};
 
+use super::{Request, ServerEvent, ServerSession};
 use crate::rtsp::path::{PathError, StreamPath};
 use crate::rtsp::sdp::TRACK_CONTROL;
+
+impl ServerSession {
+    /// Refuses a request for the path of its URL.
+    pub(super) fn fail_path(&mut self, request: &Request, error: &PathError) -> Option<ServerEvent> {
+        let status = match error {
+            PathError::Empty => StatusCode::NotFound,
+            PathError::TooLong { .. } => StatusCode::RequestURITooLong,
+            PathError::NotUtf8(_) | PathError::Character(_) | PathError::Dots(_) => StatusCode::BadRequest,
+        };
+        self.fail_because(request, status, error.to_string())
+    }
+}
 
 /// Splits `…/trackID=N` off a SETUP URL.
 pub(super) fn split_track(url: &str) -> (&str, Option<usize>) {
