@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtsp::path;
 use url::Url;
 
 use crate::connect::NetError;
@@ -149,20 +150,21 @@ impl Target {
         Target { credentials: self.credentials.or(login), ..self }
     }
 
-    /// The URL for people and logs, without what may be secret: of RTMP's, the query often holds a key.
+    /// The URL for people and logs, in its own letters and without what may be secret: of RTMP's, the query often holds a key.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
         if self.protocol() == Protocol::Rtmp {
             url.set_query(None);
         }
-        url.to_string()
+        path::shown(&url)
     }
 
-    /// The URL with the pin, as [`Target::parse`] reads it, and without a password.
+    /// The URL with the pin, as [`Target::parse`] reads it, in its own letters and without a password.
     pub fn to_text(&self) -> String {
+        let url = path::shown(&self.url);
         match self.pin {
-            Some(pin) => format!("{}#pin={pin}", self.url),
-            None => self.url.to_string(),
+            Some(pin) => format!("{url}#pin={pin}"),
+            None => url,
         }
     }
 
@@ -299,6 +301,21 @@ mod tests {
         assert_eq!(again.stream_id, srt.stream_id);
         let plain = Target::parse("srt://0.0.0.0:9000?mode=listener").unwrap().srt.unwrap();
         assert_eq!((plain.mode, plain.latency, plain.stream_id), (SrtMode::Listener, SRT_LATENCY, None));
+    }
+
+    #[test]
+    fn a_url_is_shown_in_its_own_letters_and_read_again_as_the_same() {
+        for (text, shown) in [
+            ("rtsp://h/客厅", "rtsp://h/客厅"),
+            ("rtsp://h/%e5%ae%a2%E5%8E%85/live cam", "rtsp://h/客厅/live%20cam"),
+            ("rtmp://h/直播/星", "rtmp://h/直播/星"),
+            ("srt://h:1?streamid=#!::r=live/星,m=publish", "srt://h:1?streamid=%23!::r=live/星,m=publish"),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!((target.shown().as_str(), target.to_text().as_str()), (shown, shown));
+            let again = Target::parse(shown).unwrap();
+            assert_eq!((again.srt, again.shown()), (target.srt, target.shown()));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, RTSP_LISTEN};
+use crate::config::{Config, OpensDoor, RTSP_LISTEN};
 use crate::doors::certificate::{self, CertificateError};
 use crate::rtsp::listener;
 use crate::sight::http;
@@ -119,15 +119,19 @@ impl Server {
     }
 
     /// Takes another configuration, for what is asked from now on. Returns what of it needs a restart.
-    pub fn reload(&self, config: Config) -> Vec<&'static str> {
+    ///
+    /// # Errors
+    /// [`OpensDoor`]: the one before goes on to hold.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, OpensDoor> {
         let before = self.state.config();
+        before.may_become(&config)?;
         let changes = [
             ("listen", before.listen != config.listen),
             ("[rtsps]", before.rtsps != config.rtsps),
             ("[http]", before.http != config.http),
         ];
         self.state.set_config(config);
-        changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect()
+        Ok(changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect())
     }
 
     /// Stops: readers are told, connections close, and all tasks have ended when this returns.

@@ -1,5 +1,6 @@
 //! What each subcommand does: put a pipeline together, report once a second, end cleanly.
 
+pub mod config_file;
 pub mod demo;
 pub mod devices;
 pub mod generate;

@@ -9,6 +9,7 @@ use hevcast_media::capture::{self, Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::{Clock, Target};
 use hevcast_server::Server;
+use hevcast_wire::rtsp::path::{self, StreamPath};
 
 use super::preview::Show;
 use super::record::Recorder;
@@ -83,9 +84,8 @@ impl SendSession {
             }
         };
         let urls = targets.iter().map(Target::shown).collect();
-        let paths = targets.iter().map(|target| target.url.path());
-        let watch_at = server.iter().zip(paths).flat_map(|(server, path)| {
-            addresses(server.address()).into_iter().map(move |address| format!("rtsp://{address}{path}"))
+        let watch_at = server.iter().zip(&targets).flat_map(|(server, target)| {
+            addresses(server.address()).into_iter().map(|address| watch_url(target, address))
         });
         let watch_at = watch_at.collect();
         let started = async {
@@ -143,8 +143,16 @@ async fn settings(plan: SendPlan, targets: Vec<Target>) -> Result<SendSettings> 
 /// The URL by which this process reaches its own server.
 fn local_target(address: SocketAddr, path: &str) -> Result<Target> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    let url = format!("rtsp://{}/{}", SocketAddr::new(ip, address.port()), path.trim_matches('/'));
-    Target::parse(&url).with_context(|| format!("--path {path} makes no URL"))
+    let path = StreamPath::parse(path).with_context(|| format!("--path {path} names no stream"))?;
+    Ok(Target::parse(&format!("rtsp://{}/{}", SocketAddr::new(ip, address.port()), path::encoded(&path)))?)
+}
+
+/// The URL by which others reach what is published to a server of ours.
+fn watch_url(target: &Target, address: SocketAddr) -> String {
+    let mut url = target.url.clone();
+    // Both fail only for URLs that have no host.
+    let _ = (url.set_ip_host(address.ip()), url.set_port(Some(address.port())));
+    path::shown(&url)
 }
 
 /// The addresses to tell people: this computer's in its network, where it has one, and the loopback.

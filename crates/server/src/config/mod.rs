@@ -1,9 +1,10 @@
 //! What `hevcast.toml` says, and what holds where it says nothing.
 //!
 //! [`Config::parse`] reads the text; a word that is not known, a value out of its range and what does not fit together are
-//! errors with their line and column. [`users`] is who may do what. `docs/config.md` is the manual, and a test reads its
+//! errors with their line and column. [`users`] is who may do what, [`patterns`] with which paths. `docs/config.md` is the manual, and a test reads its
 //! example.
 
+pub mod patterns;
 pub mod record;
 pub mod users;
 
@@ -16,8 +17,9 @@ use serde::de::Error as _;
 use thiserror::Error;
 use toml::Spanned;
 
+pub use patterns::Patterns;
 pub use record::Record;
-pub use users::{Patterns, Right, User};
+pub use users::{Right, User};
 
 /// Where the server listens when it is not told: RTSP.
 pub const RTSP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8554);
@@ -35,6 +37,15 @@ pub struct ConfigError {
     /// What is wrong there.
     pub what: String,
 }
+
+/// A configuration that may follow no other while the server runs: it says nothing of who may come in, and the one before did.
+/// A file that was cut short, emptied, or commented out reads so; nobody who wants an open server has to leave it at that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "it has neither users nor [anyone], which would let in everybody where a login was needed; if that is meant, give [anyone] \
+     publish = [\"*\"] and read = [\"*\"], or restart the server"
+)]
+pub struct OpensDoor;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -190,6 +201,22 @@ impl Config {
         None
     }
 
+    /// Whether it may take the place of this one while the server runs. Less may be said of everything else.
+    ///
+    /// # Errors
+    /// [`OpensDoor`]
+    pub fn may_become(&self, next: &Config) -> Result<(), OpensDoor> {
+        match next.says_nothing_of_doors() && !self.says_nothing_of_doors() {
+            true => Err(OpensDoor),
+            false => Ok(()),
+        }
+    }
+
+    /// Everybody may everything, because nothing else is said.
+    fn says_nothing_of_doors(&self) -> bool {
+        self.anyone.is_none() && self.users.is_empty()
+    }
+
     /// Who may log in.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.iter().map(Spanned::get_ref)
@@ -198,7 +225,7 @@ impl Config {
     /// Whether this needs no login.
     pub fn anyone_may(&self, right: Right, path: &str) -> bool {
         match &self.anyone {
-            None => self.users.is_empty(),
+            None => self.says_nothing_of_doors(),
             Some(anyone) => match right {
                 Right::Publish => anyone.publish.match_path(path),
                 Right::Read => anyone.read.match_path(path),
@@ -231,6 +258,48 @@ mod tests {
         assert!(!config.anyone_may(Right::Read, "live"));
         let config = Config::parse(&format!("anyone = {{ read = [\"live\"] }}\n{text}"), "f").unwrap();
         assert!(config.anyone_may(Right::Read, "live") && !config.anyone_may(Right::Publish, "live"));
+    }
+
+    #[test]
+    fn what_follows_opens_no_door_by_saying_nothing() {
+        let user = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\n");
+        let [silent, users, lobby, open] = [
+            "takeover = [\"x\"]\n# [[user]]\n",
+            &user,
+            "[anyone]\nread = [\"lobby\"]\n",
+            "[anyone]\nread = [\"*\"]\npublish = [\"*\"]\n",
+        ]
+        .map(|text| Config::parse(text, "f").unwrap());
+        for before in [&users, &lobby, &open] {
+            assert_eq!(before.may_become(&silent), Err(OpensDoor));
+            for after in [&users, &lobby, &open] {
+                assert_eq!(before.may_become(after), Ok(()), "it says who may come in");
+            }
+        }
+        for after in [&silent, &users, &lobby, &open] {
+            assert_eq!(silent.may_become(after), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_anywhere_opens_no_door() {
+        let text = format!(
+            "# 客厅\nlisten = \"127.0.0.1:1\"\ntakeover = [\"x\"]\n\n[limits]\npaths = 5\n\n[anyone]\nread = [\"lobby\"]\n\n\
+             [[user]]\nname = \"camera\"\nha1 = \"{HA1}\"\npublish = [\"cameras/*\"]\n\n\
+             [[user]]\nname = \"viewer\"\nha1 = \"{HA1}\"\nread = [\"*\"]\n"
+        );
+        for text in [text.clone(), text.replace("[anyone]\nread = [\"lobby\"]\n", "")] {
+            let before = Config::parse(&text, "f").unwrap();
+            for (end, _) in text.char_indices() {
+                let Ok(after) = Config::parse(&text[..end], "f") else { continue };
+                if before.may_become(&after).is_err() {
+                    continue;
+                }
+                for (right, path) in [(Right::Publish, "cameras/1"), (Right::Publish, "lobby"), (Right::Read, "live")] {
+                    assert!(!after.anyone_may(right, path), "{right:?} {path} after {:?}", &text[..end]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use hevcast_wire::rtsp::login::Ha1;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::Patterns;
+
 /// What may be done with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
@@ -88,41 +90,6 @@ fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordH
     match hash.password_hash().algorithm.as_str().starts_with("argon2") {
         true => Ok(Some(hash)),
         false => Err(D::Error::custom(wrong)),
-    }
-}
-
-/// Paths: `live` is one, `cameras/*` all that begin so, `*` every one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Patterns(Vec<String>);
-
-impl Patterns {
-    /// Whether one of them is this path, or its beginning.
-    pub fn match_path(&self, path: &str) -> bool {
-        self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(beginning) => path.starts_with(beginning),
-            None => path == pattern,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Patterns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Patterns, D::Error> {
-        let patterns = Vec::<Pattern>::deserialize(deserializer)?;
-        Ok(Patterns(patterns.into_iter().map(|Pattern(text)| text).collect()))
-    }
-}
-
-/// One of them, so that an error stands at its place.
-struct Pattern(String);
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let path = text.trim_matches('/');
-        match path.is_empty() || path[..path.len() - 1].contains('*') {
-            true => Err(D::Error::custom("a pattern's * stands at its end, and it is not empty")),
-            false => Ok(Pattern(path.to_owned())),
-        }
     }
 }
 

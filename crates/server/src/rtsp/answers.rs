@@ -33,7 +33,7 @@ impl Serving {
                 Some((Right::Read, path))
             }
             ServerEvent::Announce { path, .. } | ServerEvent::Record { path, .. } => Some((Right::Publish, path)),
-            ServerEvent::Media { .. } | ServerEvent::Teardown => None,
+            ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => None,
         };
         if let Some((right, path)) = wanted
             && !self.is_admitted(right, path).await
@@ -60,6 +60,8 @@ impl Serving {
                 self.session.accept(Accepted::Yes);
             }
             ServerEvent::Play { path, channels } => self.play(&path, channels),
+            // The session keeps its tracks and channels; playing again is joining again, at the live edge.
+            ServerEvent::Pause => drop(self.leave_role(&"it paused").await),
             ServerEvent::Teardown => {
                 self.deadlines.tore_down(self.now());
                 drop(self.leave_role(&"it ended its session").await);

@@ -100,6 +100,9 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
     async move {
         let ending = serving.run().await;
         serving.state.counters.ended.count(ending.kind());
+        if let Ending::Message(error) = &ending {
+            tracing::warn!("the connection is closed: {error}");
+        }
         // Its readers may wait for a publisher that has lost its place here.
         drop(place);
         let patience = serving.state.config().limits.publisher_return;

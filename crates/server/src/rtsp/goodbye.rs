@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hevcast_wire::rtp::{interleave, rtcp};
+use hevcast_wire::rtsp::path;
 use rtsp_types::Url;
 
 use super::connection::{Role, Serving};
@@ -48,7 +49,7 @@ impl Serving {
     }
 
     fn say_teardown(&mut self, path: &str) {
-        if let Ok(url) = Url::parse(&format!("rtsp://{}/{path}", self.peer)) {
+        if let Ok(url) = Url::parse(&format!("rtsp://{}/{}", self.peer, path::encoded(path))) {
             self.session.teardown(url);
         }
     }

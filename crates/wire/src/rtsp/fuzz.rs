@@ -8,8 +8,9 @@ use rtsp_types::{StatusCode, Url};
 use super::clock::{ClockReply, ClockRequest};
 use super::login::{Challenge, Ha1, Login};
 use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_NOISE_BYTES, MessageDecoder};
+use super::path::{self, MAX_PATH_BYTES, StreamPath};
 use super::sdp::{Description, MAX_TRACKS};
-use super::session::server::{Accepted, MAX_PATH_BYTES, ServerEvent, ServerSession};
+use super::session::server::{Accepted, ServerEvent, ServerSession};
 use super::transport::{Channels, Transport};
 use crate::rtp::interleave;
 use crate::time::{Now, UtcMicros};
@@ -68,7 +69,10 @@ fn check(inbound: &Inbound) {
                 let _ = Transport::granted(header.as_str(), Channels { rtp: 0, rtcp: 1 });
             }
         }
-        Inbound::BadRequest(request) => assert_one_answer(super::message::reply_to_bad(request)),
+        Inbound::BadRequest(request) => {
+            assert_one_answer(super::message::reply_to_bad(request));
+            assert!(!request.what.contains(char::is_control));
+        }
         Inbound::Frame(frame) => assert_eq!(frame.framed.len(), frame.packet().len() + 4),
         Inbound::Noise(bytes) => assert!((1..=MAX_NOISE_BYTES).contains(bytes)),
     }
@@ -120,7 +124,7 @@ impl Runner {
     /// Answers what is a question, as a server's runner would: yes, no, or only with a login.
     fn answer(&mut self, session: &mut ServerSession, event: ServerEvent) {
         assert_possible(&event);
-        assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown));
+        assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown | ServerEvent::Pause));
         let login = session.login();
         if let Some(Login::Digest(digest)) = &login {
             digest.proves(Ha1::new("me", "secret"), session.method(), "f00");
@@ -128,7 +132,7 @@ impl Runner {
         let decision = self.decisions & 3;
         self.decisions = self.decisions.rotate_right(2);
         let accepted = match event {
-            ServerEvent::Media { .. } | ServerEvent::Teardown => return,
+            ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => return,
             _ if decision == 2 => return session.refuse(StatusCode::Forbidden),
             _ if decision == 3 && login.is_none() => {
                 return session.challenge(&Challenge { nonce: "f00".to_owned(), digest: true, basic: true });
@@ -148,14 +152,20 @@ impl Runner {
 /// What may be asked is within its bounds.
 fn assert_possible(event: &ServerEvent) {
     match event {
-        ServerEvent::Describe { path } | ServerEvent::Setup { path } => assert!(path.len() <= MAX_PATH_BYTES),
+        ServerEvent::Describe { path } | ServerEvent::Setup { path } => assert_normal(path),
         ServerEvent::Announce { path, description } => {
-            assert!((1..=MAX_PATH_BYTES).contains(&path.len()));
+            assert_normal(path);
             assert!((1..=MAX_TRACKS).contains(&description.tracks().len()));
         }
         ServerEvent::Play { channels, .. } | ServerEvent::Record { channels, .. } => assert_apart(channels),
-        ServerEvent::Media { .. } | ServerEvent::Teardown => {}
+        ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => {}
     }
+}
+
+/// A path is in its one form, and what is written into a URL of it is read as the same.
+fn assert_normal(path: &StreamPath) {
+    assert!((1..=MAX_PATH_BYTES).contains(&path.len()) && !path.contains(char::is_control));
+    assert_eq!(StreamPath::parse(&path::encoded(path).to_string()).as_ref(), Ok(path));
 }
 
 /// There is a track, and no channel belongs to two.

@@ -2,7 +2,7 @@
 //!
 //! A connection carries requests, responses and `$`-framed RTP side by side; [`message`] takes them apart. The sessions
 //! of [`session`] decide what to say: a publisher (ANNOUNCE, SETUP, RECORD), a player (DESCRIBE, SETUP, PLAY) and a
-//! server that answers both. [`sdp`] describes a stream, [`transport`] names its channels, [`digest`] logs in, its
+//! server that answers both. [`path`] is the name of a stream; [`sdp`] describes a stream, [`transport`] names its channels, [`digest`] logs in, its
 //! twin [`login`] checks that, and [`clock`] measures how far the two ends' clocks are apart.
 
 pub mod clock;
@@ -11,6 +11,8 @@ pub mod digest;
 pub mod fuzz;
 pub mod login;
 pub mod message;
+pub mod path;
+mod request_line;
 pub mod sdp;
 pub mod session;
 pub mod transport;

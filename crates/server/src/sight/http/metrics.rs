@@ -113,9 +113,10 @@ impl Collector for Seen {
     }
 }
 
-/// A path as a label's value. Peers choose paths, and the format has three characters that mean something.
+/// A path as a label's value. Peers choose paths, and the format has three characters that mean something:
+/// they are escaped, so that no two paths become one.
 fn label(path: &str) -> String {
-    path.replace(['\\', '"', '\n'], "_")
+    path.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -161,11 +162,11 @@ mod tests {
         ] {
             assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
         }
-        let odd = text_of("a\"} 1\nb\\");
-        assert!(
-            odd.lines().any(|line| line.starts_with("hevcast_stream_publishers_total{path=\"a_} 1_b_\"}")),
-            "{odd}"
-        );
+        for (path, label) in [("a\"} 1\nb\\", r#"a\"} 1\nb\\"#), ("客厅/live cam", "客厅/live cam")] {
+            let line = format!("hevcast_stream_publishers_total{{path=\"{label}\"}} ");
+            let text = text_of(path);
+            assert!(text.lines().any(|there| there.starts_with(&line)), "{text}");
+        }
     }
 
     #[test]

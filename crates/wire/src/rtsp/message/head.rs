@@ -17,6 +17,7 @@
 use rtsp_types::{HeaderName, HeaderValue, Method, StatusCode, Url, Version, headers};
 
 use super::{Request, Response};
+use crate::rtsp::request_line::quoted;
 
 /// Most headers taken from one message; the rest is passed over. Real ones have 3 to 20.
 pub const MAX_HEADERS: usize = 128;
@@ -95,7 +96,8 @@ pub(super) fn read(head: &[u8], body: Vec<u8>) -> Option<Head> {
             None => {
                 let cseq = headers.iter().find(|(name, _)| *name == headers::CSEQ);
                 let cseq = cseq.map(|(_, value)| value.clone()).unwrap_or_default();
-                return Some(Head::Bad(BadRequest { cseq, what: format!("{address:?} is no address of a stream") }));
+                let shown = quoted(address.as_bytes());
+                return Some(Head::Bad(BadRequest { cseq, what: format!("{shown:?} is no address of a stream") }));
             }
         },
     };

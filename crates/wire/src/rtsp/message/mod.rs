@@ -22,6 +22,7 @@ use self::head::Head;
 pub use self::head::{BadRequest, MAX_HEADERS};
 use self::noise::{Channels, Found, Start};
 pub use self::write::{request_bytes, response_bytes};
+use super::request_line;
 use crate::rtp::interleave::{self, Peek};
 
 /// A request with its body.
@@ -162,7 +163,11 @@ impl MessageDecoder {
         let Some(head_len) = self.find_head_end(buffer)? else { return Ok(None) };
         let (head, rest) = buffer.split_at(head_len);
         let Some(body_len) = body::len(head, rest)? else { return Ok(None) };
-        let Some(read) = head::read(head, rest[..body_len].to_vec()) else {
+        let read = match request_line::tidied(head) {
+            Ok(tidied) => head::read(&tidied, rest[..body_len].to_vec()),
+            Err(bad) => Some(Head::Bad(bad)),
+        };
+        let Some(read) = read else {
             let is_noise = self.takes_noise && !is_http(buffer);
             return if is_noise { self.pass_over(buffer, 1) } else { Err(malformed(buffer)) };
         };

@@ -313,3 +313,19 @@ fn a_web_server_is_no_noise() {
         assert!(matches!(heard(bytes), Err(MessageError::Malformed(_))));
     }
 }
+
+#[test]
+fn a_request_that_cannot_be_made_out_leaves_what_follows_alone() {
+    let mut bytes = b"DESCRIBE rtsp://h/caf\xe9 RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 2\r\n\r\nhi\r\n".to_vec();
+    bytes.extend_from_slice(b"DESCRIBE rtsp://[h/p RTSP/1.0\r\nCSeq: 2\r\n\r\n$\x00\x00\x01x");
+    bytes.extend_from_slice("DESCRIBE rtsp://h/live cam/客厅 RTSP/1.0\r\nCSeq: 3\r\n\r\n".as_bytes());
+    let all = decode_all(&bytes).unwrap();
+    for (at, cseq) in [(0, "1"), (1, "2")] {
+        let Inbound::BadRequest(bad) = &all[at] else { panic!("{:?}", all[at]) };
+        let answer = format!("RTSP/1.0 400 Bad Request\r\nCSeq: {cseq}\r\n\r\n");
+        assert_eq!(&reply_to_bad(bad)[..], answer.as_bytes());
+    }
+    assert!(matches!(&all[2], Inbound::Frame(f) if &f.packet()[..] == b"x"));
+    let Inbound::Request(request) = &all[3] else { panic!("{:?}", all[3]) };
+    assert_eq!(request.request_uri().unwrap().path(), "/live%20cam/%E5%AE%A2%E5%8E%85");
+}

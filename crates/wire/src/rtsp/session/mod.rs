@@ -154,6 +154,10 @@ mod feedback_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
+mod names_tests;
+#[cfg(test)]
+mod pause_tests;
+#[cfg(test)]
 mod strangers_tests;
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,7 @@ impl ClientSession for PublisherSession {
                     self.advance(purpose, &response, now)?;
                 }
             }
+            Inbound::BadRequest(request) => self.client.asked_badly(&request),
             Inbound::Request(request) => {
                 if self.client.asked(&request) {
                     self.events.push_back(PublisherEvent::Ended);

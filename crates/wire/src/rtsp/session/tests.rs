@@ -60,8 +60,8 @@ pub(super) fn decode(bytes: &[u8]) -> Vec<Inbound> {
 
 /// A server that says yes to everything, and what it was asked.
 pub(super) struct Server {
-    session: ServerSession,
-    log: Vec<String>,
+    pub(super) session: ServerSession,
+    pub(super) log: Vec<String>,
     refuse: Option<StatusCode>,
 }
 
@@ -94,6 +94,7 @@ impl Server {
             match event {
                 ServerEvent::Media { track, rtcp, .. } => self.log.push(format!("media {track} {rtcp}")),
                 ServerEvent::Teardown => self.log.push("teardown".into()),
+                ServerEvent::Pause => self.log.push("pause".into()),
                 other => {
                     self.log.push(format!("{other:?}").chars().take_while(|c| c.is_alphabetic()).collect());
                     match self.refuse {
@@ -260,7 +261,7 @@ fn the_wire_profiles_corners() {
         (&["OPTIONS * RTSP/2.0\r\nCSeq: 1\r\n\r\n"], "RTSP/1.0 505"),
         (&["PLAY rtsp://h/p RTSP/1.0\r\nCSeq: 1\r\n\r\n"], "RTSP/1.0 455"),
         (&["RECORD rtsp://h/p RTSP/1.0\r\nCSeq: 1\r\n\r\n"], "RTSP/1.0 455"),
-        (&["PAUSE rtsp://h/p RTSP/1.0\r\nCSeq: 1\r\n\r\n"], "RTSP/1.0 501"),
+        (&["PAUSE rtsp://h/p RTSP/1.0\r\nCSeq: 1\r\n\r\n"], "RTSP/1.0 455"),
         (&["SETUP rtsp://h/p RTSP/1.0\r\nCSeq: 1\r\n\r\n"], "RTSP/1.0 400"),
         (&["GET_PARAMETER rtsp://h/p RTSP/1.0\r\nCSeq: 1\r\nSession: other\r\n\r\n"], "RTSP/1.0 454"),
         (

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::rtsp::message::Frame;
+use crate::rtsp::path::StreamPath;
 use crate::rtsp::sdp::Description;
 use crate::rtsp::transport::Channels;
 
@@ -11,35 +12,38 @@ use crate::rtsp::transport::Channels;
 pub enum ServerEvent {
     /// Question: what is at this path? Accept with [`Accepted::Description`].
     Describe {
-        /// Path without slashes around it.
-        path: String,
+        /// The stream's path.
+        path: StreamPath,
     },
     /// Question: may this be published? Accept with [`Accepted::Yes`].
     Announce {
-        /// Path without slashes around it.
-        path: String,
+        /// The stream's path.
+        path: StreamPath,
         /// What will be sent.
         description: Box<Description>,
     },
     /// Question: how many tracks has this path? Accept with [`Accepted::Tracks`].
     Setup {
-        /// Path without slashes around it.
-        path: String,
+        /// The stream's path.
+        path: StreamPath,
     },
     /// Question: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
     Play {
-        /// Path without slashes around it.
-        path: String,
+        /// The stream's path.
+        path: StreamPath,
         /// By track: the channels, or `None` where the reader did not set it up.
         channels: Vec<Option<Channels>>,
     },
     /// Question: start receiving. Accept with [`Accepted::Yes`].
     Record {
-        /// Path without slashes around it.
-        path: String,
+        /// The stream's path.
+        path: StreamPath,
         /// By track: the channels, or `None` where the publisher did not set it up.
         channels: Vec<Option<Channels>>,
     },
+    /// The reader wants nothing more for now, and may ask to [play](ServerEvent::Play) again. The answer is queued: no media
+    /// after it.
+    Pause,
     /// A packet from a publisher (either kind) or a reader (RTCP only).
     Media {
         /// Index of the track.

@@ -8,6 +8,7 @@
 mod event;
 mod login;
 mod refusal;
+mod setup;
 mod url;
 
 use std::collections::VecDeque;
@@ -19,26 +20,25 @@ pub use refusal::Refusal;
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
-use self::url::{content_base, names_track, path_of, split_track};
+use self::url::content_base;
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
+use crate::rtsp::path::{PathError, StreamPath};
 use crate::rtsp::sdp::{Description, MAX_TRACKS};
-use crate::rtsp::transport::{Channels, Transport, TransportError};
+use crate::rtsp::transport::{Channels, Transport};
 use crate::time::{ClockId, Now};
 
 /// The time-out stated to peers. Any traffic of the peer, media included, starts it anew.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest path accepted, bytes.
-pub const MAX_PATH_BYTES: usize = 256;
 
-const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
 /// What a connection is used for, until its TEARDOWN.
 #[derive(Debug)]
 enum Role {
     Undecided,
-    Publisher { path: String, description: Box<Description>, channels: Vec<Option<Channels>>, recording: bool },
-    Reader { path: String, channels: Vec<Option<Channels>>, playing: bool },
+    Publisher { path: StreamPath, description: Box<Description>, channels: Vec<Option<Channels>>, recording: bool },
+    Reader { path: StreamPath, channels: Vec<Option<Channels>>, playing: bool },
 }
 
 /// A question put to the runner, and the request it came from.
@@ -51,8 +51,8 @@ struct Question {
 #[derive(Debug)]
 enum Asked {
     Describe,
-    Announce { path: String, description: Box<Description> },
-    Setup { path: String, track: Option<usize>, transport: Transport },
+    Announce { path: StreamPath, description: Box<Description> },
+    Setup { path: StreamPath, track: Option<usize>, transport: Transport },
     Play,
     Record,
 }
@@ -165,21 +165,26 @@ impl ServerSession {
         if named.is_some_and(|named| named != self.id) {
             return self.fail(&request, StatusCode::SessionNotFound);
         }
-        let path = match request.request_uri() {
-            Some(url) if url.path().len() > MAX_PATH_BYTES => {
-                return self.fail(&request, StatusCode::RequestURITooLong);
-            }
-            Some(url) => url.path().trim_matches('/').to_owned(),
-            None => String::new(),
-        };
+        let path = request.request_uri().map_or(Err(PathError::Empty), StreamPath::of_url);
+        // What a URL names matters to some methods only, but that it can be read, to all.
+        if let Err(error @ (PathError::NotUtf8(_) | PathError::Character(_) | PathError::Dots(_))) = path {
+            return self.fail_path(&request, &error);
+        }
         match request.method() {
             Method::Options => self.options(&request),
             Method::GetParameter => self.get_parameter(&request, now),
             Method::SetParameter => self.succeed(&request, &[], Vec::new()),
-            Method::Describe => self.ask(request, Asked::Describe, ServerEvent::Describe { path }),
-            Method::Announce => self.announce(request, path),
-            Method::Setup => self.setup(request, &path),
+            Method::Describe => match path {
+                Ok(path) => self.ask(request, Asked::Describe, ServerEvent::Describe { path }),
+                Err(error) => self.fail_path(&request, &error),
+            },
+            Method::Announce => match path {
+                Ok(path) => self.announce(request, path),
+                Err(error) => self.fail_path(&request, &error),
+            },
+            Method::Setup => self.setup(request, path),
             Method::Play => self.play(request),
+            Method::Pause => self.pause(&request),
             Method::Record => self.record(request),
             Method::Teardown => {
                 self.succeed(&request, &[], Vec::new());
@@ -209,12 +214,9 @@ impl ServerSession {
         }
     }
 
-    fn announce(&mut self, request: Request, path: String) -> Option<ServerEvent> {
+    fn announce(&mut self, request: Request, path: StreamPath) -> Option<ServerEvent> {
         if !matches!(self.role, Role::Undecided) {
             return self.fail(&request, StatusCode::MethodNotValidInThisState);
-        }
-        if path.is_empty() {
-            return self.fail(&request, StatusCode::NotFound);
         }
         match Description::parse(request.body()) {
             Ok(description) => {
@@ -228,65 +230,6 @@ impl ServerSession {
         }
     }
 
-    fn setup(&mut self, request: Request, path: &str) -> Option<ServerEvent> {
-        let transport = match header(&request, &headers::TRANSPORT).map(Transport::parse) {
-            Some(Ok(transport)) => transport,
-            Some(Err(error @ TransportError::NotInterleaved(_))) => {
-                return self.fail_because(&request, StatusCode::UnsupportedTransport, error.to_string());
-            }
-            Some(Err(error)) => return self.fail_because(&request, StatusCode::BadRequest, error.to_string()),
-            None => return self.fail(&request, StatusCode::BadRequest),
-        };
-        let url = request.request_uri().map(Url::as_str).unwrap_or_default().trim_end_matches('/').to_owned();
-        match &self.role {
-            Role::Publisher { recording: true, .. } | Role::Reader { playing: true, .. } => {
-                self.fail(&request, StatusCode::MethodNotValidInThisState)
-            }
-            Role::Publisher { description, .. } => {
-                let tracks = description.tracks();
-                // The control may stand behind the path or, as FFmpeg has it, behind the query.
-                let named = tracks.iter().position(|t| t.control.as_deref().is_some_and(|c| names_track(&url, c)));
-                let track = named.or((tracks.len() == 1).then_some(0));
-                self.grant(&request, track, transport)
-            }
-            _ if transport.record => self.fail(&request, StatusCode::MethodNotValidInThisState),
-            _ => {
-                let (stream, track) = split_track(&url);
-                let path = if track.is_some() { path_of(stream) } else { path.to_owned() };
-                if let Role::Reader { path: own, .. } = &self.role
-                    && *own != path
-                {
-                    return self.fail(&request, StatusCode::AggregateOperationNotAllowed);
-                }
-                let event = ServerEvent::Setup { path: path.clone() };
-                self.ask(request, Asked::Setup { path, track, transport }, event)
-            }
-        }
-    }
-
-    /// Reserves channels for a track and answers its SETUP.
-    fn grant(&mut self, request: &Request, track: Option<usize>, transport: Transport) -> Option<ServerEvent> {
-        let channels = match &mut self.role {
-            Role::Publisher { channels, .. } | Role::Reader { channels, .. } => channels,
-            Role::Undecided => return self.fail(request, StatusCode::MethodNotValidInThisState),
-        };
-        let Some(track) = track.filter(|&t| t < channels.len()) else {
-            return self.fail(request, StatusCode::NotFound);
-        };
-        if channels[track].is_some() {
-            return self.fail(request, StatusCode::MethodNotValidInThisState);
-        }
-        let taken = |pair: Channels| channels.iter().flatten().any(|c| overlap(*c, pair));
-        let wanted = transport.interleaved.filter(|pair| !taken(*pair));
-        let free = || (0..=MAX_TRACKS).filter_map(Channels::of_track).find(|pair| !taken(*pair));
-        let Some(pair) = wanted.or_else(free) else {
-            return self.fail(request, StatusCode::NotEnoughBandwidth);
-        };
-        channels[track] = Some(pair);
-        let granted = Transport { interleaved: Some(pair), record: transport.record };
-        self.succeed(request, &[(headers::TRANSPORT, granted.header())], Vec::new())
-    }
-
     fn play(&mut self, request: Request) -> Option<ServerEvent> {
         match &self.role {
             Role::Reader { path, channels, playing: false } => {
@@ -296,6 +239,23 @@ impl ServerSession {
             // Some players send PLAY again as a keepalive.
             Role::Reader { playing: true, .. } => self.succeed(&request, &[], Vec::new()),
             _ => self.fail(&request, StatusCode::MethodNotValidInThisState),
+        }
+    }
+
+    /// Ends the flow in either direction and keeps the session (RFC 2326 section 10.6). What does not flow may be paused, too:
+    /// players press it twice.
+    fn pause(&mut self, request: &Request) -> Option<ServerEvent> {
+        match &mut self.role {
+            Role::Reader { playing, .. } => {
+                let was_playing = std::mem::take(playing);
+                self.succeed(request, &[], Vec::new());
+                was_playing.then_some(ServerEvent::Pause)
+            }
+            Role::Publisher { recording, .. } => {
+                *recording = false;
+                self.succeed(request, &[], Vec::new())
+            }
+            Role::Undecided => self.fail(request, StatusCode::MethodNotValidInThisState),
         }
     }
 
@@ -380,8 +340,4 @@ impl ServerSession {
         self.transmits.push_back(response_bytes(&response.replace_body(body)));
         None
     }
-}
-
-fn overlap(a: Channels, b: Channels) -> bool {
-    [b.rtp, b.rtcp].iter().any(|&c| c == a.rtp || c == a.rtcp)
 }
