@@ -125,7 +125,6 @@ impl ClientSession for PublisherSession {
                     self.events.push_back(PublisherEvent::Ended);
                 }
             }
-            Inbound::BadRequest(request) => self.client.asked_badly(&request),
             Inbound::Noise(_) => {}
             Inbound::Frame(frame) => {
                 // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
