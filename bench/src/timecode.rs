@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn format(width: u32, height: u32, range: Range) -> PictureFormat {
-        PictureFormat { width, height, colour: Colour { range, matrix: Matrix::Bt601 } }
+        PictureFormat::new(width, height, Colour::new(range, Matrix::Bt601))
     }
 
     /// A picture that is hard on an encoder: noise that changes with `seed`.

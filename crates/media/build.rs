@@ -13,6 +13,13 @@ fn main() {
             std::process::exit(1);
         }
     };
+    // Where FFmpeg keeps what stands beside a file's stream: its structure before version 8 (libavformat 62).
+    println!("cargo:rustc-check-cfg=cfg(stream_side_data)");
+    let libavformat = pkg_config::Config::new().cargo_metadata(false).probe("libavformat");
+    let major = libavformat.ok().and_then(|library| library.version.split('.').next()?.parse::<u32>().ok());
+    if major.is_some_and(|major| major < 62) {
+        println!("cargo:rustc-cfg=stream_side_data");
+    }
     let includes = library.include_paths.iter().map(|path| format!("-I{}", path.display()));
     let bindings = bindgen::Builder::default()
         .header_contents("hevcast-x265.h", "#include <stdint.h>\n#include <stdio.h>\n#include <x265.h>\n")

@@ -5,7 +5,7 @@ use crate::av::ffi::{AVColorRange, AVColorSpace, AVPixelFormat};
 use crate::av::frame::Frame;
 use crate::av::is_rgb;
 use crate::av::scaler::{Scaler, Side};
-use crate::picture::{Colour, Matrix, Picture, PictureError, PictureFormat, Range};
+use crate::picture::{Colour, Depth, Matrix, Picture, PictureError, PictureFormat, Range, Transfer};
 
 /// Converts frames, keeping the last conversion's tables.
 #[derive(Default)]
@@ -26,11 +26,14 @@ impl Converter {
         let from = side_of(&frame);
         let same_size = (from.width, from.height) == (format.width, format.height);
         let top_down = frame.raw().linesize[..3].iter().all(|&stride| stride > 0);
-        if is_planar_420(from.format) && same_size && top_down && from.colour == format.colour {
+        if is_planar_420(from.format, format.depth) && same_size && top_down && from.colour == format.colour {
             return Picture::from_frame(frame, format);
         }
         let to = target(format);
-        let scaled = self.scaler(from, to)?.run(&frame)?;
+        let mut scaled = self.scaler(from, to)?.run(&frame)?;
+        if same_size {
+            scaled.set_pixel_aspect(frame.pixel_aspect());
+        }
         Picture::from_frame(scaled, format)
     }
 
@@ -74,7 +77,7 @@ pub(crate) fn natural_format(frame: &Frame, size: Option<(u32, u32)>) -> Picture
     let (width, height) = size.unwrap_or((from.width, from.height));
     // RGB has no range and matrix to keep: take what viewers expect.
     let colour = if is_rgb(from.format) { PictureFormat::limited(width, height).colour } else { from.colour };
-    PictureFormat { width: even(width), height: even(height), colour }
+    PictureFormat::new(even(width), even(height), colour)
 }
 
 /// The next even number at or below `side`.
@@ -89,27 +92,37 @@ pub(crate) fn crop_note(width: u32, height: u32) -> Option<String> {
     cropped.then(|| format!("{width}x{height} cropped to {even_width}x{even_height}: H.265 4:2:0 needs even sizes"))
 }
 
+/// What to tell the user when oblong pixels were made square; `None` when they were, or another size is `wanted`.
+pub(crate) fn oblong_note(wanted: Option<(u32, u32)>, stored: (u32, u32), square: (u32, u32)) -> Option<String> {
+    let is_changed = wanted.is_none() && stored != square;
+    is_changed.then(|| format!("oblong pixels made square: {}x{} sent as {}x{}", stored.0, stored.1, square.0, square.1))
+}
+
 fn side_of(frame: &Frame) -> Side {
     let raw = frame.raw();
     let format = frame.format();
     let (width, height) = (frame.width(), frame.height());
     let full = raw.color_range == AVColorRange::JPEG || is_full_range(format);
+    let transfer = if is_rgb(format) { Transfer::Standard } else { Transfer::from_av(raw.color_trc) };
     let matrix = match raw.colorspace {
         AVColorSpace::BT709 => Matrix::Bt709,
+        AVColorSpace::BT2020_NCL | AVColorSpace::BT2020_CL => Matrix::Bt2020,
         AVColorSpace::BT470BG | AVColorSpace::SMPTE170M | AVColorSpace::FCC => Matrix::Bt601,
         _ if is_full_range(format) => Matrix::Bt601,
+        // HDR is BT.2020's also where a file forgets to say so.
+        _ if transfer != Transfer::Standard => Matrix::Bt2020,
         _ => Matrix::by_height(height),
     };
     let range = if full || is_rgb(format) { Range::Full } else { Range::Limited };
-    Side { format, width: even(width), height: even(height), colour: Colour { range, matrix } }
+    Side { format, width: even(width), height: even(height), colour: Colour { range, matrix, transfer } }
 }
 
 fn target(format: PictureFormat) -> Side {
-    Side { format: AVPixelFormat::YUV420P, width: format.width, height: format.height, colour: format.colour }
+    Side { format: format.depth.pixels(), width: format.width, height: format.height, colour: format.colour }
 }
 
-fn is_planar_420(format: AVPixelFormat) -> bool {
-    format == AVPixelFormat::YUV420P || format == AVPixelFormat::YUVJ420P
+fn is_planar_420(format: AVPixelFormat, depth: Depth) -> bool {
+    format == depth.pixels() || (depth == Depth::Eight && format == AVPixelFormat::YUVJ420P)
 }
 
 /// FFmpeg's deprecated way of saying full range and JPEG's matrix.

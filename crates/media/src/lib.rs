@@ -23,6 +23,7 @@ mod av;
 pub mod capture;
 pub mod codec;
 pub mod coded_file;
+mod colour;
 mod convert;
 pub mod frame_rate;
 #[allow(unsafe_code)]
@@ -30,8 +31,10 @@ mod memory;
 pub mod mux;
 pub mod picture;
 pub mod present;
+mod shape;
 pub mod srt;
 pub mod stop;
+mod tone;
 #[allow(unsafe_code)]
 mod x265;
 pub mod y4m;

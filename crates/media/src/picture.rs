@@ -1,42 +1,20 @@
-//! Uncompressed pictures: planar 8-bit YUV 4:2:0, even sized, shared by reference.
+//! Uncompressed pictures: planar YUV 4:2:0, even sized, shared by reference.
 //!
 //! Every stage between capture and encoder, and between decoder and screen, handles
 //! [`Picture`]s. Cloning one copies no samples. The [`Colour`] says what the samples mean; it
 //! travels from the camera through the encoder's VUI to the viewer's shader.
+//!
+//! Samples have 8 bits everywhere but between a file of HDR and the encoder ([`Depth::Ten`]).
 
 use std::sync::Arc;
 
 use crate::av::AvError;
-use crate::av::ffi::{AVColorRange, AVColorSpace, AVPixelFormat};
+use crate::av::ffi::AVPixelFormat;
 use crate::av::frame::Frame;
 use crate::av::scaler::{Scaler, Side};
-
-/// Which sample values mean black and white.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Range {
-    /// Luma 16..=235, chroma 16..=240 (ITU-R BT.601 and BT.709).
-    Limited,
-    /// Luma and chroma 0..=255 (JFIF; `yuvj420p` in FFmpeg).
-    Full,
-}
-
-/// Which matrix turns red, green and blue into luma and chroma.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Matrix {
-    /// ITU-R BT.601: standard definition and JPEG.
-    Bt601,
-    /// ITU-R BT.709: high definition.
-    Bt709,
-}
-
-/// What the samples of a picture mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Colour {
-    /// Range of the sample values.
-    pub range: Range,
-    /// Conversion matrix.
-    pub matrix: Matrix,
-}
+pub use crate::colour::{Colour, Depth, Matrix, Range, Transfer};
+use crate::shape::square_size;
+use crate::tone;
 
 /// Size and colour of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +25,8 @@ pub struct PictureFormat {
     pub height: u32,
     /// What the samples mean.
     pub colour: Colour,
+    /// Bits of a sample.
+    pub depth: Depth,
 }
 
 /// A picture, owned by reference count. Cloning shares the samples.
@@ -75,45 +55,38 @@ pub enum PictureError {
     Convert(String),
 }
 
-impl Range {
-    pub(crate) fn to_av(self) -> AVColorRange {
-        match self {
-            Range::Limited => AVColorRange::MPEG,
-            Range::Full => AVColorRange::JPEG,
-        }
-    }
-}
-
-impl Matrix {
-    /// What is meant where nothing is said: BT.709 from 720 lines on, BT.601 below.
-    pub fn by_height(height: u32) -> Matrix {
-        if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }
-    }
-
-    pub(crate) fn to_av(self) -> AVColorSpace {
-        match self {
-            Matrix::Bt601 => AVColorSpace::SMPTE170M,
-            Matrix::Bt709 => AVColorSpace::BT709,
-        }
-    }
-}
-
 impl PictureFormat {
+    /// The shortest side accepted, in samples: a coding tree unit.
+    pub const MIN_SIDE: u32 = 16;
     /// The longest side accepted, in samples.
     pub const MAX_SIDE: u32 = 8192;
 
     /// A limited-range format of this size with the matrix usual for it.
     pub fn limited(width: u32, height: u32) -> PictureFormat {
-        let colour = Colour { range: Range::Limited, matrix: Matrix::by_height(height) };
-        PictureFormat { width, height, colour }
+        PictureFormat::new(width, height, Colour::new(Range::Limited, Matrix::by_height(height)))
     }
 
-    /// Bits of one picture before coding: 12 for each pixel (8-bit 4:2:0).
+    /// A format of 8 bits a sample.
+    pub fn new(width: u32, height: u32, colour: Colour) -> PictureFormat {
+        PictureFormat { width, height, colour, depth: Depth::Eight }
+    }
+
+    /// Bits of one picture before coding: 12 for each pixel of 8-bit 4:2:0, 15 of 10-bit.
     pub fn raw_bits(self) -> u64 {
-        u64::from(self.width) * u64::from(self.height) * 12
+        let bits = match self.depth {
+            Depth::Eight => 12,
+            Depth::Ten => 15,
+        };
+        u64::from(self.width) * u64::from(self.height) * bits
     }
 
-    /// Size of plane `index`: full for luma (0), half each way for chroma (1, 2).
+    /// Bytes of a row of plane `index`, and its rows.
+    fn plane_bytes(self, index: usize) -> (usize, usize) {
+        let (width, rows) = self.plane_size(index);
+        (width * self.depth.bytes(), rows)
+    }
+
+    /// Size of plane `index` in samples: full for luma (0), half each way for chroma (1, 2).
     pub fn plane_size(self, index: usize) -> (usize, usize) {
         let (width, height) = (self.width as usize, self.height as usize);
         match index {
@@ -127,7 +100,7 @@ impl PictureFormat {
     /// # Errors
     /// [`PictureError::Size`] for odd sides and those out of bounds.
     pub fn check(self) -> Result<(), PictureError> {
-        let good = |side: u32| side.is_multiple_of(2) && (16..=Self::MAX_SIDE).contains(&side);
+        let good = |side: u32| side.is_multiple_of(2) && (Self::MIN_SIDE..=Self::MAX_SIDE).contains(&side);
         if good(self.width) && good(self.height) {
             return Ok(());
         }
@@ -153,7 +126,14 @@ impl Picture {
             Range::Full => 0,
         };
         for (index, value) in [(0, black), (1, 128), (2, 128)] {
-            picture.plane_mut(index)?.0.fill(value);
+            let plane = picture.plane_mut(index)?.0;
+            match format.depth {
+                Depth::Eight => plane.fill(value),
+                Depth::Ten => {
+                    let [low, high] = (u16::from(value) << 2).to_le_bytes();
+                    plane.chunks_exact_mut(2).for_each(|sample| sample.copy_from_slice(&[low, high]));
+                }
+            }
         }
         Ok(picture)
     }
@@ -162,20 +142,20 @@ impl Picture {
     /// Rows are `align` bytes apart (0: as the processor likes them, 1: tight).
     pub(crate) fn uninitialised(format: PictureFormat, align: u8) -> Result<Picture, PictureError> {
         format.check()?;
-        let frame = Frame::alloc(AVPixelFormat::YUV420P, format.width, format.height, align)?;
+        let frame = Frame::alloc(format.depth.pixels(), format.width, format.height, align)?;
         Picture::from_frame(frame, format)
     }
 
-    /// Takes over a YUV420P or YUVJ420P frame whose size is even and at least `format`'s.
+    /// Takes over a planar 4:2:0 frame of the format's depth whose size is even and at least `format`'s.
     pub(crate) fn from_frame(mut frame: Frame, format: PictureFormat) -> Result<Picture, PictureError> {
         format.check()?;
         frame.set_size(format.width, format.height);
         // Full range is said by the range field alone: the J formats are deprecated.
-        frame.set_format(AVPixelFormat::YUV420P);
-        frame.set_colour(format.colour.range.to_av(), format.colour.matrix.to_av());
+        frame.set_format(format.depth.pixels());
+        frame.set_colour(format.colour);
         let picture = Picture { frame: Arc::new(frame), format };
         let whole = (0..3).all(|index| {
-            let (width, rows) = format.plane_size(index);
+            let (width, rows) = format.plane_bytes(index);
             picture.frame.plane(index, width, rows).is_some()
         });
         if whole { Ok(picture) } else { Err(PictureError::Convert("planes are missing".to_owned())) }
@@ -186,10 +166,11 @@ impl Picture {
         self.format
     }
 
-    /// Plane `index` (0 luma, 1 Cb, 2 Cr): its samples, and the stride from row to row in bytes.
-    /// The slice ends with the last sample of the last row. Empty for an index beyond 2.
+    /// Plane `index` (0 luma, 1 Cb, 2 Cr): the bytes of its samples, two each where they have 10 bits (low byte first),
+    /// and the stride from row to row in bytes. The slice ends with the last sample of the last row. Empty for an index
+    /// beyond 2.
     pub fn plane(&self, index: usize) -> (&[u8], usize) {
-        let (width, rows) = self.format.plane_size(index);
+        let (width, rows) = self.format.plane_bytes(index);
         self.frame.plane(index, width, rows).filter(|_| index < 3).unwrap_or((&[], 1))
     }
 
@@ -199,22 +180,52 @@ impl Picture {
         if Arc::get_mut(&mut self.frame).is_none() {
             self.frame = Arc::new(self.frame.share()?);
         }
-        let (width, rows) = self.format.plane_size(index);
+        let (width, rows) = self.format.plane_bytes(index);
         let frame = Arc::get_mut(&mut self.frame).ok_or(PictureError::Memory)?;
         frame.make_writable()?;
         let plane = frame.plane_mut(index, width, rows);
         Ok(plane.filter(|_| index < 3).unwrap_or((&mut [], 1)))
     }
 
-    /// Rows of plane `index`, from the top, each of the plane's width.
+    /// Rows of plane `index`, from the top, each of the plane's width; bytes as in [`Picture::plane`].
     pub fn rows(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         let (plane, stride) = self.plane(index);
-        let width = self.format.plane_size(index).0;
+        let width = self.format.plane_bytes(index).0;
         plane.chunks(stride).map(move |row| &row[..width.min(row.len())])
     }
 
+    /// Width and height that it is to be shown with: its own, unless its pixels are oblong.
+    pub fn shown_size(&self) -> (u32, u32) {
+        square_size((self.format.width, self.format.height), self.frame.pixel_aspect())
+    }
+
+    /// The same with square pixels; itself where they are. Fails without memory.
+    pub fn squared(&self) -> Result<Picture, PictureError> {
+        self.scaled(self.shown_size())
+    }
+
+    /// The same in proportions as they are, with sides of at most `longest` samples. Fails without memory.
+    pub(crate) fn within(&self, longest: u32) -> Result<Picture, PictureError> {
+        let PictureFormat { width, height, .. } = self.format;
+        let too_long = f64::from(width.max(height)) / f64::from(longest.max(PictureFormat::MIN_SIDE));
+        if too_long <= 1.0 {
+            return Ok(self.clone());
+        }
+        let side = |side: u32| ((f64::from(side) / too_long) as u32 & !1).max(PictureFormat::MIN_SIDE);
+        self.scaled((side(width), side(height)))
+    }
+
+    fn scaled(&self, (width, height): (u32, u32)) -> Result<Picture, PictureError> {
+        if (width, height) == (self.format.width, self.format.height) {
+            return Ok(self.clone());
+        }
+        let to = Side { width, height, ..self.side() };
+        let frame = Scaler::new(self.side(), to)?.run(&self.frame)?;
+        Picture::from_frame(frame, PictureFormat { width, height, ..self.format })
+    }
+
     /// The picture as 24-bit RGB: `width * height * 3` bytes, rows from the top without padding,
-    /// converted by the picture's own matrix and range. Fails without memory.
+    /// converted by the picture's own matrix and range, HDR brought down to what screens show. Fails without memory.
     pub fn to_rgb24(&self) -> Result<Vec<u8>, PictureError> {
         let from = self.side();
         let colour = Colour { range: Range::Full, ..self.format.colour };
@@ -226,14 +237,18 @@ impl Picture {
         for row in bytes.chunks(stride) {
             tight.extend_from_slice(&row[..row_bytes]);
         }
+        if self.format.colour.is_hdr() {
+            tone::to_standard(self.format.colour.transfer, &mut tight);
+        }
         Ok(tight)
     }
 
-    /// Peak signal-to-noise ratio of the luma planes in dB: infinite for equal planes, zero for
-    /// pictures of different size.
+    /// Peak signal-to-noise ratio of luma planes of 8 bits in dB: infinite for equal planes, zero for pictures of
+    /// different size or of more bits.
     pub fn luma_psnr(&self, other: &Picture) -> f64 {
         let size = |picture: &Picture| picture.format.plane_size(0);
-        if size(self) != size(other) {
+        let is_eight = |picture: &Picture| picture.format.depth == Depth::Eight;
+        if !is_eight(self) || !is_eight(other) || size(self) != size(other) {
             return 0.0;
         }
         let row_error = |(a, b): (&[u8], &[u8])| -> u64 {
@@ -247,7 +262,7 @@ impl Picture {
 
     pub(crate) fn side(&self) -> Side {
         Side {
-            format: AVPixelFormat::YUV420P,
+            format: self.format.depth.pixels(),
             width: self.format.width,
             height: self.format.height,
             colour: self.format.colour,

@@ -22,7 +22,7 @@ pub(crate) fn flat(format: PictureFormat, values: [u8; 3]) -> Picture {
 
 /// A small format of this range.
 pub(crate) fn small(range: Range) -> PictureFormat {
-    PictureFormat { width: 320, height: 192, colour: Colour { range, matrix: Matrix::Bt601 } }
+    PictureFormat::new(320, 192, Colour::new(range, Matrix::Bt601))
 }
 
 /// A file of natural footage, which lies beside the repository; without it the test that asks is

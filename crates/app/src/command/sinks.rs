@@ -98,6 +98,7 @@ impl Sink for Y4mSink {
 /// # Errors
 /// When it cannot be converted or the file cannot be written.
 pub fn write_png(picture: &Picture, path: &Path) -> Result<()> {
+    let picture = picture.squared()?;
     let format = picture.format();
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), format.width, format.height);

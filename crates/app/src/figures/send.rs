@@ -1,6 +1,6 @@
 //! The sender's figures.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hevcast_media::codec::Coded;
@@ -28,6 +28,10 @@ pub struct SendCounters {
     pub dropped_preview: AtomicU64,
     /// Pictures that were coded, but not recorded.
     pub not_recorded: AtomicU64,
+    /// The camera is waited for.
+    pub source_away: AtomicBool,
+    /// Times it came back.
+    pub source_returns: AtomicU64,
     encoded: AtomicU64,
     keyframes: AtomicU64,
     raw_bits: AtomicU64,
@@ -67,6 +71,8 @@ struct Reading {
     qp_millis: u64,
     qp_count: u64,
     not_recorded: u64,
+    source_away: bool,
+    source_returns: u64,
 }
 
 /// Pictures not sent, by cause.
@@ -149,6 +155,10 @@ pub struct SendFigures {
     pub frames: SendFrames,
     /// Times a connection came back.
     pub reconnects: u64,
+    /// Whether the camera is away, and waited for.
+    pub source_away: bool,
+    /// Times the camera came back.
+    pub source_returns: u64,
     /// Coded pictures that a slow disk kept out of the recording.
     pub not_recorded: u64,
     /// Each output by itself.
@@ -191,6 +201,8 @@ impl SendReporter {
             qp_millis: get(&counters.qp_millis),
             qp_count: get(&counters.qp_count),
             not_recorded: get(&counters.not_recorded),
+            source_away: counters.source_away.load(Ordering::Relaxed),
+            source_returns: get(&counters.source_returns),
         }
     }
 
@@ -246,6 +258,8 @@ impl SendReporter {
                 dropped: SendDropped { coded: coded_dropped, ..reading.dropped.since(before.dropped) },
             },
             reconnects: outputs.iter().map(|output| output.reconnects).sum(),
+            source_away: reading.source_away,
+            source_returns: reading.source_returns - before.source_returns,
             not_recorded: reading.not_recorded - before.not_recorded,
             outputs,
         }
@@ -279,6 +293,12 @@ impl std::fmt::Display for SendFigures {
         let causes: Vec<_> = causes.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if !causes.is_empty() {
             write!(f, " ({})", causes.join(", "))?;
+        }
+        if self.source_away {
+            write!(f, "  camera away")?;
+        }
+        if self.source_returns > 0 {
+            write!(f, "  camera back {}", self.source_returns)?;
         }
         if self.not_recorded > 0 {
             write!(f, "  not recorded {}", self.not_recorded)?;

@@ -21,6 +21,7 @@ pub mod send;
 pub mod serve_record;
 pub mod session;
 pub mod slot;
+pub mod source;
 pub mod stage;
 pub mod stamp;
 pub mod stills;

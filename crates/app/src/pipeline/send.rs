@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
 use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl, Wish};
+use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
 use hevcast_wire::congestion::Room;
@@ -31,6 +32,7 @@ use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
 use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
+use super::source::{Arrived, CaptureStage, SourceState};
 use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::send::SendCounters;
@@ -85,7 +87,10 @@ pub struct Sending {
     pub outputs: Vec<Arc<OutputState>>,
     tap: RecordTap,
     keyframe_wanted: Arc<AtomicBool>,
-    encoder_settings: EncoderSettings,
+    /// How the source stands.
+    pub source_state: Arc<SourceState>,
+    /// Of the encoder at work.
+    encoder_settings: Arc<Mutex<EncoderSettings>>,
     /// Opened beside the one at work, with another rate; the encoder's thread takes it before its next picture.
     next_encoder: Arc<Mutex<Option<Encoder>>>,
     stop: Stop,
@@ -131,9 +136,12 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let encoder_name = encoder.name().to_owned();
     let choice = EncoderChoice::Named(encoder_name.clone());
     let encoder_settings = EncoderSettings { choice, ..encoder.settings().clone() };
+    let encoder_settings = Arc::new(Mutex::new(encoder_settings));
+    let source_state = Arc::new(SourceState::new(info.description.clone()));
     let mut stages = Stages::default();
     let encode = EncodeStage {
         encoder,
+        encoder_settings: Arc::clone(&encoder_settings),
         next_encoder: Arc::clone(&next_encoder),
         preview: show.map(|show| preview::start(&mut stages, show)).transpose()?,
         stamper: Stamper::new(clock, RtpTicks(random_u32()?)),
@@ -147,7 +155,15 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         counters: Arc::clone(&counters),
         stop: stop.clone(),
     };
-    stages.spawn("capture", capture_stage(source, Arc::clone(&slot), Arc::clone(&counters), stop.clone()))?;
+    let capture = CaptureStage {
+        source,
+        slot: Arc::clone(&slot),
+        counters: Arc::clone(&counters),
+        state: Arc::clone(&source_state),
+        keyframe_wanted: Arc::clone(&keyframe_wanted),
+        stop: stop.clone(),
+    };
+    stages.spawn("capture", move || capture.run())?;
     stages.spawn("encode", move || encode.run(&slot))?;
     Ok(Sending {
         source: info,
@@ -157,6 +173,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         outputs: running.states,
         tap,
         keyframe_wanted,
+        source_state,
         encoder_settings,
         next_encoder,
         stop,
@@ -193,37 +210,10 @@ fn random_u32() -> Result<u32> {
     getrandom::u32().context("the system has no randomness to offer")
 }
 
-/// The capture stage: pictures from the source into the slot.
-fn capture_stage(
-    mut source: Box<dyn Source>,
-    slot: Arc<Slot<Captured>>,
-    counters: Arc<SendCounters>,
-    stop: Stop,
-) -> impl FnOnce() -> Result<()> {
-    move || {
-        let _closed = slot.close_on_drop();
-        let pacing = source.info().pacing;
-        while let Some(captured) = source.next(&stop)? {
-            counters.captured.fetch_add(1, Ordering::Relaxed);
-            counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
-            counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
-            match pacing {
-                Pacing::Live => slot.put_newest(captured),
-                Pacing::Patient => {
-                    if !slot.put_patient(captured) {
-                        break;
-                    }
-                }
-            }
-            counters.dropped_encoder_busy.store(slot.dropped(), Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
 /// The encode stage.
 struct EncodeStage {
     encoder: Encoder,
+    encoder_settings: Arc<Mutex<EncoderSettings>>,
     next_encoder: Arc<Mutex<Option<Encoder>>>,
     preview: Option<PreviewQueue>,
     stamper: Stamper,
@@ -242,9 +232,9 @@ struct EncodeStage {
 }
 
 impl EncodeStage {
-    fn run(mut self, slot: &Slot<Captured>) -> Result<()> {
+    fn run(mut self, slot: &Slot<Arrived>) -> Result<()> {
         let _closed = slot.close_on_drop();
-        while let Some(captured) = slot.take() {
+        while let Some(Arrived { captured, frame_rate }) = slot.take() {
             if self.stop.is_stopped() {
                 break;
             }
@@ -252,6 +242,7 @@ impl EncodeStage {
             if let Some(next) = next {
                 self.change_encoder(next);
             }
+            self.fit_encoder(captured.picture.format(), frame_rate)?;
             match self.room() {
                 Ok(room) => self.encode(&captured, room)?,
                 Err(dropped) => _ = dropped.fetch_add(1, Ordering::Relaxed),
@@ -281,6 +272,25 @@ impl EncodeStage {
         !self.keyframes_are_fixed
             && !self.outputs.can_ask_for_keyframes()
             && age.is_some_and(|age| age >= FREQUENT_KEYFRAMES)
+    }
+
+    /// Opens an encoder for what the source gives now, if that has changed: a file whose size changes, a camera that came
+    /// back in another mode.
+    fn fit_encoder(&mut self, format: PictureFormat, frame_rate: FrameRate) -> Result<()> {
+        let at_work = self.encoder.settings();
+        if (at_work.format, at_work.frame_rate) == (format, frame_rate) {
+            return Ok(());
+        }
+        let same = EncoderChoice::Named(self.encoder.name().to_owned());
+        let settings = EncoderSettings { format, frame_rate, choice: same, ..at_work.clone() };
+        let any = || Encoder::open(&EncoderSettings { choice: EncoderChoice::Auto, ..settings.clone() });
+        let (next, _) = Encoder::open(&settings).or_else(|_| any())?;
+        tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
+        let choice = EncoderChoice::Named(next.name().to_owned());
+        let settings = EncoderSettings { choice, ..settings };
+        *self.encoder_settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.change_encoder(next);
+        Ok(())
     }
 
     /// Goes on with another encoder, whose first picture is an IDR picture.
@@ -345,7 +355,8 @@ impl Sending {
     /// # Errors
     /// When there is no such encoder; the old one stays at work.
     pub async fn set_rate(&self, rate: RateControl) -> Result<()> {
-        let settings = EncoderSettings { rate, ..self.encoder_settings.clone() };
+        let at_work = self.encoder_settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let settings = EncoderSettings { rate, ..at_work };
         let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
         *self.next_encoder.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
         Ok(())

@@ -147,6 +147,7 @@ fn make(mut decoder: Decoder, units: &Receiver<Bytes>, maker: &Maker) {
 
 /// The picture as JPEG, every nth pixel of it where it is large.
 fn jpeg(picture: &Picture) -> Result<Bytes> {
+    let picture = picture.squared()?;
     let format = picture.format();
     let step = format.width.div_ceil(MAX_WIDTH).max(1) as usize;
     let rgb = picture.to_rgb24()?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use eframe::egui::{Align2, Color32, FontId, PaintCallback, Rect, Response, Sense, Ui, accesskit, pos2, vec2};
 use eframe::egui_glow::CallbackFn;
 use eframe::glow;
-use hevcast_media::picture::{Picture, PictureFormat};
+use hevcast_media::picture::Picture;
 use hevcast_media::present::{PicturePainter, PresentError};
 
 use super::figure::describe;
@@ -80,7 +80,7 @@ impl PictureArea {
 
     fn draw(&self, ui: &Ui, rect: Rect, number: u64, picture: Picture) {
         let format = picture.format();
-        let place = fitted(rect, format, ui.ctx().pixels_per_point());
+        let place = fitted(rect, picture.shown_size(), ui.ctx().pixels_per_point());
         let (drawing, screen) = (Arc::clone(&self.drawing), Arc::clone(&self.screen));
         let callback = CallbackFn::new(move |info, painter| {
             let scale = info.viewport_in_pixels().width_px as f32 / format.width as f32;
@@ -113,10 +113,10 @@ impl Drawing {
 }
 
 /// Where a picture goes: as large as fits, in its proportions, on whole pixels, so that no row is smeared over two.
-fn fitted(rect: Rect, format: PictureFormat, pixels_per_point: f32) -> Rect {
+fn fitted(rect: Rect, (width, height): (u32, u32), pixels_per_point: f32) -> Rect {
     let room = rect.size() * pixels_per_point;
-    let scale = (room.x / format.width as f32).min(room.y / format.height as f32);
-    let size = vec2((format.width as f32 * scale).round(), (format.height as f32 * scale).round());
+    let scale = (room.x / width as f32).min(room.y / height as f32);
+    let size = vec2((width as f32 * scale).round(), (height as f32 * scale).round());
     let corner = (rect.min.to_vec2() * pixels_per_point + (room - size) / 2.0).round();
     Rect::from_min_size(pos2(corner.x, corner.y) / pixels_per_point, size / pixels_per_point)
 }
@@ -137,8 +137,7 @@ mod tests {
     fn a_picture_keeps_its_proportions_and_sits_on_whole_pixels() {
         let rect = Rect::from_min_size(pos2(3.0, 7.0), vec2(501.0, 333.0));
         for pixels_per_point in [1.0, 1.25, 2.0] {
-            let format = PictureFormat::limited(640, 480);
-            let place = fitted(rect, format, pixels_per_point);
+            let place = fitted(rect, (640, 480), pixels_per_point);
             assert!(rect.expand(1.0).contains_rect(place), "{place:?}");
             assert!((place.aspect_ratio() - 4.0 / 3.0).abs() < 0.01, "{place:?}");
             for side in [place.min.x, place.min.y, place.max.x, place.max.y] {
@@ -147,6 +146,6 @@ mod tests {
             }
         }
         let same = Rect::from_min_size(pos2(10.0, 10.0), vec2(640.0, 480.0));
-        assert_eq!(fitted(same, PictureFormat::limited(640, 480), 1.0), same, "its own size is left alone");
+        assert_eq!(fitted(same, (640, 480), 1.0), same, "its own size is left alone");
     }
 }

@@ -124,6 +124,10 @@ words! {
     stopping: "Stopping…", "正在停止…";
     waiting_for_picture: "Waiting for the first picture", "等待第一帧画面";
     no_connection: "No connection; trying again", "连接中断，正在重试";
+    camera_unplugged: "Camera unplugged; waiting until it is back", "摄像头已断开，等待重新接入";
+    camera_silent: "No picture from the camera; opening it again", "摄像头没有画面，正在重新打开";
+    camera_busy: "Camera in use elsewhere; waiting until it is free", "摄像头被其他程序占用，正在等待";
+    camera_failing: "Camera failed; trying again", "摄像头出错，正在重试";
     connecting: "Connecting…", "正在连接…";
     waiting_for_keyframe: "Waiting for a keyframe", "等待关键帧";
     no_signal: "No signal", "无信号";

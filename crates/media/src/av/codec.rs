@@ -120,6 +120,7 @@ impl Codec {
         raw.max_b_frames = 0;
         raw.color_range = setup.format.colour.range.to_av();
         raw.colorspace = setup.format.colour.matrix.to_av();
+        (raw.color_primaries, raw.color_trc) = setup.format.colour.description_to_av();
         if setup.bit_rate > 0 {
             raw.bit_rate = i64::try_from(setup.bit_rate).unwrap_or(i64::MAX) as _;
             raw.rc_max_rate = raw.bit_rate as _;

@@ -7,6 +7,9 @@ use super::bitstream::BitstreamFilter;
 use super::codec::{Codec, Threads};
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodecID, AVDiscard, AVFormatContext, AVMediaType};
+#[cfg(stream_side_data)]
+use super::frame::display_matrix;
+use super::frame::{Frame, pixel_aspect};
 use super::interrupt::Interrupt;
 use super::packet::Packet;
 use super::{AvError, c_string, check, out_of_memory};
@@ -91,8 +94,28 @@ impl Demuxer {
         // SAFETY: an opened input; no decoder is asked for.
         self.stream =
             check(unsafe { ffi::av_find_best_stream(raw, AVMediaType::VIDEO, -1, -1, std::ptr::null_mut(), 0) })?;
+        if self.is_cover(self.stream) {
+            // SAFETY: as above.
+            let count = unsafe { (*raw).nb_streams };
+            let video = (0..i32::try_from(count).unwrap_or(0)).find(|index| self.is_video(*index));
+            self.stream = video.ok_or(AvError::StreamNotFound)?;
+        }
         self.ignore_other_streams();
         Ok(())
+    }
+
+    /// Whether a stream is a picture about the others, such as an album's cover.
+    fn is_cover(&self, index: i32) -> bool {
+        // SAFETY: an index below `nb_streams`.
+        let stream = unsafe { &**(*self.context.as_ptr()).streams.add(index as usize) };
+        stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as i32 != 0
+    }
+
+    /// Whether a stream is video, and no cover.
+    fn is_video(&self, index: i32) -> bool {
+        // SAFETY: an index below `nb_streams`; a stream has parameters for as long as it lives.
+        let kind = unsafe { (*(**(*self.context.as_ptr()).streams.add(index as usize)).codecpar).codec_type };
+        kind == AVMediaType::VIDEO && !self.is_cover(index)
     }
 
     /// The name of the video stream's codec, such as `h264`, and whether it is H.265.
@@ -174,6 +197,38 @@ impl Demuxer {
     fn raw_stream(&self) -> *mut ffi::AVStream {
         // SAFETY: av_find_best_stream returned an index below `nb_streams`.
         unsafe { *(*self.context.as_ptr()).streams.add(self.stream as usize) }
+    }
+
+    /// Width over height of a pixel of `frame`, as the container or the stream says it.
+    pub(crate) fn pixel_aspect(&self, frame: &Frame) -> (u32, u32) {
+        // SAFETY: a valid input and stream; the frame is only read.
+        let said = unsafe {
+            ffi::av_guess_sample_aspect_ratio(self.context.as_ptr(), self.raw_stream(), frame.as_ptr().cast_mut())
+        };
+        pixel_aspect(said)
+    }
+
+    /// The container's display matrix: see [`Frame::display_matrix`], which has it from FFmpeg 6.1 on.
+    #[cfg(stream_side_data)]
+    pub(crate) fn display_matrix(&self) -> Option<[i32; 9]> {
+        let mut size = 0;
+        let kind = ffi::AVPacketSideDataType::DISPLAYMATRIX;
+        // SAFETY: a valid stream; the answer is null, or has `size` bytes and lives as long as the stream.
+        unsafe { display_matrix(ffi::av_stream_get_side_data(self.raw_stream(), kind, &mut size), size as usize) }
+    }
+
+    /// The container's display matrix: its frames have it.
+    #[cfg(not(stream_side_data))]
+    pub(crate) fn display_matrix(&self) -> Option<[i32; 9]> {
+        None
+    }
+
+    /// Whether the container says that two fields make a picture.
+    pub(crate) fn is_interlaced(&self) -> bool {
+        use ffi::AVFieldOrder as Order;
+        // SAFETY: the stream and its parameters live as long as `self`.
+        let order = unsafe { (*(*self.raw_stream()).codecpar).field_order };
+        [Order::TT, Order::BB, Order::TB, Order::BT].contains(&order)
     }
 
     /// Opens the decoder of the video stream.

@@ -2,8 +2,9 @@
 
 use std::ptr::NonNull;
 
-use super::ffi::{self, AVColorRange, AVColorSpace, AVFrame, AVPixelFormat};
+use super::ffi::{self, AVFrame, AVPixelFormat};
 use super::{AvError, check, out_of_memory};
+use crate::picture::Colour;
 
 /// A picture in memory: plane pointers into reference-counted buffers, and what they mean.
 pub(crate) struct Frame(NonNull<AVFrame>);
@@ -118,11 +119,33 @@ impl Frame {
         }
     }
 
-    /// Declares range and matrix.
-    pub(crate) fn set_colour(&mut self, range: AVColorRange, matrix: AVColorSpace) {
+    /// Declares what the samples mean.
+    pub(crate) fn set_colour(&mut self, colour: Colour) {
         let raw = self.raw_mut();
-        raw.color_range = range;
-        raw.colorspace = matrix;
+        raw.color_range = colour.range.to_av();
+        raw.colorspace = colour.matrix.to_av();
+        (raw.color_primaries, raw.color_trc) = colour.description_to_av();
+    }
+
+    /// Width over height of a pixel, as a fraction; (1, 1) where nothing or nonsense is said.
+    pub(crate) fn pixel_aspect(&self) -> (u32, u32) {
+        pixel_aspect(self.raw().sample_aspect_ratio)
+    }
+
+    /// Declares width over height of a pixel.
+    pub(crate) fn set_pixel_aspect(&mut self, (num, den): (u32, u32)) {
+        let c_int = |value: u32| i32::try_from(value).unwrap_or(1);
+        self.raw_mut().sample_aspect_ratio = ffi::AVRational { num: c_int(num), den: c_int(den) };
+    }
+
+    /// The display matrix that came with the picture: nine numbers, row by row (see `crate::shape`).
+    pub(crate) fn display_matrix(&self) -> Option<[i32; 9]> {
+        let kind = ffi::AVFrameSideDataType::DISPLAYMATRIX;
+        // SAFETY: a valid frame; the answer is null or lives as long as the frame, with `size` bytes at `data`.
+        unsafe {
+            let side = ffi::av_frame_get_side_data(self.as_ptr(), kind).as_ref()?;
+            display_matrix(side.data, side.size as usize)
+        }
     }
 
     /// Presentation time stamp in the owner's time base.
@@ -142,6 +165,26 @@ impl Frame {
     pub(super) fn as_mut_ptr(&mut self) -> *mut AVFrame {
         self.0.as_ptr()
     }
+}
+
+/// A pixel's aspect as FFmpeg says it; (1, 1) where nothing or nonsense is said.
+pub(super) fn pixel_aspect(said: ffi::AVRational) -> (u32, u32) {
+    match (u32::try_from(said.num), u32::try_from(said.den)) {
+        (Ok(num), Ok(den)) if num > 0 && den > 0 => (num, den),
+        _ => (1, 1),
+    }
+}
+
+/// The nine numbers of a display matrix in FFmpeg's side data; `None` when it is shorter than that.
+///
+/// # Safety
+/// `data` is null, or points to `bytes` readable bytes.
+pub(super) unsafe fn display_matrix(data: *const u8, bytes: usize) -> Option<[i32; 9]> {
+    if data.is_null() || bytes < size_of::<[i32; 9]>() {
+        return None;
+    }
+    // SAFETY: the caller's promise; read without a wish for alignment.
+    Some(unsafe { data.cast::<[i32; 9]>().read_unaligned() })
 }
 
 impl Drop for Frame {

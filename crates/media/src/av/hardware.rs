@@ -6,7 +6,7 @@ use super::ffi::{self, AVBufferRef, AVHWDeviceType, AVHWFramesContext, AVPixelFo
 use super::frame::Frame;
 use super::{AvError, check, out_of_memory};
 
-/// Pictures in graphics memory, for uploading NV12 pictures of one size into.
+/// Pictures in graphics memory, for uploading pictures of one layout and size into.
 pub(crate) struct Pool(Reference);
 
 /// One counted reference to an FFmpeg buffer.
@@ -27,8 +27,8 @@ impl Pool {
     /// Pictures kept: one being written, one being read, and spare ones for the driver.
     const PICTURES: i32 = 8;
 
-    /// Opens the first VAAPI device and makes a pool of NV12 pictures on it.
-    pub(crate) fn vaapi(width: u32, height: u32) -> Result<Pool, AvError> {
+    /// Opens the first VAAPI device and makes a pool of pictures of this layout on it.
+    pub(crate) fn vaapi(pixels: AVPixelFormat, width: u32, height: u32) -> Result<Pool, AvError> {
         let c_int = |value: u32| i32::try_from(value).map_err(|_| AvError::InvalidData);
         let (width, height) = (c_int(width)?, c_int(height)?);
         let mut device = std::ptr::null_mut();
@@ -45,7 +45,7 @@ impl Pool {
         unsafe {
             let frames = (*pool.0.as_ptr()).data.cast::<AVHWFramesContext>();
             (*frames).format = AVPixelFormat::VAAPI;
-            (*frames).sw_format = AVPixelFormat::NV12;
+            (*frames).sw_format = pixels;
             (*frames).width = width;
             (*frames).height = height;
             (*frames).initial_pool_size = Self::PICTURES;

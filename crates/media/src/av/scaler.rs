@@ -158,10 +158,11 @@ impl Drop for Scaler {
     }
 }
 
-/// swscale's numbers for the matrices (`SWS_CS_ITU709`, `SWS_CS_ITU601` in swscale.h).
+/// swscale's numbers for the matrices (`SWS_CS_ITU709`, `SWS_CS_ITU601`, `SWS_CS_BT2020` in swscale.h).
 fn swscale_matrix(matrix: Matrix) -> i32 {
     match matrix {
         Matrix::Bt709 => 1,
         Matrix::Bt601 => 5,
+        Matrix::Bt2020 => 9,
     }
 }

@@ -1,18 +1,19 @@
 //! A video file, released at its own pace.
 //!
 //! Pictures are released at `start + time stamp`. When the reader comes late the start moves with
-//! it, so that no burst follows; nothing is dropped. Audio is ignored.
+//! it, so that no burst follows; nothing is dropped. Audio is ignored. How its pictures are to be shown is seen to by
+//! [`Shaper`].
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::upright::Shaper;
 use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output, Threads};
 use crate::av::demux::Demuxer;
 use crate::av::frame::Frame;
 use crate::av::packet::Packet;
-use crate::convert::{Converter, crop_note, natural_format};
 use crate::frame_rate::FrameRate;
 use crate::stop::Stop;
 
@@ -27,7 +28,7 @@ pub(crate) struct FileSource {
     path: PathBuf,
     looped: bool,
     reader: Reader,
-    converter: Converter,
+    shaper: Shaper,
     /// The first picture, decoded at opening to learn the format.
     pending: Option<Frame>,
     clock: Clock,
@@ -39,29 +40,28 @@ impl FileSource {
         let mut reader = Reader::open(path).map_err(failed)?;
         let first = reader.next().map_err(failed)?;
         let first = first.ok_or_else(|| failed(AvError::StreamNotFound))?;
-        let size = (first.width(), first.height());
-        let format = natural_format(&first, wanted.size);
+        let mut shaper = Shaper::new(wanted.size);
+        let (format, mut notes) = shaper.learn(&first, &reader.demuxer);
         let frame_rate = reader.demuxer.frame_rate().unwrap_or(DEFAULT_RATE);
-        let scaled = wanted.size.unwrap_or(size);
-        let fps_note = wanted
-            .fps
-            .filter(|fps| !fps.is_about(frame_rate))
-            .map(|fps| format!("a file keeps its own {frame_rate} fps; --fps {fps} is ignored"));
-        let notes = [crop_note(scaled.0, scaled.1), fps_note];
-        let note = notes.into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
+        if reader.demuxer.is_interlaced() {
+            notes.push("interlaced: the two fields of a picture are sent together".to_owned());
+        }
+        if let Some(fps) = wanted.fps.filter(|fps| !fps.is_about(frame_rate)) {
+            notes.push(format!("a file keeps its own {frame_rate} fps; --fps {fps} is ignored"));
+        }
         Ok(FileSource {
             info: SourceInfo {
                 description: format!("{} {}x{} at {frame_rate} fps", path.display(), format.width, format.height),
                 format,
                 frame_rate,
                 pacing: Pacing::Patient,
-                note,
+                note: notes.into_iter().reduce(|a, b| format!("{a}; {b}")),
                 stamps: StampSource::Receipt,
             },
             path: path.to_owned(),
             looped,
             reader,
-            converter: Converter::default(),
+            shaper,
             pending: Some(first),
             clock: Clock::new(frame_rate),
         })
@@ -102,7 +102,7 @@ impl Source for FileSource {
         let stamp = frame.raw().best_effort_timestamp;
         let stamp = (stamp != i64::MIN).then_some(stamp);
         let media_time = self.clock.media_time(stamp, &self.reader.demuxer);
-        let picture = self.converter.picture_as(frame, self.info.format)?;
+        let picture = self.shaper.picture(frame, &self.reader.demuxer)?;
         let release = self.clock.release(media_time, Instant::now());
         if stop.wait_until(release) {
             return Ok(None);
@@ -113,7 +113,7 @@ impl Source for FileSource {
 
 fn file_error(path: &Path, error: AvError) -> CaptureError {
     let why = match error {
-        AvError::StreamNotFound => "it holds no pictures; choose a video file".to_owned(),
+        AvError::StreamNotFound => "it holds no video (a cover does not count); choose a video file".to_owned(),
         AvError::InvalidData => "it is no video file, or damaged; choose another".to_owned(),
         other => format!("{other}; check the path"),
     };

@@ -17,6 +17,7 @@ mod input;
 mod pattern;
 mod pipe;
 mod screen;
+mod upright;
 
 use std::time::Instant;
 
@@ -54,7 +55,8 @@ pub enum StampSource {
 pub struct SourceInfo {
     /// What it is, in one line, such as `USB Camera (/dev/video0) MJPG 1280x720 at 30 fps`.
     pub description: String,
-    /// Size and colour of all its pictures.
+    /// Size and colour of its pictures, as it begins. A file whose size changes, and a camera that was plugged in again,
+    /// may go on with others.
     pub format: PictureFormat,
     /// Pictures per second that it means to give.
     pub frame_rate: FrameRate,
@@ -69,7 +71,7 @@ pub struct SourceInfo {
 /// A picture with its history.
 #[derive(Clone, Debug)]
 pub struct Captured {
-    /// The picture, in the source's format.
+    /// The picture, in a format of its own: see [`SourceInfo::format`].
     pub picture: Picture,
     /// When it was taken: see [`StampSource`]. For a file, when it was released.
     pub at: Instant,
@@ -90,6 +92,20 @@ pub trait Source: Send {
     /// # Errors
     /// When the device or stream failed; the source has to be opened again.
     fn next(&mut self, stop: &Stop) -> Result<Option<Captured>, CaptureError>;
+
+    /// How to find the same device again once it has failed; `None` where an end is final.
+    fn reopener(&self) -> Option<Box<dyn Reopen>> {
+        None
+    }
+}
+
+/// Opens a device again that went away, wherever it turns up. The failed source has to be dropped first.
+pub trait Reopen: Send {
+    /// Tries once; does not wait.
+    ///
+    /// # Errors
+    /// [`CaptureError::Gone`] while it is away, others while it is there and cannot be used.
+    fn reopen(&mut self) -> Result<Box<dyn Source>, CaptureError>;
 }
 
 /// Opens a source. A camera starts to deliver at once, so read it soon.

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
-use crate::convert::{Converter, crop_note, even};
+use crate::convert::{Converter, crop_note, even, oblong_note};
 use crate::picture::PictureFormat;
+use crate::shape::square_size;
 use crate::stop::Stop;
 use crate::y4m::{Reader, Y4mError};
 
@@ -77,14 +78,16 @@ impl<R: Read + Stoppable> PipeSource<R> {
     pub(crate) fn open(input: R, name: &str, wanted: &Wanted) -> Result<Self, CaptureError> {
         let reader = Reader::new(input)?;
         let coded = reader.coded_size();
-        let (width, height) = wanted.size.unwrap_or(coded);
+        let natural = (reader.format().width, reader.format().height);
+        let square = square_size(natural, reader.pixel_aspect());
+        let (width, height) = wanted.size.unwrap_or(if square == natural { coded } else { square });
         let format = PictureFormat { width: even(width), height: even(height), ..reader.format() };
         let frame_rate = reader.frame_rate();
         let fps_note = wanted
             .fps
             .filter(|fps| !fps.is_about(frame_rate))
             .map(|fps| format!("a pipe keeps its own {frame_rate} fps; --fps {fps} is ignored"));
-        let notes = [crop_note(width, height), fps_note];
+        let notes = [crop_note(width, height), oblong_note(wanted.size, natural, square), fps_note];
         Ok(PipeSource {
             info: SourceInfo {
                 description: format!("{name} {}x{} at {frame_rate} fps", format.width, format.height),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::encoder::Encoder;
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
+use super::tree_units::TreeUnits;
 use crate::av::ffi::AVPixelFormat;
 use crate::frame_rate::FrameRate;
-use crate::picture::PictureFormat;
+use crate::picture::{Depth, PictureFormat};
 
 /// One encoder that hevcast can drive.
 pub(crate) struct Backend {
@@ -14,7 +15,7 @@ pub(crate) struct Backend {
     pub(crate) name: &'static str,
     /// What people call it.
     pub(crate) short: &'static str,
-    /// Input layout in main memory.
+    /// Input layout in main memory of pictures of 8 bits.
     pub(crate) pixels: AVPixelFormat,
     /// Whether pictures go to graphics memory first, through VAAPI.
     pub(crate) vaapi_upload: bool,
@@ -102,11 +103,11 @@ pub(crate) const TABLE: &[Backend] = &[
     },
 ];
 
-/// What `ultrafast` leaves on the table, chosen by `hevcast-bench encoder` over natural footage. Small coding tree units
-/// are searched sooner and leave the wavefront's rows more to share, for a few bits more; a first step of sub-pixel
-/// refinement wins those back several times over for next to no time; psycho-visual weighing costs time and bits, to
-/// keep a grain which a live picture at these QPs does not have.
-const X265_TUNING: &str = "ctu=16:subme=1:psy-rd=0";
+/// What `ultrafast` leaves on the table, chosen by `hevcast-bench encoder` over natural footage, beside small coding tree
+/// units ([`TreeUnits`]), which are searched sooner and leave the wavefront's rows more to share, for a few bits more. A
+/// first step of sub-pixel refinement wins those back several times over for next to no time; psycho-visual weighing costs
+/// time and bits, to keep a grain which a live picture at these QPs does not have.
+const X265_TUNING: &str = "subme=1:psy-rd=0";
 
 /// The encoder that works everywhere.
 pub(crate) const SOFTWARE: &str = "libx265";
@@ -117,6 +118,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Backend> {
 }
 
 impl Backend {
+    /// Its input layout for pictures of this depth. Where it codes no 10 bits, it does not open with it.
+    pub(crate) fn pixels_of(&self, depth: Depth) -> AVPixelFormat {
+        match depth {
+            Depth::Eight => self.pixels,
+            Depth::Ten => AVPixelFormat::P010LE,
+        }
+    }
+
     /// Its options for these settings.
     pub(crate) fn options(&self, settings: &EncoderSettings, preset: &str) -> Options {
         (self.options)(settings, preset)
@@ -147,6 +156,11 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
         RateControl::Qp(qp) | RateControl::Best(qp) => params.push_str(&format!(":ipratio=1.0:qp={qp}")),
         RateControl::Crf(crf) => params.push_str(&format!(":crf={crf}")),
         RateControl::Bitrate(_) => params.push_str(":ipratio=1.0:qp=28"),
+    }
+    let TreeUnits { size, breaks_level } = TreeUnits::of(settings);
+    params.push_str(&format!(":ctu={size}"));
+    if breaks_level {
+        params.push_str(":allow-non-conformance=1");
     }
     let tuning = if settings.preset.is_none() { X265_TUNING } else { "" };
     let all = [&params, tuning, &settings.x265_params];
@@ -225,6 +239,11 @@ fn constant_quality(settings: &EncoderSettings, options: &mut Options, name: &'s
 
 fn pairs(pairs: &[(&'static str, &str)]) -> Options {
     pairs.iter().map(|&(name, value)| (name, value.to_owned())).collect()
+}
+
+/// Whether the encoder that works everywhere codes samples of 10 bits here.
+pub(crate) fn codes_ten_bits() -> bool {
+    crate::x265::has_depth(Depth::Ten)
 }
 
 /// An encoder of the table, and whether it works on this computer.

@@ -3,7 +3,7 @@
 //! Such a picture costs an encoder without look-ahead as much as a keyframe, and comes unasked. [`Cuts`] tells before
 //! it is coded, from a thousand means of luma that take microseconds.
 
-use crate::picture::Picture;
+use crate::picture::{Depth, Picture};
 
 /// Columns and rows of the grid.
 const GRID: (usize, usize) = (40, 30);
@@ -52,6 +52,7 @@ impl Cuts {
 fn means(picture: &Picture, means: &mut Vec<f32>) {
     means.clear();
     let (luma, stride) = picture.plane(0);
+    let bytes = picture.format().depth.bytes();
     let (width, height) = picture.format().plane_size(0);
     let (columns, rows) = (GRID.0.min(width), GRID.1.min(height));
     for row in 0..rows {
@@ -61,10 +62,21 @@ fn means(picture: &Picture, means: &mut Vec<f32>) {
             let (across, down) = (CELL.0.min(right - left), CELL.1.min(bottom - top));
             // From the cell's middle, evenly down.
             let first = (left + right - across) / 2;
-            let line = |index: usize| (top + (2 * index + 1) * (bottom - top) / (2 * down)) * stride + first;
-            let samples = (0..down).filter_map(|index| luma.get(line(index)..line(index) + across));
-            let sum: u32 = samples.map(|samples| samples.iter().map(|&sample| u32::from(sample)).sum::<u32>()).sum();
+            let line = |index: usize| (top + (2 * index + 1) * (bottom - top) / (2 * down)) * stride + first * bytes;
+            let samples = (0..down).filter_map(|index| luma.get(line(index)..line(index) + across * bytes));
+            let sum: u32 = samples.map(|samples| sum_of(samples, picture.format().depth)).sum();
             means.push(sum as f32 / (across * down) as f32);
+        }
+    }
+}
+
+/// Sum of samples, in steps of 8 bits.
+fn sum_of(samples: &[u8], depth: Depth) -> u32 {
+    match depth {
+        Depth::Eight => samples.iter().map(|&sample| u32::from(sample)).sum(),
+        Depth::Ten => {
+            let pairs = samples.chunks_exact(2);
+            pairs.map(|pair| u32::from(u16::from_le_bytes([pair[0], pair[1]]) >> 2)).sum()
         }
     }
 }
@@ -112,6 +124,18 @@ mod tests {
         let lamp = |index: u8| flat(format, [if index % 4 < 2 { 60 } else { 160 }, 128, 128]);
         let found = (0..60).filter(|&index| cuts.is_cut(&lamp(index))).count();
         assert!(found <= 3, "{found}");
+    }
+
+    #[test]
+    fn pictures_of_ten_bits_have_cuts_too() {
+        let dark = PictureFormat { depth: Depth::Ten, ..small(Range::Limited) };
+        let mut light = Picture::new(dark).unwrap();
+        let luma = light.plane_mut(0).unwrap().0;
+        luma.chunks_exact_mut(2).for_each(|sample| sample.copy_from_slice(&800_u16.to_le_bytes()));
+        let mut cuts = Cuts::default();
+        assert!(!cuts.is_cut(&Picture::new(dark).unwrap()));
+        assert!(cuts.is_cut(&light));
+        assert!(!cuts.is_cut(&light));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::annexb;
 use super::backend::{self, Backend, SOFTWARE};
-use super::error::EncodeError;
+use super::diagnosis;
+use super::error::{EncodeError, instead_of};
 use super::settings::EncoderSettings;
 use crate::av::AvError;
 use crate::av::codec::{Codec, EncoderSetup, Output, has_encoder};
@@ -50,17 +51,21 @@ impl Engine {
     pub(super) fn open(backend: &Backend, settings: &EncoderSettings, preset: &str) -> Result<Engine, EncodeError> {
         let name = backend.name;
         if name == SOFTWARE {
-            let why = |error: x265::X265Error| EncodeError::Open { name: name.to_owned(), why: error.to_string() };
             let params = backend::x265_params(settings);
             let setup =
                 x265::Setup { format: settings.format, frame_rate: settings.frame_rate, preset, params: &params };
-            return X265::open(&setup).map(|x265| Engine::X265(Box::new(x265))).map_err(why);
+            let opened = X265::open(&setup).map(|x265| Engine::X265(Box::new(x265)));
+            return opened.map_err(|error| diagnosis::of_x265(error, settings, preset));
         }
         if !has_encoder(name) {
             return Err(EncodeError::Missing(name.to_owned()));
         }
-        let why = |error: AvError| EncodeError::Open { name: name.to_owned(), why: error.to_string() };
-        FFmpeg::open(backend, settings, preset).map(Engine::FFmpeg).map_err(why)
+        let refused = |error: AvError| EncodeError::Open {
+            name: name.to_owned(),
+            why: error.to_string(),
+            remedy: instead_of(name, "use a smaller --size").to_owned(),
+        };
+        FFmpeg::open(backend, settings, preset).map(Engine::FFmpeg).map_err(refused)
     }
 
     /// Whether it takes a QP for each picture.
@@ -95,8 +100,9 @@ impl Engine {
 impl FFmpeg {
     fn open(backend: &Backend, settings: &EncoderSettings, preset: &str) -> Result<FFmpeg, AvError> {
         let format = settings.format;
+        let pixels = backend.pixels_of(format.depth);
         let pool = match backend.vaapi_upload {
-            true => Some(Pool::vaapi(format.width, format.height)?),
+            true => Some(Pool::vaapi(pixels, format.width, format.height)?),
             false => None,
         };
         let (bit_rate, buffer_bits) = backend.context_rate(settings);
@@ -105,7 +111,7 @@ impl FFmpeg {
             format,
             pixels: match &pool {
                 Some(_) => AVPixelFormat::VAAPI,
-                None => backend.pixels,
+                None => pixels,
             },
             frame_rate: settings.frame_rate,
             keyframe_interval: settings.keyframe_pictures(),
@@ -136,9 +142,13 @@ impl FFmpeg {
 impl Upload {
     fn new(backend: &Backend, settings: &EncoderSettings, pool: Option<Pool>) -> Result<Upload, AvError> {
         let format = settings.format;
-        let from =
-            Side { format: AVPixelFormat::YUV420P, width: format.width, height: format.height, colour: format.colour };
-        let to = Side { format: backend.pixels, ..from };
+        let from = Side {
+            format: format.depth.pixels(),
+            width: format.width,
+            height: format.height,
+            colour: format.colour,
+        };
+        let to = Side { format: backend.pixels_of(format.depth), ..from };
         let scaler = match from == to {
             true => None,
             false => Some(Scaler::new(from, to)?),

@@ -18,12 +18,14 @@ pub enum EncodeError {
     #[error("this FFmpeg has no encoder {0}; install an FFmpeg built with it, or use --encoder auto")]
     Missing(String),
     /// The encoder did not open with these settings.
-    #[error("{name} cannot be opened: {why}; try other settings or --encoder libx265")]
+    #[error("{name} cannot be opened: {why}; {remedy}")]
     Open {
         /// FFmpeg's name of the encoder.
         name: String,
-        /// FFmpeg's words.
+        /// The cause, or FFmpeg's words.
         why: String,
+        /// What would help: never what was in use.
+        remedy: String,
     },
     /// The preset is none that the encoder knows.
     #[error("{name} has no preset `{preset}`; it knows {known}")]
@@ -39,7 +41,7 @@ pub enum EncodeError {
     #[error("{0}")]
     Rate(String),
     /// The encoder keeps pictures back, which would be delay.
-    #[error("{0} holds pictures back instead of coding each at once; use --encoder libx265")]
+    #[error("{0} holds pictures back instead of coding each at once; {remedy}", remedy = instead_of(.0, "leave --preset out"))]
     HoldsBack(String),
     /// A picture of another format than the encoder was opened for.
     #[error("the picture is {got:?} but the encoder was opened for {opened:?}; open a new encoder")]
@@ -53,13 +55,18 @@ pub enum EncodeError {
     #[error(transparent)]
     Picture(#[from] PictureError),
     /// The encoder failed on a picture.
-    #[error("{name} failed: {why}; restart the stream, or use --encoder libx265")]
+    #[error("{name} failed: {why}; restart the stream, or {remedy}", remedy = instead_of(name, "use a smaller --size"))]
     Failed {
         /// FFmpeg's name of the encoder.
         name: String,
         /// FFmpeg's words.
         why: String,
     },
+}
+
+/// The advice where the encoder `name` does not do: libx265, or for libx265 itself `otherwise`.
+pub(super) fn instead_of(name: &str, otherwise: &'static str) -> &'static str {
+    if name == super::backend::SOFTWARE { otherwise } else { "use --encoder libx265" }
 }
 
 impl EncodeError {

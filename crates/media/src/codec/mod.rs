@@ -3,19 +3,23 @@
 //! [`Encoder`]: one picture in, its access unit out, at once. `backend` is the table of encoders
 //! and their options, the only place that knows x265's or a graphics driver's words; `engine` is what they have in
 //! common, and `steering` chooses the QP of every picture where one can be chosen; `cut` tells it where the scene changes.
+//! `tree_units` fits x265 to each size and rate; `diagnosis` says why it did not open.
 //! [`Decoder`]: one access unit in, its picture out, and whether it is damaged.
 
 mod annexb;
 mod backend;
 mod cut;
 mod decoder;
+mod diagnosis;
 mod encoder;
 mod engine;
 mod error;
 mod settings;
 mod steering;
+mod tree_units;
 
 pub use backend::{EncoderInfo, encoders};
+pub(crate) use backend::codes_ten_bits;
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Coded, Encoder, Wish};
 pub use error::{DecodeError, EncodeError, Rejected};

@@ -18,6 +18,7 @@ impl Conversion {
         let (red, blue) = match colour.matrix {
             Matrix::Bt601 => (0.299, 0.114),
             Matrix::Bt709 => (0.2126, 0.0722),
+            Matrix::Bt2020 => (0.2627, 0.0593),
         };
         let green = 1.0 - red - blue;
         let (black, luma_steps, chroma_steps) = match colour.range {
@@ -60,12 +61,12 @@ mod tests {
     #[test]
     fn agrees_with_the_processors_own_conversion() {
         for range in [Range::Limited, Range::Full] {
-            for matrix in [Matrix::Bt601, Matrix::Bt709] {
-                let colour = Colour { range, matrix };
+            for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
+                let colour = Colour::new(range, matrix);
                 for yuv in
                     [[16, 128, 128], [235, 128, 128], [173, 42, 26], [81, 90, 240], [41, 240, 110], [128, 60, 180]]
                 {
-                    let picture = flat(PictureFormat { width: 64, height: 64, colour }, yuv);
+                    let picture = flat(PictureFormat::new(64, 64, colour), yuv);
                     let expected = picture.to_rgb24().unwrap();
                     for (value, expected) in converted(colour, yuv).into_iter().zip(&expected[..3]) {
                         assert!(

@@ -3,7 +3,8 @@
 use glow::{Context, HasContext, PixelUnpackData};
 
 use super::{Conversion, PresentError};
-use crate::picture::{Picture, PictureFormat};
+use crate::picture::{Picture, PictureFormat, Transfer};
+use crate::tone;
 
 /// One triangle that covers the viewport; texture coordinates start at the top left.
 const VERTEX: &str = "
@@ -27,6 +28,11 @@ uniform vec3 offset;
 uniform mat3 columns;
 uniform vec2 size;
 uniform float scale;
+uniform int transfer;
+uniform float white;
+uniform float peak;
+uniform float knee;
+uniform mat3 to_bt709;
 
 float smaller() {
     vec2 quarter = 0.25 / (size * scale);
@@ -55,14 +61,38 @@ float larger() {
     return sum / (w12.x * w0.y + w0.x * w12.y + w12.x * w12.y + w3.x * w12.y + w12.x * w3.y);
 }
 
+// As in `tone`, which is tested.
+vec3 shown(vec3 value) {
+    vec3 light;
+    if (transfer == 1) {
+        vec3 root = pow(value, vec3(32.0 / 2523.0));
+        light = pow(max(root - 0.8359375, 0.0) / (18.851563 - 18.6875 * root), vec3(8192.0 / 1305.0)) * 10000.0 / white;
+    } else {
+        vec3 low = value * value / 3.0;
+        vec3 high = (exp((value - 0.5599107) / 0.17883277) + 0.28466892) / 12.0;
+        vec3 scene = mix(low, high, step(0.5, value));
+        light = scene * pow(max(dot(scene, vec3(0.2627, 0.6780, 0.0593)), 1e-6), 0.2) * peak / white;
+    }
+    vec3 bt709 = max(to_bt709 * light, 0.0);
+    float brightest = max(max(bt709.r, bt709.g), bt709.b);
+    float over = (brightest - knee) / (1.0 - knee);
+    float scaled = brightest > knee ? (knee + (1.0 - knee) * over / (1.0 + over)) / brightest : 1.0;
+    return pow(bt709 * scaled, vec3(1.0 / 2.2));
+}
+
 void main() {
     float y = scale < 0.99 ? smaller() : scale > 1.01 ? larger() : texture(luma, at).r;
     vec3 rgb = columns * (vec3(y, texture(cb, at).r, texture(cr, at).r) - offset);
-    colour = vec4(clamp(rgb, 0.0, 1.0), 1.0);
+    rgb = clamp(rgb, 0.0, 1.0);
+    if (transfer != 0) rgb = shown(rgb);
+    colour = vec4(rgb, 1.0);
 }";
 
 /// OpenGL's renderers that are no graphics card, by a part of their names.
 const SOFTWARE: [&str; 4] = ["llvmpipe", "softpipe", "SwiftShader", "GDI Generic"];
+
+/// The longest side of a texture that every OpenGL 3 has (OpenGL ES 3.0 table 6.28), in samples.
+const LEAST_TEXTURE: u32 = 2048;
 
 const PLANES: [&str; 3] = ["luma", "cb", "cr"];
 
@@ -75,6 +105,8 @@ pub struct PicturePainter {
     planes: [glow::Texture; 3],
     /// There is no graphics card behind this OpenGL.
     is_software: bool,
+    /// The longest side of a texture, in samples.
+    longest_side: u32,
     /// Of the picture uploaded last.
     format: Option<PictureFormat>,
 }
@@ -117,12 +149,16 @@ impl PicturePainter {
             }
             let renderer = gl.get_parameter_string(glow::RENDERER);
             let is_software = SOFTWARE.iter().any(|name| renderer.contains(name));
-            Ok(PicturePainter { program, vertex_array, planes, is_software, format: None })
+            let longest_side = u32::try_from(gl.get_parameter_i32(glow::MAX_TEXTURE_SIZE)).unwrap_or(0);
+            let longest_side = longest_side.max(LEAST_TEXTURE);
+            Ok(PicturePainter { program, vertex_array, planes, is_software, longest_side, format: None })
         }
     }
 
-    /// Copies a picture's planes to the graphics memory; its rows may be further apart than they are long.
+    /// Copies a picture's planes to the graphics memory; its rows may be further apart than they are long. One that is
+    /// larger than a texture may be is made smaller first; without memory for that, the last one stays.
     pub fn upload(&mut self, gl: &Context, picture: &Picture) {
+        let Ok(picture) = picture.within(self.longest_side) else { return };
         let format = picture.format();
         let is_new = self.format.is_none_or(|known| (known.width, known.height) != (format.width, format.height));
         for index in 0..3 {
@@ -172,6 +208,19 @@ impl PicturePainter {
             gl.uniform_matrix_3_f32_slice(uniform("columns").as_ref(), false, &conversion.flat());
             gl.uniform_2_f32(uniform("size").as_ref(), format.width as f32, format.height as f32);
             gl.uniform_1_f32(uniform("scale").as_ref(), if self.is_software { 1.0 } else { scale });
+            let transfer = match format.colour.transfer {
+                Transfer::Standard => 0,
+                Transfer::Pq => 1,
+                Transfer::Hlg => 2,
+            };
+            gl.uniform_1_i32(uniform("transfer").as_ref(), transfer);
+            gl.uniform_1_f32(uniform("white").as_ref(), tone::WHITE);
+            gl.uniform_1_f32(uniform("peak").as_ref(), tone::HLG_PEAK);
+            gl.uniform_1_f32(uniform("knee").as_ref(), tone::KNEE);
+            // Column by column, as OpenGL takes it.
+            let [a, b, c] = tone::TO_BT709;
+            let columns = [a[0], b[0], c[0], a[1], b[1], c[1], a[2], b[2], c[2]];
+            gl.uniform_matrix_3_f32_slice(uniform("to_bt709").as_ref(), false, &columns);
             for (unit, plane) in (glow::TEXTURE0..).zip(self.planes) {
                 gl.active_texture(unit);
                 gl.bind_texture(glow::TEXTURE_2D, Some(plane));

@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use bytes::Bytes;
 
 use crate::frame_rate::FrameRate;
-use crate::picture::{Matrix, Picture, PictureFormat, Range};
+use crate::picture::{Depth, Matrix, Picture, PictureFormat, Range, Transfer};
 use workers::Workers;
 
 #[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, dead_code, clippy::all)]
@@ -24,13 +24,10 @@ mod ffi {
     include!(concat!(env!("OUT_DIR"), "/x265.rs"));
 }
 
-/// Bits of a sample, in and out.
-const BIT_DEPTH: c_int = 8;
-
 /// Why x265 does not do as it is told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum X265Error {
-    /// The library speaks another version than its header, or lacks 8 bits a sample.
+    /// The library speaks another version than its header, or lacks samples of so many bits.
     #[error("the x265 library does not fit the one that hevcast was built with; build hevcast anew")]
     Library,
     /// No memory.
@@ -138,15 +135,27 @@ macro_rules! call {
     };
 }
 
-fn api() -> Result<&'static ffi::x265_api, X265Error> {
+/// Whether the library that is here codes samples of so many bits.
+pub(crate) fn has_depth(depth: Depth) -> bool {
+    api(depth).is_ok()
+}
+
+fn bits(depth: Depth) -> c_int {
+    match depth {
+        Depth::Eight => 8,
+        Depth::Ten => 10,
+    }
+}
+
+fn api(depth: Depth) -> Result<&'static ffi::x265_api, X265Error> {
     let mut error = 0;
     // SAFETY: it fills `error` and answers with a static table or null.
-    let api = unsafe { ffi::x265_api_query(BIT_DEPTH, ffi::X265_BUILD as c_int, &mut error) };
+    let api = unsafe { ffi::x265_api_query(bits(depth), ffi::X265_BUILD as c_int, &mut error) };
     // SAFETY: null or a table that lives as long as the program; its build is checked before anything else is read.
     let api = unsafe { api.as_ref() }.ok_or(X265Error::Library)?;
     let sizes = (size_of::<ffi::x265_param>(), size_of::<ffi::x265_picture>());
     let fits = api.api_build_number == ffi::X265_BUILD as c_int
-        && api.bit_depth == BIT_DEPTH
+        && api.bit_depth == bits(depth)
         && (api.sizeof_param as usize, api.sizeof_picture as usize) == sizes;
     fits.then_some(api).ok_or(X265Error::Library)
 }
@@ -159,7 +168,7 @@ fn c_string(text: &str) -> CString {
 impl X265 {
     /// Opens an encoder that gives each picture in the call that brought it in.
     pub(crate) fn open(setup: &Setup<'_>) -> Result<X265, X265Error> {
-        let api = api()?;
+        let api = api(setup.format.depth)?;
         let mut param = Owned::new(call!(api, param_alloc,)?, api.param_free)?;
         let preset = c_string(setup.preset);
         // `param` was allocated just now; the names are C strings which live through the call.
@@ -205,7 +214,7 @@ impl X265 {
             input.planes[index] = plane.as_ptr().cast::<c_void>().cast_mut();
             input.stride[index] = c_int::try_from(stride).map_err(|_| X265Error::Failed)?;
         }
-        input.bitDepth = BIT_DEPTH;
+        input.bitDepth = bits(self.format.depth);
         input.pts = pts;
         input.sliceType = if order.idr { ffi::X265_TYPE_IDR } else { ffi::X265_TYPE_AUTO } as c_int;
         // 0 leaves the choice to rate control, so that each QP is told as one more.
@@ -253,7 +262,7 @@ fn pairs(params: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// What the samples mean, for the VUI.
-fn meaning(format: PictureFormat) -> [(&'static str, &'static str); 2] {
+fn meaning(format: PictureFormat) -> Vec<(&'static str, &'static str)> {
     let range = match format.colour.range {
         Range::Limited => "limited",
         Range::Full => "full",
@@ -261,6 +270,17 @@ fn meaning(format: PictureFormat) -> [(&'static str, &'static str); 2] {
     let matrix = match format.colour.matrix {
         Matrix::Bt601 => "smpte170m",
         Matrix::Bt709 => "bt709",
+        Matrix::Bt2020 => "bt2020nc",
     };
-    [("range", range), ("colormatrix", matrix)]
+    let transfer = match (format.colour.transfer, format.colour.matrix) {
+        (Transfer::Pq, _) => Some("smpte2084"),
+        (Transfer::Hlg, _) => Some("arib-std-b67"),
+        (Transfer::Standard, Matrix::Bt2020) => Some("bt2020-10"),
+        (Transfer::Standard, _) => None,
+    };
+    let primaries = (format.colour.matrix == Matrix::Bt2020).then_some("bt2020");
+    let mut meaning = vec![("range", range), ("colormatrix", matrix)];
+    meaning.extend(transfer.map(|transfer| ("transfer", transfer)));
+    meaning.extend(primaries.map(|primaries| ("colorprim", primaries)));
+    meaning
 }

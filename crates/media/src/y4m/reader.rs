@@ -16,6 +16,7 @@ pub struct Reader<R> {
     height: u32,
     format: PictureFormat,
     frame_rate: FrameRate,
+    pixel_aspect: (u32, u32),
 }
 
 impl<R: Read> Reader<R> {
@@ -35,13 +36,14 @@ impl<R: Read> Reader<R> {
         }
         let line = read_line(&mut input)?;
         let header = Header::parse(&line)?;
-        let colour = Colour { range: header.range, matrix: Matrix::by_height(header.height) };
+        let colour = Colour::new(header.range, Matrix::by_height(header.height));
         Ok(Reader {
             input,
             width: header.width,
             height: header.height,
-            format: PictureFormat { width: even(header.width), height: even(header.height), colour },
+            format: PictureFormat::new(even(header.width), even(header.height), colour),
             frame_rate: header.frame_rate,
+            pixel_aspect: header.pixel_aspect,
         })
     }
 
@@ -58,6 +60,11 @@ impl<R: Read> Reader<R> {
     /// Pictures per second; 25 where the header does not know.
     pub fn frame_rate(&self) -> FrameRate {
         self.frame_rate
+    }
+
+    /// Width over height of a pixel, as a fraction; (1, 1) where the header does not know.
+    pub fn pixel_aspect(&self) -> (u32, u32) {
+        self.pixel_aspect
     }
 
     /// Where the bytes come from.
@@ -122,13 +129,14 @@ struct Header {
     height: u32,
     frame_rate: FrameRate,
     range: Range,
+    pixel_aspect: (u32, u32),
 }
 
 impl Header {
     fn parse(line: &str) -> Result<Header, Y4mError> {
         /// What is played where the rate is unknown (`F0:0`), as FFmpeg does.
         const UNKNOWN_RATE: FrameRate = FrameRate::whole(25);
-        let mut header = Header { width: 0, height: 0, frame_rate: UNKNOWN_RATE, range: Range::Limited };
+        let mut header = Header { width: 0, height: 0, frame_rate: UNKNOWN_RATE, range: Range::Limited, pixel_aspect: (1, 1) };
         for field in line.split_ascii_whitespace() {
             let bad = || Y4mError::Field(field.to_owned());
             let (tag, value) = field.split_at_checked(1).ok_or_else(bad)?;
@@ -142,6 +150,11 @@ impl Header {
                         return Err(bad());
                     };
                     header.frame_rate = FrameRate::new(num, den).ok_or_else(bad)?;
+                }
+                // What makes no sense as an aspect leaves pixels square, as everybody takes them then.
+                "A" => {
+                    let parts = value.split_once(':').and_then(|(num, den)| Some((num.parse().ok()?, den.parse().ok()?)));
+                    header.pixel_aspect = parts.filter(|&(num, den)| num > 0 && den > 0).unwrap_or((1, 1));
                 }
                 "C" if !["420jpeg", "420mpeg2", "420paldv", "420"].contains(&value) => {
                     return Err(Y4mError::Colour(value.to_owned()));

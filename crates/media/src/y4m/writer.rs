@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{FRAME, SIGNATURE, Y4mError};
 use crate::convert::Converter;
 use crate::frame_rate::FrameRate;
-use crate::picture::{Picture, PictureFormat, Range};
+use crate::picture::{Colour, Matrix, Picture, PictureFormat, Range};
 
 /// Writes pictures as a Y4M stream. Each picture goes out in a few large writes and a flush, so
 /// `output` needs no buffer of its own.
@@ -23,6 +23,11 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When the output fails.
     pub fn new(mut output: W, format: PictureFormat, frame_rate: FrameRate) -> Result<Writer<W>, Y4mError> {
+        // The header names neither a matrix nor more bits: what readers take for granted is written.
+        let usual = PictureFormat::limited(format.width, format.height).colour.matrix;
+        let matrix = if format.colour.matrix == Matrix::Bt2020 { usual } else { format.colour.matrix };
+        let colour = Colour { matrix, ..format.colour };
+        let format = PictureFormat::new(format.width, format.height, colour);
         let range = match format.colour.range {
             Range::Full => "FULL",
             Range::Limited => "LIMITED",

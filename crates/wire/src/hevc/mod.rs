@@ -10,10 +10,12 @@
 //!
 //! - [`parameter_sets`]: the VPS, SPS and PPS a decoder must have before the first picture, and [`sps`], which reads
 //!   the picture's size and format from them;
+//! - [`level`]: what a size and rate ask of decoders and encoders;
 //! - [`sei`]: the capture-time message by which delay is measured.
 
 pub mod access_unit;
 pub mod annexb;
+pub mod level;
 pub mod nal;
 pub mod parameter_sets;
 pub mod rbsp;
@@ -21,6 +23,7 @@ pub mod sei;
 pub mod sps;
 
 pub use access_unit::AccessUnit;
+pub use level::Level;
 pub use nal::{NalError, NalHeader, NalType};
 pub use parameter_sets::ParameterSets;
 pub use sei::{CaptureStamp, SendStages};

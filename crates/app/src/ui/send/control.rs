@@ -18,6 +18,7 @@ use crate::figures::report::Reporter;
 use crate::figures::send::{SendFigures, SendReporter};
 use crate::pipeline::record::{RecordState, Recorder};
 use crate::pipeline::session::{SendPlan, SendSession};
+use crate::pipeline::source::Away;
 use crate::ui::one_line;
 use crate::ui::recording::recorded;
 use crate::ui::screen::Screen;
@@ -64,6 +65,8 @@ pub struct SendStatus {
     pub watch_at: Vec<String>,
     /// What was negotiated, in one line.
     pub source: String,
+    /// Why the source gives no pictures for now.
+    pub away: Option<Away>,
     /// Why the last change of rate did not work, in one line.
     pub rate_error: Option<String>,
     /// What the recording is doing.
@@ -215,7 +218,12 @@ impl Task {
                         reporter.write(&figures);
                     }
                     let is_connected = sending.outputs.iter().any(|output| output.is_connected());
-                    self.tell(|status| (status.figures, status.is_connected) = (Some(figures), is_connected));
+                    let source = sending.source_state.shown();
+                    self.tell(|status| {
+                        (status.figures, status.is_connected) = (Some(figures), is_connected);
+                        status.source = format!("{}; {}", source.description, sending.encoder);
+                        status.away = source.away;
+                    });
                 }
                 Ok(()) = self.rates.changed() => {
                     let rate = *self.rates.borrow_and_update();

@@ -14,6 +14,7 @@ use super::qp;
 use super::settings::{self, Devices};
 use crate::figures::send::SendFigures;
 use crate::figures::text;
+use crate::pipeline::source::Away;
 use crate::ui::figure::figure;
 use crate::ui::picture::{PictureArea, Seen};
 use crate::ui::recording::record_words;
@@ -168,7 +169,13 @@ fn seen<'w>(status: &SendStatus, words: &'w Words) -> (Seen, &'w str) {
         Phase::Starting => black(words.starting),
         Phase::Stopping => black(words.stopping),
         Phase::Pushing if !status.is_connected => black(words.no_connection),
-        Phase::Pushing => Seen::Picture,
+        Phase::Pushing => match status.away {
+            None => Seen::Picture,
+            Some(Away::Unplugged) => black(words.camera_unplugged),
+            Some(Away::Silent) => black(words.camera_silent),
+            Some(Away::Busy) => black(words.camera_busy),
+            Some(Away::Failing) => black(words.camera_failing),
+        },
     };
     (seen, words.waiting_for_picture)
 }

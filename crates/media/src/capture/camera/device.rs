@@ -27,6 +27,15 @@ pub(super) struct Device {
     file: File,
 }
 
+/// What tells a camera from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The name that its driver gives: the same for all of a model.
+    pub(super) card: String,
+    /// Where it is plugged in, such as `usb-0000:00:14.0-2`.
+    pub(super) bus: String,
+}
+
 /// What the driver agreed to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Format {
@@ -70,6 +79,11 @@ impl Device {
 
     /// The name of the camera; `None` when the node is no capture device for us.
     pub(super) fn camera_name(&self) -> io::Result<Option<String>> {
+        Ok(self.identity()?.map(|identity| identity.card))
+    }
+
+    /// Which camera it is; `None` when the node is no capture device for us.
+    pub(super) fn identity(&self) -> io::Result<Option<Identity>> {
         let mut caps: v4l2::v4l2_capability = zeroed();
         // SAFETY: VIDIOC_QUERYCAP takes a v4l2_capability.
         unsafe { self.ioctl(vidioc::VIDIOC_QUERYCAP, &mut caps)? };
@@ -79,7 +93,7 @@ impl Device {
             _ => caps.device_caps,
         };
         let needed = v4l2::V4L2_CAP_VIDEO_CAPTURE | v4l2::V4L2_CAP_STREAMING;
-        Ok((node & needed == needed).then(|| text(&caps.card)))
+        Ok((node & needed == needed).then(|| Identity { card: text(&caps.card), bus: text(&caps.bus_info) }))
     }
 
     /// The modes whose pixel format hevcast takes.

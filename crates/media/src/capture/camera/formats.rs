@@ -80,11 +80,11 @@ pub(super) fn sample_colour(layout: Layout, said: DriverColour) -> Colour {
         _ => false,
     };
     match layout {
-        Layout::Jpeg => Colour { range: Range::Full, matrix: Matrix::Bt601 },
-        Layout::Raw(_) => Colour {
-            range: if full { Range::Full } else { Range::Limited },
-            matrix: if hd { Matrix::Bt709 } else { Matrix::Bt601 },
-        },
+        Layout::Jpeg => Colour::new(Range::Full, Matrix::Bt601),
+        Layout::Raw(_) => Colour::new(
+            if full { Range::Full } else { Range::Limited },
+            if hd { Matrix::Bt709 } else { Matrix::Bt601 },
+        ),
     }
 }
 

@@ -4,8 +4,10 @@
 //! * `choose`: which of the offered modes (pure);
 //! * `formats`: V4L2's words for pixels and colours;
 //! * `device`: the ioctls;
+//! * `again`: the same camera after it was unplugged;
 //! * `queue`: the buffers going round.
 
+mod again;
 mod choose;
 #[allow(unsafe_code)]
 mod device;
@@ -17,7 +19,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{CameraInfo, CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
+use super::{CameraInfo, CaptureError, Captured, Pacing, Reopen, Source, SourceInfo, StampSource, Wanted};
 use crate::av::codec::{Codec, Output};
 use crate::av::frame::Frame;
 use crate::av::packet::Packet;
@@ -26,7 +28,8 @@ use crate::convert::{Converter, crop_note, even};
 use crate::frame_rate::FrameRate;
 use crate::picture::{Picture, PictureError, PictureFormat};
 use crate::stop::Stop;
-use device::{Device, Format};
+use again::Again;
+use device::{Device, Format, Identity};
 use formats::Layout;
 use queue::{Filled, Queue};
 
@@ -68,6 +71,10 @@ fn nodes() -> Vec<PathBuf> {
 struct Camera {
     info: SourceInfo,
     label: String,
+    identity: Identity,
+    path: PathBuf,
+    /// What was asked of it.
+    wanted: Wanted,
     queue: Queue,
     unpack: Unpack,
     /// The driver's counter at the latest frame.
@@ -77,8 +84,16 @@ struct Camera {
 }
 
 pub(crate) fn open(name: Option<&str>, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
-    let (path, device, card) = find(name)?;
-    let label = format!("{card} ({})", path.display());
+    let (path, device, _) = find(name)?;
+    start(path, device, wanted)
+}
+
+/// Starts the camera behind an opened node.
+fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
+    let node = path.display().to_string();
+    let identity = device.identity().map_err(|error| device_error(&node, "open", &error))?;
+    let identity = identity.ok_or_else(|| CaptureError::Gone(node.clone()))?;
+    let label = format!("{} ({node})", identity.card);
     let failed = |doing| {
         let label = label.clone();
         move |error: io::Error| device_error(&label, doing, &error)
@@ -119,6 +134,9 @@ pub(crate) fn open(name: Option<&str>, wanted: &Wanted) -> Result<Box<dyn Source
             },
         },
         label,
+        identity,
+        path,
+        wanted: *wanted,
         queue,
         unpack,
         sequence: None,
@@ -243,6 +261,10 @@ impl Source for Camera {
         }
         Ok(None)
     }
+
+    fn reopener(&self) -> Option<Box<dyn Reopen>> {
+        Some(Box::new(Again::of(self)))
+    }
 }
 
 impl Camera {
@@ -320,7 +342,7 @@ impl Unpack {
                 stride: format.stride as usize,
             },
         };
-        Ok(Unpack { picture_format: PictureFormat { width, height, colour }, converter: Converter::default(), kind })
+        Ok(Unpack { picture_format: PictureFormat::new(width, height, colour), converter: Converter::default(), kind })
     }
 
     fn picture(&mut self, bytes: &[u8]) -> Result<Picture, PictureError> {

@@ -1,0 +1,406 @@
+//! The capture stage: pictures from the source into the slot `capture`, and the wait for a camera that was unplugged.
+//!
+//! A source that fails before its first picture ends the stage. Later, one that can come back is waited for, while
+//! outputs keep their connections and readers keep theirs: see [`SourceState`] for what people are told.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use hevcast_media::capture::{CaptureError, Captured, Pacing, Reopen, Source, SourceInfo};
+use hevcast_media::{FrameRate, Stop};
+
+use super::slot::Slot;
+use crate::figures::send::SendCounters;
+
+/// Pause before each try to open a camera again: drivers need some of it after a plug, and each try looks at every camera.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+/// A picture on its way to the encoder.
+#[derive(Debug)]
+pub struct Arrived {
+    /// The picture.
+    pub captured: Captured,
+    /// Pictures per second that its source means to give.
+    pub frame_rate: FrameRate,
+}
+
+/// Why a source gives no pictures for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It was unplugged.
+    Unplugged,
+    /// It is there and sends nothing.
+    Silent,
+    /// Another program has it.
+    Busy,
+    /// It fails in another way.
+    Failing,
+}
+
+impl Away {
+    fn of(error: &CaptureError) -> Away {
+        match error {
+            CaptureError::Gone(_) | CaptureError::NoCamera | CaptureError::UnknownCamera { .. } => Away::Unplugged,
+            CaptureError::Silent { .. } => Away::Silent,
+            CaptureError::Busy(_) => Away::Busy,
+            _ => Away::Failing,
+        }
+    }
+}
+
+/// How the source stands, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct SourceState {
+    shown: Mutex<Shown>,
+}
+
+/// What is shown of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// What it is, in one line.
+    pub description: String,
+    /// Why it gives no pictures for now; `None` while it gives some.
+    pub away: Option<Away>,
+}
+
+impl SourceState {
+    /// Of a source that gives pictures.
+    pub fn new(description: String) -> SourceState {
+        SourceState { shown: Mutex::new(Shown { description, away: None }) }
+    }
+
+    /// What to show.
+    pub fn shown(&self) -> Shown {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Shown)) {
+        change(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The stage.
+pub struct CaptureStage {
+    /// Where pictures come from.
+    pub source: Box<dyn Source>,
+    /// Where they go.
+    pub slot: Arc<Slot<Arrived>>,
+    /// Figures.
+    pub counters: Arc<SendCounters>,
+    /// For whoever shows the source.
+    pub state: Arc<SourceState>,
+    /// The first picture after a pause is to be a keyframe.
+    pub keyframe_wanted: Arc<AtomicBool>,
+    /// Ends it.
+    pub stop: Stop,
+}
+
+/// Why a source was left.
+enum Left {
+    /// It has ended, or nobody takes its pictures any more.
+    Done,
+    Failed(CaptureError),
+}
+
+impl CaptureStage {
+    /// Hands over pictures until the source ends for good.
+    ///
+    /// # Errors
+    /// The source's failure, where it had not given a picture or cannot come back.
+    pub fn run(mut self) -> Result<()> {
+        let slot = Arc::clone(&self.slot);
+        let _closed = slot.close_on_drop();
+        let mut has_given = false;
+        loop {
+            let error = match self.hand_over(&mut has_given) {
+                Left::Done => return Ok(()),
+                Left::Failed(error) => error,
+            };
+            let reopener = self.source.reopener().filter(|_| has_given);
+            let Some(reopener) = reopener else { return Err(error.into()) };
+            self.counters.source_away.store(true, Ordering::Release);
+            // Nothing to give, and the device closed: its node goes only then.
+            self.source = Box::new(Nothing(self.source.info().clone()));
+            match self.wait(reopener, error) {
+                Some(source) => self.source = source,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Hands over pictures until the source fails or ends.
+    fn hand_over(&mut self, has_given: &mut bool) -> Left {
+        let (pacing, frame_rate) = (self.source.info().pacing, self.source.info().frame_rate);
+        loop {
+            let captured = match self.source.next(&self.stop) {
+                Ok(Some(captured)) => captured,
+                Ok(None) => return Left::Done,
+                Err(error) => return Left::Failed(error),
+            };
+            *has_given = true;
+            if self.counters.source_away.load(Ordering::Acquire) {
+                self.is_back();
+            }
+            self.counters.captured.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
+            self.counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
+            let arrived = Arrived { captured, frame_rate };
+            match pacing {
+                Pacing::Live => self.slot.put_newest(arrived),
+                Pacing::Patient => {
+                    if !self.slot.put_patient(arrived) {
+                        return Left::Done;
+                    }
+                }
+            }
+            self.counters.dropped_encoder_busy.store(self.slot.dropped(), Ordering::Relaxed);
+        }
+    }
+
+    /// Tells of a source that gives pictures again.
+    fn is_back(&self) {
+        let description = self.source.info().description.clone();
+        tracing::info!("{description} is back");
+        self.state.change(|shown| *shown = Shown { description, away: None });
+        self.counters.source_returns.fetch_add(1, Ordering::Relaxed);
+        self.keyframe_wanted.store(true, Ordering::Release);
+        self.counters.source_away.store(false, Ordering::Release);
+    }
+
+    /// Tries to open the source until it works; `None` when stopped.
+    fn wait(&self, mut reopener: Box<dyn Reopen>, error: CaptureError) -> Option<Box<dyn Source>> {
+        let mut told = self.shown_away();
+        let mut error = error;
+        loop {
+            let away = Away::of(&error);
+            if told != Some(away) {
+                tracing::warn!("{}", waiting_line(&error));
+                self.state.change(|shown| shown.away = Some(away));
+                told = Some(away);
+            }
+            if self.stop.wait_until(Instant::now() + BETWEEN_TRIES) {
+                return None;
+            }
+            match reopener.reopen() {
+                Ok(source) => return Some(source),
+                Err(again) => error = again,
+            }
+        }
+    }
+
+    fn shown_away(&self) -> Option<Away> {
+        self.state.shown().away
+    }
+}
+
+/// What is wrong, and that it is waited for.
+fn waiting_line(error: &CaptureError) -> String {
+    match error {
+        CaptureError::Gone(name) => format!("{name} was unplugged; waiting until it is back"),
+        CaptureError::Silent { name, seconds } => {
+            format!("{name} has sent no picture for {seconds} s; opening it again until it does")
+        }
+        CaptureError::Busy(name) => format!("{name} is in use by another program; waiting until it is free"),
+        other => format!("{other}; trying again"),
+    }
+}
+
+/// Stands in for a source that is away.
+struct Nothing(SourceInfo);
+
+impl Source for Nothing {
+    fn info(&self) -> &SourceInfo {
+        &self.0
+    }
+
+    fn next(&mut self, _stop: &Stop) -> Result<Option<Captured>, CaptureError> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use hevcast_media::capture::StampSource;
+    use hevcast_media::picture::{Picture, PictureFormat};
+
+    use super::*;
+
+    /// What a source does in one call, or a try to open one.
+    enum Step {
+        Picture(u32),
+        Fail(CaptureError),
+        End,
+    }
+
+    type Script = Arc<Mutex<VecDeque<Step>>>;
+
+    /// Plays its script; the next source goes on with it.
+    struct Camera {
+        info: SourceInfo,
+        script: Script,
+        comes_back: bool,
+    }
+
+    fn info(width: u32) -> SourceInfo {
+        SourceInfo {
+            description: format!("camera of {width}"),
+            format: PictureFormat::limited(width, 64),
+            frame_rate: FrameRate::whole(if width == 64 { 30 } else { 15 }),
+            pacing: Pacing::Patient,
+            note: None,
+            stamps: StampSource::Receipt,
+        }
+    }
+
+    impl Source for Camera {
+        fn info(&self) -> &SourceInfo {
+            &self.info
+        }
+
+        fn next(&mut self, _stop: &Stop) -> Result<Option<Captured>, CaptureError> {
+            let step = self.script.lock().unwrap().pop_front();
+            match step {
+                Some(Step::Picture(width)) => Ok(Some(Captured {
+                    picture: Picture::new(PictureFormat::limited(width, 64)).unwrap(),
+                    at: Instant::now(),
+                    driver_dropped: 0,
+                    drained: 0,
+                })),
+                Some(Step::Fail(error)) => Err(error),
+                Some(Step::End) | None => Ok(None),
+            }
+        }
+
+        fn reopener(&self) -> Option<Box<dyn Reopen>> {
+            self.comes_back.then(|| Box::new(Reopener(Arc::clone(&self.script))) as Box<dyn Reopen>)
+        }
+    }
+
+    struct Reopener(Script);
+
+    impl Reopen for Reopener {
+        fn reopen(&mut self) -> Result<Box<dyn Source>, CaptureError> {
+            let mut script = self.0.lock().unwrap();
+            let width = match script.front() {
+                Some(Step::Picture(width)) => *width,
+                Some(Step::End) | None => 64,
+                Some(Step::Fail(_)) => match script.pop_front() {
+                    Some(Step::Fail(error)) => return Err(error),
+                    _ => 64,
+                },
+            };
+            Ok(Box::new(Camera { info: info(width), script: Arc::clone(&self.0), comes_back: true }))
+        }
+    }
+
+    struct Ran {
+        result: Result<()>,
+        /// Width and rate of each picture.
+        pictures: Vec<(u32, u32)>,
+        returns: u64,
+        shown: Shown,
+        keyframe_wanted: bool,
+    }
+
+    fn run(steps: Vec<Step>, comes_back: bool) -> Ran {
+        let slot = Arc::new(Slot::default());
+        let (counters, keyframe_wanted) = (Arc::new(SendCounters::default()), Arc::new(AtomicBool::new(false)));
+        let state = Arc::new(SourceState::new("camera of 64".to_owned()));
+        let script = Arc::new(Mutex::new(VecDeque::from(steps)));
+        let stage = CaptureStage {
+            source: Box::new(Camera { info: info(64), script, comes_back }),
+            slot: Arc::clone(&slot),
+            counters: Arc::clone(&counters),
+            state: Arc::clone(&state),
+            keyframe_wanted: Arc::clone(&keyframe_wanted),
+            stop: Stop::new(),
+        };
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| stage.run());
+            let arrived = std::iter::from_fn(|| slot.take());
+            let pictures = arrived.map(|a: Arrived| (a.captured.picture.format().width, a.frame_rate.num())).collect();
+            Ran {
+                pictures,
+                result: running.join().unwrap(),
+                returns: counters.source_returns.load(Ordering::Relaxed),
+                shown: state.shown(),
+                keyframe_wanted: keyframe_wanted.load(Ordering::Relaxed),
+            }
+        })
+    }
+
+    fn gone() -> Step {
+        Step::Fail(CaptureError::Gone("camera".to_owned()))
+    }
+
+    #[test]
+    fn a_camera_that_comes_back_goes_on_even_in_another_size() {
+        let busy = || Step::Fail(CaptureError::Busy("camera".to_owned()));
+        let silent = || Step::Fail(CaptureError::Silent { name: "camera".to_owned(), seconds: 10 });
+        // Unplugged; there, but busy; open, but gone before its first picture; then back, smaller and slower, twice.
+        let steps = vec![
+            Step::Picture(64),
+            gone(),
+            busy(),
+            Step::Picture(32),
+            Step::Picture(32),
+            silent(),
+            gone(),
+            Step::Picture(32),
+            Step::End,
+        ];
+        let ran = run(steps, true);
+        assert!(ran.result.is_ok(), "{:?}", ran.result);
+        assert_eq!(ran.pictures, [(64, 30), (32, 15), (32, 15), (32, 15)]);
+        assert_eq!(ran.returns, 2);
+        assert_eq!(ran.shown, Shown { description: "camera of 32".to_owned(), away: None });
+        assert!(ran.keyframe_wanted);
+    }
+
+    #[test]
+    fn what_never_worked_or_cannot_come_back_ends_the_stream() {
+        let never = run(vec![gone()], true);
+        assert!(never.result.unwrap_err().to_string().contains("camera has gone"));
+        let file = run(vec![Step::Picture(64), gone()], false);
+        assert_eq!((file.pictures.len(), file.returns), (1, 0));
+        assert!(file.result.is_err());
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait() {
+        let (slot, counters) = (Arc::new(Slot::default()), Arc::new(SendCounters::default()));
+        let state = Arc::new(SourceState::default());
+        let steps = (0..10_000).map(|_| gone());
+        let script = Arc::new(Mutex::new([Step::Picture(64)].into_iter().chain(steps).collect()));
+        let stop = Stop::new();
+        let stage = CaptureStage {
+            source: Box::new(Camera { info: info(64), script, comes_back: true }),
+            slot: Arc::clone(&slot),
+            counters,
+            state: Arc::clone(&state),
+            keyframe_wanted: Arc::default(),
+            stop: stop.clone(),
+        };
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| stage.run());
+            assert!(slot.take().is_some());
+            while state.shown().away != Some(Away::Unplugged) {
+                std::thread::yield_now();
+            }
+            stop.stop();
+            assert!(running.join().unwrap().is_ok());
+        });
+    }
+
+    #[test]
+    fn each_line_says_what_is_waited_for() {
+        let line = waiting_line(&CaptureError::Gone("HD Webcam (/dev/video0)".to_owned()));
+        assert_eq!(line, "HD Webcam (/dev/video0) was unplugged; waiting until it is back");
+        let line = waiting_line(&CaptureError::Forbidden("cam".to_owned()));
+        assert!(line.ends_with("; trying again"), "{line}");
+    }
+}

@@ -1,0 +1,224 @@
+//! How pictures are to be shown: turned, mirrored, with pixels that are not square. Files and streams say so beside the
+//! samples; here the samples are made upright and square, for not every player reads what stands beside.
+
+use crate::picture::{Picture, PictureError, PictureFormat};
+
+/// Shapes that differ less than this are taken as they are: scaling would cost sharpness and win nothing.
+const NEARLY_SQUARE: f64 = 0.005;
+/// Pixels longer than this each way are taken for a mistake.
+const LONGEST_PIXEL: f64 = 16.0;
+
+/// A turn by quarters, with or without a mirror: one of the eight ways to lay down a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Rows become columns.
+    transposed: bool,
+    /// Afterwards left and right are exchanged.
+    mirrored: bool,
+    /// Afterwards top and bottom are exchanged.
+    flipped: bool,
+}
+
+impl Turn {
+    /// The turn nearest to a display matrix (ISO/IEC 14496-12 section 6.2.2; FFmpeg's libavutil/display.h): a pixel at
+    /// (x, y) is shown at (a x + c y, b x + d y), with a, b in the first row and c, d in the second. What says nothing
+    /// leaves the picture as it is.
+    pub(crate) fn of_matrix(matrix: &[i32; 9]) -> Turn {
+        let [a, b, _, c, d, ..] = matrix.map(i64::from);
+        if a.abs() + d.abs() >= b.abs() + c.abs() {
+            return Turn { transposed: false, mirrored: a < 0, flipped: d < 0 };
+        }
+        Turn { transposed: true, mirrored: c < 0, flipped: b < 0 }
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_none(self) -> bool {
+        self == Turn::default()
+    }
+
+    /// A size after the turn.
+    pub(crate) fn size(self, (width, height): (u32, u32)) -> (u32, u32) {
+        if self.transposed { (height, width) } else { (width, height) }
+    }
+
+    /// `picture` turned.
+    ///
+    /// # Errors
+    /// Without memory.
+    pub(crate) fn run(self, picture: &Picture) -> Result<Picture, PictureError> {
+        if self.is_none() {
+            return Ok(picture.clone());
+        }
+        let format = picture.format();
+        let (width, height) = self.size((format.width, format.height));
+        let mut turned = Picture::uninitialised(PictureFormat { width, height, ..format }, 0)?;
+        for index in 0..3 {
+            let from = picture.plane(index);
+            let size = format.plane_size(index);
+            let to = turned.plane_mut(index)?;
+            match format.depth.bytes() {
+                1 => self.plane::<1>(from, size, to),
+                _ => self.plane::<2>(from, size, to),
+            }
+        }
+        Ok(turned)
+    }
+
+    /// Turns a plane of samples of `N` bytes; `size` is that before the turn, in samples.
+    fn plane<const N: usize>(self, from: (&[u8], usize), size: (usize, usize), to: (&mut [u8], usize)) {
+        /// Samples each way that are turned together, so that both planes stay in the cache.
+        const BLOCK: usize = 32;
+        let (width, height) = if self.transposed { (size.1, size.0) } else { size };
+        for top in (0..height).step_by(BLOCK) {
+            for left in (0..width).step_by(BLOCK) {
+                for y in top..(top + BLOCK).min(height) {
+                    for x in left..(left + BLOCK).min(width) {
+                        let across = if self.mirrored { width - 1 - x } else { x };
+                        let down = if self.flipped { height - 1 - y } else { y };
+                        let (column, row) = if self.transposed { (down, across) } else { (across, down) };
+                        let (source, target) = (row * from.1 + column * N, y * to.1 + x * N);
+                        if let (Some(source), Some(target)) =
+                            (from.0.get(source..source + N), to.0.get_mut(target..target + N))
+                        {
+                            target.copy_from_slice(source);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Turn {
+    /// For people: `turned by 90°`, clockwise.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.transposed, self.mirrored, self.flipped) {
+            (false, false, false) => "as it is",
+            (false, true, false) => "mirrored",
+            (false, false, true) => "upside down and mirrored",
+            (false, true, true) => "turned by 180°",
+            (true, true, false) => "turned by 90°",
+            (true, false, true) => "turned by 270°",
+            (true, _, _) => "turned and mirrored",
+        })
+    }
+}
+
+/// The size that shows pixels of this aspect (width over height, as a fraction) as square ones: one side grows, so that
+/// no sample is lost, unless it would grow beyond what can be coded.
+pub(crate) fn square_size((width, height): (u32, u32), (num, den): (u32, u32)) -> (u32, u32) {
+    let aspect = f64::from(num) / f64::from(den.max(1));
+    if (aspect - 1.0).abs() < NEARLY_SQUARE || !(1.0 / LONGEST_PIXEL..=LONGEST_PIXEL).contains(&aspect) {
+        return (width, height);
+    }
+    let (wide, high) = match aspect > 1.0 {
+        true => (f64::from(width) * aspect, f64::from(height)),
+        false => (f64::from(width), f64::from(height) / aspect),
+    };
+    let too_long = (wide.max(high) / f64::from(PictureFormat::MAX_SIDE)).max(1.0);
+    // `as` saturates; both are positive and at most MAX_SIDE.
+    let side = |side: f64| ((side / too_long / 2.0).round() as u32 * 2).max(2);
+    (side(wide), side(high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Depth, Range};
+    use crate::test_pictures::small;
+
+    /// One as 16.16 fixed point.
+    const ONE: i32 = 1 << 16;
+
+    fn matrix(a: i32, b: i32, c: i32, d: i32) -> [i32; 9] {
+        [a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30]
+    }
+
+    /// A picture whose luma names each place: column in the low bits, row in the high ones.
+    fn places(depth: Depth) -> Picture {
+        let format = PictureFormat { width: 64, height: 32, depth, ..small(Range::Full) };
+        let mut picture = Picture::new(format).unwrap();
+        let (plane, stride) = picture.plane_mut(0).unwrap();
+        for (y, row) in plane.chunks_mut(stride).enumerate() {
+            for (x, sample) in row.chunks_exact_mut(depth.bytes()).take(64).enumerate() {
+                sample[0] = (x * 2 + y * 5) as u8;
+            }
+        }
+        picture
+    }
+
+    fn corners(picture: &Picture) -> [u8; 4] {
+        let rows: Vec<&[u8]> = picture.rows(0).collect();
+        let bytes = picture.format().depth.bytes();
+        let (first, last) = (rows[0], rows[rows.len() - 1]);
+        [first[0], first[first.len() - bytes], last[0], last[last.len() - bytes]]
+    }
+
+    /// Corners of [`places`]: top left, top right, bottom left, bottom right.
+    const CORNERS: [u8; 4] = [0, 126, 155, 25];
+
+    #[test]
+    fn all_eight_ways_to_lay_a_picture_down() {
+        let [tl, tr, bl, br] = CORNERS;
+        for depth in [Depth::Eight, Depth::Ten] {
+            let picture = places(depth);
+            assert_eq!(corners(&picture), CORNERS);
+            for ((a, b, c, d), expected) in [
+                ((1, 0, 0, 1), [tl, tr, bl, br]),
+                // A quarter clockwise: what was at the left is at the top.
+                ((0, 1, -1, 0), [bl, tl, br, tr]),
+                ((-1, 0, 0, -1), [br, bl, tr, tl]),
+                ((0, -1, 1, 0), [tr, br, tl, bl]),
+                ((-1, 0, 0, 1), [tr, tl, br, bl]),
+                ((1, 0, 0, -1), [bl, br, tl, tr]),
+                ((0, 1, 1, 0), [tl, bl, tr, br]),
+                ((0, -1, -1, 0), [br, tr, bl, tl]),
+            ] {
+                let turn = Turn::of_matrix(&matrix(a, b, c, d));
+                let turned = turn.run(&picture).unwrap();
+                assert_eq!(corners(&turned), expected, "{turn}");
+                let size = (turned.format().width, turned.format().height);
+                assert_eq!(size, turn.size((64, 32)), "{turn}");
+                assert_eq!(size == (32, 64), b != 0, "{turn}");
+            }
+        }
+    }
+
+    #[test]
+    fn odd_angles_and_nonsense_lead_to_the_nearest() {
+        assert!(Turn::of_matrix(&[0; 9]).is_none());
+        assert!(Turn::of_matrix(&[i32::MIN; 9]).to_string().contains("180"));
+        // 80 and 10 degrees clockwise.
+        let turned = |degrees: f64| {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            let fixed = |value: f64| (value * f64::from(ONE)) as i32;
+            Turn::of_matrix(&[fixed(cos), fixed(sin), 0, fixed(-sin), fixed(cos), 0, 0, 0, 0]).to_string()
+        };
+        assert_eq!((turned(80.0).as_str(), turned(100.0).as_str()), ("turned by 90°", "turned by 90°"));
+        assert_eq!((turned(10.0).as_str(), turned(-10.0).as_str()), ("as it is", "as it is"));
+        assert_eq!((turned(170.0).as_str(), turned(-80.0).as_str()), ("turned by 180°", "turned by 270°"));
+    }
+
+    #[test]
+    fn oblong_pixels_become_square_and_none_is_lost() {
+        for (size, aspect, expected) in [
+            ((720, 576), (64, 45), (1024, 576)),
+            ((720, 576), (16, 15), (768, 576)),
+            ((720, 480), (8, 9), (720, 540)),
+            ((1440, 1080), (4, 3), (1920, 1080)),
+            ((352, 480), (20, 11), (640, 480)),
+            ((640, 480), (1, 1), (640, 480)),
+            ((640, 480), (1000, 1001), (640, 480)),
+            // Nonsense is not believed.
+            ((640, 480), (1, 1000), (640, 480)),
+            ((640, 480), (u32::MAX, 1), (640, 480)),
+            ((640, 480), (1, 0), (640, 480)),
+            // Never larger than what can be coded.
+            ((8192, 4320), (4, 3), (8192, 3240)),
+            ((4320, 8192), (1, 2), (2160, 8192)),
+            ((16, 16), (16, 1), (256, 16)),
+        ] {
+            assert_eq!(square_size(size, aspect), expected, "{size:?} of {aspect:?}");
+        }
+    }
+}
