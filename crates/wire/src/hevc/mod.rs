@@ -10,12 +10,14 @@
 //!
 //! - [`parameter_sets`]: the VPS, SPS and PPS a decoder must have before the first picture, and [`sps`], which reads
 //!   the picture's size and format from them;
+//! - [`random_access`]: from which picture on decoding can start, and which it leaves out then;
 //! - [`sei`]: the capture-time message by which delay is measured.
 
 pub mod access_unit;
 pub mod annexb;
 pub mod nal;
 pub mod parameter_sets;
+pub mod random_access;
 pub mod rbsp;
 pub mod sei;
 pub mod sps;
@@ -23,5 +25,6 @@ pub mod sps;
 pub use access_unit::AccessUnit;
 pub use nal::{NalError, NalHeader, NalType};
 pub use parameter_sets::ParameterSets;
+pub use random_access::{RandomAccess, Verdict};
 pub use sei::{CaptureStamp, SendStages};
 pub use sps::{SpsError, SpsInfo, parse_sps};

@@ -13,4 +13,5 @@ pub mod login;
 pub mod message;
 pub mod sdp;
 pub mod session;
+pub mod srtp;
 pub mod transport;

@@ -13,6 +13,7 @@ use crate::rtp::interleave;
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
 use crate::rtsp::sdp::Description;
+use crate::rtsp::srtp;
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::Now;
 
@@ -99,6 +100,9 @@ impl PlayerSession {
         let Some((_, track)) = description.hevc_track() else {
             return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
         };
+        if srtp::is_encrypted(response.body()) {
+            return Err(SessionError::Encrypted { url: url.to_string() });
+        }
         self.parameter_sets = track.parameter_sets.clone();
         // RFC 2326 appendix C.1.1: Content-Base, then Content-Location, then the request's own URL.
         let base = [headers::CONTENT_BASE, headers::CONTENT_LOCATION]
