@@ -27,8 +27,7 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     };
     let origin = args.url.context("the stream's URL is missing")?.pinned(args.pin);
     let (shown, is_live) = (origin.shown(), matches!(origin, Origin::Stream(_)));
-    let settings =
-        ReceiveSettings { origin, once: args.once, wait: args.wait, source_timeout: args.source_timeout };
+    let settings = ReceiveSettings { origin, once: args.once, wait: args.wait, source_timeout: args.source_timeout };
     let receiving = receive::start(settings, sink, args.run.clock())?;
     let recorder = args.record.map(|path| receiving.record(path)).transpose()?;
     let mut figures = ReceiveReporter::new(Instant::now());

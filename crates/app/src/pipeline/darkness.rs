@@ -44,27 +44,30 @@ struct Darkness {
     since: Instant,
     decoded: u64,
     told: Vec<NoPicture>,
+    /// A picture was decoded on this connection: where nothing more comes, that is a pause, until the source counts as lost.
+    has_been_light: bool,
 }
 
 impl Darkness {
     fn since(since: Instant, decoded: u64) -> Darkness {
-        Darkness { since, decoded, told: Vec::new() }
+        Darkness { since, decoded, told: Vec::new(), has_been_light: false }
     }
 
     fn look(&mut self, now: Instant, decoded: u64, why: impl FnOnce() -> NoPicture) -> Look {
         if std::mem::replace(&mut self.decoded, decoded) != decoded {
-            self.since = now;
+            (self.since, self.has_been_light) = (now, true);
             return Look::Light;
         }
         if now.saturating_duration_since(self.since) < TOLD_AFTER {
             return Look::Dark(None);
         }
         let why = why();
+        let is_pause = why == NoPicture::Nothing && self.has_been_light;
         let is_new = !self.told.contains(&why);
         if is_new {
             self.told.push(why);
         }
-        Look::Dark(Some((why, is_new)))
+        Look::Dark(Some((why, is_new && !is_pause)))
     }
 }
 
@@ -83,7 +86,10 @@ mod tests {
         assert_eq!(darkness.look(at(4800), 7, why), Look::Dark(Some((NoPicture::NoKeyframe, false))));
         assert_eq!(darkness.look(at(5000), 8, why), Look::Light);
         assert_eq!(darkness.look(at(8800), 8, why), Look::Dark(None), "it is dark since the last picture");
-        assert_eq!(darkness.look(at(9100), 8, || NoPicture::Nothing), Look::Dark(Some((NoPicture::Nothing, true))));
+        let pause = darkness.look(at(9100), 8, || NoPicture::Nothing);
+        assert_eq!(pause, Look::Dark(Some((NoPicture::Nothing, false))), "pictures have come: it is a pause");
+        let mut silent = Darkness::since(start, 0);
+        assert_eq!(silent.look(at(4500), 0, || NoPicture::Nothing), Look::Dark(Some((NoPicture::Nothing, true))));
         assert_eq!(darkness.look(at(9300), 8, why), Look::Dark(Some((NoPicture::NoKeyframe, false))));
     }
 }

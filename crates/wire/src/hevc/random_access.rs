@@ -173,8 +173,10 @@ mod tests {
         let group = (irap, 0usize..4, 0usize..3, 0usize..6, prop::collection::vec(fate, 14));
         prop::collection::vec(group, 1..12).prop_map(|groups| {
             let mut all: Vec<Model> = Vec::new();
+            // Of the group before: its last picture that is no leading one, which decoding from its start on would lack.
+            let mut last_before = None;
             for (irap, rasl, radl, trailing, fates) in groups {
-                let (start, last_before) = (all.len(), all.len().checked_sub(1));
+                let start = all.len();
                 let mut fates = fates.into_iter();
                 let mut add = |all: &mut Vec<Model>, kind, refers_to| {
                     let (is_lost, is_damaged) = fates.next().unwrap_or_default();
@@ -193,6 +195,7 @@ mod tests {
                     add(&mut all, NalType::TRAIL_R, vec![before]);
                     before = all.len() - 1;
                 }
+                last_before = Some(before);
             }
             all
         })

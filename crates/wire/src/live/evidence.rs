@@ -145,9 +145,9 @@ impl Evidence {
         match self {
             Evidence { packets: 0, sound: 0, .. } => NoPicture::Nothing,
             Evidence { packets: 0, .. } => NoPicture::OnlySound,
-            Evidence { complete_keyframes: 1.., .. } => NoPicture::Undecodable,
             _ if looks_foreign && self.h264_sets > 0 && self.h264_packets >= self.packets / 10 * 9 => NoPicture::H264,
             _ if looks_foreign => NoPicture::NotHevc,
+            Evidence { complete_keyframes: 1.., .. } => NoPicture::Undecodable,
             Evidence { pictures: 0, .. } => NoPicture::NoWholePicture,
             Evidence { keyframes: 0, .. } => NoPicture::NoKeyframe,
             Evidence { whole_keyframes: 0, .. } => NoPicture::DamagedKeyframes,
@@ -263,6 +263,9 @@ mod tests {
         let together: &[u8] = &[0x78, 0x00, 0x04, 0x67, 0x42, 0xc0, 0x1e, 0x00, 0x02, 0x68, 0xce];
         assert_eq!(why(&[&sets[..], &fragments, &slices].concat(), |_| {}), NoPicture::H264);
         assert_eq!(why(&[&[together], &slices[..]].concat(), |_| {}), NoPicture::H264);
+        // A PPS reads as an H.265 IDR picture, of which the description may even have named the parameter sets.
+        let liar = why(&[&sets[..], &slices].concat(), |seen| seen.picture(&unit(IDR), false, &self::sets()));
+        assert_eq!(liar, NoPicture::H264);
     }
 
     proptest! {

@@ -29,6 +29,10 @@ enum Left {
 /// the others may never have been read.
 const PROVEN: Duration = Duration::from_secs(1);
 
+/// A server that takes not one byte for so long, though a picture waits for it, is lost: it hangs, or its end of the
+/// connection is gone. Far above what a network stands still for.
+const TAKES_NOTHING: Duration = Duration::from_secs(10);
+
 /// How a connection went.
 struct Sent {
     /// Pictures were taken for so long.
@@ -157,10 +161,11 @@ impl Task {
         let Self { packetiser, queue, state, stop, .. } = self;
         let mut in_flight = false;
         let mut last_bytes = 0;
+        let mut moved = Instant::now();
         loop {
             if last_bytes != line.sent_bytes() {
                 state.sent(line.sent_bytes() - last_bytes);
-                last_bytes = line.sent_bytes();
+                (last_bytes, moved) = (line.sent_bytes(), Instant::now());
             }
             if in_flight && line.is_drained() {
                 in_flight = false;
@@ -173,7 +178,7 @@ impl Task {
             tokio::select! {
                 picture = queue.recv(), if !in_flight => match picture {
                     Some(picture) => match line.queue(picture, packetiser) {
-                        Ok(()) => in_flight = true,
+                        Ok(()) => (in_flight, moved) = (true, Instant::now()),
                         Err(error) => return Left::Lost(error.to_string()),
                     },
                     None => return Left::Done,
@@ -185,6 +190,10 @@ impl Task {
                     Ok(PublishNews::Ended) => return Left::Dismissed,
                     Err(error) => return Left::Lost(error.to_string()),
                 },
+                () = tokio::time::sleep_until((moved + TAKES_NOTHING).into()), if in_flight => {
+                    let seconds = TAKES_NOTHING.as_secs();
+                    return Left::Lost(format!("the server takes nothing for {seconds} s, though the connection stands"));
+                }
                 _ = stop.changed() => return Left::Stopped,
             }
         }

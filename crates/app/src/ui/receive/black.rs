@@ -111,7 +111,9 @@ mod tests {
             Seen::Picture => panic!("a picture"),
         };
         assert_eq!(said(5), words.no_signal);
-        for (why, part) in [(NoPicture::H264, "H.264"), (NoPicture::NoParameterSets, "参数集"), (NoPicture::Nothing, "没有数据")] {
+        for (why, part) in
+            [(NoPicture::H264, "H.264"), (NoPicture::NoParameterSets, "参数集"), (NoPicture::Nothing, "没有数据")]
+        {
             counters.set_dark(why);
             assert!(said(5).contains(part), "{}", said(5));
         }

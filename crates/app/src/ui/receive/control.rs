@@ -90,12 +90,7 @@ pub struct ReceiveControl {
 
 impl ReceiveControl {
     /// Starts the task. Figures also go to `reporter`, if there is one.
-    pub fn new(
-        runtime: &Handle,
-        screen: Arc<Screen>,
-        plan: ReceivePlan,
-        reporter: Option<Reporter>,
-    ) -> ReceiveControl {
+    pub fn new(runtime: &Handle, screen: Arc<Screen>, plan: ReceivePlan, reporter: Option<Reporter>) -> ReceiveControl {
         let (commands, received) = mpsc::channel(COMMANDS_DEPTH);
         let (told, status) = watch::channel(ReceiveStatus::default());
         let ReceivePlan { once, source_timeout, record } = plan;

@@ -47,8 +47,7 @@ impl ReceiveWindow {
     pub fn new(context: &egui::Context, runtime: &Handle, args: &ReceiveArgs, remembered: &mut Remembered) -> Self {
         let screen = Screen::new(context.clone());
         let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
-        let plan =
-            ReceivePlan { once: args.once, source_timeout: args.source_timeout, record: args.record.clone() };
+        let plan = ReceivePlan { once: args.once, source_timeout: args.source_timeout, record: args.record.clone() };
         let mut window = ReceiveWindow {
             runtime: runtime.clone(),
             control: ReceiveControl::new(runtime, Arc::clone(&screen), plan, reporter),

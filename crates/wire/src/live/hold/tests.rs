@@ -152,7 +152,8 @@ fn bundles_that_come_later_for_good_are_held_by_that_much_later() {
 fn reordered_pictures_in_bundles_are_played_evenly() {
     let interval = 40_000;
     let order = |n: i64| (n / 4) * 4 + [4, 2, 1, 3][(n % 4) as usize];
-    let all: Vec<Arrival> = bundles(0, interval, 8, 400).into_iter().map(|(m, came)| (order(m / interval) * interval, came)).collect();
+    let all: Vec<Arrival> =
+        bundles(0, interval, 8, 400).into_iter().map(|(m, came)| (order(m / interval) * interval, came)).collect();
     let played = play(&mut Hold::default(), &all);
     for pair in played[200..].windows(2) {
         let shown = pair[1].shown() - pair[0].shown();
