@@ -43,7 +43,7 @@ const SENDER: [&str; 32] = [
 ];
 
 /// The receiver's names.
-const RECEIVER: [&str; 37] = [
+const RECEIVER: [&str; 39] = [
     "delay_ms.bound",
     "delay_ms.last",
     "delay_ms.median",
@@ -63,6 +63,7 @@ const RECEIVER: [&str; 37] = [
     "frame_rate",
     "kind",
     "malformed_packets",
+    "no_picture",
     "pictures.damaged",
     "pictures.dropped",
     "pictures.not_recorded",
@@ -75,6 +76,7 @@ const RECEIVER: [&str; 37] = [
     "stages_ms.capture_wait",
     "stages_ms.decode",
     "stages_ms.encode",
+    "stages_ms.hold",
     "stages_ms.network_and_server",
     "stages_ms.present",
     "stages_ms.send_queue",

@@ -26,6 +26,7 @@ mod figures;
 mod footage;
 mod gstreamer;
 mod input_y4m;
+mod live_sources;
 mod many;
 mod outputs;
 mod reconnect;

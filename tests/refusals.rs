@@ -29,6 +29,10 @@ const SOUND: Answer = described(
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
      m=audio 0 RTP/AVP 97\r\na=rtpmap:97 OPUS/48000/2\r\na=control:trackID=0\r\n",
 );
+const ENCRYPTED: Answer = described(
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+     m=video 0 RTP/SAVP 96\r\na=rtpmap:96 H265/90000\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n",
+);
 
 /// Sends to a server that answers so.
 fn send_to(case: &str, answers: &[(&'static str, Answer)], words: &[&str]) {
@@ -88,6 +92,15 @@ fn a_server_without_a_word() {
 fn answers_that_are_not_rtsp() {
     let html = described("<html>this is a web page</html>");
     receive_from("receive: HTML described", &[OPTIONS, ("DESCRIBE", html)], &["DESCRIBE", "description"]);
+}
+
+#[test]
+fn an_encrypted_stream() {
+    receive_from(
+        "receive: SRTP",
+        &[OPTIONS, ("DESCRIBE", ENCRYPTED)],
+        &["SRTP", "RTP/SAVP", "take its address without"],
+    );
 }
 
 #[test]

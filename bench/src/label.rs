@@ -19,7 +19,8 @@ use crate::process::Line;
 use crate::stats::{Stats, milliseconds};
 
 /// The receiver's names of the stages, in the order of the data path.
-pub const STAGES: [&str; 6] = ["capture_wait", "encode", "send_queue", "network_and_server", "decode", "present"];
+pub const STAGES: [&str; 7] =
+    ["capture_wait", "encode", "send_queue", "network_and_server", "hold", "decode", "present"];
 
 /// The label's figures and the pixels' over the same pictures. All in ms.
 #[derive(Clone, Debug)]

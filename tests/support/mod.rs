@@ -2,6 +2,7 @@
 //! a browser, pictures and how alike they are, and the means to step aside.
 
 pub mod beside;
+pub mod camera;
 pub mod display;
 pub mod fake_server;
 pub mod footage;

@@ -86,7 +86,11 @@ impl Viewer {
         let mut sets = player.parameter_sets().clone();
         loop {
             let played = tokio::time::timeout(SILENCE, player.next()).await.context("the stream fell silent")?;
-            let Played::Rtp(packet) = played? else { bail!("the stream ended") };
+            let packet = match played? {
+                Played::Rtp(packet) => packet,
+                Played::Rtcp(_) => continue,
+                Played::Ended => bail!("the stream ended"),
+            };
             self.depacketiser.push(&ReceivedPacket::parse(packet)?)?;
             while let Some(unit) = self.depacketiser.poll() {
                 self.decode(unit, &mut sets)?;

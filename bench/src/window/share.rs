@@ -139,7 +139,7 @@ mod tests {
         let ms = Duration::from_millis;
         let line = |at: u64, kind: &str, present: f64| {
             let stages = format!(
-                r#"{{"capture_wait":1,"encode":8,"send_queue":0,"network_and_server":1,"decode":2,"present":{present}}}"#
+                r#"{{"capture_wait":1,"encode":8,"send_queue":0,"network_and_server":1,"hold":0,"decode":2,"present":{present}}}"#
             );
             Line { at: begin + ms(at), text: format!(r#"{{"kind":"{kind}","delay_ms":{{}},"stages_ms":{stages}}}"#) }
         };

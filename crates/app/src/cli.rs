@@ -331,6 +331,10 @@ pub struct ReceiveArgs {
     /// Wait for the stream to begin, if it is not there yet
     #[arg(long)]
     pub wait: bool,
+    /// Count the source as lost, and connect anew, when no packet comes for so long (default: 10s, longer where pictures
+    /// come rarely)
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub source_timeout: Option<Duration>,
     /// How long, and how figures are written.
     #[command(flatten)]
     pub run: RunArgs,

@@ -1,4 +1,4 @@
-//! The play stage: RTP packets of a stream, as they come.
+//! The play stage: packets of a stream, as they come.
 //!
 //! A [`Player`] is one connection that has reached PLAY. It reports to the server every few seconds, as RTP asks, and
 //! passes on the wish for a keyframe.
@@ -32,6 +32,8 @@ const OWN_SSRC: u32 = 0x6865_7663;
 pub enum Played {
     /// An RTP packet of the H.265 track.
     Rtp(Bytes),
+    /// A compound RTCP packet of the H.265 track.
+    Rtcp(Bytes),
     /// The server ended the session.
     Ended,
 }
@@ -104,11 +106,12 @@ impl Player {
         loop {
             match self.link.turn().await? {
                 Turn::Event(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),
+                Turn::Event(PlayerEvent::Rtcp(packet)) => return Ok(Played::Rtcp(packet)),
                 Turn::Event(PlayerEvent::Ended) => return Ok(Played::Ended),
                 Turn::Event(PlayerEvent::Noise(bytes)) => {
                     tell_noise(self.link.session.session_url().as_str(), bytes, &mut self.noises);
                 }
-                Turn::Event(PlayerEvent::Rtcp(_) | PlayerEvent::Playing(_)) | Turn::Sent | Turn::Drained => {}
+                Turn::Event(PlayerEvent::Playing(_)) | Turn::Sent | Turn::Drained => {}
             }
         }
     }

@@ -1,14 +1,17 @@
 //! When to try again: soon at first, for a restart takes a moment, then ever more rarely, for a dead server is in no
-//! hurry.
+//! hurry. Never at the same time as others: a server's thousand readers lose it in one moment, and must not come back so.
 
 use std::time::Duration;
 
-/// First pause.
+/// First pause, at most.
 pub const FIRST: Duration = Duration::from_millis(100);
 /// Longest pause.
 pub const LONGEST: Duration = Duration::from_secs(2);
+/// A connection that brought pictures for as long as this worked: the next pause is the first again. One that is closed
+/// sooner, or that brought none, is a failure like a refusal, though it came about.
+pub const STEADY: Duration = Duration::from_secs(3);
 
-/// Pauses that double from [`FIRST`] to [`LONGEST`].
+/// Pauses that double from [`FIRST`] to [`LONGEST`]; of each, a random part between its half and the whole passes.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
@@ -21,16 +24,18 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause before the next try.
-    pub fn pause(&mut self) -> Duration {
-        let pause = self.next;
+    /// The pause before the next try; `random` is any number, evenly distributed.
+    pub fn pause(&mut self, random: u32) -> Duration {
+        let half = self.next / 2;
         self.next = (self.next * 2).min(LONGEST);
-        pause
+        half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
-    /// A try succeeded.
-    pub fn reset(&mut self) {
-        self.next = FIRST;
+    /// A connection has ended, over which pictures went for so long; zero where none did.
+    pub fn ended(&mut self, brought_pictures_for: Duration) {
+        if brought_pictures_for >= STEADY {
+            self.next = FIRST;
+        }
     }
 }
 
@@ -38,12 +43,56 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    /// Evenly spread numbers, the same in each run.
+    fn randoms() -> impl Iterator<Item = u32> {
+        std::iter::successors(Some(1u32), |n| Some(n.wrapping_mul(747_796_405).wrapping_add(2_891_336_453)))
+    }
+
     #[test]
-    fn pauses_double_up_to_the_longest_and_start_again() {
+    fn pauses_double_up_to_the_longest_and_start_again_after_a_connection_that_worked() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..6).map(|_| backoff.pause().as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000]);
-        backoff.reset();
-        assert_eq!(backoff.pause(), FIRST);
+        let mut pauses = |count: usize| (0..count).map(|_| backoff.pause(u32::MAX).as_millis()).collect::<Vec<_>>();
+        assert_eq!(pauses(7), [100, 200, 400, 800, 1600, 2000, 2000]);
+        backoff.ended(STEADY);
+        assert_eq!(backoff.pause(u32::MAX), FIRST);
+        assert_eq!(backoff.pause(0), FIRST, "half of the second");
+    }
+
+    #[test]
+    fn a_server_that_accepts_and_then_closes_is_asked_ever_more_rarely() {
+        for lasts in [Duration::ZERO, Duration::from_millis(5), STEADY - Duration::from_millis(1)] {
+            let mut backoff = Backoff::default();
+            let (mut passed, mut tries) = (Duration::ZERO, 0);
+            for random in randoms() {
+                if passed >= Duration::from_secs(4) {
+                    break;
+                }
+                tries += 1;
+                backoff.ended(lasts);
+                passed += backoff.pause(random);
+            }
+            assert!((5..=8).contains(&tries), "{tries} tries in four seconds");
+        }
+    }
+
+    #[test]
+    fn a_thousand_readers_do_not_return_in_step() {
+        let mut all: Vec<(Backoff, Duration)> = (0..1000).map(|_| (Backoff::default(), Duration::ZERO)).collect();
+        let mut randoms = randoms();
+        for _ in 0..5 {
+            for ((backoff, at), random) in all.iter_mut().zip(&mut randoms) {
+                *at += backoff.pause(random);
+            }
+            let times: Vec<Duration> = all.iter().map(|(_, at)| *at).collect();
+            let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+            // No tenth of the time in which they come has a third of them.
+            let tenth = (*last - *first) / 10;
+            for n in 0..10 {
+                let from = *first + tenth * n;
+                let crowd = times.iter().filter(|at| (from..from + tenth).contains(*at)).count();
+                assert!(crowd <= 300, "{crowd} within {tenth:?} from {from:?} on");
+            }
+            assert!(*last - *first >= FIRST / 3);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The bytes of live H.265 over RTSP, and the state machines that speak it.
 //!
 //! - [`hevc`]: NAL units, parameter sets, access units, and the capture-time SEI that makes delay measurable.
+//! - [`live`]: how a stream comes: in bundles, too late, or not to be shown, and what a receiver makes of it.
 //! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetise`] and [`rtp::depacketise`] (RFC 7798).
 //! - [`rtsp`]: messages, SDP, authentication, and the sessions of a publisher, a player and a server (RFC 2326).
 //! - [`rtmp`]: the same pictures over Enhanced RTMP, for servers that take no RTSP.
@@ -10,6 +11,7 @@
 
 pub mod congestion;
 pub mod hevc;
+pub mod live;
 pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;

@@ -36,7 +36,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let target = Target::parse(session.urls.first().context("no stream")?)?;
     describe(sending, &reporter);
     let newest = Newest::default();
-    let receive_settings = ReceiveSettings { origin: target.into(), once: false, wait: true };
+    let receive_settings = ReceiveSettings { origin: target.into(), once: false, wait: true, source_timeout: None };
     let receiving = receive::start(receive_settings, Box::new(newest.clone()), clock)?;
 
     let (mut sent, mut received) = (SendReporter::new(Instant::now()), ReceiveReporter::new(Instant::now()));

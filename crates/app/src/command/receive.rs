@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
@@ -10,6 +10,7 @@ use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::{ReceiveArgs, Y4mOutput};
 use crate::figures::receive::ReceiveReporter;
 use crate::figures::report::Reporter;
+use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 
 /// Runs until the stream ends (`--once`), the time is over, or a signal comes.
@@ -25,21 +26,22 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
         None => Box::new(Nowhere),
     };
     let origin = args.url.context("the stream's URL is missing")?.pinned(args.pin);
-    let settings = ReceiveSettings { origin, once: args.once, wait: args.wait };
+    let (shown, is_live) = (origin.shown(), matches!(origin, Origin::Stream(_)));
+    let settings = ReceiveSettings { origin, once: args.once, wait: args.wait, source_timeout: args.source_timeout };
     let receiving = receive::start(settings, sink, args.run.clock())?;
     let recorder = args.record.map(|path| receiving.record(path)).transpose()?;
     let mut figures = ReceiveReporter::new(Instant::now());
     let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);
     tokio::pin!(over);
-    loop {
+    let has_ended = loop {
         tokio::select! {
             _ = report.tick() => reporter.write(&figures.second(&receiving.counters, Instant::now())),
-            () = receiving.finished() => break,
-            () = &mut over => break,
-            () = signals.recv() => break,
+            () = receiving.finished() => break true,
+            () = &mut over => break false,
+            () = signals.recv() => break false,
         }
-    }
+    };
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
     if let Some(recorder) = recorder {
@@ -48,6 +50,11 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     // Without a single picture there is nothing to sum up, only the error to tell.
     if result.is_ok() || counters.shown_count() > 0 {
         reporter.write(&figures.summary(&counters, Instant::now()));
+    }
+    // The stream came and went without anything to see: that is no success.
+    if result.is_ok() && has_ended && is_live && counters.decoded_count() == 0 {
+        let why = counters.dark().unwrap_or_else(|| counters.evidence().why());
+        bail!("{shown}: the stream ended before a picture could be shown: {why}");
     }
     result
 }

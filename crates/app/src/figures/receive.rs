@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hevcast_media::picture::PictureFormat;
 use hevcast_net::Clock;
+use hevcast_wire::live::{Evidence, NoPicture};
 use serde::Serialize;
 
 use super::delay::{DelayMs, Delays, NoDelay, STALE, Shown, StagesMs};
@@ -23,13 +24,18 @@ pub struct ReceiveCounters {
     pub damaged: AtomicU64,
     /// Holes in the RTP sequence numbers.
     pub rtp_gaps: AtomicU64,
-    /// RTP packets that made no sense.
+    /// RTP packets and RTMP messages that made no sense.
     pub malformed: AtomicU64,
     /// Times the stream came back.
     pub reconnects: AtomicU64,
     /// Pictures missing in a recording, as the disk was too slow.
     pub not_recorded: AtomicU64,
+    decoded: AtomicU64,
     shown: AtomicU64,
+    /// What came since a picture was last decoded.
+    evidence: Mutex<Evidence>,
+    /// Why none is, if that is so for some time.
+    dark: Mutex<Option<NoPicture>>,
     /// When a picture was last presented; `None` since the stream's end.
     last_shown: Mutex<Option<Instant>>,
     last_received: Mutex<Option<Instant>>,
@@ -51,7 +57,10 @@ impl ReceiveCounters {
             malformed: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             not_recorded: AtomicU64::new(0),
+            decoded: AtomicU64::new(0),
             shown: AtomicU64::new(0),
+            evidence: Mutex::default(),
+            dark: Mutex::new(None),
             last_shown: Mutex::new(None),
             last_received: Mutex::new(None),
             intervals: Mutex::default(),
@@ -74,6 +83,37 @@ impl ReceiveCounters {
     /// When a coded picture was last taken out of packets.
     pub fn last_received(&self) -> Option<Instant> {
         *self.last_received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a picture that the decoder gave out.
+    pub fn decoded(&self) {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Pictures that the decoder gave out so far.
+    pub fn decoded_count(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// What came since a picture was last decoded; for adding to, and for asking why none was.
+    pub fn evidence(&self) -> MutexGuard<'_, Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No picture can be shown, for this reason.
+    pub fn set_dark(&self, why: NoPicture) {
+        *self.dark.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Pictures are decoded.
+    pub fn light(&self) {
+        *self.dark.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.evidence().forget();
+    }
+
+    /// Why no picture has been decoded for some time.
+    pub fn dark(&self) -> Option<NoPicture> {
+        *self.dark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a presented picture.
@@ -168,6 +208,8 @@ pub struct ReceiveFigures {
     pub time_s: f64,
     /// `live`, or `waiting` while there is no stream.
     pub state: &'static str,
+    /// Why no picture can be shown, where one is waited for.
+    pub no_picture: Option<&'static str>,
     /// Size of the last picture.
     pub size: Option<(u32, u32)>,
     /// `null` where pictures carry no capture time, or one that cannot be true.
@@ -186,7 +228,7 @@ pub struct ReceiveFigures {
     pub pictures: ReceivePictures,
     /// Holes in the RTP sequence numbers.
     pub rtp_gaps: u64,
-    /// RTP packets that made no sense.
+    /// RTP packets and RTMP messages that made no sense.
     pub malformed_packets: u64,
     /// Times the stream came back.
     pub reconnects: u64,
@@ -269,6 +311,7 @@ impl ReceiveReporter {
             kind,
             time_s: text::rounded((now - self.started).as_secs_f64()),
             state: if counters.is_live(now) { "live" } else { "waiting" },
+            no_picture: counters.dark().map(NoPicture::name),
             size: counters.format.lock().unwrap_or_else(PoisonError::into_inner).map(|f| (f.width, f.height)),
             delay_ms: None,
             delay_unknown: None,
@@ -288,13 +331,15 @@ impl std::fmt::Display for ReceiveFigures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ReceivePictures { received, shown, dropped, damaged, .. } = self.pictures;
         write!(f, "receive {}  ", text::clock(self.time_s))?;
-        if self.state == "waiting" {
-            write!(f, "waiting for the stream  ")?;
+        match (self.state, self.no_picture) {
+            ("waiting", Some(why)) => write!(f, "waiting for the stream ({})  ", why.replace('_', " "))?,
+            ("waiting", None) => write!(f, "waiting for the stream  ")?,
+            _ => {}
         }
         write!(
             f,
             "delay {}  {}  {:.1} fps  received {received} shown {shown} dropped {dropped} damaged {damaged}  \
-             RTP gaps {}  reconnects {}",
+             RTP gaps {}  malformed {}  reconnects {}",
             match (self.delay_ms, self.delay_unknown) {
                 (None, Some(why)) => format!("— ({why})"),
                 (delay, _) => text::optional(delay, |delay| delay.to_string()),
@@ -302,14 +347,15 @@ impl std::fmt::Display for ReceiveFigures {
             text::bits_per_second(self.throughput_bps),
             self.frame_rate,
             self.rtp_gaps,
+            self.malformed_packets,
             self.reconnects,
         )?;
-        if let Some(StagesMs { capture_wait, encode, send_queue, network_and_server, decode, present }) = self.stages_ms
-        {
+        if let Some(stages) = self.stages_ms {
+            let StagesMs { capture_wait, encode, send_queue, network_and_server, hold, decode, present } = stages;
             write!(
                 f,
                 "  stages ms: wait {capture_wait:.1} encode {encode:.1} queue {send_queue:.1} network \
-                 {network_and_server:.1} decode {decode:.1} present {present:.1}"
+                 {network_and_server:.1} hold {hold:.1} decode {decode:.1} present {present:.1}"
             )?;
         }
         Ok(())

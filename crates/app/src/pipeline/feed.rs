@@ -70,7 +70,9 @@ impl Feed {
     /// # Errors
     /// When there is no peer, or it refuses.
     pub async fn srt(target: &Target) -> Result<Feed, FeedError> {
-        let (address, stop) = (address(target), Stop::new());
+        let (mut address, stop) = (address(target), Stop::new());
+        // How long nothing may come, the play stage decides; a peer that is gone libsrt notices itself.
+        address.options.retain(|(name, _)| *name != "timeout");
         let ends_by = stop.clone();
         let open = move || Ok(SrtReader::connect(address, ends_by)?);
         Feed::start("srt", stop, None, open, |reader| Ok(reader.read()?)).await

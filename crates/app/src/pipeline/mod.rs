@@ -8,6 +8,9 @@
 //! Stages run on threads of their own (codecs, devices) or as tasks (sockets). Between them stand named, bounded
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
+pub mod capture;
+mod coded_source;
+mod darkness;
 pub mod feed;
 pub mod gap;
 pub mod hub_units;
@@ -21,7 +24,6 @@ pub mod send;
 pub mod serve_record;
 pub mod session;
 pub mod slot;
-pub mod source;
 pub mod stage;
 pub mod stamp;
 pub mod stills;

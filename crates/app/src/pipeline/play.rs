@@ -3,26 +3,28 @@
 //! One task. What it is doing can be watched ([`PlayState`]), and what it takes out of the packets can be recorded
 //! ([`super::record`]) besides being decoded. SRT and files come as coded pictures, from a [`super::feed`].
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
 use hevcast_net::play::{Played, Player};
 use hevcast_net::reconnect::Backoff;
-use hevcast_net::{Clock, NetError, Protocol, rtmp};
-use hevcast_wire::hevc::{AccessUnit, ParameterSets};
+use hevcast_net::{Clock, rtmp};
+use hevcast_wire::hevc::{AccessUnit, ParameterSets, RandomAccess, Verdict};
+use hevcast_wire::live::{Bundles, Hold, Patience};
+use hevcast_wire::rtp::rtcp::says_goodbye;
 use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
-use super::feed::{Feed, FeedError};
+use super::darkness::tell_why;
+use super::feed::Feed;
 use super::origin::Origin;
 use super::receive::ReceiveSettings;
 use super::record::RecordTap;
-use crate::USER_AGENT;
+use super::coded_source::{Ended, Source, SourceError, next, next_message, within};
 use crate::figures::receive::ReceiveCounters;
 
 /// How the stage stands with its server.
@@ -54,6 +56,10 @@ pub struct Unit {
     pub clock: Option<ClockOffset>,
     /// It comes as it is taken, and not from a file.
     pub is_live: bool,
+    /// When it is to be decoded, where pictures come in bundles; else at once.
+    pub due: Option<Instant>,
+    /// Something is missing before it: what the decoder still holds comes first.
+    pub begins_anew: bool,
 }
 
 /// A coded picture as it came.
@@ -65,31 +71,6 @@ struct Arrived {
     is_after_loss: bool,
     clock: Option<ClockOffset>,
     is_live: bool,
-}
-
-/// A connection, or a file.
-enum Source {
-    Rtsp(Box<Player>),
-    Rtmp(Box<rtmp::Player>),
-    Feed(Feed),
-}
-
-/// Why there is none, or no longer.
-#[derive(Debug, thiserror::Error)]
-enum SourceError {
-    #[error(transparent)]
-    Net(#[from] NetError),
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-}
-
-impl SourceError {
-    fn is_temporary(&self) -> bool {
-        match self {
-            SourceError::Net(error) => error.is_temporary(),
-            SourceError::Feed(error) => error.is_temporary(),
-        }
-    }
 }
 
 /// The play and depacketise stages.
@@ -108,8 +89,14 @@ pub struct PlayStage {
     pub tap: RecordTap,
     /// What is being done.
     pub state: watch::Sender<PlayState>,
-    /// Pictures before the next IRAP picture are of no use.
-    pub waiting_for_irap: bool,
+    /// Which pictures can be decoded.
+    pub access: RandomAccess,
+    /// How long silence may last.
+    pub patience: Patience,
+    /// When pictures that come in bundles are to be decoded; `None` where all are wanted as soon as they are there.
+    pub hold: Option<Hold>,
+    /// Bundles were told of.
+    pub told_of_bundles: bool,
 }
 
 impl PlayStage {
@@ -123,7 +110,7 @@ impl PlayStage {
         loop {
             self.state.send_replace(PlayState::Connecting);
             let connected = tokio::select! {
-                connected = self.connect() => connected,
+                connected = Source::open(&self.settings.origin, self.clock) => connected,
                 _ = stop.changed() => return Ok(()),
             };
             let why = match connected {
@@ -133,30 +120,42 @@ impl PlayStage {
                         tracing::info!("the stream is back");
                     }
                     has_played = true;
-                    backoff.reset();
-                    tracing::debug!("playing {}", self.settings.origin.shown());
-                    self.state.send_replace(PlayState::Playing { since: Instant::now() });
+                    let shown = self.settings.origin.shown();
+                    tracing::debug!("playing {shown}");
+                    let (counters, begun) = (Arc::clone(&self.counters), Instant::now());
+                    self.state.send_replace(PlayState::Playing { since: begun });
+                    self.begin(begun);
                     let played = tokio::select! {
                         played = self.play(&mut source) => played,
+                        never = tell_why(&counters, &shown) => match never {},
                         _ = stop.changed() => {
                             source.close().await;
                             return Ok(());
                         }
                     };
-                    let once = self.settings.once || matches!(self.settings.origin, Origin::File(_));
+                    if matches!(played, Ok(Ended::Goodbye) | Err(SourceError::Silent(_))) {
+                        source.close().await;
+                    }
                     self.counters.set_waiting();
                     self.tap.break_off();
+                    let last = self.counters.last_received().filter(|last| *last >= begun);
+                    backoff.ended(last.map_or(Duration::ZERO, |last| last - begun));
+                    let is_file = matches!(self.settings.origin, Origin::File(_));
+                    // Who waits for the stream to begin, waits for its first picture.
+                    let has_begun = self.counters.last_received().is_some() || !self.settings.wait;
+                    let once = (self.settings.once && has_begun) || is_file;
                     match played {
-                        Ok(()) if once => return Ok(()),
-                        Err(error) if once => return Err(error.into()),
-                        Ok(()) => "the stream ended".to_owned(),
+                        Ok(_) if once => return Ok(()),
+                        Err(error) if once || error.is_hopeless() => return Err(error.into()),
+                        Ok(_) => "the stream ended".to_owned(),
                         Err(error) => error.to_string(),
                     }
                 }
                 Err(error) if !error.is_temporary() || !(has_played || self.settings.wait) => return Err(error.into()),
                 Err(error) => error.to_string(),
             };
-            let pause = backoff.pause();
+            // Without randomness all come back at once, and that is no reason not to come back.
+            let pause = backoff.pause(getrandom::u32().unwrap_or_default());
             tracing::info!("{why}; trying again in {} ms", pause.as_millis());
             self.state.send_replace(PlayState::Retrying { why, at: Instant::now() + pause });
             tokio::select! {
@@ -166,75 +165,102 @@ impl PlayStage {
         }
     }
 
-    async fn connect(&self) -> Result<Source, SourceError> {
-        let target = match &self.settings.origin {
-            Origin::File(path) => return Ok(Source::Feed(Feed::file(path).await?)),
-            Origin::Stream(target) => target,
-        };
-        Ok(match target.protocol() {
-            Protocol::Srt => Source::Feed(Feed::srt(target).await?),
-            Protocol::Rtmp => Source::Rtmp(Box::new(rtmp::Player::connect(target, USER_AGENT, self.clock).await?)),
-            Protocol::Rtsp => Source::Rtsp(Box::new(Player::connect(target, USER_AGENT, self.clock).await?)),
-        })
+    /// A connection has begun to play: nothing connects to what came before.
+    fn begin(&mut self, now: Instant) {
+        self.access.break_off();
+        self.patience.connected(now);
+        self.counters.evidence().forget();
+        if let Some(hold) = &mut self.hold {
+            hold.restart();
+        }
     }
 
-    async fn play(&mut self, source: &mut Source) -> Result<(), SourceError> {
-        match source {
-            Source::Rtsp(player) => self.play_rtsp(player).await?,
-            Source::Rtmp(player) => self.play_rtmp(player).await?,
-            Source::Feed(feed) => self.play_feed(feed).await?,
+    async fn play(&mut self, source: &mut Source) -> Result<Ended, SourceError> {
+        let played = match source {
+            Source::Rtsp(player) => self.play_rtsp(player).await,
+            Source::Rtmp(player) => self.play_rtmp(player).await,
+            Source::Feed(feed) => self.play_feed(feed).await,
+        };
+        if matches!(played, Err(SourceError::Silent(_))) {
+            self.patience.given_up();
         }
-        Ok(())
+        played
     }
 
     /// Hands on what a feed gives until it ends.
-    async fn play_feed(&mut self, feed: &mut Feed) -> Result<(), FeedError> {
+    async fn play_feed(&mut self, feed: &mut Feed) -> Result<Ended, SourceError> {
         let mut parameter_sets = ParameterSets::default();
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
-        self.waiting_for_irap = true;
-        while let Some(unit) = feed.next().await? {
+        loop {
+            let unit = match feed.is_file() {
+                true => feed.next().await?,
+                false => within(self.patience.now(false), Duration::ZERO, feed.next()).await?,
+            };
+            let Some(unit) = unit else { return Ok(Ended::Session) };
             self.counters.received_bytes.store(before + feed.received_bytes(), Ordering::Relaxed);
+            self.counters.evidence().message();
             let arrived = Arrived { unit, damaged: false, is_after_loss: false, clock: None, is_live: !feed.is_file() };
             self.take_unit(arrived, &mut parameter_sets).await;
         }
-        Ok(())
     }
 
     /// Hands on what an RTMP server plays until it ends.
-    async fn play_rtmp(&mut self, player: &mut rtmp::Player) -> Result<(), NetError> {
+    async fn play_rtmp(&mut self, player: &mut rtmp::Player) -> Result<Ended, SourceError> {
         let mut parameter_sets = player.parameter_sets().clone();
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
-        self.waiting_for_irap = true;
+        let mut listening = Instant::now();
         loop {
-            let next = match player.next().await {
-                Err(NetError::Closed { .. }) => None,
-                other => other?,
-            };
-            let Some(unit) = next else { return Ok(()) };
+            let played = within(self.patience.now(false), listening.elapsed(), next_message(player)).await?;
             self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
-            let arrived = Arrived { unit, damaged: false, is_after_loss: false, clock: None, is_live: true };
-            self.take_unit(arrived, &mut parameter_sets).await;
+            match played {
+                rtmp::Played::Picture { unit, is_after_loss } => {
+                    self.counters.evidence().message();
+                    let arrived = Arrived { unit, damaged: false, is_after_loss, clock: None, is_live: true };
+                    self.take_unit(arrived, &mut parameter_sets).await;
+                }
+                rtmp::Played::Other => self.counters.evidence().message(),
+                rtmp::Played::Malformed(error) => {
+                    self.counters.evidence().message();
+                    self.malformed(&error);
+                }
+                rtmp::Played::Sound => {
+                    self.counters.evidence().sound();
+                    continue;
+                }
+                rtmp::Played::Ended => return Ok(Ended::Session),
+            }
+            listening = Instant::now();
         }
     }
 
     /// Takes one connection's packets apart until the stream ends.
-    async fn play_rtsp(&mut self, player: &mut Player) -> Result<(), NetError> {
+    async fn play_rtsp(&mut self, player: &mut Player) -> Result<Ended, SourceError> {
         let mut depacketiser = player.depacketiser();
         let mut parameter_sets = player.parameter_sets().clone();
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
-        self.waiting_for_irap = true;
+        // Only while we listen is silence the source's.
+        let mut listening = Instant::now();
         loop {
-            let packet = match next(player).await? {
-                Played::Rtp(packet) => packet,
-                Played::Ended => {
-                    depacketiser.flush();
-                    self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
-                    return Ok(());
+            let patience = self.patience.now(player.clock().is_some());
+            let ended = match within(patience, listening.elapsed(), next(player)).await? {
+                Played::Rtp(packet) => {
+                    self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
+                    self.depacketise(packet, &mut depacketiser);
+                    None
                 }
+                Played::Rtcp(packet) => match depacketiser.ssrc() {
+                    Some(ssrc) if says_goodbye(&packet, ssrc) => Some(Ended::Goodbye),
+                    _ => continue,
+                },
+                Played::Ended => Some(Ended::Session),
             };
-            self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
-            self.depacketise(packet, &mut depacketiser);
+            if ended.is_some() {
+                depacketiser.flush();
+            }
             self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
             if let Some(ssrc) = depacketiser.ssrc() {
                 if self.wants_keyframe.swap(false, Ordering::AcqRel) {
                     player.request_keyframe(ssrc);
@@ -245,6 +271,7 @@ impl PlayStage {
                     ..ReceiverStats::default()
                 });
             }
+            listening = Instant::now();
         }
     }
 
@@ -257,7 +284,10 @@ impl PlayStage {
 
     fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
         let gaps = depacketiser.stats().gaps;
-        let result = ReceivedPacket::parse(packet).map(|packet| depacketiser.push(&packet));
+        let result = ReceivedPacket::parse(packet).map(|packet| {
+            self.counters.evidence().payload(&packet.payload);
+            depacketiser.push(&packet)
+        });
         match result {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.malformed(&error),
@@ -271,52 +301,53 @@ impl PlayStage {
         tracing::debug!("{}: {error}", self.settings.origin.shown());
     }
 
-    /// Hands a unit to the decoder; after a loss nothing that builds on it, up to the next IRAP picture.
+    /// Hands a unit to the decoder, if it can be decoded.
     async fn take_unit(&mut self, arrived: Arrived, sets: &mut ParameterSets) {
         let Arrived { mut unit, damaged, is_after_loss, clock, is_live } = arrived;
-        self.counters.received(Instant::now());
+        let now = Instant::now();
+        self.counters.received(now);
+        self.patience.picture(now);
         for nal in &unit.nals {
             sets.update(nal);
         }
-        self.waiting_for_irap |= damaged || is_after_loss;
+        self.counters.evidence().picture(&unit, damaged, sets);
+        let due = self.hold.as_mut().filter(|_| is_live).and_then(|hold| hold.arrived(unit.timestamp, now));
+        if let Some(bundles) = self.hold.as_mut().and_then(Hold::take_news) {
+            self.tell_of_bundles(bundles);
+        }
         if damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
-        } else if unit.is_irap() {
-            self.waiting_for_irap = false;
         }
-        if self.waiting_for_irap {
-            self.wants_keyframe.store(true, Ordering::Release);
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
+        let begins_anew = match self.access.take(&unit, is_after_loss, damaged) {
+            Verdict::Decodable { begins_anew } => begins_anew,
+            verdict => {
+                if verdict == Verdict::BeforeIrap {
+                    self.wants_keyframe.store(true, Ordering::Release);
+                }
+                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
         unit.ensure_parameter_sets(sets);
         if !self.tap.offer(&unit) {
             self.counters.not_recorded.fetch_add(1, Ordering::Relaxed);
         }
         // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
         // and a reader that is too slow for good is the server's to bound.
-        if self.units.send(Unit { unit, arrived: Instant::now(), clock, is_live }).await.is_err() {
+        let unit = Unit { unit, arrived: now, clock, is_live, due, begins_anew };
+        if self.units.send(unit).await.is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
 
-impl Source {
-    async fn close(self) {
-        match self {
-            Source::Rtsp(player) => player.close().await,
-            Source::Rtmp(player) => player.close().await,
-            Source::Feed(feed) => drop(feed),
+    fn tell_of_bundles(&mut self, Bundles { pictures, every }: Bundles) {
+        if !std::mem::replace(&mut self.told_of_bundles, true) {
+            tracing::warn!(
+                "{}: pictures come in bundles of about {pictures} every {} ms, and are held to be shown evenly; without that \
+                 delay if the server sends each at once (SRS: min_latency on; play {{ mw_latency 0; }})",
+                self.settings.origin.shown(),
+                every.as_millis()
+            );
         }
-    }
-}
-
-/// The next packet; a connection closed in order is an end like any other, for most servers say no more than that.
-async fn next(player: &mut Player) -> Result<Played, NetError> {
-    match player.next().await {
-        Err(NetError::Closed { .. }) => Ok(Played::Ended),
-        // The same, by a server that had not read our last report.
-        Err(NetError::Io { error, .. }) if error.kind() == ErrorKind::ConnectionReset => Ok(Played::Ended),
-        other => other,
     }
 }

@@ -14,7 +14,8 @@ use hevcast_media::Stop;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
 use hevcast_net::Clock;
-use hevcast_wire::hevc::{CaptureStamp, SendStages};
+use hevcast_wire::hevc::{CaptureStamp, RandomAccess, SendStages};
+use hevcast_wire::live::{Hold, Patience};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::{mpsc, watch};
@@ -55,6 +56,8 @@ pub struct ReceiveSettings {
     pub once: bool,
     /// Keep trying even if the first connection fails.
     pub wait: bool,
+    /// How long nothing may come before the source counts as lost; `None`: as the stream's own pace says.
+    pub source_timeout: Option<Duration>,
 }
 
 /// A decoded picture on its way to the presenter.
@@ -63,6 +66,7 @@ struct Presentable {
     timestamp: RtpTicks,
     stamp: Option<(CaptureStamp, Option<SendStages>)>,
     arrived: Instant,
+    held: Duration,
     decoded_at: Instant,
     clock: Option<ClockOffset>,
     is_live: bool,
@@ -97,7 +101,12 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
     let wants_keyframe = Arc::new(AtomicBool::new(false));
     let tap = RecordTap::default();
     let (told, state) = watch::channel(PlayState::Connecting);
+    let takes_all = sink.takes_all();
     let play = PlayStage {
+        access: RandomAccess::default(),
+        patience: Patience::new(settings.source_timeout),
+        hold: (!takes_all).then(Hold::default),
+        told_of_bundles: false,
         settings,
         clock,
         units,
@@ -105,12 +114,11 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         wants_keyframe: Arc::clone(&wants_keyframe),
         tap: tap.clone(),
         state: told,
-        waiting_for_irap: true,
     };
     let stop_presenting = Stop::new();
     let decode = DecodeStage {
         decoder: Decoder::new()?,
-        takes_all: sink.takes_all(),
+        takes_all,
         counters: Arc::clone(&counters),
         wants_keyframe: Arc::clone(&wants_keyframe),
         annexb: Vec::new(),
@@ -137,8 +145,15 @@ struct DecodeStage {
     wants_keyframe: Arc<AtomicBool>,
     annexb: Vec<u8>,
     /// Units whose pictures have not come out; more than one only where the stream reorders pictures.
-    in_decoder: Vec<(i64, Unit)>,
+    in_decoder: Vec<(i64, Inside)>,
     stop: Stop,
+}
+
+/// A unit in the decoder.
+struct Inside {
+    unit: Unit,
+    /// How long it was held before.
+    held: Duration,
 }
 
 /// Most units that wait for their pictures: H.265's largest decoded picture buffer.
@@ -153,20 +168,28 @@ impl DecodeStage {
             if self.stop.is_stopped() {
                 break;
             }
+            let held = match unit.due {
+                Some(due) if self.stop.wait_until(due) => break,
+                Some(_) => unit.arrived.elapsed(),
+                None => Duration::ZERO,
+            };
+            if unit.begins_anew {
+                self.take_rest(&mut decoded, slot);
+            }
             self.annexb.clear();
             unit.unit.write_annexb(&mut self.annexb);
             tag += 1;
             if self.in_decoder.len() == MAX_IN_DECODER {
                 self.in_decoder.remove(0);
             }
-            self.in_decoder.push((tag, unit));
+            // With more waiting we are behind the live edge: a screen need not show this one. What is held is not behind.
+            let is_live_edge = unit.due.is_some() || queue.is_empty();
+            self.in_decoder.push((tag, Inside { unit, held }));
             if let Err(error) = self.decoder.decode(&self.annexb, tag, &mut decoded) {
                 tracing::debug!("{error}");
                 self.counters.damaged.fetch_add(1, Ordering::Relaxed);
                 self.wants_keyframe.store(true, Ordering::Release);
             }
-            // With more waiting we are behind the live edge: a screen need not show this one.
-            let is_live_edge = queue.is_empty();
             for decoded in decoded.drain(..) {
                 if !self.hand_over(decoded, is_live_edge, slot) {
                     return Ok(());
@@ -176,10 +199,22 @@ impl DecodeStage {
         Ok(())
     }
 
+    /// Hands over what the decoder still holds of a stream that breaks off here.
+    fn take_rest(&mut self, decoded: &mut Vec<Decoded>, slot: &Slot<Presentable>) {
+        if let Err(error) = self.decoder.flush(decoded) {
+            tracing::debug!("{error}");
+        }
+        for decoded in decoded.drain(..) {
+            self.hand_over(decoded, true, slot);
+        }
+        self.in_decoder.clear();
+    }
+
     /// False when the presenter has ended.
     fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
         let Some(index) = self.in_decoder.iter().position(|(tag, _)| *tag == decoded.tag) else { return true };
-        let (_, unit) = self.in_decoder.remove(index);
+        let (_, Inside { unit, held }) = self.in_decoder.remove(index);
+        self.counters.decoded();
         if decoded.damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             self.wants_keyframe.store(true, Ordering::Release);
@@ -188,6 +223,7 @@ impl DecodeStage {
             timestamp: unit.unit.timestamp,
             stamp: unit.unit.capture_stamp(),
             arrived: unit.arrived,
+            held,
             decoded_at: Instant::now(),
             clock: unit.clock,
             is_live: unit.is_live,
@@ -210,7 +246,7 @@ impl DecodeStage {
 /// The present stage.
 fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
     let _closed = slot.close_on_drop();
-    while let Some(Presentable { decoded, timestamp, stamp, arrived, decoded_at, clock, is_live }) = slot.take() {
+    while let Some(Presentable { decoded, timestamp, stamp, arrived, held, decoded_at, clock, is_live }) = slot.take() {
         let Some(presented) = sink.present(&decoded.picture)? else {
             counters.dropped.fetch_add(1, Ordering::Relaxed);
             continue;
@@ -220,6 +256,7 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
             timestamp,
             stamp,
             arrived,
+            held,
             decoded_at,
             presented,
             clock,

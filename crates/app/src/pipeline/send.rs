@@ -32,7 +32,7 @@ use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
 use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
-use super::source::{Arrived, CaptureStage, SourceState};
+use super::capture::{Arrived, CaptureStage, SourceState};
 use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::send::SendCounters;

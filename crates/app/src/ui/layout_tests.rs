@@ -73,6 +73,7 @@ fn receive_figures() -> ReceiveFigures {
         encode: 9.0,
         send_queue: 0.3,
         network_and_server: 120.0,
+        hold: 5.0,
         decode: 3.0,
         present: 2.0,
     };
@@ -81,6 +82,7 @@ fn receive_figures() -> ReceiveFigures {
         kind: "second",
         time_s: 1.0,
         state: "live",
+        no_picture: None,
         size: Some((1280, 720)),
         delay_ms: Some(delay),
         delay_unknown: None,

@@ -94,6 +94,8 @@ words! {
     encode: "encode", "编码";
     send_queue: "send queue", "发送排队";
     network_and_server: "network and server", "网络与服务器";
+    hold: "hold", "等待匀放";
+    hold_note: "The server sends pictures in bundles; they are held to be shown evenly. At SRS: min_latency on; play { mw_latency 0; }", "服务器成批发送画面，为匀速显示而等待。SRS 可设 min_latency on; play { mw_latency 0; }";
     decode: "decode", "解码";
     present: "present", "显示";
 
@@ -132,6 +134,15 @@ words! {
     waiting_for_keyframe: "Waiting for a keyframe", "等待关键帧";
     no_signal: "No signal", "无信号";
     ended: "The stream has ended", "视频流已结束";
+    dark_nothing: "The server plays, but nothing comes. Is the camera on, and does anybody send there?", "服务器在播放，但没有数据。摄像头是否已开启？是否有人在推流？";
+    dark_only_sound: "Only sound comes, and no picture. Check the camera, or the address of its video.", "只有声音，没有画面。请检查摄像头或其视频地址。";
+    dark_h264: "H.264 comes, though H.265 was announced. Set the camera's encoding to H.265.", "声明为 H.265，实际收到 H.264。请把摄像头编码设为 H.265。";
+    dark_not_hevc: "What comes is not H.265: it may be encrypted (SRTP), or of another codec. Check the camera's settings.", "收到的不是 H.265：可能已加密 (SRTP) 或为其他编码。请检查摄像头设置。";
+    dark_no_whole_picture: "Parts of pictures come, but no picture is whole. Check the camera and the network.", "只收到不完整的画面。请检查摄像头和网络。";
+    dark_no_keyframe: "Waiting for a keyframe: pictures come, but none to begin with. A shorter keyframe interval at the camera shortens this.", "等待关键帧：有画面到来，但没有可开始解码的关键帧。缩短摄像头的关键帧间隔可减少等待。";
+    dark_damaged_keyframes: "Keyframes come, but parts of each are missing. Check the network.", "收到的关键帧均不完整。请检查网络。";
+    dark_no_parameter_sets: "Pictures come, but never their parameter sets (VPS, SPS and PPS). Restart the camera, or let its encoder repeat them.", "有画面到来，但始终没有参数集 (VPS、SPS、PPS)。请重启摄像头，或让编码器重复发送参数集。";
+    dark_undecodable: "Pictures come, but cannot be decoded here. Their profile may be one that FFmpeg does not know.", "有画面到来，但无法解码，FFmpeg 可能不支持其档次 (profile)。";
     reconnecting_in: "Reconnecting in", "即将重连，剩余";
     seconds: "s", "秒";
 

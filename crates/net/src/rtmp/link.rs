@@ -70,7 +70,7 @@ impl Link {
             match self.turn().await? {
                 Turn::Event(Event::Started) => return Ok(()),
                 Turn::Event(Event::Ended) => return Err(NetError::Closed { url: self.url.clone() }),
-                Turn::Event(Event::Video { .. }) | Turn::Sent => {}
+                Turn::Event(Event::Video { .. } | Event::Sound) | Turn::Sent => {}
             }
         }
     }

@@ -7,7 +7,7 @@ pub mod link;
 pub mod play;
 pub mod publish;
 
-pub use play::Player;
+pub use play::{Played, Player};
 pub use publish::Publisher;
 
 #[cfg(test)]

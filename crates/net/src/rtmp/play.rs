@@ -9,15 +9,33 @@ use hevcast_wire::rtmp::video::VideoError;
 use super::link::{Link, Turn};
 use crate::{Clock, NetError, Target};
 
+/// What came from the server.
+#[derive(Debug)]
+pub enum Played {
+    /// A picture; an IRAP picture has its parameter sets.
+    Picture {
+        /// The picture.
+        unit: AccessUnit,
+        /// A message between the one before and this was broken.
+        is_after_loss: bool,
+    },
+    /// A video message without a picture, or with one that nothing is known of yet: parameter sets have not come.
+    Other,
+    /// A video message that was broken.
+    Malformed(VideoError),
+    /// Sound, which is not played.
+    Sound,
+    /// The server ended the stream.
+    Ended,
+}
+
 /// A playing connection.
 #[derive(Debug)]
 pub struct Player {
     link: Link,
     unpacker: Unpacker,
-    /// Pictures before the next IRAP picture are of no use: at the start, and after one that was broken.
-    waiting_for_irap: bool,
-    malformed: u64,
-    skipped: u64,
+    /// A message was broken, and no picture has come since.
+    is_after_loss: bool,
 }
 
 impl Player {
@@ -27,56 +45,39 @@ impl Player {
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
         let link = Link::connect(target, Role::Play, user_agent, clock).await?;
-        Ok(Player { link, unpacker: Unpacker::default(), waiting_for_irap: true, malformed: 0, skipped: 0 })
+        Ok(Player { link, unpacker: Unpacker::default(), is_after_loss: false })
     }
 
-    /// Waits for the next picture; `None` when the stream has ended. The first is an IRAP picture, and each of those has
-    /// its parameter sets. Cancelling it loses nothing.
+    /// Waits for what comes next. Cancelling it loses nothing.
     ///
     /// # Errors
     /// [`NetError`]: the session is over, or the stream is not H.265.
-    pub async fn next(&mut self) -> Result<Option<AccessUnit>, NetError> {
+    pub async fn next(&mut self) -> Result<Played, NetError> {
         loop {
             let (timestamp, body) = match self.link.turn().await? {
                 Turn::Event(Event::Video { timestamp, body }) => (timestamp, body),
-                Turn::Event(Event::Ended) => return Ok(None),
+                Turn::Event(Event::Sound) => return Ok(Played::Sound),
+                Turn::Event(Event::Ended) => return Ok(Played::Ended),
                 Turn::Event(Event::Started) | Turn::Sent => continue,
             };
-            let unit = match self.unpacker.push(timestamp, &body) {
-                Ok(Some(unit)) => unit,
-                Ok(None) => continue,
+            return Ok(match self.unpacker.push(timestamp, &body) {
+                Ok(Some(unit)) => Played::Picture { unit, is_after_loss: std::mem::take(&mut self.is_after_loss) },
+                Ok(None) => Played::Other,
                 Err(VideoError::NotHevc(codec)) => {
                     let url = self.link.session.address().shown.clone();
                     return Err(RtmpError::NotHevc { url, codec }.into());
                 }
                 Err(error) => {
-                    tracing::debug!("{}: {error}", self.link.session.address().shown);
-                    self.malformed += 1;
-                    self.waiting_for_irap = true;
-                    continue;
+                    self.is_after_loss = true;
+                    Played::Malformed(error)
                 }
-            };
-            self.waiting_for_irap &= !unit.is_irap();
-            if !self.waiting_for_irap {
-                return Ok(Some(unit));
-            }
-            self.skipped += 1;
+            });
         }
     }
 
     /// The latest parameter sets; empty before the first.
     pub fn parameter_sets(&self) -> &ParameterSets {
         self.unpacker.parameter_sets()
-    }
-
-    /// Messages that were broken.
-    pub fn malformed(&self) -> u64 {
-        self.malformed
-    }
-
-    /// Pictures that came before one that decoding could begin at.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
     }
 
     /// Bytes read from the socket, framing included.

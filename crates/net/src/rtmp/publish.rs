@@ -69,7 +69,7 @@ impl Publisher {
     pub async fn turn(&mut self) -> Result<PublishNews, NetError> {
         Ok(match self.link.turn().await? {
             Turn::Event(Event::Ended) => PublishNews::Ended,
-            Turn::Event(Event::Started | Event::Video { .. }) | Turn::Sent => PublishNews::Sent,
+            Turn::Event(Event::Started | Event::Video { .. } | Event::Sound) | Turn::Sent => PublishNews::Sent,
         })
     }
 

@@ -35,12 +35,28 @@ impl AccessUnit {
 
     /// Whether decoding can start here (intra random access point).
     pub fn is_irap(&self) -> bool {
-        self.first_vcl_type().is_some_and(NalType::is_irap)
+        self.picture_type().is_some_and(NalType::is_irap)
     }
 
     /// Whether this is an IDR picture.
     pub fn is_idr(&self) -> bool {
-        self.first_vcl_type().is_some_and(NalType::is_idr)
+        self.picture_type().is_some_and(NalType::is_idr)
+    }
+
+    /// The type of the picture's slices; `None` where there are none.
+    pub fn picture_type(&self) -> Option<NalType> {
+        self.types().find(|nal_unit_type| nal_unit_type.is_vcl())
+    }
+
+    /// Whether an end of sequence or of the bitstream stands before the picture: it had a packet to itself.
+    pub fn begins_behind_end_of_sequence(&self) -> bool {
+        self.types().take_while(|nal_unit_type| !nal_unit_type.is_vcl()).any(NalType::is_end_of_sequence)
+    }
+
+    /// Whether one stands behind the picture's slices (H.265 clause 7.4.2.4.4).
+    pub fn ends_sequence(&self) -> bool {
+        let mut behind = self.types().skip_while(|nal_unit_type| !nal_unit_type.is_vcl());
+        behind.any(NalType::is_end_of_sequence)
     }
 
     /// Bytes of all NAL units, without start codes or packet headers.
@@ -81,10 +97,6 @@ impl AccessUnit {
 
     fn types(&self) -> impl Iterator<Item = NalType> {
         self.nals.iter().map(|nal| NalType::of(nal).unwrap_or(NalType::FD))
-    }
-
-    fn first_vcl_type(&self) -> Option<NalType> {
-        self.types().find(|nal_unit_type| nal_unit_type.is_vcl())
     }
 }
 

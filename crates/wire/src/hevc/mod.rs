@@ -11,6 +11,7 @@
 //! - [`parameter_sets`]: the VPS, SPS and PPS a decoder must have before the first picture, and [`sps`], which reads
 //!   the picture's size and format from them;
 //! - [`level`]: what a size and rate ask of decoders and encoders;
+//! - [`random_access`]: from which picture on decoding can start, and which it leaves out then;
 //! - [`sei`]: the capture-time message by which delay is measured.
 
 pub mod access_unit;
@@ -18,6 +19,7 @@ pub mod annexb;
 pub mod level;
 pub mod nal;
 pub mod parameter_sets;
+pub mod random_access;
 pub mod rbsp;
 pub mod sei;
 pub mod sps;
@@ -26,5 +28,6 @@ pub use access_unit::AccessUnit;
 pub use level::Level;
 pub use nal::{NalError, NalHeader, NalType};
 pub use parameter_sets::ParameterSets;
+pub use random_access::{RandomAccess, Verdict};
 pub use sei::{CaptureStamp, SendStages};
 pub use sps::{SpsError, SpsInfo, parse_sps};

@@ -92,8 +92,22 @@ impl NalType {
     pub const TRAIL_N: NalType = NalType(0);
     /// A slice of a trailing picture that others refer to.
     pub const TRAIL_R: NalType = NalType(1);
+    /// A slice of a leading picture that can be decoded when decoding starts at its IRAP picture, and that nothing of its
+    /// own temporal layer refers to.
+    pub const RADL_N: NalType = NalType(6);
+    /// The same, of a picture that others refer to.
+    pub const RADL_R: NalType = NalType(7);
+    /// A slice of a leading picture that refers to pictures before its IRAP picture, and that nothing of its own temporal
+    /// layer refers to.
+    pub const RASL_N: NalType = NalType(8);
+    /// The same, of a picture that others refer to.
+    pub const RASL_R: NalType = NalType(9);
     /// A slice of a broken-link access picture with leading pictures; the first of the IRAP range.
     pub const BLA_W_LP: NalType = NalType(16);
+    /// A slice of a broken-link access picture with decodable leading pictures at most.
+    pub const BLA_W_RADL: NalType = NalType(17);
+    /// A slice of a broken-link access picture without leading pictures.
+    pub const BLA_N_LP: NalType = NalType(18);
     /// A slice of an instantaneous decoding refresh that decodable leading pictures may follow.
     pub const IDR_W_RADL: NalType = NalType(19);
     /// A slice of an instantaneous decoding refresh without leading pictures.
@@ -144,6 +158,16 @@ impl NalType {
     /// Whether this is an IDR picture, after which nothing refers to anything before it.
     pub fn is_idr(self) -> bool {
         matches!(self, NalType::IDR_W_RADL | NalType::IDR_N_LP)
+    }
+
+    /// Whether this is a leading picture that refers to pictures before its IRAP picture (random access skipped leading).
+    pub fn is_rasl(self) -> bool {
+        matches!(self, NalType::RASL_N | NalType::RASL_R)
+    }
+
+    /// Whether this ends a coded video sequence, so that an IRAP picture follows.
+    pub fn is_end_of_sequence(self) -> bool {
+        matches!(self, NalType::EOS | NalType::EOB)
     }
 
     /// Whether this is a VPS, an SPS or a PPS.

@@ -46,6 +46,8 @@ pub enum Event {
         /// Its content.
         body: Bytes,
     },
+    /// A message of the stream with sound.
+    Sound,
     /// The stream is over.
     Ended,
 }
@@ -260,6 +262,9 @@ impl Session {
                     }
                     _ => {}
                 }
+            }
+            (MessageType::AUDIO, _) if message.stream == self.stream && self.state == State::Running => {
+                return Ok((self.role == Role::Play).then_some(Event::Sound));
             }
             (MessageType::COMMAND, _) => return self.handle_command(&body, now),
             (MessageType::COMMAND_AMF3, _) if body.first() == Some(&0) => return self.handle_command(&body[1..], now),

@@ -171,6 +171,13 @@ pub fn parse(compound: &[u8]) -> Result<Vec<RtcpEvent>, RtcpError> {
     Ok(events)
 }
 
+/// Whether a compound packet says that the source `ssrc` leaves: the stream has ended (RFC 3550 section 6.6). A goodbye of
+/// another source, such as one that this has taken over from, ends nothing. What cannot be read says nothing.
+pub fn says_goodbye(compound: &[u8], ssrc: u32) -> bool {
+    let events = parse(compound).unwrap_or_default();
+    events.iter().any(|event| matches!(event, RtcpEvent::Bye { ssrcs } if ssrcs.contains(&ssrc)))
+}
+
 fn parse_one(packet_type: u8, packet: &[u8], events: &mut Vec<RtcpEvent>) -> Result<(), RtcpParseError> {
     match packet_type {
         SenderReport::PACKET_TYPE => {
@@ -362,6 +369,20 @@ mod tests {
     fn a_goodbye_round_trips() {
         let events = parse(&bye(8)).expect("a compound");
         assert_eq!(events.last(), Some(&RtcpEvent::Bye { ssrcs: vec![8] }));
+    }
+
+    #[test]
+    fn a_goodbye_counts_for_its_source_alone_wherever_it_stands() {
+        let report = sender_report(8, 1, RtpTicks(2), 3, 4, "camera");
+        for compound in [bye(8), [&report[..], &bye(8)[8..]].concat().into(), bye(8).slice(8..)] {
+            assert!(says_goodbye(&compound, 8) && !says_goodbye(&compound, 7), "{compound:?}");
+        }
+        // Of several sources, with a reason behind them, as GStreamer sends it.
+        let reason = [0x82, 203, 0, 4, 0, 0, 0, 7, 0, 0, 0, 8, 3, b'e', b'o', b's', 0, 0, 0, 0];
+        assert!(says_goodbye(&reason, 8) && says_goodbye(&reason, 7));
+        for other in [&report[..], &bye(8)[..10], &[0x80, 203, 0, 0], b"noise"] {
+            assert!(!says_goodbye(other, 8), "{other:?}");
+        }
     }
 
     #[test]

@@ -15,4 +15,5 @@ pub mod path;
 mod request_line;
 pub mod sdp;
 pub mod session;
+pub mod srtp;
 pub mod transport;

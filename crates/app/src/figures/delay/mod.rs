@@ -82,6 +82,8 @@ pub struct Shown {
     pub stamp: Option<(CaptureStamp, Option<SendStages>)>,
     /// Its last packet was here.
     pub arrived: Instant,
+    /// How long it was held from there, where pictures come in bundles.
+    pub held: Duration,
     /// The decoder was done.
     pub decoded_at: Instant,
     /// It was handed to the screen, or written.
@@ -103,7 +105,7 @@ struct Sample {
 }
 
 /// Number of stages, in the order of [`StagesMs`].
-const STAGES: usize = 6;
+const STAGES: usize = 7;
 
 impl Sample {
     /// The delay of a picture that was presented at `presented_utc` by our own clock.
@@ -132,10 +134,11 @@ impl Sample {
         let micros = |d: Duration| d.as_micros() as i64;
         let (wait, encode) = (micros(stages.capture_wait), micros(stages.encode));
         let queue = micros(stages.previous_send_queue);
-        let decode = micros(shown.decoded_at - shown.arrived);
+        let hold = micros(shown.held);
+        let decode = micros(shown.decoded_at - shown.arrived) - hold;
         let present = micros(shown.presented - shown.decoded_at);
-        let network = delay - wait - encode - queue - decode - present;
-        let stages = [wait, encode, queue, network, decode, present];
+        let network = delay - wait - encode - queue - hold - decode - present;
+        let stages = [wait, encode, queue, network, hold, decode, present];
         Ok(Sample { at: shown.presented, delay, bound, timescale, stages })
     }
 }
@@ -343,6 +346,7 @@ mod tests {
             timestamp: RtpTicks(0),
             stamp: Some((CaptureStamp { captured, status }, Some(stages))),
             arrived: presented - Duration::from_millis(3),
+            held: Duration::ZERO,
             decoded_at: presented - Duration::from_millis(1),
             presented,
             clock: server,
@@ -515,9 +519,20 @@ mod tests {
         delays.add(&shown, clock);
         let (delay, stages) = delays.recent(shown.presented);
         assert!(delays.recent(shown.presented + STALE).0.is_none(), "a stream that has stalled has no delay");
+        let sum = |s: StagesMs| {
+            s.capture_wait + s.encode + s.send_queue + s.network_and_server + s.hold + s.decode + s.present
+        };
         let s = stages.unwrap();
-        let sum = s.capture_wait + s.encode + s.send_queue + s.network_and_server + s.decode + s.present;
-        assert!((sum - delay.unwrap().last).abs() < 0.01, "{s:?}");
-        assert_eq!((s.encode, s.decode, s.present), (10.0, 2.0, 1.0));
+        assert!((sum(s) - delay.unwrap().last).abs() < 0.01, "{s:?}");
+        assert_eq!((s.encode, s.hold, s.decode, s.present), (10.0, 0.0, 2.0, 1.0));
+        // The same picture, which came earlier and was held for that.
+        let held = Duration::from_millis(25);
+        let mut delays = Delays::default();
+        delays.add(&Shown { arrived: shown.arrived - held, held, ..shown }, clock);
+        let (delay, stages) = delays.recent(shown.presented);
+        let (s, without) = (stages.unwrap(), s);
+        assert!((sum(s) - delay.unwrap().last).abs() < 0.01, "{s:?}");
+        assert_eq!((s.hold, s.decode, s.present), (25.0, 2.0, 1.0));
+        assert!((without.network_and_server - s.network_and_server - 25.0).abs() < 0.01, "{s:?}");
     }
 }

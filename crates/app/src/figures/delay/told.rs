@@ -63,7 +63,9 @@ pub struct StagesMs {
     pub send_queue: f64,
     /// From the sender's socket to ours, the server's time included.
     pub network_and_server: f64,
-    /// From the last packet to the decoded picture.
+    /// From the last packet until it was given to the decoder, where pictures come in bundles and are held to be shown evenly.
+    pub hold: f64,
+    /// From there to the decoded picture.
     pub decode: f64,
     /// From there to the screen or the file.
     pub present: f64,
@@ -72,9 +74,9 @@ pub struct StagesMs {
 impl StagesMs {
     /// Means of `count` pictures whose stages sum up to `sums` µs.
     pub fn mean(sums: [i64; STAGES], count: i64) -> StagesMs {
-        let [capture_wait, encode, send_queue, network_and_server, decode, present] =
+        let [capture_wait, encode, send_queue, network_and_server, hold, decode, present] =
             sums.map(|sum| text::rounded(ms(sum) / count.max(1) as f64));
-        StagesMs { capture_wait, encode, send_queue, network_and_server, decode, present }
+        StagesMs { capture_wait, encode, send_queue, network_and_server, hold, decode, present }
     }
 }
 

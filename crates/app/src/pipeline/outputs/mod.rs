@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
+use hevcast_net::reconnect::Backoff;
 use hevcast_net::{Clock, Target};
 use hevcast_wire::congestion::{Allowance, Room};
 use hevcast_wire::rtp::Packetiser;
@@ -136,7 +137,14 @@ pub async fn start(
         }
         let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
         queues.push(OutputQueue::new(Arc::clone(&state), sender));
-        let task = task::Task { settings, packetiser, queue: receiver, state: Arc::clone(&state), stop: stop.clone() };
+        let task = task::Task {
+            settings,
+            packetiser,
+            queue: receiver,
+            state: Arc::clone(&state),
+            stop: stop.clone(),
+            backoff: Backoff::default(),
+        };
         let guard = Arc::clone(&guard);
         running.states.push(state);
         running.tasks.push(tokio::spawn(async move {

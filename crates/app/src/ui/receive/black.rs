@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use hevcast_wire::live::NoPicture;
+
 use super::control::{Phase, ReceiveStatus};
 use crate::figures::delay::STALE;
 use crate::figures::receive::ReceiveCounters;
@@ -24,9 +26,27 @@ pub fn seen(status: &ReceiveStatus, decoded: Option<Instant>, now: Instant, word
         (Phase::Playing(PlayState::Playing { since }), Some(counters)) => match playing(counters, decoded, *since, now)
         {
             Playing::Live => Seen::Picture,
-            Playing::WaitingForKeyframe => black(words.waiting_for_keyframe),
-            Playing::NoSignal => black(words.no_signal),
+            dark => match (counters.dark(), dark) {
+                (Some(why), _) => black(reason(why, words)),
+                (None, Playing::NoSignal) => black(words.no_signal),
+                (None, _) => black(words.waiting_for_keyframe),
+            },
         },
+    }
+}
+
+/// Why no picture can be shown, in the window's language.
+fn reason(why: NoPicture, words: &Words) -> &'static str {
+    match why {
+        NoPicture::Nothing => words.dark_nothing,
+        NoPicture::OnlySound => words.dark_only_sound,
+        NoPicture::H264 => words.dark_h264,
+        NoPicture::NotHevc => words.dark_not_hevc,
+        NoPicture::NoWholePicture => words.dark_no_whole_picture,
+        NoPicture::NoKeyframe => words.dark_no_keyframe,
+        NoPicture::DamagedKeyframes => words.dark_damaged_keyframes,
+        NoPicture::NoParameterSets => words.dark_no_parameter_sets,
+        NoPicture::Undecodable => words.dark_undecodable,
     }
 }
 
@@ -77,6 +97,28 @@ mod tests {
         assert_eq!(playing(Some(at(5000)), since, at(7100)), Playing::NoSignal);
         let last_connections = playing(Some(at(5000)), at(5050), at(5100));
         assert_eq!(last_connections, Playing::WaitingForKeyframe, "that picture was the last connection's");
+    }
+
+    #[test]
+    fn where_no_picture_can_be_shown_the_reason_is() {
+        let words = Language::Zh.words();
+        let since = Instant::now();
+        let counters = Arc::new(ReceiveCounters::new(Clock::default()));
+        let phase = Phase::Playing(PlayState::Playing { since });
+        let status = ReceiveStatus { phase, counters: Some(Arc::clone(&counters)), ..ReceiveStatus::default() };
+        let said = |after| match seen(&status, None, since + Duration::from_secs(after), words) {
+            Seen::Black(text) => text,
+            Seen::Picture => panic!("a picture"),
+        };
+        assert_eq!(said(5), words.no_signal);
+        for (why, part) in
+            [(NoPicture::H264, "H.264"), (NoPicture::NoParameterSets, "参数集"), (NoPicture::Nothing, "没有数据")]
+        {
+            counters.set_dark(why);
+            assert!(said(5).contains(part), "{}", said(5));
+        }
+        counters.light();
+        assert_eq!(said(5), words.no_signal);
     }
 
     #[test]

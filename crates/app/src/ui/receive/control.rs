@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hevcast_net::Clock;
 use tokio::runtime::Handle;
@@ -68,6 +68,17 @@ impl ReceiveStatus {
     }
 }
 
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct ReceivePlan {
+    /// A stream's end is the end.
+    pub once: bool,
+    /// How long nothing may come before the source counts as lost.
+    pub source_timeout: Option<Duration>,
+    /// Where the first stream is recorded.
+    pub record: Option<PathBuf>,
+}
+
 /// The window's end.
 #[derive(Debug)]
 pub struct ReceiveControl {
@@ -78,17 +89,13 @@ pub struct ReceiveControl {
 }
 
 impl ReceiveControl {
-    /// Starts the task. With `once` a stream's end is the end; the first stream is recorded to `record`; figures also go to
-    /// `reporter`, if there is one.
-    pub fn new(
-        runtime: &Handle,
-        screen: Arc<Screen>,
-        (once, record): (bool, Option<PathBuf>),
-        reporter: Option<Reporter>,
-    ) -> ReceiveControl {
+    /// Starts the task. Figures also go to `reporter`, if there is one.
+    pub fn new(runtime: &Handle, screen: Arc<Screen>, plan: ReceivePlan, reporter: Option<Reporter>) -> ReceiveControl {
         let (commands, received) = mpsc::channel(COMMANDS_DEPTH);
         let (told, status) = watch::channel(ReceiveStatus::default());
-        let task = Task { commands: received, told, screen: Arc::clone(&screen), once, record, reporter };
+        let ReceivePlan { once, source_timeout, record } = plan;
+        let task =
+            Task { commands: received, told, screen: Arc::clone(&screen), once, source_timeout, record, reporter };
         ReceiveControl { commands, status, screen, task: runtime.spawn(task.run()) }
     }
 
@@ -133,6 +140,7 @@ struct Task {
     told: watch::Sender<ReceiveStatus>,
     screen: Arc<Screen>,
     once: bool,
+    source_timeout: Option<Duration>,
     /// Where the next stream is recorded, from its beginning.
     record: Option<PathBuf>,
     reporter: Option<Reporter>,
@@ -147,7 +155,7 @@ impl Task {
     async fn run(mut self) {
         while let Some(command) = self.commands.recv().await {
             let Command::Play(origin) = command else { continue };
-            let settings = ReceiveSettings { origin, once: self.once, wait: true };
+            let settings = ReceiveSettings { origin, once: self.once, wait: true, source_timeout: self.source_timeout };
             let sink = Box::new(ScreenSink(Arc::clone(&self.screen)));
             let result = match receive::start(settings, sink, Clock::default()) {
                 Ok(receiving) => self.play(receiving).await,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use eframe::egui;
 use tokio::runtime::Handle;
 
-use self::control::ReceiveControl;
+use self::control::{ReceiveControl, ReceivePlan};
 use self::graphs::LastMinute;
 use self::view::{Action, ReceiveView, Shown};
 use super::picture::{PictureArea, Seen};
@@ -47,9 +47,10 @@ impl ReceiveWindow {
     pub fn new(context: &egui::Context, runtime: &Handle, args: &ReceiveArgs, remembered: &mut Remembered) -> Self {
         let screen = Screen::new(context.clone());
         let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
+        let plan = ReceivePlan { once: args.once, source_timeout: args.source_timeout, record: args.record.clone() };
         let mut window = ReceiveWindow {
             runtime: runtime.clone(),
-            control: ReceiveControl::new(runtime, Arc::clone(&screen), (args.once, args.record.clone()), reporter),
+            control: ReceiveControl::new(runtime, Arc::clone(&screen), plan, reporter),
             picture: PictureArea::new(Arc::clone(&screen)),
             screen,
             view: ReceiveView::default(),

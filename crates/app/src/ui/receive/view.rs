@@ -217,6 +217,7 @@ fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, words:
                 (words.encode, stages.encode),
                 (words.send_queue, stages.send_queue),
                 (words.network_and_server, stages.network_and_server),
+                (words.hold, stages.hold),
                 (words.decode, stages.decode),
                 (words.present, stages.present),
             ] {
@@ -225,6 +226,9 @@ fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, words:
                 ui.end_row();
             }
         });
+    }
+    if stages.is_some_and(|stages| stages.hold > 0.0) {
+        ui.label(words.hold_note);
     }
     if let Some(delay) = delay {
         ui.strong(words.delay);

@@ -18,7 +18,7 @@ use crate::figures::report::Reporter;
 use crate::figures::send::{SendFigures, SendReporter};
 use crate::pipeline::record::{RecordState, Recorder};
 use crate::pipeline::session::{SendPlan, SendSession};
-use crate::pipeline::source::Away;
+use crate::pipeline::capture::Away;
 use crate::ui::one_line;
 use crate::ui::recording::recorded;
 use crate::ui::screen::Screen;

@@ -14,7 +14,7 @@ use super::qp;
 use super::settings::{self, Devices};
 use crate::figures::send::SendFigures;
 use crate::figures::text;
-use crate::pipeline::source::Away;
+use crate::pipeline::capture::Away;
 use crate::ui::figure::figure;
 use crate::ui::picture::{PictureArea, Seen};
 use crate::ui::recording::record_words;

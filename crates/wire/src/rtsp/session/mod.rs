@@ -91,6 +91,15 @@ pub enum SessionError {
         /// Tracks as described.
         offer: String,
     },
+    /// The stream is encrypted.
+    #[error(
+        "the stream at {url} is encrypted by SRTP (RTP/SAVP), which hevcast does not speak: take its address without SRTP \
+         (at UniFi Protect, without ?enableSrtp), or one of rtsps://"
+    )]
+    Encrypted {
+        /// The stream.
+        url: String,
+    },
     /// An answer that makes no sense.
     #[error("{url} answered {request} with something unusable: {what}")]
     BadAnswer {

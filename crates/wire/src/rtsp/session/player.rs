@@ -14,6 +14,7 @@ use crate::rtp::{PayloadFormat, interleave};
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
 use crate::rtsp::sdp::Description;
+use crate::rtsp::srtp;
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::Now;
 
@@ -157,6 +158,9 @@ impl PlayerSession {
         let Some((index, track)) = description.hevc_track() else {
             return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
         };
+        if srtp::is_encrypted(response.body()) {
+            return Err(SessionError::Encrypted { url: url.to_string() });
+        }
         self.parameter_sets = track.parameter_sets.clone();
         self.format = description.payload_format(index);
         let header = |name| response.header(name).map(|value| value.as_str());

@@ -1,0 +1,300 @@
+//! What came of a stream of which nothing can be shown, and why not.
+
+use std::fmt;
+
+use crate::hevc::{AccessUnit, NalHeader, NalType, ParameterSets};
+
+/// Packets that tell another codec from a damaged stream.
+const ENOUGH_PACKETS: u32 = 10;
+
+/// Why no picture is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPicture {
+    /// Nothing comes at all.
+    Nothing,
+    /// Only sound comes.
+    OnlySound,
+    /// What comes is H.264, whatever the description says.
+    H264,
+    /// What comes cannot be read as H.265 at all: another codec, or encrypted.
+    NotHevc,
+    /// Parts of pictures come, and no picture is whole.
+    NoWholePicture,
+    /// Pictures come, and none is a keyframe.
+    NoKeyframe,
+    /// Keyframes come, and parts of each are missing.
+    DamagedKeyframes,
+    /// Keyframes come, and never their parameter sets.
+    NoParameterSets,
+    /// Pictures come whole, and the decoder makes nothing of them.
+    Undecodable,
+}
+
+impl NoPicture {
+    /// For figures: the reason's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            NoPicture::Nothing => "nothing_comes",
+            NoPicture::OnlySound => "only_sound",
+            NoPicture::H264 => "h264",
+            NoPicture::NotHevc => "not_hevc",
+            NoPicture::NoWholePicture => "no_whole_picture",
+            NoPicture::NoKeyframe => "no_keyframe",
+            NoPicture::DamagedKeyframes => "damaged_keyframes",
+            NoPicture::NoParameterSets => "no_parameter_sets",
+            NoPicture::Undecodable => "undecodable",
+        }
+    }
+}
+
+impl fmt::Display for NoPicture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NoPicture::Nothing => "the server plays, but nothing comes: is the camera on, and does anybody send there?",
+            NoPicture::OnlySound => "only sound comes, and no picture: check the camera, or the address of its video",
+            NoPicture::H264 => {
+                "H.264 comes, though H.265 was announced: set the camera's encoding to H.265, or take its H.265 stream"
+            }
+            NoPicture::NotHevc => {
+                "what comes is not H.265: it may be encrypted (SRTP) or of another codec; check the camera's settings"
+            }
+            NoPicture::NoWholePicture => "parts of pictures come, but no picture is whole: check the camera and the network",
+            NoPicture::NoKeyframe => {
+                "pictures come, but no keyframe to begin with: waiting for one; a shorter keyframe interval at the camera \
+                 shortens this"
+            }
+            NoPicture::DamagedKeyframes => "keyframes come, but parts of each are missing: check the network",
+            NoPicture::NoParameterSets => {
+                "pictures come, but never their parameter sets (VPS, SPS and PPS), neither in the description nor in the \
+                 stream: restart the camera, or let its encoder repeat them"
+            }
+            NoPicture::Undecodable => {
+                "pictures come, but cannot be decoded: their profile may be one that this computer's FFmpeg does not know"
+            }
+        })
+    }
+}
+
+/// What came since a picture was last shown.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Packets or messages of the picture's track.
+    packets: u32,
+    /// Of these, those whose headers can be H.265's.
+    hevc_packets: u32,
+    /// Of these, those whose headers can be H.264's.
+    h264_packets: u32,
+    /// Of these, those that begin with an H.264 parameter set.
+    h264_sets: u32,
+    sound: u32,
+    pictures: u32,
+    keyframes: u32,
+    whole_keyframes: u32,
+    /// Whole, and with parameter sets at hand.
+    complete_keyframes: u32,
+}
+
+impl Evidence {
+    /// Begins anew: a picture was shown, or a connection has begun.
+    pub fn forget(&mut self) {
+        *self = Evidence::default();
+    }
+
+    /// An RTP packet's payload came.
+    pub fn payload(&mut self, payload: &[u8]) {
+        add(&mut self.packets);
+        if is_hevc(payload) {
+            add(&mut self.hevc_packets);
+        }
+        let Some(h264) = H264::of(payload) else { return };
+        add(&mut self.h264_packets);
+        if h264 == H264::ParameterSet {
+            add(&mut self.h264_sets);
+        }
+    }
+
+    /// A message with a picture came, by a protocol that says itself that it is H.265.
+    pub fn message(&mut self) {
+        add(&mut self.packets);
+        add(&mut self.hevc_packets);
+    }
+
+    /// Sound came.
+    pub fn sound(&mut self) {
+        add(&mut self.sound);
+    }
+
+    /// A picture was put together; `sets` are the parameter sets known by now.
+    pub fn picture(&mut self, unit: &AccessUnit, damaged: bool, sets: &ParameterSets) {
+        add(&mut self.pictures);
+        if !unit.is_irap() {
+            return;
+        }
+        add(&mut self.keyframes);
+        if !damaged {
+            add(&mut self.whole_keyframes);
+        }
+        if !damaged && sets.is_complete() {
+            add(&mut self.complete_keyframes);
+        }
+    }
+
+    /// Why nothing of this was shown.
+    pub fn why(&self) -> NoPicture {
+        let looks_foreign = self.packets >= ENOUGH_PACKETS && self.hevc_packets < self.packets / 2;
+        match self {
+            Evidence { packets: 0, sound: 0, .. } => NoPicture::Nothing,
+            Evidence { packets: 0, .. } => NoPicture::OnlySound,
+            _ if looks_foreign && self.h264_sets > 0 && self.h264_packets >= self.packets / 10 * 9 => NoPicture::H264,
+            _ if looks_foreign => NoPicture::NotHevc,
+            Evidence { complete_keyframes: 1.., .. } => NoPicture::Undecodable,
+            Evidence { pictures: 0, .. } => NoPicture::NoWholePicture,
+            Evidence { keyframes: 0, .. } => NoPicture::NoKeyframe,
+            Evidence { whole_keyframes: 0, .. } => NoPicture::DamagedKeyframes,
+            _ => NoPicture::NoParameterSets,
+        }
+    }
+}
+
+fn add(count: &mut u32) {
+    *count = count.saturating_add(1);
+}
+
+/// Whether an RTP payload can be H.265: a NAL unit of the base layer and a known type, an aggregation packet or a fragment
+/// (RFC 7798 section 4.4), or NAL units with start codes before them.
+fn is_hevc(payload: &[u8]) -> bool {
+    /// Aggregation packets and fragments.
+    const STRUCTURES: [NalType; 2] = [NalType(48), NalType(49)];
+    if payload.starts_with(&[0, 0, 1]) || payload.starts_with(&[0, 0, 0, 1]) {
+        return true;
+    }
+    let Ok(header) = NalHeader::parse(payload) else { return false };
+    let kind = header.nal_unit_type;
+    let is_known = kind <= NalType::RASL_R || kind.is_irap() || (NalType::VPS..=NalType::SUFFIX_SEI).contains(&kind);
+    header.layer_id == 0 && (is_known || STRUCTURES.contains(&kind))
+}
+
+/// What an RTP payload would be in H.264 (RFC 6184 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum H264 {
+    /// An SPS of a known profile.
+    ParameterSet,
+    /// Another NAL unit, or a packet of several or of a part.
+    Other,
+}
+
+impl H264 {
+    fn of(payload: &[u8]) -> Option<H264> {
+        /// profile_idc of the profiles that cameras use (H.264 clause A.2).
+        const PROFILES: [u8; 7] = [66, 77, 88, 100, 110, 122, 244];
+        let &[first, second, ..] = payload else { return None };
+        if first & 0x80 != 0 {
+            return None;
+        }
+        let is_sps = |nal: &[u8]| {
+            nal.first().is_some_and(|first| first & 0x1f == 7 && first & 0x60 != 0)
+                && nal.get(1).is_some_and(|profile| PROFILES.contains(profile))
+        };
+        match first & 0x1f {
+            7 if is_sps(payload) => Some(H264::ParameterSet),
+            // STAP-A: a length before each NAL unit.
+            24 if payload.get(3..).is_some_and(is_sps) => Some(H264::ParameterSet),
+            1 | 5 | 6 | 7 | 8 | 9 | 24 => Some(H264::Other),
+            // FU-A: its reserved bit is zero, and it is no start and end at once.
+            28 if second & 0x20 == 0 && second & 0xc0 != 0xc0 && matches!(second & 0x1f, 1..=9) => Some(H264::Other),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hevc::access_unit::tests::picture;
+    use crate::hevc::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::rtp::Packetiser;
+    use crate::time::RtpTicks;
+
+    fn sets() -> ParameterSets {
+        [VPS, SPS_640X480, PPS].map(Bytes::from_static).iter().collect()
+    }
+
+    fn unit(nal: &'static [u8]) -> AccessUnit {
+        AccessUnit { timestamp: RtpTicks(0), nals: vec![Bytes::from_static(nal)] }
+    }
+
+    const IDR: &[u8] = &[0x28, 0x01, 0xaf];
+    const TRAIL: &[u8] = &[0x02, 0x01, 0xd0];
+
+    /// What is to be seen of a stream of a hundred of these packets.
+    fn why(payloads: &[&[u8]], more: impl FnOnce(&mut Evidence)) -> NoPicture {
+        let mut evidence = Evidence::default();
+        for payload in payloads.iter().cycle().take(100.min(payloads.len() * 100)) {
+            evidence.payload(payload);
+        }
+        more(&mut evidence);
+        evidence.why()
+    }
+
+    #[test]
+    fn each_reason_is_told_from_the_others() {
+        let none = ParameterSets::default();
+        assert_eq!(why(&[], |_| {}), NoPicture::Nothing);
+        assert_eq!(why(&[], Evidence::sound), NoPicture::OnlySound);
+        assert_eq!(why(&[IDR, TRAIL], |_| {}), NoPicture::NoWholePicture);
+        assert_eq!(why(&[TRAIL], |seen| seen.picture(&unit(TRAIL), false, &sets())), NoPicture::NoKeyframe);
+        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR), true, &sets())), NoPicture::DamagedKeyframes);
+        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR), false, &none)), NoPicture::NoParameterSets);
+        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR), false, &sets())), NoPicture::Undecodable);
+        let mut messages = Evidence::default();
+        messages.message();
+        assert_eq!(messages.why(), NoPicture::NoWholePicture);
+        assert!(NoPicture::NoKeyframe.to_string().lines().count() == 1);
+    }
+
+    #[test]
+    fn h264_is_told_by_its_headers_however_it_is_packed() {
+        let fragments: [&[u8]; 3] = [&[0x7c, 0x85, 0x88, 0x84], &[0x7c, 0x05, 0x21], &[0x7c, 0x45, 0x9f]];
+        let slices: [&[u8]; 3] = [&[0x41, 0x9a, 0x02], &[0x61, 0xe0, 0x22], &[0x5c, 0x81, 0x9a]];
+        let sets: [&[u8]; 2] = [&[0x67, 0x64, 0x00, 0x1f], &[0x68, 0xee, 0x3c]];
+        let together: &[u8] = &[0x78, 0x00, 0x04, 0x67, 0x42, 0xc0, 0x1e, 0x00, 0x02, 0x68, 0xce];
+        assert_eq!(why(&[&sets[..], &fragments, &slices].concat(), |_| {}), NoPicture::H264);
+        assert_eq!(why(&[&[together], &slices[..]].concat(), |_| {}), NoPicture::H264);
+        // A PPS reads as an H.265 IDR picture, of which the description may even have named the parameter sets.
+        let liar = why(&[&sets[..], &slices].concat(), |seen| seen.picture(&unit(IDR), false, &self::sets()));
+        assert_eq!(liar, NoPicture::H264);
+    }
+
+    proptest! {
+        /// Encrypted payloads are noise, be they read as either codec.
+        #[test]
+        fn noise_is_not_taken_for_a_codec(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 20..60), 200)) {
+            let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+            let mut evidence = Evidence::default();
+            packets.iter().for_each(|packet| evidence.payload(packet));
+            prop_assert_eq!(evidence.why(), NoPicture::NotHevc);
+        }
+
+        #[test]
+        fn h265_is_never_taken_for_another(units in prop::collection::vec(picture(0..4, 3..4000), 12..20)) {
+            let mut packetiser = Packetiser::new(1, 96, 7, 1200);
+            let mut evidence = Evidence::default();
+            for mut unit in units {
+                unit.nals.retain(|nal| NalHeader::parse(nal).is_ok_and(|header| header.layer_id == 0 && (header.nal_unit_type <= NalType::RASL_R || header.nal_unit_type.is_irap())));
+                if unit.nals.is_empty() {
+                    continue;
+                }
+                let mut packets = Vec::new();
+                packetiser.packetise(&unit, &mut packets).unwrap();
+                for packet in packets {
+                    let bytes = packet.to_bytes();
+                    evidence.payload(bytes.get(12..).unwrap_or_default());
+                }
+            }
+            prop_assert!(!matches!(evidence.why(), NoPicture::H264 | NoPicture::NotHevc), "{:?}", evidence);
+        }
+    }
+}

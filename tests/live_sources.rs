@@ -1,0 +1,106 @@
+//! Cameras and servers that fall silent, say goodbye, send in bundles, close at once, or send nothing that can be shown.
+
+use std::time::Duration;
+
+use crate::support::camera::{Camera, Picture, SSRC, pictures};
+use crate::support::hevcast::{count, expect_figures, number, run, start, summary};
+use crate::support::{has_peer, real_time};
+
+/// Pictures, where FFmpeg is there to make them.
+fn footage(count: usize, scenario: &str) -> Option<Vec<Picture>> {
+    has_peer("ffmpeg", scenario).then(|| pictures(count))
+}
+
+#[test]
+fn a_source_that_falls_silent_is_connected_anew_though_it_answers_keepalives() {
+    let Some(footage) = footage(400, "a silent camera") else { return };
+    let _turn = real_time();
+    let camera = Camera::start(move |connection, playing| {
+        playing.singly(&footage[..if connection == 0 { 20 } else { 400 }]);
+        playing.fall_silent();
+    });
+    let mut receiver = start(&["receive", &camera.url(), "--source-timeout", "1s", "--stats", "json"]);
+    expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
+    expect_figures(&mut receiver, "a live second on another connection", |f| {
+        f["reconnects"] == 1 && f["state"] == "live" && f["pictures"]["shown"] != 0
+    });
+    let (exit, _) = receiver.interrupt();
+    let exit = exit.succeeded();
+    assert!(exit.stderr.iter().any(|line| line.contains("nothing came for 1 s")), "{:?}", exit.stderr);
+    assert_eq!(count(&summary(&exit), "/pictures/damaged"), 0);
+    assert!(camera.teardowns() >= 1, "the silent session was not ended");
+}
+
+#[test]
+fn a_goodbye_ends_the_stream() {
+    let Some(footage) = footage(20, "a goodbye") else { return };
+    let _turn = real_time();
+    let camera = Camera::start(move |_, playing| {
+        playing.singly(&footage[..10]);
+        let bye = |ssrc: u32| [&[0x81, 203, 0, 1][..], &ssrc.to_be_bytes()].concat();
+        // Another's ends nothing.
+        playing.rtcp(&bye(SSRC + 1));
+        playing.singly(&footage[10..]);
+        let report = [&[0x80, 201, 0, 1][..], &SSRC.to_be_bytes()].concat();
+        playing.rtcp(&[report, bye(SSRC)].concat());
+        playing.fall_silent();
+    });
+    let exit = run(&["receive", &camera.url(), "--once", "--stats", "json"]).succeeded();
+    assert_eq!(count(&summary(&exit), "/pictures/received"), 20);
+    assert_eq!(camera.teardowns(), 1, "the session stood");
+}
+
+#[test]
+fn bundles_are_shown_picture_by_picture() {
+    let Some(footage) = footage(400, "bundles") else { return };
+    let _turn = real_time();
+    let camera = Camera::start(move |_, playing| {
+        for bundle in footage.chunks(8) {
+            if playing.goes_on() {
+                playing.together(bundle);
+            }
+        }
+        playing.fall_silent();
+    });
+    let mut receiver = start(&["receive", &camera.url(), "--stats", "json"]);
+    receiver
+        .stderr
+        .expect("what is held, and the remedy", |line| line.contains("bundles") && line.contains("mw_latency 0"));
+    // Of twenty.
+    expect_figures(&mut receiver, "a second in which all are shown", |f| number(f, "/frame_rate") >= 16.0);
+    let (exit, _) = receiver.interrupt();
+    assert!(!exit.stderr.iter().any(|line| line.contains("bundles")), "it is said once: {:?}", exit.stderr);
+}
+
+#[test]
+fn where_nothing_can_be_shown_the_reason_is_told() {
+    let Some(mut footage) = footage(100, "nothing to show") else { return };
+    let _turn = real_time();
+    footage.retain(|picture| !picture.is_keyframe());
+    let without_keyframes = Camera::start(move |_, playing| playing.singly(&footage));
+    let silent = Camera::start(|_, playing| playing.fall_silent());
+    let mut waits = start(&["receive", &silent.url(), "--stats", "json"]);
+    let exit = run(&["receive", &without_keyframes.url(), "--once"]);
+    assert_eq!(exit.status.code(), Some(1), "{:?}", exit.stderr);
+    assert!(exit.stderr.iter().all(|line| line.contains("no keyframe")), "{:?}", exit.stderr);
+    waits.stderr.expect("why nothing is shown", |line| line.contains("nothing comes"));
+    expect_figures(&mut waits, "the reason", |f| f["no_picture"] == "nothing_comes");
+    waits.interrupt();
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_not_asked_again_and_again_and_it_is_no_success() {
+    let _turn = real_time();
+    let server = Camera::start(|_, _| {});
+    let pattern = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--duration", "4s"];
+    let exit = run(&[&pattern[..], &["--to", &server.url()]].concat());
+    assert_eq!(exit.status.code(), Some(1), "{:?}", exit.stderr);
+    assert!(exit.stderr.last().is_some_and(|line| line.contains("not one picture was sent")), "{:?}", exit.stderr);
+    // Pauses of 50, 100, 200, 400 and 800 ms at least.
+    assert!((2..=8).contains(&server.connections()), "{} connections", server.connections());
+    let received = Camera::start(|_, _| {});
+    let receiver = start(&["receive", &received.url()]);
+    std::thread::sleep(Duration::from_secs(3));
+    receiver.interrupt();
+    assert!((2..=7).contains(&received.connections()), "{} connections", received.connections());
+}
