@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use hevcast_net::Target;
 
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
@@ -10,13 +11,14 @@ use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::{ReceiveArgs, Y4mOutput};
 use crate::figures::receive::ReceiveReporter;
 use crate::figures::report::Reporter;
+use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 
 /// Runs until the stream ends (`--once`), the time is over, or a signal comes.
 ///
 /// # Errors
 /// What made it impossible, in one line.
-pub async fn run(args: ReceiveArgs) -> Result<()> {
+pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let reporter =
         Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
@@ -24,7 +26,11 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
         Some(output) => Box::new(Y4mSink::open(output)?),
         None => Box::new(Nowhere),
     };
-    let origin = args.url.context("the stream's URL is missing")?.pinned(args.pin);
+    let typed = args.url.clone();
+    let typed: Vec<&Target> = typed.iter().filter_map(Origin::target).collect();
+    args.login.ask(&typed)?;
+    let mut warnings = args.login.warnings(&typed);
+    let origin = args.origin()?.context("the stream's URL is missing")?;
     let settings = ReceiveSettings { origin, once: args.once, wait: args.wait };
     let receiving = receive::start(settings, sink, args.run.clock())?;
     let recorder = args.record.map(|path| receiving.record(path)).transpose()?;
@@ -34,7 +40,11 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     tokio::pin!(over);
     loop {
         tokio::select! {
-            _ = report.tick() => reporter.write(&figures.second(&receiving.counters, Instant::now())),
+            _ = report.tick() => {
+                // Not before: where nothing comes of it, the reason is the one line.
+                warnings.drain(..).for_each(|warning| tracing::warn!("{warning}"));
+                reporter.write(&figures.second(&receiving.counters, Instant::now()));
+            }
             () = receiving.finished() => break,
             () = &mut over => break,
             () = signals.recv() => break,

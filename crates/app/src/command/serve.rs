@@ -13,6 +13,7 @@ use super::signals::{Hangup, Signals};
 use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
+use crate::login::open_to_others;
 use crate::pipeline::serve_record::ServeRecorder;
 use crate::pipeline::session::addresses;
 use crate::pipeline::stills::StillMakers;
@@ -103,7 +104,11 @@ fn read_config(args: &ServeArgs) -> Result<Config> {
         Some(file) => {
             let name = file.display().to_string();
             let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
-            Config::parse(&text, &name)?
+            let config = Config::parse(&text, &name)?;
+            if let Some(warning) = open_to_others(&file).filter(|_| config.has_secrets()) {
+                tracing::warn!("{warning}");
+            }
+            config
         }
     };
     if args.listen.is_some() {

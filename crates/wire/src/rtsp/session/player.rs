@@ -9,6 +9,7 @@ use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
 use super::publisher::{append, granted};
 use crate::hevc::ParameterSets;
+use crate::redact::shown_url;
 use crate::rtp::interleave;
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
@@ -94,10 +95,10 @@ impl PlayerSession {
 
     /// Finds the H.265 track and its URL.
     fn described(&mut self, response: &Response, url: &Url) -> Result<Url, SessionError> {
-        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: url.to_string(), what };
+        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: shown_url(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
         let Some((_, track)) = description.hevc_track() else {
-            return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
+            return Err(SessionError::NotHevc { url: shown_url(url), offer: description.offer() });
         };
         self.parameter_sets = track.parameter_sets.clone();
         // RFC 2326 appendix C.1.1: Content-Base, then Content-Location, then the request's own URL.
@@ -154,7 +155,7 @@ impl ClientSession for PlayerSession {
                 }
             }
             Inbound::Request(request) => {
-                if self.client.asked(&request) {
+                if self.client.asked(&request)? {
                     self.events.push_back(PlayerEvent::Ended);
                 }
             }

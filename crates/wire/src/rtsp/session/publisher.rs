@@ -7,6 +7,7 @@ use rtsp_types::{Url, headers};
 
 use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
+use crate::redact::shown_url;
 use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
 use crate::rtsp::digest::Credentials;
@@ -120,7 +121,7 @@ impl ClientSession for PublisherSession {
                 }
             }
             Inbound::Request(request) => {
-                if self.client.asked(&request) {
+                if self.client.asked(&request)? {
                     self.events.push_back(PublisherEvent::Ended);
                 }
             }
@@ -166,6 +167,6 @@ pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result
     let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
     match Transport::parse(header.as_str()) {
         Ok(transport) => Ok(transport.interleaved.unwrap_or(asked)),
-        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: url.to_string(), what: error.to_string() }),
+        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: shown_url(url), what: error.to_string() }),
     }
 }
