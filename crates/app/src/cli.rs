@@ -10,11 +10,11 @@ use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::tls::Fingerprint;
-use hevcast_net::{Clock, Target};
-use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_net::{Clock, NetError, Target};
 
 use crate::command::generate::GenerateArgs;
 use crate::figures::report::Format;
+use crate::login::LoginArgs;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::session::{Destination, SendPlan};
 use crate::ui::words::Language;
@@ -86,6 +86,17 @@ pub enum Command {
     /// Write the man pages or the shells' completions into a folder
     #[command(hide = true)]
     Generate(GenerateArgs),
+}
+
+impl Command {
+    /// Why it cannot be carried out as written, where that is only seen when its parts are put together.
+    pub fn refusal(&self) -> Option<NetError> {
+        match self {
+            Command::Send(args) => args.plan().err(),
+            Command::Receive(args) => args.origin().err(),
+            _ => None,
+        }
+    }
 }
 
 /// Where pictures come from.
@@ -233,22 +244,19 @@ pub struct SendArgs {
     pub encode: EncodeArgs,
     /// Push to this server, once or several times, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…`,
     /// `srt://HOST:PORT?streamid=ID` or `rtmp://HOST/APP/STREAM` (default: a server inside)
-    #[arg(long, value_name = "URL", value_parser = units::target)]
+    #[arg(id = "address", long = "to", value_name = "URL", value_parser = units::target)]
     pub to: Vec<Target>,
-    /// User for every --to without a login of its own
-    #[arg(long, requires_all = ["to", "password_file"])]
-    pub user: Option<String>,
-    /// File whose first line is that user's password
-    #[arg(long, value_name = "FILE", requires = "user", value_parser = units::password_file)]
-    pub password_file: Option<Password>,
+    /// The login for those without their own.
+    #[command(flatten)]
+    pub login: LoginArgs,
     /// With rtsps:// and rtmps://: trust the server with this certificate and no other; the server prints the fingerprint
-    #[arg(long, value_name = "FINGERPRINT", requires = "to")]
+    #[arg(long, value_name = "FINGERPRINT", requires = "address")]
     pub pin: Option<Fingerprint>,
     /// Where the server inside listens
-    #[arg(long, default_value = "0.0.0.0:8554", conflicts_with = "to")]
+    #[arg(long, default_value = "0.0.0.0:8554", conflicts_with = "address")]
     pub listen: SocketAddr,
     /// The path on the server inside
-    #[arg(long, default_value = "live", conflicts_with = "to", value_parser = units::path)]
+    #[arg(long, default_value = "live", conflicts_with = "address", value_parser = units::path)]
     pub path: String,
     /// Record what is sent, too; the file's name ends in .mp4 or .mkv
     #[arg(long, value_name = "FILE", value_parser = units::recording)]
@@ -262,21 +270,17 @@ pub struct SendArgs {
 }
 
 impl SendArgs {
-    /// The user for servers without a login of their own.
-    pub fn login(&self) -> Option<Credentials> {
-        let (user, password) = self.user.clone().zip(self.password_file.clone())?;
-        Some(Credentials { user, password: password.0 })
-    }
-
     /// What is asked for.
-    pub fn plan(&self) -> SendPlan {
-        let login = self.login();
-        let target = |target: &Target| target.clone().pinned(self.pin).with_login(login.clone());
+    ///
+    /// # Errors
+    /// A pin for a server that shows no certificate.
+    pub fn plan(&self) -> Result<SendPlan, NetError> {
+        let target = |target: &Target| Ok::<_, NetError>(self.login.complete(target.clone().pinned(self.pin)?));
         let destination = match &self.to[..] {
             [] => Destination::Inside { listen: self.listen, path: self.path.clone() },
-            targets => Destination::Servers(targets.iter().map(target).collect()),
+            targets => Destination::Servers(targets.iter().map(target).collect::<Result<_, _>>()?),
         };
-        SendPlan { record: self.record.clone(), ..self.encode.plan(&self.source, destination) }
+        Ok(SendPlan { record: self.record.clone(), ..self.encode.plan(&self.source, destination) })
     }
 }
 
@@ -312,9 +316,13 @@ pub struct PasswordArgs {
 pub struct ReceiveArgs {
     /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…`, `srt://HOST:PORT?streamid=ID` or
     /// `rtmp://HOST/APP/STREAM`; or a recording's file
+    #[arg(id = "address", value_name = "URL")]
     pub url: Option<Origin>,
-    /// With rtsps://: trust the server with this certificate and no other; the server prints the fingerprint
-    #[arg(long, value_name = "FINGERPRINT", requires = "url")]
+    /// The login, if the URL has none.
+    #[command(flatten)]
+    pub login: LoginArgs,
+    /// With rtsps:// and rtmps://: trust the server with this certificate and no other; the server prints the fingerprint
+    #[arg(long, value_name = "FINGERPRINT", requires = "address")]
     pub pin: Option<Fingerprint>,
     /// Write the pictures as YUV4MPEG2: y4m:- for standard output, or FILE.y4m
     #[arg(long, value_parser = units::y4m_output)]
@@ -340,16 +348,6 @@ pub struct ReceiveArgs {
     pub run: RunArgs,
 }
 
-/// A password, which is not to be printed by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
 /// Where received pictures are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Y4mOutput {
@@ -357,6 +355,17 @@ pub enum Y4mOutput {
     Stdout,
     /// A file.
     File(PathBuf),
+}
+
+impl ReceiveArgs {
+    /// What is asked for, if anything is.
+    ///
+    /// # Errors
+    /// A pin for a server that shows no certificate.
+    pub fn origin(&self) -> Result<Option<Origin>, NetError> {
+        let completed = |origin: Origin| Ok(origin.pinned(self.pin)?.with_login(&self.login));
+        self.url.clone().map(completed).transpose()
+    }
 }
 
 /// `hevcast demo`
@@ -400,20 +409,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_from_a_file_is_for_servers_without_their_own() {
+    fn a_login_from_a_file_is_for_addresses_without_their_own() {
         let file = std::env::temp_dir().join(format!("hevcast-cli-password-{}", std::process::id()));
         std::fs::write(&file, "s3cret\nmore").unwrap();
         let file_name = file.display().to_string();
-        let to = ["--to", "rtsp://h/a", "--to", "rtsp://x:y@h/b", "--user", "me", "--password-file", &file_name];
-        let parsed = Cli::try_parse_from(["hevcast", "send"].iter().chain(&to)).unwrap();
+        let login = ["--user", "me", "--password-file", &file_name];
+        let to = ["hevcast", "send", "--to", "rtsp://h/a", "--to", "rtsp://x:y@h/b"];
+        let sent = Cli::try_parse_from(to.iter().chain(&login)).unwrap();
+        let received = Cli::try_parse_from(["hevcast", "receive", "rtsp://h/a"].iter().chain(&login)).unwrap();
         std::fs::remove_file(&file).unwrap();
-        let Some(Command::Send(args)) = parsed.command else { panic!("another command") };
+        let Some(Command::Send(args)) = sent.command else { panic!("another command") };
         assert!(!format!("{args:?}").contains("s3cret"), "a password is not to be printed");
-        let Destination::Servers(targets) = args.plan().destination else { panic!("no servers") };
+        let Destination::Servers(targets) = args.plan().unwrap().destination else { panic!("no servers") };
         let logins: Vec<_> = targets.iter().filter_map(|target| target.credentials.clone()).collect();
-        let logins: Vec<_> = logins.iter().map(|login| (login.user.as_str(), login.password.as_str())).collect();
+        let logins: Vec<_> = logins.iter().map(|login| (login.user.as_str(), login.password.reveal())).collect();
         assert_eq!(logins, [("me", "s3cret"), ("x", "y")]);
-        assert!(Cli::try_parse_from(["hevcast", "send", "--to", "rtsp://h/a", "--user", "me"]).is_err());
+        let Some(Command::Receive(args)) = received.command else { panic!("another command") };
+        let Some(Origin::Stream(target)) = args.origin().unwrap() else { panic!("no stream") };
+        let login = target.credentials.unwrap();
+        assert_eq!((login.user.as_str(), login.password.reveal()), ("me", "s3cret"));
+        for nobody in [["hevcast", "send", "--user", "me"], ["hevcast", "receive", "--user", "me"]] {
+            assert!(Cli::try_parse_from(nobody).is_err(), "a login for no address");
+        }
+    }
+
+    #[test]
+    fn a_pin_for_who_shows_no_certificate_is_refused() {
+        let pin = "ab".repeat(32);
+        for url in ["rtsp://h/a", "rtmp://h/a/b", "srt://h:1", "recording.mp4"] {
+            let origin = if url.contains("://") {
+                url.to_owned()
+            } else {
+                std::env::current_exe().unwrap().display().to_string()
+            };
+            let Some(Command::Receive(args)) =
+                Cli::try_parse_from(["hevcast", "receive", &origin, "--pin", &pin]).unwrap().command
+            else {
+                panic!("another command")
+            };
+            assert!(args.origin().unwrap_err().to_string().contains("no certificate"), "{url}");
+        }
+        for (urls, is_well) in [(["rtsps://h/a", "rtmps://h/a/b"], true), (["rtsps://h/a", "rtsp://h/b"], false)] {
+            let line = ["hevcast", "send", "--to", urls[0], "--to", urls[1], "--pin", &pin];
+            let Some(Command::Send(args)) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("another command")
+            };
+            assert_eq!(args.plan().is_ok(), is_well);
+        }
     }
 
     #[test]

@@ -7,17 +7,21 @@ mod cli;
 mod command;
 mod descriptors;
 mod figures;
+mod login;
 mod pipeline;
 mod ui;
 mod units;
 
-use std::io::IsTerminal;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use cli::{Cli, Command, LogForm};
+use hevcast_wire::redact::redacted;
+use hevcast_wire::shown::shown_line;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 use ui::Opening;
@@ -38,6 +42,10 @@ fn main() -> ExitCode {
     };
     log_to_stderr(cli.verbose, cli.log);
     hevcast_media::init(cli.verbose > 1);
+    if let Some(error) = cli.command.as_ref().and_then(Command::refusal) {
+        eprintln!("hevcast: {}", shown_line(&error.to_string()));
+        return ExitCode::from(USAGE);
+    }
     let workers = if matches!(cli.command, Some(Command::Serve(_))) { serve_workers() } else { 2 };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => runtime,
@@ -83,8 +91,13 @@ fn end(runtime: Runtime, result: anyhow::Result<()>) -> ExitCode {
 
 /// One line, what and what to do, and status 1.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("hevcast: {}", format!("{error:#}").replace('\n', " "));
+    eprintln!("hevcast: {}", one_line(error));
     ExitCode::FAILURE
+}
+
+/// An error with its causes as one line, fit for a terminal whoever wrote parts of it.
+pub fn one_line(error: &anyhow::Error) -> String {
+    shown_line(&format!("{error:#}").replace('\n', " "))
 }
 
 /// Help and version as clap has them; errors in one line, and status 2.
@@ -100,8 +113,25 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
     let what = lines.into_iter().filter(|l| !l.is_empty() && !l.starts_with("For more")).collect::<Vec<_>>().join(" ");
-    eprintln!("hevcast: {}; see --help", what.trim_start_matches("error: "));
+    let what = without_passwords(what.trim_start_matches("error: "), std::env::args_os());
+    eprintln!("hevcast: {}; see --help", shown_line(&what));
     ExitCode::from(USAGE)
+}
+
+/// The text without the passwords of the addresses among these arguments, which clap repeats as they are.
+fn without_passwords(text: &str, arguments: impl Iterator<Item = OsString>) -> String {
+    let mut text = text.to_owned();
+    for argument in arguments {
+        let argument = argument.to_string_lossy().into_owned();
+        // As `--to=URL`, too.
+        for word in
+            [argument.split_once('=').filter(|_| argument.starts_with('-')).map(|(_, word)| word), Some(&argument)]
+        {
+            let Some(word) = word.filter(|word| word.contains("://") || word.contains('@')) else { continue };
+            text = text.replace(word, &redacted(word));
+        }
+    }
+    text
 }
 
 /// Warnings for everyone, news with `-v`, everything with `RUST_LOG`.
@@ -114,11 +144,78 @@ fn log_to_stderr(verbose: u8, form: LogForm) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Harmless(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     match form {
         LogForm::Text => log.compact().init(),
         LogForm::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// Writes lines of the log, in which nothing that a peer wrote acts on the terminal or looks like a line of its own.
+struct Harmless<W>(W);
+
+impl<W: Write> Write for Harmless<W> {
+    /// Takes whole lines, as `tracing-subscriber` writes them: one event at a time. Colours are its own; those that a peer
+    /// writes it has escaped before.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
+        let mut safe = String::with_capacity(bytes.len());
+        let mut parts = line.split("\u{1b}[");
+        safe.push_str(&shown_line(parts.next().unwrap_or_default()));
+        for part in parts {
+            let colour = part.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(part.len());
+            let (numbers, rest) = part.split_at(colour);
+            match rest.strip_prefix('m') {
+                Some(rest) => safe += &format!("\u{1b}[{numbers}m{}", shown_line(rest)),
+                None => safe += &shown_line(&format!("\u{1b}[{part}")),
+            }
+        }
+        safe.push_str(end);
+        self.0.write_all(safe.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_stays_one_and_rules_no_terminal() {
+        let mut written = Harmless(Vec::new());
+        written
+            .write_all("\u{1b}[2mWARN\u{1b}[0m a\r\nb\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}\u{9b}5m\n".as_bytes())
+            .unwrap();
+        let text = String::from_utf8(written.0).unwrap();
+        assert_eq!(text, "\u{1b}[2mWARN\u{1b}[0m a\\u{d}\\u{a}b\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{202e}\\u{9b}5m\n");
+    }
+
+    #[test]
+    fn what_clap_repeats_has_no_password() {
+        for arguments in [
+            vec!["hevcast", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "receive", "http://u:secret@h/x"],
+            vec!["hevcast", "receive", "rtsp://u:secret@[h/x"],
+            vec!["hevcast", "receive", "u:secret@h/x"],
+            vec!["hevcast", "receive", "rtsp://h/x", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "--to=http://u:secret@h/x"],
+            vec!["hevcast", "send", "--to", "rtsp://u:12/secret@h/x"],
+            vec!["hevcast", "send", "--too=rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "--input", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "--to", "srt://h:1?passphrase=secret"],
+            vec!["hevcast", "serve", "--listen", "rtsp://u:secret@h/x"],
+        ] {
+            let text = Cli::try_parse_from(&arguments).unwrap_err().to_string();
+            let text = without_passwords(&text, arguments.iter().map(OsString::from));
+            assert!(!text.contains("secret"), "{arguments:?}: {text}");
+        }
     }
 }

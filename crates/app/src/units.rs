@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hevcast_net::{Clock, Target};
 
-use crate::cli::{Password, Y4mOutput};
+use crate::cli::Y4mOutput;
 
 /// Longest time accepted: a year.
 const LONGEST_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
@@ -86,19 +86,6 @@ pub fn size(text: &str) -> Result<(u32, u32), String> {
 /// The URL's own error.
 pub fn target(text: &str) -> Result<Target, String> {
     Target::parse(text).map_err(|error| error.to_string())
-}
-
-/// A password from a file's first line.
-///
-/// # Errors
-/// Why there is none.
-pub fn password_file(path: &str) -> Result<Password, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("{error}; the first line is to be the password"))?;
-    match text.lines().next() {
-        None | Some("") => Err("its first line is empty; it is to be the password".to_owned()),
-        Some(line) => Ok(Password(line.to_owned())),
-    }
 }
 
 /// A file to record to.

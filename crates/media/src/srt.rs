@@ -6,18 +6,22 @@
 //! An access unit is one PES packet with its length in its header, so that the far end has it when its last byte is there
 //! and need not wait for the next.
 
+use std::fmt;
+
 use bytes::Bytes;
+use hevcast_wire::shown::shown;
 
 use crate::av::AvError;
 use crate::av::demux::Demuxer;
 use crate::av::interrupt::Interrupt;
 use crate::av::mux::{Muxer, MuxerSetup};
 use crate::av::packet::Packet;
+use crate::av::srt_log;
 use crate::mux::TICKS_PER_SECOND;
 use crate::stop::Stop;
 
 /// Where, and how: `srt://HOST:PORT` and libsrt's options by FFmpeg's names for them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SrtAddress {
     /// Address and port alone.
     pub url: String,
@@ -25,18 +29,36 @@ pub struct SrtAddress {
     pub options: Vec<(&'static str, String)>,
 }
 
+// The passphrase is for nobody's log, and a stream id may have a password in it.
+impl fmt::Debug for SrtAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.options.iter().map(|(name, _)| *name).collect();
+        f.debug_struct("SrtAddress").field("url", &self.url).field("options", &names).finish()
+    }
+}
+
 impl SrtAddress {
     fn pairs(&self) -> Vec<(&str, &str)> {
         self.options.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
+    /// Why there is no connection, by FFmpeg's word and libsrt's.
     fn failed(&self, error: &AvError) -> SrtError {
         let url = self.url.clone();
-        match error {
-            AvError::ProtocolNotFound => SrtError::Missing { url },
-            error => SrtError::Failed { url, why: error.to_string() },
+        match (error, srt_log::take_refusal()) {
+            (AvError::ProtocolNotFound, _) => SrtError::Missing { url },
+            (_, Some(reason)) if is_about_passphrase(&reason) => SrtError::Passphrase { url, reason },
+            (_, Some(reason)) => SrtError::Refused { url, reason },
+            // FFmpeg says no more of a peer that does not answer.
+            (AvError::Other { .. }, None) => SrtError::NoAnswer { url },
+            (error, None) => SrtError::Failed { url, why: error.to_string() },
         }
     }
+}
+
+fn is_about_passphrase(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["passphrase", "password", "badsecret", "unsecure"].iter().any(|word| reason.contains(word))
 }
 
 /// Why SRT does not work.
@@ -48,7 +70,35 @@ pub enum SrtError {
         /// The address.
         url: String,
     },
-    /// There is no peer.
+    /// Nobody answers.
+    #[error(
+        "no SRT with {url}: nobody answers there; check the address and the port, which is one of UDP, and whether the \
+             server or the other end is up"
+    )]
+    NoAnswer {
+        /// The address.
+        url: String,
+    },
+    /// The passphrases of both ends do not agree.
+    #[error("no SRT with {url}: it refused the passphrase ({}); both ends need the same, or none", shown(reason))]
+    Passphrase {
+        /// The address.
+        url: String,
+        /// libsrt's word.
+        reason: String,
+    },
+    /// The peer said no.
+    #[error(
+        "no SRT with {url}: it refused the connection ({}); check the stream id, and the login in it if it has one",
+        shown(reason)
+    )]
+    Refused {
+        /// The address.
+        url: String,
+        /// libsrt's word.
+        reason: String,
+    },
+    /// It does not work otherwise.
     #[error("no SRT with {url}: {why}; check the address, the stream id and the passphrase")]
     Failed {
         /// The address.
@@ -65,13 +115,20 @@ pub enum SrtError {
         why: String,
     },
     /// The stream is not H.265.
-    #[error("{url}: the stream is {codec}; hevcast shows H.265")]
+    #[error("{url}: the stream is {}; hevcast shows H.265", shown(codec))]
     Codec {
         /// The address.
         url: String,
         /// What it is.
         codec: String,
     },
+}
+
+impl SrtError {
+    /// Whether trying again later may help without anybody changing the command.
+    pub fn is_temporary(&self) -> bool {
+        !matches!(self, SrtError::Missing { .. } | SrtError::Passphrase { .. } | SrtError::Codec { .. })
+    }
 }
 
 /// A connection to push to.
@@ -96,6 +153,7 @@ impl SrtWriter {
             options: &options,
             metadata: &[],
         };
+        srt_log::forget_refusal();
         let muxer = Muxer::connect(&address.url, "mpegts", &setup, &address.pairs(), Interrupt::new(stop));
         match muxer {
             Ok(muxer) => Ok(SrtWriter { muxer, address }),
@@ -142,6 +200,7 @@ impl SrtReader {
         let mut options = address.pairs();
         // Packets as they come: FFmpeg's parser would hold each access unit back until the next begins.
         options.extend([("fflags", "nobuffer+noparse+nofillin"), ("probesize", "32")]);
+        srt_log::forget_refusal();
         let opened = Demuxer::open_live(&address.url, "mpegts", &options, Interrupt::new(stop))
             .and_then(|demuxer| Ok((demuxer, Packet::empty()?)));
         match opened {

@@ -9,15 +9,17 @@ use std::time::Duration;
 use hevcast_wire::rtmp::RtmpError;
 use hevcast_wire::rtsp::message::MessageError;
 use hevcast_wire::rtsp::session::SessionError;
+use hevcast_wire::shown::shown_line;
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::Target;
 use crate::stream::Stream;
-use crate::tls;
+use crate::tls::{self, Fingerprint};
+use crate::{Protocol, Target};
 
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,15 +49,17 @@ pub enum NetError {
         error: io::Error,
     },
     /// No connection.
-    #[error("no connection to {address}: {}", connect_hint(error))]
+    #[error("no connection to {address}: {}", connect_hint(error, *is_ours))]
     Connect {
         /// Host and port.
         address: String,
+        /// It is on this computer, and RTSP's, so that the server may be one of ours.
+        is_ours: bool,
         /// The system's word.
         error: io::Error,
     },
     /// The server's certificate is not trusted, or TLS failed otherwise.
-    #[error("no TLS with {address}: {what}")]
+    #[error("no TLS with {address}: {}", shown_line(what))]
     Tls {
         /// Host and port.
         address: String,
@@ -98,10 +102,13 @@ pub enum NetError {
     Rtmp(#[from] RtmpError),
 }
 
-fn connect_hint(error: &io::Error) -> String {
+fn connect_hint(error: &io::Error, is_ours: bool) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
+        io::ErrorKind::ConnectionRefused if is_ours => {
             "nothing listens there; start the server (hevcast serve), or check the port".to_owned()
+        }
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there; see whether the server or the camera runs, and check the port".to_owned()
         }
         io::ErrorKind::TimedOut => {
             format!("no answer within {} s; check the address and the firewall", CONNECT_TIMEOUT.as_secs())
@@ -110,15 +117,35 @@ fn connect_hint(error: &io::Error) -> String {
     }
 }
 
-fn tls_hint(error: &io::Error, scheme: &str) -> String {
+/// What failed and what to do, where the server has shown a certificate with this fingerprint, or none.
+fn tls_hint(error: &io::Error, target: &Target, shown: Option<Fingerprint>) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match tls {
-        Some(rustls::Error::InvalidCertificate(_)) => format!(
-            "{error}: nobody this computer knows vouches for it; if the server is yours, give the fingerprint that it \
-             prints at its start: --pin FINGERPRINT"
+    match (tls, shown, target.pin) {
+        (Some(rustls::Error::InvalidCertificate(_)), Some(found), Some(_)) => format!(
+            "its certificate is another, with the fingerprint {found}; if that is what the server prints, \
+             give it with --pin {found}"
         ),
-        Some(rustls::Error::General(what)) => format!("{what}; if that is what the server printed, give it with --pin"),
-        _ => format!("{error}; is this a port of {scheme}://?"),
+        (Some(rustls::Error::InvalidCertificate(why)), Some(found), None) => format!(
+            "{}; its fingerprint is {found}: compare that with what the server prints at its start, \
+             and if it is the same, give --pin {found}",
+            distrust(why)
+        ),
+        _ => format!("{error}; is this a port of {}://?", target.url.scheme()),
+    }
+}
+
+/// What is wrong with a certificate.
+fn distrust(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "nobody this computer knows vouches for its certificate".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; is this computer's clock right?".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name".to_owned()
+        }
+        other => format!("its certificate is not to be trusted ({other})"),
     }
 }
 
@@ -151,11 +178,11 @@ impl Target {
         let failed = |what: String| NetError::Tls { address: self.address(), what };
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(host).map_err(|error| failed(error.to_string()))?;
-        let config = tls::client_config(self.pin).map_err(|error| failed(error.to_string()))?;
+        let (config, shown) = tls::client_config(self.pin).map_err(|error| failed(error.to_string()))?;
         let handshake = TlsConnector::from(config).connect(name, socket);
         match tokio::time::timeout(CONNECT_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
-            Ok(Err(error)) => Err(failed(tls_hint(&error, self.url.scheme()))),
+            Ok(Err(error)) => Err(failed(tls_hint(&error, self, shown.fingerprint()))),
             Err(_) => Err(failed(format!("no answer; is this a port of {}://?", self.url.scheme()))),
         }
     }
@@ -175,7 +202,8 @@ impl Target {
             Ok(result) => result,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        let stream = result.map_err(|error| NetError::Connect { address: self.address(), error })?;
+        let is_ours = self.is_loopback() && self.protocol() == Protocol::Rtsp;
+        let stream = result.map_err(|error| NetError::Connect { address: self.address(), is_ours, error })?;
         tune(&stream);
         Ok(stream)
     }

@@ -1,5 +1,6 @@
 //! A client session on a connection: what [`crate::publish`] and [`crate::play`] have in common.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::message::MessageError;
@@ -28,6 +29,8 @@ pub struct Link<S> {
     url: String,
     /// Output ran empty and that has not been told yet.
     drained: bool,
+    /// Where a password that is sent as it is could be read on its way, until that has been told.
+    open_way: Option<String>,
 }
 
 /// What a turn of the link brought.
@@ -48,7 +51,8 @@ impl<S: ClientSession> Link<S> {
     /// As [`Target::connect`].
     pub async fn connect(target: &Target, clock: Clock, start: impl FnOnce(Now) -> S) -> Result<Link<S>, NetError> {
         let connection = Connection::to_server(target.connect().await?);
-        Ok(Link { session: start(clock.now()), connection, clock, url: target.url.to_string(), drained: false })
+        let open_way = (!target.is_tls() && !target.is_loopback()).then(|| target.address());
+        Ok(Link { session: start(clock.now()), connection, clock, url: target.shown(), drained: false, open_way })
     }
 
     /// The clock in use.
@@ -74,6 +78,7 @@ impl<S: ClientSession> Link<S> {
             match self.connection.next_message() {
                 Ok(Some(message)) => {
                     self.session.handle_message(message, self.clock.now())?;
+                    self.tell_of_open_password();
                     continue;
                 }
                 Ok(None) if self.connection.is_closed() && self.connection.noise_bytes() > 0 => {
@@ -92,6 +97,9 @@ impl<S: ClientSession> Link<S> {
                 moved = moved(&mut self.connection) => match moved {
                     Ok(left) => {
                         self.drained = left == Left::All;
+                        if self.drained {
+                            self.session.all_sent();
+                        }
                         if left == Left::Some {
                             return Ok(Turn::Sent);
                         }
@@ -100,6 +108,20 @@ impl<S: ClientSession> Link<S> {
                 },
                 () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(self.clock.now())?,
             }
+        }
+    }
+
+    /// Says once, whatever connects again, that a server wants the password as it is.
+    fn tell_of_open_password(&mut self) {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        if !self.session.client().login().shows_password() {
+            return;
+        }
+        if let Some(address) = self.open_way.take().filter(|_| !TOLD.swap(true, Ordering::Relaxed)) {
+            tracing::warn!(
+                "{address} takes logins by Basic only, and without TLS: whoever sees the network sees the password; \
+                 use rtsps://, or allow Digest there"
+            );
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::redact::shown_url;
 use hevcast_wire::rtp::Depacketiser;
 use hevcast_wire::rtp::rtcp::{self, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
@@ -77,9 +78,9 @@ impl Player {
                     let reported = clock.now().instant;
                     return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported, noises });
                 }
-                Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
+                Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
                 Turn::Event(PlayerEvent::Rtp(packet)) if early.len() < MAX_EARLY_PACKETS => early.push_back(packet),
-                Turn::Event(PlayerEvent::Noise(bytes)) => tell_noise(target.url.as_str(), bytes, &mut noises),
+                Turn::Event(PlayerEvent::Noise(bytes)) => tell_noise(&target.shown(), bytes, &mut noises),
                 Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Sent | Turn::Drained => {}
             }
         }
@@ -109,7 +110,7 @@ impl Player {
                 Turn::Event(PlayerEvent::Rtcp(packet)) => return Ok(Played::Rtcp(packet)),
                 Turn::Event(PlayerEvent::Ended) => return Ok(Played::Ended),
                 Turn::Event(PlayerEvent::Noise(bytes)) => {
-                    tell_noise(self.link.session.session_url().as_str(), bytes, &mut self.noises);
+                    tell_noise(&shown_url(&self.link.session.session_url()), bytes, &mut self.noises);
                 }
                 Turn::Event(PlayerEvent::Playing(_)) | Turn::Sent | Turn::Drained => {}
             }

@@ -34,7 +34,7 @@ impl Redirects {
         let NetError::Session(SessionError::Moved { request, url, to }) = error else { return Err(error) };
         match self.at.moved(&to).filter(|_| self.left > 0) {
             Some(elsewhere) => {
-                tracing::debug!("{url} sends us on to {}", elsewhere.url);
+                tracing::debug!("{url} sends us on to {}", elsewhere.shown());
                 self.at = elsewhere;
                 self.left -= 1;
                 Ok(())
@@ -46,7 +46,8 @@ impl Redirects {
 
 impl Target {
     /// The same stream elsewhere; `None` if that is no address of RTSP, or would give up TLS. A login goes along to the
-    /// same host only.
+    /// same scheme, host and port only: whoever listens at another port of a host may be somebody else. What login and pin
+    /// the server writes there is not for it to say.
     fn moved(&self, to: &str) -> Option<Target> {
         // RFC 2326 wants it whole, not every server writes it so.
         let to = self.url.join(to).ok()?;
@@ -54,9 +55,11 @@ impl Target {
         if elsewhere.protocol() != self.protocol() || (self.is_tls() && !elsewhere.is_tls()) {
             return None;
         }
-        let is_same_host = elsewhere.url.host_str() == self.url.host_str();
-        let login = self.credentials.clone().filter(|_| is_same_host);
-        Some(elsewhere.pinned(self.pin).with_login(login))
+        let host = |target: &Target| target.url.host_str().map(str::to_ascii_lowercase);
+        let place = |target: &Target| (target.is_tls(), host(target), target.port());
+        let credentials = self.credentials.clone().filter(|_| place(&elsewhere) == place(self));
+        let pin = self.pin.filter(|_| elsewhere.is_tls());
+        Some(Target { credentials, pin, ..elsewhere })
     }
 }
 
@@ -65,14 +68,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_stays_with_its_host_and_tls_is_never_given_up() {
-        let at = Target::parse("rtsp://u:p@one:8554/live").unwrap();
-        let same = at.moved("rtsp://one:9000/b").unwrap();
-        assert_eq!((same.url.as_str(), same.credentials.is_some()), ("rtsp://one:9000/b", true));
-        assert!(at.moved("rtsp://two/b").unwrap().credentials.is_none());
-        assert_eq!(at.moved("/elsewhere").unwrap().url.as_str(), "rtsp://one:8554/elsewhere");
-        assert!(at.moved("http://one/b").is_none() && at.moved("srt://one:1").is_none());
-        let safe = Target::parse("rtsps://one/live").unwrap();
-        assert!(safe.moved("rtsp://one/live").is_none() && safe.moved("rtsps://two/live").is_some());
+    fn a_login_stays_with_its_place_and_tls_is_never_given_up() {
+        let at = Target::parse("rtsp://u:p@one/live").unwrap();
+        for (to, url, has_login) in [
+            ("rtsp://one/b", "rtsp://one/b", true),
+            ("rtsp://ONE:554/b", "rtsp://ONE:554/b", true),
+            ("/elsewhere", "rtsp://one/elsewhere", true),
+            ("rtsp://one:9000/b", "rtsp://one:9000/b", false),
+            ("rtsps://one:554/b", "rtsps://one:554/b", false),
+            ("rtsps://one/b", "rtsps://one/b", false),
+            ("rtsp://two/b", "rtsp://two/b", false),
+            ("rtsp://one.two/b", "rtsp://one.two/b", false),
+            ("//two/b", "rtsp://two/b", false),
+            ("rtsp://x:y@two/b", "rtsp://two/b", false),
+            ("rtsp://x:y@one/b", "rtsp://one/b", true),
+        ] {
+            let moved = at.moved(to).unwrap();
+            assert_eq!((moved.url.as_str(), moved.credentials.is_some()), (url, has_login), "{to}");
+            assert!(moved.credentials.is_none_or(|login| login.user == "u"), "{to}");
+        }
+        for to in ["http://one/b", "srt://one:1", "file:///etc/passwd", "rtmp://one/a/b", "rtsp://", "rtsp://one/"] {
+            assert!(at.moved(to).is_none(), "{to}");
+        }
+        let safe = Target::parse("rtsps://u:p@one/live").unwrap();
+        assert!(safe.moved("rtsp://one:322/live").is_none() && safe.moved("rtsps://two/live").is_some());
+    }
+
+    #[test]
+    fn a_pin_is_the_users_and_goes_along() {
+        let (ours, theirs) = ("ab".repeat(32), "cd".repeat(32));
+        let at = Target::parse(&format!("rtsps://one/live#pin={ours}")).unwrap();
+        for to in ["rtsps://two/live".to_owned(), format!("rtsps://two/live#pin={theirs}")] {
+            assert_eq!(at.moved(&to).unwrap().pin.unwrap().to_string(), ours);
+        }
+        let plain = Target::parse("rtsps://one/live").unwrap();
+        assert_eq!(plain.moved(&format!("rtsps://two/live#pin={theirs}")).unwrap().pin, None);
     }
 }

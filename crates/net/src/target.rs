@@ -1,9 +1,14 @@
 //! Where a stream is: a URL, and what stood in it that is nobody's business.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use hevcast_wire::redact::{redacted, shown_url};
 use hevcast_wire::rtsp::digest::Credentials;
 use hevcast_wire::rtsp::path;
+use hevcast_wire::secret::Secret;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use crate::connect::NetError;
@@ -63,7 +68,7 @@ pub enum SrtMode {
 }
 
 /// What an `srt://` URL says behind its port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SrtSettings {
     /// Who calls.
     pub mode: SrtMode,
@@ -72,11 +77,14 @@ pub struct SrtSettings {
     /// How long what is lost may be sent again.
     pub latency: Duration,
     /// Encrypts, if both ends know it; 10 to 79 characters.
-    pub passphrase: Option<String>,
+    pub passphrase: Option<Secret>,
 }
 
+/// What is percent-encoded in a login that people typed as it is. `%` is not: it may be of one that is encoded already.
+const IN_LOGIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'/').add(b'?').add(b'@').add(b'\\').add(b':');
+
 /// Where a stream is: its URL, and what stood in it beside that.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     /// URL without credentials.
     pub url: Url,
@@ -99,9 +107,15 @@ impl Target {
         let scheme = text.split("://").next().unwrap_or_default().to_ascii_lowercase();
         let protocol = Protocol::of(&scheme);
         let example = protocol.unwrap_or(Protocol::Rtsp).example();
-        let bad = |what: &str| NetError::Url { url: without_password(text), what: what.to_owned(), example };
-        // SRS's stream ids begin with `#`, which people do not write as %23.
-        let escaped = if protocol == Some(Protocol::Srt) { text.replace('#', "%23") } else { text.to_owned() };
+        let bad = |what: &str| NetError::Url { url: redacted(text), what: what.to_owned(), example };
+        let escaped = match protocol {
+            // SRT has no login, and SRS's stream ids begin with `#`, which people do not write as %23.
+            Some(Protocol::Srt) => text.replace('#', "%23"),
+            Some(Protocol::Rtsp | Protocol::Rtmp) => encode_login(text).ok_or_else(|| {
+                bad("it is not clear where its password ends: write @ as %40, / as %2F, ? as %3F and # as %23 in it")
+            })?,
+            None => text.to_owned(),
+        };
         let mut url = Url::parse(&escaped).map_err(|e| bad(&format!("not a URL ({e})")))?;
         let Some(protocol) = protocol else {
             let what =
@@ -114,7 +128,7 @@ impl Target {
         let names = url.path().trim_matches('/').split('/').filter(|name| !name.is_empty()).count();
         match protocol {
             Protocol::Rtsp if names == 0 => return Err(bad("no path in it")),
-            Protocol::Rtmp if names < 2 => return Err(bad("no application and stream in it")),
+            Protocol::Rtmp if names == 0 => return Err(bad("no application and stream in it")),
             Protocol::Srt if url.port().is_none() => return Err(bad("no port in it")),
             Protocol::Rtsp | Protocol::Rtmp | Protocol::Srt => {}
         }
@@ -129,7 +143,7 @@ impl Target {
             Some(Err(wrong)) => return Err(bad(&format!("behind # only pin=FINGERPRINT may stand, and {wrong}"))),
         };
         url.set_fragment(None);
-        Ok(Target { url, credentials, pin, srt })
+        Target { url, credentials, pin: None, srt }.pinned(pin)
     }
 
     /// How its stream travels.
@@ -139,9 +153,21 @@ impl Target {
     }
 
     /// The same, where only a certificate with this fingerprint is trusted, if there is one.
-    #[must_use]
-    pub fn pinned(self, pin: Option<Fingerprint>) -> Target {
-        Target { pin: pin.or(self.pin), ..self }
+    ///
+    /// # Errors
+    /// [`NetError::Url`] where no certificate is shown: a pin that is not looked at would be a false comfort.
+    pub fn pinned(self, pin: Option<Fingerprint>) -> Result<Target, NetError> {
+        if pin.is_none() || self.is_tls() {
+            return Ok(Target { pin: pin.or(self.pin), ..self });
+        }
+        let (scheme, protocol) = (self.url.scheme(), self.protocol());
+        let (what, example) = match protocol {
+            Protocol::Rtsp => ("give a pin with rtsps:// only", "rtsps://HOST:8322/PATH"),
+            Protocol::Rtmp => ("give a pin with rtmps:// only", "rtmps://HOST/APP/STREAM"),
+            Protocol::Srt => ("leave the pin out; a passphrase protects SRT", protocol.example()),
+        };
+        let what = format!("{scheme}:// shows no certificate that a pin could be compared with: {what}");
+        Err(NetError::Url { url: self.shown(), what, example })
     }
 
     /// The same with this login, unless the URL had one.
@@ -150,16 +176,40 @@ impl Target {
         Target { credentials: self.credentials.or(login), ..self }
     }
 
+    /// Whether it names a user and no password.
+    pub fn lacks_password(&self) -> bool {
+        self.credentials.as_ref().is_some_and(|login| login.password.is_empty())
+    }
+
+    /// The same with this password, where it [lacks one](Target::lacks_password).
+    #[must_use]
+    pub fn with_password(mut self, password: Option<&Secret>) -> Target {
+        if let (Some(login), Some(password)) = (self.credentials.as_mut().filter(|l| l.password.is_empty()), password) {
+            login.password = password.clone();
+        }
+        self
+    }
+
+    /// The same with this passphrase, where it is SRT's and had none.
+    #[must_use]
+    pub fn with_passphrase(mut self, passphrase: Option<&Secret>) -> Target {
+        if let Some(srt) = &mut self.srt {
+            srt.passphrase = srt.passphrase.take().or_else(|| passphrase.cloned());
+        }
+        self
+    }
+
     /// The URL for people and logs, in its own letters and without what may be secret: of RTMP's, the query often holds a key.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
         if self.protocol() == Protocol::Rtmp {
             url.set_query(None);
         }
-        path::shown(&url)
+        shown_url(&url)
     }
 
-    /// The URL with the pin, as [`Target::parse`] reads it, in its own letters and without a password.
+    /// The URL with the pin, as [`Target::parse`] reads it, in its own letters and without a login or a passphrase. A key in
+    /// its query stays: no stream would be found without.
     pub fn to_text(&self) -> String {
         let url = path::shown(&self.url);
         match self.pin {
@@ -175,6 +225,15 @@ impl Target {
 
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.url.scheme(), "rtsps" | "rtmps")
+    }
+
+    /// Whether it is on this computer.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+        match host.parse::<IpAddr>() {
+            Ok(ip) => ip.to_canonical().is_loopback(),
+            Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -210,8 +269,7 @@ impl SrtSettings {
                     let millis = millis.ok_or("latency is in milliseconds, 0 to 60000, such as latency=120")?;
                     settings.latency = Duration::from_millis(millis);
                 }
-                "passphrase" if (10..=79).contains(&decoded.len()) => settings.passphrase = Some(decoded),
-                "passphrase" => return Err("a passphrase has 10 to 79 characters".to_owned()),
+                "passphrase" => settings.passphrase = Some(srt_passphrase(&decoded)?),
                 "mode" => {
                     settings.mode = match decoded.as_str() {
                         "caller" => SrtMode::Caller,
@@ -233,19 +291,58 @@ impl SrtSettings {
     }
 }
 
-fn without_password(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else { return text.to_owned() };
-    let has_phrase = url.query().is_some_and(|query| query.contains("passphrase="));
-    if url.password().is_none() && !has_phrase {
-        return text.to_owned();
+/// Checks the length of a passphrase of SRT's.
+///
+/// # Errors
+/// What it is to be.
+pub fn srt_passphrase(text: &str) -> Result<Secret, String> {
+    match (10..=79).contains(&text.len()) {
+        true => Ok(text.into()),
+        false => Err("a passphrase has 10 to 79 characters".to_owned()),
     }
-    if url.password().is_some() {
-        let _ = url.set_password(Some("…"));
+}
+
+/// The address with its login percent-encoded where people typed it as it is, with `/`, `?` or `#` in the password. `None`
+/// where such a character may as well belong to the address.
+fn encode_login(text: &str) -> Option<String> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Some(text.to_owned()) };
+    let authority_len = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(authority_len);
+    let is_ipv6 = authority.starts_with('[') && authority.contains(']');
+    let Some((_, place)) = behind.rsplit_once('@').filter(|_| authority.contains(':') && !is_ipv6) else {
+        return Some(text.to_owned());
+    };
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    match authority.contains('@') || is_port {
+        // An address as it should be, whose path or query has an @; but a host behind that could be the real one.
+        true => (!place.contains('/')).then(|| text.to_owned()),
+        false => {
+            let (login, _) = rest.rsplit_once('@')?;
+            let (user, password) = login.split_once(':')?;
+            let [user, password] = [user, password].map(|part| utf8_percent_encode(part, IN_LOGIN));
+            Some(format!("{scheme}://{user}:{password}@{place}"))
+        }
     }
-    if has_phrase {
-        url.set_query(Some("…"));
+}
+
+// Queries and stream ids hold secrets, too.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Target { credentials, pin, srt, .. } = self;
+        let mut shown = f.debug_struct("Target");
+        shown.field("url", &self.shown()).field("credentials", credentials).field("pin", pin).field("srt", srt).finish()
     }
-    url.to_string()
+}
+
+impl fmt::Debug for SrtSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SrtSettings { mode, stream_id, latency, passphrase } = self;
+        let stream_id = stream_id.as_ref().map(|id| redacted(&format!("streamid={id}")));
+        let mut shown = f.debug_struct("SrtSettings");
+        shown.field("mode", mode).field("stream_id", &stream_id).field("latency", latency);
+        shown.field("passphrase", passphrase).finish()
+    }
 }
 
 #[cfg(test)]
@@ -259,7 +356,7 @@ mod tests {
             ("srt://h:1?latency=soon", "milliseconds", "srt://HOST:PORT"),
             ("srt://h:1?mode=rendezvous", "caller or listener", "srt://HOST:PORT"),
             ("srt://h:1?pbkeylen=16", "no pbkeylen=", "srt://HOST:PORT"),
-            ("rtmp://h/live", "no application", "rtmp://HOST/APP/STREAM"),
+            ("rtmp://h/", "no application", "rtmp://HOST/APP/STREAM"),
             ("rtsp://h:1", "no path", "rtsp://HOST:8554/PATH"),
             ("hello", "not a URL", "rtsp://HOST:8554/PATH"),
             ("rtsp:///p", "host", "rtsp://HOST:8554/PATH"),
@@ -281,9 +378,112 @@ mod tests {
         assert_eq!((target.address().as_str(), target.url.as_str()), ("h:322", "rtsps://h/live"));
         assert_eq!(target.to_text(), pinned);
         assert!(Target::parse("rtsps://h/live#pin=ab").is_err() && Target::parse("rtsp://h/live#x").is_err());
-        for text in ["http://u:secret@h/live", "srt://h?passphrase=secretsecret", "rtmp://u:secret@h/live"] {
+        let nameless = Target::parse("rtsp://:secret@h/live").unwrap();
+        assert_eq!((nameless.url.as_str(), nameless.lacks_password()), ("rtsp://h/live", false));
+        let filled = Target::parse("rtsp://u@h/live").unwrap().with_password(Some(&"p".into()));
+        assert_eq!((filled.lacks_password(), filled.credentials.unwrap().password.reveal()), (false, "p"));
+        for text in [
+            "http://u:secret@h/live",
+            "srt://h?passphrase=secretsecret",
+            "rtmp://u:secret@h",
+            "rtsp://u:secret@h",
+            "rtsp://u:secret@[bad/live",
+            "rtsp://u:12/secret@h/live",
+            "u:secret@h/live",
+            "rtsp:/u:secret@h/live",
+            "rtsp://h:secret/live",
+            "srt://h?streamid=publish:x:u:secret",
+        ] {
+            let error = Target::parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error} {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_may_be_typed_as_it_is_where_it_is_clear_what_it_is() {
+        for (typed, password) in [
+            ("p@ss", "p@ss"),
+            ("a:b", "a:b"),
+            ("p#ss", "p#ss"),
+            ("p/ss", "p/ss"),
+            ("p?ss", "p?ss"),
+            ("p%ss", "p%ss"),
+            ("p%25ss%2f", "p%ss/"),
+            ("p ss", "p ss"),
+            ("p[s]s", "p[s]s"),
+            ("ü€", "ü€"),
+            ("p#/?:s", "p#/?:s"),
+            ("/", "/"),
+            ("12#x y/", "12#x y/"),
+        ] {
+            let text = format!("rtsp://admin:{typed}@h:554/live?x=1");
+            // Digits before a slash and the like could be a port.
+            let target = match Target::parse(&text) {
+                Ok(target) => target,
+                Err(error) => {
+                    assert!(typed.starts_with("12") && error.to_string().contains("%2F"), "{error}");
+                    continue;
+                }
+            };
+            assert_eq!(
+                (target.url.as_str(), target.shown().as_str()),
+                ("rtsp://h:554/live?x=1", "rtsp://h:554/live?x=1")
+            );
+            assert_eq!(target.credentials.unwrap().password.reveal(), password);
+        }
+        for text in ["rtsp://u:12/ab@h/live", "rtsp://u:p@ss/wo@h/live"] {
             let error = Target::parse(text).unwrap_err().to_string();
-            assert!(!error.contains("secret"), "{error}");
+            assert!(error.contains("where its password ends") && error.contains("rtsp://u:…@h/live"), "{error}");
+        }
+        for text in
+            ["rtsp://h:554/live?mail=a@b.c", "rtsp://h/x@y/z", "rtsp://u:p@h/live@home", "rtsp://[::1]:554/x@y/z"]
+        {
+            assert!(Target::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_in_what_a_target_shows() {
+        for text in [
+            "rtsp://u:secret@h/live?token=secret",
+            "rtmp://u:secret@h/live/x?key=secret",
+            "srt://h:1?passphrase=secretsecret&streamid=read:x:u:secret",
+            "srt://h:1?streamid=#!::r=x,u=u,s=secret",
+        ] {
+            let target = Target::parse(text).unwrap();
+            let all = format!("{target:?} {target:#?} {} {}", target.shown(), target.address());
+            assert!(!all.contains("secret"), "{all}");
+        }
+    }
+
+    #[test]
+    fn a_pin_is_refused_where_no_certificate_is_shown() {
+        let pin = "ab".repeat(32);
+        for (text, word) in [("rtsp://h/x", "rtsps://"), ("rtmp://h/a/x", "rtmps://"), ("srt://h:1", "passphrase")] {
+            let error = Target::parse(text).unwrap().pinned(Some(pin.parse().unwrap())).unwrap_err().to_string();
+            assert!(error.contains("shows no certificate") && error.contains(word), "{error}");
+            assert!(Target::parse(text).unwrap().pinned(None).is_ok());
+        }
+        for text in ["rtsp", "rtmp"] {
+            assert!(Target::parse(&format!("{text}://h/a/x#pin={pin}")).is_err());
+            assert!(Target::parse(&format!("{text}s://h/a/x#pin={pin}")).is_ok());
+        }
+    }
+
+    #[test]
+    fn this_computer_is_told_from_others() {
+        for (host, is_loopback) in [
+            ("127.0.0.1", true),
+            ("127.8.9.1", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("localhost", true),
+            ("cam.LocalHost", true),
+            ("10.0.0.1", false),
+            ("127.0.0.1.example.org", false),
+            ("[fe80::1]", false),
+        ] {
+            assert_eq!(Target::parse(&format!("rtsp://{host}/x")).unwrap().is_loopback(), is_loopback, "{host}");
         }
     }
 
@@ -294,7 +494,7 @@ mod tests {
         let srt = target.srt.clone().unwrap();
         assert_eq!(srt.stream_id.as_deref(), Some("#!::r=live/x,m=publish"));
         assert_eq!((srt.latency, srt.mode), (Duration::from_millis(200), SrtMode::Caller));
-        assert_eq!(srt.passphrase.as_deref(), Some("0123456789"));
+        assert_eq!(srt.passphrase.as_ref().map(Secret::reveal), Some("0123456789"));
         assert_eq!(target.to_text(), "srt://h:10080?streamid=%23!::r=live/x,m=publish&latency=200");
         assert_eq!((target.protocol(), target.address().as_str()), (Protocol::Srt, "h:10080"));
         let again = Target::parse(&target.to_text()).unwrap().srt.unwrap();
@@ -321,6 +521,7 @@ mod tests {
     #[test]
     fn an_rtmp_url_has_its_own_ports() {
         assert_eq!(Target::parse("rtmp://h/live/x").unwrap().address(), "h:1935");
+        assert_eq!(Target::parse("rtmp://h/x").unwrap().shown(), "rtmp://h/x");
         let keyed = Target::parse("rtmps://h/live/x?key=1").unwrap();
         assert_eq!((keyed.address().as_str(), keyed.shown().as_str()), ("h:443", "rtmps://h/live/x"));
     }

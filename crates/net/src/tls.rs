@@ -5,12 +5,13 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a certificate (DER), written as hexadecimal.
@@ -48,47 +49,81 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// How a client checks the server: by `pin` if there is one, else by the system's authorities.
+/// How a client checks the server: by `pin` if there is one, else by the system's authorities. The second value tells after
+/// a refusal what the server has shown.
 ///
 /// # Errors
 /// What rustls says, where no client can be made.
-pub fn client_config(pin: Option<Fingerprint>) -> Result<Arc<ClientConfig>, rustls::Error> {
+pub fn client_config(pin: Option<Fingerprint>) -> Result<(Arc<ClientConfig>, Arc<Shown>), rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let config = match pin {
-        Some(pin) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Pinned { pin, provider }))
-            .with_no_client_auth(),
+    let shown = Arc::new(Shown::default());
+    let trust = match pin {
+        Some(pin) => Trust::Pin(pin),
         None => {
             let mut roots = RootCertStore::empty();
-            let native = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(native.certs);
-            builder.with_root_certificates(roots).with_no_client_auth()
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            // A system without authorities knows nobody.
+            match roots.is_empty() {
+                true => Trust::Nobody,
+                false => {
+                    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+                    Trust::Authorities(builder.build().map_err(|error| rustls::Error::General(error.to_string()))?)
+                }
+            }
         }
     };
-    Ok(Arc::new(config))
+    let verifier = Arc::new(Verifier { trust, provider, shown: Arc::clone(&shown) });
+    let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    Ok((Arc::new(config), shown))
 }
 
-/// Trusts one certificate, whatever its names and dates, and demands that the server holds its key.
+/// The certificate that a server has shown.
+#[derive(Debug, Default)]
+pub struct Shown(OnceLock<Fingerprint>);
+
+impl Shown {
+    /// Its fingerprint, once there was one.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.0.get().copied()
+    }
+}
+
+/// Whom to trust.
 #[derive(Debug)]
-struct Pinned {
-    pin: Fingerprint,
-    provider: Arc<CryptoProvider>,
+enum Trust {
+    /// One certificate, whatever its names and dates; the server must hold its key.
+    Pin(Fingerprint),
+    /// Whom the system's authorities vouch for.
+    Authorities(Arc<WebPkiServerVerifier>),
+    /// Nobody.
+    Nobody,
 }
 
-impl ServerCertVerifier for Pinned {
+/// Checks a server's certificate, and keeps its fingerprint.
+#[derive(Debug)]
+struct Verifier {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
+    shown: Arc<Shown>,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match Fingerprint::of(end_entity) {
-            found if found == self.pin => Ok(ServerCertVerified::assertion()),
-            found => Err(rustls::Error::General(format!("its certificate is another, with the fingerprint {found}"))),
+        let found = Fingerprint::of(end_entity);
+        // A second certificate on one connection does not come.
+        let _ = self.shown.0.set(found);
+        match &self.trust {
+            Trust::Pin(pin) if found == *pin => Ok(ServerCertVerified::assertion()),
+            Trust::Pin(_) | Trust::Nobody => Err(CertificateError::UnknownIssuer.into()),
+            Trust::Authorities(known) => known.verify_server_cert(end_entity, intermediates, name, ocsp, now),
         }
     }
 

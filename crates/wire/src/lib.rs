@@ -5,6 +5,7 @@
 //! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetise`] and [`rtp::depacketise`] (RFC 7798).
 //! - [`rtsp`]: messages, SDP, authentication, and the sessions of a publisher, a player and a server (RFC 2326).
 //! - [`rtmp`]: the same pictures over Enhanced RTMP, for servers that take no RTSP.
+//! - [`mod@shown`], [`redact`] and [`secret`]: what of a peer's text, of an address and of a login may be seen.
 //!
 //! Nothing in this crate does I/O or reads a clock: bytes and time are arguments, so that every test runs in virtual
 //! time without sockets.
@@ -12,9 +13,12 @@
 pub mod congestion;
 pub mod hevc;
 pub mod live;
+pub mod redact;
 pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
+pub mod secret;
+pub mod shown;
 pub mod time;
 
 #[cfg(test)]

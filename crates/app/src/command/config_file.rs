@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use hevcast_server::config::Config;
 
 use crate::cli::ServeArgs;
+use crate::login::open_to_others;
 
 /// The configuration that is read where none is named, if it is there.
 const DEFAULT_CONFIG: &str = "hevcast.toml";
@@ -84,7 +85,11 @@ impl ConfigFile {
     }
 
     fn parsed(&self, path: &Path, text: &str) -> Result<Config> {
-        self.completed(Config::parse(text, &path.display().to_string())?)
+        let config = Config::parse(text, &path.display().to_string())?;
+        if let Some(warning) = open_to_others(path).filter(|_| config.has_secrets()) {
+            tracing::warn!("{warning}");
+        }
+        self.completed(config)
     }
 
     /// With what the command line says, and the names of files in full.

@@ -30,7 +30,7 @@ pub fn run(args: &PasswordArgs) -> Result<()> {
     let hash = argon2_of(&password).context("the password cannot be hashed")?;
     println!("# Both lines prove the same password: ha1 for Digest, argon2 for Basic (see docs/config.md).");
     println!("[[user]]");
-    println!("name = \"{}\"", args.name);
+    println!("name = {}", toml::Value::from(args.name.as_str()));
     println!("ha1 = \"{}\"", Ha1::new(&args.name, &password));
     println!("argon2 = \"{hash}\"");
     println!("publish = []");

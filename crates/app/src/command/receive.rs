@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use hevcast_net::Target;
 
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
@@ -17,7 +18,7 @@ use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 ///
 /// # Errors
 /// What made it impossible, in one line.
-pub async fn run(args: ReceiveArgs) -> Result<()> {
+pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let reporter =
         Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
@@ -25,7 +26,11 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
         Some(output) => Box::new(Y4mSink::open(output)?),
         None => Box::new(Nowhere),
     };
-    let origin = args.url.context("the stream's URL is missing")?.pinned(args.pin);
+    let typed = args.url.clone();
+    let typed: Vec<&Target> = typed.iter().filter_map(Origin::target).collect();
+    args.login.ask(&typed)?;
+    let mut warnings = args.login.warnings(&typed);
+    let origin = args.origin()?.context("the stream's URL is missing")?;
     let (shown, is_live) = (origin.shown(), matches!(origin, Origin::Stream(_)));
     let settings = ReceiveSettings { origin, once: args.once, wait: args.wait, source_timeout: args.source_timeout };
     let receiving = receive::start(settings, sink, args.run.clock())?;
@@ -36,7 +41,11 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     tokio::pin!(over);
     let has_ended = loop {
         tokio::select! {
-            _ = report.tick() => reporter.write(&figures.second(&receiving.counters, Instant::now())),
+            _ = report.tick() => {
+                // Not before: where nothing comes of it, the reason is the one line.
+                warnings.drain(..).for_each(|warning| tracing::warn!("{warning}"));
+                reporter.write(&figures.second(&receiving.counters, Instant::now()));
+            }
             () = receiving.finished() => break true,
             () = &mut over => break false,
             () = signals.recv() => break false,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use hevcast_media::capture::StampSource;
+use hevcast_net::Target;
 
 use super::signals::Signals;
 use super::{REPORT_INTERVAL, after, ticks};
@@ -18,11 +19,15 @@ use crate::pipeline::session::SendSession;
 ///
 /// # Errors
 /// What made it impossible, in one line.
-pub async fn run(args: SendArgs) -> Result<()> {
+pub async fn run(mut args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
+    let typed = args.to.clone();
+    let typed: Vec<&Target> = typed.iter().collect();
+    args.login.ask(&typed)?;
+    let mut warnings = args.login.warnings(&typed);
     let session = tokio::select! {
-        session = SendSession::start(args.plan(), None, args.run.clock()) => session?,
+        session = SendSession::start(args.plan()?, None, args.run.clock()) => session?,
         () = signals.recv() => return Ok(()),
     };
     let sending = &session.sending;
@@ -38,7 +43,11 @@ pub async fn run(args: SendArgs) -> Result<()> {
     tokio::pin!(over);
     loop {
         tokio::select! {
-            _ = report.tick() => reporter.write(&figures.second(&sending.counters, &sending.outputs, Instant::now())),
+            _ = report.tick() => {
+                // Not before: where nothing comes of it, the reason is the one line.
+                warnings.drain(..).for_each(|warning| tracing::warn!("{warning}"));
+                reporter.write(&figures.second(&sending.counters, &sending.outputs, Instant::now()));
+            }
             () = sending.finished() => break,
             () = &mut over => break,
             () = signals.recv() => break,

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::ValueEnum;
+use hevcast_wire::shown::shown_line;
 use serde::Serialize;
 
 /// How figures are written.
@@ -43,6 +44,7 @@ impl Reporter {
     }
 
     fn line(&self, line: &str) {
+        let line = &shown_line(line);
         let _ = if self.stdout_is_taken {
             writeln!(std::io::stderr(), "{line}")
         } else {

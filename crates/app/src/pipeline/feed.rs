@@ -38,7 +38,7 @@ pub enum FeedError {
 impl FeedError {
     /// Whether trying again later may help without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, FeedError::Srt(SrtError::Failed { .. } | SrtError::Lost { .. }))
+        matches!(self, FeedError::Srt(error) if error.is_temporary())
     }
 }
 

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hevcast_net::Target;
 use hevcast_net::tls::Fingerprint;
+use hevcast_net::{NetError, Target};
+use hevcast_wire::redact::redacted;
+
+use crate::login::LoginArgs;
 
 /// Where coded pictures come from.
 #[derive(Clone, Debug)]
@@ -29,6 +32,7 @@ impl FromStr for Origin {
         match Target::parse(text) {
             Ok(target) => Ok(Origin::Stream(Box::new(target))),
             Err(_) if !text.contains("://") => {
+                let text = redacted(text);
                 Err(format!("{text}: there is no such file, and it is no address like rtsp://HOST:8554/PATH"))
             }
             Err(error) => Err(error.to_string()),
@@ -44,11 +48,34 @@ impl From<Target> for Origin {
 
 impl Origin {
     /// The same, where only a certificate with this fingerprint is trusted, if there is one.
-    #[must_use]
-    pub fn pinned(self, pin: Option<Fingerprint>) -> Origin {
+    ///
+    /// # Errors
+    /// [`NetError::Url`] where no certificate is shown.
+    pub fn pinned(self, pin: Option<Fingerprint>) -> Result<Origin, NetError> {
         match self {
-            Origin::Stream(target) => target.pinned(pin).into(),
-            Origin::File(path) => Origin::File(path),
+            Origin::Stream(target) => Ok(target.pinned(pin)?.into()),
+            Origin::File(path) if pin.is_none() => Ok(Origin::File(path)),
+            Origin::File(path) => {
+                let what = "a file shows no certificate that a pin could be compared with".to_owned();
+                Err(NetError::Url { url: path.display().to_string(), what, example: "rtsps://HOST:8322/PATH" })
+            }
+        }
+    }
+
+    /// The same with this login, where it has none.
+    #[must_use]
+    pub fn with_login(self, login: &LoginArgs) -> Origin {
+        match self {
+            Origin::Stream(target) => login.complete(*target).into(),
+            file @ Origin::File(_) => file,
+        }
+    }
+
+    /// The stream, if it is one.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Origin::Stream(target) => Some(target),
+            Origin::File(_) => None,
         }
     }
 
@@ -84,6 +111,8 @@ mod tests {
         assert_eq!(origin.to_text(), "srt://h:1?streamid=x");
         let error = "missing.mp4".parse::<Origin>().unwrap_err();
         assert!(error.contains("no such file") && error.contains("rtsp://"), "{error}");
+        let error = "me:secret@h/x".parse::<Origin>().unwrap_err();
+        assert!(error.contains("me:…@h/x"), "{error}");
         assert!("http://h/x".parse::<Origin>().unwrap_err().contains("cannot do http://"));
     }
 }

@@ -123,5 +123,5 @@ pub fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
 
 /// An error as one line.
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+    crate::one_line(error)
 }

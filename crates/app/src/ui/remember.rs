@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use eframe::egui::ThemePreference;
+use hevcast_net::Target;
+use hevcast_wire::redact::redacted;
 use serde::{Deserialize, Serialize};
 
 use super::send::form::SendForm;
@@ -83,6 +85,7 @@ impl Remembered {
     fn write(&self, path: &Path) -> Result<()> {
         let mut kept = self.clone();
         kept.send.take_login();
+        kept.send.url = kept.send.url.split_whitespace().map(storable).collect::<Vec<_>>().join(" ");
         if !kept.send.remember_password {
             kept.send.password.clear();
         }
@@ -101,6 +104,11 @@ impl Remembered {
         self.watched.insert(0, url.to_owned());
         self.watched.truncate(HISTORY);
     }
+}
+
+/// An address as it may be kept: without a password, also where it cannot be read.
+fn storable(url: &str) -> String {
+    Target::parse(url).map_or_else(|_| redacted(url), |target| target.to_text())
 }
 
 /// A new file for the user's eyes only: it may hold a password.
@@ -137,6 +145,15 @@ mod tests {
         let in_url = SendForm { url: "rtsp://me:secret@host/live".to_owned(), ..SendForm::default() };
         let text = written(&Remembered { send: in_url, ..Remembered::default() });
         assert!(text.contains("rtsp://host/live") && text.contains("me") && !text.contains("secret"), "{text}");
+        for url in
+            ["rtsp://:secret@host/live", "rtsp://me:12/secret@host/live", "http://me:secret@h/x rtsp://b:secret@h/y"]
+        {
+            let text = written(&Remembered {
+                send: SendForm { url: url.to_owned(), ..SendForm::default() },
+                ..Remembered::default()
+            });
+            assert!(!text.contains("secret"), "{url}: {text}");
+        }
         remembered.send.remember_password = true;
         let text = written(&remembered);
         assert_eq!(toml::from_str::<Remembered>(&text).unwrap(), remembered);

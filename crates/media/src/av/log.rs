@@ -22,6 +22,7 @@ pub(crate) fn ensure_installed() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         install();
+        super::srt_log::install();
         set_verbose(false);
     });
 }

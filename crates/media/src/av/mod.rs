@@ -10,7 +10,7 @@
 //! * [`interrupt::Interrupt`]: what ends a wait for the network;
 //! * [`bitstream::BitstreamFilter`]: coded bytes in another form;
 //! * [`scaler::Scaler`]: size, pixel format, matrix and range conversion;
-//! * [`log`]: FFmpeg's log, silenced, and counted per decoder.
+//! * [`log`]: FFmpeg's log, silenced, and counted per decoder; [`srt_log`]: libsrt's.
 
 pub(crate) mod bitstream;
 pub(crate) mod codec;
@@ -23,6 +23,7 @@ pub(crate) mod log;
 pub(crate) mod mux;
 pub(crate) mod packet;
 pub(crate) mod scaler;
+pub(crate) mod srt_log;
 
 pub(crate) use ffmpeg_the_third::Error as AvError;
 pub(crate) use ffmpeg_the_third::ffi;

@@ -43,7 +43,7 @@ impl Link {
     /// # Errors
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, role: Role, agent: &str, clock: Clock) -> Result<Link, NetError> {
-        let no_stream = || RtmpError::NoStream { url: target.url.to_string() };
+        let no_stream = || RtmpError::NoStream { url: target.shown() };
         let address = StreamAddress::of(&target.url).ok_or_else(no_stream)?;
         let mut login = String::new();
         for left in (0..LOGIN_CONNECTIONS).rev() {
@@ -58,6 +58,10 @@ impl Link {
                     if left > 0 && target.credentials.is_some() =>
                 {
                     login = target.credentials.iter().map(|known| demand.answer(known, seed as u32)).collect();
+                }
+                // It was answered, and is asked for again.
+                Err(NetError::Rtmp(RtmpError::LoginWanted { url, words, .. })) if target.credentials.is_some() => {
+                    return Err(RtmpError::WrongLogin { url, words }.into());
                 }
                 Err(error) => return Err(error),
             }
@@ -122,6 +126,9 @@ impl Link {
                     Ok(left) => {
                         // Told behind what has been read, which may be why nothing more is to be sent.
                         self.drained = left == Left::All;
+                        if self.drained {
+                            self.session.all_sent();
+                        }
                         if left == Left::Some {
                             return Ok(Turn::Sent);
                         }

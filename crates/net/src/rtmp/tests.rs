@@ -119,7 +119,7 @@ async fn a_login_is_proved_where_it_is_asked_for() {
         Publisher::connect(&target, "hevcast/0", Clock::default()).await
     };
     connect("cam:secret@").await.unwrap();
-    for (login, words) in [("", "wants a login"), ("cam:guess@", "reason=authfailed")] {
+    for (login, words) in [("", "wants a login"), ("cam:guess@", "refused the login")] {
         let error = connect(login).await.unwrap_err();
         assert!(!error.is_temporary() && error.to_string().contains(words), "{error}");
         assert!(!error.to_string().contains("guess"));

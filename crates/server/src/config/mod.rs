@@ -149,6 +149,11 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
 }
 
 impl Config {
+    /// Whether whoever can read it learns what a login is checked by.
+    pub fn has_secrets(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// Reads the text of a configuration; `file` is its name, for errors.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
-//! What an RTMP URL names: `rtmp://HOST[:PORT]/APP[/INSTANCE]/STREAM[?QUERY]`.
+//! What an RTMP URL names: `rtmp://HOST[:PORT]/APP[/INSTANCE]/STREAM[?QUERY]`, or `rtmp://HOST[:PORT]/NAME[?QUERY]`.
 //!
 //! There is no rule in RTMP 1.0. Publishers in use take the last segment with the query as the stream's name, which is
-//! often a key, and all before it as the application's; so do we.
+//! often a key, and all before it as the application's; so do we. A lone segment is the application's name, and the stream's
+//! is empty: so MediaMTX writes its addresses, and so FFmpeg reads them. The query then stands behind the application.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
+
+use crate::redact::shown_url;
 
 /// A stream's address in RTMP's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,24 +16,28 @@ pub struct StreamAddress {
     pub shown: String,
     /// Application, with its instance if there is one.
     pub app: String,
-    /// The stream's name.
+    /// The stream's name; empty where the application's is all there is.
     pub stream: String,
     /// The application's URL, as `connect` wants it.
     pub app_url: String,
 }
 
 impl StreamAddress {
-    /// Takes a URL without a login apart; `None` if it lacks an application or a stream.
+    /// Takes a URL without a login apart; `None` if it names nothing.
     pub fn of(url: &Url) -> Option<StreamAddress> {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let (app, stream) = url.path().trim_matches('/').rsplit_once('/')?;
-        let app = decode(app.trim_end_matches('/'));
+        let path = url.path().trim_matches('/');
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let (app, stream) = match path.rsplit_once('/') {
+            Some((app, stream)) => (decode(app.trim_end_matches('/')), decode(stream) + &query),
+            None if path.is_empty() => return None,
+            None => (decode(path) + &query, String::new()),
+        };
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let app_url = format!("{}://{}{port}/{app}", url.scheme(), url.host_str()?);
-        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut shown = url.clone();
         shown.set_query(None);
-        Some(StreamAddress { shown: shown.to_string(), app, stream: decode(stream) + &query, app_url })
+        Some(StreamAddress { shown: shown_url(&shown), app, stream, app_url })
     }
 }
 
@@ -43,12 +50,17 @@ mod tests {
         for (text, app, stream, app_url) in [
             ("rtmp://h/live/x", "live", "x", "rtmp://h/live"),
             ("rtmps://h:444/live/inst/k-1?a=b&c", "live/inst", "k-1?a=b&c", "rtmps://h:444/live/inst"),
+            ("rtmp://h/name", "name", "", "rtmp://h/name"),
+            ("rtmp://h/name/", "name", "", "rtmp://h/name"),
+            ("rtmp://h/name?user=u&pass=p", "name?user=u&pass=p", "", "rtmp://h/name?user=u&pass=p"),
             ("rtmp://[::1]/a%20b//%E6%98%9F/", "a b", "星", "rtmp://[::1]/a b"),
         ] {
             let address = StreamAddress::of(&text.parse().unwrap()).unwrap();
             assert_eq!((&*address.app, &*address.stream, &*address.app_url), (app, stream, app_url));
             assert!(!address.shown.contains('?'));
         }
-        assert_eq!(StreamAddress::of(&"rtmp://h/live".parse().unwrap()), None);
+        for nothing in ["rtmp://h", "rtmp://h/", "rtmp://h//?x"] {
+            assert_eq!(StreamAddress::of(&nothing.parse().unwrap()), None);
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::amf::AmfError;
 use super::dechunk::ChunkError;
 use super::decoder_configuration::ConfigurationError;
 use super::login::Demand;
+use crate::shown::shown;
 
 /// How long an answer may take.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +40,10 @@ pub enum RtmpError {
         request: &'static str,
     },
     /// The server wants a login.
-    #[error("{url}: the server wants a login ({words}): give rtmp://USER:PASSWORD@HOST/…, or check the password")]
+    #[error(
+        "{url}: the server wants a login ({}): give one with --user and --password-file, or as rtmp://USER:PASSWORD@HOST/…",
+        shown(words)
+    )]
     LoginWanted {
         /// The stream.
         url: String,
@@ -48,8 +52,22 @@ pub enum RtmpError {
         /// How it can be answered.
         demand: Demand,
     },
+    /// The server refused the login.
+    #[error("{url}: the server refused the login ({}): check the user and the password", shown(words))]
+    WrongLogin {
+        /// The stream.
+        url: String,
+        /// The server's words.
+        words: String,
+    },
+    /// The server asks without reading the answers.
+    #[error("{url}: the server asks without end and does not read the answers")]
+    Unread {
+        /// The stream.
+        url: String,
+    },
     /// The server refused.
-    #[error("{url}: the server refused to {request}: {words}{}", hint(words))]
+    #[error("{url}: the server refused to {request}: {}{}", shown(words), hint(words))]
     Refused {
         /// The stream.
         url: String,
@@ -59,7 +77,7 @@ pub enum RtmpError {
         words: String,
     },
     /// The server ended what had begun.
-    #[error("{url}: the server ended the stream: {words}")]
+    #[error("{url}: the server ended the stream: {}", shown(words))]
     Dismissed {
         /// The stream.
         url: String,
@@ -67,7 +85,7 @@ pub enum RtmpError {
         words: String,
     },
     /// The stream is there but is not H.265.
-    #[error("the stream at {url} is {codec}, not H.265: hevcast plays H.265 only")]
+    #[error("the stream at {url} is {}, not H.265: hevcast plays H.265 only", shown(codec))]
     NotHevc {
         /// The stream.
         url: String,
@@ -123,7 +141,7 @@ impl RtmpError {
     /// Whether a later try may succeed without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
         match self {
-            RtmpError::NoAnswer { .. } | RtmpError::Dismissed { .. } => true,
+            RtmpError::NoAnswer { .. } | RtmpError::Dismissed { .. } | RtmpError::Unread { .. } => true,
             // Our own last connection may hold the name still; the sender may come.
             RtmpError::Refused { words, .. } => words.contains("Publish.BadName") || words.contains("StreamNotFound"),
             _ => false,

@@ -54,7 +54,7 @@ impl Demand {
             Demand::Proof { salt, challenge, opaque } => {
                 let hash = |text: String| STANDARD.encode(Md5::digest(text));
                 let nonce = format!("{nonce:08x}");
-                let password = hash(format!("{user}{salt}{}", login.password));
+                let password = hash(format!("{user}{salt}{}", login.password.reveal()));
                 let response = hash(format!("{password}{}{nonce}", opaque.as_ref().unwrap_or(challenge)));
                 let opaque = opaque.as_ref().map(|opaque| format!("&opaque={opaque}")).unwrap_or_default();
                 format!("?authmod=adobe&user={user}&challenge={nonce}&response={response}{opaque}")
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_server_asks_twice() {
-        let login = Credentials { user: "cam".to_owned(), password: "secret".to_owned() };
+        let login = Credentials { user: "cam".to_owned(), password: "secret".into() };
         let first = Demand::of("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ").unwrap();
         assert_eq!((&first, &*first.answer(&login, 7)), (&Demand::Name, "?authmod=adobe&user=cam"));
         let text = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=cam&salt=Q1w=&challenge=AbC=&opaque=xYz=";

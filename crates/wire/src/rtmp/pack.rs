@@ -3,6 +3,9 @@
 //! A SequenceStart goes before every IRAP picture, not only the first: a server that knows nothing of H.265 keeps none
 //! for those who come later, but passes on what comes. Some readers, FFmpeg among them, give up at a picture that comes
 //! before any SequenceStart; so where the server is known to be such a one, it goes before every picture (some 120 bytes).
+//!
+//! Elsewhere an unchanged one is not repeated in a stream's first moments: MediaMTX looks at those of 2 s to learn what the
+//! tracks are, and closes the connection at a second SequenceStart among them.
 
 use bytes::Bytes;
 
@@ -11,6 +14,10 @@ use super::decoder_configuration::ConfigurationError;
 use super::video::{self, FOURCC_HVC1};
 use crate::hevc::{AccessUnit, ParameterSets, SpsInfo, parse_sps};
 use crate::time::UtcMicros;
+
+/// How long after a stream's first picture an unchanged SequenceStart is not repeated, ms of its time stamps: MediaMTX's 2 s
+/// and some more, as a server's readers may be told apart by whole seconds.
+const NO_REPEAT_MS: u32 = 3000;
 
 /// Messages for one picture, in the order in which they go.
 #[derive(Debug)]
@@ -71,7 +78,10 @@ impl Packer {
         if self.timeline.last.is_none() && !unit.is_irap() {
             return Ok(None);
         }
-        let begins = has_changed || unit.is_irap() || self.is_insistent;
+        let is_first = self.timeline.last.is_none();
+        let timestamp = self.timeline.at(captured);
+        let repeats = self.is_insistent || (unit.is_irap() && timestamp >= NO_REPEAT_MS);
+        let begins = is_first || has_changed || repeats;
         let sequence_start = begins.then(|| video::write_sequence_start(&self.sets)).transpose()?;
         let metadata = match self.sets.sps() {
             Some(sps) if self.described.as_ref() != Some(sps) => {
@@ -81,7 +91,6 @@ impl Packer {
             }
             _ => None,
         };
-        let timestamp = self.timeline.at(captured);
         Ok(Some(Packed { timestamp, metadata, sequence_start, picture: video::write_picture(unit) }))
     }
 }
@@ -127,8 +136,8 @@ mod tests {
         assert_eq!(["width", "height", "framerate", "videocodecid"].map(number), expected);
         let next = packer.pack(&unit(TRAIL), UtcMicros(73_333)).unwrap().unwrap();
         assert_eq!((next.timestamp, next.metadata, next.sequence_start), (33, None, None));
-        let again = packer.pack(&unit(IDR), UtcMicros(106_667)).unwrap().unwrap();
-        assert_eq!((again.timestamp, again.metadata), (66, None));
+        let again = packer.pack(&unit(IDR), UtcMicros(3_106_667)).unwrap().unwrap();
+        assert_eq!((again.timestamp, again.metadata), (3066, None));
         assert!(again.sequence_start.is_some(), "for those who have come since");
         let mut insistent = Packer::insistent();
         for nal in [IDR, TRAIL] {
@@ -137,6 +146,28 @@ mod tests {
         let mut bare = Packer::default();
         let lone = AccessUnit { timestamp: RtpTicks(0), nals: vec![IDR] };
         assert_eq!(bare.pack(&lone, UtcMicros(0)).unwrap_err(), ConfigurationError::Incomplete);
+    }
+
+    #[test]
+    fn a_sequence_start_is_repeated_early_only_if_it_has_changed_or_the_server_keeps_none() {
+        let starts = |mut packer: Packer, changed_at: Option<i64>| {
+            let at = |second: i64| {
+                let mut unit = unit(IDR);
+                if changed_at == Some(second) {
+                    // Another PPS: of the same id, with another value behind it.
+                    let pps = unit.nals.iter_mut().find(|nal| nal[0] >> 1 == 34).unwrap();
+                    let mut other = pps.to_vec();
+                    *other.last_mut().unwrap() ^= 0x40;
+                    *pps = other.into();
+                }
+                packer.pack(&unit, UtcMicros(second * 1_000_000)).unwrap().unwrap().sequence_start.is_some()
+            };
+            (0..6).map(at).collect::<Vec<_>>()
+        };
+        assert_eq!(starts(Packer::default(), None), [true, false, false, true, true, true]);
+        // What has changed comes at once; and again, as it changes back.
+        assert_eq!(starts(Packer::default(), Some(1)), [true, true, true, true, true, true]);
+        assert_eq!(starts(Packer::insistent(), None), [true; 6]);
     }
 
     #[test]

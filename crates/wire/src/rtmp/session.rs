@@ -24,6 +24,11 @@ use super::status::{self, Status};
 const STREAM_EOF: u16 = 1;
 const PING_REQUEST: u16 = 6;
 const PING_RESPONSE: u16 = 7;
+/// Answers of ours that may wait for the server to read them, as at
+/// [`MOST_UNREAD_ANSWERS`](crate::rtsp::session::client::MOST_UNREAD_ANSWERS).
+const MOST_UNREAD_ANSWERS: usize = 256;
+/// Longest ping that is answered: it holds the server's time, 4 bytes (section 7.1.7), and whatever else it likes.
+const LONGEST_PING_BYTES: usize = 64;
 
 /// Which way pictures go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +88,9 @@ pub struct Session {
     received_bytes: u64,
     acknowledged_bytes: u64,
     window_bytes: Option<u32>,
+    /// Answers that the socket has not taken yet, and whether an acknowledgement is among what it has not.
+    unread_answers: usize,
+    is_acknowledging: bool,
     /// What the server calls itself.
     server: String,
     /// A video message that came instead of an answer to play.
@@ -108,6 +116,8 @@ impl Session {
             received_bytes: 0,
             acknowledged_bytes: 0,
             window_bytes: None,
+            unread_answers: 0,
+            is_acknowledging: false,
             server: String::new(),
             early: None,
         }
@@ -127,6 +137,11 @@ impl Session {
     /// Bytes to write, in order.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         self.output.pop_front()
+    }
+
+    /// The socket has taken everything that was to be sent.
+    pub fn all_sent(&mut self) {
+        (self.unread_answers, self.is_acknowledging) = (0, false);
     }
 
     /// When [`Session::handle_timeout`] is due.
@@ -171,8 +186,12 @@ impl Session {
             self.received_bytes += (before - input.len()) as u64;
             self.acknowledge();
             let Some(message) = message else { return Ok(None) };
-            if let Some(event) = self.handle_message(message, now)? {
-                return Ok(Some(event));
+            let event = self.handle_message(message, now)?;
+            if self.unread_answers > MOST_UNREAD_ANSWERS {
+                return Err(RtmpError::Unread { url: self.url() });
+            }
+            if event.is_some() {
+                return Ok(event);
             }
         }
     }
@@ -226,8 +245,9 @@ impl Session {
 
     fn acknowledge(&mut self) {
         let Some(window) = self.window_bytes else { return };
-        // Twice in a window, so that the server never waits for it.
-        if self.received_bytes - self.acknowledged_bytes >= u64::from(window / 2).max(1) {
+        // Twice in a window, so that the server never waits for it; but none behind one that has not left.
+        if self.received_bytes - self.acknowledged_bytes >= u64::from(window / 2).max(1) && !self.is_acknowledging {
+            self.is_acknowledging = true;
             self.acknowledged_bytes = self.received_bytes;
             self.control(MessageType::ACKNOWLEDGEMENT, (self.received_bytes as u32).to_be_bytes().to_vec());
         }
@@ -245,10 +265,15 @@ impl Session {
             (MessageType::ABORT, Some(chunk_stream)) => self.reader.abort(chunk_stream),
             (MessageType::WINDOW_SIZE, Some(window)) => self.window_bytes = Some(window),
             (MessageType::PEER_BANDWIDTH, Some(_)) => {
+                self.unread_answers += 1;
                 self.tell_window();
             }
             (MessageType::USER_CONTROL, Some(_)) => match body.get_u16() {
-                PING_REQUEST => self.user_control(PING_RESPONSE, &body),
+                PING_REQUEST => {
+                    body.truncate(LONGEST_PING_BYTES);
+                    self.unread_answers += 1;
+                    self.user_control(PING_RESPONSE, &body);
+                }
                 STREAM_EOF if self.role == Role::Play && self.state == State::Running => return Ok(self.ended()),
                 _ => {}
             },
@@ -314,6 +339,7 @@ impl Session {
     fn refused(&self, words: String) -> RtmpError {
         match super::login::Demand::of(&words) {
             Some(demand) => RtmpError::LoginWanted { url: self.url(), words, demand },
+            None if words.contains("reason=authfailed") => RtmpError::WrongLogin { url: self.url(), words },
             None => RtmpError::Refused { url: self.url(), request: self.request(), words },
         }
     }

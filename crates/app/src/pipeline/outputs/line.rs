@@ -43,7 +43,7 @@ impl LineError {
     pub fn is_temporary(&self) -> bool {
         match self {
             LineError::Net(error) => error.is_temporary(),
-            LineError::Srt(error) => matches!(error, SrtError::Failed { .. } | SrtError::Lost { .. }),
+            LineError::Srt(error) => error.is_temporary(),
             LineError::Packetise(_) => true,
         }
     }

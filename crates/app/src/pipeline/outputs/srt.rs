@@ -38,7 +38,7 @@ pub fn address(target: &Target) -> SrtAddress {
         ("timeout", WRITE_TIMEOUT_US.to_string()),
     ];
     options.extend(stream_id.iter().map(|id| ("streamid", id.clone())));
-    options.extend(passphrase.iter().map(|phrase| ("passphrase", phrase.clone())));
+    options.extend(passphrase.iter().map(|phrase| ("passphrase", phrase.reveal().to_owned())));
     SrtAddress { url: format!("srt://{}", target.address()), options }
 }
 

@@ -59,9 +59,13 @@ impl ReceiveWindow {
             save_to: args.save_to.clone(),
         };
         window.view.url = remembered.watched.first().cloned().unwrap_or_default();
-        if let Some(target) = args.url.clone().map(|target| target.pinned(args.pin)) {
-            window.view.url = target.to_text();
-            window.play(target, remembered);
+        match args.origin() {
+            Ok(Some(origin)) => {
+                window.view.url = origin.to_text();
+                window.play(origin, remembered);
+            }
+            Ok(None) => {}
+            Err(error) => window.say(error.to_string()),
         }
         window
     }

@@ -1,12 +1,15 @@
 //! The sender's settings as they stand in the panel: text as people write it, and what it comes to.
 
+use std::fmt;
 use std::str::FromStr;
 
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::Target;
+use hevcast_wire::redact::redacted;
 use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{DEFAULT_QP, SendArgs};
@@ -64,7 +67,7 @@ pub enum RateKind {
 }
 
 /// The panel's fields. Empty text means "as it comes".
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "the panel names them")]
 pub struct SendForm {
@@ -90,6 +93,16 @@ pub struct SendForm {
     pub user: String,
     pub password: String,
     pub remember_password: bool,
+    /// Of SRT's addresses from the command line, which are shown without.
+    #[serde(skip)]
+    pub passphrase: Option<Secret>,
+}
+
+// The password is for nobody's log.
+impl fmt::Debug for SendForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendForm").field("url", &redacted(&self.url)).field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl Default for SendForm {
@@ -111,6 +124,7 @@ impl Default for SendForm {
             user: String::new(),
             password: String::new(),
             remember_password: false,
+            passphrase: None,
         }
     }
 }
@@ -138,7 +152,8 @@ impl SendForm {
         let destination = if targets.is_empty() {
             Destination::Inside { listen: at_home.0, path: at_home.1.to_owned() }
         } else {
-            Destination::Servers(targets.into_iter().map(|target| target.with_login(self.login())).collect())
+            let complete = |target: Target| target.with_login(self.login()).with_passphrase(self.passphrase.as_ref());
+            Destination::Servers(targets.into_iter().map(complete).collect())
         };
         Ok(SendPlan {
             input: self.input(words)?,
@@ -191,14 +206,14 @@ impl SendForm {
             && let Some(login) = target.credentials.clone()
         {
             self.url = target.to_text();
-            (self.user, self.password) = (login.user, login.password);
+            (self.user, self.password) = (login.user, login.password.reveal().to_owned());
         }
     }
 
     /// The login of the fields.
     fn login(&self) -> Option<Credentials> {
         let user = self.user.trim();
-        (!user.is_empty()).then(|| Credentials { user: user.to_owned(), password: self.password.clone() })
+        (!user.is_empty()).then(|| Credentials { user: user.to_owned(), password: self.password.as_str().into() })
     }
 
     /// Takes over what the command line asked for.
@@ -235,12 +250,16 @@ impl SendForm {
             self.keyframe_interval = format!("{}ms", interval.as_millis());
         }
         if !args.to.is_empty() {
-            let urls: Vec<String> = args.to.iter().map(|target| target.clone().pinned(args.pin).to_text()).collect();
+            // A pin that does not belong to an address is told where it is sent to: see `SendArgs::plan`.
+            let pinned = |target: &Target| target.clone().pinned(args.pin).unwrap_or_else(|_| target.clone());
+            let urls: Vec<String> = args.to.iter().map(|target| pinned(target).to_text()).collect();
             self.url = urls.join(" ");
+            let completed = args.to.iter().map(|target| args.login.complete(target.clone()));
+            self.passphrase = completed.filter_map(|target| target.srt).find_map(|srt| srt.passphrase);
             // The panel has fields for one login.
-            let login = args.to.iter().find_map(|target| target.credentials.clone()).or(args.login());
+            let login = args.to.iter().find_map(|target| target.credentials.clone()).or(args.login.login());
             if let Some(Credentials { user, password }) = login {
-                (self.user, self.password) = (user, password);
+                (self.user, self.password) = (user, password.reveal().to_owned());
             }
         }
     }
@@ -273,15 +292,24 @@ mod tests {
             let args = args(&line);
             let mut form = SendForm::default();
             form.apply(&args);
-            let (by_form, by_line) = (plan(&form).unwrap(), args.plan());
+            let (by_form, by_line) = (plan(&form).unwrap(), args.plan().unwrap());
             assert_eq!(format!("{by_form:?}"), format!("{by_line:?}"));
             assert!(!form.url.contains("p@"), "the password has a field of its own");
         }
     }
 
     #[test]
+    fn a_passphrase_is_used_and_not_shown() {
+        let mut form = SendForm::default();
+        form.apply(&args("hevcast send --to srt://h:1?passphrase=secretsecret"));
+        let Destination::Servers(targets) = plan(&form).unwrap().destination else { panic!("no server") };
+        assert_eq!(targets[0].srt.as_ref().unwrap().passphrase, Some("secretsecret".into()));
+        assert!(!format!("{form:?} {}", toml::to_string(&form).unwrap()).contains("secret"));
+    }
+
+    #[test]
     fn as_it_is_at_first_it_asks_for_nothing_in_particular() {
-        let line = format!("{:?}", args("hevcast send").plan());
+        let line = format!("{:?}", args("hevcast send").plan().unwrap());
         assert_eq!(format!("{:?}", plan(&SendForm::default()).unwrap()), line);
     }
 

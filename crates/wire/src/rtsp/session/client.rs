@@ -7,11 +7,14 @@ use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
 use super::answers::{self, AnswerTo};
-use super::{ANSWER_TIMEOUT, SessionError};
+use super::{ANSWER_TIMEOUT, LoginRefusal, SessionError};
+use crate::redact::shown_url;
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
 use crate::rtsp::digest::{Credentials, Login};
 use crate::rtsp::message::{BadRequest, Inbound, Request, Response, reply_to_bad, request_bytes, response_bytes};
 use crate::time::Now;
+
+pub use super::purpose::Purpose;
 
 /// Session time-out assumed when the server names none (RFC 2326 section 12.37).
 const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +24,13 @@ const CLOCK_QUICK: Duration = Duration::from_millis(40);
 const CLOCK_QUICK_COUNT: usize = 5;
 /// Afterwards one exchange in this time follows the drift.
 const CLOCK_STEADY: Duration = Duration::from_secs(1);
+/// How often one request is sent with a login: the first, and two more for a server that calls each nonce stale.
+const MOST_LOGINS: u8 = 3;
+/// Answers of ours that may wait for a server to read them. A server asks now and then; one that asks on and on without
+/// reading is of no use, and its answers would pile up.
+pub const MOST_UNREAD_ANSWERS: usize = 256;
+/// Their bytes: what an answer repeats of its request is the server's to choose.
+pub const MOST_UNREAD_ANSWER_BYTES: usize = 64 * 1024;
 
 /// A session of a client: what drives a publisher and a player alike.
 pub trait ClientSession {
@@ -66,6 +76,11 @@ pub trait ClientSession {
         self.client_mut().handle_timeout(now)
     }
 
+    /// The socket has taken everything that was to be sent: answers of ours among it are as good as read.
+    fn all_sent(&mut self) {
+        self.client_mut().unread_answers = (0, 0);
+    }
+
     /// Asks the server to end the session; an event that [`Self::is_end`] follows.
     fn teardown(&mut self, now: Now) {
         let url = self.session_url();
@@ -78,64 +93,14 @@ pub trait ClientSession {
     }
 }
 
-/// What a request in flight is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// OPTIONS at the start.
-    Options,
-    /// DESCRIBE.
-    Describe,
-    /// ANNOUNCE.
-    Announce,
-    /// SETUP.
-    Setup,
-    /// PLAY.
-    Play,
-    /// RECORD.
-    Record,
-    /// TEARDOWN; its answer ends the session.
-    Teardown,
-    /// A request only to be heard.
-    KeepAlive,
-    /// A clock exchange.
-    Clock,
-}
-
-impl Purpose {
-    fn method(self) -> Method {
-        match self {
-            Purpose::Options => Method::Options,
-            Purpose::Describe => Method::Describe,
-            Purpose::Announce => Method::Announce,
-            Purpose::Setup => Method::Setup,
-            Purpose::Play => Method::Play,
-            Purpose::Record => Method::Record,
-            Purpose::Teardown => Method::Teardown,
-            Purpose::KeepAlive | Purpose::Clock => Method::GetParameter,
-        }
-    }
-
-    /// The method's name, for errors.
-    pub fn name(self) -> &'static str {
-        match self {
-            Purpose::Options => "OPTIONS",
-            Purpose::Describe => "DESCRIBE",
-            Purpose::Announce => "ANNOUNCE",
-            Purpose::Setup => "SETUP",
-            Purpose::Play => "PLAY",
-            Purpose::Record => "RECORD",
-            Purpose::Teardown => "TEARDOWN",
-            Purpose::KeepAlive | Purpose::Clock => "GET_PARAMETER",
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Pending {
     cseq: u32,
     purpose: Purpose,
     request: Request,
     deadline: Instant,
+    /// How often it has been sent with a login.
+    logins: u8,
 }
 
 /// One client's side of an RTSP connection. [`super::publisher`] and [`super::player`] say what is asked; this says how.
@@ -153,6 +118,10 @@ pub struct Client {
     last_answered: Option<u32>,
     transmits: VecDeque<Bytes>,
     established: bool,
+    /// The server has answered at all.
+    has_answered: bool,
+    /// Number and bytes of the answers that the socket has not taken yet.
+    unread_answers: (usize, usize),
     next_keep_alive: Option<Instant>,
     /// The server has answered a keepalive before, so its silence means something.
     keep_alive_answered: bool,
@@ -177,6 +146,8 @@ impl Client {
             last_answered: None,
             transmits: VecDeque::new(),
             established: false,
+            has_answered: false,
+            unread_answers: (0, 0),
             next_keep_alive: None,
             keep_alive_answered: false,
             clock: ClockEstimator::default(),
@@ -191,6 +162,16 @@ impl Client {
         &self.url
     }
 
+    /// The stream's URL for people, without what is secret in it.
+    pub fn shown(&self) -> String {
+        shown_url(&self.url)
+    }
+
+    /// How it stands with the login.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
     /// Queues a request.
     pub fn send(&mut self, purpose: Purpose, url: &Url, headers: &[(HeaderName, &str)], body: Vec<u8>, now: Now) {
         let method =
@@ -199,10 +180,10 @@ impl Client {
         for (name, value) in headers {
             builder = builder.header(name.clone(), *value);
         }
-        self.transmit(purpose, builder.build(body), now);
+        self.transmit(purpose, builder.build(body), 0, now);
     }
 
-    fn transmit(&mut self, purpose: Purpose, mut request: Request, now: Now) {
+    fn transmit(&mut self, purpose: Purpose, mut request: Request, logins: u8, now: Now) {
         let cseq = self.next_cseq;
         self.next_cseq += 1;
         request.insert_header(headers::CSEQ, cseq.to_string());
@@ -212,11 +193,13 @@ impl Client {
         }
         let method: &str = request.method().into();
         let uri = request.request_uri().map_or("*", |url| url.as_str());
-        if let Some(authorization) = self.login.authorization(method, uri) {
+        let authorization = self.login.authorization(method, uri);
+        let logins = logins + u8::from(authorization.is_some());
+        if let Some(authorization) = authorization {
             request.insert_header(headers::AUTHORIZATION, authorization);
         }
         self.transmits.push_back(request_bytes(&request));
-        self.pending.push_back(Pending { cseq, purpose, request, deadline: now.instant + ANSWER_TIMEOUT });
+        self.pending.push_back(Pending { cseq, purpose, request, deadline: now.instant + ANSWER_TIMEOUT, logins });
     }
 
     /// Queues bytes that are no request, such as a framed RTCP packet.
@@ -235,14 +218,18 @@ impl Client {
             AnswerTo::Nothing => None,
         };
         let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
-        let Pending { purpose, request, .. } = pending;
+        let Pending { purpose, request, logins, .. } = pending;
         self.last_answered = answers::cseq(&response);
+        self.has_answered = true;
         if response.status() == StatusCode::Unauthorized {
             let challenge = response.header(&headers::WWW_AUTHENTICATE).map(|header| header.as_str());
-            if challenge.is_some_and(|challenge| self.login.challenged(challenge)) {
-                self.transmit(purpose, request, now);
+            let may_repeat = logins < MOST_LOGINS;
+            if challenge.is_some_and(|challenge| may_repeat && self.login.challenged(challenge)) {
+                self.transmit(purpose, request, logins, now);
                 return Ok(None);
             }
+        } else if logins > 0 {
+            self.login.accepted();
         }
         if !response.status().is_success() {
             // A server may dislike these without the stream being any worse for it.
@@ -250,11 +237,14 @@ impl Client {
                 self.clock_supported &= purpose != Purpose::Clock;
                 return Ok(None);
             }
-            let url = self.url.to_string();
+            let url = self.shown();
             let request = purpose.name();
             let to = response.header(&headers::LOCATION).map(|header| header.as_str().trim().to_owned());
             if let (301 | 302 | 303 | 305, Some(to)) = (u16::from(response.status()), to) {
                 return Err(SessionError::Moved { request, url, to });
+            }
+            if response.status() == StatusCode::Unauthorized {
+                return Err(SessionError::Unauthorized { request, url, why: LoginRefusal::of(&self.login) });
             }
             return Err(SessionError::of_status(request, url, response.status(), response.reason_phrase()));
         }
@@ -322,15 +312,304 @@ impl Client {
     }
 
     /// Answers a request of the server. True when it was a TEARDOWN.
-    pub fn asked(&mut self, request: &Request) -> bool {
+    ///
+    /// # Errors
+    /// [`SessionError::Unread`] when the server asks and asks and reads no answer.
+    pub fn asked(&mut self, request: &Request) -> Result<bool, SessionError> {
         let (status, teardown) = match request.method() {
             Method::Options | Method::GetParameter | Method::SetParameter => (StatusCode::Ok, false),
             Method::Teardown => (StatusCode::Ok, true),
             _ => (StatusCode::NotImplemented, false),
         };
         let response = crate::rtsp::message::reply(request, status);
-        self.transmits.push_back(response_bytes(&response.map_body(|_| Vec::new())));
-        teardown
+        self.answer(response_bytes(&response.map_body(|_| Vec::new())))?;
+        Ok(teardown)
+    }
+
+    /// Answers a request of the server that nobody can make out.
+    ///
+    /// # Errors
+    /// As [`Client::asked`].
+    pub fn asked_badly(&mut self, request: &BadRequest) -> Result<(), SessionError> {
+        self.answer(reply_to_bad(request))
+    }
+
+    fn answer(&mut self, bytes: Bytes) -> Result<(), SessionError> {
+        let (answers, answer_bytes) = &mut self.unread_answers;
+        (*answers, *answer_bytes) = (*answers + 1, *answer_bytes + bytes.len());
+        if *answers > MOST_UNREAD_ANSWERS || *answer_bytes > MOST_UNREAD_ANSWER_BYTES {
+            return Err(SessionError::Unread { url: self.shown() });
+        }
+        self.transmits.push_back(bytes);
+        Ok(())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.client().poll_timeout()
+    }
+
+    /// Sends what is due: keepalives and clock exchanges.
+    ///
+    /// # Errors
+    /// [`SessionError::NoAnswer`] when the server has fallen silent.
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client_mut().handle_timeout(now)
+    }
+
+    /// The socket has taken everything that was to be sent: answers of ours among it are as good as read.
+    fn all_sent(&mut self) {
+        self.client_mut().unread_answers = (0, 0);
+    }
+
+    /// Asks the server to end the session; an event that [`Self::is_end`] follows.
+    fn teardown(&mut self, now: Now) {
+        let url = self.session_url();
+        self.client_mut().send(Purpose::Teardown, &url, &[], Vec::new(), now);
+    }
+
+    /// The server's clock as seen from here; `None` when the server cannot tell.
+    fn clock(&self) -> Option<ClockOffset> {
+        self.client().clock.best()
+    }
+}
+
+#[derive(Debug)]
+struct Pending {
+    cseq: u32,
+    purpose: Purpose,
+    request: Request,
+    deadline: Instant,
+    /// How often it has been sent with a login.
+    logins: u8,
+}
+
+/// One client's side of an RTSP connection. [`super::publisher`] and [`super::player`] say what is asked; this says how.
+#[derive(Debug)]
+pub struct Client {
+    url: Url,
+    user_agent: String,
+    login: Login,
+    next_cseq: u32,
+    session: Option<String>,
+    session_timeout: Duration,
+    get_parameter: bool,
+    pending: VecDeque<Pending>,
+    /// The CSeq of the last answer that was one to something; `None` where it had none.
+    last_answered: Option<u32>,
+    transmits: VecDeque<Bytes>,
+    established: bool,
+    /// The server has answered at all.
+    has_answered: bool,
+    /// Number and bytes of the answers that the socket has not taken yet.
+    unread_answers: (usize, usize),
+    next_keep_alive: Option<Instant>,
+    /// The server has answered a keepalive before, so its silence means something.
+    keep_alive_answered: bool,
+    clock: ClockEstimator,
+    clock_supported: bool,
+    clock_exchanges: usize,
+    next_clock: Option<Instant>,
+}
+
+impl Client {
+    /// A client of the stream at `url`, without credentials in it.
+    pub fn new(url: Url, credentials: Option<Credentials>, user_agent: &str) -> Client {
+        Client {
+            url,
+            user_agent: user_agent.to_owned(),
+            login: Login::new(credentials),
+            next_cseq: 1,
+            session: None,
+            session_timeout: DEFAULT_SESSION_TIMEOUT,
+            get_parameter: false,
+            pending: VecDeque::new(),
+            last_answered: None,
+            transmits: VecDeque::new(),
+            established: false,
+            has_answered: false,
+            unread_answers: (0, 0),
+            next_keep_alive: None,
+            keep_alive_answered: false,
+            clock: ClockEstimator::default(),
+            clock_supported: false,
+            clock_exchanges: 0,
+            next_clock: None,
+        }
+    }
+
+    /// The stream's URL.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The stream's URL for people, without what is secret in it.
+    pub fn shown(&self) -> String {
+        shown_url(&self.url)
+    }
+
+    /// How it stands with the login.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// Queues a request.
+    pub fn send(&mut self, purpose: Purpose, url: &Url, headers: &[(HeaderName, &str)], body: Vec<u8>, now: Now) {
+        let method =
+            if purpose == Purpose::KeepAlive && !self.get_parameter { Method::Options } else { purpose.method() };
+        let mut builder = rtsp_types::Request::builder(method, Version::V1_0).request_uri(url.clone());
+        for (name, value) in headers {
+            builder = builder.header(name.clone(), *value);
+        }
+        self.transmit(purpose, builder.build(body), 0, now);
+    }
+
+    fn transmit(&mut self, purpose: Purpose, mut request: Request, logins: u8, now: Now) {
+        let cseq = self.next_cseq;
+        self.next_cseq += 1;
+        request.insert_header(headers::CSEQ, cseq.to_string());
+        request.insert_header(headers::USER_AGENT, self.user_agent.as_str());
+        if let Some(session) = &self.session {
+            request.insert_header(headers::SESSION, session.as_str());
+        }
+        let method: &str = request.method().into();
+        let uri = request.request_uri().map_or("*", |url| url.as_str());
+        let authorization = self.login.authorization(method, uri);
+        let logins = logins + u8::from(authorization.is_some());
+        if let Some(authorization) = authorization {
+            request.insert_header(headers::AUTHORIZATION, authorization);
+        }
+        self.transmits.push_back(request_bytes(&request));
+        self.pending.push_back(Pending { cseq, purpose, request, deadline: now.instant + ANSWER_TIMEOUT, logins });
+    }
+
+    /// Queues bytes that are no request, such as a framed RTCP packet.
+    pub fn send_raw(&mut self, bytes: Bytes) {
+        self.transmits.push_back(bytes);
+    }
+
+    /// Takes an answer. Returns what the session has to act on: a 2xx answer and its purpose.
+    ///
+    /// # Errors
+    /// A refusal, as the [`SessionError`] that names it.
+    pub fn answered(&mut self, response: Response, now: Now) -> Result<Option<(Purpose, Response)>, SessionError> {
+        let open: Vec<(u32, Purpose)> = self.pending.iter().map(|p| (p.cseq, p.purpose)).collect();
+        let index = match answers::answer_to(&response, &open, self.last_answered) {
+            AnswerTo::Open(index) => Some(index),
+            AnswerTo::Nothing => None,
+        };
+        let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
+        let Pending { purpose, request, logins, .. } = pending;
+        self.last_answered = answers::cseq(&response);
+        self.has_answered = true;
+        if response.status() == StatusCode::Unauthorized {
+            let challenge = response.header(&headers::WWW_AUTHENTICATE).map(|header| header.as_str());
+            let may_repeat = logins < MOST_LOGINS;
+            if challenge.is_some_and(|challenge| may_repeat && self.login.challenged(challenge)) {
+                self.transmit(purpose, request, logins, now);
+                return Ok(None);
+            }
+        } else if logins > 0 {
+            self.login.accepted();
+        }
+        if !response.status().is_success() {
+            // A server may dislike these without the stream being any worse for it.
+            if matches!(purpose, Purpose::KeepAlive | Purpose::Clock) {
+                self.clock_supported &= purpose != Purpose::Clock;
+                return Ok(None);
+            }
+            let url = self.shown();
+            let request = purpose.name();
+            let to = response.header(&headers::LOCATION).map(|header| header.as_str().trim().to_owned());
+            if let (301 | 302 | 303 | 305, Some(to)) = (u16::from(response.status()), to) {
+                return Err(SessionError::Moved { request, url, to });
+            }
+            if response.status() == StatusCode::Unauthorized {
+                return Err(SessionError::Unauthorized { request, url, why: LoginRefusal::of(&self.login) });
+            }
+            return Err(SessionError::of_status(request, url, response.status(), response.reason_phrase()));
+        }
+        match purpose {
+            Purpose::KeepAlive => {
+                self.keep_alive_answered = true;
+                return Ok(None);
+            }
+            Purpose::Clock => {
+                self.clock_answered(&response, now);
+                return Ok(None);
+            }
+            Purpose::Options => self.options_answered(&response, now),
+            Purpose::Setup => self.setup_answered(&response),
+            Purpose::Play | Purpose::Record => self.established = true,
+            _ => {}
+        }
+        self.next_keep_alive = Some(now.instant + self.session_timeout / 2);
+        Ok(Some((purpose, response)))
+    }
+
+    fn options_answered(&mut self, response: &Response, now: Now) {
+        let public = response.header(&headers::PUBLIC).map(|v| v.as_str()).unwrap_or_default();
+        self.get_parameter = public.split(',').any(|m| m.trim().eq_ignore_ascii_case("GET_PARAMETER"));
+        if let Ok(name) = HeaderName::try_from(clock::SUPPORT_HEADER) {
+            self.clock_supported = response.header(&name).is_some();
+        }
+        if self.clock_supported {
+            self.send_clock(now);
+        }
+    }
+
+    fn setup_answered(&mut self, response: &Response) {
+        let Some(header) = response.header(&headers::SESSION) else { return };
+        let (id, seconds) = answers::session(header.as_str());
+        self.session = id;
+        if let Some(seconds) = seconds {
+            self.session_timeout = Duration::from_secs(u64::clamp(seconds, 2, 3600));
+        }
+    }
+
+    fn send_clock(&mut self, now: Now) {
+        let body = ClockRequest { t1: now.utc }.body();
+        let url = self.url.clone();
+        self.send(Purpose::Clock, &url, &[(headers::CONTENT_TYPE, clock::CONTENT_TYPE)], body, now);
+        self.next_clock = None;
+    }
+
+    fn clock_answered(&mut self, response: &Response, now: Now) {
+        if let Some(reply) = ClockReply::parse(response.body()) {
+            self.clock.add(&reply, now);
+        }
+        self.clock_exchanges += 1;
+        let pause = if self.clock_exchanges < CLOCK_QUICK_COUNT { CLOCK_QUICK } else { CLOCK_STEADY };
+        self.next_clock = Some(now.instant + pause);
+    }
+
+    /// Media has come: the server is there, and an answer may be queued behind what it sends.
+    pub fn heard(&mut self, now: Now) {
+        for pending in &mut self.pending {
+            if matches!(pending.purpose, Purpose::KeepAlive | Purpose::Clock) {
+                pending.deadline = now.instant + ANSWER_TIMEOUT;
+            }
+        }
+    }
+
+    /// Answers a request of the server. True when it was a TEARDOWN.
+    ///
+    /// # Errors
+    /// [`SessionError::Unread`] when the server asks and asks and reads no answer.
+    pub fn asked(&mut self, request: &Request) -> Result<bool, SessionError> {
+        let (status, teardown) = match request.method() {
+            Method::Options | Method::GetParameter | Method::SetParameter => (StatusCode::Ok, false),
+            Method::Teardown => (StatusCode::Ok, true),
+            _ => (StatusCode::NotImplemented, false),
+        };
+        let response = crate::rtsp::message::reply(request, status);
+        let bytes = response_bytes(&response.map_body(|_| Vec::new()));
+        let (answers, answer_bytes) = &mut self.unread_answers;
+        (*answers, *answer_bytes) = (*answers + 1, *answer_bytes + bytes.len());
+        if *answers > MOST_UNREAD_ANSWERS || *answer_bytes > MOST_UNREAD_ANSWER_BYTES {
+            return Err(SessionError::Unread { url: self.shown() });
+        }
+        self.transmits.push_back(bytes);
+        Ok(teardown)
     }
 
     /// Answers a request of the server that nobody can make out.
@@ -349,7 +628,8 @@ impl Client {
         let forgive = !self.keep_alive_answered;
         self.pending.retain(|p| !(forgive && p.purpose == Purpose::KeepAlive && p.deadline <= now.instant));
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
-            return Err(SessionError::NoAnswer { request: late.purpose.name(), url: self.url.to_string() });
+            let (request, has_answered) = (late.purpose.name(), self.has_answered);
+            return Err(SessionError::NoAnswer { request, url: self.shown(), has_answered });
         }
         if self.next_clock.is_some_and(|at| at <= now.instant) && self.clock_supported {
             self.send_clock(now);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use rtsp_types::Url;
 
+use super::client::MOST_UNREAD_ANSWERS;
 use super::player::PlayerSession;
 use super::server::{Accepted, ServerEvent, ServerSession};
 use super::{ClientSession, SessionError};
@@ -71,12 +72,74 @@ fn a_player_logs_in_by_digest_where_both_are_offered_and_by_basic_where_that_is_
     }
 }
 
+/// A player that is asked for its login by whatever `challenge` says of each request; how many it sent, and how it ended.
+fn challenged(credentials: Credentials, challenge: impl Fn(usize) -> String) -> (usize, SessionError) {
+    let mut player = PlayerSession::new(Url::parse("rtsp://h/live").unwrap(), Some(credentials), "test", now());
+    for asked in 1.. {
+        let request = messages(|| player.poll_transmit());
+        assert_eq!(request.len(), 1);
+        let answer = format!("RTSP/1.0 401 Unauthorized\r\nCSeq: {asked}\r\n{}\r\n\r\n", challenge(asked));
+        let answer = messages({
+            let mut once = Some(bytes::Bytes::from(answer));
+            move || once.take()
+        });
+        for answer in answer {
+            if let Err(error) = player.handle_message(answer, now()) {
+                return (asked, error);
+            }
+        }
+    }
+    unreachable!("the loop has no end")
+}
+
+#[test]
+fn a_server_that_calls_every_nonce_stale_is_left() {
+    let me = || Credentials { user: "me".into(), password: "secret".into() };
+    let stale = |n| format!("WWW-Authenticate: Digest realm=\"x\", nonce=\"n{n}\", stale=true");
+    let (requests, error) = challenged(me(), stale);
+    assert_eq!(requests, 4, "without, with, and twice more");
+    assert!(error.to_string().contains("or the password is wrong"), "{error}");
+    let (requests, _) = challenged(me(), |n| format!("WWW-Authenticate: Digest realm=\"x\", nonce=\"n{n}\""));
+    assert_eq!(requests, 2, "a new nonce alone is no reason to try a refused login again");
+    let (requests, error) = challenged(me(), |_| "WWW-Authenticate: Kerberos\u{1b}[31m".to_owned());
+    assert!(requests == 1 && error.to_string().contains("asks for a login by"), "{error}");
+    assert!(!error.to_string().contains('\u{1b}'));
+}
+
+#[test]
+fn a_server_that_asks_and_reads_nothing_is_left() {
+    let mut player = PlayerSession::new(Url::parse("rtsp://h/live").unwrap(), None, "test", now());
+    let ask = |player: &mut PlayerSession, cseq: &str| {
+        let request = format!("OPTIONS * RTSP/1.0\r\nCSeq: {cseq}\r\n\r\n");
+        let mut once = Some(bytes::Bytes::from(request));
+        let request = messages(move || once.take()).remove(0);
+        player.handle_message(request, now())
+    };
+    for _ in 0..10 {
+        for _ in 0..MOST_UNREAD_ANSWERS {
+            ask(&mut player, "1").unwrap();
+        }
+        player.all_sent();
+    }
+    while player.poll_transmit().is_some() {}
+    let left = (0..).map(|n| (n, ask(&mut player, "1"))).find(|(_, asked)| asked.is_err());
+    assert!(matches!(left, Some((MOST_UNREAD_ANSWERS, Err(SessionError::Unread { .. })))), "{left:?}");
+    assert_eq!(std::iter::from_fn(|| player.poll_transmit()).count(), MOST_UNREAD_ANSWERS);
+    player.all_sent();
+    let long = "1".repeat(10_000);
+    let left = (0..).map(|n| (n, ask(&mut player, &long))).find(|(_, asked)| asked.is_err()).unwrap();
+    assert!(left.0 < 10, "answers are bounded by their bytes, too");
+}
+
 #[test]
 fn without_the_right_password_it_is_told_to_give_one() {
     let challenge = Challenge { nonce: "n0nce".into(), digest: true, basic: true };
     for password in [None, Some("guess")] {
         let (result, log) = describe(password, &challenge);
-        assert!(matches!(result, Err(SessionError::Unauthorized { .. })), "{result:?}");
+        let error = result.unwrap_err();
+        assert!(matches!(error, SessionError::Unauthorized { .. }), "{error:?}");
+        let words = if password.is_some() { "\"me\" or the password is wrong" } else { "asks for a login" };
+        assert!(error.to_string().contains(words), "{error}");
         assert_eq!(log.len(), 1 + usize::from(password.is_some()));
     }
 }

@@ -11,6 +11,7 @@ pub mod client;
 mod control;
 pub mod player;
 pub mod publisher;
+mod purpose;
 pub mod server;
 
 pub use client::ClientSession;
@@ -20,6 +21,10 @@ use std::time::Duration;
 use rtsp_types::StatusCode;
 use thiserror::Error;
 
+use crate::redact::redacted;
+use crate::rtsp::digest::Login;
+use crate::shown::shown;
+
 /// How long a request waits for its answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,12 +32,14 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum SessionError {
     /// The server wants a login, and has none that it accepts.
-    #[error("{url} asks for a login ({request}: 401): put it in the URL, as in rtsp://USER:PASSWORD@HOST/PATH")]
+    #[error("{url} {why} ({request}: 401): {}", why.advice())]
     Unauthorized {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
+        /// What is wrong with the one that it has.
+        why: LoginRefusal,
     },
     /// Nothing is there.
     #[error("nothing is published at {url} ({request}: 404): check the path, or start the sender first")]
@@ -51,7 +58,10 @@ pub enum SessionError {
         url: String,
     },
     /// It is elsewhere.
-    #[error("{url} sends {request} on to {to}, where hevcast does not follow: give that address, if you trust it")]
+    #[error(
+        "{url} sends {request} on to {}, where hevcast does not follow: give that address, if you trust it",
+        redacted(to)
+    )]
     Moved {
         /// Method of the request.
         request: &'static str,
@@ -61,7 +71,7 @@ pub enum SessionError {
         to: String,
     },
     /// Any other refusal.
-    #[error("{url} refused {request}: {status} {reason}{}", hint(*status))]
+    #[error("{url} refused {request}: {status} {}{}", shown(reason), hint(*status))]
     Refused {
         /// Method of the request.
         request: &'static str,
@@ -73,18 +83,23 @@ pub enum SessionError {
         reason: String,
     },
     /// The server took the connection and then kept silent.
-    #[error(
-        "{url} does not answer {request} within {} s: it may not take RTSP {}; check the address, or use another server",
-        ANSWER_TIMEOUT.as_secs(), if *request == "ANNOUNCE" { "publishers" } else { "clients" }
-    )]
+    #[error("{url} does not answer {request} within {} s: {}", ANSWER_TIMEOUT.as_secs(), silence(request, *has_answered))]
     NoAnswer {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
+        /// It has answered other requests before.
+        has_answered: bool,
+    },
+    /// The server asks without reading the answers.
+    #[error("{url}: the server sends requests without end and does not read the answers")]
+    Unread {
+        /// The stream.
+        url: String,
     },
     /// The stream is there but is not H.265.
-    #[error("the stream at {url} is not H.265 (it offers {offer}): hevcast plays H.265 only")]
+    #[error("the stream at {url} is not H.265 (it offers {}): hevcast plays H.265 only", shown(offer))]
     NotHevc {
         /// The stream.
         url: String,
@@ -101,7 +116,7 @@ pub enum SessionError {
         url: String,
     },
     /// An answer that makes no sense.
-    #[error("{url} answered {request} with something unusable: {what}")]
+    #[error("{url} answered {request} with something unusable: {}", shown(what))]
     BadAnswer {
         /// Method of the request.
         request: &'static str,
@@ -110,6 +125,72 @@ pub enum SessionError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// What is wrong with the login that a server refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// None was given.
+    None,
+    /// The one of this user was refused.
+    Wrong {
+        /// User name.
+        user: String,
+    },
+    /// The server wants it in a way that we do not know.
+    Unknown {
+        /// The schemes that it names.
+        schemes: String,
+    },
+}
+
+impl LoginRefusal {
+    fn of(login: &Login) -> LoginRefusal {
+        match (login.credentials(), login.unknown()) {
+            (_, Some(schemes)) => LoginRefusal::Unknown { schemes: schemes.to_owned() },
+            (Some(credentials), None) => LoginRefusal::Wrong { user: credentials.user.clone() },
+            (None, None) => LoginRefusal::None,
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            LoginRefusal::None => {
+                "give one with --user and --password-file, or in the URL as in rtsp://USER:PASSWORD@HOST/PATH"
+            }
+            LoginRefusal::Wrong { .. } => {
+                "check both; in a URL, characters such as @ / # ? % of a password are written %40 %2F %23 %3F %25"
+            }
+            LoginRefusal::Unknown { .. } => {
+                "hevcast knows Digest (MD5, SHA-256, SHA-512-256) and Basic; allow one of them there"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for LoginRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LoginRefusal::None => f.write_str("asks for a login"),
+            LoginRefusal::Wrong { user } => {
+                write!(f, "refused the login: the user {:?} or the password is wrong", shown(user))
+            }
+            LoginRefusal::Unknown { schemes } => write!(f, "asks for a login by {}", shown(schemes)),
+        }
+    }
+}
+
+/// What it may mean that no answer comes to this request.
+fn silence(request: &str, has_answered: bool) -> &'static str {
+    match (request, has_answered) {
+        ("ANNOUNCE", _) => "it may not take publishers by RTSP; check the address, or use another server or protocol",
+        ("DESCRIBE", true) => {
+            "it answers other requests, so it may be waiting for the stream itself; see whether the camera or the sender \
+             behind it is on, or wait for it with --wait"
+        }
+        ("OPTIONS" | "DESCRIBE", _) => "is that an RTSP port, and is the server well? check the address, or try again",
+        (_, _) => "it answered before; the server may be overloaded or stuck; try again",
+    }
 }
 
 fn hint(status: u16) -> &'static str {
@@ -126,7 +207,7 @@ impl SessionError {
     /// The error that a status code other than 2xx stands for.
     pub(super) fn of_status(request: &'static str, url: String, status: StatusCode, reason: &str) -> SessionError {
         match u16::from(status) {
-            401 => SessionError::Unauthorized { request, url },
+            401 => SessionError::Unauthorized { request, url, why: LoginRefusal::None },
             404 => SessionError::NotFound { request, url },
             461 => SessionError::Transport { request, url },
             status => SessionError::Refused { request, url, status, reason: reason.to_owned() },
@@ -147,7 +228,7 @@ impl SessionError {
     /// Whether a later try may succeed without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
         match self {
-            SessionError::NotFound { .. } | SessionError::NoAnswer { .. } => true,
+            SessionError::NotFound { .. } | SessionError::NoAnswer { .. } | SessionError::Unread { .. } => true,
             SessionError::Refused { status, .. } => *status >= 500 || *status == 403 || *status == 453,
             _ => false,
         }
@@ -166,6 +247,8 @@ mod login_tests;
 mod names_tests;
 #[cfg(test)]
 mod pause_tests;
+#[cfg(test)]
+mod shown_tests;
 #[cfg(test)]
 mod strangers_tests;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::client::{Client, ClientSession, Purpose};
 use super::control::{Addresses, Named};
 use super::publisher::granted;
 use crate::hevc::ParameterSets;
+use crate::redact::shown_url;
 use crate::rtp::{PayloadFormat, interleave};
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
@@ -153,13 +154,13 @@ impl PlayerSession {
 
     /// Finds the H.265 track, and where it may be asked for.
     fn described(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
-        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: url.to_string(), what };
+        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: shown_url(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
         let Some((index, track)) = description.hevc_track() else {
-            return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
+            return Err(SessionError::NotHevc { url: shown_url(url), offer: description.offer() });
         };
         if srtp::is_encrypted(response.body()) {
-            return Err(SessionError::Encrypted { url: url.to_string() });
+            return Err(SessionError::Encrypted { url: shown_url(url) });
         }
         self.parameter_sets = track.parameter_sets.clone();
         self.format = description.payload_format(index);
@@ -208,10 +209,10 @@ impl ClientSession for PlayerSession {
                 Ok(None) => {}
                 Err(error) => self.try_elsewhere(error, now)?,
             },
-            Inbound::BadRequest(request) => self.client.asked_badly(&request),
+            Inbound::BadRequest(request) => self.client.asked_badly(&request)?,
             Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
             Inbound::Request(request) => {
-                if self.client.asked(&request) {
+                if self.client.asked(&request)? {
                     self.events.push_back(PlayerEvent::Ended);
                 }
             }

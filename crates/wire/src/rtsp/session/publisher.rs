@@ -7,6 +7,7 @@ use rtsp_types::{Url, headers};
 
 use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
+use crate::redact::shown_url;
 use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
 use crate::rtsp::digest::Credentials;
@@ -119,9 +120,9 @@ impl ClientSession for PublisherSession {
                     self.advance(purpose, &response, now)?;
                 }
             }
-            Inbound::BadRequest(request) => self.client.asked_badly(&request),
+            Inbound::BadRequest(request) => self.client.asked_badly(&request)?,
             Inbound::Request(request) => {
-                if self.client.asked(&request) {
+                if self.client.asked(&request)? {
                     self.events.push_back(PublisherEvent::Ended);
                 }
             }
@@ -168,7 +169,7 @@ pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result
     let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
     Transport::granted(header.as_str(), asked).map_err(|error| SessionError::BadAnswer {
         request: "SETUP",
-        url: url.to_string(),
+        url: shown_url(url),
         what: error.to_string(),
     })
 }

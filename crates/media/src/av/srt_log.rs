@@ -1,0 +1,116 @@
+//! libsrt's log: off the terminal, and the reason of a refusal out of it.
+//!
+//! libsrt writes its warnings to standard error, whatever FFmpeg's log is set to. And FFmpeg says "Input/output error" of
+//! every connection that does not come about, so the log is the only place where the far end's reason stands.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::{Mutex, PoisonError};
+
+/// `SRT_LOG_HANDLER_FN` (logging_api.h): opaque, level, file, line, area, message.
+type Handler = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, c_int, *const c_char, *const c_char);
+type SetHandler = unsafe extern "C" fn(*mut c_void, Option<Handler>);
+
+/// Longest message that is looked at, in bytes.
+const MESSAGE_BYTES: usize = 512;
+
+/// What libsrt last said of a refused connection.
+static REFUSAL: Mutex<Option<String>> = Mutex::new(None);
+
+/// Takes the log over, where libsrt is there.
+pub(super) fn install() {
+    if let Some(set_handler) = set_handler() {
+        // SAFETY: the function's signature is that of its header; the handler lives as long as the program and uses no
+        // opaque value.
+        unsafe { set_handler(std::ptr::null_mut(), Some(on_log)) }
+    }
+}
+
+/// Part of the program.
+#[cfg(all(feature = "static", target_os = "linux"))]
+fn set_handler() -> Option<SetHandler> {
+    unsafe extern "C" {
+        fn srt_setloghandler(opaque: *mut c_void, handler: Option<Handler>);
+    }
+    Some(srt_setloghandler)
+}
+
+/// Loaded with FFmpeg, if FFmpeg was built with it.
+#[cfg(all(not(feature = "static"), target_os = "linux", target_env = "gnu"))]
+fn set_handler() -> Option<SetHandler> {
+    // SAFETY: looks a name up among the libraries that are loaded.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"srt_setloghandler".as_ptr()) };
+    // SAFETY: null is `None`, and anything else is libsrt's function, whose signature this is.
+    unsafe { std::mem::transmute::<*mut c_void, Option<SetHandler>>(found) }
+}
+
+#[cfg(not(any(
+    all(feature = "static", target_os = "linux"),
+    all(not(feature = "static"), target_os = "linux", target_env = "gnu")
+)))]
+fn set_handler() -> Option<SetHandler> {
+    None
+}
+
+/// Forgets what was said of earlier connections.
+pub(crate) fn forget_refusal() {
+    *REFUSAL.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// What libsrt has said of a refused connection since [`forget_refusal`]; with several at once it may be another's.
+pub(crate) fn take_refusal() -> Option<String> {
+    REFUSAL.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// The reason in a message of libsrt's, if it tells of a refused connection.
+fn refusal(message: &str) -> Option<&str> {
+    let (_, reason) =
+        ["REJECT reported from HS processing:", "rejected by peer:", "connection rejected due to:", "rejected:"]
+            .iter()
+            .find_map(|mark| message.split_once(mark))?;
+    let reason = reason.trim().trim_end_matches("- not processing further").trim();
+    Some(reason.strip_prefix("INTERNAL REJECTION -").unwrap_or(reason).trim())
+}
+
+unsafe extern "C" fn on_log(
+    _: *mut c_void,
+    _: c_int,
+    _: *const c_char,
+    _: c_int,
+    area: *const c_char,
+    message: *const c_char,
+) {
+    if message.is_null() || area.is_null() {
+        return;
+    }
+    // SAFETY: libsrt gives C strings that live through the call.
+    let (area, message) = unsafe { (CStr::from_ptr(area), CStr::from_ptr(message)) };
+    let bytes = message.to_bytes();
+    let text = String::from_utf8_lossy(bytes.get(..MESSAGE_BYTES).unwrap_or(bytes));
+    tracing::debug!("{}: {}", area.to_string_lossy(), text.trim());
+    if let Some(reason) = refusal(&text) {
+        *REFUSAL.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_found_in_what_libsrt_says() {
+        for (message, reason) in [
+            (
+                "processAsyncConnectRequest: REJECT reported from HS processing: Incorrect passphrase - not processing further",
+                Some("Incorrect passphrase"),
+            ),
+            (
+                "@392602841:newConnection: connection rejected due to: INTERNAL REJECTION - ERROR:UNSECURE",
+                Some("ERROR:UNSECURE"),
+            ),
+            ("KMREQ/rcv: (snd) Rx process failure - BADSECRET", None),
+            ("", None),
+        ] {
+            assert_eq!(refusal(message), reason, "{message}");
+        }
+    }
+}
