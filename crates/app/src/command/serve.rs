@@ -13,7 +13,6 @@ use super::signals::{Hangup, Signals};
 use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
-use crate::login::open_to_others;
 use crate::pipeline::serve_record::ServeRecorder;
 use crate::pipeline::session::addresses;
 use crate::pipeline::stills::StillMakers;
