@@ -47,7 +47,7 @@ impl<S: ClientSession> Link<S> {
     /// As [`Target::connect`].
     pub async fn connect(target: &Target, clock: Clock, start: impl FnOnce(Now) -> S) -> Result<Link<S>, NetError> {
         let connection = Connection::new(target.connect().await?);
-        Ok(Link { session: start(clock.now()), connection, clock, url: target.url.to_string(), drained: false })
+        Ok(Link { session: start(clock.now()), connection, clock, url: target.shown(), drained: false })
     }
 
     /// The clock in use.

@@ -72,7 +72,7 @@ impl Player {
                     let reported = clock.now().instant;
                     return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported });
                 }
-                Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
+                Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
                 Turn::Event(PlayerEvent::Rtp(packet)) if early.len() < MAX_EARLY_PACKETS => early.push_back(packet),
                 Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Sent | Turn::Drained => {}
             }

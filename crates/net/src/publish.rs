@@ -97,7 +97,7 @@ impl Publisher {
         let channels = loop {
             match link.turn().await? {
                 Turn::Event(PublisherEvent::Recording(channels)) => break channels,
-                Turn::Event(PublisherEvent::Ended) => return Err(NetError::Closed { url: target.url.to_string() }),
+                Turn::Event(PublisherEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
                 Turn::Event(PublisherEvent::KeyframeRequested | PublisherEvent::RateLimited(_))
                 | Turn::Sent
                 | Turn::Drained => {}

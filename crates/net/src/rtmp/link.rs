@@ -43,7 +43,7 @@ impl Link {
     /// # Errors
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, role: Role, agent: &str, clock: Clock) -> Result<Link, NetError> {
-        let no_stream = || RtmpError::NoStream { url: target.url.to_string() };
+        let no_stream = || RtmpError::NoStream { url: target.shown() };
         let address = StreamAddress::of(&target.url).ok_or_else(no_stream)?;
         let mut login = String::new();
         for left in (0..LOGIN_CONNECTIONS).rev() {

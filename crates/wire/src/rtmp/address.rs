@@ -6,6 +6,8 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::rtsp::path;
+
 /// A stream's address in RTMP's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamAddress {
@@ -30,7 +32,7 @@ impl StreamAddress {
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut shown = url.clone();
         shown.set_query(None);
-        Some(StreamAddress { shown: shown.to_string(), app, stream: decode(stream) + &query, app_url })
+        Some(StreamAddress { shown: path::shown(&shown), app, stream: decode(stream) + &query, app_url })
     }
 }
 

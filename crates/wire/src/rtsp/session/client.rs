@@ -10,6 +10,7 @@ use super::{ANSWER_TIMEOUT, SessionError};
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
 use crate::rtsp::digest::{Credentials, Login};
 use crate::rtsp::message::{BadRequest, Inbound, Request, Response, reply_to_bad, request_bytes, response_bytes};
+use crate::rtsp::path;
 use crate::time::Now;
 
 /// Session time-out assumed when the server names none (RFC 2326 section 12.37).
@@ -246,7 +247,7 @@ impl Client {
                 self.clock_supported &= purpose != Purpose::Clock;
                 return Ok(None);
             }
-            let url = self.url.to_string();
+            let url = path::shown(&self.url);
             let request = purpose.name();
             let to = response.header(&headers::LOCATION).map(|header| header.as_str().trim().to_owned());
             if let (301 | 302 | 303 | 305, Some(to)) = (u16::from(response.status()), to) {
@@ -346,7 +347,7 @@ impl Client {
         let forgive = !self.keep_alive_answered;
         self.pending.retain(|p| !(forgive && p.purpose == Purpose::KeepAlive && p.deadline <= now.instant));
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
-            return Err(SessionError::NoAnswer { request: late.purpose.name(), url: self.url.to_string() });
+            return Err(SessionError::NoAnswer { request: late.purpose.name(), url: path::shown(&self.url) });
         }
         if self.next_clock.is_some_and(|at| at <= now.instant) && self.clock_supported {
             self.send_clock(now);

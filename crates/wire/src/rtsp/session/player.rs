@@ -12,6 +12,7 @@ use crate::hevc::ParameterSets;
 use crate::rtp::interleave;
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
+use crate::rtsp::path;
 use crate::rtsp::sdp::Description;
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::Now;
@@ -94,10 +95,10 @@ impl PlayerSession {
 
     /// Finds the H.265 track and its URL.
     fn described(&mut self, response: &Response, url: &Url) -> Result<Url, SessionError> {
-        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: url.to_string(), what };
+        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: path::shown(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
         let Some((_, track)) = description.hevc_track() else {
-            return Err(SessionError::NotHevc { url: url.to_string(), offer: description.offer() });
+            return Err(SessionError::NotHevc { url: path::shown(url), offer: description.offer() });
         };
         self.parameter_sets = track.parameter_sets.clone();
         // RFC 2326 appendix C.1.1: Content-Base, then Content-Location, then the request's own URL.

@@ -11,6 +11,7 @@ use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
 use crate::rtsp::digest::Credentials;
 use crate::rtsp::message::{Inbound, Response};
+use crate::rtsp::path;
 use crate::rtsp::sdp::TRACK_CONTROL;
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::Now;
@@ -167,6 +168,6 @@ pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result
     let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
     match Transport::parse(header.as_str()) {
         Ok(transport) => Ok(transport.interleaved.unwrap_or(asked)),
-        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: url.to_string(), what: error.to_string() }),
+        Err(error) => Err(SessionError::BadAnswer { request: "SETUP", url: path::shown(url), what: error.to_string() }),
     }
 }
