@@ -1,10 +1,13 @@
 //! A server's configuration, wrong and changed: what is wrong is told with its place, and what is right holds without
 //! anybody noticing but those it is about.
 
+use std::path::Path;
+
 use crate::bad_input::assert_one_line;
 use crate::support::guarded::{Guarded, LISTEN, Proof, user};
 use crate::support::hevcast::{count, expect_figures, run, send_pattern, start, summary};
 use crate::support::process::Process;
+use crate::support::raw::Raw;
 use crate::support::{Scratch, real_time};
 
 /// Waits for a second with pictures.
@@ -62,6 +65,33 @@ fn users_come_and_go_while_readers_see_no_gap() {
     assert_one_line("receive: a guest, too late", &run(&["receive", &wrong_yet]), 1, &["401"]);
     expect_live_from_now(&mut receiver);
     assert_undisturbed(receiver);
+}
+
+#[test]
+fn a_configuration_that_is_gone_opens_no_door() {
+    let before = format!("{LISTEN}{}", user("camera", "c", Proof::Ha1, &["*"], &["*"]));
+    let mut server = Guarded::start(&before);
+    let stranger = |server: &Guarded| Raw::connect(server.server.port).status("DESCRIBE", "x", &[]);
+    assert_eq!(stranger(&server), 401);
+    type Change = fn(&Path);
+    let changes: [(Change, &str); 4] = [
+        (|file| std::fs::write(file, "").unwrap(), "is empty"),
+        (|file| std::fs::write(file, "# [[user]]\n").unwrap(), "let in everybody"),
+        (|file| std::fs::remove_file(file).unwrap(), "cannot read"),
+        (|file| std::os::unix::fs::symlink("/nowhere/hevcast.toml", file).unwrap(), "cannot read"),
+    ];
+    for (change, word) in changes {
+        let said = server.reload_after(change);
+        assert!(said.contains("ERROR") && said.contains("stays as it was") && said.contains("hevcast.toml"), "{said}");
+        assert!(said.contains(word), "{said}");
+        assert_eq!(stranger(&server), 401, "{said}");
+    }
+    let said = server.reload_after(|file| {
+        std::fs::remove_file(file).unwrap();
+        std::fs::write(file, format!("takeover = [\"客厅\", \"é*\"]\n{before}[anyone]\nread = [\"x\"]\n")).unwrap();
+    });
+    assert!(said.contains("was read again"), "{said}");
+    assert_eq!(stranger(&server), 404);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hevcast::{Server, command};
@@ -135,7 +136,12 @@ impl Guarded {
 
     /// Writes another configuration, tells the server, and returns the line that it says about it.
     pub fn reload(&mut self, config: &str) -> String {
-        std::fs::write(self.folder.file("hevcast.toml"), config).unwrap();
+        self.reload_after(|file| std::fs::write(file, config).unwrap())
+    }
+
+    /// The same after whatever is done to the file.
+    pub fn reload_after(&mut self, change: impl FnOnce(&Path)) -> String {
+        change(&self.folder.file("hevcast.toml"));
         self.server.process.hang_up();
         self.server.process.stderr.expect("a word about the configuration", |line| line.contains("the configuration "))
     }

@@ -158,6 +158,25 @@ impl Raw {
         }
     }
 
+    /// Waits until so many frames have come; no answer may be among them.
+    pub fn wait_for_frames(&mut self, count: usize) {
+        for _ in 0..count {
+            loop {
+                if let Some((&[b'$', _, high, low], _)) = self.input.split_first_chunk() {
+                    let whole = 4 + usize::from(u16::from_be_bytes([high, low]));
+                    if self.input.len() >= whole {
+                        self.input.drain(..whole);
+                        break;
+                    }
+                }
+                let mut bytes = [0; 16 * 1024];
+                let read = self.stream.read(&mut bytes).unwrap();
+                assert!(read > 0, "closed before a frame came");
+                self.input.extend_from_slice(&bytes[..read]);
+            }
+        }
+    }
+
     /// Takes an answer off what was read, and the frames before it.
     fn take_answer(&mut self) -> Option<Answer> {
         while let Some((&[b'$', _, high, low], _)) = self.input.split_first_chunk() {

@@ -143,7 +143,7 @@ async fn settings(plan: SendPlan, targets: Vec<Target>) -> Result<SendSettings> 
 /// The URL by which this process reaches its own server.
 fn local_target(address: SocketAddr, path: &str) -> Result<Target> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    let path = StreamPath::parse(path).with_context(|| format!("--path {path} names no stream"))?;
+    let path = StreamPath::parse(path).with_context(|| format!("--path {path:?} names no stream"))?;
     Ok(Target::parse(&format!("rtsp://{}/{}", SocketAddr::new(ip, address.port()), path::encoded(&path)))?)
 }
 
@@ -171,4 +171,28 @@ pub fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
         addresses.insert(0, SocketAddr::new(outward.ip(), listening.port()));
     }
     addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_any_letters_is_published_and_shown() {
+        let listening: SocketAddr = "0.0.0.0:1".parse().unwrap();
+        for (path, url, shown) in [
+            ("/live/", "rtsp://127.0.0.1:1/live", "rtsp://[::1]:2/live"),
+            ("客厅", "rtsp://127.0.0.1:1/%E5%AE%A2%E5%8E%85", "rtsp://[::1]:2/客厅"),
+            ("%e5%ae%a2厅", "rtsp://127.0.0.1:1/%E5%AE%A2%E5%8E%85", "rtsp://[::1]:2/客厅"),
+            ("live cam?#1", "rtsp://127.0.0.1:1/live%20cam%3F%231", "rtsp://[::1]:2/live%20cam%3F%231"),
+        ] {
+            let target = local_target(listening, path).unwrap();
+            assert_eq!(target.url.as_str(), url);
+            assert_eq!(watch_url(&target, "[::1]:2".parse().unwrap()), shown);
+        }
+        for path in ["", "/", "%FF", "a\nb", "a/../b"] {
+            let error = format!("{:#}", local_target(listening, path).unwrap_err());
+            assert!(error.starts_with("--path ") && !error.contains('\n'), "{error}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::send::form::SendForm;
 use super::words::Language;
+use crate::pipeline::origin::Origin;
 
 /// Most addresses kept.
 const HISTORY: usize = 12;
@@ -30,6 +31,7 @@ pub struct Remembered {
     /// The sender's settings.
     pub send: SendForm,
     /// The receiver's addresses, the last one first. Without passwords.
+    #[serde(deserialize_with = "in_own_letters")]
     pub watched: Vec<String>,
 }
 
@@ -111,7 +113,13 @@ fn storable(url: &str) -> String {
     Target::parse(url).map_or_else(|_| redacted(url), |target| target.to_text())
 }
 
-/// A new file for the user's eyes only: it may hold a password.
+/// Addresses as they are shown now; they were kept percent-encoded.
+fn in_own_letters<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let kept = Vec::<String>::deserialize(deserializer)?;
+    Ok(kept.into_iter().map(|url| url.parse::<Origin>().map_or(url, |origin| origin.to_text())).collect())
+}
+
+/// A new file for the user's eyes only: it may hold a key.
 fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -163,6 +171,11 @@ mod tests {
     fn a_file_of_another_version_is_read_as_far_as_it_goes() {
         let read: Remembered = toml::from_str("language = \"zh\"\nnews = 1\n[send]\nqp = 30\n").unwrap();
         assert_eq!((read.language, read.send.qp, read.theme), (Some(Language::Zh), 30, Theme::System));
+        let kept = ["rtsp://h/%E5%AE%A2%E5%8E%85", "rtsp://h/live%20cam", "no address"];
+        let mut read: Remembered = toml::from_str(&format!("watched = {kept:?}")).unwrap();
+        assert_eq!(read.watched, ["rtsp://h/客厅", "rtsp://h/live%20cam", "no address"]);
+        read.add_watched(&"rtsp://h/%e5%ae%a2厅".parse::<Origin>().unwrap().to_text());
+        assert_eq!(read.watched.len(), 3);
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! - in Unicode's normalization form C, so that two names which look alike because they are the same are the same;
 //! - its segments parted by one `/`, none around it. An encoded slash is a slash: rights are decided on this form, so it opens
 //!   nothing. What would be `.` or `..` after decoding is refused, since URLs have resolved those that they know;
-//! - without characters that no name has and that would change the text around it: controls, line separators, and those
-//!   that turn the direction of writing.
+//! - without characters that no name has: those that would change the text around it, as controls, line separators and turns
+//!   of the direction of writing do, and those that are not seen.
 //!
 //! Letters keep their case. It is encoded again only where a URL is written: [`encoded`].
 
@@ -48,7 +48,7 @@ pub enum PathError {
     /// Its bytes are of another encoding, such as GBK or Latin-1.
     #[error("the path {0:?} is not UTF-8")]
     NotUtf8(String),
-    /// A control character, a line separator, or one that turns the direction of writing.
+    /// A control character, a line separator, one that turns the direction of writing, or one that is not seen.
     #[error("the path has the character U+{:04X}, which no path may have", u32::from(*.0))]
     Character(char),
     /// A segment `.` or `..`.
@@ -187,12 +187,17 @@ fn normal(text: &str) -> Result<String, PathError> {
     Ok(ComposingNormalizerBorrowed::new_nfc().normalize(&segments.join("/")).into_owned())
 }
 
-/// Whether a character changes the text around it instead of being one of it.
+/// Whether a character changes the text around it, or is not seen at all, instead of being one of it.
 fn is_out_of_place(c: char) -> bool {
-    let is_separator = matches!(c, '\u{2028}' | '\u{2029}');
-    // Embeddings, overrides and isolates (UAX 9): behind them a line of a log reads backwards.
-    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || is_separator || turns
+    c.is_control()
+        || matches!(c,
+            // Line and paragraph ends.
+            '\u{2028}' | '\u{2029}'
+            // Marks, embeddings, overrides and isolates of direction (UAX 9): behind them a line of a log reads backwards.
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            // Invisible: two names would look alike. The joiners U+200C and U+200D belong to the spelling of some languages.
+            | '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -218,6 +223,8 @@ mod tests {
             ("100%", &["100%", "100%25"]),
             ("Live", &["Live", "%4Cive"]),
             ("a+b", &["a+b", "a%2Bb"]),
+            ("می\u{200c}خواهم", &["می\u{200c}خواهم", "می%E2%80%8cخواهم"]),
+            ("❤\u{fe0f}👩\u{200d}🔧", &["❤\u{fe0f}👩\u{200d}🔧", "❤%EF%B8%8F👩\u{200d}%F0%9F%94%A7"]),
         ] {
             for spelling in spellings {
                 assert_eq!(of(&format!("rtsp://h/{spelling}")).as_deref(), Ok(name), "{spelling}");
@@ -239,6 +246,8 @@ mod tests {
             ("%C2%85", PathError::Character('\u{85}')),
             ("\u{202e}gnp.exe", PathError::Character('\u{202e}')),
             ("a\u{2028}b", PathError::Character('\u{2028}')),
+            ("live%E2%80%8B", PathError::Character('\u{200b}')),
+            ("\u{feff}live", PathError::Character('\u{feff}')),
             ("public%2f..%2fsecret", PathError::Dots("/public/../secret".into())),
             ("a%2F%2e", PathError::Dots("/a/.".into())),
             ("", PathError::Empty),
