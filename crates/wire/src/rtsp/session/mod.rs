@@ -146,6 +146,8 @@ impl SessionError {
 }
 
 #[cfg(test)]
+mod announce_tests;
+#[cfg(test)]
 mod cameras_tests;
 #[cfg(test)]
 mod clock_tests;
