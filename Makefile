@@ -21,10 +21,11 @@ bench: setup-tests
 	cargo build --release --workspace --quiet
 	target/release/hevcast-bench page --write docs/performance.md
 
-# A million executions of each target; needs a nightly toolchain and cargo-fuzz.
+# A million executions of each target in fuzz/; needs a nightly toolchain and cargo-fuzz.
 fuzz:
-	cd fuzz && for target in depacketise rtmp_session rtmp_video rtsp_message rtsp_session sdp; do \
-	  cargo +nightly fuzz run -O $$target "$$(mktemp -d)" corpus/$$target -- -runs=1000000 -max_len=4096 || exit 1; \
+	cd fuzz && for target in fuzz_targets/*.rs; do \
+	  target="$$(basename "$$target" .rs)"; \
+	  cargo +nightly fuzz run -O "$$target" "$$(mktemp -d)" "corpus/$$target" -- -runs=1000000 -max_len=4096 || exit 1; \
 	done
 
 # A .deb and a single file that needs no FFmpeg, in target/package; FFmpeg's part of that takes some minutes once.

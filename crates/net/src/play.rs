@@ -156,7 +156,7 @@ impl Player {
 fn tell_noise(url: &str, bytes: usize, times: &mut u64) {
     *times += 1;
     match times.is_power_of_two() {
-        true => tracing::warn!("{url} sent {bytes} bytes that are neither RTSP nor RTP, passed over ({times} times)"),
-        false => tracing::debug!("{url} sent {bytes} bytes that are neither RTSP nor RTP, passed over"),
+        true => tracing::warn!("{url} sent {bytes} bytes that are neither RTSP nor RTP: passed over (time {times})"),
+        false => tracing::debug!("{url} sent {bytes} bytes that are neither RTSP nor RTP: passed over"),
     }
 }

@@ -127,7 +127,8 @@ impl Target {
         }
         let names = url.path().trim_matches('/').split('/').filter(|name| !name.is_empty()).count();
         match protocol {
-            Protocol::Rtsp if names == 0 => return Err(bad("no path in it")),
+            // Some cameras have their only stream at "/", or name it in the query alone.
+            Protocol::Rtsp if url.path().is_empty() => return Err(bad("no path in it")),
             Protocol::Rtmp if names == 0 => return Err(bad("no application and stream in it")),
             Protocol::Srt if url.port().is_none() => return Err(bad("no port in it")),
             Protocol::Rtsp | Protocol::Rtmp | Protocol::Srt => {}
@@ -364,6 +365,13 @@ mod tests {
         ] {
             let error = Target::parse(text).unwrap_err().to_string();
             assert!(error.contains(word) && error.contains(example), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_a_path_like_any_other() {
+        for text in ["rtsp://h/", "rtsp://h:554/?inst=2&h26x=4", "rtsps://h/?x"] {
+            assert_eq!(Target::parse(text).unwrap().url.as_str(), text);
         }
     }
 

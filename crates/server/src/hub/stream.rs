@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hevcast_wire::rtp::ReceivedPacket;
+use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
@@ -45,6 +45,8 @@ pub struct Stream {
 struct Inner {
     description: Arc<Description>,
     hevc_track: Option<usize>,
+    /// Which of its packets are something else's.
+    format: PayloadFormat,
     /// The publisher answers keyframe requests.
     takes_requests: bool,
     /// Counts its publishers; the last one's claim is the stream's.
@@ -126,6 +128,7 @@ impl Stream {
             limit_request: None,
             waker: None,
             hevc_track: hevc.map(|(index, _)| index),
+            format: hevc.map(|(index, _)| description.payload_format(index)).unwrap_or_default(),
             takes_requests: hevc.is_some_and(|(_, requests)| requests),
             needs_keyframe: false,
             last_irap: None,
@@ -160,6 +163,7 @@ impl Stream {
         let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
         inner.description = Arc::new(description.clone());
+        inner.format = description.hevc_track().map(|(index, _)| description.payload_format(index)).unwrap_or_default();
         inner.takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
         inner.reports.forget();
         let hevc = description.hevc_track();
@@ -226,6 +230,10 @@ impl Stream {
                 inner.needs_keyframe |= overran;
             }
             if packet.rtcp || inner.hevc_track != Some(packet.track) {
+                continue;
+            }
+            // A retransmission's or another format's payload looks like anything.
+            if batch.payload_type(packet).is_some_and(|of| inner.format.is_anothers(of)) {
                 continue;
             }
             if inner.gop.begins_irap(batch.packet(packet), now.instant) {

@@ -10,6 +10,8 @@ use super::login::{Challenge, Ha1, Login};
 use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_NOISE_BYTES, MessageDecoder};
 use super::path::{self, MAX_PATH_BYTES, StreamPath};
 use super::sdp::{Description, MAX_TRACKS};
+use super::session::ClientSession;
+use super::session::player::PlayerSession;
 use super::session::server::{Accepted, ServerEvent, ServerSession};
 use super::transport::{Channels, Transport};
 use crate::rtp::interleave;
@@ -228,6 +230,40 @@ pub fn session(data: &[u8], start: Instant) {
     assert_eq!(session.waiting_answers(), 1);
 }
 
+/// Most requests that one answer can lead to: those that the session goes on with, and its clock exchange.
+const MAX_REQUESTS_AT_ONCE: usize = 2;
+
+/// What a server says, all of it at once, to a player that asks for `rtsp://h:8554/live?x=1`: each of its messages leads to a
+/// bounded number of ours, ours can be read, and a session that is refused ends.
+pub fn player(data: &[u8], start: Instant) {
+    let now = Now { instant: start, utc: UtcMicros(0) };
+    let Ok(url) = Url::parse("rtsp://h:8554/live?x=1") else { return };
+    let mut session = PlayerSession::new(url, None, "fuzz", now);
+    let mut decoder = MessageDecoder::of_server();
+    let mut buffer = BytesMut::from(data);
+    let mut requests = std::iter::from_fn(|| session.poll_transmit()).count();
+    while let Ok(Some(message)) = decoder.decode(&mut buffer) {
+        let is_frame = matches!(message, Inbound::Frame(_) | Inbound::Noise(_));
+        let is_over = session.handle_message(message, now).is_err();
+        let sent: Vec<Bytes> = std::iter::from_fn(|| session.poll_transmit()).collect();
+        assert!(sent.len() <= if is_frame { 0 } else { MAX_REQUESTS_AT_ONCE }, "{sent:?}");
+        for bytes in sent {
+            let mut buffer = BytesMut::from(&bytes[..]);
+            match MessageDecoder::default().decode(&mut buffer) {
+                Ok(Some(Inbound::Request(_))) => requests += 1,
+                Ok(Some(Inbound::Response(_))) => {}
+                other => panic!("{other:?} in {bytes:?}"),
+            }
+            assert!(buffer.is_empty(), "more than a message: {bytes:?}");
+        }
+        while session.poll_event().is_some() {}
+        if is_over {
+            return;
+        }
+    }
+    assert!(requests >= 1);
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -237,6 +273,7 @@ mod tests {
     #[test]
     fn the_corpora_of_rtsp_have_no_findings() {
         assert!(replay("rtsp_message", super::message) > 0);
+        assert!(replay("rtsp_player", |data| super::player(data, Instant::now())) > 0);
         assert!(replay("rtsp_session", |data| super::session(data, Instant::now())) > 0);
         assert!(replay("sdp", super::sdp) > 0);
     }

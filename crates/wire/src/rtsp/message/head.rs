@@ -8,7 +8,8 @@
 //! - the method and the version may be in small letters;
 //! - a line without a colon says nothing; one that begins with a blank goes on with the header before it, also with
 //!   nothing but blanks;
-//! - bytes that are not UTF-8 stand in for characters, control characters for blanks.
+//! - in headers, bytes that are not UTF-8 stand for some character, and control characters for blanks; an address that is
+//!   not UTF-8 is none.
 //!
 //! Of a header that has one value only, the first counts where it is given twice; other repeated headers are joined by
 //! commas (RFC 2326 section 4.2). A request whose first line names no address that can be read is still a request, and is
@@ -72,6 +73,7 @@ pub(super) fn values<'h>(head: &'h [u8], name: &'h [u8]) -> impl Iterator<Item =
 
 /// Reads a whole head and gives the message its body. `None`: its first line is that of no RTSP message.
 pub(super) fn read(head: &[u8], body: Vec<u8>) -> Option<Head> {
+    let is_utf8 = head.split(|&byte| byte == b'\n').next().is_none_or(|first| std::str::from_utf8(first).is_ok());
     let text = String::from_utf8_lossy(head);
     let mut lines = text.split('\n').map(|line| line.trim_end_matches(['\r', '\0']));
     let first = lines.next()?.trim();
@@ -89,16 +91,17 @@ pub(super) fn read(head: &[u8], body: Vec<u8>) -> Option<Head> {
     if !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-') {
         return None;
     }
+    let bad = |what: String| {
+        let cseq = headers.iter().find(|(name, _)| *name == headers::CSEQ);
+        Some(Head::Bad(BadRequest { cseq: cseq.map(|(_, value)| value.clone()).unwrap_or_default(), what }))
+    };
     let url = match address.trim() {
         "*" => None,
+        // Two paths that differ in such bytes only would be one.
+        address if !is_utf8 => return bad(format!("the address {:?} is not UTF-8", quoted(address.as_bytes()))),
         address => match read_address(address) {
             Some(url) => Some(url),
-            None => {
-                let cseq = headers.iter().find(|(name, _)| *name == headers::CSEQ);
-                let cseq = cseq.map(|(_, value)| value.clone()).unwrap_or_default();
-                let shown = quoted(address.as_bytes());
-                return Some(Head::Bad(BadRequest { cseq, what: format!("{shown:?} is no address of a stream") }));
-            }
+            None => return bad(format!("{:?} is no address of a stream", quoted(address.as_bytes()))),
         },
     };
     // Whatever calls itself 1 is taken for 1.0; of other versions the session says that it does not speak them.

@@ -194,6 +194,11 @@ fn a_request_that_names_no_address_is_refused_by_its_number() {
     let all = decode_all(b"DESCRIBE rtsp://::1/x RTSP/1.0\r\nCSeq: 5\r\n\r\n").unwrap();
     let [Inbound::BadRequest(bad)] = &all[..] else { panic!("{all:?}") };
     assert!(bad.what.contains("rtsp://::1/x"), "{bad:?}");
+    let latin1 = decode_all(b"DESCRIBE rtsp://h/caf\xe9 RTSP/1.0\r\nCSeq: 5\r\n\r\n").unwrap();
+    assert!(matches!(&latin1[..], [Inbound::BadRequest(bad)] if bad.what.contains("UTF-8") && bad.cseq == "5"));
+    let utf8 = decode_all("DESCRIBE rtsp://h/live cam/客厅 RTSP/1.0\r\n\r\n".as_bytes()).unwrap();
+    let [Inbound::Request(request)] = &utf8[..] else { panic!("{utf8:?}") };
+    assert_eq!(request.request_uri().unwrap().path(), "/live%20cam/%E5%AE%A2%E5%8E%85");
     assert_eq!(&reply_to_bad(bad)[..], b"RTSP/1.0 400 Bad Request\r\nCSeq: 5\r\n\r\n");
 }
 

@@ -81,10 +81,10 @@ fn of_control(base: &Url, control: &str) -> Vec<Url> {
     }
     let joined = base.join(control).ok();
     let behind = appended(base, control.trim_start_matches('/'));
-    let before_query = base.query().and_then(|_| {
+    let before_query = base.query().map(|_| {
         let mut url = base.clone();
         url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), control.trim_start_matches('/')));
-        Some(url)
+        url
     });
     // A path from the root is one (RFC 3986 section 4.2), and so is a query; anything else goes behind.
     let all = match control.starts_with(['/', '?']) {

@@ -236,6 +236,8 @@ impl SessionError {
 }
 
 #[cfg(test)]
+mod announce_tests;
+#[cfg(test)]
 mod cameras_tests;
 #[cfg(test)]
 mod clock_tests;
