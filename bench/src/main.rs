@@ -3,7 +3,7 @@
 //! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
 //! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
-//! other sizes too. [`encoder`] is what the encoder's settings cost and save. `peers` lets other programs take a `route` of
+//! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs. `peers` lets other programs take a `route` of
 //! their own through our server, and looks at them by pipe or by `screen`; `window` is what a window costs the processor,
 //! and in delay. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit of
 //! the system, and `stalled` what readers notice of others who have stopped reading. [`page`] runs all of them for the
@@ -35,6 +35,7 @@ mod route;
 #[cfg(target_os = "linux")]
 mod screen;
 mod settings;
+mod sizes;
 #[cfg(target_os = "linux")]
 mod stages;
 #[cfg(target_os = "linux")]
@@ -63,6 +64,8 @@ enum Benchmark {
     Latency(latency::LatencyArgs),
     /// Time, bits and quality of libx265's settings at the same QP.
     Encoder(encoder::EncoderArgs),
+    /// Pictures a second and ms a picture at every size that people send.
+    Sizes(sizes::SizesArgs),
     /// The delay of FFmpeg, ffplay and GStreamer beside ours.
     #[cfg(target_os = "linux")]
     Peers(peers::PeersArgs),
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
     let result = match cli.benchmark {
         Benchmark::Latency(args) => latency::run(args),
         Benchmark::Encoder(args) => encoder::run(&args),
+        Benchmark::Sizes(args) => sizes::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),

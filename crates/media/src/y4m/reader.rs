@@ -143,20 +143,20 @@ impl Header {
             match tag {
                 "W" => header.width = value.parse().map_err(|_| bad())?,
                 "H" => header.height = value.parse().map_err(|_| bad())?,
-                "F" if value != "0:0" => {
-                    let (num, den) = value.split_once(':').ok_or_else(bad)?;
-                    let parsed = (num.parse(), den.parse());
-                    let (Ok(num), Ok(den)) = parsed else {
-                        return Err(bad());
-                    };
-                    header.frame_rate = FrameRate::new(num, den).ok_or_else(bad)?;
+                "F" => {
+                    // Some write a whole number alone; a part of zero means that the rate is not known.
+                    let (num, den) = value.split_once(':').unwrap_or((value, "1"));
+                    let (num, den): (u32, u32) = (num.parse().map_err(|_| bad())?, den.parse().map_err(|_| bad())?);
+                    if num > 0 && den > 0 {
+                        header.frame_rate = FrameRate::new(num, den).ok_or_else(bad)?;
+                    }
                 }
                 // What makes no sense as an aspect leaves pixels square, as everybody takes them then.
                 "A" => {
                     let parts = value.split_once(':').and_then(|(num, den)| Some((num.parse().ok()?, den.parse().ok()?)));
                     header.pixel_aspect = parts.filter(|&(num, den)| num > 0 && den > 0).unwrap_or((1, 1));
                 }
-                "C" if !["420jpeg", "420mpeg2", "420paldv", "420"].contains(&value) => {
+                "C" if !["420jpeg", "420mpeg2", "420paldv", "420"].contains(&value.to_ascii_lowercase().as_str()) => {
                     return Err(Y4mError::Colour(value.to_owned()));
                 }
                 "X" if value == "COLORRANGE=FULL" => header.range = Range::Full,

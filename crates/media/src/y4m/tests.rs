@@ -65,8 +65,9 @@ fn bad_headers_are_refused_with_advice() {
     assert!(header_error("YUV4MPEG2 W64\n").contains("H0"));
     assert!(header_error("YUV4MPEG2 W4294967295 H48\n").contains("out of bounds"));
     assert!(header_error("YUV4MPEG2 W-1 H48\n").contains("W-1"));
-    assert!(header_error("YUV4MPEG2 W64 H48 F30\n").contains("F30"));
-    assert!(header_error("YUV4MPEG2 W64 H48 F1:0\n").contains("F1:0"));
+    assert!(header_error("YUV4MPEG2 W64 H48 F1000000:1\n").contains("F1000000:1"));
+    assert!(header_error("YUV4MPEG2 W64 H48 Fx:1\n").contains("Fx:1"));
+    assert!(header_error("YUV4MPEG2 W64 H48 F-25:1\n").contains("F-25:1"));
     assert!(header_error("YUV4MPEG2 W64 H48 é\n").contains('é'));
     assert!(header_error("YUV4MPEG2 W64 H48").contains("cut off"));
     let endless = format!("YUV4MPEG2 {}", "x".repeat(5000));
@@ -75,8 +76,25 @@ fn bad_headers_are_refused_with_advice() {
 
 #[test]
 fn an_unknown_rate_is_25() {
-    let reader = Reader::new(&b"YUV4MPEG2 W64 H48 F0:0\n"[..]).unwrap();
-    assert_eq!(reader.frame_rate(), FrameRate::whole(25));
+    for rate in ["F0:0", "F25:0", "F0:1", ""] {
+        let header = format!("YUV4MPEG2 W64 H48 {rate}\n");
+        assert_eq!(Reader::new(header.as_bytes()).unwrap().frame_rate(), FrameRate::whole(25), "{rate}");
+    }
+}
+
+#[test]
+fn whatever_stands_beside_eight_bit_420_is_taken() {
+    for (beside, fps, aspect) in [
+        ("F30", 30, (1, 1)),
+        ("F25:1 It A64:45 C420", 25, (64, 45)),
+        ("C420JPEG F50:1 Im A0:0 XYSCSS=420JPEG", 50, (1, 1)),
+        ("F25:1  I? A1952:2280\r", 25, (1952, 2280)),
+        ("A:1 A-1:2 Ax F25:1 XLENGTH=3", 25, (1, 1)),
+    ] {
+        let header = format!("YUV4MPEG2 W64 H48 {beside}\n");
+        let reader = Reader::new(header.as_bytes()).unwrap_or_else(|error| panic!("{beside}: {error}"));
+        assert_eq!((reader.frame_rate(), reader.pixel_aspect()), (FrameRate::whole(fps), aspect), "{beside}");
+    }
 }
 
 #[test]
