@@ -27,6 +27,7 @@ mod footage;
 mod gstreamer;
 mod input_y4m;
 mod many;
+mod mediamtx;
 mod outputs;
 mod reconnect;
 mod recording;
