@@ -29,7 +29,14 @@ pub fn assert_one_line(case: &str, exit: &Exit, status: i32, words: &[&str]) {
 #[test]
 fn a_command_line_that_makes_no_sense() {
     let to = ["--to", "rtsp://127.0.0.1:1/x"];
-    let cases: [(&[&str], &[&str]); 16] = [
+    let pin = "ab".repeat(32);
+    let cases: [(&[&str], &[&str]); 22] = [
+        (&["receive", "rtsp://127.0.0.1:1/x", "--pin", &pin], &["rtsp://127.0.0.1:1/x", "no certificate", "rtsps://"]),
+        (&["send", "--to", "srt://127.0.0.1:1", "--pin", &pin], &["no certificate", "passphrase"]),
+        (&["receive", "rtsp://me:12/Hidden@127.0.0.1/x"], &["rtsp://me:…@127.0.0.1/x", "%2F"]),
+        (&["receive", "me:Hidden@127.0.0.1/x"], &["me:…@127.0.0.1/x"]),
+        (&["send", "rtsp://me:Hidden@127.0.0.1/x"], &["rtsp://me:…@127.0.0.1/x"]),
+        (&["send", "--to=http://:Hidden@127.0.0.1/x"], &["http://:…@127.0.0.1/x", "rtsp://"]),
         (&["send", "--to", "http://127.0.0.1/x"], &["http://", "rtsp://"]),
         (&["send", "--to", "rtsp://127.0.0.1:8554"], &["path"]),
         (&["receive", "udp://127.0.0.1/x"], &["udp://", "rtsp://"]),
@@ -48,7 +55,9 @@ fn a_command_line_that_makes_no_sense() {
         (&["watch"], &["watch"]),
     ];
     for (arguments, words) in cases {
-        assert_one_line(&arguments.join(" "), &run(arguments), 2, words);
+        let exit = run(arguments);
+        assert_one_line(&arguments.join(" "), &exit, 2, words);
+        assert!(!exit.stderr[0].contains("Hidden"), "a password must not be told: {}", exit.stderr[0]);
     }
 }
 

@@ -83,6 +83,7 @@ fn without_a_login_or_with_a_wrong_one_it_is_told_what_to_do() {
     let over_tls = run(&["receive", &server.secure_url("", path), "--pin", server.pin()]);
     assert_one_line("receive: no login, rtsps", &over_tls, 1, &words);
     // Wrong ones: each makes the address wait for longer.
+    let words = ["401", "refused the login", "password is wrong"];
     let exit = send_to(&[&server.url("camera:guess", path)]);
     assert_one_line("send: wrong password", &exit, 1, &words);
     assert_keeps_secret(&exit, "guess");
@@ -97,12 +98,13 @@ fn without_a_login_or_with_a_wrong_one_it_is_told_what_to_do() {
 fn a_certificate_that_nobody_vouches_for_needs_the_right_pin() {
     let server = guarded();
     let (from, to) = (server.secure_url(VIEWER.2, "cameras/1"), server.secure_url(CAMERA.2, "cameras/1"));
-    let no_pin = ["no TLS", "--pin FINGERPRINT"];
+    // It says which certificate it met, so that a person can compare, and what to give then.
+    let exact = format!("--pin {}", server.pin());
+    let no_pin = ["no TLS", "nobody this computer knows", &exact];
     assert_one_line("receive: no pin", &run(&["receive", &from]), 1, &no_pin);
     assert_one_line("send: no pin", &send_to(&[&to]), 1, &no_pin);
     let other = "0".repeat(64);
-    // It says which certificate it met, so that a person can compare.
-    let wrong_pin = ["no TLS", "--pin", server.pin()];
+    let wrong_pin = ["no TLS", "its certificate is another", &exact];
     assert_one_line("receive: wrong pin", &run(&["receive", &from, "--pin", &other]), 1, &wrong_pin);
     assert_one_line("send: wrong pin", &send_to(&[&to, "--pin", &other]), 1, &wrong_pin);
     let plain_port = from.replace("rtsps://", "rtsp://");

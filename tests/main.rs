@@ -28,6 +28,7 @@ mod gstreamer;
 mod input_y4m;
 mod live_sources;
 mod many;
+mod mediamtx;
 mod names;
 mod outputs;
 mod pause;

@@ -3,9 +3,9 @@
 use crate::bad_input::assert_one_line;
 use crate::support::fake_server::{Answer, FakeServer, plain};
 use crate::support::footage::ffmpeg;
-use crate::support::has_peer;
-use crate::support::hevcast::{Server, count, run, send_pattern, start, summary};
+use crate::support::hevcast::{Server, command, count, run, send_pattern, start, summary};
 use crate::support::process::Process;
+use crate::support::{Scratch, has_peer};
 
 /// What every server says to OPTIONS.
 const OPTIONS: (&str, Answer) = (
@@ -55,8 +55,40 @@ fn a_login_is_wanted() {
     let server = FakeServer::start(&[OPTIONS, ("DESCRIBE", LOGIN)]);
     let wrong = server.url().replace("rtsp://", "rtsp://me:guess@");
     let exit = run(&["receive", &wrong]);
-    assert_one_line("receive: wrong login", &exit, 1, &["401", "login"]);
+    assert_one_line("receive: wrong login", &exit, 1, &["401", "refused the login"]);
     assert!(!exit.stderr[0].contains("guess"), "a password must not be told: {}", exit.stderr[0]);
+}
+
+/// What a server writes is shown without what a terminal would act on, in the error and in the log.
+#[test]
+fn a_reason_that_would_rule_the_terminal() {
+    let reason = "404 Not\u{1b}]0;PWNED\u{7}\u{1b}[31m Found";
+    for words in [["404", "nothing is published"], ["499", r"Strange\u{1b}]0;PWNED"]] {
+        let status: &'static str = Box::leak(reason.replace("404 Not", if words[0] == "499" { "499 Strange" } else { "404 Not" }).into_boxed_str());
+        let server = FakeServer::start(&[OPTIONS, ("DESCRIBE", plain(status))]);
+        let exit = run(&["receive", "-vv", "--headless", "--wait", "--duration", "1s", &server.url()]);
+        let said = exit.stderr.iter().chain(&exit.stdout).cloned().collect::<Vec<_>>().join("\n");
+        assert!(!said.contains('\u{1b}') && !said.contains('\u{7}'), "{said:?}");
+        let exit = run(&["receive", &server.url()]);
+        assert_one_line("receive: an odd reason", &exit, 1, &words);
+        assert!(exit.stderr[0].chars().all(|c| !c.is_control()), "{:?}", exit.stderr);
+    }
+}
+
+/// From a file or a variable, the login is sent as from the address, and nobody sees it.
+#[test]
+fn a_login_that_does_not_stand_in_the_address() {
+    let folder = Scratch::new();
+    let file = folder.file("password");
+    std::fs::write(&file, "hidden word\n").unwrap();
+    let server = FakeServer::start(&[OPTIONS, ("DESCRIBE", LOGIN)]);
+    let by_file = ["receive", &server.url(), "--user", "me", "--password-file", file.to_str().unwrap()];
+    let mut by_variable = command(&["receive", &server.url(), "--user", "me"]);
+    by_variable.env("HEVCAST_PASSWORD", "hidden word");
+    for exit in [run(&by_file), Process::start("receive", &mut by_variable).wait()] {
+        assert_one_line("receive: refused", &exit, 1, &["refused the login: the user \"me\" or the password is wrong"]);
+        assert!(!exit.stderr[0].contains("hidden"), "{:?}", exit.stderr);
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod fake_server;
 pub mod footage;
 pub mod guarded;
 pub mod hevcast;
+pub mod mediamtx;
 pub mod nginx;
 pub mod pictures;
 pub mod process;

@@ -25,6 +25,8 @@ const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Most packets kept while PLAY's answer is on its way: a large keyframe's.
 const MAX_EARLY_PACKETS: usize = 4096;
+/// Most of their bytes: packets of a server that has nothing good in mind are larger.
+const MAX_EARLY_BYTES: usize = 8 * 1024 * 1024;
 /// Our own synchronisation source in reports; one reader has a connection to itself, so it need not be unique.
 const OWN_SSRC: u32 = 0x6865_7663;
 
@@ -71,7 +73,7 @@ impl Player {
         let credentials = target.credentials.clone();
         let start = |now| PlayerSession::new(target.url.clone(), credentials, user_agent, now);
         let mut link = Link::connect(target, clock, start).await?;
-        let (mut early, mut noises) = (VecDeque::new(), 0);
+        let (mut early, mut early_bytes, mut noises) = (VecDeque::new(), 0, 0);
         loop {
             match link.turn().await? {
                 Turn::Event(PlayerEvent::Playing(parameter_sets)) => {
@@ -79,7 +81,12 @@ impl Player {
                     return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported, noises });
                 }
                 Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
-                Turn::Event(PlayerEvent::Rtp(packet)) if early.len() < MAX_EARLY_PACKETS => early.push_back(packet),
+                Turn::Event(PlayerEvent::Rtp(packet))
+                    if early.len() < MAX_EARLY_PACKETS && early_bytes + packet.len() <= MAX_EARLY_BYTES =>
+                {
+                    early_bytes += packet.len();
+                    early.push_back(packet);
+                }
                 Turn::Event(PlayerEvent::Noise(bytes)) => tell_noise(&target.shown(), bytes, &mut noises),
                 Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Sent | Turn::Drained => {}
             }

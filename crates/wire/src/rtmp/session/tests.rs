@@ -220,3 +220,37 @@ fn silence_and_nonsense_are_errors() {
     world.status("error", "NetConnection.Connect.Rejected", "go away");
     assert!(world.fails().contains("ended the stream: NetConnection.Connect.Rejected: go away"));
 }
+
+#[test]
+fn a_server_that_asks_and_reads_nothing_is_left() {
+    for (kind, body) in [(MessageType::USER_CONTROL, vec![0, 6, 1, 2, 3, 4]), (MessageType::PEER_BANDWIDTH, vec![0; 5])] {
+        let mut world = World::running(Role::Play);
+        for _ in 0..4 {
+            (0..MOST_UNREAD_ANSWERS).for_each(|_| world.say(kind, 0, 0, &body));
+            assert_eq!(world.turn(), None);
+            world.session.all_sent();
+        }
+        (0..=MOST_UNREAD_ANSWERS).for_each(|_| world.say(kind, 0, 0, &body));
+        assert!(world.fails().contains("does not read the answers"));
+    }
+    // A window of one byte: one acknowledgement waits, not one for every message.
+    let mut world = World::running(Role::Play);
+    while world.reader.read(&mut world.heard).unwrap().is_some() {}
+    world.say(MessageType::WINDOW_SIZE, 0, 0, &1u32.to_be_bytes());
+    (0..1000).for_each(|_| world.say(MessageType::AUDIO, 3, 0, &[0; 10]));
+    world.say(MessageType::USER_CONTROL, 0, 0, &[&[0, 6][..], &[1; 5000]].concat());
+    assert_eq!(world.turn(), None);
+    assert_eq!(world.next().kind, MessageType::ACKNOWLEDGEMENT);
+    assert!(world.next().body.len() < 100, "a ping without end is answered in short");
+}
+
+#[test]
+fn whatever_a_server_says_is_fit_to_be_shown() {
+    let nasty = "go\u{1b}]0;x\u{7} away\r\n\u{9b}2J \u{202e}";
+    for (role, code) in [(Role::Publish, "NetStream.Publish.BadName"), (Role::Play, "NetStream.Play.StreamNotFound")] {
+        let mut world = World::opening(role);
+        world.status("error", code, nasty);
+        let text = world.fails();
+        assert!(text.chars().all(crate::shown::is_harmless) && text.contains("away"), "{text:?}");
+    }
+}

@@ -1,0 +1,51 @@
+//! MediaMTX, by every protocol that both speak, both ways: needs `HEVCAST_MEDIAMTX`.
+
+use crate::support::hevcast::{Server, count, number, send_pattern, start, summary};
+use crate::support::mediamtx::MediaMtx;
+use crate::support::process::Process;
+use crate::support::{real_time, say};
+
+/// How long a sender runs: past the time in which MediaMTX learns what its tracks are, with a second keyframe in it.
+const SENT_SECONDS: &str = "6s";
+
+/// Receives one second's pictures from there.
+fn assert_received(case: &str, url: &str) {
+    let receiver = start(&["receive", url, "--wait", "--headless", "--stats", "json", "--duration", "3s"]);
+    let received = summary(&receiver.wait().succeeded());
+    assert!(count(&received, "/pictures/shown") > 20, "{case}: {received}");
+    assert_eq!(received["delay_ms"]["timescale"], "system_clocks", "{case}: the capture times are lost: {received}");
+    say(&format!("{case}: median delay {:.1} ms", number(&received, "/delay_ms/median")));
+}
+
+#[test]
+fn every_protocol_both_ways() {
+    let scenario = "MediaMTX";
+    let Some(server) = MediaMtx::start(scenario, "") else { return };
+    let _turn = real_time();
+    for (case, to, from) in [
+        ("MediaMTX by RTSP", server.rtsp("a"), server.rtsp("a")),
+        ("MediaMTX by RTMP", server.rtmp("live/b"), server.rtmp("live/b")),
+        ("MediaMTX by RTMP, one segment", server.rtmp("c"), server.rtmp("c")),
+        ("MediaMTX by SRT", server.srt("publish", "d"), server.srt("read", "d")),
+        ("MediaMTX from RTMP to RTSP", server.rtmp("e?user=any&pass=any"), server.rtsp("e")),
+    ] {
+        let sender = send_pattern(&to, &["--duration", SENT_SECONDS, "--stats", "json"]);
+        assert_received(case, &from);
+        let sent = summary(&sender.wait().succeeded());
+        assert_eq!(count(&sent, "/outputs/0/reconnects"), 0, "{case}: {sent}");
+        assert!(count(&sent, "/frames/sent") > 60, "{case}: {sent}");
+    }
+}
+
+/// It never asks for a keyframe; its viewers begin at the next that comes by itself.
+#[test]
+fn it_pulls_from_our_server_and_its_viewers_do_not_wait_for_long() {
+    let scenario = "MediaMTX pulls from our server";
+    let ours = Server::start();
+    let paths = format!("  pulled:\n    source: {}\n    rtspTransport: tcp\n", ours.url("live"));
+    let Some(server) = MediaMtx::start(scenario, &paths) else { return };
+    let _turn = real_time();
+    let _sender: Process = send_pattern(&ours.url("live"), &[]);
+    assert_received("MediaMTX that has just begun to pull", &server.rtsp("pulled"));
+    assert_received("a second viewer, in the midst of a group of pictures", &server.rtsp("pulled"));
+}
