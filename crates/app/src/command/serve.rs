@@ -43,7 +43,11 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         reporter.say(&format!("certificate: --pin {fingerprint}"));
     }
     if let Some(address) = server.http() {
-        reporter.say(&format!("status page: http://{address}/"));
+        let is_tls = server.state().config().http.tls;
+        reporter.say(&format!("status page: {}://{address}/", if is_tls { "https" } else { "http" }));
+        if !is_tls && !address.ip().is_loopback() {
+            tracing::warn!("the page's logins can be overheard on their way; set tls = true in [http]");
+        }
     }
     let recorder = ServeRecorder::start(Arc::clone(server.state()), state_folder(&args));
     let mut ended = std::pin::pin!(async {
@@ -69,13 +73,8 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 /// # Errors
 /// When the configuration is wrong, or an address cannot be had.
 pub async fn start(args: &ServeArgs) -> Result<Server> {
-    let mut config = read_config(args)?;
+    let config = read_config(args)?;
     descriptors::raise_limit(config.limits.connections);
-    // What is read counts from the configuration's folder, wherever things are made.
-    let folder = std::env::current_dir().unwrap_or_default().join(config_folder(args));
-    for file in config.rtsps.iter_mut().flat_map(|rtsps| [&mut rtsps.certificate, &mut rtsps.key]).flatten() {
-        *file = folder.join(&*file);
-    }
     let clock = args.skew.clock();
     let stills = Arc::new(StillMakers::new(Handle::current(), clock));
     Ok(Server::start(config, &state_folder(args), Some(stills), clock).await?)
@@ -108,6 +107,11 @@ fn read_config(args: &ServeArgs) -> Result<Config> {
     };
     if args.listen.is_some() {
         config.listen = args.listen;
+    }
+    // What is read counts from the configuration's folder, wherever things are made.
+    let folder = std::env::current_dir().unwrap_or_default().join(config_folder(args));
+    for file in config.rtsps.iter_mut().flat_map(|rtsps| [&mut rtsps.certificate, &mut rtsps.key]).flatten() {
+        *file = folder.join(&*file);
     }
     Ok(config)
 }

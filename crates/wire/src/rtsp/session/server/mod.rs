@@ -20,7 +20,7 @@ use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 use self::url::{content_base, names_track, path_of, split_track};
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
-use crate::rtsp::sdp::{Description, MAX_TRACKS};
+use crate::rtsp::sdp::{Description, MAX_TRACKS, SdpError};
 use crate::rtsp::transport::{Channels, Transport, TransportError};
 use crate::time::{ClockId, Now};
 
@@ -49,7 +49,7 @@ struct Question {
 #[derive(Debug)]
 enum Asked {
     Describe,
-    Announce { path: String, description: Box<Description> },
+    Announce { path: String },
     Setup { path: String, track: Option<usize>, transport: Transport },
     Play,
     Record,
@@ -106,7 +106,7 @@ impl ServerSession {
         self.last_heard = now.instant;
     }
 
-    /// How many answers wait for the socket.
+    /// How many pieces of answers wait for the socket; a description is one beside its header.
     pub fn waiting_answers(&self) -> usize {
         self.transmits.len()
     }
@@ -214,13 +214,18 @@ impl ServerSession {
         if path.is_empty() {
             return self.fail(&request, StatusCode::NotFound);
         }
-        match Description::parse(request.body()) {
-            Ok(description) => {
-                let description = Box::new(description);
-                let event = ServerEvent::Announce { path: path.clone(), description: description.clone() };
-                self.ask(request, Asked::Announce { path, description }, event)
-            }
-            Err(_) => self.fail(&request, StatusCode::BadRequest),
+        self.ask(request, Asked::Announce { path: path.clone() }, ServerEvent::Announce { path })
+    }
+
+    /// What the open question announces. Not looked at before it is asked for: that is work, which a peer that may not
+    /// publish should not cause. `None` where nothing is announced.
+    ///
+    /// # Errors
+    /// [`SdpError`]: refuse it (400).
+    pub fn announced(&self) -> Option<Result<Description, SdpError>> {
+        match &self.question {
+            Some(Question { request, asked: Asked::Announce { .. } }) => Some(Description::parse(request.body())),
+            _ => None,
         }
     }
 
@@ -316,9 +321,10 @@ impl ServerSession {
             (Asked::Describe, Accepted::Description(sdp)) => {
                 let base = request.request_uri().map(content_base).unwrap_or_default();
                 let extra = [(headers::CONTENT_TYPE, "application/sdp".to_owned()), (headers::CONTENT_BASE, base)];
-                self.succeed(&request, &extra, sdp.to_vec());
+                self.succeed(&request, &extra, Vec::new());
+                self.attach(sdp);
             }
-            (Asked::Announce { path, description }, Accepted::Yes) => {
+            (Asked::Announce { path }, Accepted::Announced(description)) => {
                 let channels = vec![None; description.tracks().len()];
                 self.role = Role::Publisher { path, description, channels, recording: false };
                 self.succeed(&request, &[], Vec::new());
@@ -381,6 +387,16 @@ impl ServerSession {
         }
         self.transmits.push_back(response_bytes(&response.replace_body(body)));
         None
+    }
+
+    /// Gives the last answer this body, as it is: it is not copied for everyone who asks.
+    fn attach(&mut self, body: Bytes) {
+        let Some(head) = self.transmits.pop_back() else { return };
+        // An answer without a body ends in the empty line that ends its header.
+        let Some(fields) = head.strip_suffix(b"\r\n") else { return };
+        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        self.transmits.push_back([fields, length.as_bytes()].concat().into());
+        self.transmits.push_back(body);
     }
 
     fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
