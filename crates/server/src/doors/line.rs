@@ -24,8 +24,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 pub(super) const MAX_WAITING: usize = 64;
 /// Logins known to be wrong that may wait for their answer.
 const MAX_HELD: u32 = 64;
-/// Longest wait for a turn: no client waits longer for an answer.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Longest wait for a turn: a little more than two of the longest pauses. Few clients wait longer for an answer.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(9);
 /// A failure older than this is forgotten.
 pub(super) const MEMORY: Duration = Duration::from_secs(600);
 /// Wrong passwords remembered.

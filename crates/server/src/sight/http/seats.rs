@@ -126,11 +126,11 @@ impl Activity {
         self.displaced.notified().await;
     }
 
-    /// Who has least first: it has just come or is being worked for; what it is about; since when.
-    fn merit(&self, now: Instant) -> (bool, Phase, Instant) {
+    /// Who has least first: it has just come, it is being worked for; then what it is about, and since when.
+    fn merit(&self, now: Instant) -> ((bool, bool), Phase, Instant) {
         let state = *self.lock();
         let is_new = now.saturating_duration_since(state.came) < GRACE;
-        (is_new || state.phase == Phase::Working, state.phase, state.since)
+        ((is_new, state.phase == Phase::Working), state.phase, state.since)
     }
 }
 
