@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hevcast_net::Clock;
@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, OpensDoor, RTSP_LISTEN};
-use crate::doors::certificate::{self, CertificateError};
+use crate::doors::certificate::{self, CertificateError, Shown};
 use crate::rtsp::listener;
-use crate::sight::http;
+use crate::sight::http::{self, Page};
 use crate::sight::stills::Stills;
 use crate::state::State;
 
@@ -44,8 +44,12 @@ pub enum ServeError {
 pub struct Server {
     state: Arc<State>,
     address: SocketAddr,
-    rtsps: Option<(SocketAddr, Fingerprint)>,
+    rtsps: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    /// What TLS shows, if it is spoken.
+    certificate: Option<Arc<Shown>>,
+    /// Where file names count from.
+    folder: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -72,30 +76,39 @@ impl Server {
     ) -> Result<Server, ServeError> {
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind("RTSP", config.listen.unwrap_or(RTSP_LISTEN), "--listen").await?;
+        let certificate = match needs_certificate(&config) {
+            true => Some(Arc::new(Shown::new(certificate::load(config.rtsps.as_ref(), folder)?))),
+            false => None,
+        };
         let secure = match &config.rtsps {
             None => None,
-            Some(rtsps) => {
-                let certificate = certificate::load(rtsps, folder)?;
-                Some((bind("RTSPS", rtsps.listen, "rtsps.listen").await?, certificate))
-            }
+            Some(rtsps) => Some(bind("RTSPS", rtsps.listen, "rtsps.listen").await?),
         };
         let http = match config.http.listen {
             None => None,
             Some(address) => Some(bind("HTTP", address, "http.listen").await?),
         };
+        let https = certificate.clone().filter(|_| config.http.tls);
         let state = Arc::new(State::new(config, address.port(), clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
         let mut tasks = vec![accept(listener, None)];
         let mut rtsps = None;
-        if let Some(((listener, address), certificate)) = secure {
-            tasks.push(accept(listener, Some(certificate.config)));
-            rtsps = Some((address, certificate.fingerprint));
+        if let Some((listener, address)) = secure {
+            tasks.push(accept(listener, certificate.clone()));
+            rtsps = Some(address);
         }
         let http_address = http.as_ref().map(|(_, address)| *address);
         if let Some((listener, _)) = http {
-            tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&state), stills, stopped.clone())));
+            let page = Page { listener, tls: https, stills };
+            let (state, stopped) = (Arc::clone(&state), stopped.clone());
+            tasks.push(tokio::task::spawn_blocking(move || {
+                if let Err(error) = http::run(page, state, stopped) {
+                    tracing::error!("the status page is not served: {error}");
+                }
+            }));
         }
-        Ok(Server { state, address, rtsps, http: http_address, stop, tasks })
+        let folder = folder.to_owned();
+        Ok(Server { state, address, rtsps, http: http_address, certificate, folder, stop, tasks })
     }
 
     /// The address listened on for RTSP, with the port the system chose where 0 was asked for.
@@ -105,7 +118,12 @@ impl Server {
 
     /// The address listened on for RTSPS, and the fingerprint of the certificate shown there.
     pub fn rtsps(&self) -> Option<(SocketAddr, Fingerprint)> {
-        self.rtsps
+        self.rtsps.zip(self.fingerprint())
+    }
+
+    /// The fingerprint of the certificate that RTSPS and HTTPS show.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.certificate.as_ref().map(|certificate| certificate.fingerprint())
     }
 
     /// The address listened on for HTTP.
@@ -118,18 +136,26 @@ impl Server {
         &self.state
     }
 
-    /// Takes another configuration, for what is asked from now on. Returns what of it needs a restart.
+    /// Takes another configuration, for what is asked from now on, and reads the certificate again. Returns what of it needs
+    /// a restart.
     ///
     /// # Errors
     /// [`OpensDoor`]: the one before goes on to hold.
     pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, OpensDoor> {
         let before = self.state.config();
         before.may_become(&config)?;
+        let listens = |config: &Config| config.rtsps.as_ref().map(|rtsps| rtsps.listen);
         let changes = [
             ("listen", before.listen != config.listen),
-            ("[rtsps]", before.rtsps != config.rtsps),
-            ("[http]", before.http != config.http),
+            ("[rtsps]", listens(&before) != listens(&config)),
+            ("[http]", (before.http.listen, before.http.tls) != (config.http.listen, config.http.tls)),
         ];
+        if let Some(shown) = self.certificate.as_ref().filter(|_| needs_certificate(&config)) {
+            match certificate::load(config.rtsps.as_ref(), &self.folder) {
+                Ok(certificate) => shown.replace(certificate),
+                Err(error) => tracing::error!("the certificate stays as it was: {error}"),
+            }
+        }
         self.state.set_config(config);
         Ok(changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect())
     }
@@ -144,6 +170,11 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether TLS is spoken anywhere.
+fn needs_certificate(config: &Config) -> bool {
+    config.rtsps.is_some() || (config.http.tls && config.http.listen.is_some())
 }
 
 async fn bind(

@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use hevcast_net::Clock;
 use hevcast_wire::time::ClockId;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::doors::descriptors::Reserve;
+use crate::doors::holds::Holds;
+use crate::doors::memo::Memo;
+use crate::doors::passwords::Passwords;
 use crate::doors::places::Places;
 use crate::doors::slowdown::Slowdown;
 use crate::hub::Hub;
 use crate::sight::counters::Counters;
 use crate::sight::recordings::Recordings;
 use crate::sight::sessions::Sessions;
-
-/// Passwords looked at at the same time.
-const MAX_LOOKS: usize = 2;
 
 /// A server's state, shared by its tasks.
 #[derive(Debug)]
@@ -33,8 +34,16 @@ pub struct State {
     pub rtsp_port: u16,
     /// Places taken at the door.
     pub places: Arc<Places>,
+    /// Paths held, by whom.
+    pub holds: Arc<Holds>,
+    /// File descriptors that connections leave to the status page.
+    pub reserve: Reserve,
     /// Who has failed to log in.
     pub slowdown: Arc<Slowdown>,
+    /// Looks at passwords.
+    pub passwords: Passwords,
+    /// Passwords that were right.
+    pub memo: Memo,
     /// What went wrong so far.
     pub counters: Counters,
     /// Who is here.
@@ -43,8 +52,6 @@ pub struct State {
     pub recordings: Recordings,
     config: RwLock<Arc<Config>>,
     config_changes: watch::Sender<()>,
-    /// Passwords being looked at: each takes some 20 MiB and a processor.
-    looks: Semaphore,
 }
 
 impl State {
@@ -57,13 +64,16 @@ impl State {
             clock_id: random_clock_id(),
             started: clock.now().instant,
             places: Arc::default(),
+            holds: Arc::default(),
+            reserve: Reserve::of_process(),
             slowdown: Arc::default(),
+            passwords: Passwords::default(),
+            memo: Memo::default(),
             counters: Counters::default(),
             sessions: Arc::default(),
             recordings: Recordings::default(),
             config_changes: watch::Sender::default(),
             config: RwLock::new(Arc::new(config)),
-            looks: Semaphore::new(MAX_LOOKS),
         }
     }
 
@@ -72,16 +82,10 @@ impl State {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs a look at a password on a thread for slow things, few at a time. False also when that thread failed.
-    pub async fn look_at_password(&self, look: impl FnOnce() -> bool + Send + 'static) -> bool {
-        // The semaphore is never closed.
-        let _turn = self.looks.acquire().await;
-        tokio::task::spawn_blocking(look).await.unwrap_or(false)
-    }
-
     /// Another configuration holds from now on: for what is asked from now on.
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.memo.forget();
         self.config_changes.send_replace(());
     }
 

@@ -41,7 +41,11 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         reporter.say(&format!("certificate: --pin {fingerprint}"));
     }
     if let Some(address) = server.http() {
-        reporter.say(&format!("status page: http://{address}/"));
+        let is_tls = server.state().config().http.tls;
+        reporter.say(&format!("status page: {}://{address}/", if is_tls { "https" } else { "http" }));
+        if !is_tls && !address.ip().is_loopback() {
+            tracing::warn!("the page's logins can be overheard on their way; set tls = true in [http]");
+        }
     }
     let recorder = ServeRecorder::start(Arc::clone(server.state()), state_folder(&args, &file));
     let mut ended = std::pin::pin!(async {

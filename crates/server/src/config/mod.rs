@@ -88,6 +88,10 @@ pub struct Rtsps {
 pub struct Http {
     /// Where HTTP is spoken; nowhere if not given. Off the loopback it needs the login of a user with `admin`.
     pub listen: Option<SocketAddr>,
+    /// HTTPS instead, with the certificate of `[rtsps]`, or the one that the server makes.
+    pub tls: bool,
+    /// Names by which browsers may ask for a page that needs no login, beside addresses and `localhost`.
+    pub names: Vec<String>,
 }
 
 /// `[anyone]`
@@ -108,6 +112,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Paths that are live at once.
     pub paths: usize,
+    /// Paths published at once from one address (IPv6: from one /64 network).
+    pub paths_per_address: usize,
+    /// Paths published at once by one user.
+    pub paths_per_user: usize,
     /// Requests a second on one connection, lasting; bursts may be twice as many.
     pub requests_per_second: u32,
     /// How long a request may take to arrive, and a connection to begin publishing or reading.
@@ -127,6 +135,8 @@ impl Default for Limits {
             connections: 4096,
             connections_per_address: 1024,
             paths: 1024,
+            paths_per_address: 256,
+            paths_per_user: 256,
             requests_per_second: 50,
             request_timeout: Duration::from_secs(10),
             reader_stall: Duration::from_secs(30),

@@ -2,12 +2,15 @@
 
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHashString, PasswordHasher, SaltString};
-use argon2::{Argon2, PasswordVerifier};
+use argon2::{Argon2, Params};
 use hevcast_wire::rtsp::login::Ha1;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::Patterns;
+
+/// Most memory that an argon2 hash may ask for: threads that look at passwords keep as much.
+const MAX_ARGON2_KIB: u32 = 64 * 1024;
 
 /// What may be done with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +53,6 @@ impl User {
             Right::Read => self.read.match_path(path),
         }
     }
-
-    /// Whether this is its password. With `argon2` that takes some 20 ms of processor time: not for a thread that others
-    /// wait for.
-    pub fn has_password(&self, password: &str) -> bool {
-        match (&self.argon2, self.ha1) {
-            (Some(hash), _) => Argon2::default().verify_password(password.as_bytes(), &hash.password_hash()).is_ok(),
-            (None, Some(ha1)) => ha1.is_of(&self.name, password),
-            (None, None) => false,
-        }
-    }
 }
 
 /// A password hashed anew.
@@ -87,9 +80,17 @@ fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordH
     let text = String::deserialize(deserializer)?;
     let wrong = "this is no argon2 hash: let `hevcast password USER` make it";
     let hash = PasswordHashString::new(&text).map_err(|_| D::Error::custom(wrong))?;
-    match hash.password_hash().algorithm.as_str().starts_with("argon2") {
-        true => Ok(Some(hash)),
-        false => Err(D::Error::custom(wrong)),
+    if !hash.password_hash().algorithm.as_str().starts_with("argon2") {
+        return Err(D::Error::custom(wrong));
+    }
+    let params = Params::try_from(&hash.password_hash()).map_err(|_| D::Error::custom(wrong))?;
+    match params.m_cost() {
+        0..=MAX_ARGON2_KIB => Ok(Some(hash)),
+        kib => Err(D::Error::custom(format!(
+            "this hash takes {} MiB for each login, of {} at most: let `hevcast password USER` make one",
+            kib / 1024,
+            MAX_ARGON2_KIB / 1024
+        ))),
     }
 }
 
@@ -111,12 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_proved_by_argon2_and_otherwise_by_ha1() {
-        let ha1 = user(&format!("name = \"a\"\nha1 = \"{}\"", Ha1::new("a", "secret")));
-        assert!(ha1.has_password("secret") && !ha1.has_password("guess"));
-        // The hash decides, whatever the HA1 says.
-        let hash = argon2_of("better").unwrap();
-        let both = user(&format!("name = \"a\"\nargon2 = \"{hash}\"\nha1 = \"{}\"", Ha1::new("a", "secret")));
-        assert!(both.has_password("better") && !both.has_password("secret"));
+    fn a_hash_that_takes_too_much_memory_is_refused() {
+        let hash = |kib: u32| {
+            toml::from_str::<User>(&format!(
+                "name = \"a\"\nargon2 = \"$argon2id$v=19$m={kib},t=2,p=1$c29tZXNhbHQ$4dqWBhHhGTA3Kg\""
+            ))
+        };
+        assert!(hash(MAX_ARGON2_KIB).is_ok());
+        for kib in [MAX_ARGON2_KIB + 1, 1 << 30] {
+            assert!(hash(kib).unwrap_err().message().contains("MiB for each login"), "{kib}");
+        }
     }
 }

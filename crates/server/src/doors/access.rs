@@ -2,7 +2,7 @@
 
 use hevcast_wire::rtsp::login::{Challenge, Login};
 
-use crate::config::{Config, Right, User};
+use crate::config::{Config, Right};
 
 /// What is asked, and by whom.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub enum Admission {
     Granted,
     /// A login is needed: 401.
     LoginWanted,
-    /// The login that came must be looked at first, which may take time: [`proves`].
+    /// The login that came must be looked at first, which may take time: [`super::login::prove`].
     Unproved,
     /// This user may not: 403.
     Forbidden,
@@ -77,19 +77,6 @@ pub fn rights_of(config: &Config, name: &str, wish: Wish<'_>) -> Admission {
         Some(_) => Admission::Forbidden,
         // Taken out of the configuration since it logged in.
         None => Admission::LoginWanted,
-    }
-}
-
-/// The user of that name.
-pub fn user_of(config: &Config, login: &Login) -> Option<User> {
-    config.users().find(|user| user.name == login.user()).cloned()
-}
-
-/// Whether a login is its user's. May take some 20 ms of processor time: see [`User::has_password`].
-pub fn proves(user: &User, login: &Login, method: &str, nonce: &str) -> bool {
-    match login {
-        Login::Basic { password, .. } => user.has_password(password),
-        Login::Digest(digest) => user.ha1.is_some_and(|ha1| digest.proves(ha1, method, nonce)),
     }
 }
 
@@ -134,8 +121,6 @@ mod tests {
     fn a_proved_user_has_its_rights_and_no_others() {
         let config = config();
         let login = basic("camera", "c");
-        let user = user_of(&config, &login).unwrap();
-        assert!(proves(&user, &login, "ANNOUNCE", "n") && !proves(&user, &basic("camera", "v"), "ANNOUNCE", "n"));
         let mut identity = Identity::default();
         identity.prove(&login);
         // With the login again, and without.
@@ -155,7 +140,6 @@ mod tests {
         identity.prove(&basic("gone", "g"));
         let config = config();
         assert_eq!(admit(&config, &identity, wish(Right::Read, "live", None)), Admission::LoginWanted);
-        assert!(user_of(&config, &basic("gone", "g")).is_none());
     }
 
     #[test]

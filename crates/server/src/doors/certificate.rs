@@ -1,8 +1,8 @@
-//! What `rtsps://` shows: the certificate of the configuration, or one of our own, made at the first start.
+//! What `rtsps://` and `https://` show: the certificate of the configuration, or one of our own, made at the first start.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hevcast_net::tls::Fingerprint;
 use rustls::ServerConfig;
@@ -52,12 +52,39 @@ pub struct Certificate {
     pub fingerprint: Fingerprint,
 }
 
+/// The certificate that all listeners show: another from the next handshake on, when it is read again.
+#[derive(Debug)]
+pub struct Shown(RwLock<Certificate>);
+
+impl Shown {
+    /// This one, for now.
+    pub fn new(certificate: Certificate) -> Shown {
+        Shown(RwLock::new(certificate))
+    }
+
+    /// For the next handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// What clients may pin.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).fingerprint
+    }
+
+    /// Shows another from now on.
+    pub fn replace(&self, certificate: Certificate) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificate;
+    }
+}
+
 /// Reads the certificate, or makes one. `folder` is the configuration's, from which relative names count.
 ///
 /// # Errors
 /// [`CertificateError`], which names the file.
-pub fn load(rtsps: &Rtsps, folder: &Path) -> Result<Certificate, CertificateError> {
-    let (certificate, key) = match (&rtsps.certificate, &rtsps.key) {
+pub fn load(rtsps: Option<&Rtsps>, folder: &Path) -> Result<Certificate, CertificateError> {
+    let given = rtsps.map(|rtsps| (&rtsps.certificate, &rtsps.key));
+    let (certificate, key) = match given.unwrap_or((&None, &None)) {
         (Some(certificate), Some(key)) => (folder.join(certificate), folder.join(key)),
         _ => own(folder)?,
     };

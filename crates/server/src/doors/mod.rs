@@ -1,12 +1,19 @@
 //! Who comes in, how many, how fast, and what they may do.
 //!
-//! [`places`] bounds connections, [`pace`] the requests on one, [`access`] decides about logins and rights, [`slowdown`]
-//! makes those wait who guess passwords, and [`certificate`] is what `rtsps://` shows. All but the last are told the time
-//! and touch no socket.
+//! [`places`] bounds connections, [`pace`] the requests on one, [`holds`] the paths that somebody has, [`access`] decides
+//! about rights, [`login`] about logins: [`slowdown`] makes those wait who guess passwords, one [`line`] for each address,
+//! [`passwords`] looks at hashes and [`memo`] remembers what was right. [`certificate`] is what TLS shows, [`descriptors`] what
+//! is left for the status page. Apart from those that wait for others, they are told the time and touch no socket.
 
 pub mod access;
 pub mod certificate;
+pub mod descriptors;
+pub mod holds;
+pub mod line;
+pub mod login;
+pub mod memo;
 pub mod pace;
+pub mod passwords;
 pub mod places;
 pub mod slowdown;
 

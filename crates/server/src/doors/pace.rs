@@ -29,6 +29,16 @@ impl Pace {
     }
 }
 
+/// Bytes of an answer that count as another request.
+const BYTES_OF_A_REQUEST: usize = 4 * 1024;
+
+impl Pace {
+    /// Counts a long answer as the requests that it weighs; what is not there is owed.
+    pub fn charge(&mut self, answer_bytes: usize) {
+        self.credit -= (answer_bytes / BYTES_OF_A_REQUEST) as f64;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +52,25 @@ mod tests {
         assert_eq!(allowed, 20);
         let allowed = (1..=1000).filter(|ms| pace.request(10, start + Duration::from_millis(*ms))).count();
         assert!((9..=10).contains(&allowed), "{allowed} in a second");
+    }
+
+    #[test]
+    fn long_answers_count_as_many() {
+        let start = Instant::now();
+        let asks = |bytes: usize| {
+            let mut pace = Pace::new(50, start);
+            let mut answered = 0;
+            for ms in 0..10_000 {
+                if pace.request(50, start + Duration::from_millis(ms)) {
+                    pace.charge(bytes);
+                    answered += bytes.max(1);
+                }
+            }
+            answered
+        };
+        assert!(asks(600) >= 590 * 600, "a usual description costs nothing more");
+        for bytes in [8 * 1024, 56 * 1024, 1024 * 1024] {
+            assert!(asks(bytes) <= 600 * BYTES_OF_A_REQUEST + 2 * bytes, "{bytes}");
+        }
     }
 }

@@ -1,28 +1,19 @@
-//! Those who guess passwords wait, by address, and nobody else does.
-//!
-//! An address with failures behind it has its further logins looked at one after another, with a pause between them that
-//! doubles with each failure. It is the look that waits, not the answer: many guesses on many connections are then no
-//! faster than one by one. The first success clears the address.
+//! Those who guess passwords wait, by address, and nobody else does: a [line](super::line) for each address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use tokio::sync::Notify;
+
+use super::line::{Claimed, Line, Place, Turn};
 use super::network;
 
-/// Pause after the first failure; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause: clients wait 5 s for an answer, and should read that the login is wrong.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// Logins of one address that may wait in line.
-const MAX_WAITING: u32 = 8;
-/// Addresses remembered; the one that may try soonest is forgotten first.
+/// Addresses remembered; beyond them, one from which nobody has logged in and which was quiet longest is forgotten first.
 const MAX_ADDRESSES: usize = 4096;
-/// A failure older than this is forgotten.
-const MEMORY: Duration = Duration::from_secs(600);
 
-/// The addresses that failed.
+/// The addresses from which logins came.
 #[derive(Debug, Default)]
 pub struct Slowdown {
     addresses: Mutex<HashMap<IpAddr, Address>>,
@@ -30,26 +21,28 @@ pub struct Slowdown {
 
 #[derive(Debug)]
 struct Address {
-    failures: u32,
-    /// When the next login in line may be looked at.
-    free_at: Instant,
-    waiting: u32,
+    line: Line,
+    /// Told of every change.
+    changed: Arc<Notify>,
 }
 
-/// A login that waits for its turn. Dropping it without an outcome leaves the line.
+/// A login in its line. Dropping it leaves the line; dropped while it is looked at, it counts as wrong.
 #[derive(Debug)]
 pub struct Attempt {
     slowdown: Arc<Slowdown>,
     network: IpAddr,
-    /// When it may be looked at.
-    pub turn: Instant,
+    claimed: Claimed,
+    number: u64,
+    changed: Arc<Notify>,
+    state: State,
 }
 
-fn pause(failures: u32) -> Duration {
-    match failures {
-        0 => Duration::ZERO,
-        n => FIRST_PAUSE.saturating_mul(1 << (n - 1).min(10)).min(LONGEST_PAUSE),
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waits,
+    Held,
+    Looked(Place),
+    Over,
 }
 
 impl Slowdown {
@@ -57,123 +50,161 @@ impl Slowdown {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gets in line; `None` when the line is full.
-    pub fn attempt(self: &Arc<Slowdown>, address: IpAddr, now: Instant) -> Option<Attempt> {
+    /// Gets in line.
+    pub fn attempt(self: &Arc<Slowdown>, address: IpAddr, claimed: Claimed, now: Instant) -> Attempt {
         let network = network(address);
         let mut addresses = self.lock();
         if !addresses.contains_key(&network) && addresses.len() >= MAX_ADDRESSES {
             make_room(&mut addresses, now);
         }
-        let new = Address { failures: 0, free_at: now, waiting: 0 };
-        let entry = addresses.entry(network).or_insert(new);
-        if entry.waiting == 0 && now.saturating_duration_since(entry.free_at) > MEMORY {
-            entry.failures = 0;
-        }
-        if entry.waiting >= MAX_WAITING {
-            return None;
-        }
-        entry.waiting += 1;
-        let turn = entry.free_at.max(now);
-        entry.free_at = turn + pause(entry.failures);
-        Some(Attempt { slowdown: Arc::clone(self), network, turn })
+        let new = || Address { line: Line::new(now), changed: Arc::default() };
+        let entry = addresses.entry(network).or_insert_with(new);
+        let number = entry.line.enter(claimed, now);
+        // One may have lost its place.
+        entry.changed.notify_waiters();
+        let changed = Arc::clone(&entry.changed);
+        Attempt { slowdown: Arc::clone(self), network, claimed, number, changed, state: State::Waits }
     }
 }
 
 fn make_room(addresses: &mut HashMap<IpAddr, Address>, now: Instant) {
-    addresses.retain(|_, a| a.waiting > 0 || now.saturating_duration_since(a.free_at) <= MEMORY);
-    let idle = addresses.iter().filter(|(_, address)| address.waiting == 0);
-    let soonest = idle.min_by_key(|(_, address)| address.free_at).map(|(network, _)| *network);
-    if let (true, Some(network)) = (addresses.len() >= MAX_ADDRESSES, soonest) {
+    addresses.retain(|_, address| !address.line.is_blank(now));
+    while addresses.len() >= MAX_ADDRESSES {
+        let idle = addresses.iter().filter(|(_, address)| address.line.is_idle());
+        let least = idle.min_by_key(|(_, address)| (address.line.is_trusting(), address.line.active_at));
+        let Some(network) = least.map(|(network, _)| *network) else { return };
         addresses.remove(&network);
     }
 }
 
 impl Attempt {
-    /// It was right: the address is clear.
-    pub fn succeeded(self) {
-        if let Some(address) = self.slowdown.lock().get_mut(&self.network) {
-            address.failures = 0;
+    /// Whether it may be looked at.
+    pub fn ask(&mut self, now: Instant) -> Turn {
+        if self.state != State::Waits {
+            return Turn::Crowded;
         }
+        let mut addresses = self.slowdown.lock();
+        let Some(address) = addresses.get_mut(&self.network) else { return Turn::Crowded };
+        let (turn, place) = address.line.ask(self.number, now);
+        self.state = match turn {
+            Turn::Look => State::Looked(place),
+            Turn::WrongAgain(_) => State::Held,
+            Turn::Wait(_) => State::Waits,
+            Turn::Crowded => State::Over,
+        };
+        turn
     }
 
-    /// It was wrong: the next one waits.
-    pub fn failed(self, now: Instant) {
-        if let Some(address) = self.slowdown.lock().get_mut(&self.network) {
-            address.failures = address.failures.saturating_add(1);
-            address.free_at = address.free_at.max(now + pause(address.failures));
+    /// Whether its user has logged in from here before.
+    pub fn is_trusted(&self) -> bool {
+        self.slowdown.lock().get(&self.network).is_some_and(|address| address.line.trusts(self.claimed.user))
+    }
+
+    /// Told of every change in the line.
+    pub fn changes(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    /// What came of the look.
+    pub fn told(mut self, is_right: bool, now: Instant) {
+        self.tell(is_right, Some(now));
+    }
+
+    /// It was not looked at after all.
+    pub fn given_up(mut self) {
+        let mut addresses = self.slowdown.lock();
+        if let (Some(address), State::Looked(place)) = (addresses.get_mut(&self.network), self.state) {
+            address.line.given_up(place);
+            address.changed.notify_waiters();
+        }
+        drop(addresses);
+        self.state = State::Over;
+    }
+
+    fn tell(&mut self, is_right: bool, now: Option<Instant>) {
+        let mut addresses = self.slowdown.lock();
+        let Some(address) = addresses.get_mut(&self.network) else { return };
+        let now = now.unwrap_or(address.line.active_at);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Waits => address.line.leave(self.number),
+            State::Held => address.line.answered(),
+            State::Looked(place) => address.line.told(self.claimed, place, is_right, now),
+            State::Over => return,
+        }
+        address.changed.notify_waiters();
+        if address.line.is_blank(now) {
+            addresses.remove(&self.network);
         }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let mut addresses = self.slowdown.lock();
-        if let Some(address) = addresses.get_mut(&self.network) {
-            address.waiting = address.waiting.saturating_sub(1);
-            if address.waiting == 0 && address.failures == 0 {
-                addresses.remove(&self.network);
-            }
-        }
+        self.tell(false, None);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doors::line::{LONGEST_PAUSE, MEMORY, UserKey};
+    use std::net::Ipv4Addr;
 
-    const GUESSER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
-    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+    const GUESSER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
-    #[test]
-    fn each_failure_doubles_the_wait_of_its_address_alone() {
-        let slowdown = Arc::new(Slowdown::default());
-        let mut now = Instant::now();
-        let mut waits = Vec::new();
-        for _ in 0..7 {
-            let attempt = slowdown.attempt(GUESSER, now).unwrap();
-            waits.push(attempt.turn.saturating_duration_since(now).as_millis());
-            now = now.max(attempt.turn);
-            attempt.failed(now);
+    fn digest(user: u64) -> Claimed {
+        Claimed { user: UserKey(user), password: None, is_known_right: false }
+    }
+
+    fn fail(slowdown: &Arc<Slowdown>, address: IpAddr, now: Instant) -> Instant {
+        let mut attempt = slowdown.attempt(address, digest(1), now);
+        let mut at = now;
+        while let Turn::Wait(until) = attempt.ask(at) {
+            at = until;
         }
-        assert_eq!(waits, [0, 500, 1000, 2000, 4000, 4000, 4000]);
-        assert_eq!(slowdown.attempt(OTHER, now).unwrap().turn, now);
+        attempt.told(false, at);
+        at
     }
 
     #[test]
-    fn many_at_once_are_no_faster_and_the_line_is_short() {
-        let slowdown = Arc::new(Slowdown::default());
-        let now = Instant::now();
-        slowdown.attempt(GUESSER, now).unwrap().failed(now);
-        let line: Vec<_> = std::iter::from_fn(|| slowdown.attempt(GUESSER, now)).collect();
-        let turns: Vec<_> = line.iter().map(|a| a.turn.saturating_duration_since(now).as_millis()).collect();
-        assert_eq!(turns, [500, 1000, 1500, 2000, 2500, 3000, 3500, 4000]);
-        drop(line);
-        assert!(slowdown.attempt(GUESSER, now).is_some(), "who leaves the line makes room");
+    fn an_address_waits_alone() {
+        let (slowdown, now) = (Arc::new(Slowdown::default()), Instant::now());
+        let later = fail(&slowdown, GUESSER, fail(&slowdown, GUESSER, now));
+        assert!(later > now);
+        assert!(matches!(slowdown.attempt(GUESSER, digest(2), later).ask(later), Turn::Wait(_)));
+        assert_eq!(slowdown.attempt(OTHER, digest(2), later).ask(later), Turn::Look);
     }
 
     #[test]
-    fn a_success_or_ten_minutes_clear_the_address() {
-        let slowdown = Arc::new(Slowdown::default());
-        let now = Instant::now();
-        slowdown.attempt(GUESSER, now).unwrap().failed(now);
-        let attempt = slowdown.attempt(GUESSER, now).unwrap();
-        let later = attempt.turn;
-        attempt.succeeded();
-        assert!(slowdown.lock().is_empty(), "nothing is kept of who logged in");
-        slowdown.attempt(GUESSER, later).unwrap().failed(later);
-        let much_later = later + MEMORY * 2;
-        slowdown.attempt(GUESSER, much_later).unwrap().failed(much_later);
-        let wait = slowdown.attempt(GUESSER, much_later).unwrap().turn.saturating_duration_since(much_later);
-        assert_eq!(wait, FIRST_PAUSE);
+    fn who_leaves_makes_room_and_whoever_looked_and_left_has_failed() {
+        let (slowdown, now) = (Arc::new(Slowdown::default()), Instant::now());
+        let mut looking = slowdown.attempt(GUESSER, digest(1), now);
+        assert_eq!(looking.ask(now), Turn::Look);
+        let mut waiting = slowdown.attempt(GUESSER, digest(2), now);
+        assert!(matches!(waiting.ask(now), Turn::Wait(_)));
+        drop(looking);
+        assert!(matches!(waiting.ask(now), Turn::Wait(until) if until <= now + LONGEST_PAUSE));
+        drop(waiting);
+        let mut third = slowdown.attempt(OTHER, digest(1), now);
+        assert_eq!(third.ask(now), Turn::Look);
+        third.given_up();
+        assert_eq!(slowdown.attempt(OTHER, digest(1), now).ask(now), Turn::Look, "no outcome, no failure");
     }
 
     #[test]
-    fn a_flood_of_addresses_is_not_remembered_without_end() {
-        let slowdown = Arc::new(Slowdown::default());
-        let now = Instant::now();
+    fn a_flood_of_addresses_is_not_remembered_without_end_and_keeps_those_who_logged_in() {
+        let (slowdown, now) = (Arc::new(Slowdown::default()), Instant::now());
+        let mut attempt = slowdown.attempt(OTHER, digest(7), now);
+        assert_eq!(attempt.ask(now), Turn::Look);
+        attempt.told(true, now);
         for n in 0..MAX_ADDRESSES as u32 + 50 {
-            slowdown.attempt(IpAddr::V4(n.into()), now).unwrap().failed(now);
+            fail(&slowdown, IpAddr::V4(n.into()), now);
         }
         assert_eq!(slowdown.lock().len(), MAX_ADDRESSES);
+        assert!(slowdown.attempt(OTHER, digest(7), now).is_trusted());
+        let later = now + MEMORY * 2;
+        fail(&slowdown, GUESSER, later);
+        assert!(slowdown.lock().len() <= MAX_ADDRESSES);
     }
 }

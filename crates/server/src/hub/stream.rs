@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
@@ -44,6 +45,8 @@ pub struct Stream {
 #[derive(Debug)]
 struct Inner {
     description: Arc<Description>,
+    /// The same as readers get it, written once.
+    for_readers: Bytes,
     hevc_track: Option<usize>,
     /// Which of its packets are something else's.
     format: PayloadFormat,
@@ -134,6 +137,7 @@ impl Stream {
             last_irap: None,
             ended: false,
             metrics: StreamMetrics::default(),
+            for_readers: description.for_readers(),
             description: Arc::new(description),
         };
         Stream { path: path.to_owned(), inner: Mutex::new(inner), resumed: Notify::new() }
@@ -162,6 +166,7 @@ impl Stream {
         inner.interrupt();
         let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
+        inner.for_readers = description.for_readers();
         inner.description = Arc::new(description.clone());
         inner.format = description.hevc_track().map(|(index, _)| description.payload_format(index)).unwrap_or_default();
         inner.takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
@@ -200,6 +205,11 @@ impl Stream {
     /// What the publisher announced.
     pub fn description(&self) -> Arc<Description> {
         Arc::clone(&self.lock().description)
+    }
+
+    /// The same as readers get it: the same bytes for all who ask.
+    pub fn description_for_readers(&self) -> Bytes {
+        self.lock().for_readers.clone()
     }
 
     /// Number of readers now.

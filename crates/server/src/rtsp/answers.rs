@@ -12,8 +12,9 @@ use rtsp_types::StatusCode;
 use tokio::net::TcpStream;
 
 use super::connection::{Role, Serving};
-use crate::config::{Config, Right};
+use crate::config::Right;
 use crate::doors::access::{self, Admission, Wish};
+use crate::doors::login::{self, Verdict};
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;
@@ -32,7 +33,7 @@ impl Serving {
             ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Play { path, .. } => {
                 Some((Right::Read, path))
             }
-            ServerEvent::Announce { path, .. } | ServerEvent::Record { path, .. } => Some((Right::Publish, path)),
+            ServerEvent::Announce { path } | ServerEvent::Record { path, .. } => Some((Right::Publish, path)),
             ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => None,
         };
         if let Some((right, path)) = wanted
@@ -44,19 +45,31 @@ impl Serving {
             // Frames between messages are taken in runs; the session tells of none.
             ServerEvent::Media { .. } => {}
             ServerEvent::Describe { path } => match self.state.hub.find(&path) {
-                Some(stream) => self.session.accept(Accepted::Description(stream.description().for_readers())),
+                Some(stream) => {
+                    let description = stream.description_for_readers();
+                    self.pace.charge(description.len());
+                    self.session.accept(Accepted::Description(description));
+                }
                 None => self.session.refuse(StatusCode::NotFound),
             },
             ServerEvent::Setup { path } => match self.state.hub.find(&path) {
                 Some(stream) => self.session.accept(Accepted::Tracks(stream.description().tracks().len())),
                 None => self.session.refuse(StatusCode::NotFound),
             },
-            ServerEvent::Announce { path, description } => self.announce(&path, *description),
+            // Only now is it looked at what is announced: whoever may not publish causes no work by it.
+            ServerEvent::Announce { path } => match self.session.announced() {
+                Some(Ok(description)) => self.announce(&path, description),
+                Some(Err(error)) => {
+                    tracing::warn!("may not publish {path}: {error}");
+                    self.session.refuse(StatusCode::BadRequest);
+                }
+                None => self.session.refuse(StatusCode::BadRequest),
+            },
             ServerEvent::Record { channels, .. } => {
                 if let Role::Publisher { channels: own, .. } = &mut self.role {
                     *own = channels;
                 }
-                self.deadlines.is_busy();
+                self.deadlines.records(self.now());
                 self.session.accept(Accepted::Yes);
             }
             ServerEvent::Play { path, channels } => self.play(&path, channels),
@@ -76,13 +89,20 @@ impl Serving {
     fn announce(&mut self, path: &str, description: Description) {
         let config = self.state.config();
         let terms = Terms { max_streams: config.limits.paths, takeover: config.takeover.match_path(path) };
-        match self.state.hub.publish(path, description, terms) {
+        let hold = match self.state.holds.take(self.peer.ip(), self.identity.user(), &config.limits) {
+            Ok(hold) => hold,
+            Err(no_path) => {
+                tracing::warn!("may not publish {path}: {no_path}");
+                return self.session.refuse(StatusCode::ServiceUnavailable);
+            }
+        };
+        match self.state.hub.publish(path, description.clone(), terms) {
             Ok(publication) => {
                 tracing::info!("publishes {path} ({})", publication.stream().description().offer());
                 self.entry.session.set_doing(Doing::Publishes(path.to_owned()));
-                self.role = Role::Publisher { publication, channels: Vec::new() };
-                self.deadlines.must_ask(config.limits.request_timeout);
-                self.session.accept(Accepted::Yes);
+                self.role = Role::Publisher { publication, hold, channels: Vec::new() };
+                self.deadlines.must_record(self.now(), config.limits.request_timeout);
+                self.session.accept(Accepted::Announced(Box::new(description)));
             }
             Err(refused) => {
                 tracing::warn!("may not publish {path}: {refused}");
@@ -115,12 +135,9 @@ impl Serving {
         let (login, method, nonce) = (self.session.login(), self.session.method().to_owned(), self.nonce.clone());
         let wish = Wish { right, path, login: login.as_ref(), method: &method, nonce: &nonce };
         let admission = match (access::admit(&config, &self.identity, wish), &login) {
-            (Admission::Unproved, Some(login)) => match self.prove(&config, login, wish).await {
+            (Admission::Unproved, Some(login)) => match self.prove(login, wish).await {
                 Some(admission) => admission,
-                None => {
-                    self.session.refuse(StatusCode::ServiceUnavailable);
-                    return false;
-                }
+                None => return false,
             },
             (admission, _) => admission,
         };
@@ -138,32 +155,28 @@ impl Serving {
         false
     }
 
-    /// Looks at a login, when its address's turn has come; `None` when too many wait there.
-    async fn prove(&mut self, config: &Config, login: &Login, wish: Wish<'_>) -> Option<Admission> {
-        let counters = &self.state.counters.logins;
-        let Some(attempt) = self.state.slowdown.attempt(self.peer.ip(), self.now()) else {
-            counters.count("crowded");
-            return None;
+    /// Has a login looked at; `None` when that was refused, and the peer has been told, or the connection should end.
+    async fn prove(&mut self, login: &Login, wish: Wish<'_>) -> Option<Admission> {
+        let state = Arc::clone(&self.state);
+        let verdict = tokio::select! {
+            verdict = login::prove(&state, self.peer.ip(), login, wish.method, wish.nonce) => verdict,
+            () = self.entry.session.ordered() => return None,
         };
-        tokio::time::sleep_until(attempt.turn.into()).await;
-        let is_proved = match access::user_of(config, login) {
-            Some(user) => {
-                let (login, method, nonce) = (login.clone(), wish.method.to_owned(), wish.nonce.to_owned());
-                let look = move || access::proves(&user, &login, &method, &nonce);
-                self.state.look_at_password(look).await
+        match verdict {
+            Verdict::Crowded => {
+                self.session.refuse(StatusCode::ServiceUnavailable);
+                None
             }
-            None => false,
-        };
-        if !is_proved {
-            counters.count("wrong");
-            tracing::warn!("the login of {:?} is wrong", login.user());
-            attempt.failed(self.now());
-            return Some(Admission::LoginWanted);
+            Verdict::Wrong => {
+                tracing::warn!("the login of {:?} is wrong", login.user());
+                Some(Admission::LoginWanted)
+            }
+            Verdict::Right => {
+                self.identity.prove(login);
+                self.entry.session.set_user(login.user());
+                // As things stand now: it may have waited.
+                Some(access::rights_of(&state.config(), login.user(), wish))
+            }
         }
-        counters.count("right");
-        attempt.succeeded();
-        self.identity.prove(login);
-        self.entry.session.set_user(login.user());
-        Some(access::rights_of(config, login.user(), wish))
     }
 }

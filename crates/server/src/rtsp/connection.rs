@@ -22,6 +22,7 @@ use tracing::Instrument;
 use super::deadlines::Deadlines;
 use super::ending::Ending;
 use crate::doors::access::Identity;
+use crate::doors::holds::Hold;
 use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
@@ -43,7 +44,7 @@ const MAX_ANSWERS: usize = 256;
 /// What the connection turned out to be.
 pub(super) enum Role {
     Undecided,
-    Publisher { publication: Publication, channels: Vec<Option<Channels>> },
+    Publisher { publication: Publication, hold: Hold, channels: Vec<Option<Channels>> },
     Reader { stream: Arc<Stream>, reader: Arc<Reader> },
 }
 
@@ -106,8 +107,10 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         // Its readers may wait for a publisher that has lost its place here.
         drop(place);
         let patience = serving.state.config().limits.publisher_return;
-        if let Some(publication) = serving.finish(&ending).await {
+        if let Some((publication, hold)) = serving.finish(&ending).await {
             wait_for_return(publication, patience, stopped).await;
+            // Its path is held for as long.
+            drop(hold);
         }
     }
     .instrument(span)
@@ -143,7 +146,7 @@ pub(super) struct Serving {
     pub(super) deadlines: Deadlines,
     pub(super) entry: Entry,
     pub(super) state: Arc<State>,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// Runs until the next deadline or, as that moves with everything heard, until an earlier one.
     timer: Pin<Box<Sleep>>,
     /// What it runs until, and has told the task to wait for.
@@ -338,7 +341,10 @@ impl Serving {
         let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);
         self.state.counters.stray_frames.add(stray);
         match &self.role {
-            Role::Publisher { publication, .. } if !batch.is_empty() => publication.push(&batch, now).send(),
+            Role::Publisher { publication, .. } if !batch.is_empty() => {
+                self.deadlines.is_busy();
+                publication.push(&batch, now).send();
+            }
             Role::Reader { stream, .. } => {
                 let rtcp_packets = batch.packets().iter().filter(|packet| packet.rtcp);
                 let mut events = rtcp_packets.flat_map(|p| rtcp::parse(&batch.packet(p)).unwrap_or_default());

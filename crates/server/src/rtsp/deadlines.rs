@@ -8,6 +8,9 @@ use super::ending::Ending;
 /// takes it for a failure when nobody is there (GStreamer's RTCP BYE comes that late).
 const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
 
+/// How long a publisher may take to its first packet: a path without media is nobody's picture, and others may want it.
+const FIRST_MEDIA: Duration = Duration::from_secs(30);
+
 /// The deadlines of one connection.
 #[derive(Debug)]
 pub(super) struct Deadlines {
@@ -15,6 +18,8 @@ pub(super) struct Deadlines {
     asked: Instant,
     /// How long the next may take; `None` once the peer publishes or reads, when media shows that it lives.
     patience: Option<Duration>,
+    /// What is announced, or recorded, must come: by when, and how long that was from its request.
+    media: Option<(Instant, Duration)>,
     /// The session is over and the peer has until then to close.
     close_at: Option<Instant>,
     /// Output waits of which the peer takes nothing: since when, and how long it may.
@@ -26,17 +31,23 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// Those of a new connection, which must ask something within `patience`.
     pub fn new(now: Instant, patience: Duration) -> Deadlines {
-        Deadlines { asked: now, patience: Some(patience), close_at: None, stall: None, sent_bytes: 0 }
+        Deadlines { asked: now, patience: Some(patience), media: None, close_at: None, stall: None, sent_bytes: 0 }
     }
 
-    /// The peer must ask something within `patience`, again and again, until it [is busy](Deadlines::is_busy).
-    pub fn must_ask(&mut self, patience: Duration) {
-        self.patience = Some(patience);
+    /// The peer has announced: it must [record](Deadlines::records) within `patience`, whatever else it asks.
+    pub fn must_record(&mut self, now: Instant, patience: Duration) {
+        self.media = Some((now + patience, patience));
     }
 
-    /// The peer publishes or reads now.
-    pub fn is_busy(&mut self) {
+    /// The peer publishes now, and must send something.
+    pub fn records(&mut self, now: Instant) {
         (self.patience, self.close_at) = (None, None);
+        self.media = Some((now + FIRST_MEDIA, FIRST_MEDIA));
+    }
+
+    /// Media flows now, to the peer or from it.
+    pub fn is_busy(&mut self) {
+        (self.patience, self.media, self.close_at) = (None, None, None);
     }
 
     /// A whole request has come.
@@ -46,6 +57,7 @@ impl Deadlines {
 
     /// The session is over.
     pub fn tore_down(&mut self, now: Instant) {
+        self.media = None;
         self.close_at = Some(now + AFTER_TEARDOWN);
     }
 
@@ -67,7 +79,8 @@ impl Deadlines {
     pub fn next(&self, session: Instant) -> Instant {
         let idle = self.patience.map(|patience| self.asked + patience);
         let stall = self.stall.map(|(since, patience)| since + patience);
-        [idle, stall, self.close_at].into_iter().flatten().fold(session, Instant::min)
+        let media = self.media.map(|(at, _)| at);
+        [idle, stall, media, self.close_at].into_iter().flatten().fold(session, Instant::min)
     }
 
     /// What is over, if anything is.
@@ -77,6 +90,9 @@ impl Deadlines {
         }
         if let Some((_, patience)) = self.stall.filter(|(since, patience)| *since + *patience <= now) {
             return Some(Ending::Stalled(patience));
+        }
+        if let Some((_, patience)) = self.media.filter(|(at, _)| *at <= now) {
+            return Some(Ending::NoMedia(patience));
         }
         self.patience.filter(|patience| self.asked + *patience <= now).map(Ending::Idle)
     }
@@ -98,8 +114,6 @@ mod tests {
         assert!(matches!(deadlines.passed(start + 11 * SECOND), Some(Ending::Idle(_))));
         deadlines.is_busy();
         assert_eq!(deadlines.next(start + 60 * SECOND), start + 60 * SECOND);
-        deadlines.must_ask(SECOND);
-        assert!(matches!(deadlines.passed(start + 2 * SECOND), Some(Ending::Idle(_))));
     }
 
     #[test]
@@ -115,6 +129,22 @@ mod tests {
         deadlines.stalled_since(start + 29 * SECOND, 30 * SECOND);
         assert!(deadlines.passed(start + 30 * SECOND).is_none());
         assert!(!deadlines.may_stall(false, 200) && deadlines.passed(start + 90 * SECOND).is_none());
+    }
+
+    #[test]
+    fn a_path_is_not_held_by_words() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start, 10 * SECOND);
+        deadlines.must_record(start, 10 * SECOND);
+        deadlines.asked(start + 9 * SECOND);
+        assert!(deadlines.passed(start + 9 * SECOND).is_none());
+        assert!(matches!(deadlines.passed(start + 10 * SECOND), Some(Ending::NoMedia(_))), "asking does not help");
+        deadlines.records(start + 9 * SECOND);
+        deadlines.asked(start + 38 * SECOND);
+        assert_eq!(deadlines.next(start + 600 * SECOND), start + 9 * SECOND + FIRST_MEDIA);
+        assert!(matches!(deadlines.passed(start + 9 * SECOND + FIRST_MEDIA), Some(Ending::NoMedia(_))));
+        deadlines.is_busy();
+        assert!(deadlines.passed(start + 500 * SECOND).is_none(), "media flows");
     }
 
     #[test]

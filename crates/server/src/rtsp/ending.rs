@@ -36,6 +36,9 @@ pub enum Ending {
     /// It neither publishes nor reads, and asks nothing.
     #[error("it asked nothing for {} s, or took longer to ask", .0.as_secs_f64())]
     Idle(Duration),
+    /// It holds a path and sends nothing of it.
+    #[error("it has sent nothing of its stream for {} s", .0.as_secs_f64())]
+    NoMedia(Duration),
     /// More requests than are taken.
     #[error("it asks more than {0} times a second")]
     TooOften(u32),
@@ -63,6 +66,7 @@ impl Ending {
             Ending::Stalled(_) => "stalled",
             Ending::Silent => "silent",
             Ending::Idle(_) => "idle",
+            Ending::NoMedia(_) => "no_media",
             Ending::TooOften(_) => "too_often",
             Ending::AnswersUnread => "answers_unread",
             Ending::Message(MessageError::HeaderTooLong) => "header_too_long",
@@ -79,6 +83,6 @@ impl Ending {
 
     /// Whether a publisher that ended so may come back: its readers wait for it.
     pub fn is_loss(&self) -> bool {
-        !matches!(self, Ending::Replaced | Ending::Stopped | Ending::Kicked)
+        !matches!(self, Ending::Replaced | Ending::Stopped | Ending::Kicked | Ending::NoMedia(_))
     }
 }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{self, Accepted};
+use crate::doors::certificate::Shown;
 use crate::doors::places::{NoPlace, Place};
 use crate::state::State;
 
@@ -27,7 +28,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// Takes connections until the server stops, and ends them then; under TLS if there is a configuration for it.
 pub(crate) async fn accept(
     listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Shown>>,
     state: Arc<State>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -38,10 +39,14 @@ pub(crate) async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     state.counters.accepted.add(1);
+                    if state.reserve.is_touched_by(&socket) {
+                        refuse_for_descriptors(peer, &state, &mut complaint);
+                        continue;
+                    }
                     match state.places.take(peer.ip(), &state.config().limits) {
                         Ok(place) => {
                             tune(&socket);
-                            let serve = serve(socket, peer, place, tls.clone(), Arc::clone(&state), stopped.clone());
+                            let serve = serve(socket, peer, place, tls.as_ref().map(|shown| shown.config()), Arc::clone(&state), stopped.clone());
                             connections.spawn(serve);
                         }
                         Err(no_place) => refuse(no_place, peer, &state, &mut complaint),
@@ -79,6 +84,13 @@ fn refuse(no_place: NoPlace, peer: SocketAddr, state: &State, complaint: &mut Co
     complaint.say(state.clock.now().instant, || format!("{peer}: refused, {what}; see [limits]"));
 }
 
+fn refuse_for_descriptors(peer: SocketAddr, state: &State, complaint: &mut Complaint) {
+    state.counters.refused.count("descriptors");
+    complaint.say(state.clock.now().instant, || {
+        format!("{peer}: refused, the last file descriptors are the status page's; raise the limit (ulimit -n)")
+    });
+}
+
 fn accept_failure(error: &io::Error) -> String {
     // EMFILE and ENFILE: the same numbers on every system that has them.
     match error.raw_os_error() {
@@ -91,12 +103,13 @@ fn accept_failure(error: &io::Error) -> String {
 
 /// Something for the log that would fill it if it were said each time.
 #[derive(Debug, Default)]
-struct Complaint {
+pub(crate) struct Complaint {
     said: Option<Instant>,
 }
 
 impl Complaint {
-    fn say(&mut self, now: Instant, what: impl FnOnce() -> String) {
+    /// Says it, unless it was said just before.
+    pub(crate) fn say(&mut self, now: Instant, what: impl FnOnce() -> String) {
         if self.said.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_INTERVAL) {
             self.said = Some(now);
             tracing::error!("{}", what());

@@ -49,8 +49,10 @@ pub struct Counters {
     pub ended: ByKind,
     /// Requests refused, by status code.
     pub refused_requests: ByKind,
-    /// Logins: `right`, `wrong`, `crowded`.
+    /// Logins: `right`, `wrong`, `repeated`, `crowded`.
     pub logins: ByKind,
+    /// HTTP connections closed by us: `idle`, `slow`, `unread`, `displaced`.
+    pub http_closed: ByKind,
     /// Frames on channels that belong to no track.
     pub stray_frames: Count,
 }

@@ -1,10 +1,11 @@
 //! Every connection that is open: who it is, what it does, and how to end it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::hub::reader::Reader;
@@ -95,6 +96,15 @@ impl Session {
             1 => Some(Order::Leave),
             _ => Some(Order::Stop),
         }
+    }
+
+    /// Waits until it is told something, in the connection's own task.
+    pub async fn ordered(&self) {
+        poll_fn(|cx| {
+            self.wake_by(cx.waker());
+            if self.order().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Tells it something; false when it has been told before.

@@ -110,6 +110,8 @@ pub struct CountersView {
     pub refused_requests: BTreeMap<&'static str, u64>,
     /// Logins, by outcome.
     pub logins: BTreeMap<&'static str, u64>,
+    /// HTTP connections closed by us, by reason.
+    pub http_closed: BTreeMap<&'static str, u64>,
     /// Frames on channels that belong to no track.
     pub stray_frames: u64,
 }
@@ -168,6 +170,7 @@ impl Observer {
                 ended: counters.ended.all(),
                 refused_requests: counters.refused_requests.all(),
                 logins: counters.logins.all(),
+                http_closed: counters.http_closed.all(),
                 stray_frames: counters.stray_frames.get(),
             },
         }

@@ -90,7 +90,8 @@ impl Collector for Seen {
             ("hevcast_connections_refused", "Connections closed at the door", "why", &counters.refused),
             ("hevcast_connections_ended", "Connections ended", "why", &counters.ended),
             ("hevcast_requests_refused", "Requests refused", "status", &counters.refused_requests),
-            ("hevcast_logins", "Logins looked at", "outcome", &counters.logins),
+            ("hevcast_logins", "Logins, by outcome", "outcome", &counters.logins),
+            ("hevcast_http_closed", "HTTP connections closed by the server", "why", &counters.http_closed),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (kind, count) in counts {

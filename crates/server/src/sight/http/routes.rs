@@ -5,7 +5,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{delete, get};
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 
 use super::{Context, gate, metrics};
 
@@ -35,8 +35,8 @@ pub(super) fn router(context: Context) -> Router {
 }
 
 async fn status(State(context): State<Context>) -> Response {
-    let snapshot = context.snapshot.borrow().clone();
-    Json(&*snapshot).into_response()
+    let look = context.look.borrow().clone();
+    ([(CONTENT_TYPE, "application/json")], look.json()).into_response()
 }
 
 /// `PATH/still.jpg`
@@ -51,7 +51,7 @@ async fn still(State(context): State<Context>, Path(rest): Path<String>) -> Resp
     }
 }
 
-/// Ends a session. A browser asks first before it does so for another site's page, and we say no.
+/// Ends a session. That another site's page does not ask for it, [`gate`] sees to.
 async fn end(State(context): State<Context>, Path(id): Path<u64>) -> Response {
     match context.state.sessions.end(id) {
         true => {
@@ -63,8 +63,8 @@ async fn end(State(context): State<Context>, Path(id): Path<u64>) -> Response {
 }
 
 async fn prometheus(State(context): State<Context>) -> Response {
-    let snapshot = context.snapshot.borrow().clone();
-    match metrics::text(&snapshot) {
+    let look = context.look.borrow().clone();
+    match look.metrics() {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -89,6 +89,13 @@ impl Server {
                     Accepted::Description(Description::parse(&description()).unwrap().for_readers())
                 }
                 ServerEvent::Setup { .. } => Accepted::Tracks(1),
+                ServerEvent::Announce { .. } => match self.session.announced() {
+                    Some(Ok(description)) => Accepted::Announced(Box::new(description)),
+                    _ => {
+                        self.session.refuse(StatusCode::BadRequest);
+                        continue;
+                    }
+                },
                 _ => Accepted::Yes,
             };
             match event {

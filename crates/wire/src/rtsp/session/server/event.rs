@@ -15,12 +15,11 @@ pub enum ServerEvent {
         /// The stream's path.
         path: StreamPath,
     },
-    /// Question: may this be published? Accept with [`Accepted::Yes`].
+    /// Question: may this be published? What will be sent tells [`announced`](super::ServerSession::announced), which
+    /// should be asked when it is known that the peer may. Accept with [`Accepted::Announced`].
     Announce {
         /// The stream's path.
         path: StreamPath,
-        /// What will be sent.
-        description: Box<Description>,
     },
     /// Question: how many tracks has this path? Accept with [`Accepted::Tracks`].
     Setup {
@@ -67,4 +66,6 @@ pub enum Accepted {
     Description(Bytes),
     /// The path's number of tracks.
     Tracks(usize),
+    /// What was announced is taken.
+    Announced(Box<Description>),
 }

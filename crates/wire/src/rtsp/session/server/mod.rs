@@ -24,7 +24,7 @@ use self::url::content_base;
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
 use crate::rtsp::path::{PathError, StreamPath};
-use crate::rtsp::sdp::{Description, MAX_TRACKS};
+use crate::rtsp::sdp::{Description, MAX_TRACKS, SdpError};
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::{ClockId, Now};
 
@@ -51,7 +51,7 @@ struct Question {
 #[derive(Debug)]
 enum Asked {
     Describe,
-    Announce { path: StreamPath, description: Box<Description> },
+    Announce { path: StreamPath },
     Setup { path: StreamPath, track: Option<usize>, transport: Transport },
     Play,
     Record,
@@ -108,7 +108,7 @@ impl ServerSession {
         self.last_heard = now.instant;
     }
 
-    /// How many answers wait for the socket.
+    /// How many pieces of answers wait for the socket; a description is one beside its header.
     pub fn waiting_answers(&self) -> usize {
         self.transmits.len()
     }
@@ -218,15 +218,18 @@ impl ServerSession {
         if !matches!(self.role, Role::Undecided) {
             return self.fail(&request, StatusCode::MethodNotValidInThisState);
         }
-        match Description::parse(request.body()) {
-            Ok(description) => {
-                let description = Box::new(description);
-                let event = ServerEvent::Announce { path: path.clone(), description: description.clone() };
-                self.ask(request, Asked::Announce { path, description }, event)
-            }
-            Err(error) => {
-                self.fail_because(&request, StatusCode::BadRequest, format!("may not publish {path}: {error}"))
-            }
+        self.ask(request, Asked::Announce { path: path.clone() }, ServerEvent::Announce { path })
+    }
+
+    /// What the open question announces. Not looked at before it is asked for: that is work, which a peer that may not
+    /// publish should not cause. `None` where nothing is announced.
+    ///
+    /// # Errors
+    /// [`SdpError`]: refuse it (400).
+    pub fn announced(&self) -> Option<Result<Description, SdpError>> {
+        match &self.question {
+            Some(Question { request, asked: Asked::Announce { .. } }) => Some(Description::parse(request.body())),
+            _ => None,
         }
     }
 
@@ -281,9 +284,10 @@ impl ServerSession {
             (Asked::Describe, Accepted::Description(sdp)) => {
                 let base = request.request_uri().map(content_base).unwrap_or_default();
                 let extra = [(headers::CONTENT_TYPE, "application/sdp".to_owned()), (headers::CONTENT_BASE, base)];
-                self.succeed(&request, &extra, sdp.to_vec());
+                self.succeed(&request, &extra, Vec::new());
+                self.attach(sdp);
             }
-            (Asked::Announce { path, description }, Accepted::Yes) => {
+            (Asked::Announce { path }, Accepted::Announced(description)) => {
                 let channels = vec![None; description.tracks().len()];
                 self.role = Role::Publisher { path, description, channels, recording: false };
                 self.succeed(&request, &[], Vec::new());
@@ -339,5 +343,15 @@ impl ServerSession {
         }
         self.transmits.push_back(response_bytes(&response.replace_body(body)));
         None
+    }
+
+    /// Gives the last answer this body, as it is: it is not copied for everyone who asks.
+    fn attach(&mut self, body: Bytes) {
+        let Some(head) = self.transmits.pop_back() else { return };
+        // An answer without a body ends in the empty line that ends its header.
+        let Some(fields) = head.strip_suffix(b"\r\n") else { return };
+        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        self.transmits.push_back([fields, length.as_bytes()].concat().into());
+        self.transmits.push_back(body);
     }
 }
