@@ -7,6 +7,7 @@ use hevcast_net::Clock;
 use hevcast_wire::time::ClockId;
 use tokio::sync::{Semaphore, watch};
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::doors::places::Places;
 use crate::doors::slowdown::Slowdown;
@@ -21,6 +22,8 @@ const MAX_LOOKS: usize = 2;
 /// A server's state, shared by its tasks.
 #[derive(Debug)]
 pub struct State {
+    /// The memory that all of it may take.
+    pub budget: Arc<Budget>,
     /// What is live.
     pub hub: Arc<Hub>,
     /// What time it is.
@@ -51,6 +54,7 @@ impl State {
     /// A server in which nothing has happened yet.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
         State {
+            budget: Arc::new(Budget::new(config.limits.memory_bytes)),
             rtsp_port,
             hub: Arc::default(),
             clock,
@@ -81,6 +85,7 @@ impl State {
 
     /// Another configuration holds from now on: for what is asked from now on.
     pub fn set_config(&self, config: Config) {
+        self.budget.set_limit(config.limits.memory_bytes);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.config_changes.send_replace(());
     }
