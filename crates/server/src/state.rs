@@ -53,10 +53,11 @@ pub struct State {
 impl State {
     /// A server in which nothing has happened yet.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
+        let budget = Arc::new(Budget::new(config.limits.memory_bytes));
         State {
-            budget: Arc::new(Budget::new(config.limits.memory_bytes)),
+            hub: Arc::new(Hub::new(Arc::clone(&budget))),
+            budget,
             rtsp_port,
-            hub: Arc::default(),
             clock,
             clock_id: random_clock_id(),
             started: clock.now().instant,

@@ -48,7 +48,7 @@ impl HubUnits {
     /// # Errors
     /// When it is not H.265.
     pub fn join(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
-        HubUnits::join_by(stream, clock, |channels| Reader::new(channels, None))
+        HubUnits::join_by(stream, clock, |channels| Reader::new(channels, None).who_asks())
     }
 
     /// Joins it to look on: what the publisher is asked for does not change.

@@ -102,6 +102,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Paths that are live at once.
     pub paths: usize,
+    /// Of them, those that one address without a login publishes (IPv6: one /64 network).
+    pub paths_per_address: usize,
+    /// Of them, those that one user publishes.
+    pub paths_per_user: usize,
     /// Requests a second on one connection, lasting; bursts may be twice as many.
     pub requests_per_second: u32,
     /// How long a request may take to arrive, and a connection to begin publishing or reading.
@@ -122,6 +126,8 @@ impl Default for Limits {
             connections: 4096,
             connections_per_address: 1024,
             paths: 1024,
+            paths_per_address: 256,
+            paths_per_user: 256,
             requests_per_second: 50,
             request_timeout: Duration::from_secs(10),
             reader_stall: Duration::from_secs(30),

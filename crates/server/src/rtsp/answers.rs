@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use super::connection::{Role, Serving};
 use crate::config::{Config, Right};
 use crate::doors::access::{self, Admission, Wish};
+use crate::doors::network;
+use crate::hub::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;
@@ -73,7 +75,12 @@ impl Serving {
 
     fn announce(&mut self, path: &str, description: Description) {
         let config = self.state.config();
-        let terms = Terms { max_streams: config.limits.paths, takeover: config.takeover.match_path(path) };
+        let (limits, takeover) = (&config.limits, config.takeover.match_path(path));
+        let (owner, max_streams_per_owner) = match self.identity.user() {
+            Some(user) => (Owner::User(user.to_owned()), limits.paths_per_user),
+            None => (Owner::Address(network(self.peer.ip())), limits.paths_per_address),
+        };
+        let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover };
         match self.state.hub.publish(path, description, terms) {
             Ok(publication) => {
                 tracing::info!("publishes {path} ({})", publication.stream().description().offer());
@@ -86,7 +93,9 @@ impl Serving {
                 tracing::warn!("may not publish {path}: {refused}");
                 self.session.refuse(match refused {
                     PublishRefused::Taken => StatusCode::Forbidden,
-                    PublishRefused::Full(_) => StatusCode::ServiceUnavailable,
+                    PublishRefused::Full(_) | PublishRefused::OwnerFull(_) | PublishRefused::OverBudget(_) => {
+                        StatusCode::ServiceUnavailable
+                    }
                 });
             }
         }

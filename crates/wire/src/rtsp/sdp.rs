@@ -4,6 +4,8 @@
 //! ([`Description::for_readers`]) and a player looks for the H.265 track in it ([`Description::hevc_track`]). What
 //! strangers leave out (no `fmtp`, no `sprop`, no `rtpmap`, no `control`) is tolerated: parameter sets come in band.
 
+mod sets;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
