@@ -26,7 +26,7 @@ pub mod coded_file;
 mod convert;
 pub mod frame_rate;
 #[allow(unsafe_code)]
-mod memory;
+pub mod memory;
 pub mod mux;
 pub mod picture;
 pub mod present;

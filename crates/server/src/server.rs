@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, RTSP_LISTEN};
 use crate::doors::certificate::{self, CertificateError};
 use crate::rtsp::listener;
-use crate::sight::http;
+use crate::sight::{fullness, http};
 use crate::sight::stills::Stills;
 use crate::state::State;
 
@@ -85,7 +85,8 @@ impl Server {
         };
         let state = Arc::new(State::new(config, address.port(), clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
-        let mut tasks = vec![accept(listener, None)];
+        let watch = tokio::spawn(fullness::watch(Arc::clone(&state), stopped.clone()));
+        let mut tasks = vec![accept(listener, None), watch];
         let mut rtsps = None;
         if let Some(((listener, address), certificate)) = secure {
             tasks.push(accept(listener, Some(certificate.config)));

@@ -13,6 +13,7 @@ use super::signals::{Hangup, Signals};
 use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
+use crate::pipeline::give_back;
 use crate::pipeline::serve_record::ServeRecorder;
 use crate::pipeline::session::addresses;
 use crate::pipeline::stills::StillMakers;
@@ -78,7 +79,9 @@ pub async fn start(args: &ServeArgs) -> Result<Server> {
     }
     let clock = args.skew.clock();
     let stills = Arc::new(StillMakers::new(Handle::current(), clock));
-    Ok(Server::start(config, &state_folder(args), Some(stills), clock).await?)
+    let server = Server::start(config, &state_folder(args), Some(stills), clock).await?;
+    give_back::start(&server.state().budget);
+    Ok(server)
 }
 
 /// The file that the configuration comes from, if there is one.

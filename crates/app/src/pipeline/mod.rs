@@ -10,6 +10,7 @@
 
 pub mod feed;
 pub mod gap;
+pub mod give_back;
 pub mod hub_units;
 pub mod origin;
 pub mod outputs;

@@ -83,7 +83,7 @@ impl Audience {
         }
     }
 
-    /// Whether somebody reads who never asks for a keyframe.
+    /// Whether somebody reads who never asks for a keyframe, and takes what comes.
     pub fn has_silent(&self) -> bool {
         self.readers.iter().any(|attached| attached.reader.never_asks())
     }

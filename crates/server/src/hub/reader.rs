@@ -157,9 +157,9 @@ impl Reader {
         self.asks.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nothing has shown that it can.
+    /// Whether nothing has shown that it can, though it takes what comes.
     pub(super) fn never_asks(&self) -> bool {
-        !self.asks.load(Ordering::Relaxed)
+        !self.asks.load(Ordering::Relaxed) && !self.lock().is_stuck
     }
 
     /// It asks for a keyframe: from when on that counts, if none comes until then.

@@ -176,6 +176,11 @@ impl Stream {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The memory that it takes its own from.
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.lock().budget)
+    }
+
     /// The path, without slashes around it.
     pub fn path(&self) -> &str {
         &self.path

@@ -265,6 +265,7 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
     let mut world = World::new(true);
     world.publish(true);
     let stuck = world.join(CHANNELS);
+    stuck.can_ask();
     let pictures = reader::MAX_BURST_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
     let mut asked = 0;
     for _ in 0..pictures * 5 {
