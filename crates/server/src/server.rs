@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, RTSP_LISTEN};
 use crate::doors::certificate::{self, CertificateError};
 use crate::rtsp::listener;
-use crate::sight::{fullness, http};
 use crate::sight::stills::Stills;
+use crate::sight::{fullness, http};
 use crate::state::State;
 
 /// Why a server cannot start.

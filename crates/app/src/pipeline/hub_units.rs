@@ -73,6 +73,11 @@ impl HubUnits {
         Ok(HubUnits { stream, reader, depacketiser: Depacketiser::new(), sets, ready: VecDeque::new() })
     }
 
+    /// The stream's path.
+    pub fn path(&self) -> &str {
+        self.stream.path()
+    }
+
     /// Waits for the next picture; `None` when the stream is over. Cancelling it loses nothing.
     pub async fn next(&mut self) -> Option<HubUnit> {
         loop {

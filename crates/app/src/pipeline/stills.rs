@@ -87,11 +87,13 @@ impl StillMakers {
         let gate = Gate { budget: stream.budget(), room: Arc::clone(&room), waiting: Arc::default() };
         let for_thread = Arc::clone(maker);
         let thread = std::thread::Builder::new().name("stills".to_owned());
-        thread.spawn(move || {
-            make(decoder, &coded, &for_thread);
-            // What the decoder took is free now.
-            drop(room);
-        }).context("no thread for stills")?;
+        thread
+            .spawn(move || {
+                make(decoder, &coded, &for_thread);
+                // What the decoder took is free now.
+                drop(room);
+            })
+            .context("no thread for stills")?;
         let (maker, makers, stream) = (Arc::clone(maker), Arc::clone(&self.makers), Arc::clone(stream));
         self.runtime.spawn(async move {
             read(units, &maker, queue, gate).await;
@@ -183,7 +185,7 @@ fn decoder_bytes(info: &SpsInfo) -> Option<u64> {
 
 /// Hands pictures to the thread until the stream ends or nobody asks any more.
 async fn read(mut units: HubUnits, maker: &Maker, queue: SyncSender<Waiting>, gate: Gate) {
-    let mut rule = DropToIrap::default();
+    let (mut rule, mut is_said) = (DropToIrap::default(), false);
     loop {
         let deadline = maker.lock().asked + PATIENCE;
         let unit = match tokio::time::timeout_at(deadline.into(), units.next()).await {
@@ -193,7 +195,12 @@ async fn read(mut units: HubUnits, maker: &Maker, queue: SyncSender<Waiting>, ga
             Err(_) => continue,
         };
         if !gate.has_room_to_decode(&unit.nals) {
-            tracing::debug!("no stills: the pictures are too large, or there is no room for them");
+            if !std::mem::replace(&mut is_said, true) {
+                tracing::warn!(
+                    "no stills of {}: the pictures are too large, or limits.memory is used up",
+                    units.path()
+                );
+            }
             rule.break_off();
             continue;
         }
@@ -262,7 +269,7 @@ mod tests {
     fn pictures_are_decoded_where_there_is_room_for_them() {
         let info = parse_sps(&SPS).unwrap();
         let small = decoder_bytes(&info).unwrap();
-        assert!((640 * 480 * 4..640 * 480 * 12).contains(&small), "{small}");
+        assert!((640 * 480 * 4..640 * 480 * 16).contains(&small), "{small}");
         let at = |coded_samples| decoder_bytes(&SpsInfo { coded_samples, ..info });
         assert!(at(8192 * 4320).is_some() && at(16_000 * 16_000).is_none());
         let deep = SpsInfo { bit_depth_luma: 10, chroma_format_idc: 3, ..info };

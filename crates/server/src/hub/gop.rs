@@ -110,7 +110,8 @@ impl GopCache {
     /// Puts frames before the group.
     pub(super) fn precede(&mut self, frames: &[u8]) {
         let mut group = Log::new(&self.budget);
-        let is_kept = group.push(&self.budget, frames, interleave::frames(frames).count() as u32).is_ok() && group.append(&self.budget, &mut self.group).is_ok();
+        let is_kept = group.push(&self.budget, frames, interleave::frames(frames).count() as u32).is_ok()
+            && group.append(&self.budget, &mut self.group).is_ok();
         self.group = group;
         self.preface = None;
         if !is_kept {

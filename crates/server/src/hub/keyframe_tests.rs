@@ -85,8 +85,8 @@ fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
     world.publish(true);
     let stream = world.hub.find("live").unwrap();
     // Ours, recordings and stills can ask.
-    let readers =
-        [new_reader().who_asks(), Reader::looking_on(vec![Some(CHANNELS)]), new_reader().who_asks()].map(|r| join(&world, r));
+    let readers = [new_reader().who_asks(), Reader::looking_on(vec![Some(CHANNELS)]), new_reader().who_asks()]
+        .map(|r| join(&world, r));
     let take = |readers: &[Arc<Reader>]| readers.iter().for_each(|reader| drop(taken(reader)));
     assert_eq!(run(&mut world, Duration::from_secs(20), |_| take(&readers)), 0);
     let relay = join(&world, new_reader());
@@ -149,8 +149,11 @@ fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
         for round in 0..3 {
             // The first group, which has them itself, and later ones that do not.
             let late = join(&world, new_reader());
-            let packets: Vec<_> =
-                taken(&late).into_iter().filter(|f| f.channel() == 0).map(|f| ReceivedPacket::parse(f.packet()).unwrap()).collect();
+            let packets: Vec<_> = taken(&late)
+                .into_iter()
+                .filter(|f| f.channel() == 0)
+                .map(|f| ReceivedPacket::parse(f.packet()).unwrap())
+                .collect();
             let numbers: Vec<u16> = packets.iter().map(|packet| packet.header.sequence_number).collect();
             assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
             if round > 0 {

@@ -22,12 +22,12 @@ use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
 use super::owner::Owner;
 use super::pacing::Pacing;
-pub use super::publisher::PublisherRequest;
 pub(super) use super::publisher::NotResumed;
+pub use super::publisher::PublisherRequest;
 use super::reader::Reader;
 use super::reports::Reports;
-pub use super::wishes::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
 use super::wishes::Wishes;
+pub use super::wishes::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
 use crate::budget::{Budget, Reservation};
 
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few

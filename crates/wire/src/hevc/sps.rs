@@ -356,7 +356,7 @@ pub(crate) mod tests {
         let info = parse_sps(SPS_640X480).expect("a valid SPS");
         assert_eq!((info.width, info.height, info.chroma_format_idc), (640, 480, 1));
         assert_eq!((info.bit_depth_luma, info.bit_depth_chroma, info.reordered), (8, 8, 0));
-        assert_eq!((info.coded_samples, info.held), (640 * 480, 1));
+        assert_eq!((info.coded_samples, info.held), (640 * 480, 4));
         let profile = info.profile;
         assert_eq!((profile.profile_space, profile.high_tier, profile.profile_idc), (0, false, 1));
         assert_eq!((profile.level_idc, profile.profile_compatibility), (90, 0x6000_0000));

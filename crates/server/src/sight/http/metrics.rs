@@ -75,7 +75,11 @@ impl Collector for Seen {
             ("hevcast_uptime_seconds", "How long the server has run", seen.uptime_s),
             ("hevcast_connections", "RTSP connections open", seen.connections as f64),
             ("hevcast_streams", "Live streams", seen.streams.len() as f64),
-            ("hevcast_memory_limit_bytes", "Memory that peers may make the server hold", seen.memory.limit_bytes as f64),
+            (
+                "hevcast_memory_limit_bytes",
+                "Memory that peers may make the server hold",
+                seen.memory.limit_bytes as f64,
+            ),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;

@@ -68,11 +68,16 @@ mod tests {
         let sets: ParameterSets = [VPS, SPS_640X480, PPS].map(Bytes::from_static).iter().collect();
         for (fmtp, expected) in [
             ("", "a=fmtp:96 sprop-vps="),
-            ("a=fmtp:96 tx-mode=SRST; sprop-vps=QAEB; level-id=93\r\n", "a=fmtp:96 tx-mode=SRST; level-id=93; sprop-vps="),
+            (
+                "a=fmtp:96 tx-mode=SRST; sprop-vps=QAEB; level-id=93\r\n",
+                "a=fmtp:96 tx-mode=SRST; level-id=93; sprop-vps=",
+            ),
             ("a=fmtp:96\r\n", "a=fmtp:96 sprop-vps="),
             ("a=fmtp:97 apt=96\r\n", "a=fmtp:97 apt=96\r\n"),
         ] {
-            let text = format!("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n{fmtp}");
+            let text = format!(
+                "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n{fmtp}"
+            );
             let before = Description::parse(text.as_bytes()).unwrap();
             let after = before.with_parameter_sets(0, &sets);
             assert_eq!(after.tracks()[0].parameter_sets, sets);
