@@ -27,7 +27,7 @@ mod colour;
 mod convert;
 pub mod frame_rate;
 #[allow(unsafe_code)]
-mod memory;
+pub mod memory;
 pub mod mux;
 pub mod picture;
 pub mod present;

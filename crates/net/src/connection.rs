@@ -89,6 +89,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.output_bytes.max(usize::from(self.unflushed))
     }
 
+    /// Bytes of memory for what is read.
+    pub fn input_bytes(&self) -> usize {
+        self.input.capacity()
+    }
+
     /// Bytes read since the start.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes

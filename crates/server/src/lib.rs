@@ -2,9 +2,10 @@
 //!
 //! A publisher's packets enter the [`hub`] as they arrive and leave to every reader of the path as shared bytes; the hub
 //! is synchronous and is told the time. [`rtsp`] puts it on sockets: a listener, and one task for each connection.
-//! [`doors`] decides who comes in and what they may do, by the [`config`]; [`sight`] shows what goes on. [`Server`] is the
+//! [`budget`] bounds the memory of all of it. [`doors`] decides who comes in and what they may do, by the [`config`]; [`sight`] shows what goes on. [`Server`] is the
 //! whole, [`state`] what its tasks share.
 
+pub mod budget;
 pub mod config;
 pub mod doors;
 pub mod hub;

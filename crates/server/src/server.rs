@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, OpensDoor, RTSP_LISTEN};
 use crate::doors::certificate::{self, CertificateError, Shown};
 use crate::rtsp::listener;
-use crate::sight::http::{self, Page};
 use crate::sight::stills::Stills;
+use crate::sight::fullness;
+use crate::sight::http::{self, Page};
 use crate::state::State;
 
 /// Why a server cannot start.
@@ -91,7 +92,8 @@ impl Server {
         let https = certificate.clone().filter(|_| config.http.tls);
         let state = Arc::new(State::new(config, address.port(), clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
-        let mut tasks = vec![accept(listener, None)];
+        let watch = tokio::spawn(fullness::watch(Arc::clone(&state), stopped.clone()));
+        let mut tasks = vec![accept(listener, None), watch];
         let mut rtsps = None;
         if let Some((listener, address)) = secure {
             tasks.push(accept(listener, certificate.clone()));

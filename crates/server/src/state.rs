@@ -7,9 +7,9 @@ use hevcast_net::Clock;
 use hevcast_wire::time::ClockId;
 use tokio::sync::watch;
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::doors::descriptors::Reserve;
-use crate::doors::holds::Holds;
 use crate::doors::memo::Memo;
 use crate::doors::passwords::Passwords;
 use crate::doors::places::Places;
@@ -22,6 +22,8 @@ use crate::sight::sessions::Sessions;
 /// A server's state, shared by its tasks.
 #[derive(Debug)]
 pub struct State {
+    /// The memory that all of it may take.
+    pub budget: Arc<Budget>,
     /// What is live.
     pub hub: Arc<Hub>,
     /// What time it is.
@@ -34,8 +36,6 @@ pub struct State {
     pub rtsp_port: u16,
     /// Places taken at the door.
     pub places: Arc<Places>,
-    /// Paths held, by whom.
-    pub holds: Arc<Holds>,
     /// File descriptors that connections leave to the status page.
     pub reserve: Reserve,
     /// Who has failed to log in.
@@ -57,14 +57,15 @@ pub struct State {
 impl State {
     /// A server in which nothing has happened yet.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
+        let budget = Arc::new(Budget::new(config.limits.memory_bytes));
         State {
+            hub: Arc::new(Hub::new(Arc::clone(&budget))),
+            budget,
             rtsp_port,
-            hub: Arc::default(),
             clock,
             clock_id: random_clock_id(),
             started: clock.now().instant,
             places: Arc::default(),
-            holds: Arc::default(),
             reserve: Reserve::of_process(),
             slowdown: Arc::default(),
             passwords: Passwords::default(),
@@ -84,6 +85,7 @@ impl State {
 
     /// Another configuration holds from now on: for what is asked from now on.
     pub fn set_config(&self, config: Config) {
+        self.budget.set_limit(config.limits.memory_bytes);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.memo.forget();
         self.config_changes.send_replace(());

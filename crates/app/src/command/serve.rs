@@ -13,6 +13,7 @@ use super::signals::{Hangup, Signals};
 use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
+use crate::pipeline::give_back;
 use crate::pipeline::serve_record::ServeRecorder;
 use crate::pipeline::session::addresses;
 use crate::pipeline::stills::StillMakers;
@@ -79,7 +80,9 @@ async fn start_with(args: &ServeArgs, file: &ConfigFile) -> Result<Server> {
     descriptors::raise_limit(config.limits.connections);
     let clock = args.skew.clock();
     let stills = Arc::new(StillMakers::new(Handle::current(), clock));
-    Ok(Server::start(config, &state_folder(args, file), Some(stills), clock).await?)
+    let server = Server::start(config, &state_folder(args, file), Some(stills), clock).await?;
+    give_back::start(&server.state().budget);
+    Ok(server)
 }
 
 /// Where certificates and recordings are made.

@@ -48,7 +48,7 @@ impl HubUnits {
     /// # Errors
     /// When it is not H.265.
     pub fn join(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
-        HubUnits::join_by(stream, clock, |channels| Reader::new(channels, None))
+        HubUnits::join_by(stream, clock, |channels| Reader::new(channels, None).who_asks())
     }
 
     /// Joins it to look on: what the publisher is asked for does not change.
@@ -71,6 +71,11 @@ impl HubUnits {
         let reader = Arc::new(reader(channels));
         stream.join(Arc::clone(&reader), clock.now());
         Ok(HubUnits { stream, reader, depacketiser: Depacketiser::of(format), sets, ready: VecDeque::new() })
+    }
+
+    /// The stream's path.
+    pub fn path(&self) -> &str {
+        self.stream.path()
     }
 
     /// Waits for the next picture; `None` when the stream is over. Cancelling it loses nothing.

@@ -13,6 +13,7 @@ mod coded_source;
 mod darkness;
 pub mod feed;
 pub mod gap;
+pub mod give_back;
 pub mod hub_units;
 pub mod origin;
 pub mod outputs;

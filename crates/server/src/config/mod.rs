@@ -6,6 +6,7 @@
 
 pub mod patterns;
 pub mod record;
+mod size;
 pub mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,6 +18,7 @@ use serde::de::Error as _;
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::budget::DEFAULT_LIMIT_BYTES;
 pub use patterns::Patterns;
 pub use record::Record;
 pub use users::{Right, User};
@@ -106,15 +108,18 @@ struct Anyone {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// Memory that streams, caches, queues, connections, stills and logins may take together.
+    #[serde(rename = "memory", deserialize_with = "size::bytes")]
+    pub memory_bytes: u64,
     /// Connections at once.
     pub connections: usize,
     /// Connections at once from one address (IPv6: from one /64 network).
     pub connections_per_address: usize,
     /// Paths that are live at once.
     pub paths: usize,
-    /// Paths published at once from one address (IPv6: from one /64 network).
+    /// Of them, those that one address without a login publishes (IPv6: one /64 network).
     pub paths_per_address: usize,
-    /// Paths published at once by one user.
+    /// Of them, those that one user publishes.
     pub paths_per_user: usize,
     /// Requests a second on one connection, lasting; bursts may be twice as many.
     pub requests_per_second: u32,
@@ -132,6 +137,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            memory_bytes: DEFAULT_LIMIT_BYTES,
             connections: 4096,
             connections_per_address: 1024,
             paths: 1024,
@@ -324,6 +330,8 @@ mod tests {
             ("\nlisten = \"8554\"\n", "hevcast.toml:2:10: "),
             ("lisden = \"0.0.0.0:1\"", "unknown field `lisden`"),
             ("[limits]\n  request_timeout_s = -1", "hevcast.toml:2:23: 0.1 to 86400 seconds"),
+            ("[limits]\nmemory = \"1 MiB\"", "hevcast.toml:2:10: 64 MiB to 1 TiB are taken"),
+            ("[limits]\nmemory = 5", "a size with its unit is wanted here, such as \"512 MiB\""),
             ("[[user]]\nname = \"ü\"\nha1 = \"12\"", "hevcast.toml:3:7: an HA1 is 32 hexadecimal digits"),
             ("[[user]]\nname = \"a\"", "hevcast.toml:1:1: a has neither ha1 nor argon2"),
             ("[[user]]\nname = \"a:b\"", "hevcast.toml:2:8: a user's name has no colon"),

@@ -1,6 +1,6 @@
 //! Who comes in, how many, how fast, and what they may do.
 //!
-//! [`places`] bounds connections, [`pace`] the requests on one, [`holds`] the paths that somebody has, [`access`] decides
+//! [`places`] bounds connections, [`pace`] the requests on one, [`access`] decides
 //! about rights, [`login`] about logins: [`slowdown`] makes those wait who guess passwords, one [`line`] for each address,
 //! [`passwords`] looks at hashes and [`memo`] remembers what was right. [`certificate`] is what TLS shows, [`descriptors`] what
 //! is left for the status page. Apart from those that wait for others, they are told the time and touch no socket.
@@ -8,7 +8,6 @@
 pub mod access;
 pub mod certificate;
 pub mod descriptors;
-pub mod holds;
 pub mod line;
 pub mod login;
 pub mod memo;

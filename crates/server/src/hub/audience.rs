@@ -1,28 +1,34 @@
 //! The readers of a stream: those who get each packet, and those who wait for an IRAP picture to begin with.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hevcast_wire::rtsp::transport::Channels;
 
-use super::batch::{Batch, MediaPacket, Rendered};
+use super::batch::{Batch, MediaPacket};
 use super::delivery::Deliveries;
+use super::frames::Frames;
 use super::gop::GopCache;
+use super::held::SharedCopy;
 use super::metrics::StreamMetrics;
 use super::reader::{Pushed, Reader};
 use super::reports::Report;
-
-/// Groups above which those without readers are given up.
-const MAX_GROUPS: usize = 16;
+use crate::budget::{Budget, Kind};
 
 /// All readers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Audience {
+    budget: Arc<Budget>,
     /// The H.265 track, by whose IRAP pictures readers begin; without one they begin anywhere.
     video: Option<usize>,
     readers: Vec<Attached>,
-    /// The channels of readers, each set once: readers of a group get the same bytes.
-    groups: Vec<Vec<Option<Channels>>>,
+    /// The channels of readers, each set once, and how many have them: readers of a group get the same bytes.
+    groups: Vec<(Vec<Option<Channels>>, usize)>,
+    /// By channels: where in `groups` they are.
+    known: HashMap<Vec<Option<Channels>>, usize>,
+    /// Places in `groups` that nobody has.
+    free: Vec<usize>,
     /// Empty but while a batch is pushed.
     deliveries: Deliveries,
 }
@@ -34,12 +40,22 @@ struct Attached {
     group: usize,
     /// Nothing is sent before an IRAP picture.
     waiting: bool,
+    /// Nothing has been sent at all.
+    is_new: bool,
 }
 
 impl Audience {
     /// Nobody yet.
-    pub fn new(video: Option<usize>) -> Audience {
-        Audience { video, ..Audience::default() }
+    pub fn new(video: Option<usize>, budget: &Arc<Budget>) -> Audience {
+        Audience {
+            budget: Arc::clone(budget),
+            video,
+            readers: Vec::new(),
+            groups: Vec::new(),
+            known: HashMap::new(),
+            free: Vec::new(),
+            deliveries: Deliveries::new(budget),
+        }
     }
 
     /// How many they are.
@@ -50,7 +66,7 @@ impl Audience {
     /// One more.
     pub fn join(&mut self, reader: Arc<Reader>, waiting: bool) {
         let group = self.group_of(reader.channels());
-        self.readers.push(Attached { reader, group, waiting });
+        self.readers.push(Attached { reader, group, waiting, is_new: waiting });
     }
 
     /// All wait: what comes next is not the sequence that was.
@@ -59,12 +75,17 @@ impl Audience {
     }
 
     /// An IRAP picture has begun: those who waited get its packets so far, and the rest as it comes.
-    pub fn release(&mut self, gop: &GopCache, track: usize, now: Instant) {
+    pub fn release(&mut self, gop: &mut GopCache, track: usize, now: Instant) {
         for attached in self.readers.iter_mut().filter(|attached| attached.waiting) {
-            attached.waiting = false;
-            gop.send_to(&attached.reader, track, now);
+            attached.waiting = !gop.send_to(&attached.reader, track, attached.is_new, now);
+            attached.is_new &= attached.waiting;
             attached.reader.wake();
         }
+    }
+
+    /// Whether somebody reads who never asks for a keyframe, and takes what comes.
+    pub fn has_silent(&self) -> bool {
+        self.readers.iter().any(|attached| attached.reader.never_asks())
     }
 
     /// Gives packets to all who do not wait. Who is overrun waits from now on; true when a keyframe
@@ -76,14 +97,12 @@ impl Audience {
         now: Instant,
         metrics: &mut StreamMetrics,
     ) -> bool {
-        if packets.is_empty() {
-            return false;
-        }
-        let mut made: Vec<Option<Option<Rendered>>> = vec![None; self.groups.len()];
-        let (groups, video) = (std::mem::take(&mut self.groups), self.video);
+        let Some(stretch) = batch.stretch(packets, self.video) else { return false };
+        let mut made: Vec<Option<Option<Frames>>> = vec![None; self.groups.len()];
+        let groups = std::mem::take(&mut self.groups);
         let keyframe_is_wanted = self.push(now, metrics, |attached| {
-            let render = || batch.render(packets, &groups[attached.group], video);
-            made[attached.group].get_or_insert_with(render).clone()
+            let make = || stretch.for_channels(&groups[attached.group].0);
+            made[attached.group].get_or_insert_with(make).clone()
         });
         self.groups = groups;
         keyframe_is_wanted
@@ -98,12 +117,13 @@ impl Audience {
         &mut self,
         now: Instant,
         metrics: &mut StreamMetrics,
-        mut frames_for: impl FnMut(&Attached) -> Option<Rendered>,
+        mut frames_for: impl FnMut(&Attached) -> Option<Frames>,
     ) -> bool {
         let mut keyframe_is_wanted = false;
+        let mut waiting = SharedCopy::new(&self.budget, Kind::Queues);
         for attached in self.readers.iter_mut().filter(|attached| !attached.waiting) {
             let Some(frames) = frames_for(attached) else { continue };
-            match attached.reader.push(frames, now) {
+            match attached.reader.push(frames, now, &mut waiting) {
                 Pushed::Queued => {}
                 Pushed::Deliver(frames) => self.deliveries.add(&attached.reader, frames),
                 Pushed::Overrun { packets, is_alive } => {
@@ -126,37 +146,43 @@ impl Audience {
 
     /// What can be written now.
     pub fn take_deliveries(&mut self) -> Deliveries {
-        std::mem::take(&mut self.deliveries)
+        std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget))
     }
 
     /// One less.
     pub fn leave(&mut self, reader: &Arc<Reader>) {
-        self.readers.retain(|attached| !Arc::ptr_eq(&attached.reader, reader));
+        while let Some(at) = self.readers.iter().position(|attached| Arc::ptr_eq(&attached.reader, reader)) {
+            let group = self.readers.remove(at).group;
+            self.groups[group].1 -= 1;
+            if self.groups[group].1 == 0 {
+                self.known.remove(&self.groups[group].0);
+                self.free.push(group);
+            }
+        }
     }
 
     /// Tells all that it is over.
     pub fn end(&mut self) {
+        (self.groups, self.free) = (Vec::new(), Vec::new());
+        self.known.clear();
         self.readers.drain(..).for_each(|attached| attached.reader.end());
     }
 
-    /// The group of these channels. There are as many as peers have asked for, so those nobody has any more are given up
-    /// when there are many.
+    /// The group of these channels, with one reader more.
     fn group_of(&mut self, channels: &[Option<Channels>]) -> usize {
-        if self.groups.len() >= MAX_GROUPS {
-            self.groups.clear();
-            for at in 0..self.readers.len() {
-                let reader = Arc::clone(&self.readers[at].reader);
-                self.readers[at].group = self.add_group(reader.channels());
+        let group = match self.known.get(channels) {
+            Some(group) => *group,
+            None => {
+                let group = self.free.pop().unwrap_or(self.groups.len());
+                if group == self.groups.len() {
+                    self.groups.push((Vec::new(), 0));
+                }
+                self.groups[group].0 = channels.to_vec();
+                self.known.insert(channels.to_vec(), group);
+                group
             }
-        }
-        self.add_group(channels)
-    }
-
-    fn add_group(&mut self, channels: &[Option<Channels>]) -> usize {
-        let known = self.groups.iter().position(|group| group == channels);
-        known.unwrap_or_else(|| {
-            self.groups.push(channels.to_vec());
-            self.groups.len() - 1
-        })
+        };
+        self.groups[group].1 += 1;
+        group
     }
 }

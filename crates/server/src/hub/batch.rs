@@ -1,14 +1,16 @@
-//! Packets that were read together, and how they become the bytes for a reader.
+//! Packets that were read together, and how they become frames for readers.
 //!
 //! What a publisher sends in one go stands in the receive buffer as one stretch of interleaved frames. For a reader on the
-//! same channels that stretch already is what its socket must be given: one reference, one write, no copy. Only for
-//! readers on other channels, or of fewer tracks, the frames are copied, once for all who share them.
+//! same channels that stretch already is what its socket must be given: one reference, one write, no copy. For readers on
+//! other channels, or of fewer tracks, see [`frames`](super::frames).
 
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use hevcast_wire::rtp::interleave;
 use hevcast_wire::rtsp::transport::Channels;
+
+use super::frames::{ChannelMap, Frames, Leaving};
 
 /// A publisher's packet within its [`Batch`].
 #[derive(Clone, Debug)]
@@ -78,11 +80,6 @@ impl Batch {
         &self.whole[packet.range.clone()]
     }
 
-    /// The frame of one packet, which may be joined with its neighbours.
-    pub(super) fn run(&self, packet: &MediaPacket) -> Run {
-        Run { whole: self.whole.clone(), range: packet.range.clone() }
-    }
-
     /// The payload type of an RTP packet; `None` where there is no room for it.
     pub(super) fn payload_type(&self, packet: &MediaPacket) -> Option<u8> {
         self.framed(packet).get(interleave::HEADER_LEN + 1).map(|byte| byte & 0x7f)
@@ -93,137 +90,69 @@ impl Batch {
         !packet.rtcp && self.framed(packet).get(interleave::HEADER_LEN + 1).is_some_and(|byte| byte & 0x80 != 0)
     }
 
-    /// The frames of some packets as a reader on these channels gets them; `None` when it gets none of them. Pictures are
-    /// those of the track `video`.
-    pub(super) fn render(
-        &self,
-        packets: &[MediaPacket],
-        channels: &[Option<Channels>],
-        video: Option<usize>,
-    ) -> Option<Rendered> {
-        let channel_of = |packet: &MediaPacket| {
-            let pair = channels.get(packet.track).copied().flatten()?;
-            Some(if packet.rtcp { pair.rtcp } else { pair.rtp })
-        };
-        let as_it_is = |packet: &MediaPacket| channel_of(packet) == self.whole.get(packet.range.start + 1).copied();
+    /// Some packets that follow each other, ready for readers; `None` where there are none. Pictures are those of the
+    /// track `video`.
+    pub(super) fn stretch(&self, packets: &[MediaPacket], video: Option<usize>) -> Option<Stretch> {
+        let ([first, .., last] | [first @ last]) = packets else { return None };
         let in_a_row = packets.windows(2).all(|pair| pair[0].range.end == pair[1].range.start);
-        if let [first, .., last] | [first @ last] = packets
-            && in_a_row
-            && packets.iter().all(as_it_is)
-        {
-            let bytes = self.whole.slice(first.range.start..last.range.end);
-            let mut rendered = Rendered { packets: packets.len() as u32, ..Rendered::of(bytes) };
+        if !in_a_row {
+            // Something between them is no reader's.
+            let bytes: Vec<u8> = packets.iter().flat_map(|packet| self.framed(packet)).copied().collect();
+            let (mut moved, mut start) = (Vec::with_capacity(packets.len()), 0);
             for packet in packets {
-                rendered.note(packet, video, self.has_marker(packet), packet.range.end - first.range.start);
+                let range = start..start + packet.range.len();
+                start = range.end;
+                moved.push(MediaPacket { range, ..packet.clone() });
             }
-            return Some(rendered);
+            return Batch::of_packets(bytes.into(), moved.clone()).stretch(&moved, video);
         }
-        let mut bytes = BytesMut::new();
-        let mut rendered = Rendered::default();
+        let bytes = self.whole.slice(first.range.start..last.range.end);
+        let mut stretch = Stretch { came_on: Vec::new(), frames: Frames::default() };
         for packet in packets {
-            let Some(channel) = channel_of(packet) else { continue };
-            put_frame(&mut bytes, channel, &self.whole[packet.range.clone()][interleave::HEADER_LEN..]);
-            rendered.packets += 1;
-            rendered.note(packet, video, self.has_marker(packet), bytes.len());
-        }
-        (rendered.packets > 0).then(|| Rendered { bytes: bytes.freeze(), ..rendered })
-    }
-}
-
-/// Frames ready for a socket.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rendered {
-    /// The frames.
-    pub bytes: Bytes,
-    /// How many they are.
-    pub packets: u32,
-    /// Bytes up to the end of the first picture that ends in them.
-    pub picture_end: Option<usize>,
-    /// Whether a picture is unfinished behind them; `None` where they have nothing of a picture.
-    pub is_amid_picture: Option<bool>,
-}
-
-impl Rendered {
-    /// Frames of which no picture's end is known.
-    pub fn of(bytes: Bytes) -> Rendered {
-        Rendered { bytes, ..Rendered::default() }
-    }
-
-    /// The next packet, whose frame ends at `end`.
-    fn note(&mut self, packet: &MediaPacket, video: Option<usize>, has_marker: bool, end: usize) {
-        if video == Some(packet.track) && !packet.rtcp {
-            self.is_amid_picture = Some(!has_marker);
-            if has_marker {
-                self.picture_end.get_or_insert(end);
+            let came_on = (self.framed(packet).get(1).copied().unwrap_or_default(), packet.track, packet.rtcp);
+            if !stretch.came_on.contains(&came_on) {
+                stretch.came_on.push(came_on);
+            }
+            if video == Some(packet.track) && !packet.rtcp {
+                let has_marker = self.has_marker(packet);
+                stretch.frames.is_amid_picture = Some(!has_marker);
+                if has_marker {
+                    stretch.frames.picture_end.get_or_insert(packet.range.end - first.range.start);
+                }
             }
         }
-    }
-
-    /// Only what belongs to the first picture.
-    pub fn first_picture(&self) -> Option<Rendered> {
-        let bytes = self.bytes.slice(..self.picture_end?.min(self.bytes.len()));
-        let packets = interleave::frames(&bytes).count() as u32;
-        Some(Rendered { packets, is_amid_picture: Some(false), ..Rendered::of(bytes) })
+        (stretch.frames.packets, stretch.frames.len) = (packets.len() as u32, bytes.len());
+        stretch.frames.leaving.bytes = bytes;
+        Some(stretch)
     }
 }
 
-/// A stretch of frames of one track that stand side by side in what was read.
-#[derive(Clone, Debug)]
-pub(super) struct Run {
-    whole: Bytes,
-    range: Range<usize>,
+/// Frames that stand side by side, and what they are.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    /// Channel, track and whether it is RTCP, of all that occur.
+    came_on: Vec<(u8, usize, bool)>,
+    /// As a reader on the same channels gets them.
+    frames: Frames,
 }
 
-impl Run {
-    /// Whole frames.
-    pub fn of(whole: Bytes) -> Run {
-        Run { range: 0..whole.len(), whole }
-    }
-
-    /// The first packet in it, without its frame's header.
-    pub fn first_packet(&self) -> Bytes {
-        let frames = self.whole.slice(self.range.clone());
-        let first = interleave::frames(&frames).next();
-        first.map_or_else(Bytes::new, |(_, range)| frames.slice(range.start + interleave::HEADER_LEN..range.end))
-    }
-
-    /// The channel that it came on.
-    pub fn channel(&self) -> u8 {
-        self.whole.get(self.range.start + 1).copied().unwrap_or_default()
-    }
-
-    /// Takes in the stretch that follows, if it stands right behind.
-    pub fn join(&mut self, next: &Run) -> bool {
-        let is_next = self.whole.as_ptr() == next.whole.as_ptr() && self.range.end == next.range.start;
-        if is_next {
-            self.range.end = next.range.end;
+impl Stretch {
+    /// The frames for a reader on these channels; `None` when it gets none of them.
+    pub fn for_channels(&self, channels: &[Option<Channels>]) -> Option<Frames> {
+        let own = |&(from, track, rtcp): &(u8, usize, bool)| {
+            let pair = channels.get(track).copied().flatten();
+            (from, pair.map(|pair| if rtcp { pair.rtcp } else { pair.rtp }))
+        };
+        let Some(map) = ChannelMap::new(self.came_on.iter().map(own).collect()) else {
+            return Some(self.frames.clone());
+        };
+        if map.is_empty() {
+            return None;
         }
-        is_next
+        let leaving = Leaving { map: Some(map), ..self.frames.leaving.clone() };
+        let (packets, len) = leaving.count();
+        Some(Frames { leaving, packets, len, ..self.frames.clone() })
     }
-
-    /// Bytes in it.
-    pub fn len(&self) -> usize {
-        self.range.len()
-    }
-
-    /// The RTP frames of a track on this channel.
-    pub fn render(&self, channel: u8) -> Rendered {
-        let bytes = self.whole.slice(self.range.clone());
-        let packets = interleave::frames(&bytes).count() as u32;
-        if bytes.get(1) == Some(&channel) {
-            return Rendered { packets, ..Rendered::of(bytes) };
-        }
-        let mut copy = BytesMut::with_capacity(bytes.len());
-        for (_, range) in interleave::frames(&bytes) {
-            put_frame(&mut copy, channel, &bytes[range][interleave::HEADER_LEN..]);
-        }
-        Rendered { packets, ..Rendered::of(copy.freeze()) }
-    }
-}
-
-fn put_frame(bytes: &mut BytesMut, channel: u8, packet: &[u8]) {
-    bytes.put_slice(&interleave::frame_header(channel, packet.len() as u16));
-    bytes.put_slice(packet);
 }
 
 #[cfg(test)]
@@ -232,11 +161,11 @@ mod tests {
 
     /// Two tracks' packets, of these channels and payloads, in one read.
     fn batch(frames: &[(u8, &[u8])]) -> Batch {
-        let mut whole = BytesMut::new();
-        frames.iter().for_each(|(channel, packet)| put_frame(&mut whole, *channel, packet));
-        let whole = whole.freeze();
-        let mut batch = Batch::new(whole.clone());
-        for (channel, range) in interleave::frames(&whole) {
+        let whole: Vec<u8> =
+            frames.iter().flat_map(|(channel, packet)| interleave::frame(*channel, packet).to_vec()).collect();
+        let mut batch = Batch::new(whole.into());
+        let named: Vec<_> = interleave::frames(batch.whole()).collect();
+        for (channel, range) in named.into_iter().filter(|(channel, _)| *channel < 100) {
             batch.push(usize::from(channel / 2), channel % 2 == 1, range);
         }
         batch
@@ -249,32 +178,32 @@ mod tests {
     #[test]
     fn a_reader_on_the_same_channels_shares_the_bytes() {
         let batch = batch(&[(0, b"one"), (1, b"report"), (2, b"sound")]);
-        let all = batch.render(batch.packets(), &[pair(0), pair(1)], Some(0)).unwrap();
-        assert_eq!((all.bytes.as_ptr(), all.bytes.len(), all.packets), (batch.whole.as_ptr(), batch.whole.len(), 3));
-        let some = batch.render(&batch.packets()[1..], &[pair(0), pair(1)], Some(0)).unwrap();
-        assert_eq!(some.bytes, batch.whole.slice(7..));
+        let all = batch.stretch(batch.packets(), Some(0)).unwrap().for_channels(&[pair(0), pair(1)]).unwrap();
+        let bytes = all.leaving.rendered();
+        assert_eq!((bytes.as_ptr(), bytes.len(), all.packets), (batch.whole.as_ptr(), batch.whole.len(), 3));
+        let some = batch.stretch(&batch.packets()[1..], Some(0)).unwrap();
+        let some = some.for_channels(&[pair(0), pair(1)]).unwrap();
+        assert_eq!((some.len, some.leaving.rendered()), (19, batch.whole.slice(7..)));
+        assert!(batch.stretch(&[], Some(0)).is_none());
     }
 
     #[test]
-    fn a_reader_of_fewer_tracks_or_on_other_channels_gets_a_copy_of_its_own() {
+    fn a_reader_of_fewer_tracks_or_on_other_channels_gets_its_own() {
         let batch = batch(&[(0, b"one"), (2, b"sound"), (0, b"two")]);
-        let picture = batch.render(batch.packets(), &[pair(0), None], Some(0)).unwrap();
-        assert_eq!((&picture.bytes[..], picture.packets), (&b"$\0\0\x03one$\0\0\x03two"[..], 2));
-        let moved = batch.render(batch.packets(), &[None, pair(4)], Some(0)).unwrap();
-        assert_eq!((&moved.bytes[..], moved.packets), (&b"$\x08\0\x05sound"[..], 1));
-        assert!(batch.render(batch.packets(), &[], Some(0)).is_none());
+        let stretch = batch.stretch(batch.packets(), Some(0)).unwrap();
+        let picture = stretch.for_channels(&[pair(0), None]).unwrap();
+        assert_eq!((picture.packets, picture.len), (2, 14));
+        assert_eq!(&picture.leaving.rendered()[..], b"$\0\0\x03one$\0\0\x03two");
+        let moved = stretch.for_channels(&[None, pair(4)]).unwrap();
+        assert_eq!((&moved.leaving.rendered()[..], moved.packets), (&b"$\x08\0\x05sound"[..], 1));
+        assert!(stretch.for_channels(&[]).is_none());
     }
 
     #[test]
-    fn runs_join_their_neighbours_only() {
-        let batch = batch(&[(0, b"one"), (0, b"two"), (2, b"sound"), (0, b"three")]);
-        let [one, two, _, three] = [0, 1, 2, 3].map(|at| batch.run(&batch.packets()[at]));
-        let mut run = one.clone();
-        assert!(run.join(&two) && !run.join(&three) && run.len() == 14);
-        assert_eq!(run.render(0).bytes.as_ptr(), batch.whole.as_ptr());
-        let moved = run.render(6);
-        assert_eq!((&moved.bytes[..], moved.packets), (&b"$\x06\0\x03one$\x06\0\x03two"[..], 2));
-        assert!(!one.clone().join(&Run { whole: Bytes::copy_from_slice(&one.whole), ..two }), "other bytes");
+    fn what_stands_between_packets_and_is_no_readers_is_left_out() {
+        let batch = batch(&[(0, b"one"), (200, b"stray"), (0, b"two")]);
+        let frames = batch.stretch(batch.packets(), Some(0)).unwrap().for_channels(&[pair(0)]).unwrap();
+        assert_eq!((frames.packets, &frames.leaving.rendered()[..]), (2, &b"$\0\0\x03one$\0\0\x03two"[..]));
     }
 
     #[test]

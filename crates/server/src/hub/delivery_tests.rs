@@ -1,10 +1,12 @@
 //! Who writes to a reader's socket: the publisher while there is room, the reader's task otherwise, never both.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hevcast_wire::rtsp::transport::Channels;
 
 use super::reader::{Claim, MAX_AGE, Outlet, Reader};
 use super::tests::{CHANNELS, World, claim};
@@ -13,11 +15,13 @@ use super::tests::{CHANNELS, World, claim};
 #[derive(Debug)]
 struct Pipe {
     inner: Mutex<(usize, Vec<u8>)>,
+    /// Where the last bytes stood that were offered to it.
+    offered: AtomicUsize,
 }
 
 impl Pipe {
     fn new(room: usize) -> Arc<Pipe> {
-        Arc::new(Pipe { inner: Mutex::new((room, Vec::new())) })
+        Arc::new(Pipe { inner: Mutex::new((room, Vec::new())), offered: AtomicUsize::new(0) })
     }
 
     fn make_room(&self, room: usize) {
@@ -31,6 +35,7 @@ impl Pipe {
 
 impl Outlet for Pipe {
     fn try_send(&self, bytes: &[u8]) -> usize {
+        self.offered.store(bytes.as_ptr() as usize, Ordering::Relaxed);
         let mut inner = self.inner.lock().unwrap();
         let len = bytes.len().min(inner.0);
         inner.0 -= len;
@@ -76,6 +81,36 @@ fn a_reader_with_room_is_written_to_without_its_task() {
     assert_eq!(frames(&pipe.sent()), before + packets);
     assert_eq!((claim(&reader), reader.metrics().depth), (Claim::Nothing, 0));
     assert!(reader.sent_bytes() > 600);
+}
+
+#[test]
+fn who_has_room_is_written_the_bytes_that_were_read_and_others_their_own_channels() {
+    let (mut world, pipe, moved) = (World::new(true), Pipe::new(usize::MAX), Pipe::new(usize::MAX));
+    let _reader = reader_of(&mut world, &pipe);
+    let outlet = Arc::clone(&moved) as Arc<dyn Outlet>;
+    let other = Arc::new(Reader::new(vec![Some(Channels { rtp: 6, rtcp: 7 })], Some(outlet)));
+    world.hub.find("live").unwrap().join(Arc::clone(&other), world.now);
+    task_writes(&other, &moved);
+    let (before, moved_before) = (pipe.sent().len(), moved.sent().len());
+    let picture = world.picture(false, 5000);
+    world.push(&picture);
+    assert_eq!(pipe.offered.load(Ordering::Relaxed), picture.whole().as_ptr() as usize, "the same bytes, not a copy");
+    let mut expected = pipe.sent()[before..].to_vec();
+    let starts: Vec<_> = picture.packets().iter().map(|packet| packet.range.start).collect();
+    starts.into_iter().for_each(|start| expected[start + 1] = 6);
+    assert_eq!(moved.sent()[moved_before..], expected);
+    // And when it has no room, what is left goes on within the frame.
+    for room in [0, 3, 4, 5, 700, 5000] {
+        let so_far = moved.sent().len();
+        moved.make_room(room);
+        let picture = world.picture(false, 5000);
+        world.push(&picture);
+        moved.make_room(usize::MAX);
+        assert_eq!(claim(&other), Claim::Mine);
+        moved.try_send(&other.take_rest());
+        task_writes(&other, &moved);
+        assert_eq!(frames(&moved.sent()[so_far..]), picture.packets().len(), "with room for {room} bytes");
+    }
 }
 
 #[test]

@@ -2,100 +2,172 @@
 //!
 //! A reader who joins gets it in one burst and can decode at once. An access unit is told by its RTP time stamp; whether
 //! it is an IRAP shows only in its first slice, behind parameter sets and SEI, so the packets of the unit so far are
-//! kept until that is known.
+//! kept apart until that is known. What is kept is a copy (`log`): a part of a receive buffer would hold all of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::hevc::{NalHeader, NalType};
-use hevcast_wire::rtp::ReceivedPacket;
+use hevcast_wire::hevc::{NalHeader, NalType, ParameterSets};
 use hevcast_wire::rtp::payload::Payload;
+use hevcast_wire::rtp::{ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;
 
-use super::batch::Run;
+use super::frames::{ChannelMap, Frames, Leaving};
+use super::introduction::Introduction;
+use super::log::Log;
 use super::reader::Reader;
+use super::sets::KnownSets;
+use crate::budget::Budget;
 
 /// Most bytes kept. A longer group is not kept at all: half of one cannot be decoded.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What keeping a stretch of frames costs beside its bytes.
-const RUN_OVERHEAD_BYTES: usize = 64;
-
 /// Packets since the last IRAP picture began.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GopCache {
-    /// A new access unit begins a new run.
-    runs: Vec<Run>,
-    bytes: usize,
-    /// Where in `runs` the access unit in progress begins.
-    unit_start: usize,
+    budget: Arc<Budget>,
+    group: Log,
+    /// What came of the access unit in progress, while nothing shows its kind.
+    unit: Log,
     unit_timestamp: Option<RtpTicks>,
     unit_is_irap: bool,
+    /// A slice of the unit has come.
+    unit_is_known: bool,
     /// When the group's first packet came; `None` while the cache does not begin with an IRAP picture.
     began: Option<Instant>,
+    sets: KnownSets,
+    /// Frames with the parameter sets for who has seen none, where the group does not begin with them.
+    preface: Option<Bytes>,
 }
 
 impl GopCache {
-    /// Looks at an RTP packet that is about to be kept. True when it is the one that shows its access unit to be an IRAP
-    /// picture: the cache then begins with what came of that unit so far.
-    pub fn begins_irap(&mut self, packet: Bytes, now: Instant) -> bool {
+    /// Nothing yet; `sets` are those of the description.
+    pub(super) fn new(budget: &Arc<Budget>, sets: &ParameterSets) -> GopCache {
+        GopCache {
+            budget: Arc::clone(budget),
+            group: Log::new(budget),
+            unit: Log::new(budget),
+            unit_timestamp: None,
+            unit_is_irap: false,
+            unit_is_known: false,
+            began: None,
+            sets: KnownSets::new(sets),
+            preface: None,
+        }
+    }
+
+    /// Looks at the frame of an RTP packet that is about to be kept. True when it is the one that shows its access unit to
+    /// be an IRAP picture: the cache then begins with what came of that unit so far.
+    pub fn begins_irap(&mut self, packet: Bytes, framed: &[u8], now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
         if self.unit_timestamp != Some(packet.header.timestamp) {
+            self.settle();
             self.unit_timestamp = Some(packet.header.timestamp);
-            self.unit_is_irap = false;
-            self.unit_start = self.runs.len();
-            // Without an IRAP picture to begin with, only the unit in progress is of use.
-            if self.began.is_none() {
-                self.clear();
-            }
+            (self.unit_is_irap, self.unit_is_known) = (false, false);
+            self.sets.begin_unit();
         }
-        let irap_begins = !self.unit_is_irap && holds_irap_slice(&packet.payload);
+        let Ok(payload) = Payload::parse(&packet.payload) else { return false };
+        self.sets.look(&payload);
+        let (is_slice, is_irap) = slices(&payload);
+        let irap_begins = !self.unit_is_irap && is_irap;
         if irap_begins {
             self.unit_is_irap = true;
-            let dropped: usize = self.runs.drain(..self.unit_start).map(|run| cost(&run)).sum();
-            self.bytes -= dropped;
-            self.unit_start = 0;
+            self.group = std::mem::replace(&mut self.unit, Log::new(&self.budget));
             self.began = Some(now);
+            self.preface = self.make_preface(framed);
+        } else if is_slice && !self.unit_is_known {
+            self.settle();
         }
+        self.unit_is_known |= is_slice;
         irap_begins
     }
 
+    /// What was kept apart belongs to the group, or is of no use without one.
+    fn settle(&mut self) {
+        if self.unit.is_empty() {
+            return;
+        }
+        let is_kept = self.began.is_some() && self.group.append(&self.budget, &mut self.unit).is_ok();
+        if !is_kept {
+            self.give_up();
+        }
+    }
+
+    /// The parameter sets as packets before the group's first, where that picture does not bring its own.
+    fn make_preface(&self, framed: &[u8]) -> Option<Bytes> {
+        let mut introduction = Introduction::new(self.sets.missing_in_unit()?);
+        introduction.take(self.first(framed))
+    }
+
     /// Where the group has just begun: the frame with which it does, `frame` being that of the packet last looked at.
-    pub(super) fn first<'a>(&'a self, frame: &'a Run) -> &'a Run {
-        self.runs.first().unwrap_or(frame)
+    pub(super) fn first<'a>(&'a self, frame: &'a [u8]) -> &'a [u8] {
+        let front = self.group.front();
+        let first = interleave::frames(front).next().and_then(|(_, range)| front.get(range));
+        first.unwrap_or(frame)
     }
 
     /// Puts frames before the group.
-    pub(super) fn precede(&mut self, frames: Run) {
-        self.bytes += cost(&frames);
-        self.runs.insert(0, frames);
+    pub(super) fn precede(&mut self, frames: &[u8]) {
+        let mut group = Log::new(&self.budget);
+        let is_kept = group.push(&self.budget, frames, interleave::frames(frames).count() as u32).is_ok()
+            && group.append(&self.budget, &mut self.group).is_ok();
+        self.group = group;
+        self.preface = None;
+        if !is_kept {
+            self.give_up();
+        }
     }
 
     /// Keeps the frame of the packet last looked at.
-    pub(super) fn keep(&mut self, frame: Run) {
-        let is_same_unit = self.runs.len() > self.unit_start;
-        self.bytes += frame.len();
-        if !(is_same_unit && self.runs.last_mut().is_some_and(|last| last.join(&frame))) {
-            self.bytes += RUN_OVERHEAD_BYTES;
-            self.runs.push(frame);
+    pub(super) fn keep(&mut self, frame: &[u8]) {
+        let (is_known, has_group) = (self.unit_is_known, self.began.is_some());
+        if is_known && !has_group {
+            return;
         }
-        if self.bytes > MAX_BYTES {
-            self.clear();
-            self.began = None;
+        let log = if is_known { &mut self.group } else { &mut self.unit };
+        let is_kept = log.push(&self.budget, frame, 1).is_ok();
+        if !is_kept || self.cost_bytes() > MAX_BYTES {
+            self.give_up();
         }
     }
 
-    fn clear(&mut self) {
-        self.runs.clear();
-        self.bytes = 0;
-        self.unit_start = 0;
+    /// Nothing is kept until the next IRAP picture.
+    pub(super) fn give_up(&mut self) {
+        (self.group, self.unit) = (Log::new(&self.budget), Log::new(&self.budget));
+        (self.began, self.preface) = (None, None);
     }
 
-    /// Queues the group so far at a reader who begins with it.
-    pub(super) fn send_to(&self, reader: &Reader, track: usize, now: Instant) {
-        if let (Some(channels), Some(_)) = (reader.channels_of(track), self.began) {
-            self.runs.iter().for_each(|run| reader.push_burst(run.render(channels.rtp), now));
-        }
+    /// What is kept, and what that costs beside its bytes.
+    pub(super) fn cost_bytes(&self) -> usize {
+        self.group.cost() + self.unit.cost()
+    }
+
+    /// When the group began; `None` when there is none.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
+    /// What the description should say of parameter sets, if that has changed since last asked.
+    pub(super) fn news_of_sets(&mut self) -> Option<&ParameterSets> {
+        self.sets.news()
+    }
+
+    /// Queues the group so far at a reader who begins with it; `is_new` to the stream. False where its queue has no
+    /// room.
+    pub(super) fn send_to(&mut self, reader: &Reader, track: usize, is_new: bool, now: Instant) -> bool {
+        let (Some(channels), Some(_)) = (reader.channels_of(track), self.began) else { return true };
+        let channel = self.first(&[]).get(1).copied();
+        let map = channel.and_then(|channel| ChannelMap::new(vec![(channel, Some(channels.rtp))]));
+        let preface = self.preface.clone().filter(|_| is_new);
+        let preface = preface.map(|bytes| Frames::of(Leaving { bytes, map: map.clone() }));
+        let chunks = self.group.chunks(&self.budget).iter().chain(self.unit.chunks(&self.budget)).cloned();
+        // Nothing is copied here, and not even looked at.
+        let chunks = chunks.map(|(bytes, packets)| {
+            let (len, leaving) = (bytes.len(), Leaving { bytes, map: map.clone() });
+            Frames { leaving, packets, len, ..Frames::default() }
+        });
+        reader.push_burst(preface.into_iter().chain(chunks), &self.budget, now)
     }
 
     /// How long ago the group began; `None` when there is none.
@@ -104,17 +176,16 @@ impl GopCache {
     }
 }
 
-fn cost(run: &Run) -> usize {
-    run.len() + RUN_OVERHEAD_BYTES
-}
-
-/// Whether an RTP payload holds (the beginning of) a slice of an IRAP picture.
-fn holds_irap_slice(payload: &Bytes) -> bool {
-    let is_irap = |nal: &Bytes| NalHeader::parse(nal).is_ok_and(|h| h.nal_unit_type.is_irap());
-    match Payload::parse(payload) {
-        Ok(Payload::Single(nal)) => is_irap(&nal),
-        Ok(Payload::Aggregation(units)) => units.flatten().any(|nal| is_irap(&nal)),
-        Ok(Payload::Fragment(fragment)) => NalType::is_irap(fragment.nal_header.nal_unit_type),
-        Err(_) => false,
+/// Whether an RTP payload holds (the beginning of) a slice, and of an IRAP picture.
+fn slices(payload: &Payload) -> (bool, bool) {
+    let of = |kind: NalType| (kind.is_vcl(), kind.is_irap());
+    let of_nal = |nal: &Bytes| NalHeader::parse(nal).map_or((false, false), |header| of(header.nal_unit_type));
+    match payload {
+        Payload::Single(nal) => of_nal(nal),
+        Payload::Aggregation(units) => units.clone().flatten().fold((false, false), |(is_slice, is_irap), nal| {
+            let other = of_nal(&nal);
+            (is_slice || other.0, is_irap || other.1)
+        }),
+        Payload::Fragment(fragment) => of(fragment.nal_header.nal_unit_type),
     }
 }

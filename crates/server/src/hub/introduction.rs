@@ -1,4 +1,4 @@
-//! What a publisher's description says of its pictures, told to readers who have read another's.
+//! Parameter sets as packets, told to readers who have not seen them.
 //!
 //! Some publishers (FFmpeg) name their parameter sets in the description only. A reader that stayed through a return, or
 //! a takeover, has the first publisher's; so the next one's first IRAP picture is preceded by packets that carry
@@ -6,9 +6,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hevcast_wire::hevc::ParameterSets;
-use hevcast_wire::rtp::{RtpHeader, interleave};
-
-use super::batch::Run;
+use hevcast_wire::rtp::{ReceivedPacket, RtpHeader, interleave};
 
 /// Parameter sets that are to be told.
 #[derive(Debug, Default)]
@@ -28,20 +26,28 @@ impl Introduction {
         self.nals.len() as u16
     }
 
-    /// The packets, to stand right before the one with this header. Empty once they have been made.
-    pub fn take(&mut self, before: &RtpHeader, channel: u8) -> Option<Run> {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.nals.is_empty()
+    }
+
+    /// The packets in their frames, to stand right before this frame. Empty once they have been made.
+    pub fn take(&mut self, before: &[u8]) -> Option<Bytes> {
+        let packet = before.get(interleave::HEADER_LEN..)?;
+        let channel = *before.get(1)?;
+        let header = ReceivedPacket::parse(Bytes::copy_from_slice(packet)).ok()?.header;
         let nals = std::mem::take(&mut self.nals);
         let mut frames = BytesMut::new();
         for (at, nal) in nals.iter().enumerate() {
             let back = (nals.len() - at) as u16;
             frames.put_slice(&interleave::frame_header(channel, (RtpHeader::LEN + nal.len()) as u16));
             // Version 2, no marker: the picture follows (RFC 3550 section 5.1).
-            frames.put_slice(&[0x80, before.payload_type & 0x7f]);
-            frames.put_u16(before.sequence_number.wrapping_sub(back));
-            frames.put_u32(before.timestamp.0);
-            frames.put_u32(before.ssrc);
+            frames.put_slice(&[0x80, header.payload_type & 0x7f]);
+            frames.put_u16(header.sequence_number.wrapping_sub(back));
+            frames.put_u32(header.timestamp.0);
+            frames.put_u32(header.ssrc);
             frames.put_slice(nal);
         }
-        (!frames.is_empty()).then(|| Run::of(frames.freeze()))
+        (!frames.is_empty()).then(|| frames.freeze())
     }
 }

@@ -3,26 +3,37 @@
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
 //! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
 //! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket, [`delivery`] what needs no queue, and `pacing` what the publisher is asked to keep to; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
+//! reader's socket, [`delivery`] what needs no queue, `wishes` when the publisher is asked for a keyframe, and `pacing` what it is asked to keep to; [`owner`] counts who publishes; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
 //! `introduction`. Nothing here reads a
 //! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
 mod audience;
 pub mod batch;
+mod claim;
 pub mod continuity;
 pub mod delivery;
+mod frames;
 pub mod gop;
+mod held;
 mod introduction;
+mod log;
 pub mod metrics;
+pub mod owner;
 mod pacing;
+mod publisher;
+mod queue;
 pub mod reader;
 mod reports;
+mod sets;
 pub mod stream;
 mod turn;
+mod wishes;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
@@ -31,22 +42,36 @@ use tokio::sync::watch;
 
 use batch::Batch;
 use delivery::Deliveries;
+use owner::Owner;
 use stream::{NotResumed, PublisherRequest, Stream};
 
+use crate::budget::{Budget, Kind, OverBudget};
+
 /// What a path's next publisher is measured by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// Most paths that can be live at once.
     pub max_streams: usize,
+    /// Most of them from one address, and of one user.
+    pub max_streams_per_owner: usize,
+    /// Who publishes.
+    pub owner: Owner,
     /// It takes over from one who is there.
     pub takeover: bool,
 }
 
 impl Default for Terms {
     fn default() -> Terms {
-        Terms { max_streams: 1024, takeover: false }
+        Terms { max_streams: 1024, max_streams_per_owner: 1024, owner: Owner::default(), takeover: false }
     }
 }
+
+/// Bytes of a stream beside its description's: queues of nobody, counters, tables.
+const STREAM_BYTES: u64 = 16 * 1024;
+/// What a description takes, in times of its text: taken apart, and made anew for readers.
+const TIMES_OF_TEXT: u64 = 4;
+/// Least time from one search for caches to give up to the next.
+const BETWEEN_RELIEFS: Duration = Duration::from_millis(50);
 
 /// Why a path cannot be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -55,19 +80,35 @@ pub enum PublishRefused {
     #[error("another sender publishes this path")]
     Taken,
     /// [`Terms::max_streams`] is reached.
-    #[error("the server has {0} streams, its limit")]
+    #[error("the server has {0} streams, its limit (limits.paths)")]
     Full(usize),
+    /// [`Terms::max_streams_per_owner`] is reached.
+    #[error("{0} streams come from its address or user already (limits.paths_per_address, paths_per_user)")]
+    OwnerFull(usize),
+    /// No memory is left in the budget.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
 }
 
 /// All live streams.
 #[derive(Debug, Default)]
 pub struct Hub {
+    budget: Arc<Budget>,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
+    /// Streams so far.
+    count: AtomicU64,
+    /// When caches were last given up for want of room.
+    relieved: Mutex<Option<Instant>>,
     /// Changes whenever one begins.
     changes: watch::Sender<()>,
 }
 
 impl Hub {
+    /// One whose streams take their memory from this budget.
+    pub fn new(budget: Arc<Budget>) -> Hub {
+        Hub { budget, ..Hub::default() }
+    }
+
     /// Claims a path.
     ///
     /// # Errors
@@ -78,30 +119,59 @@ impl Hub {
         description: Description,
         terms: Terms,
     ) -> Result<Publication, PublishRefused> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        match streams.get(path).map(|stream| (stream, stream.resume(&description, terms.takeover))) {
-            None => {}
-            Some((stream, Ok(number))) => {
-                return Ok(Publication { hub: Arc::clone(self), stream: Arc::clone(stream), number });
-            }
-            Some((_, Err(NotResumed::Live))) => return Err(PublishRefused::Taken),
-            Some((stream, Err(NotResumed::Different))) => {
-                stream.end();
-                streams.remove(path);
+        let bytes = STREAM_BYTES + description.text_bytes() as u64 * TIMES_OF_TEXT;
+        let mut room = self.budget.reserve(Kind::Streams, bytes)?;
+        let mut streams = self.lock();
+        if let Some(stream) = streams.get(path) {
+            match stream.resume(&description, terms.takeover, room) {
+                Ok(number) => {
+                    let stream = Arc::clone(stream);
+                    return Ok(Publication { hub: Arc::clone(self), stream, number });
+                }
+                Err((NotResumed::Live, _)) => return Err(PublishRefused::Taken),
+                Err((NotResumed::Different, unused)) => {
+                    room = unused;
+                    stream.end();
+                    streams.remove(path);
+                }
             }
         }
-        if streams.len() >= terms.max_streams {
-            return Err(PublishRefused::Full(terms.max_streams));
-        }
-        let stream = Arc::new(Stream::new(path, description));
+        owner::make_place(&mut streams, &terms)?;
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let stream = Stream::new(path, description, room, &self.budget);
+        let stream = Arc::new(stream.of_owner(terms.owner, number));
         streams.insert(path.to_owned(), Arc::clone(&stream));
         self.changes.send_replace(());
         Ok(Publication { hub: Arc::clone(self), stream, number: 0 })
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where groups of pictures have nearly filled the budget, those that began longest ago are given up: whoever sends no
+    /// keyframe for long has the largest, and the least use of it.
+    fn relieve(&self, now: Instant) {
+        let Ok(mut relieved) = self.relieved.try_lock() else { return };
+        if relieved.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_RELIEFS) {
+            return;
+        }
+        *relieved = Some(now);
+        let streams = self.streams();
+        let cached = |stream: &Arc<Stream>| stream.cached().map(|(began, _)| (began, Arc::clone(stream)));
+        let mut cached: Vec<_> = streams.iter().filter_map(cached).collect();
+        cached.sort_by_key(|(began, _)| *began);
+        for (_, stream) in cached {
+            if !self.budget.is_pressed(Kind::Groups) {
+                break;
+            }
+            stream.give_up_cache();
+        }
+    }
+
     /// The live stream at a path.
     pub fn find(&self, path: &str) -> Option<Arc<Stream>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+        self.lock().get(path).cloned()
     }
 
     /// Changes whenever a stream begins.
@@ -111,8 +181,7 @@ impl Hub {
 
     /// All live streams, by path.
     pub fn streams(&self) -> Vec<Arc<Stream>> {
-        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut streams: Vec<_> = streams.values().cloned().collect();
+        let mut streams: Vec<_> = self.lock().values().cloned().collect();
         streams.sort_by(|a, b| a.path().cmp(b.path()));
         streams
     }
@@ -150,13 +219,17 @@ impl Publication {
 
     /// Forwards packets that arrived together; what can be written at once is to be sent by the caller.
     pub fn push(&self, batch: &Batch, now: Now) -> Deliveries {
-        self.stream.push(self.number, batch, now)
+        let deliveries = self.stream.push(self.number, batch, now);
+        if self.hub.budget.is_pressed(Kind::Groups) {
+            self.hub.relieve(now.instant);
+        }
+        deliveries
     }
 }
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        let mut streams = self.hub.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.hub.lock();
         let is_there = streams.get(self.stream.path()).is_some_and(|stream| Arc::ptr_eq(stream, &self.stream));
         if is_there && self.stream.is_claimed_by(self.number) {
             streams.remove(self.stream.path());
@@ -167,6 +240,10 @@ impl Drop for Publication {
 
 #[cfg(test)]
 mod delivery_tests;
+#[cfg(test)]
+mod keyframe_tests;
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod pacing_tests;
 #[cfg(test)]

@@ -9,25 +9,24 @@
 //! Whose turn that is, is a word (`turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hevcast_wire::congestion::{Governor, Queue};
 use hevcast_wire::rtsp::transport::Channels;
 
-use super::batch::Rendered;
+pub use super::claim::{Claim, ReaderMetrics};
+use super::delivery::Scratch;
+use super::frames::{Frames, Leaving};
+use super::held::{self, SharedCopy};
+use super::queue::ReaderQueue;
+pub use super::queue::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES};
 use super::turn::Turn;
-
-/// Queue `reader`: how old its oldest packet may get.
-pub const MAX_AGE: Duration = Duration::from_millis(500);
-/// Queue `reader`: how long a joining burst may take, which is more than a live packet may wait.
-pub const MAX_BURST_AGE: Duration = Duration::from_secs(5);
-/// Queue `reader`: how many bytes it may hold beyond a joining burst.
-pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+use super::wishes::KEYFRAME_INTERVAL_PER_READER;
+use crate::budget::{Budget, Kind};
 
 /// Where frames can be written without waiting: a socket, for the hub only this.
 pub trait Outlet: Send + Sync + std::fmt::Debug {
@@ -40,6 +39,8 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 pub struct Reader {
     hot: Hot,
     channels: Vec<Option<Channels>>,
+    /// It can ask for keyframes, and does where it needs one.
+    asks: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -64,19 +65,17 @@ struct Hot {
 struct Inner {
     /// What the publisher's last write left of its frames: half a frame cannot be given up.
     rest: Bytes,
-    queue: VecDeque<Queued>,
-    /// Bytes queued since the joining burst.
-    bytes: usize,
+    queue: ReaderQueue,
     /// Bytes that the task has written to the socket.
     written_bytes: u64,
     /// Those that it has taken and not yet written, and when the first of them was queued.
     unwritten: (usize, Option<Instant>),
     /// What its link takes, while that is in question.
     governor: Option<Box<Governor>>,
-    /// How many of the first entries are a joining burst, which has bounds of its own.
-    burst: usize,
-    /// Packets in the queue.
-    depth: u64,
+    /// The last keyframe that was asked for it, or will be.
+    asked: Option<Instant>,
+    /// There was no room for the rest of a frame that has begun to leave: nothing more can follow.
+    is_broken: bool,
     ended: bool,
     dropped_packets: u64,
     jumps: u64,
@@ -88,46 +87,13 @@ struct Inner {
     waker: Option<Waker>,
 }
 
-/// Frames that were read together.
-#[derive(Debug)]
-struct Queued {
-    frames: Rendered,
-    at: Instant,
-}
-
-/// What a reader's queue has been through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReaderMetrics {
-    /// Packets waiting now.
-    pub depth: u64,
-    /// Packets given up so far.
-    pub dropped_packets: u64,
-    /// How often that happened.
-    pub jumps: u64,
-}
-
-/// Whether a reader's task may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It may, and should: there is something to write.
-    Mine,
-    /// There is nothing to write; it will be woken.
-    Nothing,
-    /// Another writes just now; it will be woken.
-    Busy,
-    /// There is nothing to write, after a time in which it took nothing at all: now a keyframe is worth asking for.
-    Resumes,
-    /// The stream is over, and everything has been taken.
-    Over,
-}
-
 /// What became of frames for a reader.
 #[derive(Debug)]
 pub(super) enum Pushed {
     /// They wait in the queue.
     Queued,
     /// The caller is to write them, once it holds no lock.
-    Deliver(Bytes),
+    Deliver(Leaving),
     /// The queue is past its bound and has been emptied: nothing more may be pushed before an IRAP picture.
     Overrun {
         /// What was given up.
@@ -149,20 +115,9 @@ impl Inner {
         !self.queue.is_empty() || !self.rest.is_empty()
     }
 
-    /// Gives up what is queued, but for the end of the picture that what has left ends in: half a picture is damage to
-    /// whoever shows it. Returns how many packets that were.
+    /// Gives up what is queued, but for the end of a picture. Returns how many packets that were.
     fn give_up(&mut self, is_amid_picture: bool) -> u64 {
-        // Memory for a backlog is given back with it.
-        let queued = std::mem::take(&mut self.queue);
-        let end = queued.iter().position(|queued| queued.frames.picture_end.is_some()).filter(|_| is_amid_picture);
-        if let Some(end) = end {
-            let last = queued[end].frames.first_picture().map(|frames| Queued { frames, at: queued[end].at });
-            self.queue = queued.into_iter().take(end).chain(last).collect();
-        }
-        let kept = self.queue.iter().map(|queued| u64::from(queued.frames.packets)).sum();
-        let packets = self.depth.saturating_sub(kept);
-        self.bytes = self.queue.iter().map(|queued| queued.frames.bytes.len()).sum();
-        (self.burst, self.depth) = (0, kept);
+        let packets = self.queue.give_up(is_amid_picture);
         self.dropped_packets += packets;
         self.jumps += 1;
         packets
@@ -171,8 +126,8 @@ impl Inner {
 
 impl Hot {
     /// These frames leave now.
-    fn note(&self, frames: &Rendered) {
-        if let Some(is_amid_picture) = frames.is_amid_picture {
+    fn note(&self, is_amid_picture: Option<bool>) {
+        if let Some(is_amid_picture) = is_amid_picture {
             self.is_amid_picture.store(is_amid_picture, Ordering::Relaxed);
         }
     }
@@ -182,13 +137,43 @@ impl Reader {
     /// A reader whose tracks go to these channels; `None` for a track it did not set up.
     pub fn new(channels: Vec<Option<Channels>>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
         let hot = Hot { outlet, ..Hot::default() };
-        Reader { hot, channels, inner: Mutex::default() }
+        Reader { hot, channels, asks: AtomicBool::new(false), inner: Mutex::default() }
     }
 
     /// One within this program that does not count among the readers: no link is behind it, and nobody sees all it gets.
     pub fn looking_on(channels: Vec<Option<Channels>>) -> Reader {
         let hot = Hot { looks_on: true, ..Hot::default() };
-        Reader { hot, channels, inner: Mutex::default() }
+        Reader { hot, channels, asks: AtomicBool::new(true), inner: Mutex::default() }
+    }
+
+    /// The same reader, of which it is known that it can ask for keyframes.
+    pub fn who_asks(mut self) -> Reader {
+        *self.asks.get_mut() = true;
+        self
+    }
+
+    /// It has shown that it can ask for keyframes.
+    pub fn can_ask(&self) {
+        self.asks.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing has shown that it can, though it takes what comes.
+    pub(super) fn never_asks(&self) -> bool {
+        !self.asks.load(Ordering::Relaxed) && !self.lock().is_stuck
+    }
+
+    /// It asks for a keyframe: from when on that counts, if none comes until then.
+    pub(super) fn asks(&self, now: Instant) -> Instant {
+        self.can_ask();
+        let mut inner = self.lock();
+        let due = match inner.asked {
+            // Asked for already, and not due yet.
+            Some(at) if at > now => at,
+            Some(at) => now.max(at + KEYFRAME_INTERVAL_PER_READER),
+            None => now,
+        };
+        inner.asked = Some(due);
+        due
     }
 
     /// Whether it is such a one.
@@ -200,56 +185,75 @@ impl Reader {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues frames and wakes the connection, or hands them back to be written.
-    pub(super) fn push(&self, frames: Rendered, now: Instant) -> Pushed {
+    /// Queues frames and wakes the connection, or hands them back to be written. What waits is a copy, shared with others
+    /// who wait.
+    pub(super) fn push(&self, mut frames: Frames, now: Instant, waiting: &mut SharedCopy) -> Pushed {
         if self.hot.turn.take_free() {
-            self.hot.note(&frames);
-            return Pushed::Deliver(frames.bytes);
+            self.hot.note(frames.is_amid_picture);
+            return Pushed::Deliver(frames.leaving);
         }
+        let copied = waiting.of(&frames.leaving.bytes);
+        let packets = u64::from(frames.packets);
         let mut inner = self.lock();
-        let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
-        let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
-        inner.bytes += frames.bytes.len();
-        inner.depth += u64::from(frames.packets);
-        inner.queue.push_back(Queued { frames, at: now });
-        if is_late || inner.bytes > MAX_BYTES {
-            let packets = inner.give_up(self.hot.is_amid_picture.load(Ordering::Relaxed));
+        let queued = copied.and_then(|copy| {
+            frames.leaving.bytes = copy;
+            // As it was before these came: they are not late yet.
+            let is_late = inner.queue.is_beyond(now);
+            inner.queue.push(frames, now, waiting.budget()).map(|()| is_late || inner.queue.is_beyond(now))
+        });
+        if !matches!(queued, Ok(false)) {
+            // Those that found no room are gone, too.
+            let lost = if queued.is_err() { packets } else { 0 };
+            inner.dropped_packets += lost;
+            let packets = inner.give_up(self.hot.is_amid_picture.load(Ordering::Relaxed)) + lost;
             let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
             inner.resumes_unasked |= !is_alive;
             return Pushed::Overrun { packets, is_alive };
         }
         self.hot.turn.want();
-        if inner.queue.len() == 1 {
+        if inner.queue.is_first() {
             inner.wake();
         }
         Pushed::Queued
     }
 
-    /// Writes frames that [`Reader::push`] handed back. What does not fit is left to the task.
-    pub(super) fn deliver(&self, mut frames: Bytes) {
-        let sent = self.hot.outlet.as_ref().map_or(0, |outlet| outlet.try_send(&frames)).min(frames.len());
+    /// Writes frames that [`Reader::push`] handed back. What does not fit is left to the task, as a part of a copy that
+    /// others share.
+    pub(super) fn deliver(&self, frames: &Leaving, scratch: &mut Scratch, rest: &mut SharedCopy) {
+        let bytes = scratch.bytes_of(frames);
+        let sent = self.hot.outlet.as_ref().map_or(0, |outlet| outlet.try_send(bytes)).min(bytes.len());
         self.hot.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
-        frames.advance(sent);
-        if frames.is_empty() && self.hot.turn.give_back() {
+        if sent == bytes.len() && self.hot.turn.give_back() {
             return;
         }
+        let kept = match &frames.map {
+            _ if sent == bytes.len() => Ok(Bytes::new()),
+            None => rest.of(&frames.bytes).map(|copy| copy.slice(sent..)),
+            Some(_) => held::copy(rest.budget(), Kind::Connections, &bytes[sent..]),
+        };
         let mut inner = self.lock();
         inner.is_stuck &= sent == 0;
-        inner.rest = frames;
+        inner.is_broken |= kept.is_err();
+        inner.rest = kept.unwrap_or_default();
         self.hot.turn.pass_on();
         inner.wake();
     }
 
     /// Queues frames that a joiner needs to begin with. The group of pictures that they belong to is bounded already,
-    /// and half of it would be of no use.
-    pub(super) fn push_burst(&self, frames: Rendered, now: Instant) {
+    /// and half of it would be of no use: false where there is no room for all, and none are queued.
+    pub(super) fn push_burst(&self, frames: impl Iterator<Item = Frames>, budget: &Arc<Budget>, now: Instant) -> bool {
         let mut inner = self.lock();
-        inner.depth += u64::from(frames.packets);
-        inner.queue.push_back(Queued { frames, at: now });
+        let mut is_queued = true;
+        for frames in frames {
+            is_queued = is_queued && inner.queue.push(frames, now, budget).is_ok();
+        }
+        if !is_queued {
+            inner.queue.forget();
+        }
         // What follows must not overtake it.
         self.hot.turn.want();
-        inner.burst = inner.queue.len();
-        inner.bytes = 0;
+        inner.queue.be_burst();
+        is_queued
     }
 
     /// Wakes the reader's connection, which has been given a burst.
@@ -280,6 +284,9 @@ impl Reader {
             if !self.hot.turn.take() {
                 return Claim::Busy;
             }
+        }
+        if inner.is_broken {
+            return Claim::NoRoom;
         }
         if !has_output {
             inner.unwritten = (0, None);
@@ -321,20 +328,15 @@ impl Reader {
         let mut inner = self.lock();
         let mut taken = 0;
         while taken < limit_bytes {
-            let Some(Queued { frames, at }) = inner.queue.pop_front() else { break };
-            self.hot.note(&frames);
-            inner.unwritten.0 += frames.bytes.len();
-            if inner.burst == 0 {
+            let Some((piece, at)) = inner.queue.take_piece() else { break };
+            self.hot.note(piece.is_amid_picture);
+            inner.unwritten.0 += piece.bytes.len();
+            if let Some(at) = at {
                 inner.unwritten.1.get_or_insert(at);
             }
             (inner.is_stuck, inner.resumes_unasked) = (false, false);
-            taken += frames.bytes.len();
-            inner.depth -= u64::from(frames.packets);
-            match inner.burst {
-                0 => inner.bytes = inner.bytes.saturating_sub(frames.bytes.len()),
-                _ => inner.burst -= 1,
-            }
-            each(frames.bytes);
+            taken += piece.bytes.len();
+            each(piece.bytes);
         }
     }
 
@@ -347,9 +349,9 @@ impl Reader {
         }
         let mut inner = self.lock();
         // A joining burst is no live queue.
-        let oldest = inner.unwritten.1.or(inner.queue.front().map(|oldest| oldest.at)).filter(|_| inner.burst == 0);
+        let oldest = inner.unwritten.1.or(inner.queue.oldest()).filter(|_| !inner.queue.is_burst());
         let queue = Queue {
-            waiting_bytes: oldest.map_or(0, |_| inner.bytes + inner.rest.len() + inner.unwritten.0) as u64,
+            waiting_bytes: oldest.map_or(0, |_| inner.queue.bytes() + inner.rest.len() + inner.unwritten.0) as u64,
             age: oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             taken_bytes: inner.written_bytes + self.sent_bytes(),
         };
@@ -382,6 +384,6 @@ impl Reader {
     /// What the queue has been through.
     pub fn metrics(&self) -> ReaderMetrics {
         let inner = self.lock();
-        ReaderMetrics { depth: inner.depth, dropped_packets: inner.dropped_packets, jumps: inner.jumps }
+        ReaderMetrics { depth: inner.queue.depth(), dropped_packets: inner.dropped_packets, jumps: inner.jumps }
     }
 }

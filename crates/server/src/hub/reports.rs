@@ -9,7 +9,8 @@ use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, interleave, rtcp};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::Now;
 
-use super::batch::{Batch, MediaPacket, Rendered};
+use super::batch::{Batch, MediaPacket};
+use super::frames::{Frames, Leaving};
 
 /// How often readers hear our own report (RFC 3550 section 6.2).
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -24,8 +25,8 @@ pub(super) struct Report {
 
 impl Report {
     /// The report for a reader on these channels.
-    pub fn framed(&self, channels: Channels) -> Rendered {
-        Rendered { packets: 1, ..Rendered::of(interleave::frame(channels.rtcp, &self.packet)) }
+    pub fn framed(&self, channels: Channels) -> Frames {
+        Frames::of(Leaving { bytes: interleave::frame(channels.rtcp, &self.packet), map: None })
     }
 }
 
@@ -58,7 +59,8 @@ impl Reports {
             let bytes = batch.packet(packet);
             let events = rtcp::parse(&bytes).unwrap_or_default();
             if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
-                *last = Some(Report { packet: bytes, made: None });
+                // A copy: the receive buffer that it came in is larger.
+                *last = Some(Report { packet: Bytes::copy_from_slice(&bytes), made: None });
             }
             return None;
         }

@@ -9,49 +9,55 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket};
+use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::rtp::PayloadFormat;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
 
 use super::audience::Audience;
-use super::batch::{Batch, MediaPacket, Run};
+use super::batch::{Batch, MediaPacket};
 use super::continuity::Continuity;
 use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
+use super::owner::Owner;
 use super::pacing::Pacing;
+pub(super) use super::publisher::NotResumed;
+pub use super::publisher::PublisherRequest;
 use super::reader::Reader;
 use super::reports::Reports;
+use super::wishes::Wishes;
+pub use super::wishes::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
+use crate::budget::{Budget, Reservation};
 
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
 /// pictures are decoded sooner than a new one could come.
 pub const YOUNG_GOP: Duration = Duration::from_millis(500);
-/// A keyframe request that has brought nothing for this long is made again.
-pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
-
-/// Least time between two keyframes that somebody asked for: one reader's requests are all readers' cost.
-pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
-
 /// A live path.
 #[derive(Debug)]
 pub struct Stream {
     path: String,
+    owner: Owner,
+    /// Which of the hub's streams it is, in the order in which they came.
+    number: u64,
     inner: Mutex<Inner>,
     resumed: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
+    budget: Arc<Budget>,
+    /// What the description takes.
+    room: Reservation,
     description: Arc<Description>,
     /// The same as readers get it, written once.
     for_readers: Bytes,
     hevc_track: Option<usize>,
     /// Which of its packets are something else's.
     format: PayloadFormat,
-    /// The publisher answers keyframe requests.
-    takes_requests: bool,
+    wishes: Wishes,
     /// Counts its publishers; the last one's claim is the stream's.
     publisher: u64,
     /// That one is lost, and its return is awaited.
@@ -63,9 +69,6 @@ struct Inner {
     introduction: Introduction,
     gop: GopCache,
     reports: Reports,
-    asked_keyframe: Option<Instant>,
-    /// A request to the publisher that has not been picked up yet.
-    keyframe_request: bool,
     /// The publisher takes limits.
     takes_limits: bool,
     pacing: Pacing,
@@ -73,74 +76,53 @@ struct Inner {
     limit_request: Option<u64>,
     /// The publisher's connection.
     waker: Option<Waker>,
-    /// A reader needs an IRAP picture, and none has begun since.
-    needs_keyframe: bool,
-    last_irap: Option<Instant>,
     ended: bool,
     metrics: StreamMetrics,
 }
 
-/// What the hub wants of a publisher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublisherRequest {
-    /// An IRAP picture of this track and SSRC.
-    Keyframe {
-        /// Index of the track.
-        track: usize,
-        /// The SSRC by which the publisher knows it.
-        ssrc: u32,
-    },
-    /// To send no more than this.
-    Limit {
-        /// Index of the track.
-        track: usize,
-        /// The SSRC by which the publisher knows it.
-        ssrc: u32,
-        /// The most that readers take.
-        bits_per_s: u64,
-    },
-    /// To go: another has taken over.
-    Leave,
-}
-
-/// Why a publisher cannot take over a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotResumed {
-    /// Its publisher is there.
-    Live,
-    /// It is lost, but its tracks were others.
-    Different,
-}
-
 impl Stream {
-    pub(super) fn new(path: &str, description: Description) -> Stream {
+    pub(super) fn new(path: &str, description: Description, room: Reservation, budget: &Arc<Budget>) -> Stream {
         let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
         let takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
         let inner = Inner {
             publisher: 0,
             is_abandoned: false,
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
-            audience: Audience::new(hevc.map(|(index, _)| index)),
+            audience: Audience::new(hevc.map(|(index, _)| index), budget),
             introduction: Introduction::default(),
-            gop: GopCache::default(),
+            gop: GopCache::new(budget, sets_of(&description)),
             reports: Reports::new(description.tracks().len()),
-            asked_keyframe: None,
-            keyframe_request: false,
             takes_limits,
             pacing: Pacing::default(),
             limit_request: None,
             waker: None,
             hevc_track: hevc.map(|(index, _)| index),
             format: hevc.map(|(index, _)| description.payload_format(index)).unwrap_or_default(),
-            takes_requests: hevc.is_some_and(|(_, requests)| requests),
-            needs_keyframe: false,
-            last_irap: None,
+            wishes: Wishes::new(hevc.is_some_and(|(_, requests)| requests)),
             ended: false,
             metrics: StreamMetrics::default(),
             for_readers: description.for_readers(),
             description: Arc::new(description),
+            budget: Arc::clone(budget),
+            room,
         };
-        Stream { path: path.to_owned(), inner: Mutex::new(inner), resumed: Notify::new() }
+        let (owner, inner) = (Owner::default(), Mutex::new(inner));
+        Stream { path: path.to_owned(), owner, number: 0, inner, resumed: Notify::new() }
+    }
+
+    /// The same, published by this owner as the hub's stream of this number.
+    pub(super) fn of_owner(self, owner: Owner, number: u64) -> Stream {
+        Stream { owner, number, ..self }
+    }
+
+    /// Who published it first.
+    pub(super) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Which of the hub's streams it is, in the order in which they came.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The publisher is lost. Its readers stay, and see nothing before another publisher's first IRAP picture.
@@ -154,16 +136,23 @@ impl Stream {
 
     /// Takes over from a publisher that is lost (or, with `takeover`, is there), with the same tracks. The number of the
     /// new claim.
-    pub(super) fn resume(&self, description: &Description, takeover: bool) -> Result<u64, NotResumed> {
+    pub(super) fn resume(
+        &self,
+        description: &Description,
+        takeover: bool,
+        room: Reservation,
+    ) -> Result<u64, (NotResumed, Reservation)> {
         let mut inner = self.lock();
         if !inner.is_abandoned && !takeover {
-            return Err(NotResumed::Live);
+            return Err((NotResumed::Live, room));
         }
         let (before, after) = (inner.description.tracks(), description.tracks());
         if before.len() != after.len() || !before.iter().zip(after).all(|(a, b)| a.is_like(b)) {
-            return Err(NotResumed::Different);
+            return Err((NotResumed::Different, room));
         }
         inner.interrupt();
+        inner.room = room;
+        inner.gop = GopCache::new(&inner.budget, sets_of(description));
         let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
         inner.for_readers = description.for_readers();
@@ -197,19 +186,44 @@ impl Stream {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The memory that it takes its own from.
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.lock().budget)
+    }
+
     /// The path, without slashes around it.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What the publisher announced.
+    /// What the publisher announced, with the parameter sets that it has shown since.
     pub fn description(&self) -> Arc<Description> {
-        Arc::clone(&self.lock().description)
+        let mut inner = self.lock();
+        inner.take_news_of_sets();
+        Arc::clone(&inner.description)
+    }
+
+    /// Whether packets have come.
+    pub(super) fn has_media(&self) -> bool {
+        self.lock().metrics.received_bytes > 0
+    }
+
+    /// When the group of pictures began that is kept, and what it takes; `None` where none is.
+    pub(super) fn cached(&self) -> Option<(Instant, usize)> {
+        let inner = self.lock();
+        inner.gop.began().map(|began| (began, inner.gop.cost_bytes()))
+    }
+
+    /// Gives up the group of pictures that is kept: who joins waits for the next.
+    pub(super) fn give_up_cache(&self) {
+        self.lock().gop.give_up();
     }
 
     /// The same as readers get it: the same bytes for all who ask.
     pub fn description_for_readers(&self) -> Bytes {
-        self.lock().for_readers.clone()
+        let mut inner = self.lock();
+        inner.take_news_of_sets();
+        inner.for_readers.clone()
     }
 
     /// Number of readers now.
@@ -236,8 +250,9 @@ impl Stream {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
                 let metrics = &mut inner.metrics;
-                let overran = inner.audience.send_report(packet.track, &report, now.instant, metrics);
-                inner.needs_keyframe |= overran;
+                if inner.audience.send_report(packet.track, &report, now.instant, metrics) {
+                    inner.wishes.need();
+                }
             }
             if packet.rtcp || inner.hevc_track != Some(packet.track) {
                 continue;
@@ -246,15 +261,16 @@ impl Stream {
             if batch.payload_type(packet).is_some_and(|of| inner.format.is_anothers(of)) {
                 continue;
             }
-            if inner.gop.begins_irap(batch.packet(packet), now.instant) {
+            let framed = batch.framed(packet);
+            if inner.gop.begins_irap(batch.packet(packet), framed, now.instant) {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
-                (inner.asked_keyframe, inner.needs_keyframe, inner.last_irap) = (None, false, Some(now.instant));
-                inner.introduce(&batch.run(packet));
-                inner.audience.release(&inner.gop, packet.track, now.instant);
+                inner.wishes.irap(now.instant);
+                inner.introduce(framed);
+                inner.audience.release(&mut inner.gop, packet.track, now.instant);
                 inner.metrics.keyframes += 1;
             }
-            inner.gop.keep(batch.run(packet));
+            inner.gop.keep(framed);
         }
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);
@@ -282,19 +298,17 @@ impl Stream {
             reader.end();
             return;
         }
-        for (track, channels) in reader.channels().iter().enumerate() {
-            if let (Some(report), Some(channels)) = (inner.reports.last(track), channels) {
-                reader.push_burst(report.framed(*channels), now);
-            }
-        }
-        let mut waiting = false;
+        let (reports, channels) = (&inner.reports, reader.channels().iter().enumerate());
+        let reports = channels.filter_map(|(track, channels)| Some(reports.last(track)?.framed((*channels)?)));
+        let mut waiting = !reader.push_burst(reports, &inner.budget, now) && inner.hevc_track.is_some();
         if let Some(track) = inner.hevc_track {
-            let cached = inner.gop.age(now).is_some_and(|age| !inner.takes_requests || age <= YOUNG_GOP);
-            if cached {
-                inner.gop.send_to(&reader, track, now);
+            // Where no keyframe can be had soon, an older group is better than none.
+            let is_young = |age| age <= YOUNG_GOP || !inner.wishes.may_ask(now);
+            if inner.gop.age(now).is_some_and(is_young) && !waiting {
+                waiting = !inner.gop.send_to(&reader, track, true, now);
             } else {
                 waiting = true;
-                inner.needs_keyframe = true;
+                inner.wishes.need();
                 inner.ask_if_due(now);
             }
         }
@@ -305,7 +319,15 @@ impl Stream {
     /// Asks the publisher for an IRAP picture: at once, or when enough time has passed since the last.
     pub fn request_keyframe(&self, now: Instant) {
         let mut inner = self.lock();
-        inner.needs_keyframe = true;
+        inner.wishes.need();
+        inner.ask_if_due(now);
+    }
+
+    /// A reader asks for an IRAP picture. Its first wish counts at once, further ones once a second.
+    pub fn reader_asks(&self, reader: &Reader, now: Instant) {
+        let due = reader.asks(now);
+        let mut inner = self.lock();
+        inner.wishes.need_at(due);
         inner.ask_if_due(now);
     }
 
@@ -317,7 +339,7 @@ impl Stream {
         }
         let track = inner.hevc_track.unwrap_or_default();
         let ssrc = inner.continuity.get(track).map_or(0, Continuity::publishers_ssrc);
-        if std::mem::take(&mut inner.keyframe_request) {
+        if inner.wishes.take_request() {
             return Poll::Ready(PublisherRequest::Keyframe { track, ssrc });
         }
         if let Some(bits_per_s) = inner.limit_request.take() {
@@ -349,10 +371,18 @@ impl Stream {
 }
 
 impl Inner {
+    /// Puts parameter sets that came in band into the description.
+    fn take_news_of_sets(&mut self) {
+        if let (Some(track), Some(sets)) = (self.hevc_track, self.gop.news_of_sets()) {
+            self.description = Arc::new(self.description.with_parameter_sets(track, sets));
+            self.for_readers = self.description.for_readers();
+        }
+    }
+
     /// What comes next is not the sequence that was: readers wait for an IRAP picture, the publisher has to look up.
     fn interrupt(&mut self) {
-        self.gop = GopCache::default();
-        (self.asked_keyframe, self.last_irap, self.keyframe_request) = (None, None, false);
+        self.gop.give_up();
+        self.wishes.interrupt();
         // Another publisher has not been asked for anything.
         (self.pacing, self.limit_request) = (Pacing::default(), None);
         self.audience.wait();
@@ -389,28 +419,31 @@ impl Inner {
     }
 
     /// Puts another publisher's parameter sets before its first IRAP picture, which shows by this frame.
-    fn introduce(&mut self, frame: &Run) {
-        let first = self.gop.first(frame);
-        let channel = first.channel();
-        if let Ok(ReceivedPacket { header, .. }) = ReceivedPacket::parse(first.first_packet())
-            && let Some(frames) = self.introduction.take(&header, channel)
+    fn introduce(&mut self, frame: &[u8]) {
+        if !self.introduction.is_empty()
+            && let Some(frames) = self.introduction.take(self.gop.first(frame))
         {
-            self.gop.precede(frames);
+            self.gop.precede(&frames);
         }
     }
 
     /// Gives packets to all readers that do not wait.
     fn forward(&mut self, batch: &Batch, packets: &[MediaPacket], now: Instant) {
-        self.needs_keyframe |= self.audience.forward(batch, packets, now, &mut self.metrics);
+        if self.audience.forward(batch, packets, now, &mut self.metrics) {
+            self.wishes.need();
+        }
     }
 
     fn ask_if_due(&mut self, now: Instant) {
-        let within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
-        let asked = within(self.asked_keyframe, KEYFRAME_PATIENCE) || within(self.last_irap, KEYFRAME_SPACING);
-        if self.takes_requests && self.needs_keyframe && !self.is_abandoned && !asked {
-            self.asked_keyframe = Some(now);
-            self.keyframe_request = true;
+        let Inner { wishes, audience, is_abandoned, .. } = self;
+        if !*is_abandoned && wishes.is_due(now, || audience.has_silent()) {
             self.wake_publisher();
         }
     }
+}
+
+/// The parameter sets that a description names.
+fn sets_of(description: &Description) -> &ParameterSets {
+    static NONE: ParameterSets = ParameterSets::none();
+    description.hevc_track().map_or(&NONE, |(_, track)| &track.parameter_sets)
 }

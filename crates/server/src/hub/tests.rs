@@ -16,6 +16,7 @@ use super::batch::Batch;
 use super::reader::{Claim, Reader};
 use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
+use crate::budget::Budget;
 
 pub(super) const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 pub(super) const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
@@ -31,7 +32,12 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(takes_requests: bool) -> World {
-        let hub = Arc::new(Hub::default());
+        World::within(takes_requests, Arc::default())
+    }
+
+    /// One whose hub has this memory.
+    pub(super) fn within(takes_requests: bool, budget: Arc<Budget>) -> World {
+        let hub = Arc::new(Hub::new(budget));
         let sdp = String::from_utf8(publisher_description("t", &ParameterSets::default()).to_vec()).unwrap();
         let sdp = if takes_requests { sdp } else { sdp.replace("a=rtcp-fb", "a=x-other") };
         let publication = hub.publish("live", Description::parse(sdp.as_bytes()).unwrap(), Terms::default()).unwrap();
@@ -85,7 +91,7 @@ impl World {
         reader
     }
 
-    fn keyframe_wanted(&self) -> bool {
+    pub(super) fn keyframe_wanted(&self) -> bool {
         let wanted = PublisherRequest::Keyframe { track: 0, ssrc: 7 };
         request(self.publication.as_ref().unwrap()) == Poll::Ready(wanted)
     }
@@ -111,7 +117,7 @@ pub(super) fn claim(reader: &Reader) -> Claim {
 }
 
 /// Everything queued, in the pieces in which a socket gets it.
-fn pieces(reader: &Reader) -> Vec<Bytes> {
+pub(super) fn pieces(reader: &Reader) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     if claim(reader) == Claim::Mine {
         reader.take(usize::MAX, |piece| pieces.push(piece));
@@ -139,19 +145,20 @@ pub(super) fn consecutive(numbers: &[u16]) -> bool {
 fn packets_are_forwarded_as_they_come_and_shared() {
     let mut world = World::new(true);
     world.publish(true);
-    let reader = world.join(CHANNELS);
+    let (reader, other) = (world.join(CHANNELS), world.join(CHANNELS));
     sequence_numbers(&reader);
+    sequence_numbers(&other);
     let picture = world.picture(false, 5000);
     let (first, rest) = picture.packets().split_first().unwrap();
     assert!(!rest.is_empty());
     world.push(&Batch::of_packets(picture.whole().clone(), vec![first.clone()]));
     let got = pieces(&reader);
     assert_eq!(got.len(), 1, "the first packet of a picture does not wait for the rest");
-    assert_eq!(got[0].as_ptr(), picture.whole().as_ptr(), "the same bytes, not a copy");
+    assert_eq!(got[0].as_ptr(), pieces(&other)[0].as_ptr(), "one copy for all who wait");
     world.push(&Batch::of_packets(picture.whole().clone(), rest.to_vec()));
     let got = pieces(&reader);
     assert_eq!(got.len(), 1, "what was read at once is written at once");
-    assert_eq!(got[0].as_ptr(), picture.whole()[first.range.end..].as_ptr());
+    assert_eq!(got[0], picture.whole()[first.range.end..]);
 }
 
 #[test]
@@ -258,6 +265,7 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
     let mut world = World::new(true);
     world.publish(true);
     let stuck = world.join(CHANNELS);
+    stuck.can_ask();
     let pictures = reader::MAX_BURST_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
     let mut asked = 0;
     for _ in 0..pictures * 5 {

@@ -15,6 +15,8 @@ use super::connection::{Role, Serving};
 use crate::config::Right;
 use crate::doors::access::{self, Admission, Wish};
 use crate::doors::login::{self, Verdict};
+use crate::doors::network;
+use crate::hub::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;
@@ -88,19 +90,17 @@ impl Serving {
 
     fn announce(&mut self, path: &str, description: Description) {
         let config = self.state.config();
-        let terms = Terms { max_streams: config.limits.paths, takeover: config.takeover.match_path(path) };
-        let hold = match self.state.holds.take(self.peer.ip(), self.identity.user(), &config.limits) {
-            Ok(hold) => hold,
-            Err(no_path) => {
-                tracing::warn!("may not publish {path}: {no_path}");
-                return self.session.refuse(StatusCode::ServiceUnavailable);
-            }
+        let (limits, takeover) = (&config.limits, config.takeover.match_path(path));
+        let (owner, max_streams_per_owner) = match self.identity.user() {
+            Some(user) => (Owner::User(user.to_owned()), limits.paths_per_user),
+            None => (Owner::Address(network(self.peer.ip())), limits.paths_per_address),
         };
+        let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover };
         match self.state.hub.publish(path, description.clone(), terms) {
             Ok(publication) => {
                 tracing::info!("publishes {path} ({})", publication.stream().description().offer());
                 self.entry.session.set_doing(Doing::Publishes(path.to_owned()));
-                self.role = Role::Publisher { publication, hold, channels: Vec::new() };
+                self.role = Role::Publisher { publication, channels: Vec::new() };
                 self.deadlines.must_record(self.now(), config.limits.request_timeout);
                 self.session.accept(Accepted::Announced(Box::new(description)));
             }
@@ -108,7 +108,9 @@ impl Serving {
                 tracing::warn!("may not publish {path}: {refused}");
                 self.session.refuse(match refused {
                     PublishRefused::Taken => StatusCode::Forbidden,
-                    PublishRefused::Full(_) => StatusCode::ServiceUnavailable,
+                    PublishRefused::Full(_) | PublishRefused::OwnerFull(_) | PublishRefused::OverBudget(_) => {
+                        StatusCode::ServiceUnavailable
+                    }
                 });
             }
         }

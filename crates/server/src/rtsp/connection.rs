@@ -21,8 +21,8 @@ use tracing::Instrument;
 
 use super::deadlines::Deadlines;
 use super::ending::Ending;
+use crate::budget::{Kind, OverBudget, Reservation};
 use crate::doors::access::Identity;
-use crate::doors::holds::Hold;
 use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
@@ -41,10 +41,19 @@ const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// Most answers that may wait for a reader who does not read.
 const MAX_ANSWERS: usize = 256;
 
+/// Memory of a connection beside its buffers: its task, its session, small reads and answers; under TLS the records', too.
+const CONNECTION_BYTES: u64 = 24 * 1024;
+const TLS_BYTES: u64 = 48 * 1024;
+/// Steps in which room for larger buffers is reserved, and what the connection's own room holds of them.
+const BUFFER_STEP_BYTES: usize = 64 * 1024;
+const SMALL_BUFFER_BYTES: usize = 8 * 1024;
+/// What of a reader's output is counted elsewhere: frames, which it shares with others.
+const SHARED_OUTPUT_BYTES: usize = 128 * 1024;
+
 /// What the connection turned out to be.
 pub(super) enum Role {
     Undecided,
-    Publisher { publication: Publication, hold: Hold, channels: Vec<Option<Channels>> },
+    Publisher { publication: Publication, channels: Vec<Option<Channels>> },
     Reader { stream: Arc<Stream>, reader: Arc<Reader> },
 }
 
@@ -78,6 +87,10 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
             return;
         }
     };
+    let bytes = CONNECTION_BYTES + if matches!(socket, Socket::Tls(_)) { TLS_BYTES } else { 0 };
+    let Ok(room) = state.budget.reserve(Kind::Connections, bytes) else {
+        return state.counters.refused.count("memory");
+    };
     let now = state.clock.now();
     let entry = state.sessions.enter(peer, matches!(socket, Socket::Tls(_)), now.instant);
     // The whole session id is the peer's secret; its beginning is enough to find it in a capture.
@@ -95,6 +108,8 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         armed: None,
         stray_frames: 0,
         noted_bytes: 0,
+        own_bytes: bytes,
+        room,
         entry,
         state,
     };
@@ -107,10 +122,9 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         // Its readers may wait for a publisher that has lost its place here.
         drop(place);
         let patience = serving.state.config().limits.publisher_return;
-        if let Some((publication, hold)) = serving.finish(&ending).await {
+        if let Some(publication) = serving.finish(&ending).await {
             wait_for_return(publication, patience, stopped).await;
             // Its path is held for as long.
-            drop(hold);
         }
     }
     .instrument(span)
@@ -147,6 +161,9 @@ pub(super) struct Serving {
     pub(super) entry: Entry,
     pub(super) state: Arc<State>,
     pub(super) pace: Pace,
+    /// Its place in the budget, and what of that is not for buffers.
+    room: Reservation,
+    own_bytes: u64,
     /// Runs until the next deadline or, as that moves with everything heard, until an earlier one.
     timer: Pin<Box<Sleep>>,
     /// What it runs until, and has told the task to wait for.
@@ -204,6 +221,7 @@ impl Serving {
                         may_write = false;
                     }
                     Claim::Over => return Poll::Ready(Woken::Ended(Ending::StreamEnded)),
+                    Claim::NoRoom => return Poll::Ready(Woken::Ended(Ending::NoRoom)),
                 },
                 Role::Publisher { publication, .. } => match publication.poll_request(cx) {
                     Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
@@ -219,6 +237,9 @@ impl Serving {
             }
             let turn = if may_write { self.connection.poll_turn(cx) } else { self.connection.poll_reading(cx) };
             self.note_progress();
+            if let Err(over) = self.make_room() {
+                return Poll::Ready(Woken::Ended(over.into()));
+            }
             match turn {
                 Poll::Ready(Ok(Turned::Read)) => return Poll::Ready(Woken::Read),
                 // There may be more to write, or the turn to give back.
@@ -292,6 +313,19 @@ impl Serving {
         }
     }
 
+    /// Reserves room for buffers as they grow, and gives it back in coarse steps.
+    fn make_room(&mut self) -> Result<(), OverBudget> {
+        let output = self.connection.queued_bytes();
+        let own_output = match self.role {
+            Role::Reader { .. } => output.saturating_sub(SHARED_OUTPUT_BYTES),
+            _ => output,
+        };
+        let held = self.connection.input_bytes() + own_output + self.session.waiting_bytes();
+        let buffers = if held <= SMALL_BUFFER_BYTES { 0 } else { held.next_multiple_of(BUFFER_STEP_BYTES) };
+        let wanted = self.own_bytes + buffers as u64;
+        if wanted == self.room.bytes() { Ok(()) } else { self.room.resize(wanted) }
+    }
+
     /// Handles what has been read.
     async fn take_input(&mut self) -> Result<(), Ending> {
         loop {
@@ -308,6 +342,10 @@ impl Serving {
             if let Some(event) = self.session.handle_message(message, now) {
                 self.act(event).await;
             }
+            if let (Role::Reader { reader, .. }, true) = (&self.role, self.session.has_compared_clocks()) {
+                // One of ours, which asks for keyframes where it needs one.
+                reader.can_ask();
+            }
             if let Some(Refusal { status, reason }) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
                 match status {
@@ -321,9 +359,11 @@ impl Serving {
             if !matches!(self.role, Role::Reader { .. }) {
                 self.queue_answers();
             }
-            if self.connection.queued_bytes() > MAX_QUEUED_BYTES || self.session.waiting_answers() > MAX_ANSWERS {
+            let waiting_bytes = self.connection.queued_bytes().max(self.session.waiting_bytes());
+            if waiting_bytes > MAX_QUEUED_BYTES || self.session.waiting_answers() > MAX_ANSWERS {
                 return Err(Ending::AnswersUnread);
             }
+            self.make_room()?;
         }
     }
 
@@ -345,11 +385,11 @@ impl Serving {
                 self.deadlines.is_busy();
                 publication.push(&batch, now).send();
             }
-            Role::Reader { stream, .. } => {
+            Role::Reader { stream, reader } => {
                 let rtcp_packets = batch.packets().iter().filter(|packet| packet.rtcp);
                 let mut events = rtcp_packets.flat_map(|p| rtcp::parse(&batch.packet(p)).unwrap_or_default());
                 if events.any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. })) {
-                    stream.request_keyframe(now.instant);
+                    stream.reader_asks(reader, now.instant);
                 }
             }
             _ => {}

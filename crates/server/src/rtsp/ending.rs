@@ -6,6 +6,8 @@ use std::time::Duration;
 use hevcast_wire::rtsp::message::MessageError;
 use thiserror::Error;
 
+use crate::budget::OverBudget;
+
 /// Why.
 #[derive(Debug, Error)]
 pub enum Ending {
@@ -42,6 +44,12 @@ pub enum Ending {
     /// More requests than are taken.
     #[error("it asks more than {0} times a second")]
     TooOften(u32),
+    /// There is no memory for it in the budget.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// There was none for the rest of a frame that it had begun to get.
+    #[error("the server's memory is used up, and the rest of a frame for it is lost; see limits.memory")]
+    NoRoom,
     /// It asks and asks.
     #[error("it asks without reading the answers")]
     AnswersUnread,
@@ -68,6 +76,7 @@ impl Ending {
             Ending::Idle(_) => "idle",
             Ending::NoMedia(_) => "no_media",
             Ending::TooOften(_) => "too_often",
+            Ending::OverBudget(_) | Ending::NoRoom => "memory",
             Ending::AnswersUnread => "answers_unread",
             Ending::Message(MessageError::HeaderTooLong) => "header_too_long",
             Ending::Message(MessageError::BodyTooLong { .. }) => "body_too_long",

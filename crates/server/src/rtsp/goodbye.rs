@@ -11,7 +11,6 @@ use rtsp_types::Url;
 
 use super::connection::{Role, Serving};
 use super::ending::Ending;
-use crate::doors::holds::Hold;
 use crate::hub::Publication;
 use crate::hub::reader::Claim;
 use crate::sight::sessions::Doing;
@@ -56,12 +55,12 @@ impl Serving {
     }
 
     /// Says goodbye as far as the peer still listens; returns the claim of a publisher that is lost.
-    pub(super) async fn finish(mut self, ending: &Ending) -> Option<(Publication, Hold)> {
+    pub(super) async fn finish(mut self, ending: &Ending) -> Option<Publication> {
         let mut lost = None;
         match self.leave_role(ending).await {
-            Role::Publisher { publication, hold, .. } if ending.is_loss() => {
+            Role::Publisher { publication, .. } if ending.is_loss() => {
                 publication.abandon();
-                lost = Some((publication, hold));
+                lost = Some(publication);
             }
             Role::Reader { stream, reader } if !self.connection.is_closed() => {
                 for channels in reader.channels().iter().flatten() {

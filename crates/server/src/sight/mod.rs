@@ -2,6 +2,7 @@
 //! [`snapshot`] is all of it at one moment, [`http`] shows that, with [`stills`] and [`recordings`] made by others.
 
 pub mod counters;
+pub(crate) mod fullness;
 pub mod http;
 pub mod recordings;
 pub mod sessions;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::recordings::RecordingView;
 use super::sessions::{Doing, Session};
+use crate::budget::Usage;
 use crate::hub::stream::Stream;
 use crate::state::State;
 
@@ -33,6 +34,32 @@ pub struct Snapshot {
     pub others: Vec<SessionView>,
     /// What went wrong so far.
     pub counters: CountersView,
+    /// The memory that peers make the server hold.
+    pub memory: MemoryView,
+}
+
+/// The budget of memory.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MemoryView {
+    /// `[limits] memory`, bytes.
+    pub limit_bytes: u64,
+    /// All that is reserved of it, bytes.
+    pub reserved_bytes: u64,
+    /// The same by what it is for.
+    pub reserved: BTreeMap<&'static str, u64>,
+    /// How often there was no room, by what it was wanted for.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+impl From<Usage> for MemoryView {
+    fn from(usage: Usage) -> MemoryView {
+        MemoryView {
+            limit_bytes: usage.limit_bytes,
+            reserved_bytes: usage.used_bytes,
+            reserved: usage.kinds.iter().map(|(kind, bytes, _)| (kind.name(), *bytes)).collect(),
+            refused: usage.kinds.iter().map(|(kind, _, refused)| (kind.name(), *refused)).collect(),
+        }
+    }
 }
 
 /// A live stream.
@@ -173,6 +200,7 @@ impl Observer {
                 http_closed: counters.http_closed.all(),
                 stray_frames: counters.stray_frames.get(),
             },
+            memory: state.budget.usage().into(),
         }
     }
 

@@ -28,6 +28,11 @@ struct ParameterSet {
 }
 
 impl ParameterSets {
+    /// None.
+    pub const fn none() -> ParameterSets {
+        ParameterSets { sets: Vec::new() }
+    }
+
     /// Keeps `nal` if it is a parameter set, in place of an older one of its kind and id. Says whether anything
     /// changed.
     ///

@@ -71,6 +71,9 @@ pub struct Colour {
     pub matrix: u8,
 }
 
+/// The most pictures that any stream makes a decoder hold (H.265 clause A.4.2).
+const MAX_HELD: u8 = 16;
+
 /// What [`parse_sps`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpsInfo {
@@ -80,6 +83,8 @@ pub struct SpsInfo {
     pub width: u32,
     /// Height of the shown picture in luma samples, within the conformance window.
     pub height: u32,
+    /// Luma samples of a coded picture, with those outside of the conformance window: what a decoder makes room for.
+    pub coded_samples: u64,
     /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
     pub chroma_format_idc: u8,
     /// Bits of a luma sample, 8 to 16.
@@ -89,6 +94,8 @@ pub struct SpsInfo {
     /// sps_max_num_reorder_pics of the highest sub-layer, 0 to 15: the most pictures that are decoded before another and
     /// shown after it.
     pub reordered: u8,
+    /// sps_max_dec_pic_buffering of the highest sub-layer, 1 to 16: the pictures that a decoder holds.
+    pub held: u8,
     /// video_full_range_flag of the VUI.
     pub full_range: Option<bool>,
     /// Colour description of the VUI.
@@ -187,11 +194,13 @@ fn read_format(reader: &mut BitReader<'_>, profile: SpsProfile) -> Result<SpsInf
         profile,
         width,
         height,
+        coded_samples: u64::from(coded_width) * u64::from(coded_height),
         // Separate planes are decoded as three monochrome pictures, yet shown as 4:4:4.
         chroma_format_idc: if separate_colour_planes { 3 } else { chroma_format_idc as u8 },
         bit_depth_luma: 8 + at_most(reader.ue()?, 8, "bit_depth_luma_minus8")? as u8,
         bit_depth_chroma: 8 + at_most(reader.ue()?, 8, "bit_depth_chroma_minus8")? as u8,
         reordered: 0,
+        held: MAX_HELD,
         full_range: None,
         colour: None,
         timing: None,
@@ -207,7 +216,7 @@ fn skip_to_vui(reader: &mut BitReader<'_>, info: &mut SpsInfo) -> Result<bool, S
     let log2_max_poc_lsb = 4 + at_most(reader.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?;
     let ordering_infos = if reader.flag()? { 1 + u32::from(info.profile.max_sub_layers_minus1) } else { 1 };
     for _ in 0..ordering_infos {
-        reader.ue()?; // sps_max_dec_pic_buffering_minus1
+        info.held = 1 + at_most(reader.ue()?, u32::from(MAX_HELD) - 1, "sps_max_dec_pic_buffering_minus1")? as u8;
         info.reordered = at_most(reader.ue()?, 15, "sps_max_num_reorder_pics")? as u8;
         reader.ue()?; // sps_max_latency_increase_plus1
     }
@@ -347,6 +356,7 @@ pub(crate) mod tests {
         let info = parse_sps(SPS_640X480).expect("a valid SPS");
         assert_eq!((info.width, info.height, info.chroma_format_idc), (640, 480, 1));
         assert_eq!((info.bit_depth_luma, info.bit_depth_chroma, info.reordered), (8, 8, 0));
+        assert_eq!((info.coded_samples, info.held), (640 * 480, 4));
         let profile = info.profile;
         assert_eq!((profile.profile_space, profile.high_tier, profile.profile_idc), (0, false, 1));
         assert_eq!((profile.level_idc, profile.profile_compatibility), (90, 0x6000_0000));

@@ -8,6 +8,7 @@
 //! a publisher's liberties are not its readers' trouble.
 
 mod read;
+mod sets;
 mod sprop;
 mod write;
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// The two interleaved channels of a track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Channels {
     /// Channel of the RTP packets.
     pub rtp: u8,

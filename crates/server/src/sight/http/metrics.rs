@@ -75,6 +75,11 @@ impl Collector for Seen {
             ("hevcast_uptime_seconds", "How long the server has run", seen.uptime_s),
             ("hevcast_connections", "RTSP connections open", seen.connections as f64),
             ("hevcast_streams", "Live streams", seen.streams.len() as f64),
+            (
+                "hevcast_memory_limit_bytes",
+                "Memory that peers may make the server hold",
+                seen.memory.limit_bytes as f64,
+            ),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;
@@ -92,11 +97,17 @@ impl Collector for Seen {
             ("hevcast_requests_refused", "Requests refused", "status", &counters.refused_requests),
             ("hevcast_logins", "Logins, by outcome", "outcome", &counters.logins),
             ("hevcast_http_closed", "HTTP connections closed by the server", "why", &counters.http_closed),
+            ("hevcast_memory_refused", "How often there was no room in it", "kind", &seen.memory.refused),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (kind, count) in counts {
                 ConstCounter::new(*count).encode(metric.encode_family(&[(label, *kind)])?)?;
             }
+        }
+        let (name, help) = ("hevcast_memory_reserved_bytes", "Memory that peers make the server hold");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (kind, bytes) in &seen.memory.reserved {
+            ConstGauge::new(*bytes as f64).encode(metric.encode_family(&[("kind", *kind)])?)?;
         }
         for (name, help, is_counter, value) in STREAMS {
             let kind = if is_counter { MetricType::Counter } else { MetricType::Gauge };
@@ -148,6 +159,7 @@ mod tests {
     fn text_of(path: &str) -> String {
         let mut snapshot = Snapshot { streams: vec![stream(path)], ..Snapshot::default() };
         snapshot.counters.ended = BTreeMap::from([("idle", 7)]);
+        snapshot.memory = crate::budget::Budget::new(1 << 30).usage().into();
         text(&Arc::new(snapshot)).unwrap()
     }
 
@@ -159,6 +171,9 @@ mod tests {
             "hevcast_stream_received_bytes_total{path=\"live\"} 1234.0",
             "hevcast_stream_received_bits_per_second{path=\"live\"} 8.5",
             "hevcast_connections_ended_total{why=\"idle\"} 7",
+            "hevcast_memory_limit_bytes 1073741824.0",
+            "hevcast_memory_reserved_bytes{kind=\"groups\"} 0.0",
+            "hevcast_memory_refused_total{kind=\"logins\"} 0",
             "# EOF",
         ] {
             assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");

@@ -71,6 +71,8 @@ pub struct ServerSession {
     refused: Option<Refusal>,
     /// Which clock answers an exchange.
     clock: Option<ClockId>,
+    /// The peer has asked for the time: it is one of ours.
+    compared_clocks: bool,
 }
 
 impl ServerSession {
@@ -85,7 +87,13 @@ impl ServerSession {
             stray_frames: 0,
             refused: None,
             clock: None,
+            compared_clocks: false,
         }
+    }
+
+    /// Whether the peer has compared its clock with ours, as a hevcast does.
+    pub fn has_compared_clocks(&self) -> bool {
+        self.compared_clocks
     }
 
     /// The same, naming the clock that clock exchanges are answered by.
@@ -111,6 +119,11 @@ impl ServerSession {
     /// How many pieces of answers wait for the socket; a description is one beside its header.
     pub fn waiting_answers(&self) -> usize {
         self.transmits.len()
+    }
+
+    /// Their bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.transmits.iter().map(Bytes::len).sum()
     }
 
     /// The next bytes for the socket.
@@ -208,6 +221,7 @@ impl ServerSession {
         match ClockRequest::parse(request.body()) {
             None => self.succeed(request, &[], Vec::new()),
             Some(ClockRequest { t1 }) => {
+                self.compared_clocks = true;
                 let body = ClockReply { t1, t2: now.utc, t3: now.utc, clock: self.clock }.body();
                 self.succeed(request, &[(headers::CONTENT_TYPE, clock::CONTENT_TYPE.to_owned())], body)
             }

@@ -1,0 +1,141 @@
+//! What waits for one reader, and how much of it may.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::frames::{Frames, Piece};
+use crate::budget::{Budget, Kind, OverBudget, Reservation};
+
+/// Queue `reader`: how old its oldest packet may get.
+pub const MAX_AGE: Duration = Duration::from_millis(500);
+/// Queue `reader`: how long a joining burst may take, which is more than a live packet may wait.
+pub const MAX_BURST_AGE: Duration = Duration::from_secs(5);
+/// Queue `reader`: how many bytes it may hold beyond a joining burst.
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Entries for which memory is kept while nothing waits.
+const IDLE_ENTRIES: usize = 16;
+
+/// Frames in their order, with the room that their list takes; their bytes have a room of their own.
+#[derive(Debug, Default)]
+pub(super) struct ReaderQueue {
+    entries: VecDeque<Queued>,
+    /// Bytes queued since the joining burst.
+    bytes: usize,
+    /// How many of the first entries are a joining burst, which has bounds of its own.
+    burst: usize,
+    /// Packets in the queue.
+    depth: u64,
+    room: Option<Reservation>,
+}
+
+/// Frames that were read together.
+#[derive(Debug)]
+struct Queued {
+    frames: Frames,
+    at: Instant,
+}
+
+impl ReaderQueue {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether what waits has just begun to.
+    pub fn is_first(&self) -> bool {
+        self.entries.len() == 1
+    }
+
+    /// Bytes that wait, without a joining burst.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Packets that wait.
+    pub fn depth(&self) -> u64 {
+        self.depth
+    }
+
+    /// Whether a joining burst waits.
+    pub fn is_burst(&self) -> bool {
+        self.burst > 0
+    }
+
+    /// When what waits longest was queued.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|oldest| oldest.at)
+    }
+
+    /// Whether it is past its bounds.
+    pub fn is_beyond(&self, now: Instant) -> bool {
+        let max_age = if self.is_burst() { MAX_BURST_AGE } else { MAX_AGE };
+        let is_late = self.oldest().is_some_and(|at| now.saturating_duration_since(at) > max_age);
+        is_late || self.bytes > MAX_BYTES
+    }
+
+    /// Adds frames.
+    ///
+    /// # Errors
+    /// [`OverBudget`]: they have not been added.
+    pub fn push(&mut self, frames: Frames, now: Instant, budget: &Arc<Budget>) -> Result<(), OverBudget> {
+        if self.entries.len() == self.entries.capacity() {
+            let capacity = (self.entries.len() * 2).max(IDLE_ENTRIES);
+            let bytes = (capacity * size_of::<Queued>()) as u64;
+            self.room.get_or_insert_with(|| budget.nothing(Kind::Queues)).resize(bytes)?;
+            self.entries.reserve_exact(capacity - self.entries.len());
+        }
+        self.bytes += frames.len;
+        self.depth += u64::from(frames.packets);
+        self.entries.push_back(Queued { frames, at: now });
+        Ok(())
+    }
+
+    /// All that waits is a joining burst.
+    pub fn be_burst(&mut self) {
+        (self.burst, self.bytes) = (self.entries.len(), 0);
+    }
+
+    /// Takes the next piece; when it was queued, unless it belongs to a joining burst.
+    pub fn take_piece(&mut self) -> Option<(Piece, Option<Instant>)> {
+        let Queued { frames, at } = self.entries.front_mut()?;
+        let (piece, at) = (frames.take_piece(), *at);
+        let at = (self.burst == 0).then_some(at);
+        if at.is_some() {
+            self.bytes = self.bytes.saturating_sub(piece.bytes.len());
+        }
+        self.depth = self.depth.saturating_sub(u64::from(piece.packets));
+        if piece.is_last {
+            self.entries.pop_front();
+            self.burst = self.burst.saturating_sub(1);
+            if self.entries.is_empty() && self.entries.capacity() > IDLE_ENTRIES {
+                self.forget();
+            }
+        }
+        Some((piece, at))
+    }
+
+    /// Gives up what waits, but for the end of the picture that what has left ends in: half a picture is damage to
+    /// whoever shows it. Returns how many packets that were.
+    pub fn give_up(&mut self, is_amid_picture: bool) -> u64 {
+        // Memory for a backlog is given back with it.
+        let entries = std::mem::take(&mut self.entries);
+        let before = self.depth;
+        self.forget();
+        let end = entries.iter().position(|queued| queued.frames.picture_end.is_some()).filter(|_| is_amid_picture);
+        if let Some(end) = end {
+            let last = entries[end].frames.first_picture().map(|frames| Queued { frames, at: entries[end].at });
+            // A few entries: of one picture.
+            self.entries = entries.into_iter().take(end).chain(last).collect();
+        }
+        self.depth = self.entries.iter().map(|queued| u64::from(queued.frames.packets)).sum();
+        self.bytes = self.entries.iter().map(|queued| queued.frames.len).sum();
+        before.saturating_sub(self.depth)
+    }
+
+    /// Nothing waits, and no memory is kept for it.
+    pub fn forget(&mut self) {
+        *self = ReaderQueue::default();
+    }
+}
