@@ -124,7 +124,6 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         let patience = serving.state.config().limits.publisher_return;
         if let Some(publication) = serving.finish(&ending).await {
             wait_for_return(publication, patience, stopped).await;
-            // Its path is held for as long.
         }
     }
     .instrument(span)
