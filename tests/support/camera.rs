@@ -83,7 +83,7 @@ impl Drop for Camera {
     }
 }
 
-fn converse(stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Send) -> std::io::Result<()> {
+fn converse(stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync) -> std::io::Result<()> {
     let mut input = BufReader::new(stream.try_clone()?);
     let (output, left) = (Arc::new(Mutex::new(stream.try_clone()?)), Arc::new(AtomicBool::new(false)));
     let mut playing =
@@ -230,9 +230,9 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Whether it is an IDR picture.
+    /// Whether it is an IRAP picture.
     pub fn is_keyframe(&self) -> bool {
-        self.nals.iter().any(|nal| matches!(nal[0] >> 1 & 0x3f, 19 | 20))
+        self.nals.iter().any(|nal| matches!(nal[0] >> 1 & 0x3f, 16..=23))
     }
 }
 
