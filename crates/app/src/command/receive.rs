@@ -42,12 +42,13 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     }
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
-    if let Some(recorder) = recorder {
-        recorder.stop_and_tell().await;
-    }
+    let recorded = match recorder {
+        Some(recorder) => recorder.stop_and_tell().await,
+        None => Ok(()),
+    };
     // Without a single picture there is nothing to sum up, only the error to tell.
     if result.is_ok() || counters.shown_count() > 0 {
         reporter.write(&figures.summary(&counters, Instant::now()));
     }
-    result
+    result.and(recorded)
 }

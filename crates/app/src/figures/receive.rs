@@ -1,7 +1,7 @@
 //! The receiver's figures: delay first, then what came and what became of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hevcast_media::picture::PictureFormat;
@@ -9,6 +9,7 @@ use hevcast_net::Clock;
 use serde::Serialize;
 
 use super::delay::{DelayMs, Delays, NoDelay, STALE, Shown, StagesMs};
+use super::recorded::Tally;
 use super::text;
 
 /// Counts since the start, added to by the stages.
@@ -27,8 +28,8 @@ pub struct ReceiveCounters {
     pub malformed: AtomicU64,
     /// Times the stream came back.
     pub reconnects: AtomicU64,
-    /// Pictures missing in a recording, as the disk was too slow.
-    pub not_recorded: AtomicU64,
+    /// What has become of the pictures that were to be recorded.
+    pub recorded: Arc<Tally>,
     shown: AtomicU64,
     /// When a picture was last presented; `None` since the stream's end.
     last_shown: Mutex<Option<Instant>>,
@@ -50,7 +51,7 @@ impl ReceiveCounters {
             rtp_gaps: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            not_recorded: AtomicU64::new(0),
+            recorded: Arc::default(),
             shown: AtomicU64::new(0),
             last_shown: Mutex::new(None),
             last_received: Mutex::new(None),
@@ -245,7 +246,7 @@ impl ReceiveReporter {
                 shown: get(&counters.shown),
                 dropped: get(&counters.dropped),
                 damaged: get(&counters.damaged),
-                not_recorded: get(&counters.not_recorded),
+                not_recorded: counters.recorded.read().missing(),
             },
             intervals: *counters.intervals.lock().unwrap_or_else(PoisonError::into_inner),
             rtp_gaps: get(&counters.rtp_gaps),

@@ -24,6 +24,7 @@ use super::receive::ReceiveSettings;
 use super::record::RecordTap;
 use crate::USER_AGENT;
 use crate::figures::receive::ReceiveCounters;
+use crate::figures::recorded::Cause;
 
 /// How the stage stands with its server.
 #[derive(Clone, Debug)]
@@ -54,6 +55,14 @@ pub struct Unit {
     pub clock: Option<ClockOffset>,
     /// It comes as it is taken, and not from a file.
     pub is_live: bool,
+}
+
+/// What goes through the queue `units`.
+pub enum Coded {
+    /// The next picture.
+    Picture(Unit),
+    /// The sequence ends here: a connection that is lost, or pictures that are.
+    End,
 }
 
 /// A coded picture as it came.
@@ -99,7 +108,7 @@ pub struct PlayStage {
     /// For time-outs and the server's clock.
     pub clock: Clock,
     /// Queue `units`.
-    pub units: mpsc::Sender<Unit>,
+    pub units: mpsc::Sender<Coded>,
     /// Figures.
     pub counters: Arc<ReceiveCounters>,
     /// Somebody needs an IRAP picture.
@@ -110,6 +119,8 @@ pub struct PlayStage {
     pub state: watch::Sender<PlayState>,
     /// Pictures before the next IRAP picture are of no use.
     pub waiting_for_irap: bool,
+    /// That is because something was lost.
+    pub has_lost: bool,
 }
 
 impl PlayStage {
@@ -146,6 +157,7 @@ impl PlayStage {
                     let once = self.settings.once || matches!(self.settings.origin, Origin::File(_));
                     self.counters.set_waiting();
                     self.tap.break_off();
+                    self.end_sequence().await;
                     match played {
                         Ok(()) if once => return Ok(()),
                         Err(error) if once => return Err(error.into()),
@@ -256,7 +268,7 @@ impl PlayStage {
     }
 
     fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
-        let gaps = depacketiser.stats().gaps;
+        let (gaps, dropped) = (depacketiser.stats().gaps, depacketiser.stats().dropped_units);
         let result = ReceivedPacket::parse(packet).map(|packet| depacketiser.push(&packet));
         match result {
             Ok(Ok(())) => {}
@@ -264,6 +276,7 @@ impl PlayStage {
             Err(error) => self.malformed(&error),
         }
         self.counters.rtp_gaps.fetch_add(depacketiser.stats().gaps - gaps, Ordering::Relaxed);
+        self.tap.miss(Cause::Lost, depacketiser.stats().dropped_units - dropped);
     }
 
     fn malformed(&self, error: &dyn std::error::Error) {
@@ -278,26 +291,37 @@ impl PlayStage {
         for nal in &unit.nals {
             sets.update(nal);
         }
-        self.waiting_for_irap |= damaged || is_after_loss;
+        if (damaged || is_after_loss) && !std::mem::replace(&mut self.waiting_for_irap, true) {
+            // What the decoder still holds is whole, and its successors come later than it should be shown.
+            self.end_sequence().await;
+        }
+        self.has_lost |= damaged || is_after_loss;
         if damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
         } else if unit.is_irap() {
-            self.waiting_for_irap = false;
+            (self.waiting_for_irap, self.has_lost) = (false, false);
         }
         if self.waiting_for_irap {
+            let cause = if self.has_lost { Cause::Lost } else { Cause::NoKeyframe };
+            self.tap.miss(cause, 1);
             self.wants_keyframe.store(true, Ordering::Release);
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         unit.ensure_parameter_sets(sets);
-        if !self.tap.offer(&unit) {
-            self.counters.not_recorded.fetch_add(1, Ordering::Relaxed);
-        }
+        self.tap.offer(&unit);
         // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
         // and a reader that is too slow for good is the server's to bound.
-        if self.units.send(Unit { unit, arrived: Instant::now(), clock, is_live }).await.is_err() {
+        let unit = Unit { unit, arrived: Instant::now(), clock, is_live };
+        if self.units.send(Coded::Picture(unit)).await.is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Tells the decoder that what comes next does not follow what came.
+    async fn end_sequence(&self) {
+        // The decoder has ended by itself, and whoever waits for it knows.
+        let _ = self.units.send(Coded::End).await;
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Audience {
     readers: Vec<Attached>,
     /// The channels of readers, each set once: readers of a group get the same bytes.
     groups: Vec<Vec<Option<Channels>>>,
+    /// Some of them record, or did.
+    has_recording: bool,
     /// Empty but while a batch is pushed.
     deliveries: Deliveries,
 }
@@ -50,6 +52,7 @@ impl Audience {
     /// One more.
     pub fn join(&mut self, reader: Arc<Reader>, waiting: bool) {
         let group = self.group_of(reader.channels());
+        self.has_recording |= reader.records();
         self.readers.push(Attached { reader, group, waiting });
     }
 
@@ -79,6 +82,9 @@ impl Audience {
         if packets.is_empty() {
             return false;
         }
+        if self.has_recording {
+            self.count_missed(batch, packets);
+        }
         let mut made: Vec<Option<Option<Rendered>>> = vec![None; self.groups.len()];
         let (groups, video) = (std::mem::take(&mut self.groups), self.video);
         let keyframe_is_wanted = self.push(now, metrics, |attached| {
@@ -87,6 +93,13 @@ impl Audience {
         });
         self.groups = groups;
         keyframe_is_wanted
+    }
+
+    /// Recordings that wait are told what they miss.
+    fn count_missed(&self, batch: &Batch, packets: &[MediaPacket]) {
+        for attached in self.readers.iter().filter(|attached| attached.waiting && attached.reader.records()) {
+            attached.reader.miss(batch.pictures(packets, self.video));
+        }
     }
 
     /// Gives a report of ours to all who do not wait; as [`Audience::forward`].

@@ -88,6 +88,11 @@ impl Batch {
         !packet.rtcp && self.framed(packet).get(interleave::HEADER_LEN + 1).is_some_and(|byte| byte & 0x80 != 0)
     }
 
+    /// How many pictures of the track `video` end in these packets.
+    pub(super) fn pictures(&self, packets: &[MediaPacket], video: Option<usize>) -> u64 {
+        packets.iter().filter(|packet| video == Some(packet.track) && self.has_marker(packet)).count() as u64
+    }
+
     /// The frames of some packets as a reader on these channels gets them; `None` when it gets none of them. Pictures are
     /// those of the track `video`.
     pub(super) fn render(
@@ -132,6 +137,8 @@ pub(super) struct Rendered {
     pub bytes: Bytes,
     /// How many they are.
     pub packets: u32,
+    /// Pictures that end in them.
+    pub pictures: u32,
     /// Bytes up to the end of the first picture that ends in them.
     pub picture_end: Option<usize>,
     /// Whether a picture is unfinished behind them; `None` where they have nothing of a picture.
@@ -149,6 +156,7 @@ impl Rendered {
         if video == Some(packet.track) && !packet.rtcp {
             self.is_amid_picture = Some(!has_marker);
             if has_marker {
+                self.pictures += 1;
                 self.picture_end.get_or_insert(end);
             }
         }
@@ -158,7 +166,7 @@ impl Rendered {
     pub fn first_picture(&self) -> Option<Rendered> {
         let bytes = self.bytes.slice(..self.picture_end?.min(self.bytes.len()));
         let packets = interleave::frames(&bytes).count() as u32;
-        Some(Rendered { packets, is_amid_picture: Some(false), ..Rendered::of(bytes) })
+        Some(Rendered { packets, pictures: 1, is_amid_picture: Some(false), ..Rendered::of(bytes) })
     }
 }
 

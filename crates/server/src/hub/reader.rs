@@ -9,6 +9,8 @@
 //! Whose turn that is, is a word (`turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
+mod recording;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +54,8 @@ struct Hot {
     outlet: Option<Arc<dyn Outlet>>,
     /// It only looks on: see [`Reader::looking_on`].
     looks_on: bool,
+    /// It records: see [`Reader::recording`].
+    records: bool,
     /// Bytes that left by it.
     sent_bytes: AtomicU64,
     /// What has left ends amid a picture.
@@ -80,6 +84,8 @@ struct Inner {
     ended: bool,
     dropped_packets: u64,
     jumps: u64,
+    /// Pictures that a recording will not get.
+    missed_pictures: u64,
     /// It has taken nothing since it was last overrun.
     is_stuck: bool,
     /// It was overrun while stuck, so that no keyframe was asked for.
@@ -104,6 +110,8 @@ pub struct ReaderMetrics {
     pub dropped_packets: u64,
     /// How often that happened.
     pub jumps: u64,
+    /// Pictures that a recording will not get, by their markers: given up, or before a keyframe.
+    pub missed_pictures: u64,
 }
 
 /// Whether a reader's task may write.
@@ -154,11 +162,13 @@ impl Inner {
     fn give_up(&mut self, is_amid_picture: bool) -> u64 {
         // Memory for a backlog is given back with it.
         let queued = std::mem::take(&mut self.queue);
+        self.missed_pictures += queued.iter().map(|queued| u64::from(queued.frames.pictures)).sum::<u64>();
         let end = queued.iter().position(|queued| queued.frames.picture_end.is_some()).filter(|_| is_amid_picture);
         if let Some(end) = end {
             let last = queued[end].frames.first_picture().map(|frames| Queued { frames, at: queued[end].at });
             self.queue = queued.into_iter().take(end).chain(last).collect();
         }
+        self.missed_pictures -= u64::from(!self.queue.is_empty());
         let kept = self.queue.iter().map(|queued| u64::from(queued.frames.packets)).sum();
         let packets = self.depth.saturating_sub(kept);
         self.bytes = self.queue.iter().map(|queued| queued.frames.bytes.len()).sum();
@@ -207,12 +217,12 @@ impl Reader {
             return Pushed::Deliver(frames.bytes);
         }
         let mut inner = self.lock();
-        let max_age = if inner.burst == 0 { MAX_AGE } else { MAX_BURST_AGE };
+        let (max_age, max_bytes) = self.bounds(inner.burst > 0);
         let is_late = inner.queue.front().is_some_and(|oldest| now.saturating_duration_since(oldest.at) > max_age);
         inner.bytes += frames.bytes.len();
         inner.depth += u64::from(frames.packets);
         inner.queue.push_back(Queued { frames, at: now });
-        if is_late || inner.bytes > MAX_BYTES {
+        if is_late || inner.bytes > max_bytes {
             let packets = inner.give_up(self.hot.is_amid_picture.load(Ordering::Relaxed));
             let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
             inner.resumes_unasked |= !is_alive;
@@ -382,6 +392,7 @@ impl Reader {
     /// What the queue has been through.
     pub fn metrics(&self) -> ReaderMetrics {
         let inner = self.lock();
-        ReaderMetrics { depth: inner.depth, dropped_packets: inner.dropped_packets, jumps: inner.jumps }
+        let Inner { depth, dropped_packets, jumps, missed_pictures, .. } = *inner;
+        ReaderMetrics { depth, dropped_packets, jumps, missed_pictures }
     }
 }
