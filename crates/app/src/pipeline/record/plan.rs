@@ -156,12 +156,14 @@ impl<S: Shelf> Plan<S> {
 
     /// Whether the file that is open should end, and another may begin.
     fn is_long(&mut self, now: Instant) -> bool {
-        let Some(open) = self.open.as_ref().filter(|open| self.shelf.is_long_enough(open.timeline.latest())) else {
-            return false;
-        };
-        // Time stamps can say of any file that it is long. This one has lasted as long as they say, or nearly.
-        let lasted = now.saturating_duration_since(open.began);
-        self.shelf.is_long_enough(in_ticks(lasted + lasted / 8)) || self.pace.allows(now)
+        let is_long = self.open.as_ref().is_some_and(|open| self.shelf.is_long_enough(open.timeline.latest()));
+        is_long && (self.has_lasted(now) || self.pace.allows(now))
+    }
+
+    /// Whether it is long by our time, or nearly: time stamps can say of any file that it is.
+    fn has_lasted(&self, now: Instant) -> bool {
+        let lasted = self.open.as_ref().map(|open| now.saturating_duration_since(open.began));
+        lasted.is_some_and(|lasted| self.shelf.is_long_enough(in_ticks(lasted + lasted / 8)))
     }
 
     /// Finds a file for a keyframe and what follows it; the cause where there is none.
@@ -171,8 +173,10 @@ impl<S: Shelf> Plan<S> {
         let is_wanted = !fits || is_long || self.is_another;
         let sps = picture.sets.sps().filter(|_| picture.sets.is_complete()).and_then(|sps| parse_sps(sps).ok());
         match sps.filter(|_| is_wanted) {
-            Some(sps) if self.pace.allows(now) || (fits && is_long) => {
-                self.pace.take();
+            Some(sps) if is_long || self.pace.allows(now) => {
+                if !(is_long && self.has_lasted(now)) {
+                    self.pace.take();
+                }
                 self.end()?;
                 self.open = Some(Open {
                     file: self.shelf.begin(picture, &sps),
@@ -185,126 +189,6 @@ impl<S: Shelf> Plan<S> {
             _ if fits => {}
             Some(_) => return Ok(Some(Cause::TooManyFiles)),
             None => return Ok(Some(Cause::NoParameterSets)),
-        }
-        self.is_another = false;
-        Ok(None)
-    }
-
-    fn write(&mut self, picture: &Picture, ticks: i64) -> Result<(), RecordError>;
-
-    /// Ends it: how many of the pictures it holds, and why not all.
-    fn end(self) -> (u64, Option<RecordError>);
-}
-
-/// How often files may begin.
-#[derive(Debug)]
-struct FilePace {
-    left: u32,
-    since: Option<Instant>,
-}
-
-impl FilePace {
-    fn take(&mut self, now: Instant) -> bool {
-        let since = *self.since.get_or_insert(now);
-        let more = now.saturating_duration_since(since).as_nanos() / FILE_INTERVAL.as_nanos();
-        if more > 0 {
-            self.left = FILES_AT_ONCE.min(self.left.saturating_add(u32::try_from(more).unwrap_or(FILES_AT_ONCE)));
-            self.since = Some(now);
-        }
-        let is_allowed = self.left > 0;
-        self.left -= u32::from(is_allowed);
-        is_allowed
-    }
-}
-
-/// The file that is open.
-struct Open<F> {
-    file: F,
-    sets: ParameterSets,
-    timeline: Timeline,
-    /// When its first picture was here.
-    began: Instant,
-    /// Pictures given to it.
-    given: u64,
-}
-
-/// What becomes of pictures, one after the other.
-pub struct Plan<S: Shelf> {
-    shelf: S,
-    tally: Arc<Tally>,
-    open: Option<Open<S::File>>,
-    pace: FilePace,
-    stream: u32,
-    /// The stream broke off since the file began.
-    is_another: bool,
-    /// Why pictures are missing, up to the next keyframe.
-    gap: Option<Cause>,
-    /// When a keyframe was asked for that has not come.
-    asked: Option<Instant>,
-}
-
-impl<S: Shelf> Plan<S> {
-    /// Nothing is recorded yet.
-    pub fn new(shelf: S, tally: Arc<Tally>) -> Plan<S> {
-        let pace = FilePace { left: FILES_AT_ONCE, since: None };
-        Plan { shelf, tally, open: None, pace, stream: 0, is_another: false, gap: Some(Cause::NoKeyframe), asked: None }
-    }
-
-    /// Takes the next picture. True when a keyframe should be asked for.
-    ///
-    /// # Errors
-    /// When a file cannot be written; nothing more can be recorded then.
-    pub fn take(&mut self, picture: &Picture) -> Result<bool, RecordError> {
-        let now = picture.arrived;
-        if picture.stream != self.stream {
-            (self.stream, self.is_another, self.gap) = (picture.stream, true, Some(Cause::NoKeyframe));
-        }
-        let is_long = self.is_long(now);
-        if picture.is_irap {
-            // A file that could not be ended leaves this picture without one.
-            self.gap = self.admit(picture, is_long).inspect_err(|_| self.tally.missing(Cause::Failed, 1))?;
-        }
-        if let Some(cause) = self.gap {
-            self.tally.missing(cause, 1);
-        } else {
-            self.write(picture)?;
-        }
-        // One that was refused for its parameter sets is not what is missing.
-        let is_needed = is_long || self.gap.is_some_and(|cause| cause == Cause::NoKeyframe);
-        if !is_needed || picture.is_irap {
-            self.asked = None;
-        }
-        let is_due = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= ASK_AGAIN);
-        let asks = is_needed && !picture.is_irap && is_due;
-        self.asked = if asks { Some(now) } else { self.asked };
-        Ok(asks)
-    }
-
-    /// Finds a file for a keyframe and what follows it; the cause where there is none.
-    fn admit(&mut self, picture: &Picture, is_long: bool) -> Result<Option<Cause>, RecordError> {
-        let now = picture.arrived;
-        let fits = self.open.as_ref().is_some_and(|open| open.sets.contains(&picture.sets));
-        if fits && !is_long && !self.is_another {
-            return Ok(None);
-        }
-        let Some(sps) = picture.sets.sps().and_then(|sps| parse_sps(sps).ok()).filter(|_| picture.sets.is_complete())
-        else {
-            return Ok(Some(Cause::NoParameterSets));
-        };
-        // Time stamps can say that any file is long: this one has lasted as long as they say.
-        let lasted = self.open.as_ref().map(|open| now.saturating_duration_since(open.began));
-        let is_due = is_long && lasted.is_some_and(|lasted| self.shelf.is_long_enough(in_ticks(lasted + lasted / 8)));
-        if is_due || self.pace.take(now) {
-            self.end()?;
-            self.open = Some(Open {
-                file: self.shelf.begin(picture, &sps),
-                sets: picture.sets.clone(),
-                timeline: Timeline::new(picture.stamp, now, sps.reordered > 0),
-                began: now,
-                given: 0,
-            });
-        } else if !fits {
-            return Ok(Some(Cause::TooManyFiles));
         }
         self.is_another = false;
         Ok(None)
