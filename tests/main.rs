@@ -30,6 +30,7 @@ mod many;
 mod outputs;
 mod reconnect;
 mod recording;
+mod recording_names;
 mod recording_server;
 mod refusals;
 mod retina;

@@ -102,7 +102,9 @@ fn is_device(part: &str) -> bool {
         return true;
     }
     let number = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
-    number.is_some_and(|number| matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"))
+    number.is_some_and(|number| {
+        matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+    })
 }
 
 #[cfg(test)]
@@ -144,10 +146,9 @@ mod tests {
         ] {
             assert_eq!(folder(path), wanted, "{path}");
         }
-        for (path, wanted) in [
-            ("Front Door", "r/Front Door~"),
-            ("2026-11-26T12-30-05Z.mp4", "r/%32026-11-26T12-30-05Z.mp4~"),
-        ] {
+        for (path, wanted) in
+            [("Front Door", "r/Front Door~"), ("2026-11-26T12-30-05Z.mp4", "r/%32026-11-26T12-30-05Z.mp4~")]
+        {
             assert!(folder(path).starts_with(wanted), "{}", folder(path));
         }
     }
@@ -155,14 +156,68 @@ mod tests {
     #[test]
     fn no_two_paths_share_a_folder_though_the_file_system_folds_names() {
         let paths = [
-            "cam:1", "cam;1", "cam_1", "cam%201", "cam_201", "cam 1", "cam%3A1", "Cam_1", "CAM_1", "cAm_1", "cam~1", "cam",
-            "Cam", "cam/1", "cam//1", "cam/", "/cam", "é", "e\u{301}", "É", "ß", "ss", "ſ", "s", "S", "K", "\u{212a}", "k",
-            "Å", "\u{212b}", "å", "σ", "ς", "Σ", "µ", "μ", "가", "\u{1100}\u{1161}", "豈", "\u{f900}", "cam.", "cam ", " cam",
-            ".cam", "CON", "con", "%63on", "客厅", "客 厅", "x", "x\0", "a\nb", "a%0Ab", "dotless ı", "dotless i", "İ", "i̇",
+            "cam:1",
+            "cam;1",
+            "cam_1",
+            "cam%201",
+            "cam_201",
+            "cam 1",
+            "cam%3A1",
+            "Cam_1",
+            "CAM_1",
+            "cAm_1",
+            "cam~1",
+            "cam",
+            "Cam",
+            "cam/1",
+            "cam//1",
+            "cam/",
+            "/cam",
+            "é",
+            "e\u{301}",
+            "É",
+            "ß",
+            "ss",
+            "ſ",
+            "s",
+            "S",
+            "K",
+            "\u{212a}",
+            "k",
+            "Å",
+            "\u{212b}",
+            "å",
+            "σ",
+            "ς",
+            "Σ",
+            "µ",
+            "μ",
+            "가",
+            "\u{1100}\u{1161}",
+            "豈",
+            "\u{f900}",
+            "cam.",
+            "cam ",
+            " cam",
+            ".cam",
+            "CON",
+            "con",
+            "%63on",
+            "客厅",
+            "客 厅",
+            "x",
+            "x\0",
+            "a\nb",
+            "a%0Ab",
+            "dotless ı",
+            "dotless i",
+            "İ",
+            "i̇",
         ];
         let mut folders = BTreeMap::new();
         for path in paths {
-            let folded: String = folder(path).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+            let folded: String =
+                folder(path).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
             if let Some(other) = folders.insert(folded.clone(), path) {
                 panic!("{path:?} and {other:?} share {folded:?}");
             }

@@ -28,8 +28,8 @@ use tokio::sync::watch;
 
 use self::files::{Files, Numbered};
 use self::queue::{Budget, MAX_BYTES, RecordQueue};
-use self::tap::{AskKeyframe, Intake};
 pub use self::tap::RecordTap;
+use self::tap::{AskKeyframe, Intake};
 use self::writer::Writer;
 use crate::figures::recorded::{Counts, Tally};
 

@@ -123,6 +123,7 @@ impl RecordQueue {
     }
 
     /// The next picture, if there is one now.
+    #[cfg(test)]
     pub fn try_pop(&self) -> Option<Picture> {
         self.pop_from(&mut self.lock())
     }

@@ -44,8 +44,10 @@ impl Segments {
     /// Makes the file whose first picture was taken at `first`, and room for it.
     fn make(&self, first: Timestamp) -> Result<PathBuf, RecordError> {
         delete_old(&self.folder, self.max_bytes, self.max_age);
-        create_private_folder(&self.folder)
-            .map_err(|error| RecordError { path: self.folder.clone(), why: format!("no folder can be made: {error}") })?;
+        create_private_folder(&self.folder).map_err(|error| RecordError {
+            path: self.folder.clone(),
+            why: format!("no folder can be made: {error}"),
+        })?;
         let name = first.strftime(NAME);
         create_numbered(&self.folder.join(format!("{name}.{}", self.format.extension())), 1).map(|(path, _)| path)
     }

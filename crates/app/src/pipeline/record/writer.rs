@@ -80,12 +80,7 @@ pub struct Writer {
 
 impl Writer {
     /// Tells `told` what it does, and `ask` when a keyframe is needed.
-    pub fn new(
-        files: Box<dyn Files>,
-        tally: Arc<Tally>,
-        ask: AskKeyframe,
-        told: watch::Sender<RecordState>,
-    ) -> Writer {
+    pub fn new(files: Box<dyn Files>, tally: Arc<Tally>, ask: AskKeyframe, told: watch::Sender<RecordState>) -> Writer {
         let plan = Plan::new(Disk::new(files, Arc::clone(&tally)), Arc::clone(&tally));
         let before = tally.read();
         Writer { plan, tally, before, ask, told }
