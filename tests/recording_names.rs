@@ -11,7 +11,8 @@ use crate::support::{Scratch, has_peer, real_time};
 
 /// A sender of two seconds of the pattern that records to `name`.
 fn recorded(name: &str) -> crate::support::process::Exit {
-    let pattern = ["send", "--headless", "--input", "pattern", "--size", "64x64", "--fps", "15", "--encoder", "libx265"];
+    let pattern =
+        ["send", "--headless", "--input", "pattern", "--size", "64x64", "--fps", "15", "--encoder", "libx265"];
     let record = format!("--record={name}");
     run(&[&pattern[..], &["--duration", "1s", "--listen", "127.0.0.1:0", &record]].concat())
 }

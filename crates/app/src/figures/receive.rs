@@ -305,6 +305,9 @@ impl std::fmt::Display for ReceiveFigures {
             self.rtp_gaps,
             self.reconnects,
         )?;
+        if self.pictures.not_recorded > 0 {
+            write!(f, "  not recorded {}", self.pictures.not_recorded)?;
+        }
         if let Some(StagesMs { capture_wait, encode, send_queue, network_and_server, decode, present }) = self.stages_ms
         {
             write!(

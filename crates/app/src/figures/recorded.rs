@@ -165,7 +165,10 @@ mod tests {
         tally.came(5);
         (0..4).for_each(|_| tally.recorded(100));
         tally.missing(Cause::Lost, 1);
-        assert_eq!(tally.read().missing_words().as_deref(), Some("1 of 5 pictures are missing: 1 were lost on the way"));
+        assert_eq!(
+            tally.read().missing_words().as_deref(),
+            Some("1 of 5 pictures are missing: 1 were lost on the way")
+        );
         tally.not_kept(3);
         let counts = tally.read();
         assert_eq!((counts.came, counts.recorded, counts.missing()), (5, 1, 4));

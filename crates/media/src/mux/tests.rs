@@ -151,11 +151,20 @@ fn a_name_is_a_name_whatever_ffmpeg_would_make_of_it() {
     let folder = Scratch::new("names");
     std::fs::create_dir_all(&folder.0).unwrap();
     let (units, sets) = coded(3);
-    let mut names: Vec<std::ffi::OsString> = ["12:30.mp4", "pipe:1.mkv", "http:x.mp4", "concat:a|b.mp4", "a%d.mkv", "-x.mp4"]
-        .iter()
-        .chain(&["file:y.mp4", "data:,z.mkv", "客厅 ☎.mp4", "a\nb.mp4", "C:x.mp4", "*.mp4", "subfile,,start,0,end,9,,:q.mp4"])
-        .map(Into::into)
-        .collect();
+    let mut names: Vec<std::ffi::OsString> =
+        ["12:30.mp4", "pipe:1.mkv", "http:x.mp4", "concat:a|b.mp4", "a%d.mkv", "-x.mp4"]
+            .iter()
+            .chain(&[
+                "file:y.mp4",
+                "data:,z.mkv",
+                "客厅 ☎.mp4",
+                "a\nb.mp4",
+                "C:x.mp4",
+                "*.mp4",
+                "subfile,,start,0,end,9,,:q.mp4",
+            ])
+            .map(Into::into)
+            .collect();
     #[cfg(unix)]
     names.push(std::os::unix::ffi::OsStringExt::from_vec(b"caf\xe9.mp4".to_vec()));
     for name in names {

@@ -17,6 +17,8 @@ pub mod timeline;
 pub mod writer;
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod sum_tests;
 
 use std::path::PathBuf;
