@@ -34,6 +34,7 @@ mod outputs;
 mod pause;
 mod reconnect;
 mod recording;
+mod recording_names;
 mod recording_server;
 mod refusals;
 mod retina;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hevcast_media::mux::Form;
 use hevcast_net::{Clock, Target};
 
 use crate::cli::Y4mOutput;
@@ -94,9 +95,9 @@ pub fn target(text: &str) -> Result<Target, String> {
 /// A line that names the forms there are.
 pub fn recording(path: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(path);
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("mp4" | "mkv") => Ok(path),
-        _ => Err("end the name in .mp4 or .mkv".to_owned()),
+    match Form::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("end the name in .mp4 or .mkv".to_owned()),
     }
 }
 

@@ -39,10 +39,7 @@ impl CodedFile {
     pub fn open(path: &Path) -> Result<CodedFile, CodedFileError> {
         let failed = |why: String| CodedFileError { path: path.to_owned(), why };
         let word = |error: AvError| failed(error.to_string());
-        // By its full name, a file is never taken for an address of one of FFmpeg's protocols.
-        let full = std::path::absolute(path).map_err(|error| failed(error.to_string()))?;
-        let name = full.to_str().ok_or_else(|| failed("its name is not UTF-8".to_owned()))?;
-        let demuxer = Demuxer::open(name, None, &[]).map_err(|error| match error {
+        let demuxer = Demuxer::open_file(path).map_err(|error| match error {
             AvError::StreamNotFound => failed("there is no video in it".to_owned()),
             error => word(error),
         })?;

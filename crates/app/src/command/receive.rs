@@ -53,9 +53,10 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     };
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
-    if let Some(recorder) = recorder {
-        recorder.stop_and_tell().await;
-    }
+    let recorded = match recorder {
+        Some(recorder) => recorder.stop_and_tell().await,
+        None => Ok(()),
+    };
     // Without a single picture there is nothing to sum up, only the error to tell.
     if result.is_ok() || counters.shown_count() > 0 {
         reporter.write(&figures.summary(&counters, Instant::now()));
@@ -65,5 +66,5 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
         let why = counters.dark().unwrap_or_else(|| counters.evidence().why());
         bail!("{shown}: the stream ended before a picture could be shown: {why}");
     }
-    result
+    result.and(recorded)
 }

@@ -1,6 +1,5 @@
 //! Where the terminal mode presents pictures: nowhere, in a Y4M stream, or as the last one seen.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +12,7 @@ use hevcast_media::y4m;
 
 use crate::cli::Y4mOutput;
 use crate::pipeline::receive::Sink;
+use crate::pipeline::record::files::overwrite_private;
 
 /// The rate that a Y4M header states: pictures are written as they come, and their true times are not known to Y4M.
 const Y4M_RATE: FrameRate = FrameRate::whole(30);
@@ -70,7 +70,7 @@ impl Y4mSink {
         let output: Box<dyn Write + Send> = match output {
             Y4mOutput::Stdout => Box::new(std::io::stdout()),
             Y4mOutput::File(path) => {
-                Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+                Box::new(overwrite_private(path).with_context(|| format!("cannot write {}", path.display()))?)
             }
         };
         Ok(Y4mSink { output: Some(output), writer: None })
@@ -100,7 +100,7 @@ impl Sink for Y4mSink {
 pub fn write_png(picture: &Picture, path: &Path) -> Result<()> {
     let picture = picture.squared()?;
     let format = picture.format();
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = overwrite_private(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), format.width, format.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);

@@ -7,6 +7,7 @@
 pub mod delay;
 pub mod outputs;
 pub mod receive;
+pub mod recorded;
 pub mod report;
 pub mod send;
 pub mod text;

@@ -1,7 +1,7 @@
 //! The receiver's figures: delay first, then what came and what became of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hevcast_media::picture::PictureFormat;
@@ -10,6 +10,7 @@ use hevcast_wire::live::{Evidence, NoPicture};
 use serde::Serialize;
 
 use super::delay::{DelayMs, Delays, NoDelay, STALE, Shown, StagesMs};
+use super::recorded::Tally;
 use super::text;
 
 /// Counts since the start, added to by the stages.
@@ -28,8 +29,8 @@ pub struct ReceiveCounters {
     pub malformed: AtomicU64,
     /// Times the stream came back.
     pub reconnects: AtomicU64,
-    /// Pictures missing in a recording, as the disk was too slow.
-    pub not_recorded: AtomicU64,
+    /// What has become of the pictures that were to be recorded.
+    pub recorded: Arc<Tally>,
     decoded: AtomicU64,
     shown: AtomicU64,
     /// What came since a picture was last decoded.
@@ -56,7 +57,7 @@ impl ReceiveCounters {
             rtp_gaps: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            not_recorded: AtomicU64::new(0),
+            recorded: Arc::default(),
             decoded: AtomicU64::new(0),
             shown: AtomicU64::new(0),
             evidence: Mutex::default(),
@@ -287,7 +288,7 @@ impl ReceiveReporter {
                 shown: get(&counters.shown),
                 dropped: get(&counters.dropped),
                 damaged: get(&counters.damaged),
-                not_recorded: get(&counters.not_recorded),
+                not_recorded: counters.recorded.read().missing(),
             },
             intervals: *counters.intervals.lock().unwrap_or_else(PoisonError::into_inner),
             rtp_gaps: get(&counters.rtp_gaps),
@@ -350,6 +351,9 @@ impl std::fmt::Display for ReceiveFigures {
             self.malformed_packets,
             self.reconnects,
         )?;
+        if self.pictures.not_recorded > 0 {
+            write!(f, "  not recorded {}", self.pictures.not_recorded)?;
+        }
         if let Some(stages) = self.stages_ms {
             let StagesMs { capture_wait, encode, send_queue, network_and_server, hold, decode, present } = stages;
             write!(

@@ -1,5 +1,6 @@
 //! The sender's figures.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use hevcast_media::codec::Coded;
 use serde::Serialize;
 
 use super::outputs::{self, OutputFigures, OutputReading, OutputStates};
+use super::recorded::Tally;
 use super::text;
 
 /// Counts since the start, added to by the stages.
@@ -26,8 +28,8 @@ pub struct SendCounters {
     pub dropped_no_connection: AtomicU64,
     /// Pictures that were sent, but not shown in the sender's own window.
     pub dropped_preview: AtomicU64,
-    /// Pictures that were coded, but not recorded.
-    pub not_recorded: AtomicU64,
+    /// What has become of the pictures that were to be recorded.
+    pub recorded: Arc<Tally>,
     /// The camera is waited for.
     pub source_away: AtomicBool,
     /// Times it came back.
@@ -159,7 +161,7 @@ pub struct SendFigures {
     pub source_away: bool,
     /// Times the camera came back.
     pub source_returns: u64,
-    /// Coded pictures that a slow disk kept out of the recording.
+    /// Coded pictures that are missing in the recording.
     pub not_recorded: u64,
     /// Each output by itself.
     pub outputs: Vec<OutputFigures>,
@@ -200,7 +202,7 @@ impl SendReporter {
             encode_micros: get(&counters.encode_micros),
             qp_millis: get(&counters.qp_millis),
             qp_count: get(&counters.qp_count),
-            not_recorded: get(&counters.not_recorded),
+            not_recorded: counters.recorded.read().missing(),
             source_away: counters.source_away.load(Ordering::Relaxed),
             source_returns: get(&counters.source_returns),
         }

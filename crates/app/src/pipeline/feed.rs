@@ -18,6 +18,9 @@ use tokio::time::Instant;
 
 use super::outputs::srt::address;
 
+/// A gap in a file's time stamps, or a step back, that is not waited for: an odd stamp must not stop it for hours.
+const LONGEST_GAP: i64 = 10 * RtpTicks::HZ as i64;
+
 /// Depth of the queue `feed`, in access units.
 pub const FEED_DEPTH: usize = 4;
 
@@ -54,8 +57,10 @@ pub struct Feed {
 /// Gives a file's units out in their own time.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When the file's first unit was given out, and its time stamp.
+    /// When the file's first unit was given out, and its time stamp; that of the first behind a gap.
     begun: Option<(Instant, i64)>,
+    /// The last one's time stamp.
+    last: i64,
 }
 
 impl Drop for Feed {
@@ -154,9 +159,33 @@ fn access_unit(ticks: i64, annexb: &Bytes) -> AccessUnit {
 }
 
 impl Pace {
+    /// Where the unit at `ticks` counts from.
+    fn line(&mut self, ticks: i64, now: Instant) -> (Instant, i64) {
+        let step = ticks.saturating_sub(self.last);
+        self.last = ticks;
+        let begun = self.begun.filter(|_| (-LONGEST_GAP..=LONGEST_GAP).contains(&step));
+        *self.begun.insert(begun.unwrap_or((now, ticks)))
+    }
+
     async fn wait(&mut self, ticks: i64) {
-        let (begun, first) = *self.begun.get_or_insert_with(|| (Instant::now(), ticks));
+        let (begun, first) = self.line(ticks, Instant::now());
         let since = u64::try_from(ticks - first).unwrap_or(0);
         tokio::time::sleep_until(begun + Duration::from_micros(since * 1_000_000 / RtpTicks::HZ)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_time_stamp_does_not_stop_a_file_for_hours() {
+        const HOUR: i64 = 3600 * RtpTicks::HZ as i64;
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        let begun = (now, 500);
+        assert_eq!([500, 3500, 2000, 9500].map(|ticks| pace.line(ticks, now)), [begun; 4]);
+        assert_eq!(pace.line(9500 + 3 * HOUR, now), (now, 9500 + 3 * HOUR), "it is shown at once");
+        assert_eq!(pace.line(12_500, now), (now, 12_500), "and so is what follows it");
+        assert_eq!(pace.line(15_500, now), (now, 12_500));
     }
 }

@@ -25,6 +25,11 @@ pub struct HubUnits {
     depacketiser: Depacketiser,
     sets: ParameterSets,
     ready: VecDeque<HubUnit>,
+    /// The stream is over, and what was left of it has been taken.
+    is_over: bool,
+    missed_pictures: u64,
+    jumps: u64,
+    unreadable: u64,
 }
 
 /// A picture as it passed through the server.
@@ -32,8 +37,21 @@ pub struct HubUnits {
 pub struct HubUnit {
     /// With its parameter sets, if it is an IRAP picture.
     pub unit: AccessUnit,
-    /// It is whole, and so is what came between it and the one before.
-    pub is_whole: bool,
+    /// Something of it is missing.
+    pub is_damaged: bool,
+    /// Something is missing between the one before and this.
+    pub is_after_loss: bool,
+}
+
+/// Pictures that came to the server and will not come out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// They came before a keyframe.
+    pub before_keyframe: u64,
+    /// The reader's queue was full, and what builds on what it had to give up.
+    pub overrun: u64,
+    /// They could not be put together.
+    pub unreadable: u64,
 }
 
 impl Drop for HubUnits {
@@ -43,12 +61,13 @@ impl Drop for HubUnits {
 }
 
 impl HubUnits {
-    /// Joins a stream like any reader: what it could have had is not taken from it for the sake of slower ones.
+    /// Joins a stream to record it, like a reader with a fast link: what it could have had is not taken from it for the
+    /// sake of slower ones.
     ///
     /// # Errors
     /// When it is not H.265.
-    pub fn join(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
-        HubUnits::join_by(stream, clock, |channels| Reader::new(channels, None).who_asks())
+    pub fn record(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
+        HubUnits::join_by(stream, clock, Reader::recording)
     }
 
     /// Joins it to look on: what the publisher is asked for does not change.
@@ -70,12 +89,34 @@ impl HubUnits {
         let channels = (0..=index).map(|at| Channels::of_track(at).filter(|_| at == index)).collect();
         let reader = Arc::new(reader(channels));
         stream.join(Arc::clone(&reader), clock.now());
-        Ok(HubUnits { stream, reader, depacketiser: Depacketiser::of(format), sets, ready: VecDeque::new() })
+        Ok(HubUnits {
+            stream,
+            reader,
+            depacketiser: Depacketiser::of(format),
+            sets,
+            ready: VecDeque::new(),
+            is_over: false,
+            missed_pictures: 0,
+            jumps: 0,
+            unreadable: 0,
+        })
     }
 
     /// The stream's path.
     pub fn path(&self) -> &str {
         self.stream.path()
+    }
+
+    /// What is missing since the last call.
+    pub fn missed(&mut self) -> Missed {
+        let metrics = self.reader.metrics();
+        let dropped = self.depacketiser.stats().dropped_units;
+        let new = metrics.missed_pictures - self.missed_pictures;
+        // It was overrun, and what is missing since then builds on what was given up.
+        let overrun = if metrics.jumps > self.jumps { new } else { 0 };
+        let missed = Missed { before_keyframe: new - overrun, overrun, unreadable: dropped - self.unreadable };
+        (self.missed_pictures, self.jumps, self.unreadable) = (metrics.missed_pictures, metrics.jumps, dropped);
+        missed
     }
 
     /// Waits for the next picture; `None` when the stream is over. Cancelling it loses nothing.
@@ -90,7 +131,12 @@ impl HubUnits {
             });
             match claim.await {
                 Claim::Mine => self.take(),
-                _ => return None,
+                _ if std::mem::replace(&mut self.is_over, true) => return None,
+                _ => {
+                    // A picture without a marker waits for the next, which does not come.
+                    self.depacketiser.flush();
+                    self.take_units();
+                }
             }
         }
     }
@@ -107,15 +153,19 @@ impl HubUnits {
             {
                 tracing::trace!("{}: {error}", self.stream.path());
             }
-            while let Some(depacketised) = self.depacketiser.poll() {
-                let mut unit = depacketised.unit;
-                for nal in &unit.nals {
-                    self.sets.update(nal);
-                }
-                unit.ensure_parameter_sets(&self.sets);
-                let is_whole = !depacketised.damaged && depacketised.lost_before == 0;
-                self.ready.push_back(HubUnit { unit, is_whole });
+            self.take_units();
+        }
+    }
+
+    fn take_units(&mut self) {
+        while let Some(depacketised) = self.depacketiser.poll() {
+            let mut unit = depacketised.unit;
+            for nal in &unit.nals {
+                self.sets.update(nal);
             }
+            unit.ensure_parameter_sets(&self.sets);
+            let (is_damaged, is_after_loss) = (depacketised.damaged, depacketised.lost_before > 0);
+            self.ready.push_back(HubUnit { unit, is_damaged, is_after_loss });
         }
     }
 }

@@ -26,6 +26,7 @@ use super::receive::ReceiveSettings;
 use super::record::RecordTap;
 use super::coded_source::{Ended, Source, SourceError, next, next_message, within};
 use crate::figures::receive::ReceiveCounters;
+use crate::figures::recorded::Cause;
 
 /// How the stage stands with its server.
 #[derive(Clone, Debug)]
@@ -58,8 +59,14 @@ pub struct Unit {
     pub is_live: bool,
     /// When it is to be decoded, where pictures come in bundles; else at once.
     pub due: Option<Instant>,
-    /// Something is missing before it: what the decoder still holds comes first.
-    pub begins_anew: bool,
+}
+
+/// What goes through the queue `units`.
+pub enum Coded {
+    /// The next picture.
+    Picture(Unit),
+    /// The sequence ends here: a connection that is lost, or pictures that are.
+    End,
 }
 
 /// A coded picture as it came.
@@ -80,7 +87,7 @@ pub struct PlayStage {
     /// For time-outs and the server's clock.
     pub clock: Clock,
     /// Queue `units`.
-    pub units: mpsc::Sender<Unit>,
+    pub units: mpsc::Sender<Coded>,
     /// Figures.
     pub counters: Arc<ReceiveCounters>,
     /// Somebody needs an IRAP picture.
@@ -91,6 +98,8 @@ pub struct PlayStage {
     pub state: watch::Sender<PlayState>,
     /// Which pictures can be decoded.
     pub access: RandomAccess,
+    /// Something was lost since a picture could last be decoded.
+    pub has_lost: bool,
     /// How long silence may last.
     pub patience: Patience,
     /// When pictures that come in bundles are to be decoded; `None` where all are wanted as soon as they are there.
@@ -138,6 +147,7 @@ impl PlayStage {
                     }
                     self.counters.set_waiting();
                     self.tap.break_off();
+                    self.end_sequence().await;
                     let last = self.counters.last_received().filter(|last| *last >= begun);
                     backoff.ended(last.map_or(Duration::ZERO, |last| last - begun));
                     let is_file = matches!(self.settings.origin, Origin::File(_));
@@ -168,6 +178,7 @@ impl PlayStage {
     /// A connection has begun to play: nothing connects to what came before.
     fn begin(&mut self, now: Instant) {
         self.access.break_off();
+        self.has_lost = false;
         self.patience.connected(now);
         self.counters.evidence().forget();
         if let Some(hold) = &mut self.hold {
@@ -283,7 +294,7 @@ impl PlayStage {
     }
 
     fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
-        let gaps = depacketiser.stats().gaps;
+        let (gaps, dropped) = (depacketiser.stats().gaps, depacketiser.stats().dropped_units);
         let result = ReceivedPacket::parse(packet).map(|packet| {
             self.counters.evidence().payload(&packet.payload);
             depacketiser.push(&packet)
@@ -294,6 +305,7 @@ impl PlayStage {
             Err(error) => self.malformed(&error),
         }
         self.counters.rtp_gaps.fetch_add(depacketiser.stats().gaps - gaps, Ordering::Relaxed);
+        self.tap.miss(Cause::Lost, depacketiser.stats().dropped_units - dropped);
     }
 
     fn malformed(&self, error: &dyn std::error::Error) {
@@ -318,26 +330,37 @@ impl PlayStage {
         if damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
         }
-        let begins_anew = match self.access.take(&unit, is_after_loss, damaged) {
-            Verdict::Decodable { begins_anew } => begins_anew,
-            verdict => {
-                if verdict == Verdict::BeforeIrap {
-                    self.wants_keyframe.store(true, Ordering::Release);
-                }
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-        };
-        unit.ensure_parameter_sets(sets);
-        if !self.tap.offer(&unit) {
-            self.counters.not_recorded.fetch_add(1, Ordering::Relaxed);
+        self.has_lost |= damaged || is_after_loss;
+        let was_waiting = self.access.is_waiting();
+        let verdict = self.access.take(&unit, is_after_loss, damaged);
+        if (self.access.is_waiting() && !was_waiting) || matches!(verdict, Verdict::Decodable { begins_anew: true }) {
+            // What the decoder still holds is whole, and its successors come later than it should be shown.
+            self.end_sequence().await;
         }
+        if !matches!(verdict, Verdict::Decodable { .. }) {
+            let is_lost = self.has_lost && verdict == Verdict::BeforeIrap;
+            self.tap.miss(if is_lost { Cause::Lost } else { Cause::NoKeyframe }, 1);
+            if verdict == Verdict::BeforeIrap {
+                self.wants_keyframe.store(true, Ordering::Release);
+            }
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.has_lost = false;
+        unit.ensure_parameter_sets(sets);
+        self.tap.offer(&unit);
         // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
         // and a reader that is too slow for good is the server's to bound.
-        let unit = Unit { unit, arrived: now, clock, is_live, due, begins_anew };
-        if self.units.send(unit).await.is_err() {
+        let unit = Unit { unit, arrived: now, clock, is_live, due };
+        if self.units.send(Coded::Picture(unit)).await.is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Tells the decoder that what comes next does not follow what came.
+    async fn end_sequence(&self) {
+        // The decoder has ended by itself, and whoever waits for it knows.
+        let _ = self.units.send(Coded::End).await;
     }
 
     fn tell_of_bundles(&mut self, Bundles { pictures, every }: Bundles) {

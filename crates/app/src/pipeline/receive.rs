@@ -21,7 +21,7 @@ use hevcast_wire::time::RtpTicks;
 use tokio::sync::{mpsc, watch};
 
 use super::origin::Origin;
-use super::play::{PlayStage, PlayState, Unit};
+use super::play::{Coded, PlayStage, PlayState, Unit};
 use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
 use super::stage::{End, Stages};
@@ -104,6 +104,7 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
     let takes_all = sink.takes_all();
     let play = PlayStage {
         access: RandomAccess::default(),
+        has_lost: false,
         patience: Patience::new(settings.source_timeout),
         hold: (!takes_all).then(Hold::default),
         told_of_bundles: false,
@@ -160,22 +161,25 @@ struct Inside {
 const MAX_IN_DECODER: usize = 16;
 
 impl DecodeStage {
-    fn run(mut self, mut queue: mpsc::Receiver<Unit>, slot: &Slot<Presentable>) -> Result<()> {
+    fn run(mut self, mut queue: mpsc::Receiver<Coded>, slot: &Slot<Presentable>) -> Result<()> {
         let _closed = slot.close_on_drop();
         let mut tag = 0;
         let mut decoded = Vec::new();
-        while let Some(unit) = queue.blocking_recv() {
+        while let Some(coded) = queue.blocking_recv() {
             if self.stop.is_stopped() {
-                break;
+                return Ok(());
             }
+            let Coded::Picture(unit) = coded else {
+                if !self.drain(slot) {
+                    return Ok(());
+                }
+                continue;
+            };
             let held = match unit.due {
-                Some(due) if self.stop.wait_until(due) => break,
+                Some(due) if self.stop.wait_until(due) => return Ok(()),
                 Some(_) => unit.arrived.elapsed(),
                 None => Duration::ZERO,
             };
-            if unit.begins_anew {
-                self.take_rest(&mut decoded, slot);
-            }
             self.annexb.clear();
             unit.unit.write_annexb(&mut self.annexb);
             tag += 1;
@@ -196,30 +200,41 @@ impl DecodeStage {
                 }
             }
         }
+        if !self.stop.is_stopped() {
+            self.drain(slot);
+        }
         Ok(())
     }
 
-    /// Hands over what the decoder still holds of a stream that breaks off here.
-    fn take_rest(&mut self, decoded: &mut Vec<Decoded>, slot: &Slot<Presentable>) {
-        if let Err(error) = self.decoder.flush(decoded) {
+    /// Hands over what the decoder holds back for pictures that do not come any more: where the stream reorders them, the
+    /// last ones. False when the presenter has ended.
+    fn drain(&mut self, slot: &Slot<Presentable>) -> bool {
+        // Without reordering each picture came out with its unit.
+        if self.in_decoder.is_empty() {
+            return true;
+        }
+        let mut decoded = Vec::new();
+        if let Err(error) = self.decoder.flush(&mut decoded) {
             tracing::debug!("{error}");
         }
-        for decoded in decoded.drain(..) {
-            self.hand_over(decoded, true, slot);
+        let mut is_open = true;
+        for decoded in decoded {
+            is_open = is_open && self.presentable(decoded).is_none_or(|last| slot.put_patient(last));
         }
         self.in_decoder.clear();
+        is_open
     }
 
-    /// False when the presenter has ended.
-    fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
-        let Some(index) = self.in_decoder.iter().position(|(tag, _)| *tag == decoded.tag) else { return true };
+    /// A decoded picture with what came beside it.
+    fn presentable(&mut self, decoded: Decoded) -> Option<Presentable> {
+        let index = self.in_decoder.iter().position(|(tag, _)| *tag == decoded.tag)?;
         let (_, Inside { unit, held }) = self.in_decoder.remove(index);
         self.counters.decoded();
         if decoded.damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             self.wants_keyframe.store(true, Ordering::Release);
         }
-        let presentable = Presentable {
+        Some(Presentable {
             timestamp: unit.unit.timestamp,
             stamp: unit.unit.capture_stamp(),
             arrived: unit.arrived,
@@ -228,7 +243,12 @@ impl DecodeStage {
             clock: unit.clock,
             is_live: unit.is_live,
             decoded,
-        };
+        })
+    }
+
+    /// False when the presenter has ended.
+    fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
+        let Some(presentable) = self.presentable(decoded) else { return true };
         if self.takes_all {
             return slot.put_patient(presentable);
         }
@@ -270,11 +290,11 @@ impl Receiving {
     /// Records the stream as it comes to `path`, from a keyframe on, which is asked for.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// When no file can be made there, or there is no thread for it.
     pub fn record(&self, path: PathBuf) -> Result<Recorder> {
-        let recorder = Recorder::start(self.tap.clone(), path)?;
-        self.wants_keyframe.store(true, Ordering::Release);
-        Ok(recorder)
+        let wants_keyframe = Arc::clone(&self.wants_keyframe);
+        let ask = Arc::new(move || wants_keyframe.store(true, Ordering::Release));
+        Recorder::start(self.tap.clone(), path, Arc::clone(&self.counters.recorded), ask)
     }
 
     /// Waits until the stream has ended for good and everything has been presented, or the sink has failed: stages end

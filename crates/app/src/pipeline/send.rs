@@ -323,9 +323,7 @@ impl EncodeStage {
             unit.insert_before_first_vcl(stamper.sei(at, clock, &stages));
             CodedPicture { unit, captured: stamper.utc(at) }
         };
-        if !self.tap.offer_with(|| stamped(None, Duration::ZERO).unit) {
-            self.counters.not_recorded.fetch_add(1, Ordering::Relaxed);
-        }
+        self.tap.offer_with(|| stamped(None, Duration::ZERO).unit);
         let stamped_for = |output: &OutputState| stamped(output.server_clock(), output.backlog.last_wait());
         self.outputs.offer(coded.data.len() as u64 * 8, is_irap, Instant::now(), stamped_for);
         if let Some(preview) = &mut self.preview
@@ -365,11 +363,11 @@ impl Sending {
     /// Records what is sent to `path`, from a keyframe on, which is asked for.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// When no file can be made there, or there is no thread for it.
     pub fn record(&self, path: PathBuf) -> Result<Recorder> {
-        let recorder = Recorder::start(self.tap.clone(), path)?;
-        self.keyframe_wanted.store(true, Ordering::Release);
-        Ok(recorder)
+        let wanted = Arc::clone(&self.keyframe_wanted);
+        let ask = Arc::new(move || wanted.store(true, Ordering::Release));
+        Recorder::start(self.tap.clone(), path, Arc::clone(&self.counters.recorded), ask)
     }
 
     /// Ends the stages in order: source, encoder, outputs. A link that does not take the last pictures within a moment is

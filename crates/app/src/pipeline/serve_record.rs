@@ -1,13 +1,12 @@
 //! Records streams of our own server, as `[record]` in its configuration says.
 //!
 //! One task looks who is live whenever a path is published or the configuration has changed, and keeps a task for each
-//! stream to be recorded. What fails, as on a full disk, is said once and tried again after [`RETRY`]; streams and readers
-//! notice nothing of it.
+//! stream to be recorded. What fails, as on a full disk, is said once and tried again after [`RETRY`]; what comes until then
+//! is counted as missing. Streams and readers notice nothing of it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,9 +17,12 @@ use hevcast_server::state::State;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::hub_units::{HubUnit, HubUnits};
-use super::record::segments::{Segments, Tally, asks, delete_aged};
+use super::hub_units::{HubUnit, HubUnits, Missed};
+use super::record::queue::{Budget, MAX_BYTES_OF_ALL};
+use super::record::segments::{Segments, asks, delete_aged};
 use super::record::{RecordState, RecordTap, Recorder};
+use crate::figures::recorded::Cause::{Lost, NoKeyframe, Slow};
+use crate::figures::recorded::{Counts, Tally};
 
 /// How long after a failure the next try comes.
 const RETRY: Duration = Duration::from_secs(60);
@@ -64,6 +66,7 @@ struct Active {
 async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) {
     let mut active: HashMap<String, Active> = HashMap::new();
     let mut tasks = JoinSet::new();
+    let budget = Budget::new(MAX_BYTES_OF_ALL);
     let (mut published, mut configured) = (state.hub.changes(), state.config_changes());
     let mut look_at_ages = tokio::time::interval(LOOK_AT_AGES);
     loop {
@@ -84,7 +87,9 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
                 stream: Arc::clone(&stream),
                 record: record.clone(),
                 root: root.clone(),
-                tally: Arc::new(Tally::default()),
+                budget: Arc::clone(&budget),
+                tally: Arc::default(),
+                tap: RecordTap::default(),
                 shown: None,
             };
             tasks.spawn(job.run(stopped));
@@ -105,105 +110,129 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
     while tasks.join_next().await.is_some() {}
 }
 
-/// What ended an attempt.
-enum End {
-    Over,
-    Failed,
-}
-
 /// The recording of one stream.
 struct Job {
     state: Arc<State>,
     stream: Arc<Stream>,
     record: Record,
     root: PathBuf,
+    budget: Arc<Budget>,
     tally: Arc<Tally>,
+    tap: RecordTap,
     /// What the server shows of it.
     shown: Option<RecordingId>,
 }
 
 impl Job {
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        loop {
-            match self.attempt(&mut stop).await {
-                Ok(End::Over) => break,
-                Ok(End::Failed) => {}
-                Err(error) => {
-                    tracing::warn!("{}: not recorded: {error:#}", self.stream.path());
-                    break;
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
-                _ = stop.changed() => break,
-            }
+        if let Err(error) = self.record_until(&mut stop).await {
+            tracing::warn!("{}: not recorded: {error:#}", self.stream.path());
         }
         if let Some(id) = self.shown {
             self.state.recordings.remove(self.stream.path(), id);
         }
     }
 
-    async fn attempt(&mut self, stop: &mut watch::Receiver<bool>) -> Result<End> {
-        let Job { state, stream, record, root, tally, shown } = self;
-        let mut units = HubUnits::join(Arc::clone(stream), state.clock)?;
-        let tap = RecordTap::default();
+    /// Begins to write files.
+    fn start(&mut self) -> Result<Recorder> {
+        let Job { state, stream, record, root, budget, tally, tap, shown } = self;
+        let files = Box::new(Segments::new(record, root, stream.path()));
         let ask = asks(Arc::clone(stream), state.clock);
-        let files = Segments::new(record, root, stream.path(), ask, Arc::clone(tally));
-        let mut recorder = Recorder::start_files(tap.clone(), Box::new(files))?;
+        let recorder = Recorder::start_files(tap.clone(), files, Arc::clone(tally), ask, Arc::clone(budget))?;
         let (told, counted) = (recorder.state.clone(), Arc::clone(tally));
-        let look = move || view(&told.borrow(), &counted);
+        let look = move || view(&told.borrow(), counted.read());
         *shown = Some(state.recordings.insert(stream.path(), Box::new(look)));
-        // What is dropped, is dropped up to a keyframe: the first asks for one.
-        let mut asked = false;
-        let end = loop {
+        Ok(recorder)
+    }
+
+    async fn record_until(&mut self, stop: &mut watch::Receiver<bool>) -> Result<()> {
+        let mut units = HubUnits::record(Arc::clone(&self.stream), self.state.clock)?;
+        let mut recorder = self.start()?;
+        // When a recording that has failed is tried again; what comes until then is counted.
+        let mut retry = None;
+        // What is missing, is missing up to a keyframe: the first is told.
+        let mut said = false;
+        loop {
+            let again = async move {
+                match retry {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             // A failure is known before the queue is found closed.
             tokio::select! {
                 biased;
-                _ = stop.changed() => break End::Over,
-                failed = recorder.failed() => {
+                _ = stop.changed() => break,
+                failed = recorder.failed(), if retry.is_none() => {
                     if failed {
-                        break End::Failed;
+                        retry = Some(tokio::time::Instant::now() + RETRY);
                     }
                 }
+                () = again => {
+                    recorder = self.start()?;
+                    self.stream.request_keyframe(self.state.clock.now().instant);
+                    retry = None;
+                }
                 unit = units.next() => {
-                    let Some(HubUnit { unit, is_whole }) = unit else { break End::Over };
-                    if !is_whole {
-                        tap.skip();
-                    }
-                    if tap.offer(&unit) {
-                        tally.bytes.fetch_add(unit.size_bytes() as u64, Ordering::Relaxed);
-                        asked = false;
-                        continue;
-                    }
-                    tally.not_recorded.fetch_add(1, Ordering::Relaxed);
-                    if !std::mem::replace(&mut asked, true) {
-                        let path = stream.path();
-                        tracing::warn!("{path}: pictures are not recorded: lost on the way, or the disk is slow");
-                        stream.request_keyframe(state.clock.now().instant);
+                    let Some(unit) = unit else { break };
+                    self.miss(units.missed());
+                    if self.offer(unit) || retry.is_some() {
+                        said = false;
+                    } else if !std::mem::replace(&mut said, true) {
+                        let (path, missing) = (self.stream.path(), self.tally.read().missing_words());
+                        tracing::warn!("{path}: not all is recorded: {}", missing.unwrap_or_default());
                     }
                 }
             }
-        };
-        if matches!(end, End::Over) {
-            recorder.stop_and_tell().await;
         }
-        Ok(end)
+        self.miss(units.missed());
+        let path = self.stream.path();
+        if retry.is_none() {
+            recorder.stop_and_tell().await.unwrap_or_else(|error| tracing::warn!("{path}: {error:#}"));
+        } else if let Some(missing) = self.tally.read().missing_words() {
+            tracing::warn!("{path}: the recording is not whole: {missing}");
+        }
+        Ok(())
+    }
+
+    fn miss(&self, Missed { before_keyframe, overrun, unreadable }: Missed) {
+        for (cause, pictures) in [(NoKeyframe, before_keyframe), (Slow, overrun), (Lost, unreadable)] {
+            if pictures > 0 {
+                self.tap.miss(cause, pictures);
+            }
+        }
+    }
+
+    /// False when it is not recorded.
+    fn offer(&self, HubUnit { unit, is_damaged, is_after_loss }: HubUnit) -> bool {
+        if is_damaged {
+            self.tap.miss(Lost, 1);
+            self.tap.skip(Lost);
+            self.stream.request_keyframe(self.state.clock.now().instant);
+            return false;
+        }
+        if is_after_loss {
+            self.tap.skip(Lost);
+        }
+        self.tap.offer(&unit)
     }
 }
 
 /// What the server shows of it.
-fn view(state: &RecordState, tally: &Tally) -> RecordingView {
-    let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+fn view(state: &RecordState, counts: Counts) -> RecordingView {
     let mut view = RecordingView {
-        files: count(&tally.files),
-        bytes: count(&tally.bytes),
-        not_recorded: count(&tally.not_recorded),
+        files: counts.files,
+        came: counts.came,
+        pictures: counts.recorded,
+        bytes: counts.bytes,
+        not_recorded: counts.missing(),
+        not_recorded_by: counts.by_cause(),
         ..RecordingView::default()
     };
     match state {
         RecordState::Off | RecordState::Waiting => {}
-        RecordState::Running { path, pictures } | RecordState::Done { path, pictures } => {
-            (view.file, view.pictures) = (Some(path.display().to_string()), *pictures);
+        RecordState::Running { path, .. } | RecordState::Done { path, .. } => {
+            view.file = Some(path.display().to_string());
         }
         RecordState::Failed(why) => view.trouble = Some(why.clone()),
     }

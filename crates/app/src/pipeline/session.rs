@@ -109,16 +109,17 @@ impl SendSession {
     /// Ends the pipeline, the recording, then the server.
     ///
     /// # Errors
-    /// What made a stage end by itself, such as a camera that was unplugged.
+    /// What made a stage end by itself, such as a camera that was unplugged, or the recording.
     pub async fn stop(self) -> Result<()> {
         let result = self.sending.stop().await;
-        if let Some(recorder) = self.recorder {
-            recorder.stop_and_tell().await;
-        }
+        let recorded = match self.recorder {
+            Some(recorder) => recorder.stop_and_tell().await,
+            None => Ok(()),
+        };
         if let Some(server) = self.server {
             server.stop().await;
         }
-        result
+        result.and(recorded)
     }
 }
 

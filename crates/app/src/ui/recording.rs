@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::pipeline::record::{RecordState, Recorder};
+use crate::ui::one_line;
 use crate::ui::words::Words;
 
 /// A name that no file has yet, by the time of day; in the home folder where there is no better one.
@@ -37,6 +38,14 @@ pub fn record_words(record: &RecordState, words: &Words) -> Option<String> {
         RecordState::Done { path, pictures } => of(words.recorded, path, *pictures),
         RecordState::Failed(why) => why.clone(),
     })
+}
+
+/// A recording that was asked for, and how it stands.
+pub fn begun(recorder: Result<Recorder>) -> (Option<Recorder>, RecordState) {
+    match recorder {
+        Ok(recorder) => (Some(recorder), RecordState::Waiting),
+        Err(error) => (None, RecordState::Failed(one_line(&error))),
+    }
 }
 
 /// The recorder's next state. One that has ended by itself, as on a full disk, is let go.

@@ -1,5 +1,7 @@
 //! A file or a grabbing device: its video stream's packets, and the decoder for them.
 
+use std::ffi::CStr;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use super::frame::display_matrix;
 use super::frame::{Frame, pixel_aspect};
 use super::interrupt::Interrupt;
 use super::packet::Packet;
-use super::{AvError, c_string, check, out_of_memory};
+use super::{AvError, c_string, check, file_url, out_of_memory};
 use crate::frame_rate::FrameRate;
 
 /// An opened input with one chosen video stream.
@@ -28,14 +30,28 @@ pub(crate) struct Demuxer {
 unsafe impl Send for Demuxer {}
 
 impl Demuxer {
-    /// Opens `url`, with the input format or device `format` where it is given, and finds its
-    /// video stream. `AvError::StreamNotFound` when it has none.
+    /// Opens the file `path`, whatever its name looks like, and finds its video stream. `AvError::StreamNotFound` when it
+    /// has none.
+    pub(crate) fn open_file(path: &Path) -> Result<Demuxer, AvError> {
+        // Without this, `shot%d.png` is a series of pictures and none of them that one.
+        const ONE_FILE: [(&str, &str); 1] = [("pattern_type", "none")];
+        let url = file_url(path).ok_or(AvError::InvalidData)?;
+        Demuxer::open_input(&url, None, &ONE_FILE, None)?.with_stream()
+    }
+
+    /// Opens `url`, with the input format or device `format`, and finds its video stream. `AvError::StreamNotFound` when
+    /// it has none.
     pub(crate) fn open(url: &str, format: Option<&str>, options: &[(&str, &str)]) -> Result<Demuxer, AvError> {
-        let mut this = Demuxer::open_input(url, format, options, None)?;
+        let url = c_string(url).ok_or(AvError::InvalidData)?;
+        Demuxer::open_input(&url, format, options, None)?.with_stream()
+    }
+
+    fn with_stream(mut self) -> Result<Demuxer, AvError> {
+        let this = &mut self;
         // SAFETY: an opened input.
         check(unsafe { ffi::avformat_find_stream_info(this.context.as_ptr(), std::ptr::null_mut()) })?;
         this.find_stream()?;
-        Ok(this)
+        Ok(self)
     }
 
     /// Opens `url` in a format that tells of its streams as they come, without waiting for more than that. The stream is
@@ -46,18 +62,18 @@ impl Demuxer {
         options: &[(&str, &str)],
         interrupt: Interrupt,
     ) -> Result<Demuxer, AvError> {
-        let mut this = Demuxer::open_input(url, Some(format), options, Some(interrupt))?;
+        let url = c_string(url).ok_or(AvError::InvalidData)?;
+        let mut this = Demuxer::open_input(&url, Some(format), options, Some(interrupt))?;
         this.stream = -1;
         Ok(this)
     }
 
     fn open_input(
-        url: &str,
+        url: &CStr,
         format: Option<&str>,
         options: &[(&str, &str)],
         interrupt: Option<Interrupt>,
     ) -> Result<Demuxer, AvError> {
-        let url = c_string(url).ok_or(AvError::InvalidData)?;
         let format = match format {
             None => std::ptr::null(),
             Some(name) => {

@@ -45,6 +45,17 @@ pub(crate) fn c_string(text: &str) -> Option<std::ffi::CString> {
     std::ffi::CString::new(text).ok()
 }
 
+/// What FFmpeg opens the file `path` by. With the protocol in front, no name is an address: not `pipe:1.mp4`, not
+/// `12:30.mp4`, not `C:\\x.mp4`. `None` for a name that cannot be told: one with a NUL byte, or no Unicode where C strings
+/// are that.
+pub(crate) fn file_url(path: &std::path::Path) -> Option<std::ffi::CString> {
+    #[cfg(unix)]
+    let name = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+    #[cfg(not(unix))]
+    let name = path.to_str()?.as_bytes();
+    std::ffi::CString::new([b"file:", name].concat()).ok()
+}
+
 /// Whether a pixel format holds red, green and blue (or a palette of them).
 pub(crate) fn is_rgb(format: ffi::AVPixelFormat) -> bool {
     /// libavutil/pixdesc.h

@@ -1,12 +1,14 @@
 //! A file being written, or a connection: one H.265 stream in a container.
 
+use std::ffi::CStr;
+use std::path::Path;
 use std::ptr::NonNull;
 
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodecID, AVFormatContext, AVMediaType, AVRational};
 use super::interrupt::Interrupt;
 use super::packet::Packet;
-use super::{AvError, c_string, check, out_of_memory};
+use super::{AvError, c_string, check, file_url, out_of_memory};
 
 /// What the file's one stream is.
 pub(crate) struct MuxerSetup<'a> {
@@ -37,9 +39,9 @@ pub(crate) struct Muxer {
 unsafe impl Send for Muxer {}
 
 impl Muxer {
-    /// Creates the file `path` in the format `format` and writes its header.
-    pub(crate) fn create(path: &str, format: &str, setup: &MuxerSetup<'_>) -> Result<Muxer, AvError> {
-        Muxer::open(path, format, setup, &[], None)
+    /// Opens the file `path`, which is there and empty, and writes the header of the format `format`.
+    pub(crate) fn create(path: &Path, format: &str, setup: &MuxerSetup<'_>) -> Result<Muxer, AvError> {
+        Muxer::open(&file_url(path).ok_or(AvError::InvalidData)?, format, setup, &[], None)
     }
 
     /// The same at the other end of a connection, whose protocol takes options of its own.
@@ -50,22 +52,21 @@ impl Muxer {
         protocol: &[(&str, &str)],
         interrupt: Interrupt,
     ) -> Result<Muxer, AvError> {
-        Muxer::open(url, format, setup, protocol, Some(interrupt))
+        Muxer::open(&c_string(url).ok_or(AvError::InvalidData)?, format, setup, protocol, Some(interrupt))
     }
 
     fn open(
-        path: &str,
+        url: &CStr,
         format: &str,
         setup: &MuxerSetup<'_>,
         protocol: &[(&str, &str)],
         interrupt: Option<Interrupt>,
     ) -> Result<Muxer, AvError> {
-        let (path, format) =
-            (c_string(path).ok_or(AvError::InvalidData)?, c_string(format).ok_or(AvError::MuxerNotFound)?);
+        let format = c_string(format).ok_or(AvError::MuxerNotFound)?;
         let mut raw = std::ptr::null_mut();
         // SAFETY: all pointers live through the call; on failure `raw` stays null.
         check(unsafe {
-            ffi::avformat_alloc_output_context2(&mut raw, std::ptr::null_mut(), format.as_ptr(), path.as_ptr())
+            ffi::avformat_alloc_output_context2(&mut raw, std::ptr::null_mut(), format.as_ptr(), url.as_ptr())
         })?;
         let context = NonNull::new(raw).ok_or_else(out_of_memory)?;
         let given = AVRational { num: 1, den: setup.ticks_per_second };
@@ -77,10 +78,10 @@ impl Muxer {
         unsafe { (*raw).metadata = metadata.into_raw() };
         let mut protocol = Dictionary::from_pairs(protocol.iter().copied())?;
         let callback: *const _ = callback.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: an output context without its file yet; the path is a C string; the callback is null or copied, and what
+        // SAFETY: an output context without its file yet; the URL is a C string; the callback is null or copied, and what
         // it points to lives in `this`, which closes the file before it is dropped.
         check(unsafe {
-            ffi::avio_open2(&mut (*raw).pb, path.as_ptr(), ffi::AVIO_FLAG_WRITE, callback, protocol.as_mut_ptr())
+            ffi::avio_open2(&mut (*raw).pb, url.as_ptr(), ffi::AVIO_FLAG_WRITE, callback, protocol.as_mut_ptr())
         })?;
         if protocol.first_left().is_some() {
             return Err(AvError::OptionNotFound);

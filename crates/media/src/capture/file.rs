@@ -189,9 +189,7 @@ struct Reader {
 
 impl Reader {
     fn open(path: &Path) -> Result<Reader, AvError> {
-        // With the protocol in front, a name such as `a:b.mp4` is no URL.
-        let url = format!("file:{}", path.to_str().ok_or(AvError::ProtocolNotFound)?);
-        let demuxer = Demuxer::open(&url, None, &[])?;
+        let demuxer = Demuxer::open_file(path)?;
         Ok(Reader { decoder: demuxer.decoder(Threads::Pictures)?, demuxer, packet: Packet::empty()? })
     }
 

@@ -29,14 +29,16 @@ pub struct RecordError {
 
 /// How a file is put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub enum Form {
+    /// MP4, in fragments.
     Mp4,
+    /// Matroska, in clusters.
     Matroska,
 }
 
 impl Form {
-    /// By the name's ending.
-    fn of(path: &Path) -> Option<Form> {
+    /// By the name's ending, `.mp4` or `.mkv`; `None` for any other.
+    pub fn of(path: &Path) -> Option<Form> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "mp4" => Some(Form::Mp4),
             "mkv" => Some(Form::Matroska),
@@ -77,10 +79,24 @@ pub struct Recorded<'a> {
     pub began: &'a str,
 }
 
+/// Makes a new file, empty, and tells its name.
+pub type MakeFile = Box<dyn FnMut() -> Result<PathBuf, RecordError> + Send>;
+
+/// What has become of a recording's pictures when it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Pictures that the file holds, the first of those written.
+    pub kept: u64,
+    /// Why it does not hold all of them.
+    pub error: Option<RecordError>,
+}
+
 /// A file being written. It is made together with its first picture: FFmpeg opens no Matroska file without one.
 pub struct Recording {
     muxer: Option<Muxer>,
-    path: PathBuf,
+    make: MakeFile,
+    /// Once the file is made.
+    path: Option<PathBuf>,
     form: Form,
     size: (u32, u32),
     parameter_sets: Vec<u8>,
@@ -93,7 +109,12 @@ pub struct Recording {
     /// When the first picture is shown: pictures that come behind an IRAP picture may be shown before it.
     origin: Option<i64>,
     last_duration: i64,
+    /// Pictures given to the muxer.
     written: u64,
+    /// Of these, those in whole fragments or clusters, which are in the file whatever comes.
+    kept: u64,
+    /// Nothing more can be written.
+    has_failed: bool,
 }
 
 struct Held {
@@ -104,18 +125,12 @@ struct Held {
 }
 
 impl Recording {
-    /// Will create `path`, in the form of its name's ending, with the first picture.
-    ///
-    /// # Errors
-    /// When the name has another ending.
-    pub fn new(path: &Path, what: &Recorded<'_>) -> Result<Recording, RecordError> {
-        let form = Form::of(path).ok_or_else(|| RecordError {
-            path: path.to_owned(),
-            why: "the name ends neither in .mp4 nor in .mkv".to_owned(),
-        })?;
-        Ok(Recording {
+    /// Will write the file that `make` makes, together with the first picture.
+    pub fn new(form: Form, make: MakeFile, what: &Recorded<'_>) -> Recording {
+        Recording {
             muxer: None,
-            path: path.to_owned(),
+            make,
+            path: None,
             form,
             size: what.size,
             parameter_sets: what.parameter_sets.to_owned(),
@@ -126,11 +141,18 @@ impl Recording {
             origin: None,
             last_duration: i64::from(TICKS_PER_SECOND) / 30,
             written: 0,
-        })
+            kept: 0,
+            has_failed: false,
+        }
     }
 
-    fn create(&self) -> Result<Muxer, AvError> {
-        let name = self.path.to_str().ok_or(AvError::InvalidData)?;
+    /// The file, once it is made: with the first picture whose successor, or for reordered ones whose successors, are
+    /// known.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn create(&mut self) -> Result<Muxer, RecordError> {
         let setup = MuxerSetup {
             size: self.size,
             is_mp4: self.form == Form::Mp4,
@@ -139,11 +161,11 @@ impl Recording {
             options: &self.form.options(),
             metadata: &[("creation_time", &self.began)],
         };
-        Muxer::create(name, self.form.name(), &setup).inspect_err(|_| {
-            // On a full disk a file can be made, but not its header. What holds something is not ours.
-            if std::fs::metadata(&self.path).is_ok_and(|file| file.len() == 0) {
-                self.cut(None);
-            }
+        let path = self.path.insert((self.make)()?);
+        Muxer::create(path, self.form.name(), &setup).map_err(|error| {
+            // On a full disk a file can be made, but not its header.
+            self.cut(None);
+            self.failed(&error)
         })
     }
 
@@ -153,6 +175,10 @@ impl Recording {
     /// # Errors
     /// When the file cannot be made or written, such as on a full disk; the recording is of no more use then.
     pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
+        self.try_write(annexb, ticks, is_irap).inspect_err(|_| self.has_failed = true)
+    }
+
+    fn try_write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
         let packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
         self.held.push_back(Held { packet, ticks, is_irap });
         let told = self.times.push(ticks);
@@ -178,58 +204,70 @@ impl Recording {
         // A stream that reorders more than it says must not break the file.
         let shown = held.ticks - self.origin.unwrap_or_default();
         held.packet.set_times(shown.max(decoded), decoded);
-        self.put(&mut held).map_err(|error| self.failed(&error))?;
+        self.put(&mut held)?;
         self.written += 1;
         Ok(true)
     }
 
-    fn put(&mut self, held: &mut Held) -> Result<(), AvError> {
+    fn put(&mut self, held: &mut Held) -> Result<(), RecordError> {
         let is_first = self.muxer.is_none();
-        let muxer = match &mut self.muxer {
+        let mut muxer = match self.muxer.take() {
             Some(muxer) => muxer,
-            None => self.muxer.insert(self.create()?),
+            None => self.create()?,
         };
         let whole = muxer.length();
         let mut written = muxer.write(&mut held.packet, held.is_irap, self.last_duration);
         if is_first {
             written = written.and_then(|()| muxer.flush());
         }
-        written.inspect_err(|_| {
-            self.muxer = None;
+        if let Err(error) = written {
+            drop(muxer);
             self.cut(whole.filter(|_| !is_first));
-        })
+            return Err(self.failed(&error));
+        }
+        if is_first {
+            self.kept = 1;
+        } else if muxer.length() > whole {
+            // What came before this picture has gone to the file as a fragment or cluster.
+            self.kept = self.written;
+        }
+        self.muxer = Some(muxer);
+        Ok(())
     }
 
     /// Takes from the file's end what could not be written whole; without a picture in it, there is no file.
     fn cut(&self, whole: Option<u64>) {
+        let Some(path) = &self.path else { return };
         let cut = match whole {
-            Some(whole) => File::options().write(true).open(&self.path).and_then(|file| file.set_len(whole)),
-            None => std::fs::remove_file(&self.path),
+            Some(whole) => File::options().write(true).open(path).and_then(|file| file.set_len(whole)),
+            None => std::fs::remove_file(path),
         };
         // That the disk is full or gone is told already.
         drop(cut);
     }
 
     fn failed(&self, error: &AvError) -> RecordError {
-        RecordError { path: self.path.clone(), why: error.to_string() }
+        RecordError { path: self.path.clone().unwrap_or_default(), why: error.to_string() }
     }
 
-    /// Ends the file; returns how many pictures it holds.
-    ///
-    /// # Errors
-    /// When its end cannot be written; what came before is there all the same.
-    pub fn finish(mut self) -> Result<u64, RecordError> {
+    /// Ends the file.
+    pub fn finish(mut self) -> Finished {
+        let error = if self.has_failed { None } else { self.try_finish().err() };
+        Finished { kept: self.kept, error }
+    }
+
+    fn try_finish(&mut self) -> Result<(), RecordError> {
         let told = self.times.end();
         self.tell(&told);
         while self.write_out()? {}
-        if let Some(mut muxer) = self.muxer.take() {
-            let whole = muxer.length();
-            muxer.finish().map_err(|error| {
-                self.cut(whole);
-                self.failed(&error)
-            })?;
-        }
-        Ok(self.written)
+        let Some(mut muxer) = self.muxer.take() else { return Ok(()) };
+        let whole = muxer.length();
+        muxer.finish().map_err(|error| {
+            self.cut(whole);
+            self.failed(&error)
+        })?;
+        self.kept = self.written;
+        Ok(())
     }
 }
 

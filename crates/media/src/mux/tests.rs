@@ -26,6 +26,16 @@ impl Drop for Scratch {
     }
 }
 
+/// A recording that makes this file.
+fn recording(path: &Path, what: &Recorded<'_>) -> Recording {
+    let (form, path) = (Form::of(path).unwrap(), path.to_owned());
+    let make = move || {
+        let made = File::create_new(&path);
+        made.map(|_| path.clone()).map_err(|error| RecordError { path: path.clone(), why: error.to_string() })
+    };
+    Recording::new(form, Box::new(make), what)
+}
+
 /// What a file of these pictures holds.
 fn pictures(parameter_sets: &[u8]) -> Recorded<'_> {
     Recorded { size: (320, 192), parameter_sets, reordered: 0, began: "2026-11-26T12:30:05.25Z" }
@@ -51,7 +61,7 @@ fn coded(count: u64) -> (Vec<crate::codec::Coded>, Vec<u8>) {
 
 /// Time stamps in ticks of the pictures that a file holds, each of them decoded.
 fn read_back(path: &Path) -> Vec<u128> {
-    let mut demuxer = Demuxer::open(path.to_str().unwrap(), None, &[]).unwrap();
+    let mut demuxer = Demuxer::open_file(path).unwrap();
     let mut decoder = demuxer.decoder(Threads::One).unwrap();
     let (mut packet, mut frame) = (Packet::empty().unwrap(), Frame::empty().unwrap());
     let mut stamps = Vec::new();
@@ -73,13 +83,13 @@ fn read_back(path: &Path) -> Vec<u128> {
 fn every_picture_is_in_the_file_at_its_time() {
     let file = Scratch::new("whole.mp4");
     let (units, sets) = coded(12);
-    let mut recording = Recording::new(&file.0, &pictures(&sets)).unwrap();
+    let mut recording = recording(&file.0, &pictures(&sets));
     // A camera is never quite even.
     let ticks: Vec<i64> = (0..12).map(|n| n * 3000 + n % 3 * 100).collect();
     for (unit, ticks) in units.iter().zip(&ticks) {
         recording.write(&unit.data, *ticks, unit.keyframe).unwrap();
     }
-    assert_eq!(recording.finish().unwrap(), 12);
+    assert_eq!(recording.finish(), Finished { kept: 12, error: None });
     assert_eq!(read_back(&file.0), ticks.iter().map(|&ticks| ticks as u128).collect::<Vec<_>>());
 }
 
@@ -88,7 +98,7 @@ fn a_recording_that_breaks_off_keeps_all_but_its_last_fragment() {
     for name in ["broken.mp4", "broken.mkv"] {
         let file = Scratch::new(name);
         let (units, sets) = coded(12);
-        let mut recording = Recording::new(&file.0, &pictures(&sets)).unwrap();
+        let mut recording = recording(&file.0, &pictures(&sets));
         for (n, unit) in (0..).zip(&units) {
             recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
         }
@@ -104,7 +114,7 @@ fn a_recording_that_breaks_off_at_once_keeps_its_first_picture_or_is_not_there()
         for count in 1..4 {
             let file = Scratch::new(name);
             let (units, sets) = coded(count);
-            let mut recording = Recording::new(&file.0, &pictures(&sets)).unwrap();
+            let mut recording = recording(&file.0, &pictures(&sets));
             for (n, unit) in (0..).zip(&units) {
                 recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
             }
@@ -120,17 +130,74 @@ fn a_recording_that_breaks_off_at_once_keeps_its_first_picture_or_is_not_there()
 #[test]
 fn a_file_that_cannot_be_made_is_named() {
     let (units, sets) = coded(1);
-    let mut recording = Recording::new(Path::new("/nowhere/at/all.mp4"), &pictures(&sets)).unwrap();
+    let mut recording = recording(Path::new("/nowhere/at/all.mp4"), &pictures(&sets));
     recording.write(&units[0].data, 0, true).unwrap();
-    let error = recording.finish().unwrap_err();
+    let error = recording.finish().error.unwrap();
     assert!(error.to_string().contains("/nowhere/at/all.mp4"), "{error}");
 }
 
 #[test]
-fn a_name_with_another_ending_is_refused() {
-    let (_, sets) = coded(1);
-    let error = Recording::new(Path::new("/tmp/video.avi"), &pictures(&sets)).err().unwrap();
-    assert!(error.to_string().contains("neither in .mp4 nor in .mkv"), "{error}");
+fn a_file_is_known_by_its_ending() {
+    for (name, form) in [("a.mp4", Form::Mp4), ("12:30.MKV", Form::Matroska), ("http://x.mp4", Form::Mp4)] {
+        assert_eq!(Form::of(Path::new(name)), Some(form), "{name}");
+    }
+    for name in ["video.avi", "mp4", ".mp4", "x.mp4.part", ""] {
+        assert_eq!(Form::of(Path::new(name)), None, "{name}");
+    }
+}
+
+#[test]
+fn a_name_is_a_name_whatever_ffmpeg_would_make_of_it() {
+    let folder = Scratch::new("names");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let (units, sets) = coded(3);
+    let mut names: Vec<std::ffi::OsString> =
+        ["12:30.mp4", "pipe:1.mkv", "http:x.mp4", "concat:a|b.mp4", "a%d.mkv", "-x.mp4"]
+            .iter()
+            .chain(&[
+                "file:y.mp4",
+                "data:,z.mkv",
+                "客厅 ☎.mp4",
+                "a\nb.mp4",
+                "C:x.mp4",
+                "*.mp4",
+                "subfile,,start,0,end,9,,:q.mp4",
+            ])
+            .map(Into::into)
+            .collect();
+    #[cfg(unix)]
+    names.push(std::os::unix::ffi::OsStringExt::from_vec(b"caf\xe9.mp4".to_vec()));
+    for name in names {
+        let file = folder.0.join(&name);
+        let mut recording = recording(&file, &pictures(&sets));
+        for (n, unit) in (0..).zip(&units) {
+            recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+        }
+        assert_eq!(recording.finish(), Finished { kept: 3, error: None }, "{name:?}");
+        assert_eq!(read_back(&file).len(), 3, "{name:?}");
+        let mut coded = crate::coded_file::CodedFile::open(&file).unwrap();
+        assert!(coded.read().unwrap().is_some(), "{name:?}");
+    }
+    std::fs::remove_dir_all(&folder.0).unwrap();
+}
+
+#[test]
+fn what_is_kept_is_in_the_file_at_any_moment() {
+    for name in ["kept.mp4", "kept.mkv"] {
+        let (file, crashed) = (Scratch::new(name), Scratch::new(&format!("crashed-{name}")));
+        let (units, sets) = coded(30);
+        let mut recording = recording(&file.0, &pictures(&sets));
+        for (n, unit) in (0..).zip(&units) {
+            // Some fragments end with a keyframe, some with a second.
+            recording.write(&unit.data, n * 3000 + n / 7 * 50_000, unit.keyframe).unwrap();
+            if std::fs::copy(&file.0, &crashed.0).is_ok() {
+                assert!(read_back(&crashed.0).len() as u64 >= recording.kept, "{name} after picture {n}");
+            } else {
+                assert_eq!(recording.kept, 0, "{name}");
+            }
+        }
+        assert!(recording.kept >= 25, "{name}: {}", recording.kept);
+    }
 }
 
 #[test]
@@ -140,12 +207,12 @@ fn pictures_that_are_shown_in_another_order_keep_their_times() {
         let (units, sets) = coded(9);
         // The encoder does not reorder; the times say it had: what the file does with them is looked at.
         let ticks = [0, 4, 2, 1, 3, 8, 6, 5, 7].map(|n| n * 9000);
-        let mut recording = Recording::new(&file.0, &Recorded { reordered: 2, ..pictures(&sets) }).unwrap();
+        let mut recording = recording(&file.0, &Recorded { reordered: 2, ..pictures(&sets) });
         for (unit, ticks) in units.iter().zip(ticks) {
             recording.write(&unit.data, ticks, unit.keyframe).unwrap();
         }
-        assert_eq!(recording.finish().unwrap(), 9);
-        let mut demuxer = Demuxer::open(file.0.to_str().unwrap(), None, &[]).unwrap();
+        assert_eq!(recording.finish(), Finished { kept: 9, error: None });
+        let mut demuxer = Demuxer::open_file(&file.0).unwrap();
         let mut packet = Packet::empty().unwrap();
         let mut found = Vec::new();
         while demuxer.read(&mut packet).unwrap() {

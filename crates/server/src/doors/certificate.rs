@@ -124,8 +124,14 @@ fn write(file: &Path, text: &str) -> Result<(), CertificateError> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(file)
+    let open = || {
+        let opened = options.open(file)?;
+        // The mode above holds for a new file only.
+        #[cfg(unix)]
+        opened.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(opened)
+    };
+    open()
         .and_then(|mut opened| io::Write::write_all(&mut opened, text.as_bytes()))
         .map_err(|error| CertificateError::Write { file: file.to_owned(), error })
 }

@@ -29,6 +29,8 @@ pub(super) struct Audience {
     known: HashMap<Vec<Option<Channels>>, usize>,
     /// Places in `groups` that nobody has.
     free: Vec<usize>,
+    /// Some of them record, or did.
+    has_recording: bool,
     /// Empty but while a batch is pushed.
     deliveries: Deliveries,
 }
@@ -66,6 +68,7 @@ impl Audience {
     /// One more.
     pub fn join(&mut self, reader: Arc<Reader>, waiting: bool) {
         let group = self.group_of(reader.channels());
+        self.has_recording |= reader.records();
         self.readers.push(Attached { reader, group, waiting, is_new: waiting });
     }
 
@@ -97,6 +100,9 @@ impl Audience {
         now: Instant,
         metrics: &mut StreamMetrics,
     ) -> bool {
+        if self.has_recording {
+            self.count_missed(batch, packets);
+        }
         let Some(stretch) = batch.stretch(packets, self.video) else { return false };
         let mut made: Vec<Option<Option<Frames>>> = vec![None; self.groups.len()];
         let groups = std::mem::take(&mut self.groups);
@@ -106,6 +112,13 @@ impl Audience {
         });
         self.groups = groups;
         keyframe_is_wanted
+    }
+
+    /// Recordings that wait are told what they miss.
+    fn count_missed(&self, batch: &Batch, packets: &[MediaPacket]) {
+        for attached in self.readers.iter().filter(|attached| attached.waiting && attached.reader.records()) {
+            attached.reader.miss(batch.pictures(packets, self.video));
+        }
     }
 
     /// Gives a report of ours to all who do not wait; as [`Audience::forward`].

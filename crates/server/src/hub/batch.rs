@@ -90,6 +90,11 @@ impl Batch {
         !packet.rtcp && self.framed(packet).get(interleave::HEADER_LEN + 1).is_some_and(|byte| byte & 0x80 != 0)
     }
 
+    /// How many pictures of the track `video` end in these packets.
+    pub(super) fn pictures(&self, packets: &[MediaPacket], video: Option<usize>) -> u64 {
+        packets.iter().filter(|packet| video == Some(packet.track) && self.has_marker(packet)).count() as u64
+    }
+
     /// Some packets that follow each other, ready for readers; `None` where there are none. Pictures are those of the
     /// track `video`.
     pub(super) fn stretch(&self, packets: &[MediaPacket], video: Option<usize>) -> Option<Stretch> {

@@ -9,6 +9,8 @@ pub struct ReaderMetrics {
     pub dropped_packets: u64,
     /// How often that happened.
     pub jumps: u64,
+    /// Pictures that a recording will not get, by their markers: given up, or before a keyframe.
+    pub missed_pictures: u64,
 }
 
 /// Whether a reader's task may write.

@@ -12,6 +12,8 @@ use hevcast_wire::rtp::interleave;
 const PIECE_BYTES: usize = 64 * 1024;
 /// The same of a piece that is a copy.
 const COPIED_PIECE_BYTES: usize = 16 * 1024;
+/// What tells RTCP from RTP by the second byte (RFC 5761 section 4).
+const RTCP_TYPES: std::ops::RangeInclusive<u8> = 192..=223;
 
 /// Where a reader gets what comes on each channel of the publisher's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -96,6 +98,17 @@ impl Frames {
     pub fn of(leaving: Leaving) -> Frames {
         let (packets, len) = leaving.count();
         Frames { leaving, packets, len, ..Frames::default() }
+    }
+
+    /// Pictures that end in them, by their markers (RFC 7798 section 4.1), where the reader gets one track only.
+    pub fn pictures(&self) -> u64 {
+        let has_marker = |range: std::ops::Range<usize>| {
+            let second = self.leaving.bytes.get(range.start + interleave::HEADER_LEN + 1);
+            second.is_some_and(|byte| byte & 0x80 != 0 && !RTCP_TYPES.contains(byte))
+        };
+        let gets = |channel: u8| self.leaving.map.as_ref().is_none_or(|map| map.to(channel).is_some());
+        let frames = interleave::frames(&self.leaving.bytes).filter(|(channel, _)| gets(*channel));
+        frames.filter(|(_, range)| has_marker(range.clone())).count() as u64
     }
 
     /// Only what belongs to the first picture.

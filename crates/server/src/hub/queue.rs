@@ -68,11 +68,15 @@ impl ReaderQueue {
         self.entries.front().map(|oldest| oldest.at)
     }
 
-    /// Whether it is past its bounds.
-    pub fn is_beyond(&self, now: Instant) -> bool {
-        let max_age = if self.is_burst() { MAX_BURST_AGE } else { MAX_AGE };
+    /// Whether it is past these bounds.
+    pub fn is_beyond(&self, now: Instant, max_age: Duration, max_bytes: usize) -> bool {
         let is_late = self.oldest().is_some_and(|at| now.saturating_duration_since(at) > max_age);
-        is_late || self.bytes > MAX_BYTES
+        is_late || self.bytes > max_bytes
+    }
+
+    /// Pictures that end in what waits, where only pictures' packets do.
+    pub fn pictures(&self) -> u64 {
+        self.entries.iter().map(|queued| queued.frames.pictures()).sum()
     }
 
     /// Adds frames.

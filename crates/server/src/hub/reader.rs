@@ -9,6 +9,8 @@
 //! Whose turn that is, is a word (`turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
+mod recording;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -53,6 +55,8 @@ struct Hot {
     outlet: Option<Arc<dyn Outlet>>,
     /// It only looks on: see [`Reader::looking_on`].
     looks_on: bool,
+    /// It records: see [`Reader::recording`].
+    records: bool,
     /// Bytes that left by it.
     sent_bytes: AtomicU64,
     /// What has left ends amid a picture.
@@ -79,6 +83,8 @@ struct Inner {
     ended: bool,
     dropped_packets: u64,
     jumps: u64,
+    /// Pictures that a recording will not get.
+    missed_pictures: u64,
     /// It has taken nothing since it was last overrun.
     is_stuck: bool,
     /// It was overrun while stuck, so that no keyframe was asked for.
@@ -116,8 +122,11 @@ impl Inner {
     }
 
     /// Gives up what is queued, but for the end of a picture. Returns how many packets that were.
-    fn give_up(&mut self, is_amid_picture: bool) -> u64 {
+    fn give_up(&mut self, is_amid_picture: bool, records: bool) -> u64 {
+        let pictures = |queue: &ReaderQueue| if records { queue.pictures() } else { 0 };
+        let before = pictures(&self.queue);
         let packets = self.queue.give_up(is_amid_picture);
+        self.missed_pictures += before - pictures(&self.queue);
         self.dropped_packets += packets;
         self.jumps += 1;
         packets
@@ -195,17 +204,24 @@ impl Reader {
         let copied = waiting.of(&frames.leaving.bytes);
         let packets = u64::from(frames.packets);
         let mut inner = self.lock();
+        let is_beyond = |queue: &ReaderQueue| {
+            let (max_age, max_bytes) = self.bounds(queue.is_burst());
+            queue.is_beyond(now, max_age, max_bytes)
+        };
+        let pictures = if self.hot.records { frames.pictures() } else { 0 };
         let queued = copied.and_then(|copy| {
             frames.leaving.bytes = copy;
             // As it was before these came: they are not late yet.
-            let is_late = inner.queue.is_beyond(now);
-            inner.queue.push(frames, now, waiting.budget()).map(|()| is_late || inner.queue.is_beyond(now))
+            let is_late = is_beyond(&inner.queue);
+            inner.queue.push(frames, now, waiting.budget()).map(|()| is_late || is_beyond(&inner.queue))
         });
         if !matches!(queued, Ok(false)) {
             // Those that found no room are gone, too.
-            let lost = if queued.is_err() { packets } else { 0 };
+            let (lost, lost_pictures) = if queued.is_err() { (packets, pictures) } else { (0, 0) };
             inner.dropped_packets += lost;
-            let packets = inner.give_up(self.hot.is_amid_picture.load(Ordering::Relaxed)) + lost;
+            inner.missed_pictures += lost_pictures;
+            let is_amid_picture = self.hot.is_amid_picture.load(Ordering::Relaxed);
+            let packets = inner.give_up(is_amid_picture, self.hot.records) + lost;
             let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
             inner.resumes_unasked |= !is_alive;
             return Pushed::Overrun { packets, is_alive };
@@ -384,6 +400,11 @@ impl Reader {
     /// What the queue has been through.
     pub fn metrics(&self) -> ReaderMetrics {
         let inner = self.lock();
-        ReaderMetrics { depth: inner.queue.depth(), dropped_packets: inner.dropped_packets, jumps: inner.jumps }
+        ReaderMetrics {
+            depth: inner.queue.depth(),
+            dropped_packets: inner.dropped_packets,
+            jumps: inner.jumps,
+            missed_pictures: inner.missed_pictures,
+        }
     }
 }

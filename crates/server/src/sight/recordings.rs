@@ -12,12 +12,16 @@ pub struct RecordingView {
     pub file: Option<String>,
     /// Files begun.
     pub files: u64,
-    /// Pictures in all files since the last failure.
+    /// Pictures that came to be recorded: `pictures`, `not_recorded`, and those that wait for the disk.
+    pub came: u64,
+    /// Pictures in all files.
     pub pictures: u64,
     /// Coded bytes of all pictures.
     pub bytes: u64,
-    /// Pictures that are missing in the files: the disk was too slow, or they were lost on the way here.
+    /// Pictures that are missing in the files.
     pub not_recorded: u64,
+    /// The same by cause.
+    pub not_recorded_by: BTreeMap<&'static str, u64>,
     /// Why nothing is written, though it should be.
     pub trouble: Option<String>,
 }

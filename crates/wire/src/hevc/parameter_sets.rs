@@ -82,6 +82,11 @@ impl ParameterSets {
         self.vps().is_some() && self.sps().is_some() && self.pps().is_some()
     }
 
+    /// Whether all of `others` are among these, each as it is there.
+    pub fn contains(&self, others: &ParameterSets) -> bool {
+        others.sets.iter().all(|set| self.sets.contains(set))
+    }
+
     /// Whether there is none at all.
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()

@@ -1,28 +1,39 @@
-//! The stream as it came, into a file, while it is shown or sent.
+//! The stream as it came, into files, while it is shown or sent.
 //!
-//! [`writer`] is the thread that writes, [`segments`] what `hevcast serve` keeps of the streams it records.
+//! Pictures come at a [`tap`], wait in a [`queue`] that memory bounds, and are written by a thread ([`writer`]), which does
+//! with each what the [`plan`] says: a state machine without clock or disk, whose time stamps are the [`timeline`]'s.
+//! [`files`] are made anew or not at all; [`segments`] is what `hevcast serve` keeps of the streams it records, in
+//! [`folders`] of their own.
 //!
-//! Queue `record`: coded pictures between the play stage and the recorder's thread, at most [`RECORD_DEPTH`]. A disk that
-//! is too slow never holds the picture up: what does not fit is dropped up to the next IRAP picture, and counted. A file
-//! holds one unbroken stream: after a reconnect, or with new parameter sets, the next one begins.
+//! The sum that holds ([`crate::figures::recorded`]): pictures that came = recorded + missing by cause.
 
+pub mod files;
+pub mod folders;
+pub mod plan;
+pub mod queue;
 pub mod segments;
+pub mod tap;
+pub mod timeline;
 pub mod writer;
 
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod sum_tests;
+
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result};
-use hevcast_wire::hevc::AccessUnit;
+use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 
-use self::writer::{Files, Numbered, Writer};
-use super::gap::DropToIrap;
-
-/// Depth of the queue `record`, in coded pictures.
-pub const RECORD_DEPTH: usize = 128;
+use self::files::{Files, Numbered};
+use self::queue::{Budget, MAX_BYTES, RecordQueue};
+pub use self::tap::RecordTap;
+use self::tap::{AskKeyframe, Intake};
+use self::writer::Writer;
+use crate::figures::recorded::{Counts, Tally};
 
 /// What a recording is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,109 +61,57 @@ pub enum RecordState {
     Failed(String),
 }
 
-/// The play stage's end: empty while nothing is recorded. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct RecordTap(Arc<Mutex<Option<RecordQueue>>>);
-
-#[derive(Debug)]
-struct RecordQueue {
-    queue: SyncSender<Item>,
-    rule: DropToIrap,
-    stream: u32,
-}
-
-/// A picture on its way to the file.
-pub struct Item {
-    unit: AccessUnit,
-    /// Tells the streams before and after a break apart.
-    stream: u32,
-}
-
-impl RecordTap {
-    fn lock(&self) -> MutexGuard<'_, Option<RecordQueue>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands a picture over; false when it was dropped. Its bytes are shared, not copied.
-    pub fn offer(&self, unit: &AccessUnit) -> bool {
-        self.offer_with(|| unit.clone())
-    }
-
-    /// The same with one that is made for this only.
-    pub fn offer_with(&self, make: impl FnOnce() -> AccessUnit) -> bool {
-        let mut tap = self.lock();
-        let Some(RecordQueue { queue, rule, stream }) = &mut *tap else { return true };
-        let unit = make();
-        let mut has_ended = false;
-        let taken = rule.offer(unit.is_irap(), || {
-            let sent = queue.try_send(Item { unit, stream: *stream });
-            has_ended = matches!(sent, Err(TrySendError::Disconnected(_)));
-            sent.is_ok()
-        });
-        // Its thread has ended by itself, as on a full disk, and has said so: nothing is recorded any more.
-        if has_ended {
-            *tap = None;
-        }
-        taken || has_ended
-    }
-
-    /// Something is missing before the next picture: nothing is recorded up to the next IRAP picture.
-    pub fn skip(&self) {
-        if let Some(tap) = &mut *self.lock() {
-            tap.rule.break_off();
-        }
-    }
-
-    /// Whether anybody records.
-    pub fn is_recording(&self) -> bool {
-        self.lock().is_some()
-    }
-
-    /// The stream broke off: what comes next is another.
-    pub fn break_off(&self) {
-        if let Some(tap) = &mut *self.lock() {
-            tap.stream = tap.stream.wrapping_add(1);
-        }
-    }
-}
-
 /// A running recording.
 #[derive(Debug)]
 pub struct Recorder {
     tap: RecordTap,
     thread: Option<JoinHandle<()>>,
+    tally: Arc<Tally>,
+    /// How that stood when it began.
+    before: Counts,
     /// What it is doing.
     pub state: watch::Receiver<RecordState>,
 }
 
 impl Recorder {
-    /// Begins to record what comes through `tap` to `path`, from the next IRAP picture on.
+    /// Begins to record what comes through `tap` to `path`, from the next IRAP picture on, which is asked for by `ask`.
+    /// What becomes of each picture is counted in `tally`.
     ///
     /// # Errors
-    /// When there is no thread for it.
-    pub fn start(tap: RecordTap, path: PathBuf) -> Result<Recorder> {
-        Recorder::start_files(tap, Box::new(Numbered::new(path)))
+    /// When no file can be made there, or there is no thread for it.
+    pub fn start(tap: RecordTap, path: PathBuf, tally: Arc<Tally>, ask: AskKeyframe) -> Result<Recorder> {
+        let files = Box::new(Numbered::new(path)?);
+        ask();
+        Recorder::start_files(tap, files, tally, ask, Budget::new(MAX_BYTES))
     }
 
-    /// The same, with files by these names.
+    /// The same, with files by these names, which are made when they are needed, and a queue whose memory comes out of
+    /// `budget`.
     ///
     /// # Errors
     /// When there is no thread for it.
-    pub fn start_files(tap: RecordTap, files: Box<dyn Files>) -> Result<Recorder> {
-        let (queue, items) = sync_channel(RECORD_DEPTH);
+    pub fn start_files(
+        tap: RecordTap,
+        files: Box<dyn Files>,
+        tally: Arc<Tally>,
+        ask: AskKeyframe,
+        budget: Arc<Budget>,
+    ) -> Result<Recorder> {
+        let queue = Arc::new(RecordQueue::new(budget));
         let (told, state) = watch::channel(RecordState::Waiting);
-        let writer = Writer::new(files, told);
+        let before = tally.read();
+        let (writers, counted, asks) = (Arc::clone(&queue), Arc::clone(&tally), Arc::clone(&ask));
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || writer.run(&items))
+            .spawn(move || Writer::new(files, counted, asks, told).run(&writers))
             .context("no thread for the recording")?;
-        *tap.lock() = Some(RecordQueue { queue, rule: DropToIrap::default(), stream: 0 });
-        Ok(Recorder { tap, thread: Some(thread), state })
+        tap.open(Intake::new(queue, Arc::clone(&tally), ask));
+        Ok(Recorder { tap, thread: Some(thread), tally, before, state })
     }
 
     /// Ends the file after the pictures that have come so far.
     pub async fn stop(mut self) -> RecordState {
-        *self.tap.lock() = None;
+        self.tap.close();
         let thread = self.thread.take();
         let join = move || thread.is_none_or(|thread| thread.join().is_ok());
         match tokio::task::spawn_blocking(join).await {
@@ -160,9 +119,7 @@ impl Recorder {
             _ => RecordState::Failed("the recorder panicked".to_owned()),
         }
     }
-}
 
-impl Recorder {
     /// Waits until something has happened; true when that is the recording's failure. Cancelling it loses nothing.
     pub async fn failed(&mut self) -> bool {
         match self.state.changed().await {
@@ -172,15 +129,34 @@ impl Recorder {
         }
     }
 
-    /// The same as [`Recorder::stop`], and says in the log what was written.
-    pub async fn stop_and_tell(self) {
-        match self.stop().await {
+    /// The same as [`Recorder::stop`], and says in the log what was written and what is missing.
+    ///
+    /// # Errors
+    /// When the recording broke off, or pictures came and none was recorded.
+    pub async fn stop_and_tell(self) -> Result<()> {
+        let (tally, before) = (Arc::clone(&self.tally), self.before);
+        let state = self.stop().await;
+        let counts = tally.read().since(before);
+        let missing = counts.missing_words();
+        match state {
             RecordState::Done { path, pictures } => {
-                tracing::info!("recorded {pictures} pictures to {}", path.display())
+                tracing::info!("recorded {pictures} pictures to {}", path.display());
+                if let Some(missing) = missing {
+                    tracing::warn!("the recording is not whole: {missing}");
+                }
+                Ok(())
             }
-            RecordState::Off => tracing::warn!("nothing was recorded: no keyframe came"),
-            // Said when it happened.
-            RecordState::Failed(_) | RecordState::Waiting | RecordState::Running { .. } => {}
+            RecordState::Failed(why) => {
+                let missing = missing.map_or_else(String::new, |missing| format!("; {missing}"));
+                bail!("the recording is not whole: {why}{missing}")
+            }
+            RecordState::Off | RecordState::Waiting | RecordState::Running { .. } => match missing {
+                Some(missing) => bail!("nothing was recorded: {missing}"),
+                None => {
+                    tracing::warn!("nothing was recorded: no keyframe came");
+                    Ok(())
+                }
+            },
         }
     }
 }
@@ -188,6 +164,9 @@ impl Recorder {
 impl Drop for Recorder {
     /// Nothing more is recorded; the thread ends by itself.
     fn drop(&mut self) {
-        *self.tap.lock() = None;
+        // Closed already, where it was stopped; another recording may have the tap by now.
+        if self.thread.is_some() {
+            self.tap.close();
+        }
     }
 }

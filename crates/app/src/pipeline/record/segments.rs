@@ -5,58 +5,69 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use hevcast_media::mux::{Form, MakeFile, RecordError};
 use hevcast_server::config::record::{Record, RecordFormat};
-use hevcast_wire::hevc::AccessUnit;
 use hevcast_wire::time::RtpTicks;
+use jiff::Timestamp;
 
-use super::writer::{Files, numbered, taken_at};
+use super::files::{Files, create_numbered, create_private_folder};
+use super::folders::{folder_of, path_of};
+use super::tap::AskKeyframe;
 
 /// A name is the time in this form.
 const NAME: &str = "%Y-%m-%dT%H-%M-%SZ";
 
-/// Asks for an IRAP picture, so that the next file can begin.
-pub type AskKeyframe = Box<dyn Fn() + Send>;
-
 /// The files of one path.
+#[derive(Clone, Debug)]
 pub struct Segments {
     folder: PathBuf,
     format: RecordFormat,
     length_ticks: i64,
     max_bytes: u64,
     max_age: Duration,
-    ask: AskKeyframe,
-    /// That this file's end was asked for.
-    asked: bool,
-    tally: Arc<Tally>,
-}
-
-/// What has become of a stream's pictures.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Files begun.
-    pub files: AtomicU64,
-    /// Coded bytes of the pictures on their way to files, or there.
-    pub bytes: AtomicU64,
-    /// Pictures that are missing in the files.
-    pub not_recorded: AtomicU64,
 }
 
 impl Segments {
     /// Those of the stream at `path`.
-    pub fn new(config: &Record, root: &Path, path: &str, ask: AskKeyframe, tally: Arc<Tally>) -> Segments {
+    pub fn new(config: &Record, root: &Path, path: &str) -> Segments {
         Segments {
             folder: folder_of(&root.join(&config.folder), path),
             format: config.format,
             length_ticks: (config.segment.as_secs_f64() * RtpTicks::HZ as f64) as i64,
             max_bytes: config.max_bytes,
             max_age: config.max_age,
-            ask,
-            asked: false,
-            tally,
         }
+    }
+
+    /// Makes the file whose first picture was taken at `first`, and room for it.
+    fn make(&self, first: Timestamp) -> Result<PathBuf, RecordError> {
+        delete_old(&self.folder, self.max_bytes, self.max_age);
+        create_private_folder(&self.folder).map_err(|error| RecordError {
+            path: self.folder.clone(),
+            why: format!("no folder can be made: {error}"),
+        })?;
+        let name = first.strftime(NAME);
+        create_numbered(&self.folder.join(format!("{name}.{}", self.format.extension())), 1).map(|(path, _)| path)
+    }
+}
+
+impl Files for Segments {
+    fn form(&self) -> Form {
+        match self.format {
+            RecordFormat::Mp4 => Form::Mp4,
+            RecordFormat::Mkv => Form::Matroska,
+        }
+    }
+
+    fn maker(&self, first: Timestamp) -> MakeFile {
+        let segments = self.clone();
+        Box::new(move || segments.make(first))
+    }
+
+    fn is_long_enough(&self, ticks: i64) -> bool {
+        ticks >= self.length_ticks
     }
 }
 
@@ -70,57 +81,20 @@ fn delete_old(folder: &Path, max_bytes: u64, max_age: Duration) {
     }
 }
 
-/// Deletes what has become too old of all paths that are recorded, live or not. A path with unusual characters is known
-/// by its folder's name.
+/// Deletes what has become too old of all paths that are recorded, live or not. A path is known by its folder's name.
 pub fn delete_aged(config: &Record, root: &Path) {
-    let mut folders = vec![(root.join(&config.folder), String::new())];
-    while let Some((folder, path)) = folders.pop() {
-        if config.paths.match_path(&path) {
+    let mut folders = vec![(root.join(&config.folder), Vec::new())];
+    while let Some((folder, names)) = folders.pop() {
+        if config.paths.match_path(&path_of(names.iter().map(String::as_str))) {
             delete_old(&folder, u64::MAX, config.max_age);
         }
         // Links are not followed.
         let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
         for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let path = if path.is_empty() { name } else { format!("{path}/{name}") };
-            folders.push((entry.path(), path));
+            folders.push((entry.path(), [&names[..], &[name]].concat()));
         }
     }
-}
-
-impl Files for Segments {
-    fn next(&mut self, first: &AccessUnit) -> PathBuf {
-        self.asked = false;
-        delete_old(&self.folder, self.max_bytes, self.max_age);
-        self.tally.files.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = std::fs::create_dir_all(&self.folder) {
-            // The file that cannot be made there is the failure; this is its reason.
-            tracing::warn!("no folder {}: {error}", self.folder.display());
-        }
-        let name = taken_at(first).strftime(NAME).to_string();
-        let base = self.folder.join(format!("{name}.{}", self.format.extension()));
-        (1..u32::MAX).map(|number| numbered(&base, number)).find(|path| !path.exists()).unwrap_or(base)
-    }
-
-    fn is_long_enough(&mut self, ticks: i64) -> bool {
-        let is_long = ticks >= self.length_ticks;
-        if is_long && !std::mem::replace(&mut self.asked, true) {
-            (self.ask)();
-        }
-        is_long
-    }
-}
-
-/// The folder of a stream's files: as its path, with nothing in it that could lead elsewhere.
-fn folder_of(root: &Path, path: &str) -> PathBuf {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let mut folder = root.to_owned();
-    for name in path.split('/').filter(|name| !name.is_empty()) {
-        let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
-        let only_dots = plain.chars().all(|c| c == '.');
-        folder.push(if only_dots { "_".repeat(plain.len()) } else { plain });
-    }
-    folder
 }
 
 /// A file of ours.
@@ -148,8 +122,8 @@ fn files_in(folder: &Path) -> Vec<Kept> {
     kept
 }
 
-/// Whether a name is one that [`Segments::next`] gives.
-fn is_ours(name: &str) -> bool {
+/// Whether a name is one that [`Segments`] gives.
+pub(super) fn is_ours(name: &str) -> bool {
     let Some((stem, "mp4" | "mkv")) = name.rsplit_once('.') else { return false };
     let (time, number) = match stem.split_once('Z') {
         Some((time, "")) => (time, None),
@@ -173,27 +147,12 @@ fn too_many(kept: Vec<Kept>, max_bytes: u64, max_age: Duration) -> Vec<PathBuf> 
 
 /// Who asks a stream for a keyframe.
 pub fn asks(stream: Arc<hevcast_server::hub::stream::Stream>, clock: hevcast_net::Clock) -> AskKeyframe {
-    Box::new(move || stream.request_keyframe(clock.now().instant))
+    Arc::new(move || stream.request_keyframe(clock.now().instant))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_cannot_lead_out_of_its_folder() {
-        let root = Path::new("/r");
-        for (path, folder) in [
-            ("cameras/1", "/r/cameras/1"),
-            ("/live/", "/r/live"),
-            ("../../etc/passwd", "/r/__/__/etc/passwd"),
-            ("a/./b", "/r/a/_/b"),
-            ("客厅 1", "/r/___1"),
-            ("a\\..\\b:c", "/r/a_.._b_c"),
-        ] {
-            assert_eq!(folder_of(root, path), Path::new(folder), "{path}");
-        }
-    }
 
     #[test]
     fn only_names_of_ours_count() {

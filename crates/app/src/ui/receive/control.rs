@@ -18,7 +18,7 @@ use crate::pipeline::play::PlayState;
 use crate::pipeline::receive::{self, ReceiveSettings, Receiving};
 use crate::pipeline::record::{RecordState, Recorder};
 use crate::ui::one_line;
-use crate::ui::recording::recorded;
+use crate::ui::recording::{begun, recorded};
 use crate::ui::screen::{Screen, ScreenSink};
 use crate::ui::send::control::COMMANDS_DEPTH;
 
@@ -201,8 +201,10 @@ impl Task {
                     Some(Command::Play(_)) => {}
                     Some(Command::Stop) | None => break Phase::Stopped,
                     Some(Command::Record(path)) if recorder.is_none() => {
-                        recorder = Some(receiving.record(path)?);
-                        self.tell(|status| status.record = RecordState::Waiting);
+                        // The stream goes on, whatever becomes of the file.
+                        let (begun, state) = begun(receiving.record(path));
+                        recorder = begun;
+                        self.tell(|status| status.record = state);
                     }
                     Some(Command::Record(_)) => {}
                     Some(Command::StopRecording) => self.stop_recording(recorder.take()).await,

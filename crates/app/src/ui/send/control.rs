@@ -20,7 +20,7 @@ use crate::pipeline::record::{RecordState, Recorder};
 use crate::pipeline::session::{SendPlan, SendSession};
 use crate::pipeline::capture::Away;
 use crate::ui::one_line;
-use crate::ui::recording::recorded;
+use crate::ui::recording::{begun, recorded};
 use crate::ui::screen::Screen;
 
 /// Depth of the queue `commands`.
@@ -242,8 +242,10 @@ impl Task {
                     Some(Command::Start(_)) => {}
                     Some(Command::Stop) | None => break,
                     Some(Command::Record(path)) if recorder.is_none() => {
-                        recorder = Some(sending.record(path)?);
-                        self.tell(|status| status.record = RecordState::Waiting);
+                        // The stream goes on, whatever becomes of the file.
+                        let (begun, state) = begun(sending.record(path));
+                        recorder = begun;
+                        self.tell(|status| status.record = state);
                     }
                     Some(Command::Record(_)) => {}
                     Some(Command::StopRecording) => self.stop_recording(recorder.take()).await,

@@ -34,7 +34,7 @@ struct Seen(Arc<Snapshot>);
 type OfStream = fn(&StreamView) -> f64;
 
 /// Per stream, with the label `path`: name, help, how it is counted, its value.
-const STREAMS: [(&str, &str, bool, OfStream); 17] = [
+const STREAMS: [(&str, &str, bool, OfStream); 16] = [
     ("hevcast_stream_received_bytes", "Bytes received, framing included", true, |s| s.received_bytes as f64),
     ("hevcast_stream_packets", "RTP packets received", true, |s| s.packets as f64),
     ("hevcast_stream_keyframes", "Keyframes received", true, |s| s.keyframes as f64),
@@ -49,9 +49,6 @@ const STREAMS: [(&str, &str, bool, OfStream); 17] = [
     }),
     ("hevcast_stream_recorded_files", "Files of recordings begun", true, |s| {
         s.recording.as_ref().map_or(0.0, |recording| recording.files as f64)
-    }),
-    ("hevcast_stream_not_recorded_pictures", "Pictures missing in recordings", true, |s| {
-        s.recording.as_ref().map_or(0.0, |recording| recording.not_recorded as f64)
     }),
     ("hevcast_stream_recording", "1 while a file is being written", false, |s| {
         f64::from(u8::from(s.recording.as_ref().is_some_and(|recording| recording.file.is_some())))
@@ -108,6 +105,14 @@ impl Collector for Seen {
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (kind, bytes) in &seen.memory.reserved {
             ConstGauge::new(*bytes as f64).encode(metric.encode_family(&[("kind", *kind)])?)?;
+        }
+        let (name, help) = ("hevcast_stream_not_recorded_pictures", "Pictures missing in recordings");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for stream in &seen.streams {
+            for (cause, pictures) in stream.recording.iter().flat_map(|recording| &recording.not_recorded_by) {
+                let labels = [("path", label(&stream.path)), ("cause", (*cause).to_owned())];
+                ConstCounter::new(*pictures).encode(metric.encode_family(&labels)?)?;
+            }
         }
         for (name, help, is_counter, value) in STREAMS {
             let kind = if is_counter { MetricType::Counter } else { MetricType::Gauge };

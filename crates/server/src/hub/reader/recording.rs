@@ -1,0 +1,105 @@
+//! The queue of a reader that records: every picture counts, however late, and what is missing is counted.
+//!
+//! There is no viewer whom an old picture would not help, and no link behind it. So its queue has a bound in bytes only:
+//! a publisher whose link stood still sends many seconds at once.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use hevcast_wire::rtsp::transport::Channels;
+
+use super::{Hot, MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
+
+/// Queue `reader` of a recording: how many bytes it may hold.
+pub const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
+
+impl Reader {
+    /// One within this program that records.
+    pub fn recording(channels: Vec<Option<Channels>>) -> Reader {
+        let hot = Hot { records: true, ..Hot::default() };
+        Reader { hot, channels, asks: AtomicBool::new(true), inner: std::sync::Mutex::default() }
+    }
+
+    /// Whether it is such a one.
+    pub(in crate::hub) fn records(&self) -> bool {
+        self.hot.records
+    }
+
+    /// How old and how large its queue may become.
+    pub(super) fn bounds(&self, is_in_burst: bool) -> (Duration, usize) {
+        match (self.hot.records, is_in_burst) {
+            (true, _) => (Duration::MAX, MAX_RECORDING_BYTES),
+            (false, false) => (MAX_AGE, MAX_BYTES),
+            (false, true) => (MAX_BURST_AGE, MAX_BYTES),
+        }
+    }
+
+    /// Pictures passed that it does not get, as it waits for a keyframe.
+    pub(in crate::hub) fn miss(&self, pictures: u64) {
+        self.lock().missed_pictures += pictures;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::hub::reader::Claim;
+    use crate::hub::tests::{CHANNELS, World, claim};
+
+    use super::*;
+
+    fn record(world: &World) -> Arc<Reader> {
+        let reader = Arc::new(Reader::recording(vec![Some(CHANNELS)]));
+        world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
+        reader
+    }
+
+    /// Pictures in what the reader has, by their markers.
+    fn taken(reader: &Reader) -> u64 {
+        let mut markers = 0;
+        reader.take(usize::MAX, |frames| {
+            let packets = hevcast_wire::rtp::interleave::frames(&frames);
+            let media = packets.filter(|(channel, _)| *channel == CHANNELS.rtp);
+            markers += media.filter(|(_, range)| frames[range.start + 5] & 0x80 != 0).count() as u64;
+        });
+        markers
+    }
+
+    #[test]
+    fn a_burst_behind_a_stall_is_recorded_whole_however_late() {
+        let mut world = World::new(false);
+        let reader = record(&world);
+        world.publish(true);
+        world.pass(Duration::from_secs(20));
+        for _ in 0..600 {
+            let picture = world.picture(false, 2000);
+            world.push(&picture);
+        }
+        assert_eq!((taken(&reader), reader.metrics().jumps), (601, 0));
+    }
+
+    #[test]
+    fn what_came_is_what_it_got_and_what_it_missed() {
+        let mut world = World::new(false);
+        // Before the first keyframe, and while nothing is taken past the bound.
+        world.publish(false);
+        let reader = record(&world);
+        world.publish(false);
+        world.publish(false);
+        let mut came = 2;
+        let mut got = 0;
+        for round in 0..2 {
+            for n in 0..150 {
+                let picture = world.picture(n % 40 == 0, 600_000);
+                world.push(&picture);
+                came += 1;
+            }
+            assert_eq!(claim(&reader), Claim::Mine);
+            got += taken(&reader);
+            let metrics = reader.metrics();
+            assert_eq!(got + metrics.missed_pictures, came, "round {round}: {metrics:?}");
+            assert!(metrics.jumps > round);
+        }
+    }
+}
