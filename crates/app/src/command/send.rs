@@ -19,7 +19,7 @@ use crate::pipeline::session::SendSession;
 /// # Errors
 /// What made it impossible, in one line.
 pub async fn run(args: SendArgs) -> Result<()> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_with_hangup()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
     let session = tokio::select! {
         session = SendSession::start(args.plan(), None, args.run.clock()) => session?,
