@@ -131,7 +131,11 @@ fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     let lost = place("was unplugged; waiting until it is back").unwrap_or_else(|| panic!("not said: {lines:?}"));
     let back = lines.iter().rposition(|line| line.ends_with("is back"));
     let back = back.filter(|back| *back > lost).unwrap_or_else(|| panic!("never back: {lines:?}"));
-    let sent: u64 = lines[back..].iter().filter(|line| line.contains("\"second\"")).map(|line| count(&figures(line), "/frames/sent")).sum();
+    let sent: u64 = lines[back..]
+        .iter()
+        .filter(|line| line.contains("\"second\""))
+        .map(|line| count(&figures(line), "/frames/sent"))
+        .sum();
     assert!(sent > 0, "nothing sent after the return: {lines:?}");
     let whole = lines.iter().map(|line| figures(line)).rfind(|figures| figures["kind"] == "summary");
     assert_eq!(whole.map(|figures| count(&figures, "/source_returns")), Some(1), "{lines:?}");

@@ -55,6 +55,23 @@ fn a_sender_with_a_server_inside_ends_both() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_closed_terminal_ends_a_sender_that_records() {
+    let _turn = real_time();
+    let folder = Scratch::new();
+    let record = folder.file("kept.mp4").display().to_string();
+    let arguments =
+        ["send", "--input", "pattern", "--size", "320x240", "--encoder", "libx265", "--listen", "127.0.0.1:0"];
+    let more = ["--record", &record, "--stats", "json"];
+    let mut sender = start(&[&arguments[..], &more].concat());
+    expect_figures(&mut sender, "a second of sending", |f| f["frames"]["sent"].as_u64() > Some(5));
+    sender.hang_up();
+    let exit = sender.wait().succeeded();
+    assert_eq!(summary(&exit)["kind"], "summary");
+    assert!(exit.stderr.iter().any(|line| line.contains("recorded ")), "the file was not ended: {:?}", exit.stderr);
+}
+
+#[test]
 fn a_receiver_leaves_the_stream_to_others() {
     let _turn = real_time();
     let mut server = Server::start();

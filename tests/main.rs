@@ -25,6 +25,7 @@ mod ffmpeg;
 mod figures;
 mod footage;
 mod gstreamer;
+mod input_files;
 mod input_y4m;
 mod live_sources;
 mod many;

@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::time::RtpTicks;
 
 use crate::av::AvError;
 use crate::av::bitstream::BitstreamFilter;
 use crate::av::demux::Demuxer;
 use crate::av::packet::Packet;
+use crate::codec::is_irap;
 use crate::mux::TICKS_PER_SECOND;
+use crate::shape::Turn;
 use crate::srt::ReadUnit;
 
 /// Why a file cannot be shown.
@@ -25,6 +29,8 @@ pub struct CodedFile {
     /// From lengths, as MP4 and Matroska have them, to start codes; changes nothing where these are there.
     to_annexb: BitstreamFilter,
     packet: Packet,
+    /// How its pictures are to be turned, in the stream's own words, where only the file around it says so.
+    orientation: Option<Bytes>,
     path: PathBuf,
     /// For units without time stamps of their own.
     last_ticks: i64,
@@ -51,7 +57,17 @@ impl CodedFile {
         let rate = demuxer.frame_rate().map_or(30.0, crate::frame_rate::FrameRate::per_second);
         let nominal_ticks = (f64::from(TICKS_PER_SECOND) / rate) as i64;
         let packet = Packet::empty().map_err(word)?;
-        Ok(CodedFile { demuxer, to_annexb, packet, path: path.to_owned(), last_ticks: -nominal_ticks, nominal_ticks })
+        let turn = demuxer.display_matrix().as_ref().map(Turn::of_matrix).unwrap_or_default();
+        let orientation = turn.to_sei().map(|sei| Bytes::copy_from_slice(&sei));
+        Ok(CodedFile {
+            demuxer,
+            to_annexb,
+            packet,
+            orientation,
+            path: path.to_owned(),
+            last_ticks: -nominal_ticks,
+            nominal_ticks,
+        })
     }
 
     /// The next access unit; `None` at the end.
@@ -73,8 +89,19 @@ impl CodedFile {
                 None => self.last_ticks + self.nominal_ticks,
             };
             self.last_ticks = ticks;
-            return Ok(Some(ReadUnit { annexb: Bytes::copy_from_slice(self.packet.data()), ticks }));
+            let annexb = self.oriented(Bytes::copy_from_slice(self.packet.data()));
+            return Ok(Some(ReadUnit { annexb, ticks }));
         }
         Ok(None)
+    }
+
+    /// A keyframe with the file's orientation, which holds until the next.
+    fn oriented(&self, annexb: Bytes) -> Bytes {
+        let Some(orientation) = self.orientation.clone().filter(|_| is_irap(&annexb)) else { return annexb };
+        let mut unit = AccessUnit::from_annexb(RtpTicks(0), &annexb);
+        unit.insert_before_first_vcl(orientation);
+        let mut turned = Vec::with_capacity(annexb.len() + 16);
+        unit.write_annexb(&mut turned);
+        Bytes::from(turned)
     }
 }

@@ -95,7 +95,8 @@ pub(crate) fn crop_note(width: u32, height: u32) -> Option<String> {
 /// What to tell the user when oblong pixels were made square; `None` when they were, or another size is `wanted`.
 pub(crate) fn oblong_note(wanted: Option<(u32, u32)>, stored: (u32, u32), square: (u32, u32)) -> Option<String> {
     let is_changed = wanted.is_none() && stored != square;
-    is_changed.then(|| format!("oblong pixels made square: {}x{} sent as {}x{}", stored.0, stored.1, square.0, square.1))
+    is_changed
+        .then(|| format!("oblong pixels made square: {}x{} sent as {}x{}", stored.0, stored.1, square.0, square.1))
 }
 
 fn side_of(frame: &Frame) -> Side {

@@ -31,6 +31,29 @@ impl Turn {
         Turn { transposed: true, mirrored: c < 0, flipped: b < 0 }
     }
 
+    /// A display orientation SEI message that says it (H.265 clause D.2.17), as a NAL unit; `None` where there is
+    /// nothing to say. Flips come first there, then a turn anticlockwise.
+    pub(crate) fn to_sei(self) -> Option<[u8; 8]> {
+        /// Prefix SEI, layer 0, temporal id 0; then payload type 47, three bytes.
+        const HEAD: [u8; 4] = [39 << 1, 1, 47, 3];
+        const QUARTER: u32 = 1 << 14;
+        let (hor_flip, ver_flip, quarters) = match (self.transposed, self.mirrored, self.flipped) {
+            (false, false, false) => return None,
+            (false, true, true) => (0, 0, 2),
+            (false, mirrored, flipped) => (u32::from(mirrored), u32::from(flipped), 0),
+            (true, true, false) => (0, 0, 3),
+            (true, false, true) => (0, 0, 1),
+            (true, false, false) => (1, 0, 1),
+            (true, true, true) => (1, 0, 3),
+        };
+        // cancel_flag 0, both flips, the angle, persistence_flag 1, and the payload's stop bit.
+        let bits = (hor_flip << 22) | (ver_flip << 21) | ((quarters * QUARTER) << 5) | (1 << 4) | (1 << 3);
+        let [_, a, b, c] = bits.to_be_bytes();
+        let [d, e, f, g] = HEAD;
+        // No two zero bytes in a row, so that nothing has to be emulated.
+        Some([d, e, f, g, a, b, c, 0x80])
+    }
+
     /// Whether there is nothing to do.
     pub(crate) fn is_none(self) -> bool {
         self == Turn::default()
@@ -181,6 +204,37 @@ mod tests {
                 assert_eq!(size, turn.size((64, 32)), "{turn}");
                 assert_eq!(size == (32, 64), b != 0, "{turn}");
             }
+        }
+    }
+
+    #[test]
+    fn what_a_message_says_a_decoder_does() {
+        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, RateControl};
+        let picture = crate::test_pictures::pattern(PictureFormat::limited(320, 192), 1).remove(0);
+        let settings = EncoderSettings {
+            format: picture.format(),
+            frame_rate: crate::FrameRate::whole(30),
+            rate: RateControl::Qp(10),
+            preset: None,
+            x265_params: String::new(),
+            keyframe_interval: std::time::Duration::from_secs(2),
+            choice: EncoderChoice::Named("libx265".to_owned()),
+        };
+        let coded = Encoder::open(&settings).unwrap().0.encode(&picture, true).unwrap();
+        for bits in 0..8 {
+            let turn = Turn { transposed: bits & 1 != 0, mirrored: bits & 2 != 0, flipped: bits & 4 != 0 };
+            let mut unit = hevcast_wire::hevc::AccessUnit::from_annexb(hevcast_wire::time::RtpTicks(0), &coded.data);
+            if let Some(sei) = turn.to_sei() {
+                assert!(!sei.windows(2).any(|pair| pair == [0, 0]), "{sei:?}");
+                unit.insert_before_first_vcl(bytes::Bytes::copy_from_slice(&sei));
+            }
+            let (mut annexb, mut out) = (Vec::new(), Vec::new());
+            unit.write_annexb(&mut annexb);
+            Decoder::new().unwrap().decode(&annexb, 1, &mut out).unwrap();
+            let expected = turn.run(&picture).unwrap();
+            assert_eq!(out[0].picture.format(), expected.format(), "{turn}");
+            let psnr = out[0].picture.luma_psnr(&expected);
+            assert!(psnr > 38.0, "{turn}: {psnr} dB");
         }
     }
 

@@ -23,7 +23,7 @@ use crate::pipeline::session::{Destination, SendSession};
 /// # Errors
 /// What made it impossible, in one line; also when not a single picture arrived.
 pub async fn run(args: DemoArgs) -> Result<()> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_with_hangup()?;
     let clock = Clock::default();
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -19,7 +19,7 @@ use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 /// # Errors
 /// What made it impossible, in one line.
 pub async fn run(mut args: ReceiveArgs) -> Result<()> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_with_hangup()?;
     let reporter =
         Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };
     let sink: Box<dyn Sink> = match &args.output {

@@ -20,7 +20,7 @@ use crate::pipeline::session::SendSession;
 /// # Errors
 /// What made it impossible, in one line.
 pub async fn run(mut args: SendArgs) -> Result<()> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_with_hangup()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
     let typed = args.to.clone();
     let typed: Vec<&Target> = typed.iter().collect();

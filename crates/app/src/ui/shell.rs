@@ -133,7 +133,7 @@ impl eframe::App for Shell {
 /// Closes the window when the time is over or a signal comes.
 fn close_later(context: egui::Context, runtime: &Handle, duration: Option<Duration>) {
     runtime.spawn(async move {
-        match Signals::catch() {
+        match Signals::catch_with_hangup() {
             Ok(mut signals) => tokio::select! {
                 () = crate::command::after(duration) => {}
                 () = signals.recv() => {}

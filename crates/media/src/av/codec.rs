@@ -179,6 +179,8 @@ impl Codec {
             Threads::Slices => {
                 raw.thread_type = ffi::FF_THREAD_SLICE;
                 raw.thread_count = slice_threads();
+                // A peer's stream is not to take memory for more than would be shown.
+                raw.max_pixels = i64::from(PictureFormat::MAX_SIDE) * i64::from(PictureFormat::MAX_SIDE);
                 raw.flags |= (ffi::AV_CODEC_FLAG_LOW_DELAY | ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT) as i32;
             }
             Threads::Pictures => raw.thread_count = 0,

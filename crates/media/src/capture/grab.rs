@@ -97,7 +97,7 @@ impl Source for GrabSource {
         let grabbed = self.grab().map_err(|error| CaptureError::Device {
             name: self.label.clone(),
             doing: "give the next picture",
-            why: error.to_string(),
+            why: format!("{error}; check that it is still there"),
         })?;
         let Some((frame, at)) = grabbed else {
             return Ok(None);

@@ -9,6 +9,7 @@ use crate::av::frame::Frame;
 use crate::av::packet::Packet;
 use crate::convert::Converter;
 use crate::picture::Picture;
+use crate::shape::Turn;
 
 /// One decoded picture.
 #[derive(Clone, Debug)]
@@ -106,7 +107,9 @@ impl Decoder {
             self.note_damage();
             let tag = self.frame.raw().pts;
             let frame = std::mem::replace(&mut self.frame, empty_frame()?);
-            let picture = self.converter.picture(frame)?;
+            // As the stream's display orientation message says, or the file around it (`coded_file`).
+            let turn = frame.display_matrix().as_ref().map(Turn::of_matrix).unwrap_or_default();
+            let picture = turn.run(&self.converter.picture(frame)?)?;
             out.push(Decoded { picture, tag, damaged: self.damaged });
         }
         self.note_damage();

@@ -142,12 +142,8 @@ impl FFmpeg {
 impl Upload {
     fn new(backend: &Backend, settings: &EncoderSettings, pool: Option<Pool>) -> Result<Upload, AvError> {
         let format = settings.format;
-        let from = Side {
-            format: format.depth.pixels(),
-            width: format.width,
-            height: format.height,
-            colour: format.colour,
-        };
+        let from =
+            Side { format: format.depth.pixels(), width: format.width, height: format.height, colour: format.colour };
         let to = Side { format: backend.pixels_of(format.depth), ..from };
         let scaler = match from == to {
             true => None,

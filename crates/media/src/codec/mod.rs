@@ -18,8 +18,9 @@ mod settings;
 mod steering;
 mod tree_units;
 
-pub use backend::{EncoderInfo, encoders};
+pub(crate) use annexb::is_irap;
 pub(crate) use backend::codes_ten_bits;
+pub use backend::{EncoderInfo, encoders};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Coded, Encoder, Wish};
 pub use error::{DecodeError, EncodeError, Rejected};

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn small_where_allowed_and_larger_from_level_5_on() {
-        for (width, height, fps) in [(16, 16, 240), (640, 480, 30), (1920, 1080, 30), (1920, 1080, 60), (1280, 720, 144)]
+        for (width, height, fps) in
+            [(16, 16, 240), (640, 480, 30), (1920, 1080, 30), (1920, 1080, 60), (1280, 720, 144)]
         {
             assert_eq!(units(width, height, fps, None), (16, false), "{width}x{height} at {fps}");
         }

@@ -136,7 +136,8 @@ impl Header {
     fn parse(line: &str) -> Result<Header, Y4mError> {
         /// What is played where the rate is unknown (`F0:0`), as FFmpeg does.
         const UNKNOWN_RATE: FrameRate = FrameRate::whole(25);
-        let mut header = Header { width: 0, height: 0, frame_rate: UNKNOWN_RATE, range: Range::Limited, pixel_aspect: (1, 1) };
+        let mut header =
+            Header { width: 0, height: 0, frame_rate: UNKNOWN_RATE, range: Range::Limited, pixel_aspect: (1, 1) };
         for field in line.split_ascii_whitespace() {
             let bad = || Y4mError::Field(field.to_owned());
             let (tag, value) = field.split_at_checked(1).ok_or_else(bad)?;
@@ -153,7 +154,8 @@ impl Header {
                 }
                 // What makes no sense as an aspect leaves pixels square, as everybody takes them then.
                 "A" => {
-                    let parts = value.split_once(':').and_then(|(num, den)| Some((num.parse().ok()?, den.parse().ok()?)));
+                    let parts =
+                        value.split_once(':').and_then(|(num, den)| Some((num.parse().ok()?, den.parse().ok()?)));
                     header.pixel_aspect = parts.filter(|&(num, den)| num > 0 && den > 0).unwrap_or((1, 1));
                 }
                 "C" if !["420jpeg", "420mpeg2", "420paldv", "420"].contains(&value.to_ascii_lowercase().as_str()) => {

@@ -81,10 +81,9 @@ pub(super) fn sample_colour(layout: Layout, said: DriverColour) -> Colour {
     };
     match layout {
         Layout::Jpeg => Colour::new(Range::Full, Matrix::Bt601),
-        Layout::Raw(_) => Colour::new(
-            if full { Range::Full } else { Range::Limited },
-            if hd { Matrix::Bt709 } else { Matrix::Bt601 },
-        ),
+        Layout::Raw(_) => {
+            Colour::new(if full { Range::Full } else { Range::Limited }, if hd { Matrix::Bt709 } else { Matrix::Bt601 })
+        }
     }
 }
 
