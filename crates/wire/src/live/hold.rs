@@ -73,6 +73,7 @@ pub struct Hold {
     /// When the last picture came and its time by its stamps, µs.
     last: Option<(i64, i64)>,
     group: Group,
+    group_before: Group,
     points: u32,
     /// How late the first pictures of recent groups came, against their time stamps, µs.
     firsts: VecDeque<i64>,
@@ -138,22 +139,33 @@ impl Hold {
         } else if self.group.is_bundle && self.group.points < POINTS_OF_BUNDLE {
             self.group.points += 1;
             self.points = (self.points + 1).min(MAX_POINTS);
+            if self.points >= ENOUGH_POINTS && self.base_us.is_none() {
+                self.begin();
+            }
         }
+    }
+
+    /// Enough bundles have come: from the present picture on they are held.
+    fn begin(&mut self) {
+        let Group { pictures, came_us, .. } = self.group_before;
+        let every = Duration::from_micros((self.group.came_us - came_us).max(0) as u64);
+        self.news = Some(Bundles { pictures, every });
+        self.firsts.drain(..self.firsts.len().saturating_sub(BEGUN_BY));
+        self.base_us = self.firsts.iter().max().copied();
     }
 
     /// A picture came behind all before.
     fn began(&mut self, now: i64, media: i64, is_bundle: bool) {
-        let before = std::mem::replace(
-            &mut self.group,
-            Group { pictures: 1, points: 0, is_bundle, came_us: now, media_us: media },
-        );
-        if before.pictures == 1 {
+        let group = Group { pictures: 1, points: 0, is_bundle, came_us: now, media_us: media };
+        self.group_before = std::mem::replace(&mut self.group, group);
+        if self.group_before.pictures == 1 {
             self.points = self.points.saturating_sub(POINTS_OF_SINGLE);
         }
         let lateness = now - media;
         let is_stalled = self.base_us.is_some_and(|base| lateness > base + JITTER_US);
-        // Twice in a row as late is how late they are now.
-        let is_confirmed = self.stalled_us.is_some_and(|stalled| (lateness - stalled).abs() <= JITTER_US);
+        // Two bundles in a row as late are how late they are now.
+        let is_as_late = |stalled: i64| (lateness - stalled).abs() <= JITTER_US;
+        let is_confirmed = is_bundle && self.stalled_us.is_some_and(is_as_late);
         self.stalled_us = is_stalled.then_some(lateness);
         if is_stalled && !is_confirmed {
             return;
@@ -162,12 +174,6 @@ impl Hold {
             self.firsts.pop_front();
         }
         self.firsts.push_back(lateness);
-        if self.points >= ENOUGH_POINTS && self.base_us.is_none() {
-            let every = Duration::from_micros((now - before.came_us).max(0) as u64);
-            self.news = Some(Bundles { pictures: before.pictures, every });
-            self.firsts.drain(..self.firsts.len().saturating_sub(BEGUN_BY));
-            self.base_us = self.firsts.iter().max().copied();
-        }
     }
 
     /// How late pictures are to be shown, for one that comes so late, `step` behind the one before.

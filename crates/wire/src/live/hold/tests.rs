@@ -140,6 +140,23 @@ fn a_stall_between_bundles_does_not_lengthen_the_hold() {
 }
 
 #[test]
+fn what_catches_up_after_a_stall_does_not_lengthen_the_hold_either() {
+    let interval = 33_333;
+    let mut all = bundles(0, interval, 10, 600);
+    // Three pictures at once, again and again, three times as fast as their time.
+    for (media, came) in all.iter_mut().filter(|(media, _)| (300..400).contains(&(media / interval))) {
+        let n = *media / interval;
+        *came = (*came).max(400 * interval + (n - 300) / 3 * interval);
+    }
+    for n in 1..all.len() {
+        all[n].1 = all[n].1.max(all[n - 1].1);
+    }
+    let played = play(&mut Hold::default(), &all);
+    let after = played[500..].iter().map(Played::hold).max().unwrap();
+    assert!(after <= 10 * interval, "{after} µs");
+}
+
+#[test]
 fn bundles_that_come_later_for_good_are_held_by_that_much_later() {
     let interval = 33_333;
     let later = |(media, came): Arrival| (media, came + if media >= 300 * interval { 900_000 } else { 0 });
