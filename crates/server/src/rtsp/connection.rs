@@ -14,6 +14,7 @@ use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
+use rtsp_types::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -303,6 +304,9 @@ impl Serving {
             }
             if let Some(status) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
+                if status == StatusCode::UnsupportedTransport {
+                    tracing::info!("asked for media over UDP, which is not to be had: players go on over TCP by themselves");
+                }
             }
             // A reader's wait for its turn to write.
             if !matches!(self.role, Role::Reader { .. }) {
