@@ -64,7 +64,9 @@ fn a_login_is_wanted() {
 fn a_reason_that_would_rule_the_terminal() {
     let reason = "404 Not\u{1b}]0;PWNED\u{7}\u{1b}[31m Found";
     for words in [["404", "nothing is published"], ["499", r"Strange\u{1b}]0;PWNED"]] {
-        let status: &'static str = Box::leak(reason.replace("404 Not", if words[0] == "499" { "499 Strange" } else { "404 Not" }).into_boxed_str());
+        let status: &'static str = Box::leak(
+            reason.replace("404 Not", if words[0] == "499" { "499 Strange" } else { "404 Not" }).into_boxed_str(),
+        );
         let server = FakeServer::start(&[OPTIONS, ("DESCRIBE", plain(status))]);
         let exit = run(&["receive", "-vv", "--headless", "--wait", "--duration", "1s", &server.url()]);
         let said = exit.stderr.iter().chain(&exit.stdout).cloned().collect::<Vec<_>>().join("\n");

@@ -88,17 +88,6 @@ pub enum Command {
     Generate(GenerateArgs),
 }
 
-impl Command {
-    /// Why it cannot be carried out as written, where that is only seen when its parts are put together.
-    pub fn refusal(&self) -> Option<NetError> {
-        match self {
-            Command::Send(args) => args.plan().err(),
-            Command::Receive(args) => args.origin().err(),
-            _ => None,
-        }
-    }
-}
-
 /// Where pictures come from.
 #[derive(Clone, Debug, Args)]
 pub struct SourceArgs {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hevcast_net::Target;
 use hevcast_net::target::srt_passphrase;
+use hevcast_wire::redact::shown_url;
 use hevcast_wire::rtsp::digest::Credentials;
 use hevcast_wire::secret::Secret;
 
@@ -89,7 +90,9 @@ impl LoginArgs {
         let mut warnings: Vec<String> = files.filter_map(|file| open_to_others(&file.path)).collect();
         let has_word = |target: &&Target| {
             let has_passphrase = target.srt.as_ref().is_some_and(|srt| srt.passphrase.is_some());
-            has_passphrase || target.credentials.as_ref().is_some_and(|login| !login.password.is_empty())
+            // In the query or the path, too.
+            let is_in_url = shown_url(&target.url) != target.url.as_str();
+            has_passphrase || is_in_url || target.credentials.as_ref().is_some_and(|login| !login.password.is_empty())
         };
         if targets.iter().any(has_word) {
             warnings.push(format!(
@@ -174,7 +177,10 @@ mod tests {
             ("rtsp://me:secret@h/x", 1),
             ("rtsp://:secret@h/x", 1),
             ("srt://h:1?passphrase=secretsecret", 1),
+            ("rtmp://h/live/x?user=me&pass=secret", 1),
+            ("srt://h:1?streamid=publish:x:me:secret", 1),
             ("rtsp://me@h/x", 0),
+            ("rtsp://h/x?channel=1", 0),
             ("rtsp://h/x", 0),
         ] {
             let target = Target::parse(url).unwrap();

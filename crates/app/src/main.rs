@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr(cli.verbose, cli.log);
     hevcast_media::init(cli.verbose > 1);
-    if let Some(error) = cli.command.as_ref().and_then(Command::refusal) {
+    if let Some(error) = cli.command.as_ref().and_then(command::refusal) {
         eprintln!("hevcast: {}", shown_line(&error.to_string()));
         return ExitCode::from(USAGE);
     }

@@ -89,7 +89,8 @@ pub enum SrtError {
     },
     /// The peer said no.
     #[error(
-        "no SRT with {url}: it refused the connection ({}); check the stream id, and the login in it if it has one",
+        "no SRT with {url}: it refused the connection ({}); check the stream id, what it says of the login, and the \
+         passphrase, and to receive, whether anybody sends there",
         shown(reason)
     )]
     Refused {

@@ -4,6 +4,7 @@
 //! so that a peer who does not read never keeps us from hearing it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -25,7 +26,6 @@ const WRITE_BYTES: usize = 64 * 1024;
 const SMALL_WRITE_BYTES: usize = 2 * 1024;
 
 /// A socket with its incomplete input and its unsent output.
-#[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
     decoder: MessageDecoder,
@@ -41,6 +41,14 @@ pub struct Connection<S> {
     received_bytes: u64,
     sent_bytes: u64,
     closed: bool,
+}
+
+// What is sent may hold a login.
+impl<S: fmt::Debug> fmt::Debug for Connection<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Connection");
+        shown.field("stream", &self.stream).field("output_bytes", &self.output_bytes).finish_non_exhaustive()
+    }
 }
 
 /// What a turn did.

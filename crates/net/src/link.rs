@@ -51,7 +51,7 @@ impl<S: ClientSession> Link<S> {
     /// As [`Target::connect`].
     pub async fn connect(target: &Target, clock: Clock, start: impl FnOnce(Now) -> S) -> Result<Link<S>, NetError> {
         let connection = Connection::to_server(target.connect().await?);
-        let open_way = (!target.is_tls() && !target.is_loopback()).then(|| target.address());
+        let open_way = open_way(target);
         Ok(Link { session: start(clock.now()), connection, clock, url: target.shown(), drained: false, open_way })
     }
 
@@ -141,6 +141,12 @@ impl<S: ClientSession> Link<S> {
     }
 }
 
+/// Where whoever sees the network sees what is sent to this target: its address, unless TLS hides that, or it stays on this
+/// computer.
+fn open_way(target: &Target) -> Option<String> {
+    (!target.is_tls() && !target.is_loopback()).then(|| target.address())
+}
+
 /// How much of what was queued has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -168,5 +174,23 @@ pub(crate) async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_can_be_read_on_its_way_to_others_without_tls() {
+        for (url, way) in [
+            ("rtsp://u:p@10.0.0.9/x", Some("10.0.0.9:554")),
+            ("rtsp://u:p@cam.local:8554/x", Some("cam.local:8554")),
+            ("rtsps://u:p@10.0.0.9/x", None),
+            ("rtsp://u:p@localhost/x", None),
+            ("rtsp://u:p@[::1]:8554/x", None),
+        ] {
+            assert_eq!(open_way(&Target::parse(url).unwrap()).as_deref(), way, "{url}");
+        }
     }
 }

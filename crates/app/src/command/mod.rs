@@ -13,7 +13,19 @@ pub mod sinks;
 
 use std::time::{Duration, Instant};
 
+use hevcast_net::NetError;
 use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::cli::Command;
+
+/// Why a command cannot be carried out as written, where that is only seen when its parts are put together.
+pub fn refusal(command: &Command) -> Option<NetError> {
+    match command {
+        Command::Send(args) => args.plan().err(),
+        Command::Receive(args) => args.origin().err(),
+        _ => None,
+    }
+}
 
 /// How often figures are reported.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);

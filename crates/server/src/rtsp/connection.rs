@@ -348,9 +348,11 @@ impl Serving {
             if let Some(Refusal { status, reason }) = self.session.poll_refusal() {
                 self.state.counters.refused_requests.count(status_kind(status.into()));
                 match status {
+                    // FFmpeg, GStreamer and VLC ask for UDP first.
+                    StatusCode::UnsupportedTransport => {
+                        tracing::info!("asked for media over UDP, which is not to be had: players go on over TCP by themselves");
+                    }
                     _ if reason.is_empty() => {}
-                    // FFmpeg and GStreamer ask for UDP first, and for TCP when they hear no.
-                    StatusCode::UnsupportedTransport => tracing::debug!("answered {}: {reason}", u16::from(status)),
                     _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
                 }
             }

@@ -4,13 +4,15 @@
 //! often a key, and all before it as the application's; so do we. A lone segment is the application's name, and the stream's
 //! is empty: so MediaMTX writes its addresses, and so FFmpeg reads them. The query then stands behind the application.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::redact::shown_url;
 
 /// A stream's address in RTMP's terms.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StreamAddress {
     /// For people: the URL without the query, which may hold a key.
     pub shown: String,
@@ -20,6 +22,13 @@ pub struct StreamAddress {
     pub stream: String,
     /// The application's URL, as `connect` wants it.
     pub app_url: String,
+}
+
+// A stream's name is often a key, and the query a login.
+impl fmt::Debug for StreamAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamAddress").field("shown", &self.shown).finish_non_exhaustive()
+    }
 }
 
 impl StreamAddress {

@@ -127,7 +127,12 @@ pub enum RtmpError {
 }
 
 fn hint(words: &str) -> &'static str {
-    const HINTS: [(&str, &str); 5] = [
+    const HINTS: [(&str, &str); 7] = [
+        ("Unauthorized", "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD"),
+        (
+            "authentication failed",
+            "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD",
+        ),
         ("Publish.BadName", "; another sender may hold this stream, or its name or key is not known there"),
         ("Publish.Denied", "; check the stream's key"),
         ("Play.StreamNotFound", "; is anybody sending there?"),

@@ -8,6 +8,7 @@
 //! wants an answer (ping, window) and passed over where it does not.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -68,7 +69,6 @@ enum State {
 }
 
 /// The session's state machine.
-#[derive(Debug)]
 pub struct Session {
     role: Role,
     address: StreamAddress,
@@ -95,6 +95,18 @@ pub struct Session {
     server: String,
     /// A video message that came instead of an answer to play.
     early: Option<Event>,
+}
+
+// What is sent holds logins and keys.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Session");
+        shown
+            .field("role", &self.role)
+            .field("address", &self.address)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Session {

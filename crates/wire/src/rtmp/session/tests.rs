@@ -223,7 +223,8 @@ fn silence_and_nonsense_are_errors() {
 
 #[test]
 fn a_server_that_asks_and_reads_nothing_is_left() {
-    for (kind, body) in [(MessageType::USER_CONTROL, vec![0, 6, 1, 2, 3, 4]), (MessageType::PEER_BANDWIDTH, vec![0; 5])] {
+    for (kind, body) in [(MessageType::USER_CONTROL, vec![0, 6, 1, 2, 3, 4]), (MessageType::PEER_BANDWIDTH, vec![0; 5])]
+    {
         let mut world = World::running(Role::Play);
         for _ in 0..4 {
             (0..MOST_UNREAD_ANSWERS).for_each(|_| world.say(kind, 0, 0, &body));

@@ -1,6 +1,7 @@
 //! What a publisher and a player have in common: requests in flight, login, liveness, and the clock exchange.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,7 +94,6 @@ pub trait ClientSession {
     }
 }
 
-#[derive(Debug)]
 struct Pending {
     cseq: u32,
     purpose: Purpose,
@@ -104,7 +104,6 @@ struct Pending {
 }
 
 /// One client's side of an RTSP connection. [`super::publisher`] and [`super::player`] say what is asked; this says how.
-#[derive(Debug)]
 pub struct Client {
     url: Url,
     user_agent: String,
@@ -129,6 +128,13 @@ pub struct Client {
     clock_supported: bool,
     clock_exchanges: usize,
     next_clock: Option<Instant>,
+}
+
+// What is sent holds logins.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.shown()).field("login", &self.login).finish_non_exhaustive()
+    }
 }
 
 impl Client {

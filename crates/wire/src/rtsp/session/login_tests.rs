@@ -107,6 +107,18 @@ fn a_server_that_calls_every_nonce_stale_is_left() {
 }
 
 #[test]
+fn what_is_sent_is_not_in_what_a_session_shows_of_itself() {
+    let me = Credentials { user: "me".into(), password: "secret".into() };
+    let mut player = PlayerSession::new(Url::parse("rtsp://h/live?token=secret").unwrap(), Some(me), "test", now());
+    while player.poll_transmit().is_some() {}
+    let mut challenge =
+        Some(bytes::Bytes::from("RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n"));
+    player.handle_message(messages(|| challenge.take()).remove(0), now()).unwrap();
+    let shown = format!("{:?} {:?}", player.client(), player.client().login());
+    assert!(!shown.contains("secret") && !shown.contains("bWU6c2VjcmV0") && shown.contains("token=…"), "{shown}");
+}
+
+#[test]
 fn a_server_that_asks_and_reads_nothing_is_left() {
     let mut player = PlayerSession::new(Url::parse("rtsp://h/live").unwrap(), None, "test", now());
     let ask = |player: &mut PlayerSession, cseq: &str| {
