@@ -68,6 +68,19 @@ pub struct Hub {
 }
 
 impl Hub {
+    /// Whether a path can be claimed, as far as that does not depend on what is announced.
+    ///
+    /// # Errors
+    /// [`PublishRefused`], as [`Hub::publish`] would have it.
+    pub fn may_publish(&self, path: &str, terms: Terms) -> Result<(), PublishRefused> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        match streams.get(path) {
+            Some(stream) if !terms.takeover && !stream.is_abandoned() => Err(PublishRefused::Taken),
+            None if streams.len() >= terms.max_streams => Err(PublishRefused::Full(terms.max_streams)),
+            _ => Ok(()),
+        }
+    }
+
     /// Claims a path.
     ///
     /// # Errors
@@ -167,6 +180,8 @@ impl Drop for Publication {
 
 #[cfg(test)]
 mod delivery_tests;
+#[cfg(test)]
+mod description_tests;
 #[cfg(test)]
 mod pacing_tests;
 #[cfg(test)]

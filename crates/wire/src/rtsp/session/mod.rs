@@ -137,6 +137,8 @@ mod clock_tests;
 #[cfg(test)]
 mod feedback_tests;
 #[cfg(test)]
+mod door_tests;
+#[cfg(test)]
 mod login_tests;
 #[cfg(test)]
 mod strangers_tests;
