@@ -109,6 +109,19 @@ impl Hub {
         Hub { budget, ..Hub::default() }
     }
 
+    /// Whether a path can be claimed, as far as that does not depend on what is announced.
+    ///
+    /// # Errors
+    /// [`PublishRefused`], as [`Hub::publish`] would have it.
+    pub fn may_publish(&self, path: &str, terms: &Terms) -> Result<(), PublishRefused> {
+        let streams = self.lock();
+        match streams.get(path) {
+            Some(stream) if !terms.takeover && !stream.is_abandoned() => Err(PublishRefused::Taken),
+            Some(_) => Ok(()),
+            None => owner::has_place(&streams, terms),
+        }
+    }
+
     /// Claims a path.
     ///
     /// # Errors
@@ -240,6 +253,8 @@ impl Drop for Publication {
 
 #[cfg(test)]
 mod delivery_tests;
+#[cfg(test)]
+mod description_tests;
 #[cfg(test)]
 mod keyframe_tests;
 #[cfg(test)]

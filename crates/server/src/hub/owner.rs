@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::stream::Stream;
 use super::{PublishRefused, Terms};
 
+type Streams = HashMap<String, Arc<Stream>>;
+
 /// Who publishes: a user, or those of an address who have none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
@@ -22,27 +24,44 @@ impl Default for Owner {
     }
 }
 
-/// Makes sure that there is a place for one more stream of this owner. Where there is none, the oldest stream that was
-/// announced and has had no media gives its own: of the owner's, if that has too many.
-pub(super) fn make_place(streams: &mut HashMap<String, Arc<Stream>>, terms: &Terms) -> Result<(), PublishRefused> {
-    let is_own = |stream: &Stream| *stream.owner() == terms.owner;
-    let own = streams.values().filter(|stream| is_own(stream)).count();
-    if own >= terms.max_streams_per_owner && !give_way(streams, is_own) {
-        return Err(PublishRefused::OwnerFull(terms.max_streams_per_owner));
-    }
-    if streams.len() >= terms.max_streams && !give_way(streams, |_| true) {
-        return Err(PublishRefused::Full(terms.max_streams));
+/// Whether there is a place for one more stream of this owner, or one can be made.
+///
+/// # Errors
+/// [`PublishRefused`], which limit is reached.
+pub(super) fn has_place(streams: &Streams, terms: &Terms) -> Result<(), PublishRefused> {
+    find_place(streams, terms).map(|_| ())
+}
+
+/// Makes a place for one more stream of this owner. Where there is none, the oldest stream that was announced and has had no
+/// media gives its own: of the owner's, if that has too many.
+///
+/// # Errors
+/// As [`has_place`].
+pub(super) fn make_place(streams: &mut Streams, terms: &Terms) -> Result<(), PublishRefused> {
+    let gives_way = find_place(streams, terms)?;
+    if let Some(stream) = gives_way.and_then(|path| streams.remove(&path)) {
+        tracing::warn!("{}: announced without media, it gave its place to another", stream.path());
+        stream.end();
     }
     Ok(())
 }
 
-fn give_way(streams: &mut HashMap<String, Arc<Stream>>, may: impl Fn(&Stream) -> bool) -> bool {
+/// The path of the stream that has to give its place; `None` where there is one.
+fn find_place(streams: &Streams, terms: &Terms) -> Result<Option<String>, PublishRefused> {
+    let is_own = |stream: &Stream| *stream.owner() == terms.owner;
+    let own = streams.values().filter(|stream| is_own(stream)).count();
+    if own >= terms.max_streams_per_owner {
+        let refused = PublishRefused::OwnerFull(terms.max_streams_per_owner);
+        return oldest_without_media(streams, is_own).map(Some).ok_or(refused);
+    }
+    if streams.len() >= terms.max_streams {
+        let refused = PublishRefused::Full(terms.max_streams);
+        return oldest_without_media(streams, |_| true).map(Some).ok_or(refused);
+    }
+    Ok(None)
+}
+
+fn oldest_without_media(streams: &Streams, may: impl Fn(&Stream) -> bool) -> Option<String> {
     let empty = streams.values().filter(|stream| may(stream) && !stream.has_media());
-    let oldest = empty.min_by_key(|stream| stream.number()).map(|stream| stream.path().to_owned());
-    let stream = oldest.and_then(|path| streams.remove(&path));
-    stream.is_some_and(|stream| {
-        tracing::warn!("{}: announced without media, it gave its place to another", stream.path());
-        stream.end();
-        true
-    })
+    empty.min_by_key(|stream| stream.number()).map(|stream| stream.path().to_owned())
 }

@@ -177,6 +177,11 @@ impl Stream {
         self.resumed.notified().await;
     }
 
+    /// Whether its publisher is lost.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.lock().is_abandoned
+    }
+
     /// Whether the claim of this number is the stream's.
     pub(super) fn is_claimed_by(&self, publisher: u64) -> bool {
         self.lock().publisher == publisher

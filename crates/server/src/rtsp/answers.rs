@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use hevcast_net::stream::{Stream as Socket, send_now};
 use hevcast_wire::rtsp::login::Login;
-use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
@@ -58,15 +57,7 @@ impl Serving {
                 Some(stream) => self.session.accept(Accepted::Tracks(stream.description().tracks().len())),
                 None => self.session.refuse(StatusCode::NotFound),
             },
-            // Only now is it looked at what is announced: whoever may not publish causes no work by it.
-            ServerEvent::Announce { path } => match self.session.announced() {
-                Some(Ok(description)) => self.announce(&path, description),
-                Some(Err(error)) => {
-                    tracing::warn!("may not publish {path}: {error}");
-                    self.session.refuse(StatusCode::BadRequest);
-                }
-                None => self.session.refuse(StatusCode::BadRequest),
-            },
+            ServerEvent::Announce { path } => self.announce(&path),
             ServerEvent::Record { channels, .. } => {
                 if let Role::Publisher { channels: own, .. } = &mut self.role {
                     *own = channels;
@@ -88,7 +79,9 @@ impl Serving {
         self.state.clock.now().instant
     }
 
-    fn announce(&mut self, path: &str, description: Description) {
+    /// Looks at what is announced last: whoever may not publish causes no work by it.
+    fn announce(&mut self, path: &str) {
+        self.pace.charge(self.session.question_bytes());
         let config = self.state.config();
         let (limits, takeover) = (&config.limits, config.takeover.match_path(path));
         let (owner, max_streams_per_owner) = match self.identity.user() {
@@ -96,15 +89,27 @@ impl Serving {
             None => (Owner::Address(network(self.peer.ip())), limits.paths_per_address),
         };
         let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover };
-        match self.state.hub.publish(path, description.clone(), terms) {
-            Ok(publication) => {
-                tracing::info!("publishes {path} ({})", publication.stream().description().offer());
+        let published = self.state.hub.may_publish(path, &terms).map_err(Some).and_then(|()| {
+            let description = match self.session.announced() {
+                Some(Ok(description)) => description,
+                Some(Err(error)) => {
+                    tracing::warn!("may not publish {path}: {error}");
+                    return Err(None);
+                }
+                None => return Err(None),
+            };
+            let publication = self.state.hub.publish(path, description.clone(), terms).map_err(Some)?;
+            Ok((publication, description))
+        });
+        match published {
+            Ok((publication, description)) => {
+                tracing::info!("publishes {path} ({})", description.offer());
                 self.entry.session.set_doing(Doing::Publishes(path.to_owned()));
                 self.role = Role::Publisher { publication, channels: Vec::new() };
                 self.deadlines.must_record(self.now(), config.limits.request_timeout);
                 self.session.accept(Accepted::Announced(Box::new(description)));
             }
-            Err(refused) => {
+            Err(Some(refused)) => {
                 tracing::warn!("may not publish {path}: {refused}");
                 self.session.refuse(match refused {
                     PublishRefused::Taken => StatusCode::Forbidden,
@@ -113,6 +118,7 @@ impl Serving {
                     }
                 });
             }
+            Err(None) => self.session.refuse(StatusCode::BadRequest),
         }
     }
 

@@ -197,3 +197,6 @@ fn too_often() -> Response<Body> {
     let header = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
     (StatusCode::TOO_MANY_REQUESTS, header, "too many requests; see [limits] requests_per_second\n").into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,6 +244,8 @@ mod clock_tests;
 #[cfg(test)]
 mod feedback_tests;
 #[cfg(test)]
+mod door_tests;
+#[cfg(test)]
 mod login_tests;
 #[cfg(test)]
 mod names_tests;

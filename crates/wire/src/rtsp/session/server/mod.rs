@@ -235,6 +235,11 @@ impl ServerSession {
         self.ask(request, Asked::Announce { path: path.clone() }, ServerEvent::Announce { path })
     }
 
+    /// Bytes that came with the open question.
+    pub fn question_bytes(&self) -> usize {
+        self.question.as_ref().map_or(0, |question| question.request.body().len())
+    }
+
     /// What the open question announces. Not looked at before it is asked for: that is work, which a peer that may not
     /// publish should not cause. `None` where nothing is announced.
     ///

@@ -1,0 +1,46 @@
+//! What readers are told of a stream is written once, however many ask.
+
+use std::sync::Arc;
+
+use hevcast_wire::rtsp::sdp::Description;
+
+use super::{Hub, PublishRefused, Terms};
+
+fn described(tool: &str) -> Description {
+    let text = format!("v=0\r\ns=-\r\nt=0 0\r\na=tool:{tool}\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n");
+    Description::parse(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_description_is_written_once_and_anew_for_another_publisher() {
+    let hub = Arc::new(Hub::default());
+    let first = hub.publish("live", described("one"), Terms::default()).unwrap();
+    let stream = hub.find("live").unwrap();
+    let (once, again) = (stream.description_for_readers(), stream.description_for_readers());
+    assert_eq!(once, stream.description().for_readers());
+    assert_eq!(once.as_ptr(), again.as_ptr(), "the same bytes for all");
+    let second = hub.publish("live", described("two"), Terms { takeover: true, ..Terms::default() }).unwrap();
+    let after = stream.description_for_readers();
+    assert!(after != once);
+    assert_eq!(after, stream.description().for_readers());
+    drop((first, second));
+}
+
+#[test]
+fn what_is_refused_is_refused_before_it_is_looked_at() {
+    let hub = Arc::new(Hub::default());
+    let terms = Terms { max_streams: 1, takeover: false };
+    assert_eq!(hub.may_publish("live", terms), Ok(()));
+    let first = hub.publish("live", described("one"), terms).unwrap();
+    for (path, takeover, expected) in [
+        ("live", false, Err(PublishRefused::Taken)),
+        ("live", true, Ok(())),
+        ("other", false, Err(PublishRefused::Full(1))),
+        ("other", true, Err(PublishRefused::Full(1))),
+    ] {
+        let terms = Terms { takeover, ..terms };
+        assert_eq!(hub.may_publish(path, terms), expected, "{path} {takeover}");
+    }
+    first.abandon();
+    assert_eq!(hub.may_publish("live", terms), Ok(()), "its return");
+}
