@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_wire::hevc::{NalHeader, NalType};
-use hevcast_wire::rtp::ReceivedPacket;
 use hevcast_wire::rtp::payload::Payload;
+use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket};
 use hevcast_wire::time::RtpTicks;
 
 use super::batch::Run;
@@ -24,6 +24,8 @@ const RUN_OVERHEAD_BYTES: usize = 64;
 /// Packets since the last IRAP picture began.
 #[derive(Debug, Default)]
 pub struct GopCache {
+    /// Which packets are not the track's.
+    format: PayloadFormat,
     /// A new access unit begins a new run.
     runs: Vec<Run>,
     bytes: usize,
@@ -36,10 +38,19 @@ pub struct GopCache {
 }
 
 impl GopCache {
+    /// An empty one of a track of this format.
+    pub(super) fn of(format: PayloadFormat) -> GopCache {
+        GopCache { format, ..GopCache::default() }
+    }
+
     /// Looks at an RTP packet that is about to be kept. True when it is the one that shows its access unit to be an IRAP
     /// picture: the cache then begins with what came of that unit so far.
     pub fn begins_irap(&mut self, packet: Bytes, now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
+        // A retransmission's or another format's payload looks like anything.
+        if self.format.is_anothers(packet.header.payload_type) {
+            return false;
+        }
         if self.unit_timestamp != Some(packet.header.timestamp) {
             self.unit_timestamp = Some(packet.header.timestamp);
             self.unit_is_irap = false;

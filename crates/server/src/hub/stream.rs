@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket};
+use hevcast_wire::rtp::ReceivedPacket;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
@@ -45,8 +45,6 @@ pub struct Stream {
 struct Inner {
     description: Arc<Description>,
     hevc_track: Option<usize>,
-    /// Which of its packets are something else's.
-    format: PayloadFormat,
     /// The publisher answers keyframe requests.
     takes_requests: bool,
     /// Counts its publishers; the last one's claim is the stream's.
@@ -119,7 +117,7 @@ impl Stream {
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
             audience: Audience::new(hevc.map(|(index, _)| index)),
             introduction: Introduction::default(),
-            gop: GopCache::default(),
+            gop: GopCache::of(description.hevc_format()),
             reports: Reports::new(description.tracks().len()),
             asked_keyframe: None,
             keyframe_request: false,
@@ -128,7 +126,6 @@ impl Stream {
             limit_request: None,
             waker: None,
             hevc_track: hevc.map(|(index, _)| index),
-            format: hevc.map(|(index, _)| description.payload_format(index)).unwrap_or_default(),
             takes_requests: hevc.is_some_and(|(_, requests)| requests),
             needs_keyframe: false,
             last_irap: None,
@@ -163,7 +160,7 @@ impl Stream {
         let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
         inner.description = Arc::new(description.clone());
-        inner.format = description.hevc_track().map(|(index, _)| description.payload_format(index)).unwrap_or_default();
+        inner.gop = GopCache::of(description.hevc_format());
         inner.takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
         inner.reports.forget();
         let hevc = description.hevc_track();
@@ -230,10 +227,6 @@ impl Stream {
                 inner.needs_keyframe |= overran;
             }
             if packet.rtcp || inner.hevc_track != Some(packet.track) {
-                continue;
-            }
-            // A retransmission's or another format's payload looks like anything.
-            if batch.payload_type(packet).is_some_and(|of| inner.format.is_anothers(of)) {
                 continue;
             }
             if inner.gop.begins_irap(batch.packet(packet), now.instant) {
@@ -341,7 +334,7 @@ impl Stream {
 impl Inner {
     /// What comes next is not the sequence that was: readers wait for an IRAP picture, the publisher has to look up.
     fn interrupt(&mut self) {
-        self.gop = GopCache::default();
+        self.gop = GopCache::of(self.description.hevc_format());
         (self.asked_keyframe, self.last_irap, self.keyframe_request) = (None, None, false);
         // Another publisher has not been asked for anything.
         (self.pacing, self.limit_request) = (Pacing::default(), None);

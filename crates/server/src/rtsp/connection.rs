@@ -307,7 +307,7 @@ impl Serving {
                 match status {
                     _ if reason.is_empty() => {}
                     // FFmpeg and GStreamer ask for UDP first, and for TCP when they hear no.
-                    StatusCode::UnsupportedTransport => tracing::debug!("answered {}: {reason}", u16::from(status)),
+                    StatusCode::UnsupportedTransport => tracing::info!("answered {}: {reason}", u16::from(status)),
                     _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
                 }
             }
