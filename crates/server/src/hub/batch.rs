@@ -80,11 +80,6 @@ impl Batch {
         &self.whole[packet.range.clone()]
     }
 
-    /// The payload type of an RTP packet; `None` where there is no room for it.
-    pub(super) fn payload_type(&self, packet: &MediaPacket) -> Option<u8> {
-        self.framed(packet).get(interleave::HEADER_LEN + 1).map(|byte| byte & 0x7f)
-    }
-
     /// Whether this is the last packet of a picture (RFC 7798 section 4.1).
     fn has_marker(&self, packet: &MediaPacket) -> bool {
         !packet.rtcp && self.framed(packet).get(interleave::HEADER_LEN + 1).is_some_and(|byte| byte & 0x80 != 0)

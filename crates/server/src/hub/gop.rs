@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hevcast_wire::hevc::{NalHeader, NalType, ParameterSets};
 use hevcast_wire::rtp::payload::Payload;
-use hevcast_wire::rtp::{ReceivedPacket, interleave};
+use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;
 
 use super::frames::{ChannelMap, Frames, Leaving};
@@ -27,6 +27,8 @@ pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct GopCache {
     budget: Arc<Budget>,
+    /// Which packets are not the track's.
+    format: PayloadFormat,
     group: Log,
     /// What came of the access unit in progress, while nothing shows its kind.
     unit: Log,
@@ -42,10 +44,11 @@ pub struct GopCache {
 }
 
 impl GopCache {
-    /// Nothing yet; `sets` are those of the description.
-    pub(super) fn new(budget: &Arc<Budget>, sets: &ParameterSets) -> GopCache {
+    /// Nothing yet of a track of this format; `sets` are those of the description.
+    pub(super) fn new(budget: &Arc<Budget>, sets: &ParameterSets, format: PayloadFormat) -> GopCache {
         GopCache {
             budget: Arc::clone(budget),
+            format,
             group: Log::new(budget),
             unit: Log::new(budget),
             unit_timestamp: None,
@@ -61,6 +64,10 @@ impl GopCache {
     /// be an IRAP picture: the cache then begins with what came of that unit so far.
     pub fn begins_irap(&mut self, packet: Bytes, framed: &[u8], now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
+        // A retransmission's or another format's payload looks like anything.
+        if self.format.is_anothers(packet.header.payload_type) {
+            return false;
+        }
         if self.unit_timestamp != Some(packet.header.timestamp) {
             self.settle();
             self.unit_timestamp = Some(packet.header.timestamp);

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_wire::hevc::ParameterSets;
-use hevcast_wire::rtp::PayloadFormat;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
 use tokio::sync::Notify;
@@ -55,8 +54,6 @@ struct Inner {
     /// The same as readers get it, written once.
     for_readers: Bytes,
     hevc_track: Option<usize>,
-    /// Which of its packets are something else's.
-    format: PayloadFormat,
     wishes: Wishes,
     /// Counts its publishers; the last one's claim is the stream's.
     publisher: u64,
@@ -90,14 +87,13 @@ impl Stream {
             continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
             audience: Audience::new(hevc.map(|(index, _)| index), budget),
             introduction: Introduction::default(),
-            gop: GopCache::new(budget, sets_of(&description)),
+            gop: GopCache::new(budget, sets_of(&description), description.hevc_format()),
             reports: Reports::new(description.tracks().len()),
             takes_limits,
             pacing: Pacing::default(),
             limit_request: None,
             waker: None,
             hevc_track: hevc.map(|(index, _)| index),
-            format: hevc.map(|(index, _)| description.payload_format(index)).unwrap_or_default(),
             wishes: Wishes::new(hevc.is_some_and(|(_, requests)| requests)),
             ended: false,
             metrics: StreamMetrics::default(),
@@ -152,12 +148,11 @@ impl Stream {
         }
         inner.interrupt();
         inner.room = room;
-        inner.gop = GopCache::new(&inner.budget, sets_of(description));
+        inner.gop = GopCache::new(&inner.budget, sets_of(description), description.hevc_format());
         let was_abandoned = std::mem::take(&mut inner.is_abandoned);
         inner.publisher += 1;
         inner.for_readers = description.for_readers();
         inner.description = Arc::new(description.clone());
-        inner.format = description.hevc_track().map(|(index, _)| description.payload_format(index)).unwrap_or_default();
         inner.takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
         inner.reports.forget();
         let hevc = description.hevc_track();
@@ -260,10 +255,6 @@ impl Stream {
                 }
             }
             if packet.rtcp || inner.hevc_track != Some(packet.track) {
-                continue;
-            }
-            // A retransmission's or another format's payload looks like anything.
-            if batch.payload_type(packet).is_some_and(|of| inner.format.is_anothers(of)) {
                 continue;
             }
             let framed = batch.framed(packet);

@@ -137,6 +137,11 @@ impl Description {
         format
     }
 
+    /// The same of the first H.265 track; that which says nothing, where there is none.
+    pub fn hevc_format(&self) -> PayloadFormat {
+        self.hevc_track().map(|(index, _)| self.payload_format(index)).unwrap_or_default()
+    }
+
     /// What is offered, for an error message: `video H264, audio MPEG4-GENERIC`.
     pub fn offer(&self) -> String {
         let names = self.tracks.iter().map(|t| format!("{} {}", t.media, t.encoding).trim().to_owned());

@@ -143,7 +143,7 @@ fn read_base(text: &str, request: &Url) -> Option<Url> {
     let host = text.split('/').next().unwrap_or_default();
     let is_host = request.host_str().is_some_and(|own| host.split(':').next() == Some(own))
         || host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        || host.parse::<std::net::Ipv4Addr>().is_ok();
+        || host.parse::<core::net::Ipv4Addr>().is_ok();
     match is_host {
         true => Url::parse(&format!("{}://{text}", request.scheme())).ok().filter(Url::has_host),
         false => request.join(&format!("/{text}")).ok(),
