@@ -107,9 +107,12 @@ pub fn run(args: &AttackArgs) -> Result<bool> {
         });
         let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_json).collect();
         let rows: Vec<_> = rows.iter().map(table::Row::to_json).collect();
-        report::write_json(path, &json!({
-            "benchmark": "attack", "settings": settings, "rows": rows, "verdicts": verdicts,
-        }))?;
+        report::write_json(
+            path,
+            &json!({
+                "benchmark": "attack", "settings": settings, "rows": rows, "verdicts": verdicts,
+            }),
+        )?;
     }
     Ok(verdicts.iter().all(Verdict::holds))
 }

@@ -28,8 +28,10 @@ pub(super) fn run(target: &Target) -> Result<Vec<Peer>> {
     let mut publisher = Peer::connect(target.rtsp)?;
     publisher.publish("attack/huge", "")?;
     let mut timestamp = 0;
-    let request =
-        format!("GET /api/v1/streams/attack/huge/still.jpg HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.http);
+    let request = format!(
+        "GET /api/v1/streams/attack/huge/still.jpg HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        target.http
+    );
     while target.goes_on() {
         timestamp += 3000;
         for set in SETS {

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod certificate;
+pub mod owner;
 pub mod pace;
 pub mod places;
 pub mod slowdown;

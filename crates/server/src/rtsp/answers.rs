@@ -15,7 +15,7 @@ use super::connection::{Role, Serving};
 use crate::config::{Config, Right};
 use crate::doors::access::{self, Admission, Wish};
 use crate::doors::network;
-use crate::hub::owner::Owner;
+use crate::doors::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::sessions::Doing;

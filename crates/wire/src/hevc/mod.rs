@@ -17,6 +17,7 @@ pub mod annexb;
 pub mod nal;
 pub mod parameter_sets;
 pub mod rbsp;
+mod scaling_lists;
 pub mod sei;
 pub mod sps;
 

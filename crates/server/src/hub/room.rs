@@ -1,26 +1,10 @@
-//! Whose streams there are, and who makes room where there are too many.
+//! Who makes room where there are too many streams.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::stream::Stream;
 use super::{PublishRefused, Terms};
-
-/// Who publishes: a user, or those of an address who have none.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// Who logged in.
-    User(String),
-    /// Who did not: an address or, of IPv6, a network of 64 bits.
-    Address(IpAddr),
-}
-
-impl Default for Owner {
-    fn default() -> Owner {
-        Owner::Address(IpAddr::from([127, 0, 0, 1]))
-    }
-}
 
 /// Makes sure that there is a place for one more stream of this owner. Where there is none, the oldest stream that was
 /// announced and has had no media gives its own: of the owner's, if that has too many.

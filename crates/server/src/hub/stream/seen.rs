@@ -1,0 +1,77 @@
+//! What can be seen of a stream, and of what it holds.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hevcast_wire::rtsp::sdp::Description;
+
+use super::Stream;
+use crate::budget::Budget;
+use crate::doors::owner::Owner;
+use crate::hub::continuity::Continuity;
+use crate::hub::metrics::StreamMetrics;
+
+impl Stream {
+    /// Who published it first.
+    pub(super) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Which of the hub's streams it is, in the order in which they came.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The memory that it takes its own from.
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.lock().budget)
+    }
+
+    /// The path, without slashes around it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What the publisher announced, with the parameter sets that it has shown since.
+    pub fn description(&self) -> Arc<Description> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        if let (Some(track), Some(sets)) = (inner.hevc_track, inner.gop.news_of_sets()) {
+            inner.description = Arc::new(inner.description.with_parameter_sets(track, sets));
+        }
+        Arc::clone(&inner.description)
+    }
+
+    /// Whether packets have come.
+    pub(super) fn has_media(&self) -> bool {
+        self.lock().metrics.received_bytes > 0
+    }
+
+    /// When the group of pictures began that is kept, and what it takes; `None` where none is.
+    pub(super) fn cached(&self) -> Option<(Instant, usize)> {
+        let inner = self.lock();
+        inner.gop.began().map(|began| (began, inner.gop.cost_bytes()))
+    }
+
+    /// Gives up the group of pictures that is kept: who joins waits for the next.
+    pub(super) fn give_up_cache(&self) {
+        self.lock().gop.give_up();
+    }
+
+    /// Number of readers now.
+    pub fn reader_count(&self) -> usize {
+        self.lock().audience.len()
+    }
+
+    /// What has passed so far.
+    pub fn metrics(&self) -> StreamMetrics {
+        let inner = self.lock();
+        let lost_packets = inner.continuity.iter().map(Continuity::lost_packets).sum();
+        StreamMetrics {
+            lost_packets,
+            is_abandoned: inner.is_abandoned,
+            publishers: inner.publisher + 1,
+            ..inner.metrics
+        }
+    }
+}
