@@ -6,13 +6,16 @@
 //! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs. `peers` lets other programs take a `route` of
 //! their own through our server, and looks at them by pipe or by `screen`; `window` is what a window costs the processor,
 //! and in delay. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit of
-//! the system, and `stalled` what readers notice of others who have stopped reading. [`page`] runs all of them for the
+//! the system, `stalled` what readers notice of others who have stopped reading, and `attack` what they notice of strangers
+//! with worse in mind. [`page`] runs all of them for the
 //! manual.
 //!
 //! [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
 //!
 //! Further benchmarks become further subcommands over the same parts.
 
+#[cfg(target_os = "linux")]
+mod attack;
 mod chain;
 mod congest;
 mod encoder;
@@ -87,6 +90,9 @@ enum Benchmark {
     /// The delay of readers beside some that have stopped reading.
     #[cfg(target_os = "linux")]
     Stalled(stalled::StalledArgs),
+    /// What viewers, status page and memory notice of what strangers can do.
+    #[cfg(target_os = "linux")]
+    Attack(attack::AttackArgs),
     /// The limit of `fanout`: one write to each reader, and nothing else.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -113,6 +119,8 @@ fn main() -> ExitCode {
         Benchmark::Fanout(args) => fanout::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Stalled(args) => stalled::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Attack(args) => attack::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::BareWriter(args) => fanout::bare_writer::run(args),
     };

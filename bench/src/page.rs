@@ -43,7 +43,7 @@ struct Section {
     has_plots: bool,
 }
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     Section {
         title: "Delay from picture in to picture out",
         text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \
@@ -133,6 +133,16 @@ const SECTIONS: [Section; 9] = [
         title: "What readers notice of others who have stopped reading",
         text: "A hundred readers of one stream; in every other run ten of them play and never read again.",
         command: &["stalled"],
+        has_json: true,
+        has_plots: false,
+    },
+    Section {
+        title: "What strangers can do",
+        text: "Each attack runs beside a healthy stream with fifty viewers, against a server of its own with `limits.memory` of 256 \
+               MiB, from the same computer: a part of the viewers' delay is the attackers' own processor time. *RSS* is the \
+               server's memory in MiB, *after* a minute after the attack; *p99* that of the viewers' delay in ms, and *healthz* the \
+               slowest answer in ms.",
+        command: &["attack"],
         has_json: true,
         has_plots: false,
     },

@@ -32,8 +32,13 @@ use serde_json::json;
 
 use crate::chain::default_program;
 use crate::report::{self, Verdict};
+pub use arrivals::Arrivals;
+pub use crowd::{Crowd, Guests};
 pub use measure::{Load, Measured, Writer, pooled, raise_file_limit, run as measure};
+pub use queued::QueuedAt;
+pub use source::Source;
 use table::{HEADING, Row};
+pub use usage::resident_kib;
 
 /// What the server's processor time for a bit may be, by the limit's.
 const RATIO_BAR: f64 = 1.25;

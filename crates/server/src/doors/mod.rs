@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod line;
 pub mod login;
 pub mod memo;
+pub mod owner;
 pub mod pace;
 pub mod passwords;
 pub mod places;

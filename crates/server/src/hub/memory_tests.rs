@@ -10,12 +10,12 @@ use hevcast_wire::rtsp::transport::Channels;
 use proptest::prelude::*;
 
 use super::batch::Batch;
-use super::owner::Owner;
 use super::reader::Reader;
 use super::stream::KEYFRAME_SPACING;
 use super::tests::{CHANNELS, World, claim, consecutive, sequence_numbers};
 use super::{Publication, PublishRefused, Terms};
 use crate::budget::{Budget, Kind};
+use crate::doors::owner::Owner;
 
 const MIB: u64 = 1 << 20;
 

@@ -3,7 +3,7 @@
 //! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
 //! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
 //! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket, [`delivery`] what needs no queue, `wishes` when the publisher is asked for a keyframe, and `pacing` what it is asked to keep to; [`owner`] counts who publishes; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
+//! reader's socket, [`delivery`] what needs no queue, `wishes` when the publisher is asked for a keyframe, and `pacing` what it is asked to keep to; `room` makes place where there are too many; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
 //! `introduction`. Nothing here reads a
 //! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
 
@@ -18,12 +18,12 @@ mod held;
 mod introduction;
 mod log;
 pub mod metrics;
-pub mod owner;
 mod pacing;
 mod publisher;
 mod queue;
 pub mod reader;
 mod reports;
+mod room;
 mod sets;
 pub mod stream;
 mod turn;
@@ -42,10 +42,10 @@ use tokio::sync::watch;
 
 use batch::Batch;
 use delivery::Deliveries;
-use owner::Owner;
 use stream::{NotResumed, PublisherRequest, Stream};
 
 use crate::budget::{Budget, Kind, OverBudget};
+use crate::doors::owner::Owner;
 
 /// What a path's next publisher is measured by.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl Hub {
         match streams.get(path) {
             Some(stream) if !terms.takeover && !stream.is_abandoned() => Err(PublishRefused::Taken),
             Some(_) => Ok(()),
-            None => owner::has_place(&streams, terms),
+            None => room::has_place(&streams, terms),
         }
     }
 
@@ -149,7 +149,7 @@ impl Hub {
                 }
             }
         }
-        owner::make_place(&mut streams, &terms)?;
+        room::make_place(&mut streams, &terms)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let stream = Stream::new(path, description, room, &self.budget);
         let stream = Arc::new(stream.of_owner(terms.owner, number));

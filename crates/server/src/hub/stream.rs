@@ -21,7 +21,6 @@ use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
-use super::owner::Owner;
 use super::pacing::Pacing;
 pub(super) use super::publisher::NotResumed;
 pub use super::publisher::PublisherRequest;
@@ -30,10 +29,13 @@ use super::reports::Reports;
 use super::wishes::Wishes;
 pub use super::wishes::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
 use crate::budget::{Budget, Reservation};
+use crate::doors::owner::Owner;
 
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
 /// pictures are decoded sooner than a new one could come.
 pub const YOUNG_GOP: Duration = Duration::from_millis(500);
+mod seen;
+
 /// A live path.
 #[derive(Debug)]
 pub struct Stream {
@@ -111,16 +113,6 @@ impl Stream {
         Stream { owner, number, ..self }
     }
 
-    /// Who published it first.
-    pub(super) fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
-    /// Which of the hub's streams it is, in the order in which they came.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// The publisher is lost. Its readers stay, and see nothing before another publisher's first IRAP picture.
     pub(super) fn abandon(&self, publisher: u64) {
         let mut inner = self.lock();
@@ -184,51 +176,6 @@ impl Stream {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The memory that it takes its own from.
-    pub fn budget(&self) -> Arc<Budget> {
-        Arc::clone(&self.lock().budget)
-    }
-
-    /// The path, without slashes around it.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// What the publisher announced, with the parameter sets that it has shown since.
-    pub fn description(&self) -> Arc<Description> {
-        let mut inner = self.lock();
-        inner.take_news_of_sets();
-        Arc::clone(&inner.description)
-    }
-
-    /// Whether packets have come.
-    pub(super) fn has_media(&self) -> bool {
-        self.lock().metrics.received_bytes > 0
-    }
-
-    /// When the group of pictures began that is kept, and what it takes; `None` where none is.
-    pub(super) fn cached(&self) -> Option<(Instant, usize)> {
-        let inner = self.lock();
-        inner.gop.began().map(|began| (began, inner.gop.cost_bytes()))
-    }
-
-    /// Gives up the group of pictures that is kept: who joins waits for the next.
-    pub(super) fn give_up_cache(&self) {
-        self.lock().gop.give_up();
-    }
-
-    /// The same as readers get it: the same bytes for all who ask.
-    pub fn description_for_readers(&self) -> Bytes {
-        let mut inner = self.lock();
-        inner.take_news_of_sets();
-        inner.for_readers.clone()
-    }
-
-    /// Number of readers now.
-    pub fn reader_count(&self) -> usize {
-        self.lock().audience.len()
     }
 
     /// Forwards packets that arrived together. What can be written at once is the caller's to [deliver](Deliveries), now
@@ -343,18 +290,6 @@ impl Stream {
         }
         inner.waker = Some(cx.waker().clone());
         Poll::Pending
-    }
-
-    /// What has passed so far.
-    pub fn metrics(&self) -> StreamMetrics {
-        let inner = self.lock();
-        let lost_packets = inner.continuity.iter().map(Continuity::lost_packets).sum();
-        StreamMetrics {
-            lost_packets,
-            is_abandoned: inner.is_abandoned,
-            publishers: inner.publisher + 1,
-            ..inner.metrics
-        }
     }
 
     /// Tells all readers that it is over.

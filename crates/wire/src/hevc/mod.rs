@@ -21,6 +21,7 @@ pub mod nal;
 pub mod parameter_sets;
 pub mod random_access;
 pub mod rbsp;
+mod scaling_lists;
 pub mod sei;
 pub mod sps;
 

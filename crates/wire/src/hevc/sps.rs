@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::nal::{NalError, NalHeader, NalType};
 use super::rbsp::{BitError, BitReader, remove_emulation_prevention};
+use super::scaling_lists::skip_scaling_lists;
 
 /// The widest or highest picture that any level allows, in luma samples (clause A.4.1, level 6.2).
 pub const MAX_DIMENSION: u32 = 16_888;
@@ -242,26 +243,6 @@ fn skip_to_vui(reader: &mut BitReader<'_>, info: &mut SpsInfo) -> Result<bool, S
     }
     reader.skip(2)?; // sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
     Ok(reader.flag()?)
-}
-
-/// Steps over scaling_list_data (clause 7.3.4).
-fn skip_scaling_lists(reader: &mut BitReader<'_>) -> Result<(), BitError> {
-    for size_id in 0..4 {
-        let matrices = if size_id == 3 { 2 } else { 6 };
-        for _ in 0..matrices {
-            if !reader.flag()? {
-                reader.ue()?; // scaling_list_pred_matrix_id_delta
-                continue;
-            }
-            if size_id > 1 {
-                reader.se()?; // scaling_list_dc_coef_minus8
-            }
-            for _ in 0..64.min(1 << (4 + 2 * size_id)) {
-                reader.se()?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Steps over the short-term reference picture sets (clause 7.3.7), whose lengths depend on those before.

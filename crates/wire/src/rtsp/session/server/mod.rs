@@ -10,6 +10,7 @@ mod login;
 mod refusal;
 mod setup;
 mod url;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -91,11 +92,6 @@ impl ServerSession {
         }
     }
 
-    /// Whether the peer has compared its clock with ours, as a hevcast does.
-    pub fn has_compared_clocks(&self) -> bool {
-        self.compared_clocks
-    }
-
     /// The same, naming the clock that clock exchanges are answered by.
     pub fn with_clock(self, clock: Option<ClockId>) -> ServerSession {
         ServerSession { clock, ..self }
@@ -114,16 +110,6 @@ impl ServerSession {
     /// The peer has shown by other means than a message that it is there.
     pub fn heard(&mut self, now: Now) {
         self.last_heard = now.instant;
-    }
-
-    /// How many pieces of answers wait for the socket; a description is one beside its header.
-    pub fn waiting_answers(&self) -> usize {
-        self.transmits.len()
-    }
-
-    /// Their bytes.
-    pub fn waiting_bytes(&self) -> usize {
-        self.transmits.iter().map(Bytes::len).sum()
     }
 
     /// The next bytes for the socket.

@@ -1,28 +1,12 @@
-//! Whose streams there are, and who makes room where there are too many.
+//! Who makes room where there are too many streams.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::stream::Stream;
 use super::{PublishRefused, Terms};
 
 type Streams = HashMap<String, Arc<Stream>>;
-
-/// Who publishes: a user, or those of an address who have none.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// Who logged in.
-    User(String),
-    /// Who did not: an address or, of IPv6, a network of 64 bits.
-    Address(IpAddr),
-}
-
-impl Default for Owner {
-    fn default() -> Owner {
-        Owner::Address(IpAddr::from([127, 0, 0, 1]))
-    }
-}
 
 /// Whether there is a place for one more stream of this owner, or one can be made.
 ///
