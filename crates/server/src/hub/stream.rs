@@ -4,6 +4,8 @@
 //! pictures when that is young or is all there is; from a publisher that takes keyframe requests a fresh IRAP picture is
 //! asked for instead, once for however many readers come together.
 
+mod seen;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -34,7 +36,6 @@ use crate::doors::owner::Owner;
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
 /// pictures are decoded sooner than a new one could come.
 pub const YOUNG_GOP: Duration = Duration::from_millis(500);
-mod seen;
 
 /// A live path.
 #[derive(Debug)]

@@ -47,11 +47,6 @@ impl Stream {
         inner.for_readers.clone()
     }
 
-    /// Whether its publisher is lost, and its return is awaited.
-    pub(in crate::hub) fn is_abandoned(&self) -> bool {
-        self.lock().is_abandoned
-    }
-
     /// Whether packets have come.
     pub(in crate::hub) fn has_media(&self) -> bool {
         self.lock().metrics.received_bytes > 0
