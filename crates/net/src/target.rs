@@ -522,7 +522,7 @@ mod tests {
             let target = Target::parse(text).unwrap();
             assert_eq!((target.shown().as_str(), target.to_text().as_str()), (shown, shown));
             let again = Target::parse(shown).unwrap();
-            assert_eq!((again.srt, again.shown()), (target.srt, target.shown()));
+            assert_eq!((again.shown(), again.srt), (target.shown(), target.srt));
         }
     }
 
