@@ -26,8 +26,7 @@ pub async fn run(args: ReceiveArgs) -> Result<()> {
     };
     let origin = args.url.context("the stream's URL is missing")?.pinned(args.pin);
     let settings = ReceiveSettings { origin, once: args.once, wait: args.wait };
-    let receiving = receive::start(settings, sink, args.run.clock())?;
-    let recorder = args.record.map(|path| receiving.record(path)).transpose()?;
+    let (receiving, recorder) = receive::start_recorded(settings, sink, args.run.clock(), args.record)?;
     let mut figures = ReceiveReporter::new(Instant::now());
     let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);
