@@ -65,8 +65,12 @@ fn two_receivers_with_one_name_make_two_files() {
             expect_figures(receiver, "pictures", |f| f["pictures"]["shown"].as_u64() > Some(0));
         }
     }
-    receivers.map(|receiver| receiver.interrupt().0.succeeded());
-    senders.map(|sender| sender.interrupt());
+    for receiver in receivers {
+        receiver.interrupt().0.succeeded();
+    }
+    for sender in senders {
+        sender.interrupt();
+    }
     for name in ["lesson.mp4", "lesson-2.mp4"] {
         assert!(probed(&folder.file(name)) > 0, "{name}");
     }

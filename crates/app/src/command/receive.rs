@@ -33,8 +33,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let origin = args.origin()?.context("the stream's URL is missing")?;
     let (shown, is_live) = (origin.shown(), matches!(origin, Origin::Stream(_)));
     let settings = ReceiveSettings { origin, once: args.once, wait: args.wait, source_timeout: args.source_timeout };
-    let receiving = receive::start(settings, sink, args.run.clock())?;
-    let recorder = args.record.map(|path| receiving.record(path)).transpose()?;
+    let (receiving, recorder) = receive::start_recorded(settings, sink, args.run.clock(), args.record)?;
     let mut figures = ReceiveReporter::new(Instant::now());
     let mut report = ticks(REPORT_INTERVAL);
     let over = after(args.run.duration);

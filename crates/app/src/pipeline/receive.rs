@@ -94,12 +94,27 @@ pub struct Receiving {
 /// # Errors
 /// When there is no decoder, or no thread for it. What the network does comes out of [`Receiving::stop`].
 pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Result<Receiving> {
+    start_recorded(settings, sink, clock, None).map(|(receiving, _)| receiving)
+}
+
+/// The same, recorded from its very first keyframe on to `record`, where that is given.
+///
+/// # Errors
+/// As [`start`]'s; and when no file can be made there.
+pub fn start_recorded(
+    settings: ReceiveSettings,
+    sink: Box<dyn Sink>,
+    clock: Clock,
+    record: Option<PathBuf>,
+) -> Result<(Receiving, Option<Recorder>)> {
     let (units, queue) = mpsc::channel(UNITS_DEPTH);
     let (stop, stopped) = watch::channel(false);
     let counters = Arc::new(ReceiveCounters::new(clock));
     let slot = Arc::new(Slot::default());
     let wants_keyframe = Arc::new(AtomicBool::new(false));
     let tap = RecordTap::default();
+    // Before the first picture can come.
+    let recorder = record.map(|path| record_to(path, &tap, &counters, &wants_keyframe)).transpose()?;
     let (told, state) = watch::channel(PlayState::Connecting);
     let takes_all = sink.takes_all();
     let play = PlayStage {
@@ -135,7 +150,20 @@ pub fn start(settings: ReceiveSettings, sink: Box<dyn Sink>, clock: Clock) -> Re
         present_stage(sink, &slot, &shown_by)
     })?;
     let play_task = tokio::spawn(play.run(stopped));
-    Ok(Receiving { counters, state, tap, wants_keyframe, stop, play_task, stages, end, stop_presenting })
+    let receiving = Receiving { counters, state, tap, wants_keyframe, stop, play_task, stages, end, stop_presenting };
+    Ok((receiving, recorder))
+}
+
+/// Begins to record what comes through `tap`.
+fn record_to(
+    path: PathBuf,
+    tap: &RecordTap,
+    counters: &ReceiveCounters,
+    wants_keyframe: &Arc<AtomicBool>,
+) -> Result<Recorder> {
+    let wants_keyframe = Arc::clone(wants_keyframe);
+    let ask = Arc::new(move || wants_keyframe.store(true, Ordering::Release));
+    Recorder::start(tap.clone(), path, Arc::clone(&counters.recorded), ask)
 }
 
 /// The decode stage.
@@ -292,9 +320,7 @@ impl Receiving {
     /// # Errors
     /// When no file can be made there, or there is no thread for it.
     pub fn record(&self, path: PathBuf) -> Result<Recorder> {
-        let wants_keyframe = Arc::clone(&self.wants_keyframe);
-        let ask = Arc::new(move || wants_keyframe.store(true, Ordering::Release));
-        Recorder::start(self.tap.clone(), path, Arc::clone(&self.counters.recorded), ask)
+        record_to(path, &self.tap, &self.counters, &self.wants_keyframe)
     }
 
     /// Waits until the stream has ended for good and everything has been presented, or the sink has failed: stages end
