@@ -20,9 +20,14 @@ pub const PASSWORD_VARIABLE: &str = "HEVCAST_PASSWORD";
 pub const PASSPHRASE_VARIABLE: &str = "HEVCAST_PASSPHRASE";
 
 /// Permissions of anybody but the owner and the group.
+#[cfg(unix)]
 const OTHERS: u32 = 0o007;
 /// Those of the group.
+#[cfg(unix)]
 const GROUP: u32 = 0o070;
+/// The administrator's user id.
+#[cfg(unix)]
+const ROOT: u32 = 0;
 
 /// The login for addresses without one of their own.
 #[derive(Clone, Debug, Default, Args)]
@@ -134,7 +139,7 @@ pub fn open_to_others(path: &Path) -> Option<String> {
     {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(path).ok()?;
-        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.uid() != ROOT;
         let too_wide = if is_ours { OTHERS | GROUP } else { OTHERS };
         if metadata.mode() & too_wide & 0o444 != 0 {
             let path = path.display();

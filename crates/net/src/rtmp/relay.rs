@@ -175,7 +175,7 @@ fn login(said: &str) -> Option<&'static str> {
     let field = |name: &str| said.split('&').find_map(|pair| pair.strip_prefix(name));
     let Some(nonce) = field("challenge=") else { return Some(CHALLENGE) };
     let nonce = u32::from_str_radix(nonce, 16).unwrap();
-    let known = Credentials { user: "cam".to_owned(), password: "secret".to_owned() };
+    let known = Credentials { user: "cam".to_owned(), password: "secret".into() };
     let right = Demand::of(CHALLENGE).unwrap().answer(&known, nonce);
     (said != right).then_some("[ authmod=adobe ] : ?reason=authfailed&opaque=0p")
 }
