@@ -216,10 +216,12 @@ proptest! {
     ) {
         let interval = 1_000_000 / rate;
         let mut all: Vec<Arrival> = (0..burst).map(|n| (n * interval, burst * interval)).collect();
-        let mut stall_at = burst;
+        // Each begins so many pictures after the end of the one before.
+        let mut next = burst;
         let stalls: Vec<(i64, i64)> = stalls.into_iter().map(|(after, lasts)| {
-            stall_at += after + lasts / interval;
-            (stall_at * interval, stall_at * interval + lasts)
+            let from = next + after;
+            next = from + lasts / interval + 1;
+            (from * interval, from * interval + lasts)
         }).collect();
         for (n, jitter) in jitter.into_iter().enumerate() {
             let media = (burst + n as i64) * interval;
