@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use hevcast_media::capture::StampSource;
+use hevcast_media::picture::Depth;
 use hevcast_net::Target;
 
 use super::signals::Signals;
@@ -74,8 +75,12 @@ pub fn describe(sending: &Sending, reporter: &Reporter) {
     if !sending.fallbacks.is_empty() {
         reporter.say(&format!("falling back to {}: {}", sending.encoder, sending.fallbacks.join("; ")));
     }
+    let profile = match format.depth {
+        Depth::Eight => "Main",
+        Depth::Ten => "Main 10",
+    };
     reporter.say(&format!(
-        "encoder: {}, H.265 Main {}x{}, {:.4} fps, raw {}",
+        "encoder: {}, H.265 {profile} {}x{}, {:.4} fps, raw {}",
         sending.encoder,
         format.width,
         format.height,

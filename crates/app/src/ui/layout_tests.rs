@@ -22,6 +22,7 @@ use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
 use crate::pipeline::play::PlayState;
 use crate::pipeline::record::RecordState;
+use crate::pipeline::source::Away;
 
 const SIZES: [Vec2; 3] = [vec2(640.0, 400.0), vec2(960.0, 600.0), vec2(1920.0, 1080.0)];
 
@@ -41,6 +42,8 @@ fn send_status() -> SendStatus {
         backlog_ms: 0.0,
         frames: SendFrames { captured: 30, encoded: 30, keyframes: 1, sent: 30, dropped },
         reconnects: 0,
+        source_away: false,
+        source_returns: 0,
         not_recorded: 0,
         outputs: Vec::new(),
     };
@@ -51,6 +54,7 @@ fn send_status() -> SendStatus {
         urls: vec!["rtsp://127.0.0.1:8554/live".to_owned()],
         watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
         source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
+        away: None,
         rate_error: None,
         record: RecordState::Off,
     }
@@ -185,6 +189,24 @@ fn the_senders_three_blocks_are_where_they_belong() {
             assert!(start.top() >= picture.bottom() && stop.top() >= picture.bottom(), "at the bottom the buttons");
             let value = harness.get_by_role_and_label(Role::Status, words.compression_ratio).value();
             assert_eq!(value.as_deref(), Some("1234:1"));
+        }
+    }
+}
+
+#[test]
+fn the_senders_picture_says_that_the_camera_is_away() {
+    for language in [Language::En, Language::Zh] {
+        let words = language.words();
+        for (away, expected) in [
+            (Away::Unplugged, words.camera_unplugged),
+            (Away::Silent, words.camera_silent),
+            (Away::Busy, words.camera_busy),
+            (Away::Failing, words.camera_failing),
+        ] {
+            let mut harness = sender(SIZES[0], SendStatus { away: Some(away), ..send_status() }, words);
+            harness.run();
+            let said = harness.get_by_role_and_label(Role::Image, words.picture).value();
+            assert_eq!(said.as_deref(), Some(expected));
         }
     }
 }

@@ -27,4 +27,6 @@ pub use error::{DecodeError, EncodeError, Rejected};
 pub use settings::{EncoderChoice, EncoderSettings, RateControl, UnknownEncoder};
 
 #[cfg(test)]
+mod size_tests;
+#[cfg(test)]
 mod tests;
