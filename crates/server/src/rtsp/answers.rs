@@ -80,7 +80,7 @@ impl Serving {
         self.pace.charge(self.session.question_bytes());
         let config = self.state.config();
         let terms = Terms { max_streams: config.limits.paths, takeover: config.takeover.match_path(path) };
-        let hold = match self.state.holds.take(self.peer.ip(), self.identity.user(), &config.limits) {
+        let hold = match self.state.holds.take(path, self.peer.ip(), self.identity.user(), &config.limits) {
             Ok(hold) => hold,
             Err(no_path) => {
                 tracing::warn!("may not publish {path}: {no_path}");

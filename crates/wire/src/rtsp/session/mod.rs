@@ -135,9 +135,9 @@ impl SessionError {
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
-mod feedback_tests;
-#[cfg(test)]
 mod door_tests;
+#[cfg(test)]
+mod feedback_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
