@@ -10,6 +10,15 @@ use std::time::{Duration, Instant};
 use hevcast_wire::rtp::interleave;
 use hevcast_wire::time::RtpTicks;
 
+/// Why a publisher cannot take over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotResumed {
+    /// Its publisher is there.
+    Live,
+    /// It is lost, but its tracks were others.
+    Different,
+}
+
 /// Where the fields of an RTP header stand in an interleaved frame (RFC 3550 section 5.1).
 const SEQUENCE_NUMBER: usize = interleave::HEADER_LEN + 2;
 const TIMESTAMP: usize = interleave::HEADER_LEN + 4;

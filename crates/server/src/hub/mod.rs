@@ -30,8 +30,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use batch::Batch;
+use continuity::NotResumed;
 use delivery::Deliveries;
-use stream::{NotResumed, PublisherRequest, Stream};
+use stream::{PublisherRequest, Stream};
 
 /// What a path's next publisher is measured by.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,7 @@ impl Hub {
     pub fn may_publish(&self, path: &str, terms: Terms) -> Result<(), PublishRefused> {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         match streams.get(path) {
-            Some(stream) if !terms.takeover && !stream.is_abandoned() => Err(PublishRefused::Taken),
+            Some(stream) if !terms.takeover && !stream.metrics().is_abandoned => Err(PublishRefused::Taken),
             None if streams.len() >= terms.max_streams => Err(PublishRefused::Full(terms.max_streams)),
             _ => Ok(()),
         }

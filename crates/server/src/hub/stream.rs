@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::audience::Audience;
 use super::batch::{Batch, MediaPacket, Run};
-use super::continuity::Continuity;
+use super::continuity::{Continuity, NotResumed};
 use super::delivery::Deliveries;
 use super::gop::GopCache;
 use super::introduction::Introduction;
@@ -101,15 +101,6 @@ pub enum PublisherRequest {
     Leave,
 }
 
-/// Why a publisher cannot take over a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotResumed {
-    /// Its publisher is there.
-    Live,
-    /// It is lost, but its tracks were others.
-    Different,
-}
-
 impl Stream {
     pub(super) fn new(path: &str, description: Description) -> Stream {
         let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
@@ -182,11 +173,6 @@ impl Stream {
     /// Waits until another publisher has taken over.
     pub(super) async fn resumed(&self) {
         self.resumed.notified().await;
-    }
-
-    /// Whether its publisher is lost.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.lock().is_abandoned
     }
 
     /// Whether the claim of this number is the stream's.

@@ -5,6 +5,7 @@
 //! [`ServerEvent`] with a question is answered by [`ServerSession::accept`] or [`ServerSession::refuse`] before the next
 //! message is handed in.
 
+mod body;
 mod event;
 mod login;
 mod url;
@@ -20,7 +21,7 @@ use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 use self::url::{content_base, names_track, path_of, split_track};
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
-use crate::rtsp::sdp::{Description, MAX_TRACKS, SdpError};
+use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport, TransportError};
 use crate::time::{ClockId, Now};
 
@@ -217,23 +218,6 @@ impl ServerSession {
         self.ask(request, Asked::Announce { path: path.clone() }, ServerEvent::Announce { path })
     }
 
-    /// Bytes that came with the open question.
-    pub fn question_bytes(&self) -> usize {
-        self.question.as_ref().map_or(0, |question| question.request.body().len())
-    }
-
-    /// What the open question announces. Not looked at before it is asked for: that is work, which a peer that may not
-    /// publish should not cause. `None` where nothing is announced.
-    ///
-    /// # Errors
-    /// [`SdpError`]: refuse it (400).
-    pub fn announced(&self) -> Option<Result<Description, SdpError>> {
-        match &self.question {
-            Some(Question { request, asked: Asked::Announce { .. } }) => Some(Description::parse(request.body())),
-            _ => None,
-        }
-    }
-
     fn setup(&mut self, request: Request, path: &str) -> Option<ServerEvent> {
         let transport = match header(&request, &headers::TRANSPORT).map(Transport::parse) {
             Some(Ok(transport)) => transport,
@@ -392,16 +376,6 @@ impl ServerSession {
         }
         self.transmits.push_back(response_bytes(&response.replace_body(body)));
         None
-    }
-
-    /// Gives the last answer this body, as it is: it is not copied for everyone who asks.
-    fn attach(&mut self, body: Bytes) {
-        let Some(head) = self.transmits.pop_back() else { return };
-        // An answer without a body ends in the empty line that ends its header.
-        let Some(fields) = head.strip_suffix(b"\r\n") else { return };
-        let length = format!("Content-Length: {}\r\n\r\n", body.len());
-        self.transmits.push_back([fields, length.as_bytes()].concat().into());
-        self.transmits.push_back(body);
     }
 
     fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
