@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::beside::Beside;
 use crate::support::guarded::{Proof, user};
-use crate::support::raw::{Raw, frame};
+use crate::support::raw::{HEVC, Raw, frame};
 use crate::support::{LIMIT, real_time, say};
 
 /// By so much a server may grow meanwhile, KiB.
@@ -205,16 +205,17 @@ fn who_guesses_passwords_waits_and_nobody_else_does() {
     assert_eq!(guesser.answer().expect("closed").status, 401);
     assert!(begun.elapsed() >= Duration::from_secs(1), "the third took {:?}", begun.elapsed());
     // On more connections it goes no faster, and the line is short: 503 beyond it, at once.
-    let mut many: Vec<Raw> = (0..12).map(|_| beside.connect()).collect();
-    for raw in &mut many {
-        let text = raw.text("DESCRIBE", "secret", &[&wrong], "");
+    let mut many: Vec<Raw> = (0..69).map(|_| beside.connect()).collect();
+    for (number, raw) in many.iter_mut().enumerate() {
+        let text = raw.text("DESCRIBE", "secret", &[&basic(&format!("viewer:guess {number}"))], "");
         assert!(raw.say(text.as_bytes()));
     }
     beside.wait_for_counter("hevcast_logins_total{outcome=\"crowded\"}", 4);
-    let answered = many.iter_mut().filter_map(|raw| (!raw.is_quiet()).then(|| raw.answer().expect("closed").status));
-    assert_eq!(answered.filter(|status| *status == 503).count(), 4);
-    beside.wait_for_counter("hevcast_logins_total{outcome=\"wrong\"}", 3);
-    beside.wait_for_counter("hevcast_logins_total{outcome=\"right\"}", 1);
+    // Who knows the password is not kept waiting by those who do not, behind the same address.
+    assert_eq!(beside.connect().status("DESCRIBE", "secret", &[&right]), 404);
+    beside.wait_for_counter("hevcast_logins_total{outcome=\"wrong\"}", 1);
+    beside.wait_for_counter("hevcast_logins_total{outcome=\"repeated\"}", 2);
+    beside.wait_for_counter("hevcast_logins_total{outcome=\"right\"}", 2);
     beside.assert_unmoved("guesses", MOST_KIB);
 }
 
@@ -239,5 +240,46 @@ fn a_crowd_at_the_status_page_cannot_keep_it() {
         assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
     }
     assert!(beside.server.get("/healthz").ends_with("ok\n"));
+    drop(crowd);
+    // As many ask for page upon page, and read nothing of them.
+    let mut crowd: Vec<TcpStream> = (0..100).map(|_| connect()).collect();
+    for stream in &mut crowd {
+        stream.set_nonblocking(true).unwrap();
+        // As much of it as goes; places are few, and some of the crowd lose theirs meanwhile.
+        let _ = stream.write(&b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(60));
+    }
+    assert!(beside.server.get("/healthz").ends_with("ok\n"));
+    assert!(beside.server.get("/api/v1/status").contains("\"streams\""));
+    beside.wait_for_counter("hevcast_http_closed_total{why=\"displaced\"}", 30);
     beside.assert_unmoved("a crowd at the status page", MOST_KIB);
+}
+
+#[test]
+fn nobody_holds_all_paths_and_none_without_media() {
+    let _turn = real_time();
+    let beside = Beside::start("paths_per_address = 4\nrequest_timeout_s = 1\n");
+    // One is the healthy stream's.
+    let mut strangers: Vec<Raw> = (0..3).map(|_| beside.connect()).collect();
+    for (number, raw) in strangers.iter_mut().enumerate() {
+        raw.announce(&format!("stranger/{number}"));
+    }
+    let announced =
+        |raw: &mut Raw, path: &str| raw.ask("ANNOUNCE", path, &["Content-Type: application/sdp"], HEVC).status;
+    assert_eq!(announced(&mut beside.connect(), "one/more"), 503);
+    let mut camera = Raw::connect_from(Ipv4Addr::new(127, 0, 0, 2), beside.server.server.port, None);
+    assert_eq!(announced(&mut camera, "camera"), 200, "another address has its own");
+    // Asking this and that does not keep a path.
+    for raw in &mut strangers {
+        let begun = Instant::now();
+        loop {
+            let text = raw.text("OPTIONS", "stranger", &[], "");
+            if !raw.say(text.as_bytes()) || raw.answer().is_none() {
+                break;
+            }
+            assert!(begun.elapsed() < LIMIT, "it holds its path still");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    beside.wait_for_counter("hevcast_connections_ended_total{why=\"no_media\"}", 3);
+    assert_eq!(announced(&mut beside.connect(), "one/more"), 200, "there is room again");
 }

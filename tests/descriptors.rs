@@ -3,34 +3,58 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::support::Scratch;
 use crate::support::process::Process;
 
 /// Descriptors that the server may have.
 const LIMIT: usize = 40;
 
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether a connection made now is served.
+fn is_served(address: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    let mut answer = [0; 12];
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let is_said = stream.write_all(b"OPTIONS rtsp://127.0.0.1/live RTSP/1.0\r\nCSeq: 1\r\n\r\n").is_ok();
+    is_said && stream.read_exact(&mut answer).is_ok() && &answer == b"RTSP/1.0 200"
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn out_of_descriptors_a_server_says_so_and_goes_on() {
+    let folder = Scratch::new();
+    let config = folder.file("hevcast.toml");
+    std::fs::write(&config, "listen = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     let mut shell = Command::new("sh");
-    let script = format!("ulimit -n {LIMIT}; exec \"$0\" serve --listen 127.0.0.1:0 -v");
-    shell.args(["-c", &script, env!("CARGO_BIN_EXE_hevcast")]).env_remove("RUST_LOG");
+    let script = format!("ulimit -n {LIMIT}; exec \"$0\" serve --config \"$1\" -v");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_hevcast"), config.to_str().unwrap()]).env_remove("RUST_LOG");
     let mut server = Process::start("serve", &mut shell);
     let line = server.stdout.expect("the address", |line| line.starts_with("listening on "));
     let address = line.trim_start_matches("listening on ").to_owned();
+    let line = server.stdout.expect("the page", |line| line.starts_with("status page: http://"));
+    let page = line.trim_start_matches("status page: http://").trim_end_matches('/').to_owned();
     server.stderr.expect("a word on the limit", |line| line.contains(&format!("only {LIMIT} files")));
 
     // The system accepts what the server cannot.
-    let mut crowd: Vec<TcpStream> = (0..LIMIT + 10).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    server.stderr.expect("what is missing", |line| line.contains("no file descriptor is free"));
-    let mut last = crowd.pop().unwrap();
+    let crowd: Vec<TcpStream> = (0..LIMIT + 10).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    server.stderr.expect("what is missing", |line| line.contains("the last file descriptors are the status page's"));
+    // The page has its own.
+    let mut health = TcpStream::connect(&page).unwrap();
+    health.set_read_timeout(Some(PATIENCE)).unwrap();
+    health.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    health.read_to_string(&mut said).unwrap();
+    assert!(said.ends_with("ok\n"), "{said}");
     drop(crowd);
-    // Who waited is served now.
-    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    last.write_all(b"OPTIONS rtsp://127.0.0.1/live RTSP/1.0\r\nCSeq: 1\r\n\r\n").unwrap();
-    let mut answer = [0; 12];
-    last.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"RTSP/1.0 200");
+    // Who comes now is served, as soon as the server has seen that they left.
+    let begun = Instant::now();
+    while !is_served(&address) {
+        assert!(begun.elapsed() < PATIENCE, "not served after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     server.interrupt().0.succeeded();
 }

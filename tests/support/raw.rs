@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use super::LIMIT;
 
 /// A description with one track of H.265.
-const HEVC: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=raw\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+pub const HEVC: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=raw\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
                     m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:trackID=0\r\n";
 /// How long it takes a pause to be one, for those who write slowly.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -56,6 +56,7 @@ impl Audience {
             groups: Vec::new(),
             known: HashMap::new(),
             free: Vec::new(),
+            has_recording: false,
             deliveries: Deliveries::new(budget),
         }
     }

@@ -42,7 +42,8 @@ use tokio::sync::watch;
 
 use batch::Batch;
 use delivery::Deliveries;
-use stream::{NotResumed, PublisherRequest, Stream};
+use publisher::NotResumed;
+use stream::{PublisherRequest, Stream};
 
 use crate::budget::{Budget, Kind, OverBudget};
 use crate::doors::owner::Owner;

@@ -24,7 +24,7 @@ use super::gop::GopCache;
 use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
 use super::pacing::Pacing;
-pub(super) use super::publisher::NotResumed;
+use super::publisher::NotResumed;
 pub use super::publisher::PublisherRequest;
 use super::reader::Reader;
 use super::reports::Reports;
@@ -163,11 +163,6 @@ impl Stream {
     /// Waits until another publisher has taken over.
     pub(super) async fn resumed(&self) {
         self.resumed.notified().await;
-    }
-
-    /// Whether its publisher is lost.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.lock().is_abandoned
     }
 
     /// Whether the claim of this number is the stream's.

@@ -36,7 +36,11 @@ fn a_description_is_sent_as_it_is_however_many_ask() {
         let Ok(Some(Inbound::Response(response))) = MessageDecoder::default().decode(&mut whole) else {
             panic!("no answer: {pieces:?}")
         };
-        assert_eq!((response.body().len(), whole.len()), (described.len(), 0), "with its length, and nothing behind it");
+        assert_eq!(
+            (response.body().len(), whole.len()),
+            (described.len(), 0),
+            "with its length, and nothing behind it"
+        );
     }
 }
 

@@ -242,9 +242,9 @@ mod cameras_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
-mod feedback_tests;
-#[cfg(test)]
 mod door_tests;
+#[cfg(test)]
+mod feedback_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! [`ServerEvent`] with a question is answered by [`ServerSession::accept`] or [`ServerSession::refuse`] before the next
 //! message is handed in.
 
+mod body;
 mod event;
 mod login;
 mod refusal;
@@ -25,7 +26,7 @@ use self::url::content_base;
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
 use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
 use crate::rtsp::path::{PathError, StreamPath};
-use crate::rtsp::sdp::{Description, MAX_TRACKS, SdpError};
+use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport};
 use crate::time::{ClockId, Now};
 
@@ -221,23 +222,6 @@ impl ServerSession {
         self.ask(request, Asked::Announce { path: path.clone() }, ServerEvent::Announce { path })
     }
 
-    /// Bytes that came with the open question.
-    pub fn question_bytes(&self) -> usize {
-        self.question.as_ref().map_or(0, |question| question.request.body().len())
-    }
-
-    /// What the open question announces. Not looked at before it is asked for: that is work, which a peer that may not
-    /// publish should not cause. `None` where nothing is announced.
-    ///
-    /// # Errors
-    /// [`SdpError`]: refuse it (400).
-    pub fn announced(&self) -> Option<Result<Description, SdpError>> {
-        match &self.question {
-            Some(Question { request, asked: Asked::Announce { .. } }) => Some(Description::parse(request.body())),
-            _ => None,
-        }
-    }
-
     fn play(&mut self, request: Request) -> Option<ServerEvent> {
         match &self.role {
             Role::Reader { path, channels, playing: false } => {
@@ -350,13 +334,4 @@ impl ServerSession {
         None
     }
 
-    /// Gives the last answer this body, as it is: it is not copied for everyone who asks.
-    fn attach(&mut self, body: Bytes) {
-        let Some(head) = self.transmits.pop_back() else { return };
-        // An answer without a body ends in the empty line that ends its header.
-        let Some(fields) = head.strip_suffix(b"\r\n") else { return };
-        let length = format!("Content-Length: {}\r\n\r\n", body.len());
-        self.transmits.push_back([fields, length.as_bytes()].concat().into());
-        self.transmits.push_back(body);
-    }
 }
