@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use hevcast_wire::rtp::interleave;
+use hevcast_wire::rtp::{PayloadFormat, interleave};
 use hevcast_wire::rtsp::transport::Channels;
 
 /// A publisher's packet within its [`Batch`].
@@ -34,8 +34,11 @@ impl Batch {
         Batch { whole, packets: Vec::new() }
     }
 
-    /// Names the next packet: `range` is that of its frame, as of [`interleave::frames`].
+    /// Names the next packet, which came on the channel of RTP or of RTCP: `range` is that of its frame, as of
+    /// [`interleave::frames`]. RTCP is told by itself, too, for some publishers have it on the channel of RTP.
     pub fn push(&mut self, track: usize, rtcp: bool, range: Range<usize>) {
+        let packet = self.whole.get(range.start.saturating_add(interleave::HEADER_LEN)..range.end).unwrap_or_default();
+        let rtcp = rtcp || PayloadFormat::default().is_rtcp(packet);
         if range.len() >= interleave::HEADER_LEN && range.end <= self.whole.len() {
             self.packets.push(MediaPacket { track, rtcp, range });
         }

@@ -318,6 +318,20 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
 }
 
 #[test]
+fn rtcp_on_the_channel_of_rtp_reaches_readers_on_their_own() {
+    let mut world = World::new(false);
+    world.publish(true);
+    let reader = world.join(Channels { rtp: 4, rtcp: 5 });
+    taken(&reader);
+    let picture = world.picture(false, 100);
+    let report = rtcp::receiver_report(1, 2, "t", &Default::default());
+    let packets = picture.packets().iter().map(|packet| picture.packet(packet));
+    world.push(&batch([Bytes::from(report.to_vec())].into_iter().chain(packets)));
+    let channels: Vec<u8> = taken(&reader).iter().map(|frame| frame.channel()).collect();
+    assert_eq!((channels[0], channels[1]), (5, 4), "{channels:?}");
+}
+
+#[test]
 fn packets_of_another_format_begin_no_group() {
     let hub = Arc::new(Hub::default());
     let sdp = b"m=video 0 RTP/AVP 96 97\r\na=rtpmap:96 H265/90000\r\na=rtpmap:97 rtx/90000\r\n";

@@ -66,6 +66,11 @@ pub trait ClientSession {
         self.client_mut().handle_timeout(now)
     }
 
+    /// The server has closed the connection: why, if it said so before.
+    fn closed(&mut self) -> Option<SessionError> {
+        None
+    }
+
     /// Asks the server to end the session; an event that [`Self::is_end`] follows.
     fn teardown(&mut self, now: Now) {
         let url = self.session_url();
