@@ -168,6 +168,8 @@ impl Drop for Publication {
 #[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
+mod formats_tests;
+#[cfg(test)]
 mod pacing_tests;
 #[cfg(test)]
 mod returning_tests;
