@@ -94,6 +94,14 @@ pub enum NetError {
         /// What it sent.
         error: MessageError,
     },
+    /// A server that spoke RTSP lost its place in what it sends.
+    #[error("{url} has lost its place in what it sends: {error}")]
+    LostPlace {
+        /// The stream.
+        url: String,
+        /// What came last.
+        error: MessageError,
+    },
     /// The server refused, by RTSP.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -158,6 +166,7 @@ impl NetError {
             | NetError::Connect { .. }
             | NetError::Io { .. }
             | NetError::Closed { .. }
+            | NetError::LostPlace { .. }
             | NetError::Stuck { .. } => true,
             NetError::Session(error) => error.is_temporary(),
             NetError::Rtmp(error) => error.is_temporary(),

@@ -131,9 +131,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.decoder.decode(&mut self.input)
     }
 
-    /// Bytes at the end of what came that have been passed over, with nothing behind them that could be read.
-    pub fn noise_bytes(&self) -> usize {
-        self.decoder.noise_bytes()
+    /// Whether the peer has said anything that could be read.
+    pub fn has_begun(&self) -> bool {
+        self.decoder.has_begun()
+    }
+
+    /// Bytes that came and were passed over, where nothing that could be read was among them.
+    pub fn unread_bytes(&self) -> usize {
+        if self.decoder.has_begun() { 0 } else { self.decoder.noise_bytes() }
     }
 
     /// The bytes read and not yet taken apart, for who speaks something else than RTSP.

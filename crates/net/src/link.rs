@@ -81,14 +81,24 @@ impl<S: ClientSession> Link<S> {
                     self.tell_of_open_password();
                     continue;
                 }
-                Ok(None) if self.connection.is_closed() && self.connection.noise_bytes() > 0 => {
-                    let error =
-                        MessageError::Malformed(format!("{} bytes of something else", self.connection.noise_bytes()));
-                    return Err(NetError::Message { url: self.url.clone(), error });
+                Ok(None) if self.connection.is_closed() && self.connection.unread_bytes() > 0 => {
+                    let what = format!("{} bytes of something else", self.connection.unread_bytes());
+                    return Err(NetError::Message { url: self.url.clone(), error: MessageError::Malformed(what) });
                 }
-                Ok(None) if self.connection.is_closed() => return Err(NetError::Closed { url: self.url.clone() }),
+                Ok(None) if self.connection.is_closed() => {
+                    if let Some(refusal) = self.session.closed() {
+                        return Err(refusal.into());
+                    }
+                    return Err(NetError::Closed { url: self.url.clone() });
+                }
                 Ok(None) => {}
-                Err(error) => return Err(NetError::Message { url: self.url.clone(), error }),
+                Err(error) => {
+                    let url = self.url.clone();
+                    return Err(match self.connection.has_begun() {
+                        true => NetError::LostPlace { url, error },
+                        false => NetError::Message { url, error },
+                    });
+                }
             }
             if std::mem::take(&mut self.drained) {
                 return Ok(Turn::Drained);
@@ -104,7 +114,10 @@ impl<S: ClientSession> Link<S> {
                             return Ok(Turn::Sent);
                         }
                     }
-                    Err(error) => return Err(NetError::Io { url: self.url.clone(), error }),
+                    Err(error) => {
+                        let refusal = self.session.closed().map(NetError::from);
+                        return Err(refusal.unwrap_or(NetError::Io { url: self.url.clone(), error }));
+                    }
                 },
                 () = sleep_until(self.session.poll_timeout()) => self.session.handle_timeout(self.clock.now())?,
             }

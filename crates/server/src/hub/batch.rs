@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use hevcast_wire::rtp::interleave;
+use hevcast_wire::rtp::{PayloadFormat, interleave};
 use hevcast_wire::rtsp::transport::Channels;
 
 use super::frames::{ChannelMap, Frames, Leaving};
@@ -36,8 +36,11 @@ impl Batch {
         Batch { whole, packets: Vec::new() }
     }
 
-    /// Names the next packet: `range` is that of its frame, as of [`interleave::frames`].
+    /// Names the next packet, which came on the channel of RTP or of RTCP: `range` is that of its frame, as of
+    /// [`interleave::frames`]. RTCP is told by itself, too, for some publishers have it on the channel of RTP.
     pub fn push(&mut self, track: usize, rtcp: bool, range: Range<usize>) {
+        let packet = self.whole.get(range.start.saturating_add(interleave::HEADER_LEN)..range.end).unwrap_or_default();
+        let rtcp = rtcp || PayloadFormat::default().is_rtcp(packet);
         if range.len() >= interleave::HEADER_LEN && range.end <= self.whole.len() {
             self.packets.push(MediaPacket { track, rtcp, range });
         }
@@ -90,21 +93,32 @@ impl Batch {
         packets.iter().filter(|packet| video == Some(packet.track) && self.has_marker(packet)).count() as u64
     }
 
+    /// Whether packets of two kinds came on one channel, as where a camera sends RTCP on that of RTP.
+    fn shares_channels(&self, packets: &[MediaPacket]) -> bool {
+        let kind = |packet: &MediaPacket| (packet.track, packet.rtcp);
+        let channel = |packet: &MediaPacket| self.framed(packet).get(1).copied();
+        // A read brings a few packets of mostly one kind: the first of each channel is near.
+        packets.iter().any(|packet| {
+            let first = packets.iter().find(|other| channel(other) == channel(packet));
+            first.is_some_and(|first| kind(first) != kind(packet))
+        })
+    }
+
     /// Some packets that follow each other, ready for readers; `None` where there are none. Pictures are those of the
     /// track `video`.
     pub(super) fn stretch(&self, packets: &[MediaPacket], video: Option<usize>) -> Option<Stretch> {
         let ([first, .., last] | [first @ last]) = packets else { return None };
         let in_a_row = packets.windows(2).all(|pair| pair[0].range.end == pair[1].range.start);
-        if !in_a_row {
-            // Something between them is no reader's.
-            let bytes: Vec<u8> = packets.iter().flat_map(|packet| self.framed(packet)).copied().collect();
-            let (mut moved, mut start) = (Vec::with_capacity(packets.len()), 0);
+        if !in_a_row || self.shares_channels(packets) {
+            // Something between them is no reader's, or one channel has what goes to two.
+            let (mut bytes, mut moved) = (BytesMut::new(), Vec::with_capacity(packets.len()));
             for packet in packets {
-                let range = start..start + packet.range.len();
-                start = range.end;
-                moved.push(MediaPacket { range, ..packet.clone() });
+                let start = bytes.len();
+                bytes.extend_from_slice(&[interleave::MAGIC, own_channel(packet)]);
+                bytes.extend_from_slice(self.framed(packet).get(2..).unwrap_or_default());
+                moved.push(MediaPacket { range: start..bytes.len(), ..packet.clone() });
             }
-            return Batch::of_packets(bytes.into(), moved.clone()).stretch(&moved, video);
+            return Batch::of_packets(bytes.freeze(), moved.clone()).stretch(&moved, video);
         }
         let bytes = self.whole.slice(first.range.start..last.range.end);
         let mut stretch = Stretch { came_on: Vec::new(), frames: Frames::default() };
@@ -125,6 +139,11 @@ impl Batch {
         stretch.frames.leaving.bytes = bytes;
         Some(stretch)
     }
+}
+
+/// A channel that is the packet's kind's alone; there are at most 16 tracks.
+fn own_channel(packet: &MediaPacket) -> u8 {
+    (packet.track * 2) as u8 | u8::from(packet.rtcp)
 }
 
 /// Frames that stand side by side, and what they are.

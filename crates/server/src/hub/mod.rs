@@ -257,6 +257,8 @@ mod delivery_tests;
 #[cfg(test)]
 mod description_tests;
 #[cfg(test)]
+mod formats_tests;
+#[cfg(test)]
 mod keyframe_tests;
 #[cfg(test)]
 mod memory_tests;

@@ -326,27 +326,6 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
 }
 
 #[test]
-fn packets_of_another_format_begin_no_group() {
-    let hub = Arc::new(Hub::default());
-    let sdp = b"m=video 0 RTP/AVP 96 97\r\na=rtpmap:96 H265/90000\r\na=rtpmap:97 rtx/90000\r\n";
-    let publication = hub.publish("live", Description::parse(sdp).unwrap(), Terms::default()).unwrap();
-    let mut world = World::new(false);
-    let picture = world.picture(true, 600);
-    let typed = |of: u8| {
-        let packets = picture.packets().iter().map(|packet| {
-            let mut bytes = picture.packet(packet).to_vec();
-            bytes[1] = bytes[1] & 0x80 | of;
-            Bytes::from(bytes)
-        });
-        batch(packets)
-    };
-    publication.push(&typed(97), world.now).send();
-    assert_eq!(publication.stream().metrics().keyframes, 0);
-    publication.push(&typed(96), world.now).send();
-    assert_eq!(publication.stream().metrics().keyframes, 1);
-}
-
-#[test]
 fn a_joining_burst_is_never_cut() {
     let mut world = World::new(false);
     world.publish(true);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hevcast_net::connection::{Connection, Turned};
 use hevcast_net::stream::Stream as Socket;
-use hevcast_wire::rtp::{PayloadFormat, RtcpEvent, interleave, rtcp, tmmbr};
+use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::{Refusal, ServerSession};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
@@ -374,9 +374,7 @@ impl Serving {
         let mut batch = Batch::new(frames.clone());
         for (channel, range) in interleave::frames(&frames) {
             if let Some((track, rtcp)) = self.session.handle_channel(channel, now) {
-                // Some publishers have RTCP on the channel of RTP.
-                let packet = frames.get(range.start + interleave::HEADER_LEN..range.end).unwrap_or_default();
-                batch.push(track, rtcp || PayloadFormat::default().is_rtcp(packet), range);
+                batch.push(track, rtcp, range);
             }
         }
         let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);

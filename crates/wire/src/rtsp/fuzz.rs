@@ -269,7 +269,7 @@ pub fn player(data: &[u8], start: Instant) {
 mod tests {
     use std::time::Instant;
 
-    use crate::test_corpus::replay;
+    use crate::test_corpus::{mutated, replay};
 
     #[test]
     fn the_corpora_of_rtsp_have_no_findings() {
@@ -277,5 +277,20 @@ mod tests {
         assert!(replay("rtsp_player", |data| super::player(data, Instant::now())) > 0);
         assert!(replay("rtsp_session", |data| super::session(data, Instant::now())) > 0);
         assert!(replay("sdp", super::sdp) > 0);
+    }
+    #[test]
+    fn changed_descriptions_have_no_findings() {
+        mutated("sdp", super::sdp);
+    }
+
+    #[test]
+    fn changed_messages_have_no_findings() {
+        mutated("rtsp_message", super::message);
+    }
+
+    #[test]
+    fn changed_sessions_have_no_findings() {
+        mutated("rtsp_player", |data| super::player(data, Instant::now()));
+        mutated("rtsp_session", |data| super::session(data, Instant::now()));
     }
 }

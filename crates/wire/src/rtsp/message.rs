@@ -118,6 +118,11 @@ impl MessageDecoder {
         self.noise.unwrap_or_default()
     }
 
+    /// Whether a message or a frame has come.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Takes all whole frames off the front of `buffer` at once, up to the next text; `None` when there is none. The twin
     /// of [`MessageDecoder::decode`] for those who forward frames: [`interleave::frames`] tells them apart.
     pub fn decode_run(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {

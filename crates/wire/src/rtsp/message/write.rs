@@ -38,12 +38,18 @@ fn message_bytes<'m>(
     body: &[u8],
 ) -> Bytes {
     let (cseq, others): (Vec<_>, Vec<_>) = headers.partition(|(name, _)| **name == headers::CSEQ);
+    let has = |wanted: HeaderName| others.iter().any(|(name, _)| **name == wanted);
+    // Without its length, a description would end where the next thing begins that is none of its lines.
+    let lacks_length = has(headers::CONTENT_TYPE) && !has(headers::CONTENT_LENGTH);
     let mut text = String::with_capacity(512 + body.len());
     text.push_str(first);
     text.push_str("\r\n");
     for (name, value) in cseq.into_iter().chain(others) {
         // Writing to a String cannot fail.
         let _ = write!(text, "{}: {}\r\n", name.as_str(), value.as_str());
+    }
+    if lacks_length {
+        let _ = write!(text, "Content-Length: {}\r\n", body.len());
     }
     text.push_str("\r\n");
     let mut bytes = text.into_bytes();

@@ -170,6 +170,15 @@ fn a_camera_that_knows_no_address_is_left_with_its_first_refusal() {
     let error = bench.converse().unwrap_err();
     assert!(matches!(error, SessionError::Refused { request: "SETUP", status: 451, .. }), "{error}");
     assert!((2..=6).contains(&bench.asked.iter().filter(|asked| asked.starts_with("SETUP")).count()));
+    // One that closes the connection instead of looking at another address has said why.
+    let mut bench = Bench::new(Camera { setup: Some("nowhere"), ..RIGHT });
+    for _ in 0..3 {
+        let request = bench.session.poll_transmit().unwrap();
+        let answer = bench.answer(std::str::from_utf8(&request).unwrap());
+        bench.hear(&answer).unwrap();
+    }
+    assert!(matches!(bench.session.closed(), Some(SessionError::NotFound { request: "SETUP", .. })));
+    assert!(bench.session.closed().is_none() && Bench::new(RIGHT).session.closed().is_none());
     // Another refusal has nothing to do with the address.
     let mut bench = Bench::new(Camera { setup: Some("nowhere"), refusal: "453 Not Enough Bandwidth", ..RIGHT });
     assert!(bench.converse().is_err());

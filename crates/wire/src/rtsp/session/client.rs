@@ -82,6 +82,11 @@ pub trait ClientSession {
         self.client_mut().unread_answers = (0, 0);
     }
 
+    /// The server has closed the connection: why, if it said so before.
+    fn closed(&mut self) -> Option<SessionError> {
+        None
+    }
+
     /// Asks the server to end the session; an event that [`Self::is_end`] follows.
     fn teardown(&mut self, now: Now) {
         let url = self.session_url();

@@ -109,7 +109,10 @@ impl PlayerSession {
                 self.refused = None;
                 self.send_play(now);
             }
-            Purpose::Play => self.events.push_back(PlayerEvent::Playing(std::mem::take(&mut self.parameter_sets))),
+            Purpose::Play => {
+                self.refused = None;
+                self.events.push_back(PlayerEvent::Playing(std::mem::take(&mut self.parameter_sets)));
+            }
             Purpose::Teardown => self.events.push_back(PlayerEvent::Ended),
             _ => {}
         }
@@ -218,6 +221,11 @@ impl ClientSession for PlayerSession {
             }
         }
         Ok(())
+    }
+
+    /// Some servers close the connection behind a refusal, and do not look at another address.
+    fn closed(&mut self) -> Option<SessionError> {
+        self.refused.take()
     }
 
     fn poll_event(&mut self) -> Option<PlayerEvent> {
