@@ -126,17 +126,19 @@ impl GopCache {
         }
     }
 
-    /// Keeps the frame of the packet last looked at.
-    pub(super) fn keep(&mut self, frame: &[u8]) {
+    /// Keeps the frame of the packet last looked at. False where the group has become too long to be kept.
+    pub(super) fn keep(&mut self, frame: &[u8]) -> bool {
         let (is_known, has_group) = (self.unit_is_known, self.began.is_some());
         if is_known && !has_group {
-            return;
+            return true;
         }
         let log = if is_known { &mut self.group } else { &mut self.unit };
         let is_kept = log.push(&self.budget, frame, 1).is_ok();
-        if !is_kept || self.cost_bytes() > MAX_BYTES {
+        let is_too_long = self.cost_bytes() > MAX_BYTES;
+        if !is_kept || is_too_long {
             self.give_up();
         }
+        !is_too_long
     }
 
     /// Nothing is kept until the next IRAP picture.

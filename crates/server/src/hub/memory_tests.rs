@@ -150,6 +150,7 @@ fn streams_announced_without_media_give_way_to_others() {
         max_streams_per_owner: 4,
         owner: Owner::Address([10, 0, 0, address].into()),
         takeover: false,
+        now: None,
     };
     let publish = |path: &str, address| world.hub.publish(path, description(), terms(address));
     let mut packets = World::new(true);
@@ -169,8 +170,13 @@ fn streams_announced_without_media_give_way_to_others() {
     assert!(others.iter().all(|camera| world.hub.find(camera.stream().path()).is_some()));
     let refused = publish("camera9", 99).map(drop).unwrap_err();
     assert_eq!(refused, PublishRefused::Full(8));
-    let user =
-        Terms { owner: Owner::User("me".to_owned()), max_streams: 99, max_streams_per_owner: 1, takeover: false };
+    let user = Terms {
+        owner: Owner::User("me".to_owned()),
+        max_streams: 99,
+        max_streams_per_owner: 1,
+        takeover: false,
+        now: None,
+    };
     let mine = world.hub.publish("mine", description(), user.clone()).unwrap();
     mine.push(&picture, world.now).send();
     let refused = world.hub.publish("mine too", description(), user).map(drop).unwrap_err();

@@ -59,11 +59,13 @@ pub struct Terms {
     pub owner: Owner,
     /// It takes over from one who is there.
     pub takeover: bool,
+    /// The time, by which another's silence is measured; `None` where that does not matter.
+    pub now: Option<Instant>,
 }
 
 impl Default for Terms {
     fn default() -> Terms {
-        Terms { max_streams: 1024, max_streams_per_owner: 1024, owner: Owner::default(), takeover: false }
+        Terms { max_streams: 1024, max_streams_per_owner: 1024, owner: Owner::default(), takeover: false, now: None }
     }
 }
 
@@ -117,7 +119,9 @@ impl Hub {
     pub fn may_publish(&self, path: &str, terms: &Terms) -> Result<(), PublishRefused> {
         let streams = self.lock();
         match streams.get(path) {
-            Some(stream) if !terms.takeover && !stream.is_abandoned() => Err(PublishRefused::Taken),
+            Some(stream) if !terms.takeover && !stream.is_abandoned() && !stream.is_silent(terms.now) => {
+                Err(PublishRefused::Taken)
+            }
             Some(_) => Ok(()),
             None => room::has_place(&streams, terms),
         }
@@ -137,7 +141,7 @@ impl Hub {
         let mut room = self.budget.reserve(Kind::Streams, bytes)?;
         let mut streams = self.lock();
         if let Some(stream) = streams.get(path) {
-            match stream.resume(&description, terms.takeover, room) {
+            match stream.resume(&description, terms.takeover || stream.is_silent(terms.now), room) {
                 Ok(number) => {
                     let stream = Arc::clone(stream);
                     return Ok(Publication { hub: Arc::clone(self), stream, number });

@@ -9,10 +9,10 @@ use hevcast_wire::hevc::ParameterSets;
 use hevcast_wire::rtp::{Packetiser, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 
-use super::Terms;
 use super::reader::Claim;
-use super::stream::{PublisherRequest, YOUNG_GOP};
-use super::tests::{CHANNELS, World, claim, consecutive, request, sequence_numbers, taken};
+use super::stream::{PublisherRequest, SILENCE, YOUNG_GOP};
+use super::tests::{CHANNELS, FRAME_INTERVAL, World, claim, consecutive, request, sequence_numbers, taken};
+use super::{PublishRefused, Terms};
 
 /// VPS, SPS and PPS of a small picture.
 pub(super) const PARAMETER_SETS: [&[u8]; 3] = [
@@ -158,4 +158,24 @@ fn where_it_is_allowed_another_publisher_takes_over_from_one_that_is_there() {
     assert_eq!(request(world.publication.as_ref().unwrap()), Poll::Pending);
     let metrics = world.hub.find("live").unwrap().metrics();
     assert_eq!((metrics.publishers, metrics.keyframes, metrics.is_abandoned), (2, 2, false));
+}
+
+#[test]
+fn a_publisher_that_has_long_been_silent_gives_its_path_to_another_and_its_readers_stay() {
+    let mut world = World::new(true);
+    world.publish(true);
+    let reader = world.join(CHANNELS);
+    sequence_numbers(&reader);
+    let silent = world.publication.take().unwrap();
+    let description = (*silent.stream().description()).clone();
+    let terms = |world: &World| Terms { now: Some(world.now.instant), ..Terms::default() };
+    world.pass(SILENCE - FRAME_INTERVAL * 2);
+    let refused = world.hub.publish("live", description.clone(), terms(&world)).map(drop);
+    assert_eq!(refused.unwrap_err(), PublishRefused::Taken);
+    world.pass(FRAME_INTERVAL * 2);
+    world.publication = Some(world.hub.publish("live", description, terms(&world)).unwrap());
+    assert_eq!(request(&silent), Poll::Ready(PublisherRequest::Leave));
+    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    let irap = world.publish(true);
+    assert_eq!(sequence_numbers(&reader).len(), irap);
 }

@@ -20,7 +20,7 @@ use super::audience::Audience;
 use super::batch::{Batch, MediaPacket};
 use super::continuity::Continuity;
 use super::delivery::Deliveries;
-use super::gop::GopCache;
+use super::gop::{self, GopCache};
 use super::introduction::Introduction;
 use super::metrics::StreamMetrics;
 use super::pacing::Pacing;
@@ -36,6 +36,9 @@ use crate::doors::owner::Owner;
 /// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
 /// pictures are decoded sooner than a new one could come.
 pub const YOUNG_GOP: Duration = Duration::from_millis(500);
+/// A publisher that has sent nothing for so long gives its path to another who may have it: its connection may be half
+/// open, which TCP tells after minutes.
+pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// A live path.
 #[derive(Debug)]
@@ -76,7 +79,11 @@ struct Inner {
     limit_request: Option<u64>,
     /// The publisher's connection.
     waker: Option<Waker>,
+    /// When packets came last.
+    heard: Option<Instant>,
     ended: bool,
+    /// That its group of pictures is too long to be kept has been said.
+    said_too_long: bool,
     metrics: StreamMetrics,
 }
 
@@ -98,7 +105,9 @@ impl Stream {
             waker: None,
             hevc_track: hevc.map(|(index, _)| index),
             wishes: Wishes::new(hevc.is_some_and(|(_, requests)| requests)),
+            heard: None,
             ended: false,
+            said_too_long: false,
             metrics: StreamMetrics::default(),
             for_readers: description.for_readers(),
             description: Arc::new(description),
@@ -183,6 +192,7 @@ impl Stream {
             return Deliveries::default();
         }
         inner.metrics.count(batch);
+        inner.heard = Some(now.instant);
         let changed = inner.continued(batch, now.instant);
         let batch = changed.as_ref().unwrap_or(batch);
         let packets = batch.packets();
@@ -209,7 +219,14 @@ impl Stream {
                 inner.audience.release(&mut inner.gop, packet.track, now.instant);
                 inner.metrics.keyframes += 1;
             }
-            inner.gop.keep(framed);
+            if !inner.gop.keep(framed) && !std::mem::replace(&mut inner.said_too_long, true) {
+                let mib = gop::MAX_BYTES >> 20;
+                tracing::warn!(
+                    "{}: its group of pictures is longer than {mib} MiB and not kept: who joins waits for the next \
+                     keyframe; let its sender make them more often",
+                    self.path
+                );
+            }
         }
         inner.forward(batch, &packets[sent..], now.instant);
         inner.ask_if_due(now.instant);

@@ -88,7 +88,7 @@ impl Serving {
             Some(user) => (Owner::User(user.to_owned()), limits.paths_per_user),
             None => (Owner::Address(network(self.peer.ip())), limits.paths_per_address),
         };
-        let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover };
+        let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover, now: Some(self.now()) };
         let published = self.state.hub.may_publish(path, &terms).map_err(Some).and_then(|()| {
             let description = match self.session.announced() {
                 Some(Ok(description)) => description,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hevcast_wire::rtsp::sdp::Description;
 
-use super::Stream;
+use super::{SILENCE, Stream};
 use crate::budget::Budget;
 use crate::doors::owner::Owner;
 use crate::hub::continuity::Continuity;
@@ -45,6 +45,12 @@ impl Stream {
         let mut inner = self.lock();
         inner.take_news_of_sets();
         inner.for_readers.clone()
+    }
+
+    /// Whether its publisher has been silent for too long to keep it.
+    pub(in crate::hub) fn is_silent(&self, now: Option<Instant>) -> bool {
+        let heard = self.lock().heard;
+        now.zip(heard).is_some_and(|(now, heard)| now.saturating_duration_since(heard) >= SILENCE)
     }
 
     /// Whether packets have come.
