@@ -23,8 +23,8 @@ PATHS
 
 /// A running MediaMTX. Dropping it ends it.
 pub struct MediaMtx {
-    /// Its log is on standard output.
-    pub process: Process,
+    /// Ends with this.
+    _process: Process,
     rtsp: u16,
     rtmp: u16,
     srt: u16,
@@ -47,7 +47,7 @@ impl MediaMtx {
         std::fs::write(&file, text).unwrap();
         let mut process = Process::start("MediaMTX", Command::new(program).arg(&file));
         process.stdout.expect("MediaMTX to listen", |line| line.contains("[SRT] started"));
-        Some(MediaMtx { process, rtsp, rtmp, srt, _folder: folder })
+        Some(MediaMtx { _process: process, rtsp, rtmp, srt, _folder: folder })
     }
 
     /// A path's URL by RTSP.

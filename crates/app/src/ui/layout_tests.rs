@@ -22,7 +22,7 @@ use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
 use crate::pipeline::play::PlayState;
 use crate::pipeline::record::RecordState;
-use crate::pipeline::source::Away;
+use crate::pipeline::capture::Away;
 
 const SIZES: [Vec2; 3] = [vec2(640.0, 400.0), vec2(960.0, 600.0), vec2(1920.0, 1080.0)];
 

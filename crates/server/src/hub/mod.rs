@@ -119,7 +119,7 @@ impl Hub {
     pub fn may_publish(&self, path: &str, terms: &Terms) -> Result<(), PublishRefused> {
         let streams = self.lock();
         match streams.get(path) {
-            Some(stream) if !terms.takeover && !stream.is_abandoned() && !stream.is_silent(terms.now) => {
+            Some(stream) if !terms.takeover && !stream.metrics().is_abandoned && !stream.is_silent(terms.now) => {
                 Err(PublishRefused::Taken)
             }
             Some(_) => Ok(()),

@@ -57,7 +57,7 @@ async fn ask(address: SocketAddr, header: &str) -> String {
 
 /// The same over TLS, trusting this certificate alone.
 async fn ask_securely(address: SocketAddr, pin: Fingerprint) -> std::io::Result<String> {
-    let connector = TlsConnector::from(tls::client_config(Some(pin)).unwrap());
+    let connector = TlsConnector::from(tls::client_config(Some(pin)).unwrap().0);
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let mut stream = connector.connect(name, stream).await?;
@@ -84,7 +84,7 @@ async fn https_has_the_certificate_of_rtsps_and_another_when_it_is_read_again() 
     for file in [OWN_CERTIFICATE, OWN_KEY] {
         std::fs::remove_file(folder.0.join(file)).unwrap();
     }
-    assert!(server.reload(config(secure)).is_empty(), "no restart is needed for that");
+    assert!(server.reload(config(secure)).unwrap().is_empty(), "no restart is needed for that");
     let after = server.fingerprint().unwrap();
     assert!(before != after);
     assert!(ask_securely(address, after).await.unwrap().ends_with("ok\n"));
