@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, OpensDoor, RTSP_LISTEN};
 use crate::doors::certificate::{self, CertificateError, Shown};
 use crate::rtsp::listener;
-use crate::sight::stills::Stills;
 use crate::sight::fullness;
 use crate::sight::http::{self, Page};
+use crate::sight::stills::Stills;
 use crate::state::State;
 
 /// Why a server cannot start.

@@ -19,12 +19,12 @@ use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, Receiver
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
+use super::coded_source::{Ended, Source, SourceError, next, next_message, within};
 use super::darkness::tell_why;
 use super::feed::Feed;
 use super::origin::Origin;
 use super::receive::ReceiveSettings;
 use super::record::RecordTap;
-use super::coded_source::{Ended, Source, SourceError, next, next_message, within};
 use crate::figures::receive::ReceiveCounters;
 use crate::figures::recorded::Cause;
 

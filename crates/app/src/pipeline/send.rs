@@ -27,12 +27,12 @@ use hevcast_wire::time::RtpTicks;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::capture::{Arrived, CaptureStage, SourceState};
 use super::outputs::line::CodedPicture;
 use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
 use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
-use super::capture::{Arrived, CaptureStage, SourceState};
 use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::send::SendCounters;

@@ -20,9 +20,9 @@ use super::words::{Language, Words};
 use crate::figures::delay::{DelayMs, OverMs, StagesMs, Timescale};
 use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
+use crate::pipeline::capture::Away;
 use crate::pipeline::play::PlayState;
 use crate::pipeline::record::RecordState;
-use crate::pipeline::capture::Away;
 
 const SIZES: [Vec2; 3] = [vec2(640.0, 400.0), vec2(960.0, 600.0), vec2(1920.0, 1080.0)];
 

@@ -89,37 +89,37 @@ impl Serving {
             None => (Owner::Address(network(self.peer.ip())), limits.paths_per_address),
         };
         let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover, now: Some(self.now()) };
-        let published = self.state.hub.may_publish(path, &terms).map_err(Some).and_then(|()| {
-            let description = match self.session.announced() {
-                Some(Ok(description)) => description,
-                Some(Err(error)) => {
-                    tracing::warn!("may not publish {path}: {error}");
-                    return Err(None);
-                }
-                None => return Err(None),
-            };
-            let publication = self.state.hub.publish(path, description.clone(), terms).map_err(Some)?;
-            Ok((publication, description))
-        });
-        match published {
-            Ok((publication, description)) => {
+        if let Err(refused) = self.state.hub.may_publish(path, &terms) {
+            return self.refuse_publisher(path, refused);
+        }
+        let description = match self.session.announced() {
+            Some(Ok(description)) => description,
+            Some(Err(error)) => {
+                let reason = format!("may not publish {path}: {error}");
+                return self.session.refuse_because(StatusCode::BadRequest, reason);
+            }
+            None => return self.session.refuse(StatusCode::BadRequest),
+        };
+        match self.state.hub.publish(path, description.clone(), terms) {
+            Ok(publication) => {
                 tracing::info!("publishes {path} ({})", description.offer());
                 self.entry.session.set_doing(Doing::Publishes(path.to_owned()));
                 self.role = Role::Publisher { publication, channels: Vec::new() };
                 self.deadlines.must_record(self.now(), config.limits.request_timeout);
                 self.session.accept(Accepted::Announced(Box::new(description)));
             }
-            Err(Some(refused)) => {
-                tracing::warn!("may not publish {path}: {refused}");
-                self.session.refuse(match refused {
-                    PublishRefused::Taken => StatusCode::Forbidden,
-                    PublishRefused::Full(_) | PublishRefused::OwnerFull(_) | PublishRefused::OverBudget(_) => {
-                        StatusCode::ServiceUnavailable
-                    }
-                });
-            }
-            Err(None) => self.session.refuse(StatusCode::BadRequest),
+            Err(refused) => self.refuse_publisher(path, refused),
         }
+    }
+
+    fn refuse_publisher(&mut self, path: &str, refused: PublishRefused) {
+        let status = match refused {
+            PublishRefused::Taken => StatusCode::Forbidden,
+            PublishRefused::Full(_) | PublishRefused::OwnerFull(_) | PublishRefused::OverBudget(_) => {
+                StatusCode::ServiceUnavailable
+            }
+        };
+        self.session.refuse_because(status, format!("may not publish {path}: {refused}"));
     }
 
     fn play(&mut self, path: &str, channels: Vec<Option<Channels>>) {

@@ -350,7 +350,9 @@ impl Serving {
                 match status {
                     // FFmpeg, GStreamer and VLC ask for UDP first.
                     StatusCode::UnsupportedTransport => {
-                        tracing::info!("asked for media over UDP, which is not to be had: players go on over TCP by themselves");
+                        tracing::info!(
+                            "asked for media over UDP, which is not to be had: players go on over TCP by themselves"
+                        );
                     }
                     _ if reason.is_empty() => {}
                     _ => tracing::warn!("answered {}: {reason}", u16::from(status)),

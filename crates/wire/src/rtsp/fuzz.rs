@@ -158,7 +158,9 @@ impl Runner {
 /// What may be asked is within its bounds.
 fn assert_possible(event: &ServerEvent) {
     match event {
-        ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Announce { path } => assert_normal(path),
+        ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Announce { path } => {
+            assert_normal(path)
+        }
         ServerEvent::Play { channels, .. } | ServerEvent::Record { channels, .. } => assert_apart(channels),
         ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => {}
     }

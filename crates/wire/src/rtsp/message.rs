@@ -21,7 +21,7 @@ use thiserror::Error;
 use self::head::Head;
 pub use self::head::{BadRequest, MAX_HEADERS};
 use self::noise::{Channels, Found, Start};
-pub use self::write::{request_bytes, response_bytes};
+pub use self::write::{request_bytes, response_bytes, response_head_bytes};
 use super::request_line;
 use crate::rtp::interleave::{self, Peek};
 

@@ -92,7 +92,7 @@ async fn https_has_the_certificate_of_rtsps_and_another_when_it_is_read_again() 
 
     // One that cannot be read changes nothing.
     std::fs::write(folder.0.join(OWN_CERTIFICATE), "no certificate").unwrap();
-    server.reload(config(secure));
+    server.reload(config(secure)).unwrap();
     assert!(ask_securely(address, after).await.unwrap().ends_with("ok\n"));
     server.stop().await;
 }

@@ -240,7 +240,9 @@ fn a_server_that_asks_and_reads_nothing_is_left() {
     world.say(MessageType::WINDOW_SIZE, 0, 0, &1u32.to_be_bytes());
     (0..1000).for_each(|_| world.say(MessageType::AUDIO, 3, 0, &[0; 10]));
     world.say(MessageType::USER_CONTROL, 0, 0, &[&[0, 6][..], &[1; 5000]].concat());
-    assert_eq!(world.turn(), None);
+    while let Some(event) = world.turn() {
+        assert_eq!(event, Event::Sound);
+    }
     assert_eq!(world.next().kind, MessageType::ACKNOWLEDGEMENT);
     assert!(world.next().body.len() < 100, "a ping without end is answered in short");
 }

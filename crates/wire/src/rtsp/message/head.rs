@@ -193,7 +193,15 @@ fn printable(text: &str) -> String {
 
 fn add_headers(to: &mut rtsp_types::Headers, headers: Vec<(HeaderName, String)>) {
     // The body decides how long it is.
-    for (name, value) in headers.into_iter().filter(|(name, _)| *name != headers::CONTENT_LENGTH) {
+    let headers = headers.into_iter().filter(|(name, _)| *name != headers::CONTENT_LENGTH);
+    // `rtsp-types` takes a name for the same as one that begins with it (`Co` and `Content-Base`). What is looked at comes first,
+    // and what it would mix up with that is passed over.
+    let (known, others): (Vec<_>, Vec<_>) =
+        headers.partition(|(name, _)| SINGLE.contains(name) || LISTS.contains(name));
+    for (name, value) in known.into_iter().chain(others) {
+        if to.iter().any(|(there, _)| *there != name && there.cmp(&name).is_eq()) {
+            continue;
+        }
         let is_single = SINGLE.contains(&name);
         match to.get(&name).map(HeaderValue::as_str) {
             None | Some("") => to.insert(name, HeaderValue::from(value)),
@@ -213,6 +221,17 @@ const SINGLE: [HeaderName; 8] = [
     headers::LOCATION,
     headers::AUTHORIZATION,
     headers::RANGE,
+];
+
+/// Further headers that sessions look at.
+const LISTS: [HeaderName; 7] = [
+    headers::ACCEPT,
+    headers::PROXY_AUTHENTICATE,
+    headers::PUBLIC,
+    headers::REQUIRE,
+    headers::SERVER,
+    headers::TRANSPORT,
+    headers::WWW_AUTHENTICATE,
 ];
 
 fn strip_prefix_ignoring_case<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {

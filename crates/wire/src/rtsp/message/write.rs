@@ -20,9 +20,16 @@ pub fn request_bytes(request: &Request) -> Bytes {
 
 /// Bytes of a response, ready for the socket.
 pub fn response_bytes(response: &Response) -> Bytes {
-    let status = u16::from(response.status());
-    let first = format!("{} {status} {}", version(response.version()), response.reason_phrase());
-    message_bytes(&first, response.headers(), response.body())
+    message_bytes(&status_line(response), response.headers(), response.body())
+}
+
+/// Bytes of a response up to its body, which is sent behind it as it is: `body_len` bytes, whatever the response's own.
+pub fn response_head_bytes(response: &Response, body_len: usize) -> Bytes {
+    head(&status_line(response), response.headers(), body_len).into()
+}
+
+fn status_line(response: &Response) -> String {
+    format!("{} {} {}", version(response.version()), u16::from(response.status()), response.reason_phrase())
 }
 
 fn version(version: Version) -> &'static str {
@@ -37,11 +44,17 @@ fn message_bytes<'m>(
     headers: impl Iterator<Item = (&'m HeaderName, &'m HeaderValue)>,
     body: &[u8],
 ) -> Bytes {
+    let mut bytes = head(first, headers, body.len()).into_bytes();
+    bytes.extend_from_slice(body);
+    bytes.into()
+}
+
+fn head<'m>(first: &str, headers: impl Iterator<Item = (&'m HeaderName, &'m HeaderValue)>, body_len: usize) -> String {
     let (cseq, others): (Vec<_>, Vec<_>) = headers.partition(|(name, _)| **name == headers::CSEQ);
     let has = |wanted: HeaderName| others.iter().any(|(name, _)| **name == wanted);
     // Without its length, a description would end where the next thing begins that is none of its lines.
     let lacks_length = has(headers::CONTENT_TYPE) && !has(headers::CONTENT_LENGTH);
-    let mut text = String::with_capacity(512 + body.len());
+    let mut text = String::with_capacity(512 + body_len);
     text.push_str(first);
     text.push_str("\r\n");
     for (name, value) in cseq.into_iter().chain(others) {
@@ -49,10 +62,8 @@ fn message_bytes<'m>(
         let _ = write!(text, "{}: {}\r\n", name.as_str(), value.as_str());
     }
     if lacks_length {
-        let _ = write!(text, "Content-Length: {}\r\n", body.len());
+        let _ = write!(text, "Content-Length: {body_len}\r\n");
     }
     text.push_str("\r\n");
-    let mut bytes = text.into_bytes();
-    bytes.extend_from_slice(body);
-    bytes.into()
+    text
 }

@@ -36,7 +36,6 @@ mod tests {
                 "a=fmtp:96 tx-mode=SRST; level-id=93; sprop-vps=",
             ),
             ("a=fmtp:96\r\n", "a=fmtp:96 sprop-vps="),
-            ("a=fmtp:97 apt=96\r\n", "a=fmtp:97 apt=96\r\n"),
         ] {
             let text = format!(
                 "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n{fmtp}"

@@ -28,6 +28,10 @@ impl Bench {
         assert!(buffer.is_empty(), "{buffer:?}");
         match self.session.handle_message(message, self.now) {
             Some(ServerEvent::Setup { .. }) => self.session.accept(Accepted::Tracks(1)),
+            Some(ServerEvent::Announce { path }) => match self.session.announced().expect("a description") {
+                Ok(description) => self.session.accept(Accepted::Announced(Box::new(description))),
+                Err(error) => self.session.refuse_because(StatusCode::BadRequest, format!("{path}: {error}")),
+            },
             Some(_) => self.session.accept(Accepted::Yes),
             None => {}
         }

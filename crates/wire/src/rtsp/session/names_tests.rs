@@ -35,16 +35,20 @@ impl Peer {
             None => None,
             Some(ServerEvent::Describe { path }) => Some((path, Accepted::Description("v=0\r\n".into()))),
             Some(ServerEvent::Setup { path }) => Some((path, Accepted::Tracks(2))),
-            Some(
-                ServerEvent::Announce { path, .. } | ServerEvent::Play { path, .. } | ServerEvent::Record { path, .. },
-            ) => Some((path, Accepted::Yes)),
+            Some(ServerEvent::Announce { path }) => {
+                let description = self.session.announced().unwrap().unwrap();
+                Some((path, Accepted::Announced(Box::new(description))))
+            }
+            Some(ServerEvent::Play { path, .. } | ServerEvent::Record { path, .. }) => Some((path, Accepted::Yes)),
             Some(ServerEvent::Pause | ServerEvent::Teardown | ServerEvent::Media { .. }) => None,
         };
         if let Some((path, accepted)) = accepted {
             self.paths.push(path.to_string());
             self.session.accept(accepted);
         }
-        String::from_utf8(self.session.poll_transmit().expect("an answer").to_vec()).unwrap()
+        // A description stands beside its head.
+        let answer: Vec<_> = std::iter::from_fn(|| self.session.poll_transmit()).collect();
+        String::from_utf8(answer.concat()).unwrap()
     }
 
     fn refusal(&mut self) -> Refusal {

@@ -1,8 +1,10 @@
 //! What comes with a request and goes with an answer: descriptions, which are long, and whoever asks may be a stranger.
 
 use bytes::Bytes;
+use rtsp_types::HeaderName;
 
 use super::{Asked, Question, ServerSession};
+use crate::rtsp::message::{Request, response_head_bytes};
 use crate::rtsp::sdp::{Description, SdpError};
 
 impl ServerSession {
@@ -23,13 +25,10 @@ impl ServerSession {
         }
     }
 
-    /// Gives the last answer this body, as it is: it is not copied for everyone who asks.
-    pub(super) fn attach(&mut self, body: Bytes) {
-        let Some(head) = self.transmits.pop_back() else { return };
-        // An answer without a body ends in the empty line that ends its header.
-        let Some(fields) = head.strip_suffix(b"\r\n") else { return };
-        let length = format!("Content-Length: {}\r\n\r\n", body.len());
-        self.transmits.push_back([fields, length.as_bytes()].concat().into());
+    /// Answers yes with this body as it is: it is not copied for everyone who asks.
+    pub(super) fn succeed_with(&mut self, request: &Request, extra: &[(HeaderName, String)], body: Bytes) {
+        let response = self.ok(request, extra, Vec::new());
+        self.transmits.push_back(response_head_bytes(&response, body.len()));
         self.transmits.push_back(body);
     }
 }

@@ -24,7 +24,7 @@ use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
 use self::url::content_base;
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
-use crate::rtsp::message::{Frame, Inbound, Request, header, reply, response_bytes};
+use crate::rtsp::message::{Frame, Inbound, Request, Response, header, reply, response_bytes};
 use crate::rtsp::path::{PathError, StreamPath};
 use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport};
@@ -273,8 +273,7 @@ impl ServerSession {
             (Asked::Describe, Accepted::Description(sdp)) => {
                 let base = request.request_uri().map(content_base).unwrap_or_default();
                 let extra = [(headers::CONTENT_TYPE, "application/sdp".to_owned()), (headers::CONTENT_BASE, base)];
-                self.succeed(&request, &extra, Vec::new());
-                self.attach(sdp);
+                self.succeed_with(&request, &extra, sdp);
             }
             (Asked::Announce { path }, Accepted::Announced(description)) => {
                 let channels = vec![None; description.tracks().len()];
@@ -321,6 +320,12 @@ impl ServerSession {
     }
 
     fn succeed(&mut self, request: &Request, extra: &[(HeaderName, String)], body: Vec<u8>) -> Option<ServerEvent> {
+        let response = self.ok(request, extra, body);
+        self.transmits.push_back(response_bytes(&response));
+        None
+    }
+
+    fn ok(&self, request: &Request, extra: &[(HeaderName, String)], body: Vec<u8>) -> Response {
         let mut response = reply(request, StatusCode::Ok);
         response.insert_header(headers::SERVER, concat!("hevcast/", env!("CARGO_PKG_VERSION")));
         if !matches!(self.role, Role::Undecided) {
@@ -330,8 +335,6 @@ impl ServerSession {
         for (name, value) in extra {
             response.insert_header(name.clone(), value.as_str());
         }
-        self.transmits.push_back(response_bytes(&response.replace_body(body)));
-        None
+        response.replace_body(body)
     }
-
 }

@@ -27,6 +27,13 @@ impl ServerSession {
         }
     }
 
+    /// Answers the open question with no; what was wrong is for the log.
+    pub fn refuse_because(&mut self, status: StatusCode, reason: String) {
+        if let Some(Question { request, .. }) = self.question.take() {
+            self.fail_because(&request, status, reason);
+        }
+    }
+
     pub(super) fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
         self.fail_because(request, status, String::new())
     }
