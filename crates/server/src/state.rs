@@ -1,17 +1,17 @@
 //! What all connections share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use hevcast_net::Clock;
 use hevcast_wire::time::ClockId;
 use tokio::sync::watch;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Kind, Reservation};
 use crate::config::Config;
 use crate::doors::descriptors::Reserve;
 use crate::doors::memo::Memo;
-use crate::doors::passwords::Passwords;
+use crate::doors::passwords::{self, Passwords};
 use crate::doors::places::Places;
 use crate::doors::slowdown::Slowdown;
 use crate::hub::Hub;
@@ -42,6 +42,8 @@ pub struct State {
     pub slowdown: Arc<Slowdown>,
     /// Looks at passwords.
     pub passwords: Passwords,
+    /// The memory that they take.
+    logins: Mutex<Reservation>,
     /// Passwords that were right.
     pub memo: Memo,
     /// What went wrong so far.
@@ -58,6 +60,8 @@ impl State {
     /// A server in which nothing has happened yet.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
         let budget = Arc::new(Budget::new(config.limits.memory_bytes));
+        let mut logins = budget.nothing(Kind::Logins);
+        reserve_logins(&mut logins, &config);
         State {
             hub: Arc::new(Hub::new(Arc::clone(&budget))),
             budget,
@@ -69,6 +73,7 @@ impl State {
             reserve: Reserve::of_process(),
             slowdown: Arc::default(),
             passwords: Passwords::default(),
+            logins: Mutex::new(logins),
             memo: Memo::default(),
             counters: Counters::default(),
             sessions: Arc::default(),
@@ -86,6 +91,7 @@ impl State {
     /// Another configuration holds from now on: for what is asked from now on.
     pub fn set_config(&self, config: Config) {
         self.budget.set_limit(config.limits.memory_bytes);
+        reserve_logins(&mut self.logins.lock().unwrap_or_else(PoisonError::into_inner), &config);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.memo.forget();
         self.config_changes.send_replace(());
@@ -94,6 +100,15 @@ impl State {
     /// Changes with every such call.
     pub fn config_changes(&self) -> watch::Receiver<()> {
         self.config_changes.subscribe()
+    }
+}
+
+/// Reserves the memory in which passwords are looked at.
+fn reserve_logins(logins: &mut Reservation, config: &Config) {
+    if let Err(error) = logins.resize(passwords::memory_bytes(config) as u64) {
+        tracing::warn!(
+            "the memory for logins is not counted in the budget until the configuration is read again: {error}"
+        );
     }
 }
 

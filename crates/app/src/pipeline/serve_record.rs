@@ -18,7 +18,6 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::hub_units::{HubUnit, HubUnits, Missed};
-use super::record::queue::{Budget, MAX_BYTES_OF_ALL};
 use super::record::segments::{Segments, asks, delete_aged};
 use super::record::{RecordState, RecordTap, Recorder};
 use crate::figures::recorded::Cause::{Lost, NoKeyframe, Slow};
@@ -66,7 +65,6 @@ struct Active {
 async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) {
     let mut active: HashMap<String, Active> = HashMap::new();
     let mut tasks = JoinSet::new();
-    let budget = Budget::new(MAX_BYTES_OF_ALL);
     let (mut published, mut configured) = (state.hub.changes(), state.config_changes());
     let mut look_at_ages = tokio::time::interval(LOOK_AT_AGES);
     loop {
@@ -87,7 +85,6 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
                 stream: Arc::clone(&stream),
                 record: record.clone(),
                 root: root.clone(),
-                budget: Arc::clone(&budget),
                 tally: Arc::default(),
                 tap: RecordTap::default(),
                 shown: None,
@@ -116,7 +113,6 @@ struct Job {
     stream: Arc<Stream>,
     record: Record,
     root: PathBuf,
-    budget: Arc<Budget>,
     tally: Arc<Tally>,
     tap: RecordTap,
     /// What the server shows of it.
@@ -135,10 +131,10 @@ impl Job {
 
     /// Begins to write files.
     fn start(&mut self) -> Result<Recorder> {
-        let Job { state, stream, record, root, budget, tally, tap, shown } = self;
+        let Job { state, stream, record, root, tally, tap, shown } = self;
         let files = Box::new(Segments::new(record, root, stream.path()));
         let ask = asks(Arc::clone(stream), state.clock);
-        let recorder = Recorder::start_files(tap.clone(), files, Arc::clone(tally), ask, Arc::clone(budget))?;
+        let recorder = Recorder::start_files(tap.clone(), files, Arc::clone(tally), ask, &state.budget)?;
         let (told, counted) = (recorder.state.clone(), Arc::clone(tally));
         let look = move || view(&told.borrow(), counted.read());
         *shown = Some(state.recordings.insert(stream.path(), Box::new(look)));

@@ -19,6 +19,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use crate::budget::DEFAULT_LIMIT_BYTES;
+use crate::doors::passwords;
 pub use patterns::Patterns;
 pub use record::Record;
 pub use users::{Right, User};
@@ -214,6 +215,14 @@ impl Config {
         if self.rtsps.as_ref().is_some_and(|rtsps| rtsps.certificate.is_some() != rtsps.key.is_some()) {
             return Some((None, "[rtsps] needs both certificate and key, or neither".to_owned()));
         }
+        let logins = passwords::memory_bytes(self) as u64;
+        if logins > self.limits.memory_bytes / 2 {
+            let (mib, least) = (logins >> 20, (2 * logins) >> 20);
+            return Some((
+                None,
+                format!("the users' argon2 hashes take {mib} MiB: limits.memory has to be {least} MiB at least"),
+            ));
+        }
         let is_open = self.http.listen.is_some_and(|address| !address.ip().is_loopback());
         if is_open && !self.users().any(|user| user.admin) {
             let what = "[http] listens to others than this computer: that needs a user with admin = true";
@@ -339,6 +348,11 @@ mod tests {
             ("takeover = [\"a*b\"]", "hevcast.toml:1:12: a pattern's * stands at its end"),
             ("[rtsps]\nlisten = \"0.0.0.0:1\"\nkey = \"k\"", "both certificate and key"),
             ("[http]\nlisten = \"0.0.0.0:80\"", "admin = true"),
+            (
+                "[limits]\nmemory = \"64 MiB\"\n[[user]]\nname = \"a\"\n\
+                 argon2 = \"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$4dqWBhHhGTA3Kg\"",
+                "argon2 hashes take",
+            ),
             ("a = [", "hevcast.toml:1:"),
         ] {
             let error = error_of(text);

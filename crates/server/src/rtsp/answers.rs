@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hevcast_net::stream::{Stream as Socket, send_now};
 use hevcast_wire::rtsp::login::Login;
-use hevcast_wire::rtsp::session::server::{Accepted, ServerEvent};
+use hevcast_wire::rtsp::session::server::{Accepted, Refusal, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
 use tokio::net::TcpStream;
@@ -18,6 +18,7 @@ use crate::doors::network;
 use crate::doors::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
+use crate::sight::counters::status_kind;
 use crate::sight::sessions::Doing;
 
 /// A plain socket that a publisher's task may write to.
@@ -72,6 +73,22 @@ impl Serving {
                 self.deadlines.tore_down(self.now());
                 drop(self.leave_role(&"it ended its session").await);
             }
+        }
+    }
+
+    /// Counts and tells how the last message was refused, if it was.
+    pub(super) fn note_refusal(&mut self) {
+        let Some(Refusal { status, reason }) = self.session.poll_refusal() else { return };
+        self.state.counters.refused_requests.count(status_kind(status.into()));
+        match status {
+            // FFmpeg, GStreamer and VLC ask for UDP first.
+            StatusCode::UnsupportedTransport => {
+                tracing::info!(
+                    "asked for media over UDP, which is not to be had: players go on over TCP by themselves"
+                );
+            }
+            _ if reason.is_empty() => {}
+            _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
         }
     }
 

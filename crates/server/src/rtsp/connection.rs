@@ -12,9 +12,8 @@ use bytes::Bytes;
 use hevcast_net::connection::{Connection, Turned};
 use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
-use hevcast_wire::rtsp::session::server::{Refusal, ServerSession};
+use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
-use rtsp_types::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -29,7 +28,6 @@ use crate::hub::Publication;
 use crate::hub::batch::Batch;
 use crate::hub::reader::{Claim, Reader};
 use crate::hub::stream::{PublisherRequest, Stream};
-use crate::sight::counters::status_kind;
 use crate::sight::sessions::{Entry, Order};
 use crate::state::State;
 
@@ -345,19 +343,7 @@ impl Serving {
                 // One of ours, which asks for keyframes where it needs one.
                 reader.can_ask();
             }
-            if let Some(Refusal { status, reason }) = self.session.poll_refusal() {
-                self.state.counters.refused_requests.count(status_kind(status.into()));
-                match status {
-                    // FFmpeg, GStreamer and VLC ask for UDP first.
-                    StatusCode::UnsupportedTransport => {
-                        tracing::info!(
-                            "asked for media over UDP, which is not to be had: players go on over TCP by themselves"
-                        );
-                    }
-                    _ if reason.is_empty() => {}
-                    _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
-                }
-            }
+            self.note_refusal();
             // A reader's wait for its turn to write.
             if !matches!(self.role, Role::Reader { .. }) {
                 self.queue_answers();

@@ -26,14 +26,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
+use hevcast_server::budget::Budget;
 use tokio::sync::watch;
 
 use self::files::{Files, Numbered};
-use self::queue::{Budget, MAX_BYTES, RecordQueue};
+use self::queue::{MAX_BYTES, RecordQueue};
 pub use self::tap::RecordTap;
 use self::tap::{AskKeyframe, Intake};
 use self::writer::Writer;
 use crate::figures::recorded::{Counts, Tally};
+
+/// Memory for a recording outside of a server: its queue, of which a budget leaves some room for other things.
+const OWN_BUDGET_BYTES: u64 = 2 * MAX_BYTES as u64;
 
 /// What a recording is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +86,7 @@ impl Recorder {
     pub fn start(tap: RecordTap, path: PathBuf, tally: Arc<Tally>, ask: AskKeyframe) -> Result<Recorder> {
         let files = Box::new(Numbered::new(path)?);
         ask();
-        Recorder::start_files(tap, files, tally, ask, Budget::new(MAX_BYTES))
+        Recorder::start_files(tap, files, tally, ask, &Arc::new(Budget::new(OWN_BUDGET_BYTES)))
     }
 
     /// The same, with files by these names, which are made when they are needed, and a queue whose memory comes out of
@@ -95,7 +99,7 @@ impl Recorder {
         files: Box<dyn Files>,
         tally: Arc<Tally>,
         ask: AskKeyframe,
-        budget: Arc<Budget>,
+        budget: &Arc<Budget>,
     ) -> Result<Recorder> {
         let queue = Arc::new(RecordQueue::new(budget));
         let (told, state) = watch::channel(RecordState::Waiting);

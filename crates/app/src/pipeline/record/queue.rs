@@ -1,42 +1,20 @@
 //! Queue `record`: coded pictures between whoever has them and the recorder's thread, bounded by memory.
 //!
 //! Neither a number of pictures nor an age bounds it: a link that stood still delivers all at once, and a disk stalls for
-//! seconds, and neither is a reason to lose a picture. What bounds it is [`MAX_BYTES`] for each recording and a
-//! [`Budget`] for all of a server's together.
+//! seconds, and neither is a reason to lose a picture. What bounds it is [`MAX_BYTES`] for each recording and, in a server, the
+//! [`Budget`] of memory.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use hevcast_server::budget::{Budget, Kind, Reservation};
 
 use super::plan::Picture;
 
 /// Most bytes in one queue: 25 s of 20 Mbit/s.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Most bytes in all queues of a server.
-pub const MAX_BYTES_OF_ALL: usize = 256 * 1024 * 1024;
 /// What a picture costs beside its bytes.
 const OVERHEAD: usize = 512;
-
-/// Bytes that queues share.
-#[derive(Debug)]
-pub struct Budget {
-    left: AtomicUsize,
-}
-
-impl Budget {
-    /// So many.
-    pub fn new(bytes: usize) -> Arc<Budget> {
-        Arc::new(Budget { left: AtomicUsize::new(bytes) })
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes)).is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.left.fetch_add(bytes, Ordering::AcqRel);
-    }
-}
 
 /// What became of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +32,14 @@ pub enum Pushed {
 pub struct RecordQueue {
     inner: Mutex<Inner>,
     changed: Condvar,
-    budget: Arc<Budget>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     pictures: VecDeque<Picture>,
     bytes: usize,
+    /// Those, in the budget.
+    room: Reservation,
     /// No more come.
     is_closed: bool,
     /// No more are taken.
@@ -72,9 +51,11 @@ fn cost(picture: &Picture) -> usize {
 }
 
 impl RecordQueue {
-    /// An empty one.
-    pub fn new(budget: Arc<Budget>) -> RecordQueue {
-        RecordQueue { inner: Mutex::default(), changed: Condvar::new(), budget }
+    /// An empty one, whose memory comes out of `budget`.
+    pub fn new(budget: &Arc<Budget>) -> RecordQueue {
+        let room = budget.nothing(Kind::Recordings);
+        let inner = Inner { pictures: VecDeque::new(), bytes: 0, room, is_closed: false, has_ended: false };
+        RecordQueue { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -87,11 +68,11 @@ impl RecordQueue {
         if inner.has_ended || inner.is_closed {
             return Pushed::Ended;
         }
-        let bytes = cost(&picture);
-        if inner.bytes + bytes > MAX_BYTES || !self.budget.take(bytes) {
+        let bytes = inner.bytes + cost(&picture);
+        if bytes > MAX_BYTES || inner.room.resize(bytes as u64).is_err() {
             return Pushed::Full;
         }
-        inner.bytes += bytes;
+        inner.bytes = bytes;
         inner.pictures.push_back(picture);
         self.changed.notify_one();
         Pushed::Queued
@@ -131,7 +112,8 @@ impl RecordQueue {
     fn pop_from(&self, inner: &mut Inner) -> Option<Picture> {
         let picture = inner.pictures.pop_front()?;
         inner.bytes -= cost(&picture);
-        self.budget.give_back(cost(&picture));
+        // Less is always possible.
+        let _ = inner.room.resize(inner.bytes as u64);
         Some(picture)
     }
 
@@ -176,12 +158,12 @@ mod tests {
 
     #[test]
     fn bytes_bound_it_and_not_pictures() {
-        let queue = RecordQueue::new(Budget::new(usize::MAX));
+        let queue = RecordQueue::new(&Arc::new(Budget::new(u64::MAX)));
         for _ in 0..10_000 {
             assert_eq!(queue.push(picture(1000)), Pushed::Queued, "a long burst of small pictures");
         }
         assert_eq!(queue.end(), 10_000);
-        let queue = RecordQueue::new(Budget::new(usize::MAX));
+        let queue = RecordQueue::new(&Arc::new(Budget::new(u64::MAX)));
         let fit = (0..100).filter(|_| queue.push(picture(MAX_BYTES / 8)) == Pushed::Queued).count();
         assert_eq!((fit, queue.has_room()), (7, false));
         assert!(queue.try_pop().is_some());
@@ -190,20 +172,20 @@ mod tests {
 
     #[test]
     fn queues_share_a_budget_and_give_it_back() {
-        let budget = Budget::new(10_000);
-        let (one, other) = (RecordQueue::new(Arc::clone(&budget)), RecordQueue::new(Arc::clone(&budget)));
+        let budget = Arc::new(Budget::new(12_000));
+        let (one, other) = (RecordQueue::new(&budget), RecordQueue::new(&budget));
         assert_eq!(one.push(picture(8000)), Pushed::Queued);
         assert_eq!(other.push(picture(8000)), Pushed::Full);
         drop(one);
         assert_eq!(other.push(picture(8000)), Pushed::Queued);
         assert_eq!(other.end(), 1);
         assert_eq!(other.push(picture(10)), Pushed::Ended);
-        assert_eq!(budget.left.load(Ordering::Relaxed), 10_000);
+        assert_eq!(budget.usage().used_bytes, 0);
     }
 
     #[test]
     fn what_is_in_it_when_it_is_closed_is_taken() {
-        let queue = RecordQueue::new(Budget::new(usize::MAX));
+        let queue = RecordQueue::new(&Arc::new(Budget::new(u64::MAX)));
         queue.push(picture(1));
         queue.close();
         assert_eq!(queue.push(picture(1)), Pushed::Ended);

@@ -13,6 +13,7 @@ use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl}
 use hevcast_media::coded_file::CodedFile;
 use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
+use hevcast_server::budget::Budget;
 use hevcast_wire::hevc::{AccessUnit, ParameterSets, SpsInfo};
 use hevcast_wire::time::RtpTicks;
 use jiff::Timestamp;
@@ -22,13 +23,13 @@ use super::RecordTap;
 use super::files::{Files, create_numbered};
 use super::histories::{SECOND, Stamps, Step, step};
 use super::plan::{Picture, Plan, RecordFile, Shelf};
-use super::queue::{Budget, RecordQueue};
+use super::queue::RecordQueue;
 use super::tap::{Intake, Moment};
 use super::writer::Disk;
 use crate::figures::recorded::{Cause, Tally};
 
 /// What a queue holds in these histories: some dozen pictures, so that it overflows.
-const QUEUE_BYTES: usize = 40_000;
+const QUEUE_BYTES: u64 = 40_000;
 
 /// Streams of different sizes, and so of different parameter sets: a keyframe and a picture behind it.
 fn streams() -> &'static [[AccessUnit; 2]; 3] {
@@ -146,7 +147,7 @@ impl Rig {
         let (tally, room) = (Arc::new(Tally::default()), Rc::new(Cell::new(u64::MAX)));
         let files = Box::new(Lengths { folder: folder.clone(), form, ticks });
         let shelf = Flaky { disk: Disk::new(files, Arc::clone(&tally)), room: Rc::clone(&room) };
-        let queue = Arc::new(RecordQueue::new(Budget::new(QUEUE_BYTES)));
+        let queue = Arc::new(RecordQueue::new(&Arc::new(Budget::new(QUEUE_BYTES))));
         let tap = RecordTap::default();
         tap.open(Intake::new(Arc::clone(&queue), Arc::clone(&tally), Arc::new(|| {})));
         let now = Moment { instant: Instant::now(), wall: Timestamp::UNIX_EPOCH };
