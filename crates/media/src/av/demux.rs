@@ -124,7 +124,7 @@ impl Demuxer {
     fn is_cover(&self, index: i32) -> bool {
         // SAFETY: an index below `nb_streams`.
         let stream = unsafe { &**(*self.context.as_ptr()).streams.add(index as usize) };
-        stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as i32 != 0
+        stream.disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0
     }
 
     /// Whether a stream is video, and no cover.
@@ -230,7 +230,7 @@ impl Demuxer {
         let mut size = 0;
         let kind = ffi::AVPacketSideDataType::DISPLAYMATRIX;
         // SAFETY: a valid stream; the answer is null, or has `size` bytes and lives as long as the stream.
-        unsafe { display_matrix(ffi::av_stream_get_side_data(self.raw_stream(), kind, &mut size), size as usize) }
+        unsafe { display_matrix(ffi::av_stream_get_side_data(self.raw_stream(), kind, &mut size), size) }
     }
 
     /// The container's display matrix: its frames have it.
