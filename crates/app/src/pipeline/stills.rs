@@ -278,11 +278,11 @@ mod tests {
         let sps = Bytes::copy_from_slice(&SPS);
         assert!(gate(100 << 20).has_room_to_decode(std::slice::from_ref(&sps)));
         assert!(gate(100 << 20).has_room_to_decode(&[]), "what has none adds nothing");
-        assert!(!gate(1 << 20).has_room_to_decode(&[sps.clone()]), "no room");
+        assert!(!gate(1 << 20).has_room_to_decode(std::slice::from_ref(&sps)), "no room");
         assert!(!gate(100 << 20).has_room_to_decode(&[sps.slice(..20)]), "who knows how large they are");
         let gate = gate(100 << 20);
         for _ in 0..9 {
-            assert!(gate.has_room_to_decode(&[sps.clone()]));
+            assert!(gate.has_room_to_decode(std::slice::from_ref(&sps)));
         }
         assert_eq!(gate.budget.usage().used_bytes, small, "once");
     }

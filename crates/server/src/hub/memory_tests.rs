@@ -225,11 +225,13 @@ proptest! {
                 Step::Publish(at) if streams[at].is_none() => {
                     streams[at] = world.hub.publish(&format!("s{at}"), description(), Terms::default()).ok();
                 }
-                Step::Push { stream, is_irap, bytes, strays } => if streams[stream].is_some() {
+                Step::Push { stream, is_irap, bytes, strays } => {
                     let picture = world.picture(is_irap, bytes);
                     let picture = if strays { among_strays(&picture) } else { picture };
-                    streams[stream].as_ref().unwrap().push(&picture, world.now).send();
-                },
+                    if let Some(publication) = &streams[stream] {
+                        publication.push(&picture, world.now).send();
+                    }
+                }
                 Step::Join { stream, channel } => if let Some(publication) = &streams[stream] {
                     let reader = Arc::new(Reader::new(vec![Some(Channels { rtp: channel, rtcp: channel + 1 })], None));
                     publication.stream().join(Arc::clone(&reader), world.now);
