@@ -6,7 +6,7 @@
 //!   again with an old password hold up neither other users nor the one who has just typed the right one.
 //! - A password that was wrong before is not looked at again. It is answered later, which costs nobody else a turn.
 //! - A success clears the failures of its own user only, or whoever has an account could guess at others' for nothing.
-//! - A user who has logged in from here is trusted here: its login waits for nobody, until [`MAX_MISSES`] were wrong.
+//! - A user who has logged in from here is trusted here: its login waits for nobody, until `MAX_MISSES` were wrong.
 //!
 //! Nothing here reads a clock. [`super::slowdown`] keeps one line for each address.
 
@@ -53,7 +53,7 @@ pub struct Claimed {
 /// Whether a login may be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Now. The outcome must be [told](Line::told).
+    /// Now. The outcome must be told (`Line::told`).
     Look,
     /// Ask again at this time, or when something has changed in the line.
     Wait(Instant),

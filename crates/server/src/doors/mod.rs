@@ -1,7 +1,7 @@
 //! Who comes in, how many, how fast, and what they may do.
 //!
 //! [`places`] bounds connections, [`pace`] the requests on one, [`access`] decides
-//! about rights, [`login`] about logins: [`slowdown`] makes those wait who guess passwords, one [`line`] for each address,
+//! about rights, [`login`] about logins: [`slowdown`] makes those wait who guess passwords, one [`line`](mod@line) for each address,
 //! [`passwords`] looks at hashes and [`memo`] remembers what was right. [`certificate`] is what TLS shows, [`descriptors`] what
 //! is left for the status page. Apart from those that wait for others, they are told the time and touch no socket.
 

@@ -1,6 +1,6 @@
 //! Looks at argon2 hashes: on few threads of low priority, in memory that they keep for it, whoever asks and how often.
 //!
-//! Hand-off `passwords`: connection's task → one of [`threads`] threads; [`MAX_WAITING`] looks wait at most. Each address has
+//! Hand-off `passwords`: connection's task → one of `threads` threads; `MAX_WAITING` looks wait at most. Each address has
 //! one look here at a time ([`super::line`]). Those whose user is trusted at its address come first; of the others, the
 //! newest and the oldest in turn, so that a flood from many addresses neither holds up a new one nor starves an old one. When
 //! too many wait, the oldest is refused.

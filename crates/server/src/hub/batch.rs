@@ -2,7 +2,7 @@
 //!
 //! What a publisher sends in one go stands in the receive buffer as one stretch of interleaved frames. For a reader on the
 //! same channels that stretch already is what its socket must be given: one reference, one write, no copy. For readers on
-//! other channels, or of fewer tracks, see [`frames`](super::frames).
+//! other channels, or of fewer tracks, see `frames`.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! The status page and what it is made of, over HTTP or HTTPS: `/`, `/api/v1/…`, `/metrics`, `/healthz`.
 //!
-//! [`routes`] answers, [`gate`] lets in, [`origin`] knows our own pages, [`metrics`] is Prometheus' view. All answers come of
+//! [`routes`] answers, [`gate`] lets in, `origin` knows our own pages, [`metrics`] is Prometheus' view. All answers come of
 //! one [`look`] a second, however many ask. It runs on a thread of its own, whatever those do that forward video, and
-//! [`seats`] keeps a place for everyone who asks, whoever else holds connections.
+//! `seats` keeps a place for everyone who asks, whoever else holds connections.
 
 pub mod gate;
 pub mod look;
