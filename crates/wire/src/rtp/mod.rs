@@ -5,7 +5,7 @@
 //!   section 10.12).
 //! - [`rtcp`]: reports, and the requests for a keyframe (RFC 3550 section 6, RFC 4585, RFC 5104).
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
-//! - [`format`]: which packets on a track's channels are the track's.
+//! - [`format`](mod@format): which packets on a track's channels are the track's.
 //! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
 //! - [`packetise`] and its twin [`depacketise`]: access units to packets and back, with [`sequence`] telling what was
 //!   lost between.

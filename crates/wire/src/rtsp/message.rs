@@ -2,7 +2,7 @@
 //!
 //! [`MessageDecoder`] is fed whatever arrived and yields one [`Inbound`] at a time. Frames (`$`, channel, length; RFC
 //! 2326 section 10.12) are the hot path: they are split off the receive buffer without a copy. Text messages are read by
-//! [`head`] as strangers write them, but only after their head has been found whole and the body it promises is within the
+//! `head` as strangers write them, but only after their head has been found whole and the body it promises is within the
 //! limit, so that no peer can make us keep or allocate more than [`MAX_HEADER_BYTES`] + [`MAX_BODY_BYTES`].
 //!
 //! Where a peer loses its place, what cannot be read is passed over up to [`MAX_NOISE_BYTES`] ([`Inbound::Noise`]): always
