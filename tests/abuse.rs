@@ -86,7 +86,7 @@ fn requests_that_are_too_long_or_none_at_all_are_closed_at_once() {
         }
         let mut raw = beside.connect();
         // Not the beginning of a frame, which may be long and is waited for.
-        raw.say(&[b"\0", &garbage.bytes(30_000)[..]].concat());
+        raw.say(&[b"\x01", &garbage.bytes(30_000)[..]].concat());
         raw.wait_for_close();
     }
     for (why, least) in [("body_too_long", 20), ("header_too_long", 40), ("malformed", 140)] {

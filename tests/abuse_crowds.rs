@@ -265,7 +265,11 @@ fn nobody_holds_all_paths_and_none_without_media() {
     }
     let announced =
         |raw: &mut Raw, path: &str| raw.ask("ANNOUNCE", path, &["Content-Type: application/sdp"], HEVC).status;
-    assert_eq!(announced(&mut beside.connect(), "one/more"), 503);
+    // Where all are taken, the oldest without media gives its own to who comes.
+    let mut fourth = beside.connect();
+    assert_eq!(announced(&mut fourth, "stranger/3"), 200);
+    strangers.remove(0).wait_for_close();
+    strangers.push(fourth);
     let mut camera = Raw::connect_from(Ipv4Addr::new(127, 0, 0, 2), beside.server.server.port, None);
     assert_eq!(announced(&mut camera, "camera"), 200, "another address has its own");
     // Asking this and that does not keep a path.

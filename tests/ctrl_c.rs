@@ -119,7 +119,7 @@ fn a_sender_without_its_server_ends_with_its_source_and_by_hand() {
     feed.write_all(&picture(64, 64, 100)).unwrap();
     server.process.kill();
     drop(feed);
-    by_source.wait().succeeded();
+    assert_eq!(by_source.wait().status.code(), Some(1), "not one picture was sent");
     press("send without its server", by_hand);
 }
 

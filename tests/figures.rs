@@ -39,6 +39,8 @@ const SENDER: [&str; 32] = [
     "qp",
     "reconnects",
     "role",
+    "source_away",
+    "source_returns",
     "time_s",
 ];
 
