@@ -7,7 +7,7 @@ use crate::support::process::Exit;
 use crate::support::{real_time, root};
 
 /// The sender's names.
-const SENDER: [&str; 32] = [
+const SENDER: [&str; 34] = [
     "backlog_ms",
     "bitrate_bps",
     "compression_ratio",
