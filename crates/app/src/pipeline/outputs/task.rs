@@ -65,7 +65,7 @@ impl Task {
     /// Sends by the first line, or by one still to be had, for as long as there is something to send.
     ///
     /// # Errors
-    /// What another try cannot help; or, when the end comes while there is no connection, that not one picture was sent.
+    /// What another try cannot help; or, when the end comes while there is no connection, that no picture is known to have arrived.
     pub(super) async fn run(mut self, first: First) -> Result<()> {
         let is_connected = matches!(first, First::Connected(_));
         let mut line = match first {
@@ -122,10 +122,10 @@ impl Task {
         }
     }
 
-    /// The end has come, and no server has taken anything.
+    /// The end has come, and no server has taken pictures for longer than a moment.
     fn nothing_sent(&self) -> Result<()> {
         match self.state.trouble() {
-            Some(why) => bail!("{}: not one picture was sent: {why}", self.settings.target.shown()),
+            Some(why) => bail!("{}: no picture is known to have arrived: {why}", self.settings.target.shown()),
             None => Ok(()),
         }
     }
