@@ -12,7 +12,7 @@ use crate::support::process::{Exit, Process};
 use crate::support::{Scratch, real_time, root, runs, say};
 
 /// The machine ends itself after this many seconds, whatever hangs in it.
-const MACHINE_SECONDS: u32 = 200;
+const MACHINE_SECONDS: u32 = 400;
 /// Pictures that must arrive.
 const PICTURES: u64 = 10;
 
@@ -20,24 +20,23 @@ const PICTURES: u64 = 10;
 const INSIDE: &str = r#"
 one() { echo "BEGIN $1"; shift; "$@" 2>&1; echo "END $?"; }
 send() { "$program" send --encoder libx265 --preset ultrafast "$@"; }
-until_sending() { n=0; until grep -q "sending to" "$1" || [ $((n += 1)) -gt 60 ]; do sleep 1; done; }
+until_said() { n=0; until grep -q "$2" "$1" || [ $((n += 1)) -gt 60 ]; do sleep 1; done; }
 program=$1 server=$2
 one devices "$program" devices
 one no-such-mode send --input camera --size 1234x566 --to "$server/none"
 one no-such-camera send --input camera:/dev/video9 --to "$server/none"
 send --input camera --size 320x180 --fps 5 --to "$server/cam" --duration 10s --stats json >/tmp/stream 2>&1 &
-until_sending /tmp/stream
+until_said /tmp/stream "sending to"
 one busy send --input camera --size 320x180 --fps 5 --to "$server/none"
 wait $!
 one stream sh -c "cat /tmp/stream; exit $?"
 send --input camera --size 320x180 --fps 5 --to "$server/gone" --stats json >/tmp/gone 2>&1 &
 sender=$!
-until_said '"sent":[1-9]'
+until_said /tmp/gone '"sent":[1-9]'
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
-until_said() { n=0; until grep -q "$1" /tmp/gone || [ $((n += 1)) -gt 60 ]; do sleep 1; done; }
-until_said "was unplugged"
+until_said /tmp/gone "was unplugged"
 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
-until_said "is back"
+until_said /tmp/gone "is back"
 sleep 5
 kill -INT $sender
 wait $sender
