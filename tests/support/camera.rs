@@ -1,11 +1,12 @@
 //! A camera that is not ours, or a server: it answers every request, and then does as a script says.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::asked::{Asked, next_request};
 use super::footage::ffmpeg;
 
 const DESCRIPTION: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
@@ -90,38 +91,13 @@ fn converse(stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync
         Some(Playing { stream: Arc::clone(&output), sequence_number: 7, timestamp: 9000, left: Arc::clone(&left) });
     std::thread::scope(|scope| {
         let _gone = Gone(&left);
-        loop {
-            // What else the peer sends between its requests is of no interest (RFC 2326 section 10.12).
-            while input.fill_buf()?.first() == Some(&b'$') {
-                let mut header = [0; 4];
-                input.read_exact(&mut header)?;
-                input.read_exact(&mut vec![0; u16::from_be_bytes([header[2], header[3]]).into()])?;
-            }
-            let mut lines = Vec::new();
-            loop {
-                let mut line = String::new();
-                if input.read_line(&mut line)? == 0 {
-                    return Ok(());
-                }
-                match line.trim_end() {
-                    "" => break,
-                    line => lines.push(line.to_owned()),
-                }
-            }
-            let value = |name: &str| {
-                let of = |line: &String| Some(line.split_once(": ").filter(|(key, _)| *key == name)?.1.to_owned());
-                lines.iter().find_map(of)
-            };
-            let length = value("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
-            input.read_exact(&mut vec![0; length])?;
-            let method = lines.first().and_then(|line| line.split(' ').next()).unwrap_or_default();
+        while let Some(Asked { method, cseq }) = next_request(&mut input)? {
             let body = if method == "DESCRIBE" { DESCRIPTION } else { "" };
-            let headers = match method {
+            let headers = match method.as_str() {
                 "SETUP" => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n",
                 "OPTIONS" => "Public: DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, TEARDOWN, GET_PARAMETER\r\n",
                 _ => "",
             };
-            let cseq = value("CSeq").unwrap_or_default();
             let answer =
                 format!("RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
             output.lock().unwrap_or_else(PoisonError::into_inner).write_all(answer.as_bytes())?;
@@ -129,7 +105,7 @@ fn converse(stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync
                 seen.teardowns.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
-            if matches!(method, "PLAY" | "RECORD")
+            if matches!(method.as_str(), "PLAY" | "RECORD")
                 && let Some(mut playing) = playing.take()
             {
                 let (script, stream) = (&script, &stream);
@@ -139,6 +115,7 @@ fn converse(stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync
                 });
             }
         }
+        Ok(())
     })
 }
 

@@ -1,11 +1,13 @@
 //! A server that answers as it is told to: the strangers whom a program meets.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+
+use super::asked::{Asked, next_request};
 
 /// An answer: the status line's end, more header lines, and a body.
 #[derive(Clone, Copy)]
@@ -73,35 +75,9 @@ impl Drop for FakeServer {
 fn converse(stream: &TcpStream, answers: &HashMap<&'static str, Answer>) -> std::io::Result<()> {
     let mut input = BufReader::new(stream);
     let mut output = stream;
-    loop {
-        // What a publisher sends between its requests is of no interest (RFC 2326 section 10.12).
-        while input.fill_buf()?.first() == Some(&b'$') {
-            let mut header = [0; 4];
-            input.read_exact(&mut header)?;
-            input.read_exact(&mut vec![0; u16::from_be_bytes([header[2], header[3]]).into()])?;
-        }
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if input.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
-        }
-        let value = |name: &str| {
-            let prefix = format!("{name}:");
-            let same =
-                |line: &&String| line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(&prefix));
-            lines.iter().find(same).map(|line| line[prefix.len()..].trim().to_owned())
-        };
-        let length = value("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        input.read_exact(&mut vec![0; length])?;
-        let method = lines.first().and_then(|line| line.split(' ').next()).unwrap_or_default();
-        if let Some(Answer { status, headers, body }) = answers.get(method) {
-            let mut text = format!("RTSP/1.0 {status}\r\nCSeq: {}\r\n", value("CSeq").unwrap_or_default());
+    while let Some(Asked { method, cseq }) = next_request(&mut input)? {
+        if let Some(Answer { status, headers, body }) = answers.get(method.as_str()) {
+            let mut text = format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n");
             headers.iter().for_each(|header| text.extend([header, "\r\n"]));
             if !body.is_empty() {
                 text.push_str(&format!("Content-Length: {}\r\n", body.len()));
@@ -109,4 +85,5 @@ fn converse(stream: &TcpStream, answers: &HashMap<&'static str, Answer>) -> std:
             output.write_all(format!("{text}\r\n{body}").as_bytes())?;
         }
     }
+    Ok(())
 }

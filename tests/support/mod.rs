@@ -1,6 +1,7 @@
 //! What the scenarios share: processes that cannot outlive their test, the program under test, a server that refuses,
 //! a browser, pictures and how alike they are, and the means to step aside.
 
+pub mod asked;
 pub mod beside;
 pub mod camera;
 pub mod display;
