@@ -1,6 +1,6 @@
 //! What a client asks of a server that only plays one.
 
-use std::io::{BufRead, Read, Result};
+use std::io::{BufRead, Result};
 
 /// A request.
 pub struct Asked {
