@@ -138,6 +138,8 @@ fn read_address(address: &str) -> Option<Url> {
         "" if address.starts_with('/') => Url::parse(&format!("{HERE}{address}")),
         "" => Url::parse(&format!("rtsp://{}", without_zone(address))),
         _ if !before.bytes().all(|byte| byte.is_ascii_alphanumeric()) => return None,
+        // It names no server, and what looks like a host in it may become one only when it is read again.
+        _ if before.eq_ignore_ascii_case("file") => return None,
         // RTSP over UDP has another scheme for the same addresses (RFC 2326 section 3.2).
         _ if before.eq_ignore_ascii_case("rtspu") => Url::parse(&format!("rtsp{}", without_zone(after))),
         scheme => Url::parse(&format!("{scheme}{}", without_zone(after))),
