@@ -149,11 +149,17 @@ fn read_address(address: &str) -> Option<Url> {
 
 /// An address without the zone of an IPv6 host (RFC 6874), which means something to the sender only.
 fn without_zone(address: &str) -> String {
-    if let Some((before, rest)) = address.split_once('[')
-        && let Some((host, after)) = rest.split_once(']')
+    let (before, rest) = match address.strip_prefix("://") {
+        Some(rest) => ("://", rest),
+        None => ("", address),
+    };
+    // Of the place only: what stands behind it is a path's own.
+    let (place, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if let Some((login, rest)) = place.split_once('[')
+        && let Some((host, port)) = rest.split_once(']')
         && let Some((host, _zone)) = host.split_once('%')
     {
-        return format!("{before}[{host}]{after}");
+        return format!("{before}{login}[{host}]{port}{behind}");
     }
     address.to_owned()
 }
