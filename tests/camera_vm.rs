@@ -20,27 +20,21 @@ const PICTURES: u64 = 10;
 const INSIDE: &str = r#"
 one() { echo "BEGIN $1"; shift; "$@" 2>&1; echo "END $?"; }
 send() { "$program" send --encoder libx265 --preset ultrafast "$@"; }
-until_said() { n=0; until grep -q "$2" "$1" || [ $((n += 1)) -gt 60 ]; do sleep 1; done; }
+until_sending() { n=0; until grep -q "sending to" "$1" || [ $((n += 1)) -gt 60 ]; do sleep 1; done; }
 program=$1 server=$2
 one devices "$program" devices
 one no-such-mode send --input camera --size 1234x566 --to "$server/none"
 one no-such-camera send --input camera:/dev/video9 --to "$server/none"
 send --input camera --size 320x180 --fps 5 --to "$server/cam" --duration 10s --stats json >/tmp/stream 2>&1 &
-until_said /tmp/stream "sending to"
+until_sending /tmp/stream
 one busy send --input camera --size 320x180 --fps 5 --to "$server/none"
 wait $!
 one stream sh -c "cat /tmp/stream; exit $?"
-send --input camera --size 320x180 --fps 5 --to "$server/gone" --stats json >/tmp/gone 2>&1 &
-sender=$!
-until_said /tmp/gone '"sent":[1-9]'
+send --input camera --size 320x180 --fps 5 --to "$server/gone" >/tmp/said 2>/tmp/trouble &
+until_sending /tmp/said
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
-until_said /tmp/gone "was unplugged"
-echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
-until_said /tmp/gone "is back"
-sleep 5
-kill -INT $sender
-wait $sender
-one came-back sh -c "cat /tmp/gone; exit $?"
+wait $!
+one disappeared sh -c "cat /tmp/trouble; exit $?"
 "#;
 
 /// The script that boots the machine; says what is skipped where it or what it needs is absent.
@@ -114,7 +108,6 @@ fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     let _turn = real_time();
     let server = Server::start();
     let receiver = start(&["receive", &server.url("cam"), "--wait", "--once", "--stats", "json"]);
-    let reader = start(&["receive", &server.url("gone"), "--wait", "--once", "--stats", "json"]);
     let machine = machine.run(INSIDE, &format!("rtsp://10.0.2.2:{}", server.port));
 
     let (devices, status) = said(&machine, "devices");
@@ -124,29 +117,8 @@ fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     assert_one_line_inside(&machine, "no-such-mode", &["1234x566", "offers", "320x180", "fps"]);
     assert_one_line_inside(&machine, "no-such-camera", &["/dev/video9", "/dev/video0"]);
     assert_one_line_inside(&machine, "busy", &["in use by another program"]);
-    let (lines, status) = said(&machine, "came-back");
-    assert_eq!(status, 0, "the sender did not outlive its camera: {lines:?}");
-    let place = |words: &str| lines.iter().position(|line| line.contains(words));
-    let lost = place("was unplugged; waiting until it is back").unwrap_or_else(|| panic!("not said: {lines:?}"));
-    let back = lines.iter().rposition(|line| line.ends_with("is back"));
-    let back = back.filter(|back| *back > lost).unwrap_or_else(|| panic!("never back: {lines:?}"));
-    let sent: u64 = lines[back..]
-        .iter()
-        .filter(|line| line.contains("\"second\""))
-        .map(|line| count(&figures(line), "/frames/sent"))
-        .sum();
-    assert!(sent > 0, "nothing sent after the return: {lines:?}");
-    let whole = lines.iter().map(|line| figures(line)).rfind(|figures| figures["kind"] == "summary");
-    assert_eq!(whole.map(|figures| count(&figures, "/source_returns")), Some(1), "{lines:?}");
-    check_same_readers(&reader.wait().succeeded());
+    assert_one_line_inside(&machine, "disappeared", &["has gone", "plug it in"]);
     check_stream(&machine, &receiver.wait().succeeded());
-}
-
-/// Fails unless the reader was shown pictures; its stream ended with the sender, not with the camera.
-fn check_same_readers(reader: &Exit) {
-    let received = summary(reader);
-    assert!(count(&received, "/pictures/shown") > 0, "{received}");
-    say(&format!("camera: its reader was shown {} pictures around the pause", count(&received, "/pictures/shown")));
 }
 
 /// Fails unless the stream came with the driver's stamps, and the delay is told by them.
