@@ -35,6 +35,8 @@ const MEDIAN_BAR_MS: f64 = 3.0;
 const P99_BAR_MS: f64 = 8.0;
 /// How far the label's median may be from the pixels'.
 const LABEL_BAR_MS: f64 = 2.0;
+/// How large the bound may be that the label claims for itself, on the loopback.
+const BOUND_BAR_MS: f64 = 2.0;
 /// How long the first picture may take through a chain that is starting.
 const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -167,7 +169,7 @@ fn tell(news: &SyncSender<News>, what: News) {
 }
 
 impl Measured {
-    fn verdicts(&self) -> [Verdict; 4] {
+    fn verdicts(&self) -> [Verdict; 5] {
         let above = |what: &str, figure: f64, floor: f64, bar: f64| Verdict {
             what: format!("end to end {what}"),
             figure,
@@ -184,6 +186,14 @@ impl Measured {
                 bar: LABEL_BAR_MS,
                 unit: "ms",
                 because: format!("label {:.2} ms, pixels {:.2} ms", self.label.median, self.label.pixel_median),
+            },
+            Verdict {
+                what: "label's bound".to_owned(),
+                // Without a bound the label claims nothing.
+                figure: self.label.bound.unwrap_or(f64::INFINITY),
+                bar: BOUND_BAR_MS,
+                unit: "ms",
+                because: "clocks compared over the loopback".to_owned(),
             },
             Verdict {
                 what: "lost, doubled, disordered or unreadable".to_owned(),

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use hevcast_net::Clock;
 use hevcast_wire::time::ClockId;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 
 use crate::budget::{Budget, Kind, Reservation};
 use crate::config::Config;
@@ -38,6 +39,8 @@ pub struct State {
     pub places: Arc<Places>,
     /// File descriptors that connections leave to the status page.
     pub reserve: Reserve,
+    /// Turns of connections that move much at once: one for each of the runtime's threads.
+    pub bulk_turns: Arc<Semaphore>,
     /// Who has failed to log in.
     pub slowdown: Arc<Slowdown>,
     /// Looks at passwords.
@@ -71,6 +74,7 @@ impl State {
             started: clock.now().instant,
             places: Arc::default(),
             reserve: Reserve::of_process(),
+            bulk_turns: Arc::new(Semaphore::new(threads())),
             slowdown: Arc::default(),
             passwords: Passwords::default(),
             logins: Mutex::new(logins),
@@ -101,6 +105,11 @@ impl State {
     pub fn config_changes(&self) -> watch::Receiver<()> {
         self.config_changes.subscribe()
     }
+}
+
+/// Threads of the runtime that this runs on.
+fn threads() -> usize {
+    Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
 }
 
 /// Reserves the memory in which passwords are looked at.

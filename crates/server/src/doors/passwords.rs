@@ -6,7 +6,7 @@
 //! too many wait, the oldest is refused.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::PasswordHashString;
@@ -29,8 +29,12 @@ const MAX_OUTPUT_BYTES: usize = 64;
 
 /// Threads that look, at most: one where there are few processors, since the others forward video.
 fn threads() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    (processors / 2).clamp(1, MAX_THREADS)
+    /// Asked for once: the system answers from several files.
+    static THREADS: LazyLock<usize> = LazyLock::new(|| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (processors / 2).clamp(1, MAX_THREADS)
+    });
+    *THREADS
 }
 
 /// The most memory that looks take with this configuration, bytes: a block for each thread, as large as the largest hash

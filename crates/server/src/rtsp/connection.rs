@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
 
+use super::bulk::Bulk;
 use super::deadlines::Deadlines;
 use super::ending::Ending;
 use crate::budget::{Kind, OverBudget, Reservation};
@@ -100,6 +101,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         nonce,
         identity: Identity::default(),
         pace: Pace::new(state.config().limits.requests_per_second, now.instant),
+        bulk: Bulk::new(&state.bulk_turns),
         role: Role::Undecided,
         deadlines: Deadlines::new(now.instant, state.config().limits.request_timeout),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -158,6 +160,7 @@ pub(super) struct Serving {
     pub(super) entry: Entry,
     pub(super) state: Arc<State>,
     pub(super) pace: Pace,
+    bulk: Bulk,
     /// Its place in the budget, and what of that is not for buffers.
     room: Reservation,
     own_bytes: u64,
@@ -232,6 +235,9 @@ impl Serving {
                 },
                 Role::Undecided => {}
             }
+            if self.bulk.poll_turn(cx).is_pending() {
+                return self.poll_deadline(cx).map(Woken::Deadline);
+            }
             let turn = if may_write { self.connection.poll_turn(cx) } else { self.connection.poll_reading(cx) };
             self.note_progress();
             if let Err(over) = self.make_room() {
@@ -242,7 +248,10 @@ impl Serving {
                 // There may be more to write, or the turn to give back.
                 Poll::Ready(Ok(Turned::Wrote)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(Ending::Broke(error))),
-                Poll::Pending => return self.poll_deadline(cx).map(Woken::Deadline),
+                Poll::Pending => {
+                    self.bulk.paused();
+                    return self.poll_deadline(cx).map(Woken::Deadline);
+                }
             }
         }
     }
@@ -303,7 +312,9 @@ impl Serving {
             reader.wrote(sent_bytes - self.noted_bytes);
         }
         self.noted_bytes = sent_bytes;
-        self.entry.session.moved(self.connection.received_bytes(), sent_bytes);
+        let received_bytes = self.connection.received_bytes();
+        self.bulk.moved(received_bytes + sent_bytes);
+        self.entry.session.moved(received_bytes, sent_bytes);
         if self.deadlines.may_stall(self.connection.queued_bytes() > 0, sent_bytes) {
             let stall = self.state.config().limits.reader_stall;
             self.deadlines.stalled_since(self.state.clock.now().instant, stall);

@@ -51,6 +51,8 @@ pub(crate) async fn accept(
                         }
                         Err(no_place) => refuse(no_place, peer, &state, &mut complaint),
                     }
+                    // However many come together: who is here already waits for one of them, not for all.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     state.counters.refused.count("descriptors");
