@@ -92,12 +92,24 @@ impl Machine {
 
     /// Boots it, runs a shell script inside with the program as `$1` and `argument` as `$2`, and waits for its end.
     pub fn run(&self, inside: &str, argument: &str) -> Exit {
+        self.run_with(inside, argument, None)
+    }
+
+    /// The same with the webcam that the tool `usb-webcam` serves at this port, and no other camera.
+    pub fn run_with_webcam(&self, inside: &str, argument: &str, port: u16) -> Exit {
+        self.run_with(inside, argument, Some(port))
+    }
+
+    fn run_with(&self, inside: &str, argument: &str, webcam: Option<u16>) -> Exit {
         let (program, path) = (self.folder.file("hevcast"), self.folder.file("inside.sh"));
         std::fs::write(&path, inside).unwrap();
         // The first line of all may stand behind the firmware's last, which is cut off.
         let line = format!("echo; echo up; sh {} {} {argument}", path.display(), program.display());
         let mut command = Command::new(&self.script);
         let booting = command.arg(line).env("CAMERA_VM_TIMEOUT", MACHINE_SECONDS.to_string());
+        if let Some(port) = webcam {
+            booting.env("CAMERA_VM_USB", port.to_string());
+        }
         Process::start("camera-vm", booting).wait_within(Duration::from_secs(MACHINE_SECONDS.into()) * 2)
     }
 }

@@ -12,6 +12,7 @@ mod support;
 mod abuse;
 mod abuse_crowds;
 mod bad_input;
+mod camera_returns;
 mod camera_vm;
 mod clocks;
 mod congestion;

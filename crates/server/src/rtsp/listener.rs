@@ -22,6 +22,10 @@ use crate::state::State;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connections have to say goodbye when the server stops.
 const GOODBYE: Duration = Duration::from_millis(200);
+/// Newcomers taken at once.
+const AT_ONCE: f64 = 8.0;
+/// Time between further ones; taking one is a tenth of that in a thread's time.
+const NEWCOMER_INTERVAL: Duration = Duration::from_millis(1);
 /// Least time between two complaints in the log about the same thing.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -34,6 +38,7 @@ pub(crate) async fn accept(
 ) {
     let mut connections = JoinSet::new();
     let mut complaint = Complaint::default();
+    let mut newcomers = Newcomers::new(state.clock.now().instant);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -51,8 +56,10 @@ pub(crate) async fn accept(
                         }
                         Err(no_place) => refuse(no_place, peer, &state, &mut complaint),
                     }
-                    // However many come together: who is here already waits for one of them, not for all.
-                    tokio::task::yield_now().await;
+                    match newcomers.pause(state.clock.now().instant) {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None => tokio::task::yield_now().await,
+                    }
                 }
                 Err(error) => {
                     state.counters.refused.count("descriptors");
@@ -100,6 +107,29 @@ fn accept_failure(error: &io::Error) -> String {
                           or lower limits.connections below it"
             .to_owned(),
         _ => format!("no connection can be taken: {error}"),
+    }
+}
+
+/// How fast newcomers are taken: a first few at once, further ones as time passes. Who is here already waits for one of them,
+/// not for all, however many come together.
+#[derive(Debug)]
+struct Newcomers {
+    /// Those that may be taken at once now.
+    credit: f64,
+    counted: Instant,
+}
+
+impl Newcomers {
+    fn new(now: Instant) -> Newcomers {
+        Newcomers { credit: AT_ONCE, counted: now }
+    }
+
+    /// One was taken; how long to wait before the next.
+    fn pause(&mut self, now: Instant) -> Option<Duration> {
+        let passed = now.saturating_duration_since(self.counted);
+        self.counted = now;
+        self.credit = (self.credit + passed.as_secs_f64() / NEWCOMER_INTERVAL.as_secs_f64()).min(AT_ONCE) - 1.0;
+        (self.credit < 0.0).then_some(NEWCOMER_INTERVAL)
     }
 }
 
@@ -151,4 +181,26 @@ async fn serve(
         }
     };
     connection::serve(Accepted { socket, peer, place }, state, stopped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_taken_bit_by_bit_and_who_comes_alone_at_once() {
+        let mut now = Instant::now();
+        let mut newcomers = Newcomers::new(now);
+        let begun = now;
+        for _ in 0..1000 {
+            now += newcomers.pause(now).unwrap_or_default();
+        }
+        let took = now - begun;
+        assert!((900..=1000).contains(&took.as_millis()), "{took:?} for a thousand");
+        for _ in 0..1000 {
+            now += Duration::from_millis(2);
+            newcomers.pause(now);
+        }
+        assert_eq!(newcomers.pause(now), None);
+    }
 }
