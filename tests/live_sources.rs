@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::camera::{Camera, Picture, SSRC, pictures};
 use crate::support::hevcast::{count, expect_figures, number, run, start, summary};
-use crate::support::{has_peer, real_time};
+use crate::support::{free_port, has_peer, real_time};
 
 /// Pictures, where FFmpeg is there to make them.
 fn footage(count: usize, scenario: &str) -> Option<Vec<Picture>> {
@@ -29,6 +29,20 @@ fn a_source_that_falls_silent_is_connected_anew_though_it_answers_keepalives() {
     assert!(exit.stderr.iter().any(|line| line.contains("nothing came for 1 s")), "{:?}", exit.stderr);
     assert_eq!(count(&summary(&exit), "/pictures/damaged"), 0);
     assert!(camera.teardowns() >= 1, "the silent session was not ended");
+}
+
+/// Two receivers: one listens, takes the other's call, and has nothing to send either.
+#[test]
+fn silence_by_srt_is_told_and_given_up_as_anywhere() {
+    let _turn = real_time();
+    let port = free_port();
+    let listens = start(&["receive", &format!("srt://127.0.0.1:{port}?mode=listener"), "--wait"]);
+    let caller = format!("srt://127.0.0.1:{port}");
+    let mut calls = start(&["receive", &caller, "--wait", "--source-timeout", "6s", "--stats", "json"]);
+    calls.stderr.expect("why it is black", |line| line.contains("nothing comes: is the camera on"));
+    calls.stderr.expect("that it is given up", |line| line.contains("nothing came for 6 s"));
+    calls.interrupt().0.succeeded();
+    listens.interrupt().0.succeeded();
 }
 
 #[test]

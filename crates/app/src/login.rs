@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hevcast_net::Target;
 use hevcast_net::target::srt_passphrase;
-use hevcast_wire::redact::shown_url;
+use hevcast_wire::redact::holds_secret;
 use hevcast_wire::rtsp::digest::Credentials;
 use hevcast_wire::secret::Secret;
 
@@ -95,10 +95,17 @@ impl LoginArgs {
         let mut warnings: Vec<String> = files.filter_map(|file| open_to_others(&file.path)).collect();
         let has_word = |target: &&Target| {
             let has_passphrase = target.srt.as_ref().is_some_and(|srt| srt.passphrase.is_some());
-            // In the query or the path, too.
-            let is_in_url = shown_url(&target.url) != target.url.as_str();
-            has_passphrase || is_in_url || target.credentials.as_ref().is_some_and(|login| !login.password.is_empty())
+            has_passphrase || target.credentials.as_ref().is_some_and(|login| !login.password.is_empty())
         };
+        // In the query or the path, where no file's word can be put.
+        let has_key = |target: &&Target| !has_word(target) && holds_secret(&target.url);
+        if targets.iter().any(has_key) {
+            warnings.push(
+                "the key in the address can be read by everybody on this computer, in its list of processes; an address \
+                 typed into the window cannot"
+                    .to_owned(),
+            );
+        }
         if targets.iter().any(has_word) {
             warnings.push(format!(
                 "the password in the address can be read by everybody on this computer, in its list of processes; better \
@@ -192,6 +199,10 @@ mod tests {
             ("srt://h:1?streamid=publish:x:me:secret", 1),
             ("rtsp://me@h/x", 0),
             ("rtsp://h/x?channel=1", 0),
+            ("rtsp://h/客厅", 0),
+            ("rtsp://h/live cam/caf%C3%A9?name=%E5%AE%A2", 0),
+            ("rtsp://h/客厅?token=secret", 1),
+            ("rtmp://me:secret@h/live/x?secret=other", 1),
             ("rtsp://h/x", 0),
         ] {
             let target = Target::parse(url).unwrap();

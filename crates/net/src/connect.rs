@@ -80,6 +80,14 @@ pub enum NetError {
         /// The stream.
         url: String,
     },
+    /// It did so before the stream had begun, as servers do that refuse and say nothing.
+    #[error("{url}: the server closed the connection before the stream began: it may want another {wants}")]
+    TurnedAway {
+        /// The stream.
+        url: String,
+        /// What it may want.
+        wants: &'static str,
+    },
     /// The server asks without listening to the answers.
     #[error("{url}: the server does not read what is sent to it")]
     Stuck {
@@ -166,6 +174,7 @@ impl NetError {
             | NetError::Connect { .. }
             | NetError::Io { .. }
             | NetError::Closed { .. }
+            | NetError::TurnedAway { .. }
             | NetError::LostPlace { .. }
             | NetError::Stuck { .. } => true,
             NetError::Session(error) => error.is_temporary(),

@@ -18,6 +18,12 @@ pub fn shown_url(url: &Url) -> String {
     redacted(&path::shown(url))
 }
 
+/// Whether an address holds something that [`shown_url`] hides.
+pub fn holds_secret(url: &Url) -> bool {
+    let shown = path::shown(url);
+    redacted(&shown) != shown_line(&shown)
+}
+
 /// Any text that is meant to be an address, without what is secret in it or may be: what stands between the first `:` and
 /// the last `@`, what should be a port and is none, and the values that [`shown_url`] hides too. What a terminal would act
 /// on is written out.

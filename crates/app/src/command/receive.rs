@@ -11,6 +11,7 @@ use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::{ReceiveArgs, Y4mOutput};
 use crate::figures::receive::ReceiveReporter;
 use crate::figures::report::Reporter;
+use crate::pipeline::darkness::why_it_ended;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 
@@ -63,7 +64,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     // The stream came and went without anything to see: that is no success.
     if result.is_ok() && has_ended && is_live && counters.decoded_count() == 0 {
         let why = counters.dark().unwrap_or_else(|| counters.evidence().why());
-        bail!("{shown}: the stream ended before a picture could be shown: {why}");
+        bail!("{shown}: the stream ended before a picture could be shown: {}", why_it_ended(why));
     }
     result.and(recorded)
 }

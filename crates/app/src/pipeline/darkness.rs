@@ -12,6 +12,16 @@ const TOLD_AFTER: Duration = Duration::from_secs(4);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Why a stream ended without anything to see, as far as that is known.
+pub fn why_it_ended(why: NoPicture) -> String {
+    match why {
+        NoPicture::Nothing => {
+            "the server ended it at once: it may want a login or a key, or nobody sends there".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Watches one connection; it ends with whoever waits for it.
 pub async fn tell_why(counters: &ReceiveCounters, shown: &str) -> Infallible {
     let mut darkness = Darkness::since(Instant::now(), counters.decoded_count());

@@ -10,7 +10,7 @@
 
 pub mod capture;
 mod coded_source;
-mod darkness;
+pub mod darkness;
 pub mod feed;
 pub mod gap;
 pub mod give_back;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use hevcast_net::target::SrtMode;
 use hevcast_net::tls::Fingerprint;
 use hevcast_net::{NetError, Target};
 use hevcast_wire::redact::redacted;
@@ -77,6 +78,11 @@ impl Origin {
             Origin::Stream(target) => Some(target),
             Origin::File(_) => None,
         }
+    }
+
+    /// Whether it is open only once its first pictures are there. Who listens for a sender waits without end.
+    pub fn opens_with_pictures(&self) -> bool {
+        self.target().and_then(|target| target.srt.as_ref()).is_some_and(|srt| srt.mode == SrtMode::Caller)
     }
 
     /// For logs, without what may be secret.

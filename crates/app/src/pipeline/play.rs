@@ -13,14 +13,14 @@ use hevcast_net::play::{Played, Player};
 use hevcast_net::reconnect::Backoff;
 use hevcast_net::{Clock, rtmp};
 use hevcast_wire::hevc::{AccessUnit, ParameterSets, RandomAccess, Verdict};
-use hevcast_wire::live::{Bundles, Hold, Patience};
+use hevcast_wire::live::{Bundles, Hold, NoPicture, Patience};
 use hevcast_wire::rtp::rtcp::says_goodbye;
 use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
 use super::coded_source::{Ended, Source, SourceError, next, next_message, within};
-use super::darkness::tell_why;
+use super::darkness::{tell_why, why_it_ended};
 use super::feed::Feed;
 use super::origin::Origin;
 use super::receive::ReceiveSettings;
@@ -119,7 +119,7 @@ impl PlayStage {
         loop {
             self.state.send_replace(PlayState::Connecting);
             let connected = tokio::select! {
-                connected = Source::open(&self.settings.origin, self.clock) => connected,
+                connected = self.open() => connected,
                 _ = stop.changed() => return Ok(()),
             };
             let why = match connected {
@@ -157,6 +157,9 @@ impl PlayStage {
                     match played {
                         Ok(_) if once => return Ok(()),
                         Err(error) if once || error.is_hopeless() => return Err(error.into()),
+                        Ok(_) if last.is_none() && self.counters.evidence().why() == NoPicture::Nothing => {
+                            format!("the stream ended: {}", why_it_ended(NoPicture::Nothing))
+                        }
                         Ok(_) => "the stream ended".to_owned(),
                         Err(error) => error.to_string(),
                     }
@@ -172,6 +175,20 @@ impl PlayStage {
                 () = tokio::time::sleep(pause) => {}
                 _ = stop.changed() => return Ok(()),
             }
+        }
+    }
+
+    /// Opens the source. One by SRT is open once its pictures can be read: where none come, that is told meanwhile.
+    async fn open(&self) -> Result<Source, SourceError> {
+        let opening = Source::open(&self.settings.origin, self.clock);
+        if !self.settings.origin.opens_with_pictures() {
+            return opening.await;
+        }
+        self.counters.evidence().forget();
+        let shown = self.settings.origin.shown();
+        tokio::select! {
+            opened = within(self.patience.now(false), Duration::ZERO, opening) => opened,
+            never = tell_why(&self.counters, &shown) => match never {},
         }
     }
 

@@ -37,6 +37,14 @@ pub enum Turn {
     Sent,
 }
 
+/// Why a server may close a connection without a word.
+fn wants(role: Role) -> &'static str {
+    match role {
+        Role::Publish => "key, login or name (somebody may publish there already)",
+        Role::Play => "key, login or name",
+    }
+}
+
 impl Link {
     /// Connects to `target`, logs in if that is asked for, and opens the stream.
     ///
@@ -63,6 +71,7 @@ impl Link {
                 Err(NetError::Rtmp(RtmpError::LoginWanted { url, words, .. })) if target.credentials.is_some() => {
                     return Err(RtmpError::WrongLogin { url, words }.into());
                 }
+                Err(NetError::Closed { url }) => return Err(NetError::TurnedAway { url, wants: wants(role) }),
                 Err(error) => return Err(error),
             }
         }
