@@ -65,6 +65,20 @@ fn a_goodbye_ends_the_stream() {
 }
 
 #[test]
+fn of_a_burst_that_ends_the_stream_the_last_picture_is_shown() {
+    let Some(footage) = footage(150, "a burst at the end") else { return };
+    let _turn = real_time();
+    let camera = Camera::start(move |_, playing| {
+        playing.together(&footage);
+        playing.rtcp(&[&[0x81, 203, 0, 1][..], &SSRC.to_be_bytes()].concat());
+        playing.fall_silent();
+    });
+    let received = summary(&run(&["receive", &camera.url(), "--once", "--stats", "json"]).succeeded());
+    assert_eq!(count(&received, "/pictures/received"), 150, "{received}");
+    assert!(count(&received, "/pictures/shown") >= 1, "{received}");
+}
+
+#[test]
 fn bundles_are_shown_picture_by_picture() {
     let Some(footage) = footage(400, "bundles") else { return };
     let _turn = real_time();

@@ -7,23 +7,22 @@ mod cli;
 mod command;
 mod descriptors;
 mod figures;
+mod log;
 mod login;
 mod pipeline;
 mod ui;
 mod units;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{Cli, Command, LogForm};
+use cli::{Cli, Command};
 use hevcast_wire::redact::redacted;
 use hevcast_wire::shown::shown_line;
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
 use ui::Opening;
 
 /// How we introduce ourselves to servers.
@@ -44,7 +43,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    log_to_stderr(cli.verbose, cli.log);
+    log::to_stderr(cli.verbose, cli.log);
     hevcast_media::init(cli.verbose > 1);
     if let Some(error) = cli.command.as_ref().and_then(command::refusal) {
         eprintln!("hevcast: {}", shown_line(&error.to_string()));
@@ -139,68 +138,9 @@ fn without_passwords(text: &str, arguments: impl Iterator<Item = OsString>) -> S
     text
 }
 
-/// Warnings for everyone, news with `-v`, everything with `RUST_LOG`.
-fn log_to_stderr(verbose: u8, form: LogForm) {
-    let level = match verbose {
-        0 => "hevcast=info,hevcast_server=warn,hevcast_net=warn",
-        1 => "hevcast=debug,hevcast_server=info,hevcast_net=debug",
-        _ => "debug",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Harmless(std::io::stderr()))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    match form {
-        LogForm::Text => log.compact().init(),
-        LogForm::Json => log.json().flatten_event(true).init(),
-    }
-}
-
-/// Writes lines of the log, in which nothing that a peer wrote acts on the terminal or looks like a line of its own.
-struct Harmless<W>(W);
-
-impl<W: Write> Write for Harmless<W> {
-    /// Takes whole lines, as `tracing-subscriber` writes them: one event at a time. Colours are its own; those that a peer
-    /// writes it has escaped before.
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let text = String::from_utf8_lossy(bytes);
-        let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
-        let mut safe = String::with_capacity(bytes.len());
-        let mut parts = line.split("\u{1b}[");
-        safe.push_str(&shown_line(parts.next().unwrap_or_default()));
-        for part in parts {
-            let colour = part.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(part.len());
-            let (numbers, rest) = part.split_at(colour);
-            match rest.strip_prefix('m') {
-                Some(rest) => safe += &format!("\u{1b}[{numbers}m{}", shown_line(rest)),
-                None => safe += &shown_line(&format!("\u{1b}[{part}")),
-            }
-        }
-        safe.push_str(end);
-        self.0.write_all(safe.as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_the_log_stays_one_and_rules_no_terminal() {
-        let mut written = Harmless(Vec::new());
-        written
-            .write_all("\u{1b}[2mWARN\u{1b}[0m a\r\nb\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}\u{9b}5m\n".as_bytes())
-            .unwrap();
-        let text = String::from_utf8(written.0).unwrap();
-        assert_eq!(text, "\u{1b}[2mWARN\u{1b}[0m a\\u{d}\\u{a}b\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{202e}\\u{9b}5m\n");
-    }
 
     #[test]
     fn what_clap_repeats_has_no_password() {

@@ -193,7 +193,8 @@ impl DecodeStage {
         let _closed = slot.close_on_drop();
         let mut tag = 0;
         let mut decoded = Vec::new();
-        while let Some(coded) = queue.blocking_recv() {
+        let mut next = None;
+        while let Some(coded) = next.take().or_else(|| queue.blocking_recv()) {
             if self.stop.is_stopped() {
                 return Ok(());
             }
@@ -214,8 +215,10 @@ impl DecodeStage {
             if self.in_decoder.len() == MAX_IN_DECODER {
                 self.in_decoder.remove(0);
             }
-            // With more waiting we are behind the live edge: a screen need not show this one. What is held is not behind.
-            let is_live_edge = unit.due.is_some() || queue.is_empty();
+            // With another picture waiting we are behind the live edge: a screen need not show this one. What is held is not
+            // behind, and neither is the last before an end.
+            next = queue.try_recv().ok();
+            let is_live_edge = unit.due.is_some() || !matches!(next, Some(Coded::Picture(_)));
             self.in_decoder.push((tag, Inside { unit, held }));
             if let Err(error) = self.decoder.decode(&self.annexb, tag, &mut decoded) {
                 tracing::debug!("{error}");

@@ -1,0 +1,179 @@
+//! The log: on standard error, a line for each event, and few lines of a kind however often strangers cause it.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use hevcast_wire::shown::shown_line;
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Metadata};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::cli::LogForm;
+
+/// Lines of one kind that may come together.
+const TOGETHER: f64 = 200.0;
+/// Those that may come each second behind them.
+const PER_SECOND: f64 = 10.0;
+
+/// Lines left out since that was last said.
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+/// Warnings for everyone, news with `-v`, everything with `RUST_LOG`.
+pub fn to_stderr(verbose: u8, form: LogForm) {
+    let level = match verbose {
+        0 => "hevcast=info,hevcast_server=warn,hevcast_net=warn",
+        1 => "hevcast=debug,hevcast_server=info,hevcast_net=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(move || Harmless { to: std::io::stderr(), form })
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    let lines = match form {
+        LogForm::Text => lines.compact().boxed(),
+        LogForm::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(Calm::default()))).init();
+}
+
+/// Passes so many lines of each place in the program, and counts those that it leaves out. Levels below
+/// [`Level::INFO`] are for who asked for them, and pass.
+#[derive(Debug, Default)]
+struct Calm {
+    /// By place: there are as many as the program has.
+    places: Mutex<HashMap<Identifier, Place>>,
+}
+
+/// A bucket that fills with time.
+#[derive(Debug)]
+struct Place {
+    credit: f64,
+    counted: Instant,
+}
+
+impl Place {
+    fn new(now: Instant) -> Place {
+        Place { credit: TOGETHER, counted: now }
+    }
+
+    /// Whether another line may be written.
+    fn takes(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.counted).as_secs_f64();
+        self.counted = now;
+        self.credit = (self.credit + passed * PER_SECOND).min(TOGETHER);
+        let takes = self.credit >= 1.0;
+        if takes {
+            self.credit -= 1.0;
+        }
+        takes
+    }
+}
+
+impl<S> Filter<S> for Calm {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        if *event.metadata().level() > Level::INFO {
+            return true;
+        }
+        let now = Instant::now();
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let takes = places.entry(event.metadata().callsite()).or_insert_with(|| Place::new(now)).takes(now);
+        if !takes {
+            LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+        }
+        takes
+    }
+}
+
+/// What is said of lines that were left out.
+fn left_out(lines: u64, form: LogForm) -> String {
+    let words = format!("{lines} lines were left out of the log: too many of their kind came");
+    match form {
+        LogForm::Text => format!("{words}\n"),
+        LogForm::Json => format!("{}\n", serde_json::json!({ "level": "WARN", "message": words })),
+    }
+}
+
+/// Writes lines of the log, in which nothing that a peer wrote acts on the terminal or looks like a line of its own.
+struct Harmless<W> {
+    to: W,
+    form: LogForm,
+}
+
+impl<W: Write> Write for Harmless<W> {
+    /// Takes whole lines, as `tracing-subscriber` writes them: one event at a time. Colours are its own; those that a peer
+    /// writes it has escaped before.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
+        let mut safe = String::with_capacity(bytes.len());
+        let mut parts = line.split("\u{1b}[");
+        safe.push_str(&shown_line(parts.next().unwrap_or_default()));
+        for part in parts {
+            let colour = part.find(|c: char| !(c.is_ascii_digit() || c == ';')).unwrap_or(part.len());
+            let (numbers, rest) = part.split_at(colour);
+            match rest.strip_prefix('m') {
+                Some(rest) => safe += &format!("\u{1b}[{numbers}m{}", shown_line(rest)),
+                None => safe += &shown_line(&format!("\u{1b}[{part}")),
+            }
+        }
+        safe.push_str(end);
+        let lines = LEFT_OUT.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            safe.insert_str(0, &left_out(lines, self.form));
+        }
+        self.to.write_all(safe.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_line_of_the_log_stays_one_and_rules_no_terminal() {
+        let mut written = Harmless { to: Vec::new(), form: LogForm::Text };
+        written
+            .write_all("\u{1b}[2mWARN\u{1b}[0m a\r\nb\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}\u{9b}5m\n".as_bytes())
+            .unwrap();
+        let text = String::from_utf8(written.to).unwrap();
+        assert_eq!(text, "\u{1b}[2mWARN\u{1b}[0m a\\u{d}\\u{a}b\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{202e}\\u{9b}5m\n");
+    }
+
+    #[test]
+    fn a_flood_of_one_kind_leaves_few_lines() {
+        let start = Instant::now();
+        let mut place = Place::new(start);
+        let flood = (0..60_000).filter(|ms| place.takes(start + Duration::from_millis(*ms))).count();
+        assert!((790..=800).contains(&flood), "{flood} in a minute");
+        let mut place = Place::new(start);
+        assert!(
+            (0..100_u64).all(|second| place.takes(start + Duration::from_secs(second))),
+            "a rare one always passes"
+        );
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_in_either_form() {
+        assert!(left_out(7, LogForm::Text).starts_with("7 lines"));
+        let line: serde_json::Value = serde_json::from_str(&left_out(7, LogForm::Json)).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert!(line["message"].as_str().unwrap().starts_with("7 lines"));
+    }
+}
