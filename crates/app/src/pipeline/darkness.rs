@@ -86,6 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_end_without_anything_is_no_question_of_the_camera() {
+        assert!(why_it_ended(NoPicture::Nothing).contains("login or a key"));
+        assert_eq!(why_it_ended(NoPicture::H264), NoPicture::H264.to_string());
+    }
+
+    #[test]
     fn each_reason_is_told_once_within_five_seconds_of_darkness() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);

@@ -48,7 +48,8 @@ impl GrabSource {
                 description: String::new(),
                 // Replaced below by what the first picture says.
                 format: crate::picture::PictureFormat::limited(16, 16),
-                frame_rate: demuxer.frame_rate().unwrap_or(device.frame_rate),
+                // What is measured of a busy screen's first pictures is no rate.
+                frame_rate: device.frame_rate,
                 pacing: Pacing::Live,
                 note: None,
                 stamps: StampSource::Receipt,

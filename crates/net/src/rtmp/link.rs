@@ -1,5 +1,6 @@
 //! A session on a connection: what [`super::publish`] and [`super::play`] have in common.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use hevcast_wire::rtmp::session::{Event, Role, Session};
@@ -72,6 +73,10 @@ impl Link {
                     return Err(RtmpError::WrongLogin { url, words }.into());
                 }
                 Err(NetError::Closed { url }) => return Err(NetError::TurnedAway { url, wants: wants(role) }),
+                // The same, by a server that had not read all of what we sent.
+                Err(NetError::Io { url, error }) if error.kind() == ErrorKind::ConnectionReset => {
+                    return Err(NetError::TurnedAway { url, wants: wants(role) });
+                }
                 Err(error) => return Err(error),
             }
         }

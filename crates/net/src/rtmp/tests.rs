@@ -186,3 +186,26 @@ async fn turns_that_are_given_up_lose_nothing() {
         assert_eq!(unit.nals, picture(number).nals, "picture {number}");
     }
 }
+
+#[tokio::test]
+async fn who_is_turned_away_without_a_word_hears_what_may_be_wanted() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::parse(&format!("rtmp://{}/live/x?key=wrong", listener.local_addr().unwrap())).unwrap();
+    let server = tokio::spawn(async move {
+        // One reads what comes and closes, the next closes at once.
+        for reads in [true, false] {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            if reads {
+                tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 4096]).await.unwrap();
+            }
+        }
+    });
+    let published = Publisher::connect(&target, "hevcast/0", Clock::default()).await.map(|_| ()).unwrap_err();
+    let played = Player::connect(&target, "hevcast/0", Clock::default()).await.map(|_| ()).unwrap_err();
+    for (error, word) in [(published, "somebody may publish there"), (played, "key, login or name")] {
+        assert!(matches!(error, NetError::TurnedAway { .. }) && error.is_temporary(), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains(word) && !text.contains("wrong"), "{text}");
+    }
+    server.await.unwrap();
+}
