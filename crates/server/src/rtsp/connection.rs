@@ -21,6 +21,7 @@ use tracing::Instrument;
 use super::bulk::Bulk;
 use super::deadlines::Deadlines;
 use super::ending::Ending;
+use super::goodbye::wait_for_return;
 use crate::budget::{Kind, OverBudget, Reservation};
 use crate::doors::access::Identity;
 use crate::doors::pace::Pace;
@@ -128,17 +129,6 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
     }
     .instrument(span)
     .await;
-}
-
-/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
-async fn wait_for_return(publication: Publication, patience: Duration, mut stopped: watch::Receiver<bool>) {
-    let path = publication.stream().path();
-    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", patience.as_secs_f64());
-    tokio::select! {
-        () = publication.resumed() => tracing::info!("{path}: published again"),
-        () = tokio::time::sleep(patience) => tracing::info!("{path}: its publisher has not come back"),
-        _ = stopped.changed() => {}
-    }
 }
 
 /// 128 bits that nobody can guess, in hexadecimal.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hevcast_wire::rtp::{interleave, rtcp};
 use hevcast_wire::rtsp::path;
 use rtsp_types::Url;
+use tokio::sync::watch;
 
 use super::connection::{Role, Serving};
 use super::ending::Ending;
@@ -20,6 +21,17 @@ const LAST_WORDS: Duration = Duration::from_millis(150);
 /// How long a peer may take to close its side after them. What it says meanwhile (GStreamer answers our BYE) is read: a
 /// closed socket would answer it by a reset, which the peer takes for a failure instead of the stream's end.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
+pub(super) async fn wait_for_return(publication: Publication, patience: Duration, mut stopped: watch::Receiver<bool>) {
+    let path = publication.stream().path();
+    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", patience.as_secs_f64());
+    tokio::select! {
+        () = publication.resumed() => tracing::info!("{path}: published again"),
+        () = tokio::time::sleep(patience) => tracing::info!("{path}: its publisher has not come back"),
+        _ = stopped.changed() => {}
+    }
+}
 
 impl Serving {
     /// Gives up what the connection was used for, and returns that. Nobody else writes to the socket afterwards.
