@@ -81,7 +81,7 @@ impl Files for Lengths {
     }
 }
 
-/// A disk that is full after so many pictures.
+/// A disk that is full after so many pictures: the next one fails, or the end of a file.
 struct Flaky {
     disk: Disk,
     room: Rc<Cell<u64>>,
@@ -116,7 +116,9 @@ impl RecordFile for FlakyFile {
     }
 
     fn end(self) -> (u64, Option<RecordError>) {
-        RecordFile::end(self.file)
+        let (kept, error) = RecordFile::end(self.file);
+        let is_full = self.room.get() == 0;
+        (kept, error.or_else(|| is_full.then(|| RecordError { path: PathBuf::new(), why: "no space".to_owned() })))
     }
 }
 
