@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub fn why_it_ended(why: NoPicture) -> String {
     match why {
         NoPicture::Nothing => {
-            "the server ended it at once: it may want a login or a key, or nobody sends there".to_owned()
+            "the server ended it before anything came: it may want a login or a key, or nobody sends there".to_owned()
         }
         other => other.to_string(),
     }
