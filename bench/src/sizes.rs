@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hevcast_media::FrameRate;
 use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl};
-use hevcast_wire::hevc::parse_sps;
+use hevcast_wire::h265::parse_sps;
 use serde_json::{Value, json};
 
 use crate::footage::{self, Footage};

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_picture_claims_to_be_huge() {
-        let info = hevcast_wire::hevc::parse_sps(SETS[1]).unwrap();
+        let info = hevcast_wire::h265::parse_sps(SETS[1]).unwrap();
         assert_eq!((info.width, info.height), (16_000, 16_000));
     }
 }

@@ -6,8 +6,8 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use hevcast_wire::hevc::{AccessUnit, ParameterSets};
-use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetiser, RtpPacket};
+use hevcast_wire::h265::{AccessUnit, ParameterSets};
+use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer, RtpPacket};
 use hevcast_wire::rtsp::sdp::HEVC_PAYLOAD_TYPE;
 use hevcast_wire::time::RtpTicks;
 
@@ -45,7 +45,7 @@ const TRAIL_SLICE: [u8; 3] = [0x02, 0x01, 0xd0];
 /// An endless stream of pictures, in packets.
 #[derive(Debug)]
 pub struct Pictures {
-    packetiser: Packetiser,
+    packetizer: Packetizer,
     keyframe: Vec<Bytes>,
     other: Vec<Bytes>,
     timestamp: RtpTicks,
@@ -70,7 +70,7 @@ impl Pictures {
         let sets = PARAMETER_SETS.map(Bytes::from_static);
         let slice = slice(IDR_SLICE, (KEYFRAME_WEIGHT * other_bytes) as usize);
         Pictures {
-            packetiser: Packetiser::new(SSRC, HEVC_PAYLOAD_TYPE, 0, DEFAULT_MAX_PAYLOAD),
+            packetizer: Packetizer::new(SSRC, HEVC_PAYLOAD_TYPE, 0, DEFAULT_MAX_PAYLOAD),
             keyframe: sets.into_iter().chain([slice]).collect(),
             other: vec![self::slice(TRAIL_SLICE, other_bytes as usize)],
             timestamp: RtpTicks(0),
@@ -88,9 +88,9 @@ impl Pictures {
         let nals = if is_keyframe { &self.keyframe } else { &self.other };
         let unit = AccessUnit { timestamp: self.timestamp, nals: nals.clone() };
         self.timestamp = RtpTicks(self.timestamp.0.wrapping_add(TICKS));
-        let first_sequence_number = self.packetiser.next_sequence_number();
+        let first_sequence_number = self.packetizer.next_sequence_number();
         let mut packets = Vec::with_capacity(unit.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
-        self.packetiser.packetise(&unit, &mut packets).context("a synthetic picture does not go into packets")?;
+        self.packetizer.packetize(&unit, &mut packets).context("a synthetic picture does not go into packets")?;
         Ok(Picture { packets, timestamp: unit.timestamp, first_sequence_number })
     }
 }
@@ -115,20 +115,20 @@ fn slice(head: [u8; 3], len: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use hevcast_wire::rtp::{Depacketiser, ReceivedPacket};
+    use hevcast_wire::rtp::{Depacketizer, ReceivedPacket};
 
     use super::*;
 
     #[test]
     fn a_group_has_the_rate_and_its_keyframe_first() {
         let mut pictures = Pictures::new();
-        let mut depacketiser = Depacketiser::new();
+        let mut depacketizer = Depacketizer::new();
         let (mut bytes, mut keyframes) = (0, Vec::new());
         for number in 0..GROUP * 2 {
             for packet in pictures.next(false).unwrap().packets {
-                depacketiser.push(&ReceivedPacket::parse(packet.to_bytes()).unwrap()).unwrap();
+                depacketizer.push(&ReceivedPacket::parse(packet.to_bytes()).unwrap()).unwrap();
             }
-            let unit = depacketiser.poll().unwrap().unit;
+            let unit = depacketizer.poll().unwrap().unit;
             assert_eq!(unit.timestamp.0, number * 3000);
             bytes += unit.size_bytes();
             if unit.is_irap() {

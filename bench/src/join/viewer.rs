@@ -1,4 +1,4 @@
-//! A viewer within the benchmark: play, depacketise, decode, and the instant at which each picture was decoded.
+//! A viewer within the benchmark: play, depacketize, decode, and the instant at which each picture was decoded.
 //!
 //! One thread does it all. The program's receiver decodes beside its socket; here the socket waits while a picture is
 //! decoded, which is never faster.
@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_net::play::{Played, Player};
 use hevcast_net::{Clock, Target};
-use hevcast_wire::hevc::ParameterSets;
-use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket};
+use hevcast_wire::h265::ParameterSets;
+use hevcast_wire::rtp::{DepacketizedUnit, Depacketizer, ReceivedPacket};
 
 /// Between two tries for a stream that is not there yet.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -64,7 +64,7 @@ pub fn wait_for(target: &Target, patience: Duration) -> Result<()> {
 }
 
 struct Viewer {
-    depacketiser: Depacketiser,
+    depacketizer: Depacketizer,
     decoder: Decoder,
     annexb: Vec<u8>,
     decoded: Vec<Decoded>,
@@ -74,7 +74,7 @@ struct Viewer {
 impl Viewer {
     fn new() -> Result<Viewer> {
         Ok(Viewer {
-            depacketiser: Depacketiser::new(),
+            depacketizer: Depacketizer::new(),
             decoder: Decoder::new()?,
             annexb: Vec::new(),
             decoded: Vec::new(),
@@ -91,8 +91,8 @@ impl Viewer {
                 Played::Rtcp(_) => continue,
                 Played::Ended => bail!("the stream ended"),
             };
-            self.depacketiser.push(&ReceivedPacket::parse(packet)?)?;
-            while let Some(unit) = self.depacketiser.poll() {
+            self.depacketizer.push(&ReceivedPacket::parse(packet)?)?;
+            while let Some(unit) = self.depacketizer.poll() {
                 self.decode(unit, &mut sets)?;
                 let at = Instant::now();
                 for decoded in self.decoded.drain(..) {
@@ -103,7 +103,7 @@ impl Viewer {
                 }
                 // As the program's receiver does for a stream that begins in the middle of a group.
                 if self.waiting_for_irap
-                    && let Some(ssrc) = self.depacketiser.ssrc()
+                    && let Some(ssrc) = self.depacketizer.ssrc()
                 {
                     player.request_keyframe(ssrc);
                 }
@@ -111,8 +111,8 @@ impl Viewer {
         }
     }
 
-    fn decode(&mut self, unit: DepacketisedUnit, sets: &mut ParameterSets) -> Result<()> {
-        let DepacketisedUnit { mut unit, damaged, lost_before, .. } = unit;
+    fn decode(&mut self, unit: DepacketizedUnit, sets: &mut ParameterSets) -> Result<()> {
+        let DepacketizedUnit { mut unit, damaged, lost_before, .. } = unit;
         for nal in &unit.nals {
             sets.update(nal);
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::h265::AccessUnit;
 use hevcast_wire::time::RtpTicks;
 
 use crate::av::AvError;

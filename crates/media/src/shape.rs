@@ -223,7 +223,7 @@ mod tests {
         let coded = Encoder::open(&settings).unwrap().0.encode(&picture, true).unwrap();
         for bits in 0..8 {
             let turn = Turn { transposed: bits & 1 != 0, mirrored: bits & 2 != 0, flipped: bits & 4 != 0 };
-            let mut unit = hevcast_wire::hevc::AccessUnit::from_annexb(hevcast_wire::time::RtpTicks(0), &coded.data);
+            let mut unit = hevcast_wire::h265::AccessUnit::from_annexb(hevcast_wire::time::RtpTicks(0), &coded.data);
             if let Some(sei) = turn.to_sei() {
                 assert!(!sei.windows(2).any(|pair| pair == [0, 0]), "{sei:?}");
                 unit.insert_before_first_vcl(bytes::Bytes::copy_from_slice(&sei));

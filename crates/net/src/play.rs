@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::hevc::ParameterSets;
+use hevcast_wire::h265::ParameterSets;
 use hevcast_wire::redact::shown_url;
-use hevcast_wire::rtp::Depacketiser;
+use hevcast_wire::rtp::Depacketizer;
 use hevcast_wire::rtp::rtcp::{self, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::rtsp::session::ClientSession;
@@ -98,9 +98,9 @@ impl Player {
         &self.parameter_sets
     }
 
-    /// A depacketiser of the track's packets, as the description has them.
-    pub fn depacketiser(&self) -> Depacketiser {
-        Depacketiser::of(self.link.session.payload_format())
+    /// A depacketizer of the track's packets, as the description has them.
+    pub fn depacketizer(&self) -> Depacketizer {
+        Depacketizer::of(self.link.session.payload_format())
     }
 
     /// Waits for the next packet. Cancelling it loses nothing.

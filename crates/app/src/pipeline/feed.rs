@@ -11,7 +11,7 @@ use hevcast_media::Stop;
 use hevcast_media::coded_file::{CodedFile, CodedFileError};
 use hevcast_media::srt::{ReadUnit, SrtError, SrtReader};
 use hevcast_net::Target;
-use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::h265::AccessUnit;
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::mpsc;
 use tokio::time::Instant;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use hevcast_net::Clock;
 use hevcast_server::hub::reader::{Claim, Reader};
 use hevcast_server::hub::stream::Stream;
-use hevcast_wire::hevc::{AccessUnit, ParameterSets};
-use hevcast_wire::rtp::{Depacketiser, ReceivedPacket, interleave};
+use hevcast_wire::h265::{AccessUnit, ParameterSets};
+use hevcast_wire::rtp::{Depacketizer, ReceivedPacket, interleave};
 use hevcast_wire::rtsp::transport::Channels;
 
 /// Bytes taken from the stream at a time.
@@ -22,7 +22,7 @@ const TAKE_BYTES: usize = 1024 * 1024;
 pub struct HubUnits {
     stream: Arc<Stream>,
     reader: Arc<Reader>,
-    depacketiser: Depacketiser,
+    depacketizer: Depacketizer,
     sets: ParameterSets,
     ready: VecDeque<HubUnit>,
     /// The stream is over, and what was left of it has been taken.
@@ -92,7 +92,7 @@ impl HubUnits {
         Ok(HubUnits {
             stream,
             reader,
-            depacketiser: Depacketiser::of(format),
+            depacketizer: Depacketizer::of(format),
             sets,
             ready: VecDeque::new(),
             is_over: false,
@@ -110,7 +110,7 @@ impl HubUnits {
     /// What is missing since the last call.
     pub fn missed(&mut self) -> Missed {
         let metrics = self.reader.metrics();
-        let dropped = self.depacketiser.stats().dropped_units;
+        let dropped = self.depacketizer.stats().dropped_units;
         let new = metrics.missed_pictures - self.missed_pictures;
         // It was overrun, and what is missing since then builds on what was given up.
         let overrun = if metrics.jumps > self.jumps { new } else { 0 };
@@ -134,7 +134,7 @@ impl HubUnits {
                 _ if std::mem::replace(&mut self.is_over, true) => return None,
                 _ => {
                     // A picture without a marker waits for the next, which does not come.
-                    self.depacketiser.flush();
+                    self.depacketizer.flush();
                     self.take_units();
                 }
             }
@@ -149,7 +149,7 @@ impl HubUnits {
                 continue;
             }
             if let Ok(packet) = ReceivedPacket::parse(packet)
-                && let Err(error) = self.depacketiser.push(&packet)
+                && let Err(error) = self.depacketizer.push(&packet)
             {
                 tracing::trace!("{}: {error}", self.stream.path());
             }
@@ -158,13 +158,13 @@ impl HubUnits {
     }
 
     fn take_units(&mut self) {
-        while let Some(depacketised) = self.depacketiser.poll() {
-            let mut unit = depacketised.unit;
+        while let Some(depacketized) = self.depacketizer.poll() {
+            let mut unit = depacketized.unit;
             for nal in &unit.nals {
                 self.sets.update(nal);
             }
             unit.ensure_parameter_sets(&self.sets);
-            let (is_damaged, is_after_loss) = (depacketised.damaged, depacketised.lost_before > 0);
+            let (is_damaged, is_after_loss) = (depacketized.damaged, depacketized.lost_before > 0);
             self.ready.push_back(HubUnit { unit, is_damaged, is_after_loss });
         }
     }

@@ -1,7 +1,7 @@
 //! Where the stages meet: [`send`] is the left half of the data path, [`receive`] the right half.
 //!
 //! ```text
-//! capture → encode → packetise → publish ──TCP──▶ hub ──TCP──▶ play → depacketise → decode → present
+//! capture → encode → packetize → publish ──TCP──▶ hub ──TCP──▶ play → depacketize → decode → present
 //! └────────────── send ────────────────┘                      └─────────── receive ──────────────────┘
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! play → depacketise: from a server's packets to coded pictures, over as many connections as it takes.
+//! play → depacketize: from a server's packets to coded pictures, over as many connections as it takes.
 //!
 //! One task. What it is doing can be watched ([`PlayState`]), and what it takes out of the packets can be recorded
 //! ([`super::record`]) besides being decoded. SRT and files come as coded pictures, from a [`super::feed`].
@@ -12,10 +12,10 @@ use bytes::Bytes;
 use hevcast_net::play::{Played, Player};
 use hevcast_net::reconnect::Backoff;
 use hevcast_net::{Clock, rtmp};
-use hevcast_wire::hevc::{AccessUnit, ParameterSets, RandomAccess, Verdict};
+use hevcast_wire::h265::{AccessUnit, ParameterSets, RandomAccess, Verdict};
 use hevcast_wire::live::{Bundles, Hold, NoPicture, Patience};
 use hevcast_wire::rtp::rtcp::says_goodbye;
-use hevcast_wire::rtp::{DepacketisedUnit, Depacketiser, ReceivedPacket, ReceiverStats};
+use hevcast_wire::rtp::{DepacketizedUnit, Depacketizer, ReceivedPacket, ReceiverStats};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::{mpsc, watch};
 
@@ -80,7 +80,7 @@ struct Arrived {
     is_live: bool,
 }
 
-/// The play and depacketise stages.
+/// The play and depacketize stages.
 pub struct PlayStage {
     /// What to play.
     pub settings: ReceiveSettings,
@@ -263,7 +263,7 @@ impl PlayStage {
 
     /// Takes one connection's packets apart until the stream ends.
     async fn play_rtsp(&mut self, player: &mut Player) -> Result<Ended, SourceError> {
-        let mut depacketiser = player.depacketiser();
+        let mut depacketizer = player.depacketizer();
         let mut parameter_sets = player.parameter_sets().clone();
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
         // Only while we listen is silence the source's.
@@ -273,29 +273,29 @@ impl PlayStage {
             let ended = match within(patience, listening.elapsed(), next(player)).await? {
                 Played::Rtp(packet) => {
                     self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
-                    self.depacketise(packet, &mut depacketiser);
+                    self.depacketize(packet, &mut depacketizer);
                     None
                 }
-                Played::Rtcp(packet) => match depacketiser.ssrc() {
+                Played::Rtcp(packet) => match depacketizer.ssrc() {
                     Some(ssrc) if says_goodbye(&packet, ssrc) => Some(Ended::Goodbye),
                     _ => continue,
                 },
                 Played::Ended => Some(Ended::Session),
             };
             if ended.is_some() {
-                depacketiser.flush();
+                depacketizer.flush();
             }
-            self.take_units(&mut depacketiser, &mut parameter_sets, player.clock()).await;
+            self.take_units(&mut depacketizer, &mut parameter_sets, player.clock()).await;
             if let Some(ended) = ended {
                 return Ok(ended);
             }
-            if let Some(ssrc) = depacketiser.ssrc() {
+            if let Some(ssrc) = depacketizer.ssrc() {
                 if self.wants_keyframe.swap(false, Ordering::AcqRel) {
                     player.request_keyframe(ssrc);
                 }
                 player.report(ssrc, || ReceiverStats {
-                    extended_highest_sequence_number: depacketiser.extended_highest_sequence_number(),
-                    cumulative_lost: u32::try_from(depacketiser.stats().lost_packets).unwrap_or(u32::MAX),
+                    extended_highest_sequence_number: depacketizer.extended_highest_sequence_number(),
+                    cumulative_lost: u32::try_from(depacketizer.stats().lost_packets).unwrap_or(u32::MAX),
                     ..ReceiverStats::default()
                 });
             }
@@ -303,26 +303,26 @@ impl PlayStage {
         }
     }
 
-    async fn take_units(&mut self, from: &mut Depacketiser, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
-        while let Some(DepacketisedUnit { unit, damaged, lost_before, .. }) = from.poll() {
+    async fn take_units(&mut self, from: &mut Depacketizer, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
+        while let Some(DepacketizedUnit { unit, damaged, lost_before, .. }) = from.poll() {
             let arrived = Arrived { unit, damaged, is_after_loss: lost_before > 0, clock, is_live: true };
             self.take_unit(arrived, sets).await;
         }
     }
 
-    fn depacketise(&self, packet: Bytes, depacketiser: &mut Depacketiser) {
-        let (gaps, dropped) = (depacketiser.stats().gaps, depacketiser.stats().dropped_units);
+    fn depacketize(&self, packet: Bytes, depacketizer: &mut Depacketizer) {
+        let (gaps, dropped) = (depacketizer.stats().gaps, depacketizer.stats().dropped_units);
         let result = ReceivedPacket::parse(packet).map(|packet| {
             self.counters.evidence().payload(&packet.payload);
-            depacketiser.push(&packet)
+            depacketizer.push(&packet)
         });
         match result {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.malformed(&error),
             Err(error) => self.malformed(&error),
         }
-        self.counters.rtp_gaps.fetch_add(depacketiser.stats().gaps - gaps, Ordering::Relaxed);
-        self.tap.miss(Cause::Lost, depacketiser.stats().dropped_units - dropped);
+        self.counters.rtp_gaps.fetch_add(depacketizer.stats().gaps - gaps, Ordering::Relaxed);
+        self.tap.miss(Cause::Lost, depacketizer.stats().dropped_units - dropped);
     }
 
     fn malformed(&self, error: &dyn std::error::Error) {

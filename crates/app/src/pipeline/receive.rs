@@ -1,4 +1,4 @@
-//! play → depacketise → decode → present.
+//! play → depacketize → decode → present.
 //!
 //! A task and two threads: the socket's ([`super::play`]), the decoder's, and the presenter's. Queue `units`, depth [`UNITS_DEPTH`], holds
 //! coded pictures in order between the task and the decoder; when it is full the socket waits, and with it the server.
@@ -14,7 +14,7 @@ use hevcast_media::Stop;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
 use hevcast_net::Clock;
-use hevcast_wire::hevc::{CaptureStamp, RandomAccess, SendStages};
+use hevcast_wire::h265::{CaptureStamp, RandomAccess, SendStages};
 use hevcast_wire::live::{Hold, Patience};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::RtpTicks;

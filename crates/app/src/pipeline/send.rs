@@ -1,4 +1,4 @@
-//! capture → encode → packetise → publish.
+//! capture → encode → packetize → publish.
 //!
 //! Two threads, and a task for each output: the source's, the encoder's, and the outputs' ([`super::outputs`]). Between source and encoder
 //! stands the [`Slot`] `capture`, depth 1: a live source's newest picture wins, a file waits. A picture is given up only
@@ -20,8 +20,8 @@ use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
 use hevcast_wire::congestion::Room;
-use hevcast_wire::hevc::{AccessUnit, ParameterSets};
-use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetiser};
+use hevcast_wire::h265::{AccessUnit, ParameterSets};
+use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer};
 use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::watch;
@@ -123,8 +123,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let mut to_open = Vec::with_capacity(targets.len());
     for target in targets {
         let (ssrc, sequence_number) = random_starts()?;
-        let packetiser = Packetiser::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD);
-        to_open.push((OutputSettings { target, description: description.clone(), ssrc, clock, size }, packetiser));
+        let packetizer = Packetizer::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD);
+        to_open.push((OutputSettings { target, description: description.clone(), ssrc, clock, size }, packetizer));
     }
     let interval = Duration::from_secs_f64(1.0 / info.frame_rate.per_second());
     let (outputs, running) = outputs::start(to_open, interval, &outputs_stopped, guard).await?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_net::Clock;
-use hevcast_wire::hevc::{CaptureStamp, SendStages, sei};
+use hevcast_wire::h265::{CaptureStamp, SendStages, sei};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::{RtpTicks, UtcMicros};
 
@@ -63,7 +63,7 @@ impl Stamper {
     }
 }
 
-/// Where a picture spent its time before it was packetised.
+/// Where a picture spent its time before it was packetized.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SentStages {
     /// From capture until the encoder took it.
@@ -77,7 +77,7 @@ pub struct SentStages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hevcast_wire::hevc::sei::find_capture_stamp;
+    use hevcast_wire::h265::sei::find_capture_stamp;
     use hevcast_wire::time::ClockId;
 
     #[test]

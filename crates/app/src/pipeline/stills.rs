@@ -18,7 +18,7 @@ use hevcast_net::Clock;
 use hevcast_server::budget::{Budget, Kind, Reservation};
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::sight::stills::Stills;
-use hevcast_wire::hevc::{NalHeader, NalType, SpsInfo, parse_sps};
+use hevcast_wire::h265::{NalHeader, NalType, SpsInfo, parse_sps};
 use jpeg_encoder::{ColorType, Encoder};
 use tokio::runtime::Handle;
 

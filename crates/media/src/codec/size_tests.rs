@@ -78,7 +78,7 @@ fn hdr_keeps_its_description_in_ten_bits() {
         let colour = Colour { range: Range::Limited, matrix: Matrix::Bt2020, transfer };
         let format = PictureFormat { depth: Depth::Ten, ..PictureFormat::new(320, 192, colour) };
         let mut encoder = open(format, RateControl::Best(20));
-        let sps = encoder.parameter_sets().iter().find_map(|set| hevcast_wire::hevc::parse_sps(set).ok()).unwrap();
+        let sps = encoder.parameter_sets().iter().find_map(|set| hevcast_wire::h265::parse_sps(set).ok()).unwrap();
         assert_eq!((sps.bit_depth_luma, sps.profile.profile_idc), (10, 2));
         let said = sps.colour.unwrap();
         assert_eq!((said.primaries, said.transfer, said.matrix), (9, code_point, 9));

@@ -270,7 +270,7 @@ fn a_cut_access_unit_is_not_passed_off_as_whole() {
     let coded = open(format, RateControl::Qp(18)).encode(picture, false).unwrap();
     let mut out = Vec::new();
     // Within the slice's header: what is missing behind it FFmpeg fills in without a word, unless the encoder worked by
-    // wavefront and so told where each row begins. The depacketiser knows of lost packets in any case.
+    // wavefront and so told where each row begins. The depacketizer knows of lost packets in any case.
     let slice = coded.data.windows(4).rposition(|w| w[..3] == [0, 0, 1] && (16..=21).contains(&(w[3] >> 1))).unwrap();
     let result = Decoder::new().unwrap().decode(&coded.data[..slice + 6], 0, &mut out);
     assert!(result.is_err() || out.iter().all(|decoded| decoded.damaged));

@@ -3,7 +3,7 @@
 //! Units of 16 samples are coded fastest (`hevcast-bench encoder`), but H.265 does not allow them from level 5 on, and
 //! x265 then does not open. Nor does it open for a picture whose shorter side is less than one unit.
 
-use hevcast_wire::hevc::Level;
+use hevcast_wire::h265::Level;
 
 use super::settings::EncoderSettings;
 

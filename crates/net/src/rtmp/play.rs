@@ -1,6 +1,6 @@
 //! The play stage over RTMP: coded pictures of a stream, as they come.
 
-use hevcast_wire::hevc::{AccessUnit, ParameterSets};
+use hevcast_wire::h265::{AccessUnit, ParameterSets};
 use hevcast_wire::rtmp::RtmpError;
 use hevcast_wire::rtmp::session::{Event, Role};
 use hevcast_wire::rtmp::unpack::Unpacker;

@@ -3,7 +3,7 @@
 //! As [`crate::publish::Publisher`], a [`Publisher`] holds one picture at a time: the next is queued when the kernel has
 //! taken the last ([`Publisher::is_drained`]), so that what waits, waits where it can be aged.
 
-use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::h265::AccessUnit;
 use hevcast_wire::rtmp::pack::Packer;
 use hevcast_wire::rtmp::session::{Event, Role};
 use hevcast_wire::rtmp::{RtmpError, video};

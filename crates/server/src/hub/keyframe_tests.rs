@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hevcast_wire::hevc::{AccessUnit, NalType, ParameterSets};
-use hevcast_wire::rtp::{Packetiser, ReceivedPacket, RtpPacket};
+use hevcast_wire::h265::{AccessUnit, NalType, ParameterSets};
+use hevcast_wire::rtp::{Packetizer, ReceivedPacket, RtpPacket};
 use hevcast_wire::time::RtpTicks;
 
 use super::reader::Reader;
@@ -124,12 +124,12 @@ fn nals(kinds: &[(NalType, usize)]) -> Vec<Bytes> {
 
 /// Publishes a picture of these NAL units, in packets of at most so many bytes.
 fn publish(world: &mut World, nals: Vec<Bytes>, max_payload: usize) {
-    let number = world.packetiser.next_sequence_number();
-    let mut packetiser = Packetiser::new(7, 96, number, max_payload);
+    let number = world.packetizer.next_sequence_number();
+    let mut packetizer = Packetizer::new(7, 96, number, max_payload);
     world.pictures += 1;
     let mut packets = Vec::new();
-    packetiser.packetise(&AccessUnit { timestamp: RtpTicks(world.pictures * 3000), nals }, &mut packets).unwrap();
-    world.packetiser = packetiser;
+    packetizer.packetize(&AccessUnit { timestamp: RtpTicks(world.pictures * 3000), nals }, &mut packets).unwrap();
+    world.packetizer = packetizer;
     world.push(&batch(packets.iter().map(RtpPacket::to_bytes)));
     world.pass(FRAME_INTERVAL);
 }
@@ -186,6 +186,6 @@ fn parameter_sets_that_come_with_each_keyframe_are_not_told_twice() {
     let frames = taken(&late).into_iter().filter(|frame| frame.channel() == 0).count();
     let mut packets = Vec::new();
     let unit = AccessUnit { timestamp: RtpTicks(0), nals: [sets, nals(&[(NalType::IDR_W_RADL, 150)])].concat() };
-    Packetiser::new(7, 96, 0, 200).packetise(&unit, &mut packets).unwrap();
+    Packetizer::new(7, 96, 0, 200).packetize(&unit, &mut packets).unwrap();
     assert_eq!(frames, packets.len());
 }

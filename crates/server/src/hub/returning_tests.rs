@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hevcast_wire::hevc::ParameterSets;
-use hevcast_wire::rtp::{Packetiser, ReceivedPacket};
+use hevcast_wire::h265::ParameterSets;
+use hevcast_wire::rtp::{Packetizer, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 
 use super::reader::Claim;
@@ -35,7 +35,7 @@ fn come_back(world: &mut World, after: Duration) {
     lost.abandon();
     world.pass(after);
     world.publication = Some(world.hub.publish("live", description, Terms::default()).unwrap());
-    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    world.packetizer = Packetizer::new(99, 96, 5000, 200);
     world.pictures = 1_000_000;
     assert!(matches!(pin!(lost.resumed()).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(())));
     // The claim that was lost ends nothing any more.
@@ -78,7 +78,7 @@ fn parameter_sets_that_stand_in_the_description_only_are_told_to_readers_who_sta
     assert!(nals.iter().all(|nal| sets.update(nal)) && sets.is_complete());
     let description = Description::parse(&publisher_description("t", &sets)).unwrap();
     world.publication = Some(world.hub.publish("live", description, Terms::default()).unwrap());
-    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    world.packetizer = Packetizer::new(99, 96, 5000, 200);
     let irap = world.publish(true);
     let frames: Vec<_> = taken(&reader).into_iter().filter(|frame| frame.channel() == CHANNELS.rtp).collect();
     let packets: Vec<_> = frames.iter().map(|frame| ReceivedPacket::parse(frame.packet()).unwrap()).collect();
@@ -151,7 +151,7 @@ fn where_it_is_allowed_another_publisher_takes_over_from_one_that_is_there() {
     // Its end ends nothing.
     world.publication.as_ref().unwrap().abandon();
     world.publication = second;
-    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    world.packetizer = Packetizer::new(99, 96, 5000, 200);
     let irap = world.publish(true);
     let numbers = sequence_numbers(&reader);
     assert!(numbers.len() == irap && consecutive(&numbers) && numbers[0] == before.last().unwrap() + 1);
@@ -175,7 +175,7 @@ fn a_publisher_that_has_long_been_silent_gives_its_path_to_another_and_its_reade
     world.pass(FRAME_INTERVAL * 2);
     world.publication = Some(world.hub.publish("live", description, terms(&world)).unwrap());
     assert_eq!(request(&silent), Poll::Ready(PublisherRequest::Leave));
-    world.packetiser = Packetiser::new(99, 96, 5000, 200);
+    world.packetizer = Packetizer::new(99, 96, 5000, 200);
     let irap = world.publish(true);
     assert_eq!(sequence_numbers(&reader).len(), irap);
 }

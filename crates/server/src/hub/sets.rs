@@ -5,8 +5,8 @@
 //! (RFC 7798 section 7.1: what the description says may be said in band as well).
 
 use bytes::{Bytes, BytesMut};
-use hevcast_wire::hevc::parameter_sets::MAX_PARAMETER_SET_BYTES;
-use hevcast_wire::hevc::{NalHeader, NalType, ParameterSets};
+use hevcast_wire::h265::parameter_sets::MAX_PARAMETER_SET_BYTES;
+use hevcast_wire::h265::{NalHeader, NalType, ParameterSets};
 use hevcast_wire::rtp::payload::{Fragment, Payload};
 
 /// What is known of one track's parameter sets.

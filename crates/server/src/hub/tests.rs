@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::hevc::{AccessUnit, NalType, ParameterSets};
-use hevcast_wire::rtp::{Packetiser, ReceivedPacket, RtcpEvent, RtpPacket, interleave, rtcp};
+use hevcast_wire::h265::{AccessUnit, NalType, ParameterSets};
+use hevcast_wire::rtp::{Packetizer, ReceivedPacket, RtcpEvent, RtpPacket, interleave, rtcp};
 use hevcast_wire::rtsp::message::Frame;
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 use hevcast_wire::rtsp::transport::Channels;
@@ -25,7 +25,7 @@ pub(super) const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
 pub(super) struct World {
     pub(super) hub: Arc<Hub>,
     pub(super) publication: Option<Publication>,
-    pub(super) packetiser: Packetiser,
+    pub(super) packetizer: Packetizer,
     pub(super) now: Now,
     pub(super) pictures: u32,
 }
@@ -44,7 +44,7 @@ impl World {
         World {
             hub,
             publication: Some(publication),
-            packetiser: Packetiser::new(7, 96, 100, 200),
+            packetizer: Packetizer::new(7, 96, 100, 200),
             now: Now { instant: Instant::now(), utc: UtcMicros(1_700_000_000_000_000) },
             pictures: 0,
         }
@@ -67,7 +67,7 @@ impl World {
         nals.push(nal(if is_irap { NalType::IDR_W_RADL } else { NalType(1) }, slice_bytes));
         let unit = AccessUnit { timestamp: RtpTicks(self.pictures * 3000), nals };
         let mut packets = Vec::new();
-        self.packetiser.packetise(&unit, &mut packets).unwrap();
+        self.packetizer.packetize(&unit, &mut packets).unwrap();
         batch(packets.iter().map(RtpPacket::to_bytes))
     }
 

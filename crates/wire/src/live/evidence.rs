@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hevc::{AccessUnit, NalHeader, NalType, ParameterSets};
+use crate::h265::{AccessUnit, NalHeader, NalType, ParameterSets};
 
 /// Packets that tell another codec from a damaged stream.
 const ENOUGH_PACKETS: u32 = 10;
@@ -213,9 +213,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hevc::access_unit::tests::picture;
-    use crate::hevc::sps::tests::{PPS, SPS_640X480, VPS};
-    use crate::rtp::Packetiser;
+    use crate::h265::access_unit::tests::picture;
+    use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::rtp::Packetizer;
     use crate::time::RtpTicks;
 
     fn sets() -> ParameterSets {
@@ -280,7 +280,7 @@ mod tests {
 
         #[test]
         fn h265_is_never_taken_for_another(units in prop::collection::vec(picture(0..4, 3..4000), 12..20)) {
-            let mut packetiser = Packetiser::new(1, 96, 7, 1200);
+            let mut packetizer = Packetizer::new(1, 96, 7, 1200);
             let mut evidence = Evidence::default();
             for mut unit in units {
                 unit.nals.retain(|nal| NalHeader::parse(nal).is_ok_and(|header| header.layer_id == 0 && (header.nal_unit_type <= NalType::RASL_R || header.nal_unit_type.is_irap())));
@@ -288,7 +288,7 @@ mod tests {
                     continue;
                 }
                 let mut packets = Vec::new();
-                packetiser.packetise(&unit, &mut packets).unwrap();
+                packetizer.packetize(&unit, &mut packets).unwrap();
                 for packet in packets {
                     let bytes = packet.to_bytes();
                     evidence.payload(bytes.get(12..).unwrap_or_default());

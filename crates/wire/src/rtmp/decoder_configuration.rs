@@ -9,7 +9,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::hevc::{NalHeader, NalType, ParameterSets, SpsError, parse_sps};
+use crate::h265::{NalHeader, NalType, ParameterSets, SpsError, parse_sps};
 
 /// Bytes before the arrays.
 const FIXED_LEN: usize = 23;
@@ -126,7 +126,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hevc::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
 
     pub(crate) fn sets() -> ParameterSets {
         [VPS, SPS_640X480, PPS].map(Bytes::from_static).iter().collect()

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use super::address::StreamAddress;
 use super::session::{Event, Role, Session};
 use super::unpack::Unpacker;
-use crate::hevc::{NalHeader, NalType};
-use crate::rtp::depacketise::MAX_UNIT_NALS;
+use crate::h265::{NalHeader, NalType};
+use crate::rtp::depacketizer::MAX_UNIT_NALS;
 
 /// Runs a series of video messages, each behind its length in two bytes big endian, through the unpacker.
 ///

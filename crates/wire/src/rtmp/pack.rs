@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::amf::{self, Value};
 use super::decoder_configuration::ConfigurationError;
 use super::video::{self, FOURCC_HVC1};
-use crate::hevc::{AccessUnit, ParameterSets, SpsInfo, parse_sps};
+use crate::h265::{AccessUnit, ParameterSets, SpsInfo, parse_sps};
 use crate::time::UtcMicros;
 
 /// How long after a stream's first picture an unchanged SequenceStart is not repeated, ms of its time stamps: MediaMTX's 2 s

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::video::{self, VideoError, VideoMessage};
-use crate::hevc::{AccessUnit, NalType, ParameterSets};
+use crate::h265::{AccessUnit, NalType, ParameterSets};
 use crate::time::RtpTicks;
 
 /// Ticks of the access units' clock in a millisecond.
@@ -77,7 +77,7 @@ mod tests {
     use super::super::pack::Packer;
     use super::super::video::tests::is_parameter_set;
     use super::*;
-    use crate::hevc::access_unit::tests::picture;
+    use crate::h265::access_unit::tests::picture;
     use crate::time::UtcMicros;
 
     const IDR: Bytes = Bytes::from_static(&[0x28, 0x01, 0xaf]);

@@ -16,8 +16,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::decoder_configuration::{self, ConfigurationError, DecoderConfiguration};
-use crate::hevc::{AccessUnit, NalError, NalHeader, NalType, ParameterSets};
-use crate::rtp::depacketise::MAX_UNIT_NALS;
+use crate::h265::{AccessUnit, NalError, NalHeader, NalType, ParameterSets};
+use crate::rtp::depacketizer::MAX_UNIT_NALS;
 
 /// The codec's name, as parameter sets beside the pictures have it (ISO/IEC 14496-15 section 8.4.1).
 pub const FOURCC_HVC1: [u8; 4] = *b"hvc1";
@@ -248,7 +248,7 @@ pub(super) mod tests {
 
     use super::super::decoder_configuration::tests::sets;
     use super::*;
-    use crate::hevc::access_unit::tests::picture;
+    use crate::h265::access_unit::tests::picture;
     use crate::time::RtpTicks;
 
     pub(crate) fn is_parameter_set(nal: &Bytes) -> bool {

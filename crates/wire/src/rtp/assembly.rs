@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::packet::RtpHeader;
 use super::payload::{Fragment, Payload, PayloadError, is_payload_structure};
-use crate::hevc::{AccessUnit, NalHeader, NalType, annexb, nal};
+use crate::h265::{AccessUnit, NalHeader, NalType, annexb, nal};
 use crate::time::RtpTicks;
 
 /// The largest access unit that is put together, in bytes.

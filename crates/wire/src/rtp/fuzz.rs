@@ -5,17 +5,17 @@
 
 use bytes::Bytes;
 
-use super::depacketise::{Depacketiser, MAX_UNIT_BYTES, MAX_UNIT_NALS};
+use super::depacketizer::{Depacketizer, MAX_UNIT_BYTES, MAX_UNIT_NALS};
 use super::packet::ReceivedPacket;
-use crate::hevc::{NalHeader, NalType};
+use crate::h265::{NalHeader, NalType};
 
-/// Runs a series of RTP packets, each behind its length in two bytes big endian, through packet and depacketiser.
+/// Runs a series of RTP packets, each behind its length in two bytes big endian, through packet and depacketizer.
 ///
 /// # Panics
 ///
-/// When a unit comes out that breaks what [`Depacketiser`] promises: that is the finding.
-pub fn depacketise(data: &[u8]) {
-    let mut depacketiser = Depacketiser::new();
+/// When a unit comes out that breaks what [`Depacketizer`] promises: that is the finding.
+pub fn depacketize(data: &[u8]) {
+    let mut depacketizer = Depacketizer::new();
     let mut rest = data;
     let mut received_bytes = 0;
     while let Some((&[high, low], behind)) = rest.split_first_chunk() {
@@ -26,18 +26,18 @@ pub fn depacketise(data: &[u8]) {
             continue;
         };
         received_bytes += packet.payload.len();
-        let _ = depacketiser.push(&packet);
-        check_units(&mut depacketiser, received_bytes);
+        let _ = depacketizer.push(&packet);
+        check_units(&mut depacketizer, received_bytes);
     }
-    depacketiser.flush();
-    check_units(&mut depacketiser, received_bytes);
-    let stats = depacketiser.stats();
+    depacketizer.flush();
+    check_units(&mut depacketizer, received_bytes);
+    let stats = depacketizer.stats();
     assert!(stats.damaged_units <= stats.units && stats.malformed <= stats.packets);
     assert_eq!(stats.payload_bytes, received_bytes as u64);
 }
 
-fn check_units(depacketiser: &mut Depacketiser, received_bytes: usize) {
-    while let Some(delivered) = depacketiser.poll() {
+fn check_units(depacketizer: &mut Depacketizer, received_bytes: usize) {
+    while let Some(delivered) = depacketizer.poll() {
         let unit = &delivered.unit;
         let size = unit.size_bytes();
         assert!(size <= MAX_UNIT_BYTES && size <= received_bytes, "{size} bytes out of {received_bytes}");
@@ -50,9 +50,9 @@ fn check_units(depacketiser: &mut Depacketiser, received_bytes: usize) {
         // What callers do with it next reads outside bytes too.
         let _ = unit.capture_stamp();
         for nal in &unit.nals {
-            let _ = crate::hevc::parse_sps(nal);
+            let _ = crate::h265::parse_sps(nal);
         }
-        let sets: crate::hevc::ParameterSets = unit.nals.iter().collect();
+        let sets: crate::h265::ParameterSets = unit.nals.iter().collect();
         let mut joined = unit.clone();
         joined.ensure_parameter_sets(&sets);
         assert_eq!(&joined, unit, "a unit never lacks its own parameter sets");
@@ -75,8 +75,8 @@ mod tests {
     use crate::test_corpus::replay;
 
     #[test]
-    fn the_corpus_of_depacketise_has_no_findings() {
-        assert!(replay("depacketise", super::depacketise) > 0);
+    fn the_corpus_of_depacketize_has_no_findings() {
+        assert!(replay("depacketize", super::depacketize) > 0);
     }
 
     #[test]

@@ -7,24 +7,24 @@
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
 //! - [`format`](mod@format): which packets on a track's channels are the track's.
 //! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
-//! - [`packetise`] and its twin [`depacketise`]: access units to packets and back, with [`sequence`] telling what was
+//! - [`packetizer`] and its twin [`depacketizer`]: access units to packets and back, with [`sequence`] telling what was
 //!   lost between.
 
 mod assembly;
-pub mod depacketise;
+pub mod depacketizer;
 pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod interleave;
 pub mod packet;
-pub mod packetise;
+pub mod packetizer;
 pub mod payload;
 pub mod rtcp;
 pub mod sequence;
 pub mod tmmbr;
 
-pub use depacketise::{DepacketiseError, DepacketiseStats, DepacketisedUnit, Depacketiser};
+pub use depacketizer::{DepacketizeError, DepacketizeStats, DepacketizedUnit, Depacketizer};
 pub use format::PayloadFormat;
 pub use packet::{ReceivedPacket, RtpError, RtpHeader, RtpPacket};
-pub use packetise::{DEFAULT_MAX_PAYLOAD, PacketiseError, Packetiser};
+pub use packetizer::{DEFAULT_MAX_PAYLOAD, PacketizeError, Packetizer};
 pub use rtcp::{KeyframeRequestKind, ReceiverStats, ReportBlock, RtcpError, RtcpEvent};

@@ -14,7 +14,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::hevc::{NalError, NalHeader, NalType};
+use crate::h265::{NalError, NalHeader, NalType};
 
 /// Payload type number of an aggregation packet.
 pub const AGGREGATION: NalType = NalType(48);

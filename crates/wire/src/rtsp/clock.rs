@@ -11,7 +11,7 @@
 //! last [`WINDOW`] exchanges the one with the least bound *now* wins: mostly that with the least round trip, since
 //! queueing can only lengthen it.
 //!
-//! A publisher writes the bound of its own estimate into each picture ([`crate::hevc::SendStages`]), so that a reader can
+//! A publisher writes the bound of its own estimate into each picture ([`crate::h265::SendStages`]), so that a reader can
 //! state the error of both ends together, and the clock's identity ([`ClockId`]), so that a reader at another server does
 //! not compare what cannot be compared.
 

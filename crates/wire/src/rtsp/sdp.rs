@@ -15,7 +15,7 @@ mod write;
 use thiserror::Error;
 
 pub use self::write::publisher_description;
-use crate::hevc::ParameterSets;
+use crate::h265::ParameterSets;
 use crate::rtp::PayloadFormat;
 
 /// Most tracks taken from one description.
@@ -125,7 +125,7 @@ impl Description {
         self.tracks.iter().enumerate().find(|(_, track)| track.is_hevc())
     }
 
-    /// Which packets are those of the track with this index, and how they are built: for a depacketiser.
+    /// Which packets are those of the track with this index, and how they are built: for a depacketizer.
     pub fn payload_format(&self, index: usize) -> PayloadFormat {
         let Some(track) = self.tracks.get(index) else { return PayloadFormat::default() };
         let others = self.tracks.iter().enumerate().flat_map(|(at, other)| {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use hevcast_media::picture::PictureFormat;
 use hevcast_net::Clock;
-use hevcast_wire::hevc::{CaptureStamp, SendStages};
+use hevcast_wire::h265::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::{ClockId, RtpTicks, UtcMicros};
 use serde::Serialize;

@@ -6,8 +6,8 @@
 use hevcast_media::srt::SrtError;
 use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
 use hevcast_net::{NetError, Protocol, rtmp};
-use hevcast_wire::hevc::AccessUnit;
-use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, PacketiseError, Packetiser};
+use hevcast_wire::h265::AccessUnit;
+use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, PacketizeError, Packetizer};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::UtcMicros;
 
@@ -35,7 +35,7 @@ pub enum LineError {
     Srt(#[from] SrtError),
     /// A picture of more than 65535 packets, or a broken one.
     #[error("a coded picture does not fit into packets: {0}")]
-    Packetise(#[from] PacketiseError),
+    Packetize(#[from] PacketizeError),
 }
 
 impl LineError {
@@ -44,7 +44,7 @@ impl LineError {
         match self {
             LineError::Net(error) => error.is_temporary(),
             LineError::Srt(error) => error.is_temporary(),
-            LineError::Packetise(_) => true,
+            LineError::Packetize(_) => true,
         }
     }
 }
@@ -81,12 +81,12 @@ impl Line {
     ///
     /// # Errors
     /// When it does not fit into packets.
-    pub fn queue(&mut self, picture: CodedPicture, packetiser: &mut Packetiser) -> Result<(), LineError> {
+    pub fn queue(&mut self, picture: CodedPicture, packetizer: &mut Packetizer) -> Result<(), LineError> {
         let CodedPicture { unit, captured } = picture;
         match self {
             Line::Rtsp(publisher) => {
                 let mut packets = Vec::with_capacity(unit.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
-                packetiser.packetise(&unit, &mut packets)?;
+                packetizer.packetize(&unit, &mut packets)?;
                 publisher.queue(OutgoingPicture { packets, timestamp: unit.timestamp, captured });
             }
             Line::Rtmp(publisher) => publisher.queue(&unit, captured)?,

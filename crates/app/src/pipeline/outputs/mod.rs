@@ -23,7 +23,7 @@ use bytes::Bytes;
 use hevcast_net::reconnect::Backoff;
 use hevcast_net::{Clock, Target};
 use hevcast_wire::congestion::{Allowance, Room};
-use hevcast_wire::rtp::Packetiser;
+use hevcast_wire::rtp::Packetizer;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -89,7 +89,7 @@ pub struct Running {
 /// The failure of a single output's first connection. Of several, those that fail for now are tried again, and those that
 /// can never work are left out with a warning; it is an error if none is left. None waits long for another.
 pub async fn start(
-    outputs: Vec<(OutputSettings, Packetiser)>,
+    outputs: Vec<(OutputSettings, Packetizer)>,
     interval: Duration,
     stop: &watch::Receiver<bool>,
     guard: EndGuard,
@@ -97,16 +97,16 @@ pub async fn start(
     let alone = outputs.len() == 1;
     let connecting: Vec<_> = outputs
         .into_iter()
-        .map(|(settings, packetiser)| {
+        .map(|(settings, packetizer)| {
             let by = settings.clone();
-            (settings, packetiser, tokio::spawn(async move { Line::connect(&by).await }))
+            (settings, packetizer, tokio::spawn(async move { Line::connect(&by).await }))
         })
         .collect();
     let together = tokio::time::Instant::now() + START_TOGETHER;
     let guard = Arc::new(guard);
     let (mut queues, mut running) = (Vec::new(), Running { states: Vec::new(), tasks: Vec::new() });
     let mut refusal = None;
-    for (settings, packetiser, mut connecting) in connecting {
+    for (settings, packetizer, mut connecting) in connecting {
         let connected = match alone {
             true => (&mut connecting).await?.map(First::Connected),
             false => match tokio::time::timeout_at(together, &mut connecting).await {
@@ -139,7 +139,7 @@ pub async fn start(
         queues.push(OutputQueue::new(Arc::clone(&state), sender));
         let task = task::Task {
             settings,
-            packetiser,
+            packetizer,
             queue: receiver,
             state: Arc::clone(&state),
             stop: stop.clone(),

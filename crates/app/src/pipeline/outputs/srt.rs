@@ -8,7 +8,7 @@ use hevcast_media::srt::{SrtAddress, SrtError, SrtWriter};
 use hevcast_net::Target;
 use hevcast_net::publish::PublishNews;
 use hevcast_net::target::{SrtMode, SrtSettings};
-use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::h265::AccessUnit;
 use tokio::sync::mpsc;
 
 use super::super::ticks::Unwrapper;

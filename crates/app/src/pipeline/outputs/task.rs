@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use hevcast_net::publish::PublishNews;
 use hevcast_net::reconnect::Backoff;
-use hevcast_wire::rtp::Packetiser;
+use hevcast_wire::rtp::Packetizer;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -53,7 +53,7 @@ pub(super) enum First {
 pub(super) struct Task {
     pub(super) settings: OutputSettings,
     /// Counts on over connections.
-    pub(super) packetiser: Packetiser,
+    pub(super) packetizer: Packetizer,
     pub(super) queue: mpsc::Receiver<CodedPicture>,
     pub(super) state: Arc<OutputState>,
     pub(super) stop: watch::Receiver<bool>,
@@ -158,7 +158,7 @@ impl Task {
     }
 
     async fn publish_until_left(&mut self, line: &mut Line, last_sent: &mut Option<Instant>) -> Left {
-        let Self { packetiser, queue, state, stop, .. } = self;
+        let Self { packetizer, queue, state, stop, .. } = self;
         let mut in_flight = false;
         let mut last_bytes = 0;
         let mut moved = Instant::now();
@@ -177,7 +177,7 @@ impl Task {
             state.go_by(line.clock());
             tokio::select! {
                 picture = queue.recv(), if !in_flight => match picture {
-                    Some(picture) => match line.queue(picture, packetiser) {
+                    Some(picture) => match line.queue(picture, packetizer) {
                         Ok(()) => (in_flight, moved) = (true, Instant::now()),
                         Err(error) => return Left::Lost(error.to_string()),
                     },

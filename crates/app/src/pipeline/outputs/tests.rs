@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hevcast_wire::hevc::AccessUnit;
+use hevcast_wire::h265::AccessUnit;
 use hevcast_wire::time::{RtpTicks, UtcMicros};
 
 use super::*;

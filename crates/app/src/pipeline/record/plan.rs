@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hevcast_media::mux::RecordError;
-use hevcast_wire::hevc::{ParameterSets, SpsInfo, parse_sps};
+use hevcast_wire::h265::{ParameterSets, SpsInfo, parse_sps};
 use hevcast_wire::time::RtpTicks;
 
 use super::timeline::Timeline;

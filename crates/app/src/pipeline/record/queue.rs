@@ -139,7 +139,7 @@ impl Drop for RecordQueue {
 mod tests {
     use std::time::Instant;
 
-    use hevcast_wire::hevc::ParameterSets;
+    use hevcast_wire::h265::ParameterSets;
     use hevcast_wire::time::RtpTicks;
 
     use super::*;

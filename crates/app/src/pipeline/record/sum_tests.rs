@@ -14,7 +14,7 @@ use hevcast_media::coded_file::CodedFile;
 use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
 use hevcast_server::budget::Budget;
-use hevcast_wire::hevc::{AccessUnit, ParameterSets, SpsInfo};
+use hevcast_wire::h265::{AccessUnit, ParameterSets, SpsInfo};
 use hevcast_wire::time::RtpTicks;
 use jiff::Timestamp;
 use proptest::prelude::*;

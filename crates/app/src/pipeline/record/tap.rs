@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hevcast_wire::hevc::{AccessUnit, ParameterSets};
+use hevcast_wire::h265::{AccessUnit, ParameterSets};
 use jiff::Timestamp;
 
 use super::plan::Picture;

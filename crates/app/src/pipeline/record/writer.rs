@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hevcast_media::mux::{Finished, RecordError, Recorded, Recording};
-use hevcast_wire::hevc::{SpsInfo, annexb};
+use hevcast_wire::h265::{SpsInfo, annexb};
 use tokio::sync::watch;
 
 use super::RecordState;

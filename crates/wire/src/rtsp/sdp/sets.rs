@@ -1,7 +1,7 @@
 //! Parameter sets that came in band, put into a description (RFC 7798 section 7.1).
 
 use super::Description;
-use crate::hevc::ParameterSets;
+use crate::h265::ParameterSets;
 
 impl Description {
     /// Bytes of its text as readers get it.
@@ -24,7 +24,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::hevc::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
 
     #[test]
     fn sets_that_came_in_band_stand_in_the_description_that_readers_get() {

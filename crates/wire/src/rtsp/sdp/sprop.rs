@@ -10,7 +10,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use crate::hevc::{ParameterSets, annexb};
+use crate::h265::{ParameterSets, annexb};
 
 /// Base64 as it comes: with padding or without, and with bits left over at the end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use super::{Description, HEVC_PAYLOAD_TYPE, TRACK_CONTROL, Track};
-use crate::hevc::{NalType, ParameterSets};
+use crate::h265::{NalType, ParameterSets};
 
 impl Description {
     /// The same streams as the server's own description: control URLs relative and ours, addresses and ports removed, and of

@@ -126,7 +126,7 @@ fn kind_and_id(nal: &[u8]) -> Option<(NalType, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hevc::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
 
     /// A PPS of an id below 7, told apart by its last byte.
     fn pps(id: u8, mark: u8) -> Bytes {

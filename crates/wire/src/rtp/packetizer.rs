@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::packet::{RtpHeader, RtpPacket};
 use super::payload::{self, FU_HEADERS_LEN, Fragment};
-use crate::hevc::{AccessUnit, NalError, NalHeader, NalType};
+use crate::h265::{AccessUnit, NalError, NalHeader, NalType};
 use crate::time::RtpTicks;
 
 /// The largest payload we send, in bytes: with all headers it fits an Ethernet frame, also through a tunnel.
@@ -21,7 +21,7 @@ pub const MIN_MAX_PAYLOAD: usize = 64;
 
 /// Why an access unit cannot go on RTP. Nothing of it was sent then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PacketiseError {
+pub enum PacketizeError {
     /// It has no NAL units.
     #[error("the access unit at {} is empty", timestamp.0)]
     Empty {
@@ -52,7 +52,7 @@ pub enum PacketiseError {
 
 /// The sending end of one RTP stream.
 #[derive(Clone, Debug)]
-pub struct Packetiser {
+pub struct Packetizer {
     ssrc: u32,
     payload_type: u8,
     /// Of the next packet.
@@ -62,13 +62,13 @@ pub struct Packetiser {
     octet_count: u32,
 }
 
-impl Packetiser {
+impl Packetizer {
     /// A stream from source `ssrc` whose first packet has `sequence_number`, which should be random (RFC 3550
     /// section 5.1). No payload will exceed `max_payload` bytes, taken into [`MIN_MAX_PAYLOAD`] to
     /// [`DEFAULT_MAX_PAYLOAD`].
-    pub fn new(ssrc: u32, payload_type: u8, sequence_number: u16, max_payload: usize) -> Packetiser {
+    pub fn new(ssrc: u32, payload_type: u8, sequence_number: u16, max_payload: usize) -> Packetizer {
         let max_payload = max_payload.clamp(MIN_MAX_PAYLOAD, DEFAULT_MAX_PAYLOAD);
-        Packetiser { ssrc, payload_type, sequence_number, max_payload, packet_count: 0, octet_count: 0 }
+        Packetizer { ssrc, payload_type, sequence_number, max_payload, packet_count: 0, octet_count: 0 }
     }
 
     /// The stream's source.
@@ -95,9 +95,9 @@ impl Packetiser {
     ///
     /// # Errors
     ///
-    /// [`PacketiseError`] when the access unit is empty or one of its NAL units cannot be sent; `out` and the sequence
+    /// [`PacketizeError`] when the access unit is empty or one of its NAL units cannot be sent; `out` and the sequence
     /// number are unchanged then.
-    pub fn packetise(&mut self, au: &AccessUnit, out: &mut Vec<RtpPacket>) -> Result<(), PacketiseError> {
+    pub fn packetize(&mut self, au: &AccessUnit, out: &mut Vec<RtpPacket>) -> Result<(), PacketizeError> {
         check(au)?;
         let mut rest = &au.nals[..];
         while let Some(first) = rest.first() {
@@ -151,16 +151,16 @@ impl Packetiser {
     }
 }
 
-fn check(au: &AccessUnit) -> Result<(), PacketiseError> {
+fn check(au: &AccessUnit) -> Result<(), PacketizeError> {
     let timestamp = au.timestamp;
     if au.nals.is_empty() {
-        return Err(PacketiseError::Empty { timestamp });
+        return Err(PacketizeError::Empty { timestamp });
     }
     for (index, nal) in au.nals.iter().enumerate() {
         let nal_unit_type =
-            NalHeader::parse(nal).map_err(|source| PacketiseError::Header { timestamp, index, source })?.nal_unit_type;
+            NalHeader::parse(nal).map_err(|source| PacketizeError::Header { timestamp, index, source })?.nal_unit_type;
         if payload::is_payload_structure(nal_unit_type) {
-            return Err(PacketiseError::ReservedType { timestamp, index, nal_unit_type });
+            return Err(PacketizeError::ReservedType { timestamp, index, nal_unit_type });
         }
     }
     Ok(())
@@ -171,8 +171,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hevc::access_unit::tests::picture;
-    use crate::rtp::depacketise::Depacketiser;
+    use crate::h265::access_unit::tests::picture;
+    use crate::rtp::depacketizer::Depacketizer;
     use crate::rtp::packet::ReceivedPacket;
     use crate::rtp::payload::Payload;
 
@@ -183,7 +183,7 @@ mod tests {
 
     fn packets(au: &AccessUnit, max_payload: usize) -> Vec<RtpPacket> {
         let mut out = Vec::new();
-        Packetiser::new(1, 96, 65_534, max_payload).packetise(au, &mut out).expect("a valid access unit");
+        Packetizer::new(1, 96, 65_534, max_payload).packetize(au, &mut out).expect("a valid access unit");
         out
     }
 
@@ -208,30 +208,30 @@ mod tests {
 
     #[test]
     fn counts_go_into_the_sender_report() {
-        let mut packetiser = Packetiser::new(9, 96, 65_535, 100);
+        let mut packetizer = Packetizer::new(9, 96, 65_535, 100);
         let mut out = Vec::new();
-        packetiser.packetise(&unit(&[250]), &mut out).expect("a valid access unit");
+        packetizer.packetize(&unit(&[250]), &mut out).expect("a valid access unit");
         let octets: usize = out.iter().map(RtpPacket::payload_bytes).sum();
-        assert_eq!((packetiser.packet_count(), packetiser.octet_count()), (out.len() as u32, octets as u32));
-        assert_eq!((packetiser.next_sequence_number(), packetiser.ssrc()), (out.len() as u16 - 1, 9));
+        assert_eq!((packetizer.packet_count(), packetizer.octet_count()), (out.len() as u32, octets as u32));
+        assert_eq!((packetizer.next_sequence_number(), packetizer.ssrc()), (out.len() as u16 - 1, 9));
     }
 
     #[test]
     fn what_cannot_be_sent_is_an_error_and_sends_nothing() {
-        let mut packetiser = Packetiser::new(1, 96, 7, 1400);
+        let mut packetizer = Packetizer::new(1, 96, 7, 1400);
         let mut out = Vec::new();
         let timestamp = RtpTicks(90);
-        let mut try_nal = |nals: Vec<Bytes>| packetiser.packetise(&AccessUnit { timestamp, nals }, &mut out);
-        assert_eq!(try_nal(vec![]), Err(PacketiseError::Empty { timestamp }));
+        let mut try_nal = |nals: Vec<Bytes>| packetizer.packetize(&AccessUnit { timestamp, nals }, &mut out);
+        assert_eq!(try_nal(vec![]), Err(PacketizeError::Empty { timestamp }));
         let slice = Bytes::from_static(&[0x26, 0x01, 0xaf]);
         let source = NalError::TooShort { len: 1 };
         let short = try_nal(vec![slice.clone(), Bytes::from_static(&[0x26])]);
-        assert_eq!(short, Err(PacketiseError::Header { timestamp, index: 1, source }));
+        assert_eq!(short, Err(PacketizeError::Header { timestamp, index: 1, source }));
         let reserved = try_nal(vec![slice, Bytes::from_static(&[0x62, 0x01])]);
         let nal_unit_type = NalType(49);
-        assert_eq!(reserved, Err(PacketiseError::ReservedType { timestamp, index: 1, nal_unit_type }));
+        assert_eq!(reserved, Err(PacketizeError::ReservedType { timestamp, index: 1, nal_unit_type }));
         assert!(out.is_empty());
-        assert_eq!(packetiser.next_sequence_number(), 7);
+        assert_eq!(packetizer.next_sequence_number(), 7);
     }
 
     proptest! {
@@ -241,22 +241,22 @@ mod tests {
         fn every_access_unit_survives_byte_for_byte(
             units in prop::collection::vec(picture(0..5, 2..20_000), 1..3), max_payload in 64usize..=1400, first: u16,
         ) {
-            let mut packetiser = Packetiser::new(5, 96, first, max_payload);
-            let mut depacketiser = Depacketiser::new();
+            let mut packetizer = Packetizer::new(5, 96, first, max_payload);
+            let mut depacketizer = Depacketizer::new();
             let mut out = Vec::new();
             for au in units {
                 out.clear();
-                prop_assert_eq!(packetiser.packetise(&au, &mut out), Ok(()));
+                prop_assert_eq!(packetizer.packetize(&au, &mut out), Ok(()));
                 for (index, packet) in out.iter().enumerate() {
-                    prop_assert!(depacketiser.poll().is_none(), "nothing is delivered before the last packet");
-                    prop_assert_eq!(depacketiser.push(&received(packet)), Ok(()), "packet {}", index);
+                    prop_assert!(depacketizer.poll().is_none(), "nothing is delivered before the last packet");
+                    prop_assert_eq!(depacketizer.push(&received(packet)), Ok(()), "packet {}", index);
                 }
-                let delivered = depacketiser.poll().expect("the marker delivers at once");
+                let delivered = depacketizer.poll().expect("the marker delivers at once");
                 prop_assert_eq!(delivered.unit, au);
                 prop_assert_eq!((delivered.damaged, delivered.lost_before), (false, 0));
                 prop_assert_eq!(delivered.packets as usize, out.len());
             }
-            prop_assert_eq!(depacketiser.stats().malformed, 0);
+            prop_assert_eq!(depacketizer.stats().malformed, 0);
         }
 
         #[test]

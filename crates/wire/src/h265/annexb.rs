@@ -112,7 +112,7 @@ mod tests {
         }
 
         #[test]
-        fn joined_units_split_again(nals in prop::collection::vec(crate::hevc::access_unit::tests::nal(2..200), 0..12)) {
+        fn joined_units_split_again(nals in prop::collection::vec(crate::h265::access_unit::tests::nal(2..200), 0..12)) {
             let mut joined = Vec::new();
             join(nals.iter().map(|nal| &nal[..]), &mut joined);
             let found: Vec<Bytes> = split(&Bytes::from(joined)).collect();

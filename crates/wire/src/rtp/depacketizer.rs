@@ -10,7 +10,7 @@
 //! - units glued together with Annex B start codes in one payload: taken apart.
 //!
 //! What is wrong with a packet is an error value and a count; what can be kept of it is kept. A unit that lacks
-//! something says so in [`DepacketisedUnit::damaged`]. Memory is bounded by [`MAX_UNIT_BYTES`] and [`MAX_UNIT_NALS`].
+//! something says so in [`DepacketizedUnit::damaged`]. Memory is bounded by [`MAX_UNIT_BYTES`] and [`MAX_UNIT_NALS`].
 //!
 //! Here is decided which packets make a unit; what their payloads hold is the matter of a unit's assembly.
 
@@ -23,16 +23,16 @@ pub use super::assembly::{Fault, MAX_UNIT_BYTES, MAX_UNIT_NALS};
 use super::format::{Choice, Chosen, PayloadFormat};
 use super::packet::{ReceivedPacket, RtpHeader};
 use super::sequence::{SequenceTracker, Step};
-use crate::hevc::AccessUnit;
+use crate::h265::AccessUnit;
 use crate::time::RtpTicks;
 
-/// Finished units that may wait for [`Depacketiser::poll`].
+/// Finished units that may wait for [`Depacketizer::poll`].
 pub const MAX_READY: usize = 4;
 
 /// A packet that something was wrong with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("RTP packet {sequence_number}: {fault}")]
-pub struct DepacketiseError {
+pub struct DepacketizeError {
     /// The packet.
     pub sequence_number: u16,
     /// What was wrong with it.
@@ -41,7 +41,7 @@ pub struct DepacketiseError {
 
 /// An access unit as it came out of its packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DepacketisedUnit {
+pub struct DepacketizedUnit {
     /// The picture; it has at least one VCL NAL unit.
     pub unit: AccessUnit,
     /// Something of this picture is missing: packets were lost inside, or were broken.
@@ -57,7 +57,7 @@ pub struct DepacketisedUnit {
 
 /// Counts since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DepacketiseStats {
+pub struct DepacketizeStats {
     /// Packets that are not the stream's by their payload type; counted nowhere else.
     pub foreign: u64,
     /// Packets taken, stale ones included.
@@ -84,14 +84,14 @@ pub struct DepacketiseStats {
 
 /// The receiving end of one RTP stream.
 #[derive(Debug)]
-pub struct Depacketiser {
+pub struct Depacketizer {
     chosen: Chosen,
     ssrc: Option<u32>,
     sequence: SequenceTracker,
     /// The unit under way.
     assembly: Option<Assembly>,
     /// Never more than [`MAX_READY`].
-    ready: VecDeque<DepacketisedUnit>,
+    ready: VecDeque<DepacketizedUnit>,
     /// Missing before the next unit to begin.
     lost_before: u32,
     /// Time stamp of the last unit finished.
@@ -99,24 +99,24 @@ pub struct Depacketiser {
     /// Cleared when the sender turns out to set markers within pictures.
     trust_marker: bool,
     expected_nal_bytes: usize,
-    stats: DepacketiseStats,
+    stats: DepacketizeStats,
 }
 
-impl Default for Depacketiser {
-    fn default() -> Depacketiser {
-        Depacketiser::new()
+impl Default for Depacketizer {
+    fn default() -> Depacketizer {
+        Depacketizer::new()
     }
 }
 
-impl Depacketiser {
+impl Depacketizer {
     /// Waits for the first packet, of whatever source and payload type.
-    pub fn new() -> Depacketiser {
-        Depacketiser::of(PayloadFormat::default())
+    pub fn new() -> Depacketizer {
+        Depacketizer::of(PayloadFormat::default())
     }
 
     /// Waits for the first packet of this format, of whatever source.
-    pub fn of(format: PayloadFormat) -> Depacketiser {
-        Depacketiser {
+    pub fn of(format: PayloadFormat) -> Depacketizer {
+        Depacketizer {
             chosen: Chosen::new(format),
             ssrc: None,
             sequence: SequenceTracker::default(),
@@ -126,12 +126,12 @@ impl Depacketiser {
             last_timestamp: None,
             trust_marker: true,
             expected_nal_bytes: 0,
-            stats: DepacketiseStats::default(),
+            stats: DepacketizeStats::default(),
         }
     }
 
     /// Counts since the beginning.
-    pub fn stats(&self) -> &DepacketiseStats {
+    pub fn stats(&self) -> &DepacketizeStats {
         &self.stats
     }
 
@@ -145,8 +145,8 @@ impl Depacketiser {
         self.sequence.extended_highest()
     }
 
-    /// Takes a finished unit. Ask until there is none after each [`Depacketiser::push`].
-    pub fn poll(&mut self) -> Option<DepacketisedUnit> {
+    /// Takes a finished unit. Ask until there is none after each [`Depacketizer::push`].
+    pub fn poll(&mut self) -> Option<DepacketizedUnit> {
         self.ready.pop_front()
     }
 
@@ -154,11 +154,11 @@ impl Depacketiser {
     ///
     /// # Errors
     ///
-    /// [`DepacketiseError`] with the first thing that was wrong with the packet. The stream goes on: keep pushing, and
+    /// [`DepacketizeError`] with the first thing that was wrong with the packet. The stream goes on: keep pushing, and
     /// keep polling, for a packet with a fault can still complete a unit.
-    pub fn push(&mut self, packet: &ReceivedPacket) -> Result<(), DepacketiseError> {
+    pub fn push(&mut self, packet: &ReceivedPacket) -> Result<(), DepacketizeError> {
         let header = &packet.header;
-        let error = |fault| DepacketiseError { sequence_number: header.sequence_number, fault };
+        let error = |fault| DepacketizeError { sequence_number: header.sequence_number, fault };
         // One packet can finish two units: the one before, and its own.
         if self.ready.len() + 2 > MAX_READY {
             return Err(error(Fault::Unpolled));
@@ -277,7 +277,7 @@ impl Depacketiser {
         self.last_timestamp = Some(timestamp);
         self.stats.units += 1;
         self.stats.damaged_units += u64::from(damaged);
-        self.ready.push_back(DepacketisedUnit {
+        self.ready.push_back(DepacketizedUnit {
             damaged,
             lost_before: assembly.lost_before,
             first_sequence_number: assembly.first_sequence_number,
@@ -302,7 +302,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hevc::{NalError, NalType};
+    use crate::h265::{NalError, NalType};
     use crate::rtp::payload::{Fragment, PayloadError, aggregate};
 
     const VPS: &[u8] = &[0x40, 0x01, 0x0c];
@@ -314,7 +314,7 @@ mod tests {
 
     /// A sender that does as it is told.
     struct Stranger {
-        depacketiser: Depacketiser,
+        depacketizer: Depacketizer,
         sequence_number: u16,
         ssrc: u32,
     }
@@ -323,7 +323,7 @@ mod tests {
 
     impl Stranger {
         fn new() -> Stranger {
-            Stranger { depacketiser: Depacketiser::new(), sequence_number: 100, ssrc: 1 }
+            Stranger { depacketizer: Depacketizer::new(), sequence_number: 100, ssrc: 1 }
         }
 
         /// Sends the next packet; `marker` where the name has it.
@@ -341,7 +341,7 @@ mod tests {
             let timestamp = RtpTicks(timestamp);
             let header = RtpHeader { marker, payload_type: 96, sequence_number, timestamp, ssrc: self.ssrc };
             let payload = Bytes::copy_from_slice(payload);
-            self.depacketiser.push(&ReceivedPacket { header, payload }).map_err(|error| {
+            self.depacketizer.push(&ReceivedPacket { header, payload }).map_err(|error| {
                 assert_eq!(error.sequence_number, sequence_number);
                 error.fault
             })
@@ -351,8 +351,8 @@ mod tests {
             self.sequence_number = self.sequence_number.wrapping_add(packets);
         }
 
-        fn poll(&mut self) -> Option<DepacketisedUnit> {
-            self.depacketiser.poll()
+        fn poll(&mut self) -> Option<DepacketizedUnit> {
+            self.depacketizer.poll()
         }
 
         /// The next unit: time stamp, NAL units, whether damaged.
@@ -362,13 +362,13 @@ mod tests {
         }
 
         fn malformed(&self) -> u64 {
-            self.depacketiser.stats().malformed
+            self.depacketizer.stats().malformed
         }
     }
 
     /// A fragment of [`SLICE`]: flags `S`, `E`, both or none, of the type given.
     fn fragment(flags: &str, nal_unit_type: NalType, part: &[u8]) -> Vec<u8> {
-        let nal_header = crate::hevc::NalHeader { nal_unit_type, layer_id: 0, temporal_id_plus1: 1 };
+        let nal_header = crate::h265::NalHeader { nal_unit_type, layer_id: 0, temporal_id_plus1: 1 };
         let part = Bytes::copy_from_slice(part);
         let (start, end) = (flags.contains('S'), flags.contains('E'));
         let fragment = Fragment { start, end, nal_header, part };
@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(peer.unit(), (1, vec![SLICE.into(), MORE.into()], false));
         assert_eq!(peer.unit().0, 2);
         assert_eq!(peer.poll(), None);
-        peer.depacketiser.flush();
+        peer.depacketizer.flush();
         assert_eq!(peer.unit().0, 3);
         assert_eq!(peer.poll(), None);
     }
@@ -566,7 +566,7 @@ mod tests {
         assert_eq!(peer.send(1, &fragment("", R, &[2])), Ok(()));
         assert_eq!(peer.send_marked(1, &fragment("E", R, &[3])), Ok(()));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
-        let stats = peer.depacketiser.stats();
+        let stats = peer.depacketizer.stats();
         assert_eq!((stats.gaps, stats.lost_packets, stats.malformed), (1, 2, 0));
     }
 
@@ -611,7 +611,7 @@ mod tests {
         }
         assert_eq!(peer.send_marked(1, MORE), Ok(()));
         assert_eq!(peer.unit(), (1, vec![SLICE.into(), MORE.into()], false));
-        assert_eq!(peer.depacketiser.stats().stale, 3);
+        assert_eq!(peer.depacketizer.stats().stale, 3);
     }
 
     #[test]
@@ -625,7 +625,7 @@ mod tests {
         peer.sequence_number = 20_000;
         assert_eq!(peer.send_marked(3, SLICE), Ok(()));
         assert_eq!(peer.poll().map(|unit| (unit.damaged, unit.lost_before)), Some((false, 1)));
-        let stats = peer.depacketiser.stats();
+        let stats = peer.depacketizer.stats();
         assert_eq!((stats.ssrc_changes, stats.dropped_units, stats.gaps), (1, 1, 1));
     }
 
@@ -634,14 +634,14 @@ mod tests {
         let timestamp = RtpTicks(77);
         let header = RtpHeader { marker: true, payload_type, sequence_number, timestamp, ssrc };
         let payload = Bytes::from_static(&[0x02, 0x01, 0xff]);
-        assert_eq!(peer.depacketiser.push(&ReceivedPacket { header, payload }), Ok(()));
+        assert_eq!(peer.depacketizer.push(&ReceivedPacket { header, payload }), Ok(()));
     }
 
     #[test]
     fn packets_of_another_type_are_passed_over_wherever_they_come() {
         for format in [PayloadFormat::new(96, [97]), PayloadFormat::new(96, [])] {
             let mut peer = Stranger::new();
-            peer.depacketiser = Depacketiser::of(format);
+            peer.depacketizer = Depacketizer::of(format);
             for timestamp in 1..=6 {
                 assert_eq!(peer.send(timestamp, SLICE), Ok(()));
                 let next = peer.sequence_number;
@@ -659,7 +659,7 @@ mod tests {
                 assert_eq!(peer.send_marked(timestamp, MORE), Ok(()));
                 assert_eq!(peer.unit(), (timestamp, vec![SLICE.into(), MORE.into()], false));
             }
-            let stats = peer.depacketiser.stats();
+            let stats = peer.depacketizer.stats();
             assert_eq!((stats.foreign, stats.packets, stats.gaps, stats.ssrc_changes), (5, 12, 0, 0));
         }
     }
@@ -667,7 +667,7 @@ mod tests {
     #[test]
     fn a_type_that_was_taken_by_mistake_is_forgotten() {
         let mut peer = Stranger::new();
-        peer.depacketiser = Depacketiser::of(PayloadFormat::new(96, []));
+        peer.depacketizer = Depacketizer::of(PayloadFormat::new(96, []));
         send_foreign(&mut peer, 97, 9, 2);
         send_foreign(&mut peer, 97, 10, 2);
         while peer.poll().is_some() {}
@@ -683,7 +683,7 @@ mod tests {
         let mut format = PayloadFormat::new(96, []);
         format.has_decoding_order_numbers = true;
         let mut peer = Stranger::new();
-        peer.depacketiser = Depacketiser::of(format);
+        peer.depacketizer = Depacketizer::of(format);
         assert_eq!(peer.send(1, &[0x40, 0x01, 0, 1, 0x0c]), Ok(()));
         assert_eq!(peer.send(1, &fragment("S", R, &[0, 2, 0xd0, 1])), Ok(()));
         assert_eq!(peer.send_marked(1, &fragment("E", R, &[2])), Ok(()));
@@ -704,7 +704,7 @@ mod tests {
         assert_eq!(peer.send_marked(2, SLICE), Ok(()));
         let next = peer.poll().expect("a unit");
         assert_eq!((next.lost_before as usize, next.damaged), (MAX_UNIT_NALS + 2, false));
-        assert_eq!(peer.depacketiser.stats().dropped_units, 1);
+        assert_eq!(peer.depacketizer.stats().dropped_units, 1);
     }
 
     #[test]

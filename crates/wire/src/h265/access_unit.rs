@@ -107,9 +107,9 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hevc::nal::NalHeader;
-    use crate::hevc::rbsp;
-    use crate::hevc::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::h265::nal::NalHeader;
+    use crate::h265::rbsp;
+    use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
 
     /// A NAL unit of a valid header and noise behind it, free of start codes and of trailing zeros.
     pub(crate) fn nal(size: Range<usize>) -> impl Strategy<Value = Bytes> {

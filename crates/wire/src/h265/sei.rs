@@ -311,7 +311,7 @@ mod tests {
                 clock: ClockId::new(id),
             });
             let nal = capture_sei(&stamp, stages.as_ref());
-            prop_assert!(crate::hevc::annexb::find_start_code(&nal, 0).is_none());
+            prop_assert!(crate::h265::annexb::find_start_code(&nal, 0).is_none());
             prop_assert_eq!(find_capture_stamp(&nal), Some((stamp, stages)));
         }
 
