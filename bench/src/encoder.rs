@@ -228,15 +228,15 @@ fn encode(mut encoder: Encoder, footage: &Footage, count: u32, judged: bool) -> 
     if !judged {
         return Ok(Encoded { times, quality: None });
     }
-    let (mut decoder, mut decoded, mut psnr) = (Decoder::new()?, Vec::new(), 0.0);
+    let (mut decoder, mut decoded, mut psnr) = (Decoder::new(hevcast_wire::CodecId::H265)?, Vec::new(), 0.0);
     for (number, unit) in (0..).zip(&coded) {
-        decoder.decode(&unit.data, i64::from(number), &mut decoded)?;
+        decoder.decode(unit, i64::from(number), &mut decoded)?;
         ensure!(decoded.len() == 1 && !decoded[0].damaged, "picture {number} does not decode");
         for decoded in decoded.drain(..) {
             psnr += decoded.picture.luma_psnr(&footage.numbered(number)?);
         }
     }
-    let bits = coded.iter().map(|unit| unit.data.len() as u64 * 8).sum();
+    let bits = coded.iter().map(|unit| unit.annexb_bytes() as u64 * 8).sum();
     Ok(Encoded { times, quality: Some((bits, psnr / f64::from(count))) })
 }
 

@@ -36,7 +36,7 @@ impl Floor {
     /// When a codec cannot be opened or fails.
     pub fn measure(&mut self, footage: &Footage, settings: &Settings, from: u32, time: Duration) -> Result<()> {
         let (mut encoder, _) = Encoder::open(&settings.encoder_settings(footage.format())?)?;
-        let mut decoder = Decoder::new()?;
+        let mut decoder = Decoder::new(hevcast_wire::CodecId::H265)?;
         self.encoder = encoder.name().to_owned();
         let measured = from + settings.pictures(WARM_UP);
         let mut decoded = Vec::new();
@@ -47,7 +47,7 @@ impl Floor {
             let begun = Instant::now();
             let coded = encoder.encode(&picture, false).context("the floor's encoder")?;
             let encoded = Instant::now();
-            decoder.decode(&coded.data, i64::from(number), &mut decoded).context("the floor's decoder")?;
+            decoder.decode(&coded, i64::from(number), &mut decoded).context("the floor's decoder")?;
             let done = Instant::now();
             let seen: Vec<_> = decoded.drain(..).map(|decoded| timecode::read(&decoded.picture)).collect();
             if number < measured {

@@ -110,7 +110,7 @@ fn measure(size: (u32, u32), args: &SizesArgs) -> Result<Row> {
         choice: EncoderChoice::Named("libx265".to_owned()),
     };
     let (mut encoder, _) = Encoder::open(&settings)?;
-    let sps = encoder.parameter_sets().iter().find_map(|set| parse_sps(set).ok());
+    let sps = encoder.parameter_sets().sps().and_then(|sps| parse_sps(sps).ok());
     let level_idc = sps.context("the stream has no sequence parameter set")?.profile.level_idc;
     encoder.encode(&footage.numbered(0)?, false)?;
     let (mut time, mut bits) = (Duration::ZERO, 0);
@@ -120,7 +120,7 @@ fn measure(size: (u32, u32), args: &SizesArgs) -> Result<Row> {
         let begun = Instant::now();
         let coded = encoder.encode(&picture, false)?;
         time += begun.elapsed();
-        bits += coded.data.len() as u64 * 8;
+        bits += coded.annexb_bytes() as u64 * 8;
     }
     let each = f64::from(pictures);
     let bits_per_second = bits as f64 / each * f64::from(RATE);

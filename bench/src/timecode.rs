@@ -215,13 +215,13 @@ mod tests {
                 choice: EncoderChoice::Named("libx265".to_owned()),
             };
             let (mut encoder, _) = Encoder::open(&settings).unwrap();
-            let mut decoder = Decoder::new().unwrap();
+            let mut decoder = Decoder::new(hevcast_wire::CodecId::H265).unwrap();
             let mut decoded = Vec::new();
             for number in (0..40).chain(NUMBERS) {
                 let mut picture = noise(format, number);
                 write(&mut picture, number).unwrap();
                 let coded = encoder.encode(&picture, false).unwrap();
-                decoder.decode(&coded.data, 0, &mut decoded).unwrap();
+                decoder.decode(&coded, 0, &mut decoded).unwrap();
                 assert_eq!(read(&decoded.pop().unwrap().picture), Some(number), "QP {qp}");
             }
         }

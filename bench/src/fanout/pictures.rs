@@ -6,10 +6,10 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use hevcast_wire::h265::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer, RtpPacket};
 use hevcast_wire::rtsp::sdp::HEVC_PAYLOAD_TYPE;
 use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 /// Pictures per second.
 pub const PICTURES_PER_SECOND: u32 = 30;
@@ -86,7 +86,7 @@ impl Pictures {
         let is_keyframe = keyframe_wanted || self.since_keyframe >= GROUP;
         self.since_keyframe = if is_keyframe { 1 } else { self.since_keyframe + 1 };
         let nals = if is_keyframe { &self.keyframe } else { &self.other };
-        let unit = AccessUnit { timestamp: self.timestamp, nals: nals.clone() };
+        let unit = CodedFrame::new(CodecId::H265, self.timestamp, nals.clone());
         self.timestamp = RtpTicks(self.timestamp.0.wrapping_add(TICKS));
         let first_sequence_number = self.packetizer.next_sequence_number();
         let mut packets = Vec::with_capacity(unit.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
@@ -97,7 +97,7 @@ impl Pictures {
 
 /// The parameter sets, for the description.
 pub fn parameter_sets() -> ParameterSets {
-    PARAMETER_SETS.map(Bytes::from_static).iter().collect()
+    ParameterSets::of_nals(CodecId::H265, &PARAMETER_SETS.map(Bytes::from_static))
 }
 
 /// A slice of `len` bytes whose filler has no zero in it, and so no start code.
@@ -128,10 +128,10 @@ mod tests {
             for packet in pictures.next(false).unwrap().packets {
                 depacketizer.push(&ReceivedPacket::parse(packet.to_bytes()).unwrap()).unwrap();
             }
-            let unit = depacketizer.poll().unwrap().unit;
+            let unit = depacketizer.poll().unwrap();
             assert_eq!(unit.timestamp.0, number * 3000);
             bytes += unit.size_bytes();
-            if unit.is_irap() {
+            if unit.random_access {
                 assert_eq!(unit.nals.len(), 4, "parameter sets come in band");
                 keyframes.push(number);
             }

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_net::play::{Played, Player};
 use hevcast_net::{Clock, Target};
-use hevcast_wire::h265::ParameterSets;
-use hevcast_wire::rtp::{DepacketizedUnit, Depacketizer, ReceivedPacket};
+use hevcast_wire::rtp::{Depacketizer, ReceivedPacket};
+use hevcast_wire::{CodecId, CodedFrame, ParameterSetStage};
 
 /// Between two tries for a stream that is not there yet.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -66,7 +66,6 @@ pub fn wait_for(target: &Target, patience: Duration) -> Result<()> {
 struct Viewer {
     depacketizer: Depacketizer,
     decoder: Decoder,
-    annexb: Vec<u8>,
     decoded: Vec<Decoded>,
     waiting_for_irap: bool,
 }
@@ -75,15 +74,14 @@ impl Viewer {
     fn new() -> Result<Viewer> {
         Ok(Viewer {
             depacketizer: Depacketizer::new(),
-            decoder: Decoder::new()?,
-            annexb: Vec::new(),
+            decoder: Decoder::new(CodecId::H265)?,
             decoded: Vec::new(),
             waiting_for_irap: true,
         })
     }
 
     async fn play(mut self, mut player: Player, mut each: impl FnMut(Shown) -> bool) -> Result<()> {
-        let mut sets = player.parameter_sets().clone();
+        let mut sets = ParameterSetStage::new(player.parameter_sets().clone());
         loop {
             let played = tokio::time::timeout(SILENCE, player.next()).await.context("the stream fell silent")?;
             let packet = match played? {
@@ -92,8 +90,8 @@ impl Viewer {
                 Played::Ended => bail!("the stream ended"),
             };
             self.depacketizer.push(&ReceivedPacket::parse(packet)?)?;
-            while let Some(unit) = self.depacketizer.poll() {
-                self.decode(unit, &mut sets)?;
+            while let Some(frame) = self.depacketizer.poll() {
+                self.decode(frame, &mut sets)?;
                 let at = Instant::now();
                 for decoded in self.decoded.drain(..) {
                     if !each(Shown { timestamp: decoded.tag as u32, at }) {
@@ -111,21 +109,15 @@ impl Viewer {
         }
     }
 
-    fn decode(&mut self, unit: DepacketizedUnit, sets: &mut ParameterSets) -> Result<()> {
-        let DepacketizedUnit { mut unit, damaged, lost_before, .. } = unit;
-        for nal in &unit.nals {
-            sets.update(nal);
-        }
-        self.waiting_for_irap |= damaged || lost_before > 0;
-        if unit.is_irap() && !damaged {
+    fn decode(&mut self, mut frame: CodedFrame, sets: &mut ParameterSetStage) -> Result<()> {
+        sets.process(&mut frame);
+        self.waiting_for_irap |= frame.meta.damaged || frame.meta.lost_before > 0;
+        if frame.random_access && !frame.meta.damaged {
             self.waiting_for_irap = false;
         }
         if self.waiting_for_irap {
             return Ok(());
         }
-        unit.ensure_parameter_sets(sets);
-        self.annexb.clear();
-        unit.write_annexb(&mut self.annexb);
-        self.decoder.decode(&self.annexb, i64::from(unit.timestamp.0), &mut self.decoded).context("the decoder")
+        self.decoder.decode(&frame, i64::from(frame.timestamp.0), &mut self.decoded).context("the decoder")
     }
 }

@@ -1,19 +1,17 @@
-//! The coded H.265 stream of a file, access unit by access unit: what was recorded, to be shown again.
+//! The coded stream of a file, frame by frame: what was recorded, to be shown again.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use hevcast_wire::h265::AccessUnit;
 use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame};
 
 use crate::av::AvError;
 use crate::av::bitstream::BitstreamFilter;
 use crate::av::demux::Demuxer;
 use crate::av::packet::Packet;
-use crate::codec::is_irap;
 use crate::mux::TICKS_PER_SECOND;
 use crate::shape::Turn;
-use crate::srt::ReadUnit;
 
 /// Why a file cannot be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +24,14 @@ pub struct CodedFileError {
 /// An opened file: MP4, Matroska, MPEG-TS, a raw stream, or what else FFmpeg takes apart.
 pub struct CodedFile {
     demuxer: Demuxer,
+    codec: CodecId,
     /// From lengths, as MP4 and Matroska have them, to start codes; changes nothing where these are there.
     to_annexb: BitstreamFilter,
     packet: Packet,
     /// How its pictures are to be turned, in the stream's own words, where only the file around it says so.
     orientation: Option<Bytes>,
     path: PathBuf,
-    /// For units without time stamps of their own.
+    /// For frames without time stamps of their own.
     last_ticks: i64,
     nominal_ticks: i64,
 }
@@ -41,7 +40,7 @@ impl CodedFile {
     /// Opens `path`.
     ///
     /// # Errors
-    /// When there is no such file, or no H.265 in it.
+    /// When there is no such file, or neither H.264 nor H.265 in it.
     pub fn open(path: &Path) -> Result<CodedFile, CodedFileError> {
         let failed = |why: String| CodedFileError { path: path.to_owned(), why };
         let word = |error: AvError| failed(error.to_string());
@@ -49,18 +48,23 @@ impl CodedFile {
             AvError::StreamNotFound => failed("there is no video in it".to_owned()),
             error => word(error),
         })?;
-        match demuxer.codec_name() {
-            (_, true) => {}
-            (codec, false) => return Err(failed(format!("its video is {codec}; hevcast shows H.265"))),
-        }
-        let to_annexb = demuxer.filtered_by("hevc_mp4toannexb").map_err(word)?;
+        let codec = match demuxer.codec() {
+            (_, Some(codec)) => codec,
+            (name, None) => return Err(failed(format!("its video is {name}; hevcast shows H.265 and H.264"))),
+        };
+        let filter = match codec {
+            CodecId::H264 => "h264_mp4toannexb",
+            CodecId::H265 => "hevc_mp4toannexb",
+        };
+        let to_annexb = demuxer.filtered_by(filter).map_err(word)?;
         let rate = demuxer.frame_rate().map_or(30.0, crate::frame_rate::FrameRate::per_second);
         let nominal_ticks = (f64::from(TICKS_PER_SECOND) / rate) as i64;
         let packet = Packet::empty().map_err(word)?;
         let turn = demuxer.display_matrix().as_ref().map(Turn::of_matrix).unwrap_or_default();
-        let orientation = turn.to_sei().map(|sei| Bytes::copy_from_slice(&sei));
+        let orientation = turn.to_sei(codec).map(Bytes::from);
         Ok(CodedFile {
             demuxer,
+            codec,
             to_annexb,
             packet,
             orientation,
@@ -70,15 +74,15 @@ impl CodedFile {
         })
     }
 
-    /// The next access unit; `None` at the end.
+    /// The next frame, whose time stamp is that of the file; `None` at the end.
     ///
     /// # Errors
     /// When the file cannot be read on.
-    pub fn read(&mut self) -> Result<Option<ReadUnit>, CodedFileError> {
+    pub fn read(&mut self) -> Result<Option<CodedFrame>, CodedFileError> {
         self.try_read().map_err(|error| CodedFileError { path: self.path.clone(), why: error.to_string() })
     }
 
-    fn try_read(&mut self) -> Result<Option<ReadUnit>, AvError> {
+    fn try_read(&mut self) -> Result<Option<CodedFrame>, AvError> {
         while self.demuxer.read(&mut self.packet)? {
             let stamp = self.packet.stamp();
             if !self.to_annexb.run(&mut self.packet)? {
@@ -89,19 +93,14 @@ impl CodedFile {
                 None => self.last_ticks + self.nominal_ticks,
             };
             self.last_ticks = ticks;
-            let annexb = self.oriented(Bytes::copy_from_slice(self.packet.data()));
-            return Ok(Some(ReadUnit { annexb, ticks }));
+            let data = Bytes::copy_from_slice(self.packet.data());
+            let mut frame = CodedFrame::from_annexb(self.codec, RtpTicks(ticks as u32), &data);
+            // A frame with the file's orientation has it until the next random access frame.
+            if let Some(orientation) = self.orientation.clone().filter(|_| frame.random_access) {
+                frame.insert_before_first_slice(orientation);
+            }
+            return Ok(Some(frame));
         }
         Ok(None)
-    }
-
-    /// A keyframe with the file's orientation, which holds until the next.
-    fn oriented(&self, annexb: Bytes) -> Bytes {
-        let Some(orientation) = self.orientation.clone().filter(|_| is_irap(&annexb)) else { return annexb };
-        let mut unit = AccessUnit::from_annexb(RtpTicks(0), &annexb);
-        unit.insert_before_first_vcl(orientation);
-        let mut turned = Vec::with_capacity(annexb.len() + 16);
-        unit.write_annexb(&mut turned);
-        Bytes::from(turned)
     }
 }

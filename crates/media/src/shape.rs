@@ -1,6 +1,8 @@
 //! How pictures are to be shown: turned, mirrored, with pixels that are not square. Files and streams say so beside the
 //! samples; here the samples are made upright and square, for not every player reads what stands beside.
 
+use hevcast_wire::CodecId;
+
 use crate::picture::{Picture, PictureError, PictureFormat};
 
 /// Shapes that differ less than this are taken as they are: scaling would cost sharpness and win nothing.
@@ -31,12 +33,12 @@ impl Turn {
         Turn { transposed: true, mirrored: c < 0, flipped: b < 0 }
     }
 
-    /// A display orientation SEI message that says it (H.265 clause D.2.17), as a NAL unit; `None` where there is
-    /// nothing to say. Flips come first there, then a turn anticlockwise.
-    pub(crate) fn to_sei(self) -> Option<[u8; 8]> {
-        /// Prefix SEI, layer 0, temporal id 0; then payload type 47, three bytes.
-        const HEAD: [u8; 4] = [39 << 1, 1, 47, 3];
+    /// A display orientation SEI message that says it (H.264 clause D.1.27, H.265 clause D.2.17), as a NAL unit; `None` where
+    /// there is nothing to say. Flips come first there, then a turn anticlockwise.
+    pub(crate) fn to_sei(self, codec: CodecId) -> Option<Vec<u8>> {
         const QUARTER: u32 = 1 << 14;
+        /// Payload type 47, three bytes.
+        const MESSAGE: [u8; 2] = [47, 3];
         let (hor_flip, ver_flip, quarters) = match (self.transposed, self.mirrored, self.flipped) {
             (false, false, false) => return None,
             (false, true, true) => (0, 0, 2),
@@ -46,12 +48,16 @@ impl Turn {
             (true, false, false) => (1, 0, 1),
             (true, true, true) => (1, 0, 3),
         };
-        // cancel_flag 0, both flips, the angle, persistence_flag 1, and the payload's stop bit.
-        let bits = (hor_flip << 22) | (ver_flip << 21) | ((quarters * QUARTER) << 5) | (1 << 4) | (1 << 3);
+        // cancel_flag 0, both flips, the angle; then, up to the payload's stop bit, that it holds until further notice:
+        // repetition_period 1 as ue(v) and extension_flag 0 in H.264, persistence_flag 1 in H.265.
+        let (header, persists) = match codec {
+            CodecId::H264 => (&[6][..], 0b01001),
+            CodecId::H265 => (&[39 << 1, 1][..], 0b11000),
+        };
+        let bits = (hor_flip << 22) | (ver_flip << 21) | ((quarters * QUARTER) << 5) | persists;
         let [_, a, b, c] = bits.to_be_bytes();
-        let [d, e, f, g] = HEAD;
         // No two zero bytes in a row, so that nothing has to be emulated.
-        Some([d, e, f, g, a, b, c, 0x80])
+        Some([header, &MESSAGE, &[a, b, c, 0x80]].concat())
     }
 
     /// Whether there is nothing to do.
@@ -223,14 +229,12 @@ mod tests {
         let coded = Encoder::open(&settings).unwrap().0.encode(&picture, true).unwrap();
         for bits in 0..8 {
             let turn = Turn { transposed: bits & 1 != 0, mirrored: bits & 2 != 0, flipped: bits & 4 != 0 };
-            let mut unit = hevcast_wire::h265::AccessUnit::from_annexb(hevcast_wire::time::RtpTicks(0), &coded.data);
-            if let Some(sei) = turn.to_sei() {
+            let (mut frame, mut out) = (coded.clone(), Vec::new());
+            if let Some(sei) = turn.to_sei(CodecId::H265) {
                 assert!(!sei.windows(2).any(|pair| pair == [0, 0]), "{sei:?}");
-                unit.insert_before_first_vcl(bytes::Bytes::copy_from_slice(&sei));
+                frame.insert_before_first_slice(sei.into());
             }
-            let (mut annexb, mut out) = (Vec::new(), Vec::new());
-            unit.write_annexb(&mut annexb);
-            Decoder::new().unwrap().decode(&annexb, 1, &mut out).unwrap();
+            Decoder::new(CodecId::H265).unwrap().decode(&frame, 1, &mut out).unwrap();
             let expected = turn.run(&picture).unwrap();
             assert_eq!(out[0].picture.format(), expected.format(), "{turn}");
             let psnr = out[0].picture.luma_psnr(&expected);

@@ -3,13 +3,15 @@
 //! SRT carries datagrams with a fixed latency, in which lost ones are sent again; what comes later than that is dropped by
 //! the protocol itself. A call that waits for the network ends within a tenth of a second when its [`Stop`] says so.
 //!
-//! An access unit is one PES packet with its length in its header, so that the far end has it when its last byte is there
+//! A frame is one PES packet with its length in its header, so that the far end has it when its last byte is there
 //! and need not wait for the next.
 
 use std::fmt;
 
 use bytes::Bytes;
 use hevcast_wire::shown::shown;
+use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use crate::av::AvError;
 use crate::av::demux::Demuxer;
@@ -115,8 +117,8 @@ pub enum SrtError {
         /// FFmpeg's word.
         why: String,
     },
-    /// The stream is not H.265.
-    #[error("{url}: the stream is {}; hevcast shows H.265", shown(codec))]
+    /// The stream is neither H.264 nor H.265.
+    #[error("{url}: the stream is {}; hevcast shows H.265 and H.264", shown(codec))]
     Codec {
         /// The address.
         url: String,
@@ -139,17 +141,17 @@ pub struct SrtWriter {
 }
 
 impl SrtWriter {
-    /// Connects; `size` is that of the pictures, in luma samples.
+    /// Connects to send a stream in this codec; `size` is that of the pictures, in luma samples.
     ///
     /// # Errors
     /// When there is no peer, when it refuses, or when `stop` ends the wait.
-    pub fn connect(address: SrtAddress, size: (u32, u32), stop: Stop) -> Result<SrtWriter, SrtError> {
+    pub fn connect(address: SrtAddress, codec: CodecId, size: (u32, u32), stop: Stop) -> Result<SrtWriter, SrtError> {
         let options =
             [("omit_video_pes_length", "0"), ("pat_period", "0.5"), ("flush_packets", "1"), ("max_delay", "0")];
         let setup = MuxerSetup {
             size,
             is_mp4: false,
-            parameter_sets: &[],
+            parameter_sets: &ParameterSets::new(codec),
             ticks_per_second: TICKS_PER_SECOND,
             options: &options,
             metadata: &[],
@@ -162,15 +164,14 @@ impl SrtWriter {
         }
     }
 
-    /// Sends `annexb`, one access unit in Annex B format, taken at `ticks` of the 90 kHz clock. Waits while libsrt has no
-    /// room.
+    /// Sends a frame, captured at `ticks` of the 90 kHz clock. Waits while libsrt has no room.
     ///
     /// # Errors
     /// When the connection is lost.
-    pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), SrtError> {
-        let written = Packet::copy_of(annexb).and_then(|mut packet| {
+    pub fn write(&mut self, frame: &CodedFrame, ticks: i64) -> Result<(), SrtError> {
+        let written = Packet::of_frame(frame).and_then(|mut packet| {
             packet.set_pts(ticks);
-            self.muxer.write(&mut packet, is_irap, 0)
+            self.muxer.write(&mut packet, frame.random_access, 0)
         });
         written.map_err(|error| SrtError::Lost { url: self.address.url.clone(), why: error.to_string() })
     }
@@ -181,15 +182,6 @@ pub struct SrtReader {
     demuxer: Demuxer,
     packet: Packet,
     address: SrtAddress,
-}
-
-/// One access unit of a stream.
-#[derive(Clone, Debug)]
-pub struct ReadUnit {
-    /// In Annex B format.
-    pub annexb: Bytes,
-    /// Its time stamp, in ticks of the 90 kHz clock from a start of the stream's own.
-    pub ticks: i64,
 }
 
 impl SrtReader {
@@ -210,20 +202,24 @@ impl SrtReader {
         }
     }
 
-    /// Waits for the next access unit; `None` when the stream has ended, or `stop` says so.
+    /// Waits for the next frame, whose time stamp counts from a start of the stream's own; `None` when the stream has ended, or `stop` says so.
     ///
     /// # Errors
-    /// When what comes makes no sense, or is not H.265.
-    pub fn read(&mut self) -> Result<Option<ReadUnit>, SrtError> {
+    /// When what comes makes no sense, or is neither H.264 nor H.265.
+    pub fn read(&mut self) -> Result<Option<CodedFrame>, SrtError> {
         match self.demuxer.read_live(&mut self.packet) {
             Ok(false) => Ok(None),
             Ok(true) => {
                 let stamp = self.packet.stamp().unwrap_or_default();
                 let ticks = self.demuxer.rescaled(stamp, TICKS_PER_SECOND);
-                Ok(Some(ReadUnit { annexb: Bytes::copy_from_slice(self.packet.data()), ticks }))
+                let data = Bytes::copy_from_slice(self.packet.data());
+                let codec = self.demuxer.codec().1.unwrap_or(CodecId::H265);
+                let mut frame = CodedFrame::from_annexb(codec, RtpTicks(ticks as u32), &data);
+                frame.meta.is_live = true;
+                Ok(Some(frame))
             }
             Err(AvError::StreamNotFound) => {
-                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec_name().0 })
+                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec().0 })
             }
             // libsrt says this of a peer that has closed and of one that is gone alike.
             Err(AvError::Other { .. }) => Ok(None),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::h265::ParameterSets;
+use hevcast_wire::ParameterSets;
 use hevcast_wire::redact::shown_url;
 use hevcast_wire::rtp::Depacketizer;
 use hevcast_wire::rtp::rtcp::{self, ReceiverStats};

@@ -1,6 +1,7 @@
 //! The bytes of live H.265 over RTSP, and the state machines that speak it.
 //!
-//! - [`codec`]: which codec a track is in.
+//! - [`coded_frame`]: one coded picture, the type that all stages hand on; [`codec`] and [`nal`]: what differs by codec;
+//!   [`parameter_sets`] and [`random_access`]: what a decoder needs before it can begin; [`annexb`]: the byte stream of files.
 //! - [`h265`]: NAL units, parameter sets, access units, and the capture-time SEI that makes delay measurable.
 //! - [`live`]: how a stream comes: in bundles, too late, or not to be shown, and what a receiver makes of it.
 //! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetizer`] and [`rtp::depacketizer`] (RFC 7798).
@@ -11,10 +12,15 @@
 //! Nothing in this crate does I/O or reads a clock: bytes and time are arguments, so that every test runs in virtual
 //! time without sockets.
 
+pub mod annexb;
 pub mod codec;
+pub mod coded_frame;
 pub mod congestion;
 pub mod h265;
 pub mod live;
+pub mod nal;
+pub mod parameter_sets;
+pub mod random_access;
 pub mod redact;
 pub mod rtmp;
 pub mod rtp;
@@ -24,6 +30,10 @@ pub mod shown;
 pub mod time;
 
 pub use codec::{CodecId, TrackId};
+pub use coded_frame::{CodedFrame, FrameMeta};
+pub use nal::{NalKind, PictureKind, SetKind};
+pub use parameter_sets::{ParameterSetStage, ParameterSets};
+pub use random_access::{RandomAccess, Verdict};
 
 #[cfg(test)]
 mod test_corpus;

@@ -53,7 +53,7 @@ impl ClockId {
 }
 
 /// An RTP time stamp of a 90 kHz clock, wrapping at 2^32 (RFC 7798 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RtpTicks(pub u32);
 
 impl RtpTicks {

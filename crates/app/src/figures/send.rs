@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hevcast_media::codec::Coded;
+use hevcast_wire::CodedFrame;
 use serde::Serialize;
 
 use super::outputs::{self, OutputFigures, OutputReading, OutputStates};
@@ -45,15 +45,15 @@ pub struct SendCounters {
 }
 
 impl SendCounters {
-    /// Counts a coded picture that was `raw_bits` in 4:2:0 before.
-    pub fn encoded(&self, coded: &Coded, raw_bits: u64, took: Duration) {
+    /// Counts a frame whose picture was `raw_bits` in 4:2:0 before.
+    pub fn encoded(&self, frame: &CodedFrame, raw_bits: u64, took: Duration) {
         let add = |counter: &AtomicU64, n: u64| counter.fetch_add(n, Ordering::Relaxed);
         add(&self.encoded, 1);
-        add(&self.keyframes, u64::from(coded.keyframe));
+        add(&self.keyframes, u64::from(frame.random_access));
         add(&self.raw_bits, raw_bits);
-        add(&self.coded_bits, coded.data.len() as u64 * 8);
+        add(&self.coded_bits, frame.annexb_bytes() as u64 * 8);
         add(&self.encode_micros, took.as_micros() as u64);
-        if let Some(qp) = coded.qp {
+        if let Some(qp) = frame.meta.qp {
             add(&self.qp_millis, (f64::from(qp) * 1000.0) as u64);
             add(&self.qp_count, 1);
         }

@@ -19,7 +19,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// A picture on its way to the encoder.
 #[derive(Debug)]
-pub struct Arrived {
+pub struct CapturedFrame {
     /// The picture.
     pub captured: Captured,
     /// Pictures per second that its source means to give.
@@ -86,7 +86,7 @@ pub struct CaptureStage {
     /// Where pictures come from.
     pub source: Box<dyn Source>,
     /// Where they go.
-    pub slot: Arc<Slot<Arrived>>,
+    pub slot: Arc<Slot<CapturedFrame>>,
     /// Figures.
     pub counters: Arc<SendCounters>,
     /// For whoever shows the source.
@@ -146,7 +146,7 @@ impl CaptureStage {
             self.counters.captured.fetch_add(1, Ordering::Relaxed);
             self.counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
             self.counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
-            let arrived = Arrived { captured, frame_rate };
+            let arrived = CapturedFrame { captured, frame_rate };
             match pacing {
                 Pacing::Live => self.slot.put_newest(arrived),
                 Pacing::Patient => {
@@ -322,7 +322,8 @@ mod tests {
         std::thread::scope(|scope| {
             let running = scope.spawn(|| stage.run());
             let arrived = std::iter::from_fn(|| slot.take());
-            let pictures = arrived.map(|a: Arrived| (a.captured.picture.format().width, a.frame_rate.num())).collect();
+            let pictures =
+                arrived.map(|a: CapturedFrame| (a.captured.picture.format().width, a.frame_rate.num())).collect();
             Ran {
                 pictures,
                 result: running.join().unwrap(),

@@ -9,12 +9,9 @@
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
 pub mod capture;
-mod coded_source;
 pub mod darkness;
-pub mod feed;
 pub mod gap;
 pub mod give_back;
-pub mod hub_units;
 pub mod origin;
 pub mod outputs;
 pub mod play;
@@ -25,6 +22,7 @@ pub mod send;
 pub mod serve_record;
 pub mod session;
 pub mod slot;
+pub mod source;
 pub mod stage;
 pub mod stamp;
 pub mod stills;

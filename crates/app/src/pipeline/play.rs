@@ -1,30 +1,27 @@
-//! play → depacketize: from a server's packets to coded pictures, over as many connections as it takes.
+//! play → depacketize: from a [source](super::source) to frames that can be decoded, over as many connections as it takes.
 //!
-//! One task. What it is doing can be watched ([`PlayState`]), and what it takes out of the packets can be recorded
-//! ([`super::record`]) besides being decoded. SRT and files come as coded pictures, from a [`super::feed`].
+//! One task. What it is doing can be watched ([`PlayState`]), and what comes can be recorded ([`super::record`]) besides
+//! being decoded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use bytes::Bytes;
-use hevcast_net::play::{Played, Player};
 use hevcast_net::reconnect::Backoff;
-use hevcast_net::{Clock, rtmp};
-use hevcast_wire::h265::{AccessUnit, ParameterSets, RandomAccess, Verdict};
+use hevcast_net::{Clock, Protocol};
 use hevcast_wire::live::{Bundles, Hold, NoPicture, Patience};
-use hevcast_wire::rtp::rtcp::says_goodbye;
-use hevcast_wire::rtp::{DepacketizedUnit, Depacketizer, ReceivedPacket, ReceiverStats};
-use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::{CodedFrame, RandomAccess, Verdict};
 use tokio::sync::{mpsc, watch};
 
-use super::coded_source::{Ended, Source, SourceError, next, next_message, within};
 use super::darkness::{tell_why, why_it_ended};
-use super::feed::Feed;
 use super::origin::Origin;
 use super::receive::ReceiveSettings;
 use super::record::RecordTap;
+use super::source::feed::Feed;
+use super::source::rtmp::RtmpSource;
+use super::source::rtsp::RtspSource;
+use super::source::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, within};
 use crate::figures::receive::ReceiveCounters;
 use crate::figures::recorded::Cause;
 
@@ -47,37 +44,29 @@ pub enum PlayState {
     },
 }
 
-/// A coded picture on its way to the decoder.
-pub struct Unit {
-    /// The picture.
-    pub unit: AccessUnit,
-    /// When its last packet was here.
-    pub arrived: Instant,
-    /// The server's clock then.
-    pub clock: Option<ClockOffset>,
-    /// It comes as it is taken, and not from a file.
-    pub is_live: bool,
-    /// When it is to be decoded, where pictures come in bundles; else at once.
-    pub due: Option<Instant>,
+/// What goes through the queue `frames`.
+#[derive(Debug)]
+pub enum Playable {
+    /// The next frame; all that it refers to has come.
+    Frame(CodedFrame),
+    /// The sequence ends here: a connection that is lost, or frames that are. What the decoder holds can be shown.
+    EndOfSequence,
 }
 
-/// What goes through the queue `units`.
-pub enum Coded {
-    /// The next picture.
-    Picture(Unit),
-    /// The sequence ends here: a connection that is lost, or pictures that are.
-    End,
+/// What became of a connection.
+enum Attempt {
+    /// Nothing more is wanted.
+    Over,
+    /// Another try comes; why, in one line.
+    Again(String),
 }
 
-/// A coded picture as it came.
-struct Arrived {
-    unit: AccessUnit,
-    /// Something of it is missing.
-    damaged: bool,
-    /// Something is missing between the one before and this.
-    is_after_loss: bool,
-    clock: Option<ClockOffset>,
-    is_live: bool,
+/// What outlasts a connection.
+struct Session<'a> {
+    /// A connection has played before.
+    has_played: &'a mut bool,
+    backoff: &'a mut Backoff,
+    stop: &'a mut watch::Receiver<bool>,
 }
 
 /// The play and depacketize stages.
@@ -86,8 +75,8 @@ pub struct PlayStage {
     pub settings: ReceiveSettings,
     /// For time-outs and the server's clock.
     pub clock: Clock,
-    /// Queue `units`.
-    pub units: mpsc::Sender<Coded>,
+    /// Queue `frames`.
+    pub frames: mpsc::Sender<Playable>,
     /// Figures.
     pub counters: Arc<ReceiveCounters>,
     /// Somebody needs an IRAP picture.
@@ -96,7 +85,7 @@ pub struct PlayStage {
     pub tap: RecordTap,
     /// What is being done.
     pub state: watch::Sender<PlayState>,
-    /// Which pictures can be decoded.
+    /// Which frames can be decoded.
     pub access: RandomAccess,
     /// Something was lost since a picture could last be decoded.
     pub has_lost: bool,
@@ -118,54 +107,9 @@ impl PlayStage {
         let mut has_played = false;
         loop {
             self.state.send_replace(PlayState::Connecting);
-            let connected = tokio::select! {
-                connected = self.open() => connected,
-                _ = stop.changed() => return Ok(()),
-            };
-            let why = match connected {
-                Ok(mut source) => {
-                    if has_played {
-                        self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
-                        tracing::info!("the stream is back");
-                    }
-                    has_played = true;
-                    let shown = self.settings.origin.shown();
-                    tracing::debug!("playing {shown}");
-                    let (counters, begun) = (Arc::clone(&self.counters), Instant::now());
-                    self.state.send_replace(PlayState::Playing { since: begun });
-                    self.begin(begun);
-                    let played = tokio::select! {
-                        played = self.play(&mut source) => played,
-                        never = tell_why(&counters, &shown) => match never {},
-                        _ = stop.changed() => {
-                            source.close().await;
-                            return Ok(());
-                        }
-                    };
-                    if matches!(played, Ok(Ended::Goodbye) | Err(SourceError::Silent(_))) {
-                        source.close().await;
-                    }
-                    self.counters.set_waiting();
-                    self.tap.break_off();
-                    self.end_sequence().await;
-                    let last = self.counters.last_received().filter(|last| *last >= begun);
-                    backoff.ended(last.map_or(Duration::ZERO, |last| last - begun));
-                    let is_file = matches!(self.settings.origin, Origin::File(_));
-                    // Who waits for the stream to begin, waits for its first picture.
-                    let has_begun = self.counters.last_received().is_some() || !self.settings.wait;
-                    let once = (self.settings.once && has_begun) || is_file;
-                    match played {
-                        Ok(_) if once => return Ok(()),
-                        Err(error) if once || error.is_hopeless() => return Err(error.into()),
-                        Ok(_) if last.is_none() && self.counters.evidence().why() == NoPicture::Nothing => {
-                            format!("the stream ended: {}", why_it_ended(NoPicture::Nothing))
-                        }
-                        Ok(_) => "the stream ended".to_owned(),
-                        Err(error) => error.to_string(),
-                    }
-                }
-                Err(error) if !error.is_temporary() || !(has_played || self.settings.wait) => return Err(error.into()),
-                Err(error) => error.to_string(),
+            let why = match self.attempt(&mut has_played, &mut backoff, &mut stop).await? {
+                Attempt::Over => return Ok(()),
+                Attempt::Again(why) => why,
             };
             // Without randomness all come back at once, and that is no reason not to come back.
             let pause = backoff.pause(getrandom::u32().unwrap_or_default());
@@ -178,9 +122,91 @@ impl PlayStage {
         }
     }
 
-    /// Opens the source. One by SRT is open once its pictures can be read: where none come, that is told meanwhile.
-    async fn open(&self) -> Result<Source, SourceError> {
-        let opening = Source::open(&self.settings.origin, self.clock);
+    /// One connection, or the file, by the protocol that it takes: whoever adds a source adds a line here.
+    async fn attempt(
+        &mut self,
+        has_played: &mut bool,
+        backoff: &mut Backoff,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Attempt> {
+        let (origin, clock, counters) = (self.settings.origin.clone(), self.clock, Arc::clone(&self.counters));
+        let mut session = Session { has_played, backoff, stop };
+        match &origin {
+            Origin::File(path) => self.play_from(Feed::file(path), &mut session).await,
+            Origin::Stream(target) => match target.protocol() {
+                Protocol::Rtsp => self.play_from(RtspSource::open(target, clock, counters), &mut session).await,
+                Protocol::Rtmp => self.play_from(RtmpSource::open(target, clock, counters), &mut session).await,
+                Protocol::Srt => self.play_from(Feed::srt(target), &mut session).await,
+            },
+        }
+    }
+
+    /// Opens a source and plays it until it ends.
+    async fn play_from<S: CodedSource, E: Into<SourceError>>(
+        &mut self,
+        opening: impl Future<Output = Result<S, E>>,
+        session: &mut Session<'_>,
+    ) -> Result<Attempt> {
+        let connected = tokio::select! {
+            connected = self.open(opening) => connected,
+            _ = session.stop.changed() => return Ok(Attempt::Over),
+        };
+        let mut source = match connected {
+            Ok(source) => source,
+            Err(error) if !error.is_temporary() || !(*session.has_played || self.settings.wait) => {
+                return Err(error.into());
+            }
+            Err(error) => return Ok(Attempt::Again(error.to_string())),
+        };
+        if std::mem::replace(session.has_played, true) {
+            self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+            tracing::info!("the stream is back");
+        }
+        let shown = self.settings.origin.shown();
+        tracing::debug!("playing {shown}");
+        let (counters, begun) = (Arc::clone(&self.counters), Instant::now());
+        self.state.send_replace(PlayState::Playing { since: begun });
+        self.begin(begun);
+        let played = tokio::select! {
+            played = self.play(&mut source) => played,
+            never = tell_why(&counters, &shown) => match never {},
+            _ = session.stop.changed() => {
+                source.close().await;
+                return Ok(Attempt::Over);
+            }
+        };
+        if matches!(played, Err(SourceError::Silent(_))) {
+            self.patience.given_up();
+        }
+        if matches!(played, Ok(Ended::Goodbye) | Err(SourceError::Silent(_))) {
+            source.close().await;
+        }
+        self.counters.set_waiting();
+        self.tap.break_off();
+        self.end_sequence().await;
+        let last = self.counters.last_received().filter(|last| *last >= begun);
+        session.backoff.ended(last.map_or(Duration::ZERO, |last| last - begun));
+        let is_file = matches!(self.settings.origin, Origin::File(_));
+        // Who waits for the stream to begin, waits for its first picture.
+        let has_begun = self.counters.last_received().is_some() || !self.settings.wait;
+        let once = (self.settings.once && has_begun) || is_file;
+        match played {
+            Ok(_) if once => Ok(Attempt::Over),
+            Err(error) if once || error.is_hopeless() => Err(error.into()),
+            Ok(_) if last.is_none() && self.counters.evidence().why() == NoPicture::Nothing => {
+                Ok(Attempt::Again(format!("the stream ended: {}", why_it_ended(NoPicture::Nothing))))
+            }
+            Ok(_) => Ok(Attempt::Again("the stream ended".to_owned())),
+            Err(error) => Ok(Attempt::Again(error.to_string())),
+        }
+    }
+
+    /// Opens a source. One by SRT is open once its pictures can be read: where none come, that is told meanwhile.
+    async fn open<S, E: Into<SourceError>>(
+        &self,
+        opening: impl Future<Output = Result<S, E>>,
+    ) -> Result<S, SourceError> {
+        let opening = async { opening.await.map_err(E::into) };
         if !self.settings.origin.opens_with_pictures() {
             return opening.await;
         }
@@ -203,153 +229,64 @@ impl PlayStage {
         }
     }
 
-    async fn play(&mut self, source: &mut Source) -> Result<Ended, SourceError> {
-        let played = match source {
-            Source::Rtsp(player) => self.play_rtsp(player).await,
-            Source::Rtmp(player) => self.play_rtmp(player).await,
-            Source::Feed(feed) => self.play_feed(feed).await,
-        };
-        if matches!(played, Err(SourceError::Silent(_))) {
-            self.patience.given_up();
-        }
-        played
-    }
-
-    /// Hands on what a feed gives until it ends.
-    async fn play_feed(&mut self, feed: &mut Feed) -> Result<Ended, SourceError> {
-        let mut parameter_sets = ParameterSets::default();
+    /// Hands on what a source gives until it ends.
+    async fn play<S: CodedSource>(&mut self, source: &mut S) -> Result<Ended, SourceError> {
         let before = self.counters.received_bytes.load(Ordering::Relaxed);
-        loop {
-            let unit = match feed.is_file() {
-                true => feed.next().await?,
-                false => within(self.patience.now(false), Duration::ZERO, feed.next()).await?,
-            };
-            let Some(unit) = unit else { return Ok(Ended::Session) };
-            self.counters.received_bytes.store(before + feed.received_bytes(), Ordering::Relaxed);
-            self.counters.evidence().message();
-            let arrived = Arrived { unit, damaged: false, is_after_loss: false, clock: None, is_live: !feed.is_file() };
-            self.take_unit(arrived, &mut parameter_sets).await;
-        }
-    }
-
-    /// Hands on what an RTMP server plays until it ends.
-    async fn play_rtmp(&mut self, player: &mut rtmp::Player) -> Result<Ended, SourceError> {
-        let mut parameter_sets = player.parameter_sets().clone();
-        let before = self.counters.received_bytes.load(Ordering::Relaxed);
-        let mut listening = Instant::now();
-        loop {
-            let played = within(self.patience.now(false), listening.elapsed(), next_message(player)).await?;
-            self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
-            match played {
-                rtmp::Played::Picture { unit, is_after_loss } => {
-                    self.counters.evidence().message();
-                    let arrived = Arrived { unit, damaged: false, is_after_loss, clock: None, is_live: true };
-                    self.take_unit(arrived, &mut parameter_sets).await;
-                }
-                rtmp::Played::Other => self.counters.evidence().message(),
-                rtmp::Played::Malformed(error) => {
-                    self.counters.evidence().message();
-                    self.malformed(&error);
-                }
-                rtmp::Played::Sound => {
-                    self.counters.evidence().sound();
-                    continue;
-                }
-                rtmp::Played::Ended => return Ok(Ended::Session),
-            }
-            listening = Instant::now();
-        }
-    }
-
-    /// Takes one connection's packets apart until the stream ends.
-    async fn play_rtsp(&mut self, player: &mut Player) -> Result<Ended, SourceError> {
-        let mut depacketizer = player.depacketizer();
-        let mut parameter_sets = player.parameter_sets().clone();
-        let before = self.counters.received_bytes.load(Ordering::Relaxed);
+        let mut counted = SourceStats::default();
         // Only while we listen is silence the source's.
         let mut listening = Instant::now();
         loop {
-            let patience = self.patience.now(player.clock().is_some());
-            let ended = match within(patience, listening.elapsed(), next(player)).await? {
-                Played::Rtp(packet) => {
-                    self.counters.received_bytes.store(before + player.received_bytes(), Ordering::Relaxed);
-                    self.depacketize(packet, &mut depacketizer);
-                    None
+            let stats = source.stats();
+            let event = match stats.is_paced {
+                true => source.next().await?,
+                false => {
+                    let patience = self.patience.now(stats.server_clock.is_some());
+                    within(patience, listening.elapsed(), source.next()).await?
                 }
-                Played::Rtcp(packet) => match depacketizer.ssrc() {
-                    Some(ssrc) if says_goodbye(&packet, ssrc) => Some(Ended::Goodbye),
-                    _ => continue,
-                },
-                Played::Ended => Some(Ended::Session),
             };
-            if ended.is_some() {
-                depacketizer.flush();
+            self.count(before, &counted, source.stats());
+            counted = source.stats();
+            match event {
+                SourceEvent::Frame(frame) => self.take_frame(frame).await,
+                SourceEvent::Media => {}
+                SourceEvent::Other => continue,
+                SourceEvent::Ended(ended) => return Ok(ended),
             }
-            self.take_units(&mut depacketizer, &mut parameter_sets, player.clock()).await;
-            if let Some(ended) = ended {
-                return Ok(ended);
-            }
-            if let Some(ssrc) = depacketizer.ssrc() {
-                if self.wants_keyframe.swap(false, Ordering::AcqRel) {
-                    player.request_keyframe(ssrc);
-                }
-                player.report(ssrc, || ReceiverStats {
-                    extended_highest_sequence_number: depacketizer.extended_highest_sequence_number(),
-                    cumulative_lost: u32::try_from(depacketizer.stats().lost_packets).unwrap_or(u32::MAX),
-                    ..ReceiverStats::default()
-                });
+            if self.wants_keyframe.swap(false, Ordering::AcqRel) && !source.request_keyframe() {
+                self.wants_keyframe.store(true, Ordering::Release);
             }
             listening = Instant::now();
         }
     }
 
-    async fn take_units(&mut self, from: &mut Depacketizer, sets: &mut ParameterSets, clock: Option<ClockOffset>) {
-        while let Some(DepacketizedUnit { unit, damaged, lost_before, .. }) = from.poll() {
-            let arrived = Arrived { unit, damaged, is_after_loss: lost_before > 0, clock, is_live: true };
-            self.take_unit(arrived, sets).await;
-        }
+    /// Adds what a source has counted since the last time; `before` it, so many bytes had come.
+    fn count(&self, before: u64, last: &SourceStats, now: SourceStats) {
+        let counters = &self.counters;
+        counters.received_bytes.store(before + now.received_bytes, Ordering::Relaxed);
+        counters.rtp_gaps.fetch_add(now.gaps - last.gaps, Ordering::Relaxed);
+        counters.malformed.fetch_add(now.malformed - last.malformed, Ordering::Relaxed);
+        self.tap.miss(Cause::Lost, now.dropped_frames - last.dropped_frames);
     }
 
-    fn depacketize(&self, packet: Bytes, depacketizer: &mut Depacketizer) {
-        let (gaps, dropped) = (depacketizer.stats().gaps, depacketizer.stats().dropped_units);
-        let result = ReceivedPacket::parse(packet).map(|packet| {
-            self.counters.evidence().payload(&packet.payload);
-            depacketizer.push(&packet)
-        });
-        match result {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.malformed(&error),
-            Err(error) => self.malformed(&error),
-        }
-        self.counters.rtp_gaps.fetch_add(depacketizer.stats().gaps - gaps, Ordering::Relaxed);
-        self.tap.miss(Cause::Lost, depacketizer.stats().dropped_units - dropped);
-    }
-
-    fn malformed(&self, error: &dyn std::error::Error) {
-        self.counters.malformed.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!("{}: {error}", self.settings.origin.shown());
-    }
-
-    /// Hands a unit to the decoder, if it can be decoded.
-    async fn take_unit(&mut self, arrived: Arrived, sets: &mut ParameterSets) {
-        let Arrived { mut unit, damaged, is_after_loss, clock, is_live } = arrived;
+    /// Hands a frame to the decoder, if it can be decoded.
+    async fn take_frame(&mut self, mut frame: CodedFrame) {
         let now = Instant::now();
         self.counters.received(now);
         self.patience.picture(now);
-        for nal in &unit.nals {
-            sets.update(nal);
+        self.counters.evidence().picture(&frame);
+        frame.meta.arrived = Some(now);
+        if let Some(hold) = self.hold.as_mut().filter(|_| frame.meta.is_live) {
+            frame.meta.due = hold.arrived(frame.timestamp, now);
         }
-        self.counters.evidence().picture(&unit, damaged, sets);
-        let due = self.hold.as_mut().filter(|_| is_live).and_then(|hold| hold.arrived(unit.timestamp, now));
         if let Some(bundles) = self.hold.as_mut().and_then(Hold::take_news) {
             self.tell_of_bundles(bundles);
         }
-        if damaged {
+        if frame.meta.damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
         }
-        self.has_lost |= damaged || is_after_loss;
+        self.has_lost |= frame.meta.damaged || frame.meta.lost_before > 0;
         let was_waiting = self.access.is_waiting();
-        let verdict = self.access.take(&unit, is_after_loss, damaged);
+        let verdict = self.access.take(&frame);
         if (self.access.is_waiting() && !was_waiting) || matches!(verdict, Verdict::Decodable { begins_anew: true }) {
             // What the decoder still holds is whole, and its successors come later than it should be shown.
             self.end_sequence().await;
@@ -364,12 +301,10 @@ impl PlayStage {
             return;
         }
         self.has_lost = false;
-        unit.ensure_parameter_sets(sets);
-        self.tap.offer(&unit);
+        self.tap.offer(&frame);
         // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
         // and a reader that is too slow for good is the server's to bound.
-        let unit = Unit { unit, arrived: now, clock, is_live, due };
-        if self.units.send(Coded::Picture(unit)).await.is_err() {
+        if self.frames.send(Playable::Frame(frame)).await.is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -377,7 +312,7 @@ impl PlayStage {
     /// Tells the decoder that what comes next does not follow what came.
     async fn end_sequence(&self) {
         // The decoder has ended by itself, and whoever waits for it knows.
-        let _ = self.units.send(Coded::End).await;
+        let _ = self.frames.send(Playable::EndOfSequence).await;
     }
 
     fn tell_of_bundles(&mut self, Bundles { pictures, every }: Bundles) {

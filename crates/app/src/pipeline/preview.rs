@@ -1,20 +1,20 @@
 //! The picture as pushed: what the encoder gave, decoded again, for whoever watches the sender.
 //!
-//! Queue `preview`: coded pictures between the encoder's thread and the preview's, at most [`PREVIEW_DEPTH`]. The encoder
+//! Queue `preview`: frames between the encoder's thread and the preview's, at most [`PREVIEW_DEPTH`]. The encoder
 //! never waits for it: what does not fit is dropped up to the next IRAP picture, and costs the stream nothing. Its
 //! thread stands behind the stream's where processors are scarce.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::Result;
-use bytes::Bytes;
 use hevcast_media::codec::Decoder;
 use hevcast_media::picture::Picture;
+use hevcast_wire::{CodecId, CodedFrame};
 
 use super::gap::DropToIrap;
 use super::stage::{Stages, lower_priority};
 
-/// Depth of the queue `preview`, in coded pictures.
+/// Depth of the queue `preview`, in frames.
 pub const PREVIEW_DEPTH: usize = 8;
 
 /// Shows a picture; must return at once.
@@ -23,15 +23,15 @@ pub type Show = Box<dyn FnMut(Picture) + Send>;
 /// The encoder's end.
 #[derive(Debug)]
 pub struct PreviewQueue {
-    queue: SyncSender<Bytes>,
+    queue: SyncSender<CodedFrame>,
     rule: DropToIrap,
 }
 
 impl PreviewQueue {
-    /// Hands over an access unit in Annex B format; false when it was dropped.
-    pub fn offer(&mut self, annexb: &Bytes, is_irap: bool) -> bool {
+    /// Hands over a frame; false when it was dropped.
+    pub fn offer(&mut self, frame: &CodedFrame) -> bool {
         let Self { queue, rule } = self;
-        rule.offer(is_irap, || queue.try_send(annexb.clone()).is_ok())
+        rule.offer(frame.random_access, || queue.try_send(frame.clone()).is_ok())
     }
 }
 
@@ -40,20 +40,20 @@ impl PreviewQueue {
 /// # Errors
 /// When there is no decoder, or no thread for it.
 pub fn start(stages: &mut Stages, show: Show) -> Result<PreviewQueue> {
-    let (queue, units) = sync_channel(PREVIEW_DEPTH);
-    let decoder = Decoder::new()?;
+    let (queue, frames) = sync_channel(PREVIEW_DEPTH);
+    let decoder = Decoder::new(CodecId::H265)?;
     stages.spawn("preview", move || {
-        run(decoder, &units, show);
+        run(decoder, &frames, show);
         Ok(())
     })?;
     Ok(PreviewQueue { queue, rule: DropToIrap::default() })
 }
 
-fn run(mut decoder: Decoder, units: &Receiver<Bytes>, mut show: Show) {
+fn run(mut decoder: Decoder, frames: &Receiver<CodedFrame>, mut show: Show) {
     lower_priority();
     let mut decoded = Vec::new();
-    while let Ok(unit) = units.recv() {
-        if let Err(error) = decoder.decode(&unit, 0, &mut decoded) {
+    while let Ok(frame) = frames.recv() {
+        if let Err(error) = decoder.decode(&frame, 0, &mut decoded) {
             tracing::debug!("preview: {error}");
         }
         if let Some(last) = decoded.drain(..).next_back() {

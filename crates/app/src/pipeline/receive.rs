@@ -1,7 +1,7 @@
 //! play → depacketize → decode → present.
 //!
-//! A task and two threads: the socket's ([`super::play`]), the decoder's, and the presenter's. Queue `units`, depth [`UNITS_DEPTH`], holds
-//! coded pictures in order between the task and the decoder; when it is full the socket waits, and with it the server.
+//! A task and two threads: the socket's ([`super::play`]), the decoder's, and the presenter's. Queue `frames`, depth [`FRAMES_DEPTH`], holds
+//! coded frames in order between the task and the decoder; when it is full the socket waits, and with it the server.
 //! The [`Slot`] `present`, depth 1, stands before the presenter: on a screen the newest picture wins; a file gets all.
 
 use std::path::PathBuf;
@@ -14,22 +14,23 @@ use hevcast_media::Stop;
 use hevcast_media::codec::{Decoded, Decoder};
 use hevcast_media::picture::Picture;
 use hevcast_net::Clock;
-use hevcast_wire::h265::{CaptureStamp, RandomAccess, SendStages};
+use hevcast_wire::h265::{CaptureStamp, SendStages};
 use hevcast_wire::live::{Hold, Patience};
 use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame, RandomAccess};
 use tokio::sync::{mpsc, watch};
 
 use super::origin::Origin;
-use super::play::{Coded, PlayStage, PlayState, Unit};
+use super::play::{PlayStage, PlayState, Playable};
 use super::record::{RecordTap, Recorder};
 use super::slot::Slot;
 use super::stage::{End, Stages};
 use crate::figures::delay::Shown;
 use crate::figures::receive::ReceiveCounters;
 
-/// Depth of the queue `units`, in coded pictures: enough to keep the decoder busy through a joining burst.
-pub const UNITS_DEPTH: usize = 64;
+/// Depth of the queue `frames`: enough to keep the decoder busy through a joining burst.
+pub const FRAMES_DEPTH: usize = 64;
 
 /// How long a sink may take over its last picture when the user stops.
 const SINK_PATIENCE: Duration = Duration::from_millis(100);
@@ -107,7 +108,7 @@ pub fn start_recorded(
     clock: Clock,
     record: Option<PathBuf>,
 ) -> Result<(Receiving, Option<Recorder>)> {
-    let (units, queue) = mpsc::channel(UNITS_DEPTH);
+    let (frames, queue) = mpsc::channel(FRAMES_DEPTH);
     let (stop, stopped) = watch::channel(false);
     let counters = Arc::new(ReceiveCounters::new(clock));
     let slot = Arc::new(Slot::default());
@@ -125,7 +126,7 @@ pub fn start_recorded(
         told_of_bundles: false,
         settings,
         clock,
-        units,
+        frames,
         counters: Arc::clone(&counters),
         wants_keyframe: Arc::clone(&wants_keyframe),
         tap: tap.clone(),
@@ -133,11 +134,11 @@ pub fn start_recorded(
     };
     let stop_presenting = Stop::new();
     let decode = DecodeStage {
-        decoder: Decoder::new()?,
+        decoder: Decoder::new(CodecId::H265)?,
+        codec: CodecId::H265,
         takes_all,
         counters: Arc::clone(&counters),
         wants_keyframe: Arc::clone(&wants_keyframe),
-        annexb: Vec::new(),
         in_decoder: Vec::new(),
         stop: stop_presenting.clone(),
     };
@@ -168,59 +169,66 @@ fn record_to(
 
 /// The decode stage.
 struct DecodeStage {
+    /// For frames of `codec`; another is opened where that changes.
     decoder: Decoder,
+    codec: CodecId,
     takes_all: bool,
     counters: Arc<ReceiveCounters>,
     wants_keyframe: Arc<AtomicBool>,
-    annexb: Vec<u8>,
-    /// Units whose pictures have not come out; more than one only where the stream reorders pictures.
+    /// Frames whose pictures have not come out; more than one only where the stream reorders pictures.
     in_decoder: Vec<(i64, Inside)>,
     stop: Stop,
 }
 
-/// A unit in the decoder.
+/// A frame in the decoder.
 struct Inside {
-    unit: Unit,
+    frame: CodedFrame,
     /// How long it was held before.
     held: Duration,
 }
 
-/// Most units that wait for their pictures: H.265's largest decoded picture buffer.
+/// Most frames that wait for their pictures: the largest decoded picture buffer of H.264 and H.265.
 const MAX_IN_DECODER: usize = 16;
 
 impl DecodeStage {
-    fn run(mut self, mut queue: mpsc::Receiver<Coded>, slot: &Slot<Presentable>) -> Result<()> {
+    fn run(mut self, mut queue: mpsc::Receiver<Playable>, slot: &Slot<Presentable>) -> Result<()> {
         let _closed = slot.close_on_drop();
         let mut tag = 0;
         let mut decoded = Vec::new();
         let mut next = None;
-        while let Some(coded) = next.take().or_else(|| queue.blocking_recv()) {
+        while let Some(playable) = next.take().or_else(|| queue.blocking_recv()) {
             if self.stop.is_stopped() {
                 return Ok(());
             }
-            let Coded::Picture(unit) = coded else {
+            let Playable::Frame(frame) = playable else {
                 if !self.drain(slot) {
                     return Ok(());
                 }
                 continue;
             };
-            let held = match unit.due {
+            if frame.codec != self.codec {
+                // What the one before still holds comes first.
+                if !self.drain(slot) {
+                    return Ok(());
+                }
+                (self.decoder, self.codec) = (Decoder::new(frame.codec)?, frame.codec);
+            }
+            let held = match frame.meta.due {
                 Some(due) if self.stop.wait_until(due) => return Ok(()),
-                Some(_) => unit.arrived.elapsed(),
+                Some(_) => frame.meta.arrived.map_or(Duration::ZERO, |arrived| arrived.elapsed()),
                 None => Duration::ZERO,
             };
-            self.annexb.clear();
-            unit.unit.write_annexb(&mut self.annexb);
             tag += 1;
             if self.in_decoder.len() == MAX_IN_DECODER {
                 self.in_decoder.remove(0);
             }
-            // With another picture waiting we are behind the live edge: a screen need not show this one. What is held is not
+            // With another frame waiting we are behind the live edge: a screen need not show this one. What is held is not
             // behind, and neither is the last before an end.
             next = queue.try_recv().ok();
-            let is_live_edge = unit.due.is_some() || !matches!(next, Some(Coded::Picture(_)));
-            self.in_decoder.push((tag, Inside { unit, held }));
-            if let Err(error) = self.decoder.decode(&self.annexb, tag, &mut decoded) {
+            let is_live_edge = frame.meta.due.is_some() || !matches!(next, Some(Playable::Frame(_)));
+            let result = self.decoder.decode(&frame, tag, &mut decoded);
+            self.in_decoder.push((tag, Inside { frame, held }));
+            if let Err(error) = result {
                 tracing::debug!("{error}");
                 self.counters.damaged.fetch_add(1, Ordering::Relaxed);
                 self.wants_keyframe.store(true, Ordering::Release);
@@ -240,7 +248,7 @@ impl DecodeStage {
     /// Hands over what the decoder holds back for pictures that do not come any more: where the stream reorders them, the
     /// last ones. False when the presenter has ended.
     fn drain(&mut self, slot: &Slot<Presentable>) -> bool {
-        // Without reordering each picture came out with its unit.
+        // Without reordering each picture came out with its frame.
         if self.in_decoder.is_empty() {
             return true;
         }
@@ -259,20 +267,21 @@ impl DecodeStage {
     /// A decoded picture with what came beside it.
     fn presentable(&mut self, decoded: Decoded) -> Option<Presentable> {
         let index = self.in_decoder.iter().position(|(tag, _)| *tag == decoded.tag)?;
-        let (_, Inside { unit, held }) = self.in_decoder.remove(index);
+        let (_, Inside { frame, held }) = self.in_decoder.remove(index);
         self.counters.decoded();
         if decoded.damaged {
             self.counters.damaged.fetch_add(1, Ordering::Relaxed);
             self.wants_keyframe.store(true, Ordering::Release);
         }
+        let decoded_at = Instant::now();
         Some(Presentable {
-            timestamp: unit.unit.timestamp,
-            stamp: unit.unit.capture_stamp(),
-            arrived: unit.arrived,
+            timestamp: frame.timestamp,
+            stamp: frame.capture_stamp(),
+            arrived: frame.meta.arrived.unwrap_or(decoded_at),
             held,
-            decoded_at: Instant::now(),
-            clock: unit.clock,
-            is_live: unit.is_live,
+            decoded_at,
+            clock: frame.meta.server_clock,
+            is_live: frame.meta.is_live,
             decoded,
         })
     }

@@ -15,20 +15,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl, Wish};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, FrameRequest, RateControl};
 use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
-use hevcast_wire::congestion::Room;
-use hevcast_wire::h265::{AccessUnit, ParameterSets};
-use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer};
-use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
+use hevcast_wire::congestion::BitBudget;
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::capture::{Arrived, CaptureStage, SourceState};
-use super::outputs::line::CodedPicture;
+use super::capture::{CaptureStage, CapturedFrame, SourceState};
 use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
 use super::record::{RecordTap, Recorder};
@@ -112,22 +108,17 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let Opened { source, encoder } = opened;
     let info = source.info().clone();
 
-    let mut parameter_sets = ParameterSets::default();
-    for nal in encoder.parameter_sets() {
-        parameter_sets.update(nal);
-    }
     let (stop_outputs, outputs_stopped) = watch::channel(false);
     let (guard, end) = End::guarded();
-    let description = publisher_description("hevcast", &parameter_sets);
-    let size = (info.format.width, info.format.height);
-    let mut to_open = Vec::with_capacity(targets.len());
-    for target in targets {
-        let (ssrc, sequence_number) = random_starts()?;
-        let packetizer = Packetizer::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD);
-        to_open.push((OutputSettings { target, description: description.clone(), ssrc, clock, size }, packetizer));
-    }
+    let (parameter_sets, size) = (encoder.parameter_sets(), (info.format.width, info.format.height));
+    let to_open = targets.into_iter().map(|target| OutputSettings {
+        target,
+        parameter_sets: parameter_sets.clone(),
+        clock,
+        size,
+    });
     let interval = Duration::from_secs_f64(1.0 / info.frame_rate.per_second());
-    let (outputs, running) = outputs::start(to_open, interval, &outputs_stopped, guard).await?;
+    let (outputs, running) = outputs::start(to_open.collect(), interval, &outputs_stopped, guard).await?;
 
     let slot = Arc::new(Slot::default());
     let counters = Arc::new(SendCounters::default());
@@ -144,8 +135,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder_settings: Arc::clone(&encoder_settings),
         next_encoder: Arc::clone(&next_encoder),
         preview: show.map(|show| preview::start(&mut stages, show)).transpose()?,
-        stamper: Stamper::new(clock, RtpTicks(random_u32()?)),
-        parameter_sets,
+        stamper: Stamper::new(clock, RtpTicks(getrandom::u32().context("the system has no randomness to offer")?)),
         pacing: info.pacing,
         keyframes_are_fixed: fixed_keyframes,
         last_keyframe: None,
@@ -201,15 +191,6 @@ fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
     Ok((Opened { source, encoder }, fallbacks))
 }
 
-/// SSRC and first sequence number, which RFC 3550 section 5.1 wants random.
-fn random_starts() -> Result<(u32, u16)> {
-    Ok((random_u32()?, random_u32()? as u16))
-}
-
-fn random_u32() -> Result<u32> {
-    getrandom::u32().context("the system has no randomness to offer")
-}
-
 /// The encode stage.
 struct EncodeStage {
     encoder: Encoder,
@@ -217,7 +198,6 @@ struct EncodeStage {
     next_encoder: Arc<Mutex<Option<Encoder>>>,
     preview: Option<PreviewQueue>,
     stamper: Stamper,
-    parameter_sets: ParameterSets,
     pacing: Pacing,
     /// The user has said how often keyframes come.
     keyframes_are_fixed: bool,
@@ -232,9 +212,9 @@ struct EncodeStage {
 }
 
 impl EncodeStage {
-    fn run(mut self, slot: &Slot<Arrived>) -> Result<()> {
+    fn run(mut self, slot: &Slot<CapturedFrame>) -> Result<()> {
         let _closed = slot.close_on_drop();
-        while let Some(Arrived { captured, frame_rate }) = slot.take() {
+        while let Some(CapturedFrame { captured, frame_rate }) = slot.take() {
             if self.stop.is_stopped() {
                 break;
             }
@@ -243,23 +223,23 @@ impl EncodeStage {
                 self.change_encoder(next);
             }
             self.fit_encoder(captured.picture.format(), frame_rate)?;
-            match self.room() {
-                Ok(room) => self.encode(&captured, room)?,
+            match self.bit_budget() {
+                Ok(budget) => self.encode(&captured, budget)?,
                 Err(dropped) => _ = dropped.fetch_add(1, Ordering::Relaxed),
             }
         }
         Ok(())
     }
 
-    /// The room for this picture; the counter of the cause where it is not worth coding.
-    fn room(&mut self) -> Result<Option<Room>, &AtomicU64> {
+    /// The bit budget of this picture; the counter of the cause where it is not worth coding.
+    fn bit_budget(&mut self) -> Result<Option<BitBudget>, &AtomicU64> {
         if self.pacing == Pacing::Patient && self.outputs.is_connected() {
             // A file has no live edge to keep up with: it waits until the link has taken what was coded.
             while !self.stop.is_stopped() && !self.outputs.wait_for_room(PATIENCE) {}
             return Ok(None);
         }
-        match self.outputs.room(Instant::now(), self.encoder.keeps_within_room()) {
-            Ok(room) => Ok(room),
+        match self.outputs.bit_budget(Instant::now(), self.encoder.keeps_within_budget()) {
+            Ok(budget) => Ok(budget),
             Err(Skip::NoConnection) if self.tap.is_recording() => Ok(None),
             Err(Skip::NoConnection) => Err(&self.counters.dropped_no_connection),
             Err(Skip::Backlog) => Err(&self.counters.dropped_backlog),
@@ -295,39 +275,35 @@ impl EncodeStage {
 
     /// Goes on with another encoder, whose first picture is an IDR picture.
     fn change_encoder(&mut self, next: Encoder) {
-        for nal in next.parameter_sets() {
-            self.parameter_sets.update(nal);
-        }
         self.encoder = next;
     }
 
-    fn encode(&mut self, captured: &Captured, room: Option<Room>) -> Result<()> {
-        let begun = Instant::now();
+    fn encode(&mut self, captured: &Captured, budget: Option<BitBudget>) -> Result<()> {
+        let (begun, at) = (Instant::now(), captured.at);
         let wanted = self.keyframe_wanted.swap(false, Ordering::AcqRel) | self.outputs.take_keyframe_wanted();
-        let idr = wanted || self.keyframe_is_due(captured.at);
-        let coded = self.encoder.encode_as(&captured.picture, &Wish { at: captured.at, idr, room })?;
-        if coded.keyframe {
-            self.last_keyframe = Some(captured.at);
+        let idr = wanted || self.keyframe_is_due(at);
+        let request = FrameRequest { captured: at, timestamp: self.stamper.rtp(at), idr, budget };
+        let mut frame = self.encoder.encode_as(&captured.picture, &request)?;
+        frame.meta.captured = Some(self.stamper.utc(at));
+        if frame.random_access {
+            self.last_keyframe = Some(at);
         }
         let done = Instant::now();
-        self.counters.encoded(&coded, captured.picture.format().raw_bits(), done - begun);
+        self.counters.encoded(&frame, captured.picture.format().raw_bits(), done - begun);
 
-        let mut unit = AccessUnit::from_annexb(self.stamper.rtp(captured.at), &coded.data);
-        unit.ensure_parameter_sets(&self.parameter_sets);
-        let (stamper, is_irap, at) = (&self.stamper, unit.is_irap(), captured.at);
-        let (capture_wait, encode) = (begun.saturating_duration_since(at), done - begun);
+        let (stamper, capture_wait, encode) = (&self.stamper, begun.saturating_duration_since(at), done - begun);
         // Each output has a server of its own, and with it a clock.
         let stamped = |clock, previous_send_queue| {
-            let mut unit = unit.clone();
+            let mut frame = frame.clone();
             let stages = SentStages { capture_wait, encode, previous_send_queue };
-            unit.insert_before_first_vcl(stamper.sei(at, clock, &stages));
-            CodedPicture { unit, captured: stamper.utc(at) }
+            frame.insert_before_first_slice(stamper.sei(at, clock, &stages));
+            frame
         };
-        self.tap.offer_with(|| stamped(None, Duration::ZERO).unit);
+        self.tap.offer_with(|| stamped(None, Duration::ZERO));
         let stamped_for = |output: &OutputState| stamped(output.server_clock(), output.backlog.last_wait());
-        self.outputs.offer(coded.data.len() as u64 * 8, is_irap, Instant::now(), stamped_for);
+        self.outputs.offer(&frame, Instant::now(), stamped_for);
         if let Some(preview) = &mut self.preview
-            && !preview.offer(&coded.data, is_irap)
+            && !preview.offer(&frame)
         {
             self.counters.dropped_preview.fetch_add(1, Ordering::Relaxed);
         }

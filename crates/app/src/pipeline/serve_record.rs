@@ -14,12 +14,14 @@ use hevcast_server::config::record::Record;
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::sight::recordings::{RecordingId, RecordingView};
 use hevcast_server::state::State;
+use hevcast_wire::CodedFrame;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::hub_units::{HubUnit, HubUnits, Missed};
 use super::record::segments::{Segments, asks, delete_aged};
 use super::record::{RecordState, RecordTap, Recorder};
+use super::source::hub::{HubSource, Missed};
+use super::source::{CodedSource, SourceEvent};
 use crate::figures::recorded::Cause::{Lost, NoKeyframe, Slow};
 use crate::figures::recorded::{Counts, Tally};
 
@@ -142,7 +144,7 @@ impl Job {
     }
 
     async fn record_until(&mut self, stop: &mut watch::Receiver<bool>) -> Result<()> {
-        let mut units = HubUnits::record(Arc::clone(&self.stream), self.state.clock)?;
+        let mut source = HubSource::record(Arc::clone(&self.stream), self.state.clock)?;
         let mut recorder = self.start()?;
         // When a recording that has failed is tried again; what comes until then is counted.
         let mut retry = None;
@@ -169,10 +171,14 @@ impl Job {
                     self.stream.request_keyframe(self.state.clock.now().instant);
                     retry = None;
                 }
-                unit = units.next() => {
-                    let Some(unit) = unit else { break };
-                    self.miss(units.missed());
-                    if self.offer(unit) || retry.is_some() {
+                event = source.next() => {
+                    let frame = match event? {
+                        SourceEvent::Frame(frame) => frame,
+                        SourceEvent::Media | SourceEvent::Other => continue,
+                        SourceEvent::Ended(_) => break,
+                    };
+                    self.miss(source.missed());
+                    if self.offer(&frame) || retry.is_some() {
                         said = false;
                     } else if !std::mem::replace(&mut said, true) {
                         let (path, missing) = (self.stream.path(), self.tally.read().missing_words());
@@ -181,7 +187,7 @@ impl Job {
                 }
             }
         }
-        self.miss(units.missed());
+        self.miss(source.missed());
         let path = self.stream.path();
         if retry.is_none() {
             recorder.stop_and_tell().await.unwrap_or_else(|error| tracing::warn!("{path}: {error:#}"));
@@ -200,17 +206,17 @@ impl Job {
     }
 
     /// False when it is not recorded.
-    fn offer(&self, HubUnit { unit, is_damaged, is_after_loss }: HubUnit) -> bool {
-        if is_damaged {
+    fn offer(&self, frame: &CodedFrame) -> bool {
+        if frame.meta.damaged {
             self.tap.miss(Lost, 1);
             self.tap.skip(Lost);
             self.stream.request_keyframe(self.state.clock.now().instant);
             return false;
         }
-        if is_after_loss {
+        if frame.meta.lost_before > 0 {
             self.tap.skip(Lost);
         }
-        self.tap.offer(&unit)
+        self.tap.offer(frame)
     }
 }
 

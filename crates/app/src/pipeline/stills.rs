@@ -19,11 +19,13 @@ use hevcast_server::budget::{Budget, Kind, Reservation};
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::sight::stills::Stills;
 use hevcast_wire::h265::{NalHeader, NalType, SpsInfo, parse_sps};
+use hevcast_wire::{CodecId, CodedFrame};
 use jpeg_encoder::{ColorType, Encoder};
 use tokio::runtime::Handle;
 
 use super::gap::DropToIrap;
-use super::hub_units::HubUnits;
+use super::source::hub::HubSource;
+use super::source::{CodedSource, SourceEvent};
 use super::stage::lower_priority;
 
 /// Queue `stills`: coded pictures between a maker's task and its thread. A joining burst passes in a few moments.
@@ -80,8 +82,8 @@ impl StillMakers {
     }
 
     fn start(&self, stream: &Arc<Stream>, maker: &Arc<Maker>) -> Result<()> {
-        let units = HubUnits::look_on(Arc::clone(stream), self.clock)?;
-        let decoder = Decoder::new()?;
+        let source = HubSource::look_on(Arc::clone(stream), self.clock)?;
+        let decoder = Decoder::new(CodecId::H265)?;
         let (queue, coded) = sync_channel(DEPTH);
         let room = Arc::new(Mutex::new(stream.budget().nothing(Kind::Stills)));
         let gate = Gate { budget: stream.budget(), room: Arc::clone(&room), waiting: Arc::default() };
@@ -96,7 +98,7 @@ impl StillMakers {
             .context("no thread for stills")?;
         let (maker, makers, stream) = (Arc::clone(maker), Arc::clone(&self.makers), Arc::clone(stream));
         self.runtime.spawn(async move {
-            read(units, &maker, queue, gate).await;
+            read(source, &maker, queue, gate).await;
             let mut makers = makers.lock().unwrap_or_else(PoisonError::into_inner);
             if makers.get(stream.path()).is_some_and(|there| Arc::ptr_eq(there, &maker)) {
                 makers.remove(stream.path());
@@ -128,14 +130,15 @@ impl Stills for StillMakers {
 
 /// A coded picture on its way to a maker's thread, and its place in the budget.
 struct Waiting {
-    annexb: Bytes,
+    frame: CodedFrame,
+    bytes: usize,
     all: Arc<AtomicUsize>,
     _room: Reservation,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.annexb.len(), Ordering::Relaxed);
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -162,11 +165,12 @@ impl Gate {
         })
     }
 
-    /// The picture with its place, if there is one.
-    fn admit(&self, annexb: Vec<u8>) -> Option<Waiting> {
-        let room = self.budget.reserve(Kind::Stills, annexb.capacity() as u64).ok()?;
-        let before = self.waiting.fetch_add(annexb.len(), Ordering::Relaxed);
-        let waiting = Waiting { annexb: annexb.into(), all: Arc::clone(&self.waiting), _room: room };
+    /// The frame with its place, if there is one: copied, since its NAL units may be small parts of large receive buffers.
+    fn admit(&self, frame: &CodedFrame) -> Option<Waiting> {
+        let bytes = frame.memory_bytes();
+        let room = self.budget.reserve(Kind::Stills, bytes as u64).ok()?;
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let waiting = Waiting { frame: frame.compacted(), bytes, all: Arc::clone(&self.waiting), _room: room };
         (before <= MAX_WAITING_BYTES).then_some(waiting)
     }
 }
@@ -184,41 +188,38 @@ fn decoder_bytes(info: &SpsInfo) -> Option<u64> {
 }
 
 /// Hands pictures to the thread until the stream ends or nobody asks any more.
-async fn read(mut units: HubUnits, maker: &Maker, queue: SyncSender<Waiting>, gate: Gate) {
+async fn read(mut source: HubSource, maker: &Maker, queue: SyncSender<Waiting>, gate: Gate) {
     let (mut rule, mut is_said) = (DropToIrap::default(), false);
     loop {
         let deadline = maker.lock().asked + PATIENCE;
-        let unit = match tokio::time::timeout_at(deadline.into(), units.next()).await {
-            Ok(Some(unit)) => unit.unit,
-            Ok(None) => return,
+        let frame = match tokio::time::timeout_at(deadline.into(), source.next()).await {
+            Ok(Ok(SourceEvent::Frame(frame))) => frame,
+            Ok(Ok(SourceEvent::Media | SourceEvent::Other)) => continue,
+            Ok(Ok(SourceEvent::Ended(_)) | Err(_)) => return,
             Err(_) if maker.lock().asked + PATIENCE <= deadline => return,
             Err(_) => continue,
         };
-        if !gate.has_room_to_decode(&unit.nals) {
+        if !gate.has_room_to_decode(&frame.nals) {
             if !std::mem::replace(&mut is_said, true) {
                 tracing::warn!(
                     "no stills of {}: the pictures are too large, or limits.memory is used up",
-                    units.path()
+                    source.path()
                 );
             }
             rule.break_off();
             continue;
         }
-        rule.offer(unit.is_irap(), || {
-            let mut annexb = Vec::with_capacity(unit.size_bytes() + 64);
-            unit.write_annexb(&mut annexb);
-            gate.admit(annexb).is_some_and(|waiting| queue.try_send(waiting).is_ok())
-        });
+        rule.offer(frame.random_access, || gate.admit(&frame).is_some_and(|waiting| queue.try_send(waiting).is_ok()));
     }
 }
 
 /// Decodes, and makes a still of the last picture once in a while.
-fn make(mut decoder: Decoder, units: &Receiver<Waiting>, maker: &Maker) {
+fn make(mut decoder: Decoder, frames: &Receiver<Waiting>, maker: &Maker) {
     lower_priority();
     let mut decoded = Vec::new();
     let mut made: Option<Instant> = None;
-    while let Ok(unit) = units.recv() {
-        if let Err(error) = decoder.decode(&unit.annexb, 0, &mut decoded) {
+    while let Ok(waiting) = frames.recv() {
+        if let Err(error) = decoder.decode(&waiting.frame, 0, &mut decoded) {
             tracing::trace!("stills: {error}");
         }
         let Some(last) = decoded.drain(..).next_back() else { continue };
@@ -252,6 +253,7 @@ fn jpeg(picture: &Picture) -> Result<Bytes> {
 mod tests {
     use super::*;
     use hevcast_media::picture::PictureFormat;
+    use hevcast_wire::time::RtpTicks;
 
     /// The SPS of x265's 640x480 pictures.
     const SPS: [u8; 42] = [
@@ -291,13 +293,15 @@ mod tests {
     fn coded_pictures_that_wait_are_bounded_and_counted() {
         let gate = gate(1 << 30);
         let mut waiting = Vec::new();
-        while let Some(picture) = gate.admit(vec![0; 7 << 20]) {
+        let frame = |bytes: usize| CodedFrame::new(CodecId::H265, RtpTicks(0), vec![vec![0; bytes].into()]);
+        let large = frame(7 << 20);
+        while let Some(picture) = gate.admit(&large) {
             waiting.push(picture);
         }
         assert!((4..7).contains(&waiting.len()), "{}", waiting.len());
         drop(waiting);
         assert_eq!((gate.budget.usage().used_bytes, gate.waiting.load(Ordering::Relaxed)), (0, 0));
-        assert!(gate.admit(vec![0; 100]).is_some());
+        assert!(gate.admit(&frame(100)).is_some());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hevcast_wire::CodecId;
+
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodec, AVCodecContext, AVCodecID, AVPixelFormat};
 use super::frame::Frame;
@@ -134,10 +136,14 @@ impl Codec {
         Ok(this)
     }
 
-    /// Opens the HEVC decoder: slice threads, no delay of its own, damaged pictures shown.
-    pub(crate) fn hevc_decoder() -> Result<Codec, AvError> {
+    /// Opens FFmpeg's own software decoder: slice threads, no delay of its own, damaged pictures shown.
+    pub(crate) fn frame_decoder(codec: CodecId) -> Result<Codec, AvError> {
+        let name = match codec {
+            CodecId::H264 => c"h264",
+            CodecId::H265 => c"hevc",
+        };
         // SAFETY: null or a codec of FFmpeg's static list.
-        let codec = unsafe { ffi::avcodec_find_decoder_by_name(c"hevc".as_ptr()) };
+        let codec = unsafe { ffi::avcodec_find_decoder_by_name(name.as_ptr()) };
         Codec::decoder(codec, Threads::Slices, |_| Ok(()))
     }
 

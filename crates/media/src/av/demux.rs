@@ -5,6 +5,8 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use hevcast_wire::CodecId;
+
 use super::bitstream::BitstreamFilter;
 use super::codec::{Codec, Threads};
 use super::dictionary::Dictionary;
@@ -28,6 +30,15 @@ pub(crate) struct Demuxer {
 
 // SAFETY: owned by this value alone and used through `&mut`.
 unsafe impl Send for Demuxer {}
+
+/// The codec of an id of FFmpeg's, if it is one that is taken apart.
+fn own_codec(id: AVCodecID) -> Option<CodecId> {
+    match id {
+        AVCodecID::H264 => Some(CodecId::H264),
+        AVCodecID::HEVC => Some(CodecId::H265),
+        _ => None,
+    }
+}
 
 impl Demuxer {
     /// Opens the file `path`, whatever its name looks like, and finds its video stream. `AvError::StreamNotFound` when it
@@ -134,13 +145,13 @@ impl Demuxer {
         kind == AVMediaType::VIDEO && !self.is_cover(index)
     }
 
-    /// The name of the video stream's codec, such as `h264`, and whether it is H.265.
-    pub(crate) fn codec_name(&self) -> (String, bool) {
+    /// The name of the video stream's codec, such as `vp9`, and its id if it is one of ours.
+    pub(crate) fn codec(&self) -> (String, Option<CodecId>) {
         // SAFETY: the stream and its parameters live as long as `self`; a codec's name is a static C string.
         unsafe {
             let id = (*(*self.raw_stream()).codecpar).codec_id;
             let name = std::ffi::CStr::from_ptr(ffi::avcodec_get_name(id));
-            (name.to_string_lossy().into_owned(), id == AVCodecID::HEVC)
+            (name.to_string_lossy().into_owned(), own_codec(id))
         }
     }
 
@@ -150,8 +161,8 @@ impl Demuxer {
         unsafe { BitstreamFilter::open(filter, (*self.raw_stream()).codecpar, (*self.raw_stream()).time_base) }
     }
 
-    /// Reads the next packet of H.265 of a live input, once it is there; `false` at the end. A video stream of another
-    /// codec is [`AvError::StreamNotFound`]: see [`Demuxer::codec_name`].
+    /// Reads the next packet of H.264 or H.265 of a live input, once it is there; `false` at the end. A video stream of another
+    /// codec is [`AvError::StreamNotFound`]: see [`Demuxer::codec`].
     pub(crate) fn read_live(&mut self, packet: &mut Packet) -> Result<bool, AvError> {
         loop {
             packet.clear();
@@ -166,7 +177,7 @@ impl Demuxer {
                 Ok(_) => {
                     self.stream = packet.stream();
                     match self.kind() {
-                        (AVMediaType::VIDEO, AVCodecID::HEVC) => return Ok(true),
+                        (AVMediaType::VIDEO, codec) if own_codec(codec).is_some() => return Ok(true),
                         (AVMediaType::VIDEO, _) => return Err(AvError::StreamNotFound),
                         _ => self.stream = -1,
                     }

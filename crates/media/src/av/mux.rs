@@ -1,8 +1,10 @@
-//! A file being written, or a connection: one H.265 stream in a container.
+//! A file being written, or a connection: one coded stream in a container.
 
 use std::ffi::CStr;
 use std::path::Path;
 use std::ptr::NonNull;
+
+use hevcast_wire::{CodecId, ParameterSets, annexb};
 
 use super::dictionary::Dictionary;
 use super::ffi::{self, AVCodecID, AVFormatContext, AVMediaType, AVRational};
@@ -16,8 +18,8 @@ pub(crate) struct MuxerSetup<'a> {
     pub(crate) size: (u32, u32),
     /// Whether the container is MP4, where the stream has a name of four characters.
     pub(crate) is_mp4: bool,
-    /// VPS, SPS and PPS in Annex B format.
-    pub(crate) parameter_sets: &'a [u8],
+    /// The stream's parameter sets, if they are known beforehand; and its codec.
+    pub(crate) parameter_sets: &'a ParameterSets,
     /// Units of time stamps per second.
     pub(crate) ticks_per_second: i32,
     /// The container's options by name; an unknown one fails the opening.
@@ -106,25 +108,32 @@ impl Muxer {
             stream.time_base = self.given;
             let parameters = &mut *stream.codecpar;
             parameters.codec_type = AVMediaType::VIDEO;
-            parameters.codec_id = AVCodecID::HEVC;
-            // In MP4 `hvc1`: the parameter sets stand in the header, which every player takes; the other many do not.
+            // In MP4 `hvc1` and `avc1`: the parameter sets stand in the header, which every player takes; `hev1` and `avc3`
+            // many do not.
+            let (codec_id, name_in_mp4) = match setup.parameter_sets.codec() {
+                CodecId::H264 => (AVCodecID::H264, b"avc1"),
+                CodecId::H265 => (AVCodecID::HEVC, b"hvc1"),
+            };
+            parameters.codec_id = codec_id;
             if setup.is_mp4 {
-                parameters.codec_tag = u32::from_le_bytes(*b"hvc1");
+                parameters.codec_tag = u32::from_le_bytes(*name_in_mp4);
             }
             (parameters.width, parameters.height) = (c_int(setup.size.0)?, c_int(setup.size.1)?);
-            let length = setup.parameter_sets.len();
+            let mut header = Vec::new();
+            annexb::join(setup.parameter_sets.nals().map(|nal| &nal[..]), &mut header);
+            let length = header.len();
             let extradata = ffi::av_mallocz(length + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
             if extradata.is_null() {
                 return Err(out_of_memory());
             }
-            std::ptr::copy_nonoverlapping(setup.parameter_sets.as_ptr(), extradata, length);
+            std::ptr::copy_nonoverlapping(header.as_ptr(), extradata, length);
             parameters.extradata = extradata;
             parameters.extradata_size = i32::try_from(length).map_err(|_| AvError::InvalidData)?;
         }
         Ok(())
     }
 
-    /// Writes one access unit, `duration` ticks long, at its time stamp.
+    /// Writes one frame, `duration` ticks long, at its time stamp.
     pub(crate) fn write(&mut self, packet: &mut Packet, is_keyframe: bool, duration: i64) -> Result<(), AvError> {
         packet.prepare_for_file(is_keyframe, duration);
         // SAFETY: an output context with its header written has one stream, and the packet is valid and owns its data.

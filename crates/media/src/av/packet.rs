@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+use hevcast_wire::{CodedFrame, annexb};
+
 use super::ffi::{self, AVPacket, AVPacketSideDataType};
 use super::{AvError, check, out_of_memory};
 
@@ -23,12 +25,30 @@ impl Packet {
 
     /// A packet with a copy of `data`, followed by the zeroed padding that decoders read into.
     pub(crate) fn copy_of(data: &[u8]) -> Result<Packet, AvError> {
+        Packet::of_parts(&[data])
+    }
+
+    /// A packet with a copy of the frame in Annex B format, followed by the same padding.
+    pub(crate) fn of_frame(frame: &CodedFrame) -> Result<Packet, AvError> {
+        let parts: Vec<&[u8]> = frame.nals.iter().flat_map(|nal| [&annexb::START_CODE[..], &nal[..]]).collect();
+        Packet::of_parts(&parts)
+    }
+
+    fn of_parts(parts: &[&[u8]]) -> Result<Packet, AvError> {
         let mut packet = Packet::empty()?;
-        let length = i32::try_from(data.len()).map_err(|_| out_of_memory())?;
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let length = i32::try_from(length).map_err(|_| out_of_memory())?;
         // SAFETY: a valid, empty packet.
         check(unsafe { ffi::av_new_packet(packet.as_mut_ptr(), length) })?;
-        // SAFETY: av_new_packet allocated `length` bytes at `data`, which nobody else knows yet.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), packet.0.as_ref().data, data.len()) };
+        let mut to = packet.raw().data;
+        for part in parts {
+            // SAFETY: av_new_packet allocated `length` bytes at `data`, the sum of all parts' lengths; nobody else knows
+            // them yet.
+            unsafe {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+                to = to.add(part.len());
+            }
+        }
         Ok(packet)
     }
 
@@ -41,11 +61,6 @@ impl Packet {
         }
         // SAFETY: FFmpeg keeps `size` bytes at `data` for as long as the packet lives.
         unsafe { std::slice::from_raw_parts(raw.data, length) }
-    }
-
-    /// Whether the encoder marked it as a keyframe.
-    pub(crate) fn is_keyframe(&self) -> bool {
-        self.raw().flags & ffi::AV_PKT_FLAG_KEY != 0
     }
 
     /// Index of the stream it belongs to.

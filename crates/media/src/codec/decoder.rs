@@ -1,6 +1,7 @@
-//! The decoder: one access unit in, its picture out, and an honest word on damage.
+//! The decoder: one coded frame in, its picture out, and whether that is damaged.
 
-use super::annexb;
+use hevcast_wire::{CodecId, CodedFrame};
+
 use super::error::DecodeError;
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output};
@@ -16,7 +17,7 @@ use crate::shape::Turn;
 pub struct Decoded {
     /// The picture, 8-bit 4:2:0, cropped to the stream's conformance window.
     pub picture: Picture,
-    /// The tag of the access unit that it came in.
+    /// The tag of the frame that it came in.
     pub tag: i64,
     /// Whether it, or a picture that it may build on, was hidden damage: a broken slice, a lost
     /// reference. Cleared by the next whole IRAP picture.
@@ -25,7 +26,7 @@ pub struct Decoded {
     pub damaged: bool,
 }
 
-/// An H.265 decoder of slice threads only: it keeps no picture back beyond what the stream's own
+/// A decoder of slice threads only: it keeps no picture back beyond what the stream's own
 /// reordering asks for.
 pub struct Decoder {
     codec: Codec,
@@ -38,14 +39,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Opens the decoder; parameter sets are expected in band.
+    /// Opens a decoder for this codec; parameter sets are expected in band.
     ///
     /// # Errors
-    /// When FFmpeg has no HEVC decoder or no memory.
-    pub fn new() -> Result<Decoder, DecodeError> {
+    /// When FFmpeg has no such decoder or no memory.
+    pub fn new(codec: CodecId) -> Result<Decoder, DecodeError> {
         let open = |error: AvError| DecodeError::Open(error.to_string());
         Ok(Decoder {
-            codec: Codec::hevc_decoder().map_err(open)?,
+            codec: Codec::frame_decoder(codec).map_err(open)?,
             converter: Converter::default(),
             frame: Frame::empty().map_err(open)?,
             errors_seen: 0,
@@ -53,28 +54,29 @@ impl Decoder {
         })
     }
 
-    /// Decodes `annexb`, one access unit in Annex B format, and appends the pictures that are
-    /// ready to `out`: its own, unless the stream reorders pictures. `tag` comes back with it.
+    /// Decodes a frame and appends the pictures that are ready to `out`: its own, unless the stream reorders pictures. `tag`
+    /// comes back with it.
     ///
     /// # Errors
-    /// When the unit is refused; the decoder stays usable and marks what follows as damaged up to
-    /// the next IRAP picture.
-    pub fn decode(&mut self, annexb: &[u8], tag: i64, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
-        if annexb::is_irap(annexb) {
+    /// When the frame is refused; the decoder stays usable and marks what follows as damaged up to
+    /// the next random access frame.
+    pub fn decode(&mut self, frame: &CodedFrame, tag: i64, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
+        if frame.random_access {
             self.damaged = false;
         }
-        let result = self.try_decode(annexb, tag, out);
+        let result = self.try_decode(frame, tag, out);
         self.damaged |= result.is_err();
         result
     }
 
-    fn try_decode(&mut self, annexb: &[u8], tag: i64, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
-        let refused = |error: AvError| DecodeError::Refused { bytes: annexb.len(), why: error.to_string() };
-        if annexb.is_empty() {
+    fn try_decode(&mut self, frame: &CodedFrame, tag: i64, out: &mut Vec<Decoded>) -> Result<(), DecodeError> {
+        let bytes = frame.annexb_bytes();
+        let refused = |error: AvError| DecodeError::Refused { bytes, why: error.to_string() };
+        if bytes == 0 {
             // An empty packet would mean the end of the stream.
             return Err(refused(AvError::InvalidData));
         }
-        let mut packet = Packet::copy_of(annexb).map_err(refused)?;
+        let mut packet = Packet::of_frame(frame).map_err(refused)?;
         packet.set_pts(tag);
         let sent = self.codec.send_packet(Some(&packet)).map_err(refused);
         // Also after a refusal: pictures from before it may be waiting.

@@ -1,40 +1,33 @@
-//! The encoder: one picture in, its access unit out, in the same call.
+//! The encoder: one picture in, its coded frame out, in the same call.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::congestion::Room;
+use hevcast_wire::annexb;
+use hevcast_wire::congestion::BitBudget;
+use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame, ParameterSetStage, ParameterSets};
 
-use super::annexb;
 use super::backend::{self, Backend};
 use super::cut::Cuts;
-use super::engine::{Engine, Unit};
+use super::engine::Engine;
 use super::error::{EncodeError, Rejected};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
 use super::steering::{Kind, Steering};
 use crate::picture::Picture;
-use crate::x265::Order;
+use crate::x265::EncodeParams;
 
-/// One coded picture.
-#[derive(Clone, Debug)]
-pub struct Coded {
-    /// The access unit in Annex B format. An IRAP is preceded by its parameter sets.
-    pub data: Bytes,
-    /// Whether decoding can start here (an IRAP picture).
-    pub keyframe: bool,
-    /// Mean QP of the picture, where the encoder tells.
-    pub qp: Option<f32>,
-}
-
-/// What is wanted of one picture.
+/// What is asked of the encoder for one frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
-    /// When it was taken, by which a bitrate is counted.
-    pub at: Instant,
+pub struct FrameRequest {
+    /// When the picture was captured, by which a bitrate is counted.
+    pub captured: Instant,
+    /// Its RTP time stamp, which the frame carries.
+    pub timestamp: RtpTicks,
     /// That it be an IDR picture; the keyframe interval starts anew with it.
     pub idr: bool,
-    /// The bits that there is room for; `None`: any.
-    pub room: Option<Room>,
+    /// The bits that it may take; `None`: any number.
+    pub budget: Option<BitBudget>,
 }
 
 /// An opened H.265 encoder which has proved that it works here.
@@ -44,7 +37,7 @@ pub struct Encoder {
     engine: Engine,
     steering: Steering,
     cuts: Cuts,
-    parameter_sets: Vec<Bytes>,
+    parameter_sets: ParameterSetStage,
     /// Pictures encoded, which is the time stamp in units of the frame interval.
     count: i64,
     /// Pictures since the last keyframe, that one included.
@@ -85,18 +78,18 @@ impl Encoder {
         let picture = Picture::new(settings.format)?;
         let first = probe.encode(&picture, true)?;
         probe.encode(&picture, false)?;
-        let in_band = annexb::parameter_sets(&first.data);
-        let mut parameter_sets: Vec<Bytes> = in_band.map(Bytes::copy_from_slice).collect();
+        let mut parameter_sets = first.parameter_sets();
         if parameter_sets.is_empty() {
-            let global = annexb::parameter_sets(probe.engine.global_headers());
-            parameter_sets = global.map(Bytes::copy_from_slice).collect();
+            // Some encoders give theirs only beside the stream.
+            let global = Bytes::copy_from_slice(probe.engine.global_headers());
+            parameter_sets = ParameterSets::of_nals(CodecId::H265, &annexb::split(&global).collect::<Vec<_>>());
         }
-        if parameter_sets.len() < 3 {
+        if !parameter_sets.is_complete() {
             return Err(probe.failed("its stream has no parameter sets".to_owned()));
         }
         drop(probe);
         let mut encoder = Encoder::open_one(backend, settings)?;
-        encoder.parameter_sets = parameter_sets;
+        encoder.parameter_sets = ParameterSetStage::new(parameter_sets);
         Ok(encoder)
     }
 
@@ -109,7 +102,7 @@ impl Encoder {
             engine: Engine::open(backend, settings, &preset)?,
             steering: Steering::new(settings.rate, interval),
             cuts: Cuts::default(),
-            parameter_sets: Vec::new(),
+            parameter_sets: ParameterSetStage::new(ParameterSets::default()),
             count: 0,
             since_keyframe: 0,
         })
@@ -125,73 +118,58 @@ impl Encoder {
         &self.settings
     }
 
-    /// VPS, SPS and PPS as NAL units without start codes, for SDP.
-    pub fn parameter_sets(&self) -> &[Bytes] {
-        &self.parameter_sets
+    /// VPS, SPS and PPS, for a description.
+    pub fn parameter_sets(&self) -> &ParameterSets {
+        self.parameter_sets.known()
     }
 
-    /// Whether it keeps within the room of each picture; others can only be given fewer pictures.
-    pub fn keeps_within_room(&self) -> bool {
+    /// Whether it keeps within the bit budget of each picture; others can only be given fewer pictures.
+    pub fn keeps_within_budget(&self) -> bool {
         self.engine.takes_qp() && !matches!(self.settings.rate, RateControl::Qp(_))
     }
 
-    /// Encodes the picture taken just now, for which there is any room; see [`Encoder::encode_as`].
+    /// Encodes the picture captured just now, which may take any number of bits; see [`Encoder::encode_as`].
     ///
     /// # Errors
     /// For a picture of another format than the settings', and when the encoder fails.
-    pub fn encode(&mut self, picture: &Picture, idr: bool) -> Result<Coded, EncodeError> {
-        self.encode_as(picture, &Wish { at: Instant::now(), idr, room: None })
+    pub fn encode(&mut self, picture: &Picture, idr: bool) -> Result<CodedFrame, EncodeError> {
+        let timestamp = RtpTicks::default();
+        self.encode_as(picture, &FrameRequest { captured: Instant::now(), timestamp, idr, budget: None })
     }
 
-    /// Encodes one picture; its access unit comes back at once.
+    /// Encodes one picture; its frame comes back at once. A random access frame has its parameter sets.
     ///
     /// # Errors
     /// For a picture of another format than the settings', and when the encoder fails.
-    pub fn encode_as(&mut self, picture: &Picture, wish: &Wish) -> Result<Coded, EncodeError> {
+    pub fn encode_as(&mut self, picture: &Picture, request: &FrameRequest) -> Result<CodedFrame, EncodeError> {
         if picture.format() != self.settings.format {
             return Err(EncodeError::Format { got: picture.format(), opened: self.settings.format });
         }
         let keyframe_is_due = self.count == 0 || self.since_keyframe >= self.settings.keyframe_pictures();
         // Looked at before every picture, keyframes too, and only where the QP is ours to choose.
-        let is_cut = self.keeps_within_room() && self.cuts.is_cut(picture);
+        let is_cut = self.keeps_within_budget() && self.cuts.is_cut(picture);
         let kind = match is_cut {
-            _ if wish.idr || keyframe_is_due => Kind::Keyframe,
+            _ if request.idr || keyframe_is_due => Kind::Keyframe,
             true => Kind::Cut,
             false => Kind::Next,
         };
         let qp = match self.engine.takes_qp() {
-            true => self.steering.qp(wish.at, kind, wish.room),
+            true => self.steering.qp(request.captured, kind, request.budget),
             false => None,
         };
-        let order = Order { idr: wish.idr, qp };
-        let unit = self.engine.encode(picture, self.count, order).map_err(|why| self.failed(why))?;
-        let unit = unit.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
+        let params = EncodeParams { idr: request.idr, qp };
+        let coded = self.engine.encode(picture, self.count, params).map_err(|why| self.failed(why))?;
+        let (nals, qp) = coded.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
+        let mut frame = CodedFrame::new(CodecId::H265, request.timestamp, nals);
+        frame.meta.qp = qp;
         self.count += 1;
-        self.since_keyframe = if unit.keyframe { 1 } else { self.since_keyframe.saturating_add(1) };
-        if let Some(qp) = unit.qp {
-            let kind = if unit.keyframe { Kind::Keyframe } else { kind };
-            self.steering.coded(kind, unit.data.len() as u64 * 8, f64::from(qp));
+        self.since_keyframe = if frame.random_access { 1 } else { self.since_keyframe.saturating_add(1) };
+        if let Some(qp) = qp {
+            let kind = if frame.random_access { Kind::Keyframe } else { kind };
+            self.steering.coded(kind, frame.annexb_bytes() as u64 * 8, f64::from(qp));
         }
-        Ok(self.coded(unit))
-    }
-
-    fn coded(&self, unit: Unit) -> Coded {
-        let Unit { data, keyframe, qp } = unit;
-        let complete = !keyframe || annexb::parameter_sets(&data).next().is_some();
-        let data = if complete { data } else { self.with_parameter_sets(&data) };
-        Coded { data, keyframe, qp }
-    }
-
-    /// A copy of `unit` with the parameter sets before it, for encoders which give them only once.
-    fn with_parameter_sets(&self, unit: &[u8]) -> Bytes {
-        const START_CODE: [u8; 4] = [0, 0, 0, 1];
-        let mut whole = Vec::with_capacity(unit.len() + 256);
-        for set in &self.parameter_sets {
-            whole.extend_from_slice(&START_CODE);
-            whole.extend_from_slice(set);
-        }
-        whole.extend_from_slice(unit);
-        Bytes::from(whole)
+        self.parameter_sets.process(&mut frame);
+        Ok(frame)
     }
 
     fn failed(&self, why: String) -> EncodeError {

@@ -1,8 +1,8 @@
 //! What encoders have in common: x265 by itself, all others through FFmpeg.
 
 use bytes::Bytes;
+use hevcast_wire::annexb;
 
-use super::annexb;
 use super::backend::{self, Backend, SOFTWARE};
 use super::diagnosis;
 use super::error::{EncodeError, instead_of};
@@ -15,7 +15,7 @@ use crate::av::hardware::Pool;
 use crate::av::packet::Packet;
 use crate::av::scaler::{Scaler, Side};
 use crate::picture::Picture;
-use crate::x265::{self, Order, X265};
+use crate::x265::{self, EncodeParams, X265};
 
 /// An opened encoder of the table.
 pub(super) enum Engine {
@@ -23,16 +23,6 @@ pub(super) enum Engine {
     X265(Box<X265>),
     /// One of FFmpeg's.
     FFmpeg(FFmpeg),
-}
-
-/// What came out for a picture.
-pub(super) struct Unit {
-    /// The access unit in Annex B format.
-    pub(super) data: Bytes,
-    /// Whether it is an IRAP picture.
-    pub(super) keyframe: bool,
-    /// Mean QP, where the encoder tells.
-    pub(super) qp: Option<f32>,
 }
 
 /// Through FFmpeg.
@@ -81,18 +71,20 @@ impl Engine {
         }
     }
 
-    /// Encodes a picture; `None` if the encoder holds it back. The error is what the encoder says.
-    pub(super) fn encode(&mut self, picture: &Picture, pts: i64, order: Order) -> Result<Option<Unit>, String> {
+    /// Encodes a picture: its NAL units, and its mean QP where the encoder tells. `None` if the encoder holds it back. The
+    /// error is what the encoder says.
+    pub(super) fn encode(
+        &mut self,
+        picture: &Picture,
+        pts: i64,
+        params: EncodeParams,
+    ) -> Result<Option<(Vec<Bytes>, Option<f32>)>, String> {
         match self {
             Engine::X265(x265) => {
-                let output = x265.encode(picture, pts, order).map_err(|error| error.to_string())?;
-                Ok(output.map(|output| Unit {
-                    keyframe: annexb::is_irap(&output.data),
-                    data: output.data,
-                    qp: Some(output.mean_qp),
-                }))
+                let output = x265.encode(picture, pts, params).map_err(|error| error.to_string())?;
+                Ok(output.map(|output| (output.nals, Some(output.mean_qp))))
             }
-            Engine::FFmpeg(ffmpeg) => ffmpeg.encode(picture, pts, order.idr).map_err(|error| error.to_string()),
+            Engine::FFmpeg(ffmpeg) => ffmpeg.encode(picture, pts, params.idr).map_err(|error| error.to_string()),
         }
     }
 }
@@ -123,7 +115,7 @@ impl FFmpeg {
         Ok(FFmpeg { codec, upload: Upload::new(backend, settings, pool)? })
     }
 
-    fn encode(&mut self, picture: &Picture, pts: i64, idr: bool) -> Result<Option<Unit>, AvError> {
+    fn encode(&mut self, picture: &Picture, pts: i64, idr: bool) -> Result<Option<(Vec<Bytes>, Option<f32>)>, AvError> {
         let mut frame = self.upload.run(picture)?;
         frame.set_pts(pts);
         frame.ask_keyframe(idr);
@@ -131,8 +123,8 @@ impl FFmpeg {
         self.codec.send_frame(&frame)?;
         match self.codec.receive_packet(&mut packet)? {
             Output::Ready => {
-                let (keyframe, qp) = (packet.is_keyframe(), packet.mean_qp());
-                Ok(Some(Unit { data: Bytes::from_owner(packet), keyframe, qp }))
+                let qp = packet.mean_qp();
+                Ok(Some((annexb::split(&Bytes::from_owner(packet)).collect(), qp)))
             }
             Output::NeedsInput | Output::Ended => Ok(None),
         }

@@ -11,7 +11,7 @@ use crate::picture::PictureFormat;
 pub enum RateControl {
     /// The quantisation parameter of every picture, 0 (best) to 51, whatever the link takes.
     Qp(u8),
-    /// The same, but coarser for a picture that has less [`Room`](hevcast_wire::congestion::Room) than it would need, and
+    /// The same, but coarser for a picture that has less [`BitBudget`](hevcast_wire::congestion::BitBudget) than it would need, and
     /// for a few pictures where the scene changes.
     Best(u8),
     /// The perceived quality, x265's constant rate factor, 0 (best) to 51.

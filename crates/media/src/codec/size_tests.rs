@@ -1,7 +1,7 @@
 //! The default at every size and rate, and in ten bits.
 
 use super::engine::Engine;
-use super::tests::{decode_one, open, settings};
+use super::tests::{decode_one, decoder, open, settings};
 use super::*;
 use crate::FrameRate;
 use crate::picture::{Colour, Depth, Matrix, Picture, PictureFormat, Range, Transfer};
@@ -50,8 +50,8 @@ fn the_default_opens_at_every_size_and_rate() {
         let (mut encoder, _) = Encoder::open(&settings).unwrap_or_else(|error| panic!("{what}: {error}"));
         let picture = Picture::new(settings.format).unwrap();
         let coded = encoder.encode(&picture, true).unwrap();
-        let mut decoder = Decoder::new().unwrap();
-        let decoded = decode_one(&mut decoder, &coded.data, 1);
+        let mut decoder = decoder();
+        let decoded = decode_one(&mut decoder, &coded, 1);
         assert_eq!(decoded.picture.format(), settings.format, "{what}");
         assert!(decoded.picture.luma_psnr(&picture) > 40.0, "{what}");
     }
@@ -78,12 +78,12 @@ fn hdr_keeps_its_description_in_ten_bits() {
         let colour = Colour { range: Range::Limited, matrix: Matrix::Bt2020, transfer };
         let format = PictureFormat { depth: Depth::Ten, ..PictureFormat::new(320, 192, colour) };
         let mut encoder = open(format, RateControl::Best(20));
-        let sps = encoder.parameter_sets().iter().find_map(|set| hevcast_wire::h265::parse_sps(set).ok()).unwrap();
+        let sps = encoder.parameter_sets().sps().and_then(|sps| hevcast_wire::h265::parse_sps(sps).ok()).unwrap();
         assert_eq!((sps.bit_depth_luma, sps.profile.profile_idc), (10, 2));
         let said = sps.colour.unwrap();
         assert_eq!((said.primaries, said.transfer, said.matrix), (9, code_point, 9));
         let coded = encoder.encode(&Picture::new(format).unwrap(), true).unwrap();
-        let decoded = decode_one(&mut Decoder::new().unwrap(), &coded.data, 1);
+        let decoded = decode_one(&mut decoder(), &coded, 1);
         // Shown in 8 bits, with what the samples mean.
         assert_eq!(decoded.picture.format(), PictureFormat::new(320, 192, colour));
         assert!(decoded.picture.rows(0).flatten().all(|sample| sample.abs_diff(16) <= 1));

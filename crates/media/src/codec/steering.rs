@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use hevcast_wire::congestion::Room;
+use hevcast_wire::congestion::BitBudget;
 
 use super::settings::RateControl;
 
@@ -118,9 +118,10 @@ impl Steering {
     }
 
     /// The QP of the picture taken at `at`; `None` leaves it to the encoder.
-    pub(super) fn qp(&mut self, at: Instant, kind: Kind, room: Option<Room>) -> Option<u8> {
+    pub(super) fn qp(&mut self, at: Instant, kind: Kind, budget: Option<BitBudget>) -> Option<u8> {
         self.pass_time(at);
-        let room_bits = room.map(|room| if kind.is_new() { room.keyframe_bits } else { room.picture_bits } as f64);
+        let budget_bits =
+            budget.map(|budget| if kind.is_new() { budget.keyframe_bits } else { budget.picture_bits } as f64);
         let needed = |bits: f64| self.model(kind).qp(bits);
         let finest = match self.goal {
             RateControl::Qp(_) => return None,
@@ -130,7 +131,7 @@ impl Steering {
             RateControl::Best(qp) => f64::from(qp),
             RateControl::Crf(_) => {
                 // What the encoder chose last is what it will choose now.
-                let qp = needed(room_bits?)?;
+                let qp = needed(budget_bits?)?;
                 return self.last_qp.is_some_and(|last| qp > last).then(|| bounded(qp.ceil()));
             }
             RateControl::Bitrate(rate) => {
@@ -138,13 +139,13 @@ impl Steering {
                 needed(wanted).unwrap_or_else(|| f64::from(FIRST_QP)).round()
             }
         };
-        let within_room = room_bits.and_then(needed).map_or(0.0, f64::ceil);
+        let within_budget = budget_bits.and_then(needed).map_or(0.0, f64::ceil);
         let finer = match self.goal {
             RateControl::Best(_) => FINER_PER_SECOND * self.interval,
             _ => FINER_STEP,
         };
         let step = self.last_qp.map_or(0.0, |last| (last - finer).round());
-        Some(bounded(finest.max(within_room).max(step)))
+        Some(bounded(finest.max(within_budget).max(step)))
     }
 
     /// A picture has been coded.
@@ -228,7 +229,7 @@ mod tests {
         qps: Vec<u8>,
     }
 
-    fn send(goal: RateControl, content: &mut Content, count: usize, room: impl Fn(usize) -> Option<Room>) -> Sent {
+    fn send(goal: RateControl, content: &mut Content, count: usize, room: impl Fn(usize) -> Option<BitBudget>) -> Sent {
         let mut steering = Steering::new(goal, INTERVAL);
         let start = Instant::now();
         let mut sent = Sent { bits: Vec::new(), qps: Vec::new() };
@@ -283,7 +284,7 @@ mod tests {
     fn the_best_qp_holds_until_there_is_no_room() {
         let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
         let tight = |index: usize| (60..120).contains(&index);
-        let room = Room { picture_bits: 30_000, keyframe_bits: 120_000 };
+        let room = BitBudget { picture_bits: 30_000, keyframe_bits: 120_000 };
         let sent = send(RateControl::Best(23), &mut content, 180, |index| tight(index).then_some(room));
         assert!(sent.qps[..60].iter().all(|&qp| qp == 23));
         let mean = sent.bits[62..120].iter().sum::<u64>() / 58;
@@ -369,7 +370,7 @@ mod tests {
         assert_eq!(quality.qp(now, Kind::Keyframe, None), None);
         quality.coded(Kind::Keyframe, 200_000, 24.0);
         quality.coded(Kind::Next, 50_000, 25.5);
-        let room = |picture_bits| Some(Room { picture_bits, keyframe_bits: 4 * picture_bits });
+        let room = |picture_bits| Some(BitBudget { picture_bits, keyframe_bits: 4 * picture_bits });
         assert_eq!(quality.qp(now, Kind::Next, room(60_000)), None);
         assert_eq!(quality.qp(now, Kind::Next, room(25_000)), Some(32));
         let mut fixed = Steering::new(RateControl::Qp(23), INTERVAL);
@@ -381,7 +382,7 @@ mod tests {
         for bits in [0, 1, u64::MAX] {
             let mut steering = Steering::new(RateControl::Best(23), INTERVAL);
             steering.coded(Kind::Next, bits, 51.0);
-            let room = Room { picture_bits: 0, keyframe_bits: u64::MAX };
+            let room = BitBudget { picture_bits: 0, keyframe_bits: u64::MAX };
             let qp = steering.qp(Instant::now(), Kind::Next, Some(room)).unwrap();
             assert!((FINEST_QP..=COARSEST_QP).contains(&qp));
         }

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use hevcast_wire::congestion::Room;
+use bytes::Bytes;
+use hevcast_wire::congestion::BitBudget;
+use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame, NalKind};
 
-use super::annexb::{is_irap, nal_type, nal_units, parameter_sets};
 use super::*;
 use crate::FrameRate;
 use crate::picture::{Matrix, Picture, PictureFormat, Range};
@@ -26,9 +28,20 @@ pub(super) fn open(format: PictureFormat, rate: RateControl) -> Encoder {
     Encoder::open(&settings(format, rate)).unwrap().0
 }
 
-pub(super) fn decode_one(decoder: &mut Decoder, data: &[u8], tag: i64) -> Decoded {
+/// A decoder of what the encoder gives.
+pub(super) fn decoder() -> Decoder {
+    Decoder::new(CodecId::H265).unwrap()
+}
+
+/// What is asked for the picture of this number at 30 pictures/s.
+fn request(start: Instant, index: u32) -> FrameRequest {
+    let captured = start + Duration::from_micros(33_333) * index;
+    FrameRequest { captured, timestamp: RtpTicks(index * 3000), idr: false, budget: None }
+}
+
+pub(super) fn decode_one(decoder: &mut Decoder, frame: &CodedFrame, tag: i64) -> Decoded {
     let mut out = Vec::new();
-    decoder.decode(data, tag, &mut out).unwrap();
+    decoder.decode(frame, tag, &mut out).unwrap();
     assert_eq!(out.len(), 1, "one in, one out");
     out.remove(0)
 }
@@ -37,12 +50,12 @@ pub(super) fn decode_one(decoder: &mut Decoder, data: &[u8], tag: i64) -> Decode
 fn one_picture_in_one_picture_out() {
     let format = PictureFormat::limited(640, 360);
     let mut encoder = open(format, RateControl::Qp(23));
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = decoder();
     for (index, picture) in pattern(format, 12).iter().enumerate() {
         let coded = encoder.encode(picture, false).unwrap();
-        assert_eq!(coded.keyframe, index == 0);
-        assert!(nal_units(&coded.data).count() <= 16);
-        let decoded = decode_one(&mut decoder, &coded.data, index as i64 + 1000);
+        assert_eq!(coded.random_access, index == 0);
+        assert!(coded.nals.len() <= 16);
+        let decoded = decode_one(&mut decoder, &coded, index as i64 + 1000);
         assert_eq!(decoded.tag, index as i64 + 1000);
         assert!(!decoded.damaged);
         assert_eq!(decoded.picture.format(), format);
@@ -58,19 +71,21 @@ fn one_picture_in_one_picture_out() {
 fn a_forced_idr_comes_at_once_with_its_parameter_sets() {
     let format = PictureFormat::limited(320, 192);
     let mut encoder = open(format, RateControl::Qp(28));
-    let sets = encoder.parameter_sets().to_vec();
-    assert_eq!(sets.iter().map(|set| nal_type(set)).collect::<Vec<_>>(), [32, 33, 34]);
+    let sets: Vec<Bytes> = encoder.parameter_sets().nals().cloned().collect();
+    let nal_type = |nal: &Bytes| nal[0] >> 1;
+    assert_eq!(sets.iter().map(nal_type).collect::<Vec<_>>(), [32, 33, 34]);
     for (index, picture) in pattern(format, 7).iter().enumerate() {
         let coded = encoder.encode(picture, index == 4).unwrap();
         let idr = index == 0 || index == 4;
-        let types: Vec<u8> = nal_units(&coded.data).map(nal_type).collect();
-        assert_eq!(coded.keyframe, idr, "{types:?}");
+        let types: Vec<u8> = coded.nals.iter().map(nal_type).collect();
+        assert_eq!(coded.random_access, idr, "{types:?}");
         assert_eq!(types.iter().any(|kind| [19, 20].contains(kind)), idr, "{types:?}");
         if idr {
-            assert!(parameter_sets(&coded.data).eq(sets.iter().map(|set| &set[..])));
+            let is_set = |nal: &&Bytes| matches!(CodecId::H265.nal_kind(nal), NalKind::ParameterSet(_));
+            assert!(coded.nals.iter().filter(is_set).eq(&sets));
             assert_eq!(types[..3], [32, 33, 34]);
             // A decoder can join here.
-            assert!(!decode_one(&mut Decoder::new().unwrap(), &coded.data, 0).damaged);
+            assert!(!decode_one(&mut decoder(), &coded, 0).damaged);
         }
     }
 }
@@ -81,7 +96,7 @@ fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
     let coded = |preset: Option<&str>, params: &str| {
         let mut asked = settings(format, RateControl::Qp(28));
         (asked.preset, asked.x265_params) = (preset.map(str::to_owned), params.to_owned());
-        Encoder::open(&asked).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().data
+        Encoder::open(&asked).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().nals
     };
     assert_ne!(coded(None, ""), coded(Some("ultrafast"), ""));
     assert_eq!(coded(None, "ctu=32:psy-rd=2"), coded(Some("ultrafast"), "subme=1"), "the later word counts");
@@ -94,7 +109,7 @@ fn keyframes_come_at_their_interval() {
     asked.keyframe_interval = Duration::from_millis(100);
     let mut encoder = Encoder::open(&asked).unwrap().0;
     let keyframes: Vec<bool> =
-        pattern(format, 7).iter().map(|picture| encoder.encode(picture, false).unwrap().keyframe).collect();
+        pattern(format, 7).iter().map(|picture| encoder.encode(picture, false).unwrap().random_access).collect();
     assert_eq!(keyframes, [true, false, false, true, false, false, true]);
 }
 
@@ -104,13 +119,13 @@ fn the_qp_told_is_the_qp_asked_for() {
     for qp in [20, 35] {
         let mut encoder = open(format, RateControl::Qp(qp));
         for picture in pattern(format, 4) {
-            let told = encoder.encode(&picture, false).unwrap().qp.unwrap();
+            let told = encoder.encode(&picture, false).unwrap().meta.qp.unwrap();
             assert!((told - f32::from(qp)).abs() <= 1.0, "{told} for {qp}");
         }
     }
     for rate in [RateControl::Crf(28.0), RateControl::Bitrate(500_000)] {
         let mut encoder = open(format, rate);
-        let told = encoder.encode(&pattern(format, 1)[0], false).unwrap().qp;
+        let told = encoder.encode(&pattern(format, 1)[0], false).unwrap().meta.qp;
         assert!((0.0..=51.0).contains(&told.unwrap()));
     }
 }
@@ -119,11 +134,10 @@ fn the_qp_told_is_the_qp_asked_for() {
 fn a_keyframe_that_was_asked_for_has_the_room_of_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let (mut encoder, start) = (open(format, RateControl::Best(20)), Instant::now());
-    let tight = Some(Room { picture_bits: 1000, keyframe_bits: 10_000_000 });
+    let tight = Some(BitBudget { picture_bits: 1000, keyframe_bits: 10_000_000 });
     let cases = [(true, None), (false, None), (true, tight), (false, tight)];
-    let qps = pattern(format, 4).into_iter().zip(cases).zip(0..).map(|((picture, (idr, room)), index)| {
-        let at = start + Duration::from_millis(33) * index;
-        encoder.encode_as(&picture, &Wish { at, idr, room }).unwrap().qp.unwrap()
+    let qps = pattern(format, 4).into_iter().zip(cases).zip(0..).map(|((picture, (idr, budget)), index)| {
+        encoder.encode_as(&picture, &FrameRequest { idr, budget, ..request(start, index) }).unwrap().meta.qp.unwrap()
     });
     let qps: Vec<f32> = qps.collect();
     assert!(qps[..3].iter().all(|qp| *qp == 20.0) && qps[3] > 25.0, "{qps:?}");
@@ -136,9 +150,9 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
     pictures.extend(pattern(format, 8));
     let qps = |rate: RateControl| {
         let (mut encoder, start) = (open(format, rate), Instant::now());
-        let wishes = (0..).map(|index| Wish { at: start + Duration::from_millis(33) * index, idr: false, room: None });
-        let coded = pictures.iter().zip(wishes).map(|(picture, wish)| encoder.encode_as(picture, &wish).unwrap());
-        coded.map(|coded| (coded.keyframe, coded.qp.unwrap().round() as u8)).collect::<Vec<_>>()
+        let requests = (0..).map(|index| request(start, index));
+        let coded = pictures.iter().zip(requests).map(|(picture, asked)| encoder.encode_as(picture, &asked).unwrap());
+        coded.map(|coded| (coded.random_access, coded.meta.qp.unwrap().round() as u8)).collect::<Vec<_>>()
     };
     let best = qps(RateControl::Best(20));
     assert!(best.iter().enumerate().all(|(index, (keyframe, _))| *keyframe == (index == 0)), "{best:?}");
@@ -150,26 +164,25 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
 fn a_picture_keeps_within_its_room_at_once_and_without_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let mut encoder = open(format, RateControl::Best(16));
-    assert!(encoder.keeps_within_room());
+    assert!(encoder.keeps_within_budget());
     let pictures = pattern(format, 24);
     let start = Instant::now();
     let mut coded = Vec::new();
     for (index, picture) in (0..).zip(&pictures) {
-        let free: Option<&Coded> = coded.get(7);
-        let room = free.filter(|_| (8..16).contains(&index)).map(|free| {
-            let bits = free.data.len() as u64 * 8 / 3;
-            Room { picture_bits: bits, keyframe_bits: bits * 4 }
+        let free: Option<&CodedFrame> = coded.get(7);
+        let budget = free.filter(|_| (8..16).contains(&index)).map(|free| {
+            let bits = free.size_bytes() as u64 * 8 / 3;
+            BitBudget { picture_bits: bits, keyframe_bits: bits * 4 }
         });
-        let at = start + Duration::from_millis(33) * index;
-        coded.push(encoder.encode_as(picture, &Wish { at, idr: false, room }).unwrap());
+        coded.push(encoder.encode_as(picture, &FrameRequest { budget, ..request(start, index) }).unwrap());
     }
-    assert!(coded.iter().enumerate().all(|(index, coded)| coded.keyframe == (index == 0)));
-    let qps: Vec<f32> = coded.iter().map(|coded| coded.qp.unwrap()).collect();
+    assert!(coded.iter().enumerate().all(|(index, coded)| coded.random_access == (index == 0)));
+    let qps: Vec<f32> = coded.iter().map(|coded| coded.meta.qp.unwrap()).collect();
     assert!(qps[..8].iter().all(|qp| *qp == 16.0) && qps[8] > 20.0, "{qps:?}");
     assert_eq!(qps[23], 16.0, "{qps:?}");
-    let mean = |range: std::ops::Range<usize>| coded[range].iter().map(|coded| coded.data.len()).sum::<usize>();
+    let mean = |range: std::ops::Range<usize>| coded[range].iter().map(|coded| coded.size_bytes()).sum::<usize>();
     assert!(mean(9..16) < mean(1..8) / 2, "{} bytes, before {}", mean(9..16), mean(1..8));
-    assert!(!open(format, RateControl::Qp(16)).keeps_within_room(), "a fixed QP is fixed");
+    assert!(!open(format, RateControl::Qp(16)).keeps_within_budget(), "a fixed QP is fixed");
 }
 
 #[test]
@@ -180,10 +193,7 @@ fn a_bitrate_is_kept_by_x265_without_its_own_rate_control() {
     let pictures = pattern(format, 90);
     let sizes: Vec<usize> = (0..)
         .zip(&pictures)
-        .map(|(index, picture)| {
-            let at = start + Duration::from_micros(33_333) * index;
-            encoder.encode_as(picture, &Wish { at, idr: false, room: None }).unwrap().data.len()
-        })
+        .map(|(index, picture)| encoder.encode_as(picture, &request(start, index)).unwrap().annexb_bytes())
         .collect();
     let rate = sizes[30..].iter().sum::<usize>() as f64 * 8.0 / 2.0;
     assert!((320e3..480e3).contains(&rate), "{rate} bits/s");
@@ -201,7 +211,7 @@ fn range_matrix_and_levels_survive() {
         format.colour.matrix = matrix;
         let values = [luma, 90, 160];
         let coded = open(format, RateControl::Qp(20)).encode(&flat(format, values), false).unwrap();
-        let decoded = decode_one(&mut Decoder::new().unwrap(), &coded.data, 0).picture;
+        let decoded = decode_one(&mut decoder(), &coded, 0).picture;
         assert_eq!(decoded.format(), format);
         for (index, value) in values.into_iter().enumerate() {
             let mut samples = decoded.rows(index).flatten();
@@ -214,17 +224,17 @@ fn range_matrix_and_levels_survive() {
 fn damage_is_told_until_the_next_keyframe() {
     let format = PictureFormat::limited(320, 192);
     let mut encoder = open(format, RateControl::Qp(25));
-    let coded: Vec<Coded> = pattern(format, 8)
+    let coded: Vec<CodedFrame> = pattern(format, 8)
         .iter()
         .enumerate()
         .map(|(index, picture)| encoder.encode(picture, index == 6).unwrap())
         .collect();
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = decoder();
     let mut damaged = Vec::new();
     // Picture 2 never arrives, so that 3 to 5 build on nothing.
     for (index, unit) in coded.iter().enumerate().filter(|(index, _)| *index != 2) {
         let mut out = Vec::new();
-        let _ = decoder.decode(&unit.data, index as i64, &mut out);
+        let _ = decoder.decode(unit, index as i64, &mut out);
         damaged.extend(out.iter().map(|one| (one.tag, one.damaged)));
     }
     let clean: Vec<i64> = damaged.iter().filter(|one| !one.1).map(|one| one.0).collect();
@@ -235,17 +245,18 @@ fn damage_is_told_until_the_next_keyframe() {
 fn a_decoder_that_joins_late_says_damaged() {
     let format = PictureFormat::limited(320, 192);
     let mut encoder = open(format, RateControl::Qp(25));
-    let coded: Vec<Coded> = pattern(format, 3).iter().map(|picture| encoder.encode(picture, false).unwrap()).collect();
-    let mut decoder = Decoder::new().unwrap();
+    let coded: Vec<CodedFrame> =
+        pattern(format, 3).iter().map(|picture| encoder.encode(picture, false).unwrap()).collect();
+    let mut decoder = decoder();
     let mut out = Vec::new();
-    let _ = decoder.decode(&coded[1].data, 0, &mut out);
+    let _ = decoder.decode(&coded[1], 0, &mut out);
     assert!(out.iter().all(|decoded| decoded.damaged));
 }
 
 #[test]
 fn garbage_is_an_error_or_nothing_and_then_it_goes_on() {
     let format = PictureFormat::limited(320, 192);
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = decoder();
     let mut seed = 7_u32;
     for length in [0, 1, 3, 4, 64, 1000, 70_000] {
         let mut noise: Vec<u8> = Vec::new();
@@ -254,25 +265,28 @@ fn garbage_is_an_error_or_nothing_and_then_it_goes_on() {
             (seed >> 24) as u8
         });
         let mut out = Vec::new();
-        let _ = decoder.decode(&noise, 0, &mut out);
-        noise.splice(0..0, [0, 0, 0, 1, 0x26, 1]);
-        let _ = decoder.decode(&noise, 0, &mut out);
+        let frame = |noise: &[u8]| CodedFrame::new(CodecId::H265, RtpTicks(0), vec![Bytes::copy_from_slice(noise)]);
+        let _ = decoder.decode(&frame(&noise), 0, &mut out);
+        noise.splice(0..0, [0x26, 1]);
+        let _ = decoder.decode(&frame(&noise), 0, &mut out);
         assert!(out.iter().all(|decoded| decoded.damaged));
     }
     let coded = open(format, RateControl::Qp(25)).encode(&pattern(format, 1)[0], false);
-    assert!(!decode_one(&mut decoder, &coded.unwrap().data, 5).damaged);
+    assert!(!decode_one(&mut decoder, &coded.unwrap(), 5).damaged);
 }
 
 #[test]
-fn a_cut_access_unit_is_not_passed_off_as_whole() {
+fn a_cut_frame_is_not_passed_off_as_whole() {
     let format = PictureFormat::limited(640, 360);
     let picture = &pattern(format, 1)[0];
     let coded = open(format, RateControl::Qp(18)).encode(picture, false).unwrap();
     let mut out = Vec::new();
     // Within the slice's header: what is missing behind it FFmpeg fills in without a word, unless the encoder worked by
     // wavefront and so told where each row begins. The depacketizer knows of lost packets in any case.
-    let slice = coded.data.windows(4).rposition(|w| w[..3] == [0, 0, 1] && (16..=21).contains(&(w[3] >> 1))).unwrap();
-    let result = Decoder::new().unwrap().decode(&coded.data[..slice + 6], 0, &mut out);
+    let mut cut = coded.clone();
+    let slice = cut.nals.iter_mut().rfind(|nal| CodecId::H265.nal_kind(nal).is_slice()).unwrap();
+    slice.truncate(3);
+    let result = decoder().decode(&cut, 0, &mut out);
     assert!(result.is_err() || out.iter().all(|decoded| decoded.damaged));
 }
 
@@ -319,6 +333,6 @@ fn a_coded_picture_outlives_its_encoder() {
     let mut encoder = open(format, RateControl::Qp(30));
     let coded = encoder.encode(&pattern(format, 1)[0], false).unwrap();
     drop(encoder);
-    let thread = std::thread::spawn(move || is_irap(&coded.data));
+    let thread = std::thread::spawn(move || coded.random_access && coded.nals.iter().all(|nal| !nal.is_empty()));
     assert!(thread.join().unwrap());
 }

@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use hevcast_wire::{CodedFrame, ParameterSets};
+
 use self::decode_times::DecodeTimes;
 use crate::av::AvError;
 use crate::av::mux::{Muxer, MuxerSetup};
@@ -71,8 +73,8 @@ impl Form {
 pub struct Recorded<'a> {
     /// Luma samples each way.
     pub size: (u32, u32),
-    /// VPS, SPS and PPS in Annex B format.
-    pub parameter_sets: &'a [u8],
+    /// Its parameter sets; they say the codec, too.
+    pub parameter_sets: &'a ParameterSets,
     /// The most pictures that are decoded before another and shown after it: the SPS says so.
     pub reordered: usize,
     /// When the first picture was taken, in the form of RFC 3339.
@@ -99,7 +101,7 @@ pub struct Recording {
     path: Option<PathBuf>,
     form: Form,
     size: (u32, u32),
-    parameter_sets: Vec<u8>,
+    parameter_sets: ParameterSets,
     began: String,
     times: DecodeTimes,
     /// Units that wait for their decoding time, and the one that waits for its successor's, which tells how long it lasts.
@@ -121,7 +123,7 @@ struct Held {
     packet: Packet,
     /// When it is shown.
     ticks: i64,
-    is_irap: bool,
+    random_access: bool,
 }
 
 impl Recording {
@@ -133,7 +135,7 @@ impl Recording {
             path: None,
             form,
             size: what.size,
-            parameter_sets: what.parameter_sets.to_owned(),
+            parameter_sets: what.parameter_sets.clone(),
             began: what.began.to_owned(),
             times: DecodeTimes::new(what.reordered),
             held: VecDeque::new(),
@@ -169,18 +171,18 @@ impl Recording {
         })
     }
 
-    /// Writes `annexb`, one access unit in Annex B format, which is shown at `ticks` of the 90 kHz clock since the
-    /// recording's start. The first must be an IRAP picture; where nothing is reordered, time stamps must rise.
+    /// Writes a frame which is shown at `ticks` of the 90 kHz clock since the recording's start. The first must be a random
+    /// access frame; where nothing is reordered, time stamps must rise.
     ///
     /// # Errors
     /// When the file cannot be made or written, such as on a full disk; the recording is of no more use then.
-    pub fn write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
-        self.try_write(annexb, ticks, is_irap).inspect_err(|_| self.has_failed = true)
+    pub fn write(&mut self, frame: &CodedFrame, ticks: i64) -> Result<(), RecordError> {
+        self.try_write(frame, ticks).inspect_err(|_| self.has_failed = true)
     }
 
-    fn try_write(&mut self, annexb: &[u8], ticks: i64, is_irap: bool) -> Result<(), RecordError> {
-        let packet = Packet::copy_of(annexb).map_err(|error| self.failed(&error))?;
-        self.held.push_back(Held { packet, ticks, is_irap });
+    fn try_write(&mut self, frame: &CodedFrame, ticks: i64) -> Result<(), RecordError> {
+        let packet = Packet::of_frame(frame).map_err(|error| self.failed(&error))?;
+        self.held.push_back(Held { packet, ticks, random_access: frame.random_access });
         let told = self.times.push(ticks);
         self.tell(&told);
         while let [at, next, ..] = *self.decoded.make_contiguous() {
@@ -216,7 +218,7 @@ impl Recording {
             None => self.create()?,
         };
         let whole = muxer.length();
-        let mut written = muxer.write(&mut held.packet, held.is_irap, self.last_duration);
+        let mut written = muxer.write(&mut held.packet, held.random_access, self.last_duration);
         if is_first {
             written = written.and_then(|()| muxer.flush());
         }

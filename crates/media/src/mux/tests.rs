@@ -37,12 +37,12 @@ fn recording(path: &Path, what: &Recorded<'_>) -> Recording {
 }
 
 /// What a file of these pictures holds.
-fn pictures(parameter_sets: &[u8]) -> Recorded<'_> {
+fn pictures(parameter_sets: &ParameterSets) -> Recorded<'_> {
     Recorded { size: (320, 192), parameter_sets, reordered: 0, began: "2026-11-26T12:30:05.25Z" }
 }
 
 /// `count` coded pictures, a keyframe every five, and their parameter sets.
-fn coded(count: u64) -> (Vec<crate::codec::Coded>, Vec<u8>) {
+fn coded(count: u64) -> (Vec<CodedFrame>, ParameterSets) {
     let format = PictureFormat::limited(320, 192);
     let settings = EncoderSettings {
         format,
@@ -54,7 +54,7 @@ fn coded(count: u64) -> (Vec<crate::codec::Coded>, Vec<u8>) {
         choice: EncoderChoice::Named("libx265".to_owned()),
     };
     let mut encoder = Encoder::open(&settings).unwrap().0;
-    let sets = encoder.parameter_sets().iter().flat_map(|set| [&[0, 0, 0, 1], &set[..]].concat()).collect();
+    let sets = encoder.parameter_sets().clone();
     let units = pattern(format, count).iter().map(|picture| encoder.encode(picture, false).unwrap()).collect();
     (units, sets)
 }
@@ -87,7 +87,7 @@ fn every_picture_is_in_the_file_at_its_time() {
     // A camera is never quite even.
     let ticks: Vec<i64> = (0..12).map(|n| n * 3000 + n % 3 * 100).collect();
     for (unit, ticks) in units.iter().zip(&ticks) {
-        recording.write(&unit.data, *ticks, unit.keyframe).unwrap();
+        recording.write(unit, *ticks).unwrap();
     }
     assert_eq!(recording.finish(), Finished { kept: 12, error: None });
     assert_eq!(read_back(&file.0), ticks.iter().map(|&ticks| ticks as u128).collect::<Vec<_>>());
@@ -100,7 +100,7 @@ fn a_recording_that_breaks_off_keeps_all_but_its_last_fragment() {
         let (units, sets) = coded(12);
         let mut recording = recording(&file.0, &pictures(&sets));
         for (n, unit) in (0..).zip(&units) {
-            recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+            recording.write(unit, n * 3000).unwrap();
         }
         // As a crash leaves it: nothing is written any more.
         std::mem::forget(recording);
@@ -116,7 +116,7 @@ fn a_recording_that_breaks_off_at_once_keeps_its_first_picture_or_is_not_there()
             let (units, sets) = coded(count);
             let mut recording = recording(&file.0, &pictures(&sets));
             for (n, unit) in (0..).zip(&units) {
-                recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+                recording.write(unit, n * 3000).unwrap();
             }
             std::mem::forget(recording);
             match count {
@@ -131,7 +131,7 @@ fn a_recording_that_breaks_off_at_once_keeps_its_first_picture_or_is_not_there()
 fn a_file_that_cannot_be_made_is_named() {
     let (units, sets) = coded(1);
     let mut recording = recording(Path::new("/nowhere/at/all.mp4"), &pictures(&sets));
-    recording.write(&units[0].data, 0, true).unwrap();
+    recording.write(&units[0], 0).unwrap();
     let error = recording.finish().error.unwrap();
     assert!(error.to_string().contains("/nowhere/at/all.mp4"), "{error}");
 }
@@ -171,7 +171,7 @@ fn a_name_is_a_name_whatever_ffmpeg_would_make_of_it() {
         let file = folder.0.join(&name);
         let mut recording = recording(&file, &pictures(&sets));
         for (n, unit) in (0..).zip(&units) {
-            recording.write(&unit.data, n * 3000, unit.keyframe).unwrap();
+            recording.write(unit, n * 3000).unwrap();
         }
         assert_eq!(recording.finish(), Finished { kept: 3, error: None }, "{name:?}");
         assert_eq!(read_back(&file).len(), 3, "{name:?}");
@@ -189,7 +189,7 @@ fn what_is_kept_is_in_the_file_at_any_moment() {
         let mut recording = recording(&file.0, &pictures(&sets));
         for (n, unit) in (0..).zip(&units) {
             // Some fragments end with a keyframe, some with a second.
-            recording.write(&unit.data, n * 3000 + n / 7 * 50_000, unit.keyframe).unwrap();
+            recording.write(unit, n * 3000 + n / 7 * 50_000).unwrap();
             if std::fs::copy(&file.0, &crashed.0).is_ok() {
                 assert!(read_back(&crashed.0).len() as u64 >= recording.kept, "{name} after picture {n}");
             } else {
@@ -209,7 +209,7 @@ fn pictures_that_are_shown_in_another_order_keep_their_times() {
         let ticks = [0, 4, 2, 1, 3, 8, 6, 5, 7].map(|n| n * 9000);
         let mut recording = recording(&file.0, &Recorded { reordered: 2, ..pictures(&sets) });
         for (unit, ticks) in units.iter().zip(ticks) {
-            recording.write(&unit.data, ticks, unit.keyframe).unwrap();
+            recording.write(unit, ticks).unwrap();
         }
         assert_eq!(recording.finish(), Finished { kept: 9, error: None });
         let mut demuxer = Demuxer::open_file(&file.0).unwrap();

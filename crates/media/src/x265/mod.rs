@@ -1,7 +1,7 @@
 //! Owner of an `x265_encoder`.
 //!
 //! x265 is called by itself and not through FFmpeg, which has no words for what a live sender needs most: the QP of the
-//! very next picture ([`Order::qp`]), without a new encoder and the IDR picture that it would begin with.
+//! very next picture ([`EncodeParams::qp`]), without a new encoder and the IDR picture that it would begin with.
 
 #[cfg(target_os = "linux")]
 mod workers;
@@ -69,7 +69,7 @@ pub(crate) struct Setup<'a> {
 
 /// What is wanted of one picture.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Order {
+pub(crate) struct EncodeParams {
     /// That it be an IDR picture.
     pub(crate) idr: bool,
     /// Its QP, 0 to 51, whatever rate control would choose.
@@ -78,8 +78,8 @@ pub(crate) struct Order {
 
 /// One coded picture.
 pub(crate) struct Output {
-    /// The access unit in Annex B format.
-    pub(crate) data: Bytes,
+    /// Its NAL units without start codes: slices of one buffer.
+    pub(crate) nals: Vec<Bytes>,
     /// Mean QP over its coding units.
     pub(crate) mean_qp: f32,
 }
@@ -204,7 +204,12 @@ impl X265 {
     }
 
     /// Encodes a picture of the format that the encoder was opened with; `None` if it is held back.
-    pub(crate) fn encode(&mut self, picture: &Picture, pts: i64, order: Order) -> Result<Option<Output>, X265Error> {
+    pub(crate) fn encode(
+        &mut self,
+        picture: &Picture,
+        pts: i64,
+        params: EncodeParams,
+    ) -> Result<Option<Output>, X265Error> {
         if picture.format() != self.format {
             return Err(X265Error::Failed);
         }
@@ -216,9 +221,9 @@ impl X265 {
         }
         input.bitDepth = bits(self.format.depth);
         input.pts = pts;
-        input.sliceType = if order.idr { ffi::X265_TYPE_IDR } else { ffi::X265_TYPE_AUTO } as c_int;
+        input.sliceType = if params.idr { ffi::X265_TYPE_IDR } else { ffi::X265_TYPE_AUTO } as c_int;
         // 0 leaves the choice to rate control, so that each QP is told as one more.
-        input.forceqp = order.qp.map_or(0, |qp| c_int::from(qp) + 1);
+        input.forceqp = params.qp.map_or(0, |qp| c_int::from(qp) + 1);
         let (mut nals, mut count) = (std::ptr::null_mut(), 0);
         // An opened encoder and two pictures of its own making. The planes hold the rows that the format says (checked by
         // `Picture`), and are only read, before the call returns.
@@ -245,8 +250,11 @@ impl X265 {
         let bytes = nals.iter().map(|nal| nal.sizeBytes as usize).sum();
         // SAFETY: the payloads of one call stand one behind the other in memory (x265.h, x265_encoder_encode).
         let data = unsafe { std::slice::from_raw_parts(nals[0].payload, bytes) };
+        // The one copy: x265 writes the next picture to the same place.
+        let mut rest = Bytes::copy_from_slice(data);
+        let nals = nals.iter().map(|nal| without_start_code(rest.split_to(nal.sizeBytes as usize))).collect();
         let mean_qp = self.output.get_mut().frameData.qp as f32;
-        Ok(Some(Output { data: Bytes::copy_from_slice(data), mean_qp }))
+        Ok(Some(Output { nals, mean_qp }))
     }
 }
 
@@ -255,6 +263,12 @@ impl Drop for X265 {
         // Opened once, closed once, before its pictures are freed.
         let _ = call!(self.api, encoder_close, self.encoder.as_ptr());
     }
+}
+
+/// A NAL unit of x265's, which begins with a start code of three or four bytes.
+fn without_start_code(nal: Bytes) -> Bytes {
+    let code = nal.iter().position(|&byte| byte != 0).map_or(nal.len(), |one| one + 1);
+    nal.slice(code.min(nal.len())..)
 }
 
 fn pairs(params: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {

@@ -1,6 +1,6 @@
 //! The play stage over RTMP: coded pictures of a stream, as they come.
 
-use hevcast_wire::h265::{AccessUnit, ParameterSets};
+use hevcast_wire::CodedFrame;
 use hevcast_wire::rtmp::RtmpError;
 use hevcast_wire::rtmp::session::{Event, Role};
 use hevcast_wire::rtmp::unpack::Unpacker;
@@ -12,13 +12,8 @@ use crate::{Clock, NetError, Target};
 /// What came from the server.
 #[derive(Debug)]
 pub enum Played {
-    /// A picture; an IRAP picture has its parameter sets.
-    Picture {
-        /// The picture.
-        unit: AccessUnit,
-        /// A message between the one before and this was broken.
-        is_after_loss: bool,
-    },
+    /// A picture; a random access picture has its parameter sets.
+    Picture(CodedFrame),
     /// A video message without a picture, or with one that nothing is known of yet: parameter sets have not come.
     Other,
     /// A video message that was broken.
@@ -61,7 +56,10 @@ impl Player {
                 Turn::Event(Event::Started) | Turn::Sent => continue,
             };
             return Ok(match self.unpacker.push(timestamp, &body) {
-                Ok(Some(unit)) => Played::Picture { unit, is_after_loss: std::mem::take(&mut self.is_after_loss) },
+                Ok(Some(mut frame)) => {
+                    frame.meta.lost_before = u32::from(std::mem::take(&mut self.is_after_loss));
+                    Played::Picture(frame)
+                }
                 Ok(None) => Played::Other,
                 Err(VideoError::NotHevc(codec)) => {
                     let url = self.link.session.address().shown.clone();
@@ -73,11 +71,6 @@ impl Player {
                 }
             });
         }
-    }
-
-    /// The latest parameter sets; empty before the first.
-    pub fn parameter_sets(&self) -> &ParameterSets {
-        self.unpacker.parameter_sets()
     }
 
     /// Bytes read from the socket, framing included.

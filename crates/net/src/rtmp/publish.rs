@@ -3,11 +3,10 @@
 //! As [`crate::publish::Publisher`], a [`Publisher`] holds one picture at a time: the next is queued when the kernel has
 //! taken the last ([`Publisher::is_drained`]), so that what waits, waits where it can be aged.
 
-use hevcast_wire::h265::AccessUnit;
+use hevcast_wire::CodedFrame;
 use hevcast_wire::rtmp::pack::Packer;
 use hevcast_wire::rtmp::session::{Event, Role};
 use hevcast_wire::rtmp::{RtmpError, video};
-use hevcast_wire::time::UtcMicros;
 
 use super::link::{Link, Turn};
 use crate::publish::PublishNews;
@@ -33,16 +32,15 @@ impl Publisher {
         Ok(Publisher { link, packer, last: 0 })
     }
 
-    /// Queues a picture, captured then by any one clock; its NAL units are not copied. An IRAP picture has its parameter
-    /// sets. Pictures before the first one are passed over, for nobody could decode them.
+    /// Queues a frame; its NAL units are not copied. A random access frame has its parameter sets. Frames before the first
+    /// one are passed over, for nobody could decode them.
     ///
     /// # Errors
     /// [`NetError::Rtmp`]: it cannot be announced, or is longer than RTMP allows. What is queued stays whole.
-    pub fn queue(&mut self, unit: &AccessUnit, captured: UtcMicros) -> Result<(), NetError> {
+    pub fn queue(&mut self, frame: &CodedFrame) -> Result<(), NetError> {
         let session = &mut self.link.session;
         let url = || session.address().shown.clone();
-        let packed =
-            self.packer.pack(unit, captured).map_err(|error| RtmpError::Configuration { url: url(), error })?;
+        let packed = self.packer.pack(frame).map_err(|error| RtmpError::Configuration { url: url(), error })?;
         let Some(packed) = packed else { return Ok(()) };
         self.last = packed.timestamp;
         if let Some(metadata) = packed.metadata {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hevcast_wire::h265::AccessUnit;
-use hevcast_wire::time::{RtpTicks, UtcMicros};
+use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame};
 
 use super::play::Played;
 use super::relay::Relay;
@@ -30,7 +30,7 @@ fn target(relay: &Relay, path: &str) -> Target {
 }
 
 /// The picture of a number: every tenth is an IDR picture with its parameter sets.
-fn picture(number: usize) -> AccessUnit {
+fn picture(number: usize) -> CodedFrame {
     let is_idr = number.is_multiple_of(10);
     let mut nals = if is_idr { vec![VPS, SPS, PPS, SEI] } else { vec![SEI] };
     let mut slice = vec![if is_idr { 0x28 } else { 0x02 }, 0x01, 0xaf, number as u8];
@@ -38,18 +38,14 @@ fn picture(number: usize) -> AccessUnit {
     slice.resize(if is_idr { 200_000 } else { 3000 }, 0x55);
     nals.push(&slice);
     let nals = nals.into_iter().map(Bytes::copy_from_slice).collect();
-    AccessUnit { timestamp: RtpTicks(number as u32 * 3000), nals }
-}
-
-fn captured(number: usize) -> UtcMicros {
-    UtcMicros(1_700_000_000_000_000 + number as i64 * 40_000)
+    CodedFrame::new(CodecId::H265, RtpTicks(number as u32 * 3600), nals)
 }
 
 /// The next picture that comes; fails at anything else but messages without one.
-async fn next(player: &mut Player) -> AccessUnit {
+async fn next(player: &mut Player) -> CodedFrame {
     loop {
         match player.next().await.unwrap() {
-            Played::Picture { unit, is_after_loss: false } => return unit,
+            Played::Picture(frame) if frame.meta.lost_before == 0 => return frame,
             Played::Other => {}
             other => panic!("{other:?}"),
         }
@@ -57,7 +53,7 @@ async fn next(player: &mut Player) -> AccessUnit {
 }
 
 async fn publish(publisher: &mut Publisher, number: usize) {
-    publisher.queue(&picture(number), captured(number)).unwrap();
+    publisher.queue(&picture(number)).unwrap();
     while !publisher.is_drained() {
         publisher.turn().await.unwrap();
     }
@@ -89,7 +85,7 @@ async fn pictures_pass_through_a_foreign_server_in_order() {
     }
     // What comes before the first announcement of parameter sets is no picture yet.
     let first = next(&mut late).await;
-    assert_eq!((first.nals, late.parameter_sets().is_complete()), (picture(100).nals, true));
+    assert_eq!((first.parameter_sets().is_complete(), first.nals), (true, picture(100).nals));
     player.close().await;
     publisher.close().await;
 }
@@ -163,7 +159,7 @@ async fn turns_that_are_given_up_lose_nothing() {
     let mut player = Player::connect(&target, "hevcast/0", clock).await.unwrap();
     let sending = async {
         for number in 0..30 {
-            publisher.queue(&picture(number), captured(number)).unwrap();
+            publisher.queue(&picture(number)).unwrap();
             while !publisher.is_drained() {
                 let _ = tokio::time::timeout(Duration::from_micros(50), publisher.turn()).await;
             }
@@ -174,7 +170,7 @@ async fn turns_that_are_given_up_lose_nothing() {
         let mut units = Vec::new();
         while units.len() < 30 {
             if let Ok(played) = tokio::time::timeout(Duration::from_micros(50), player.next()).await
-                && let Played::Picture { unit, .. } = played.unwrap()
+                && let Played::Picture(unit) = played.unwrap()
             {
                 units.push(unit);
             }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::h265::{NalHeader, NalType, ParameterSets};
+use hevcast_wire::ParameterSets;
+use hevcast_wire::h265::{NalHeader, NalType};
 use hevcast_wire::rtp::payload::Payload;
 use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;

@@ -5,7 +5,7 @@
 //! its own (RFC 7798 section 7.1 says that those of the description may be sent in band as well).
 
 use bytes::{BufMut, Bytes, BytesMut};
-use hevcast_wire::h265::ParameterSets;
+use hevcast_wire::ParameterSets;
 use hevcast_wire::rtp::{ReceivedPacket, RtpHeader, interleave};
 
 /// Parameter sets that are to be told.

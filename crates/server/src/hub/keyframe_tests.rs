@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hevcast_wire::h265::{AccessUnit, NalType, ParameterSets};
+use hevcast_wire::h265::NalType;
 use hevcast_wire::rtp::{Packetizer, ReceivedPacket, RtpPacket};
 use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use super::reader::Reader;
 use super::returning_tests::PARAMETER_SETS;
@@ -128,7 +129,7 @@ fn publish(world: &mut World, nals: Vec<Bytes>, max_payload: usize) {
     let mut packetizer = Packetizer::new(7, 96, number, max_payload);
     world.pictures += 1;
     let mut packets = Vec::new();
-    packetizer.packetize(&AccessUnit { timestamp: RtpTicks(world.pictures * 3000), nals }, &mut packets).unwrap();
+    packetizer.packetize(&CodedFrame::new(CodecId::H265, RtpTicks(world.pictures * 3000), nals), &mut packets).unwrap();
     world.packetizer = packetizer;
     world.push(&batch(packets.iter().map(RtpPacket::to_bytes)));
     world.pass(FRAME_INTERVAL);
@@ -144,7 +145,7 @@ fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
         let idr = || nals(&[(NalType::IDR_W_RADL, 300)]);
         publish(&mut world, [sets.to_vec(), idr()].concat(), max_payload);
         let stream = world.hub.find("live").unwrap();
-        let expected: ParameterSets = sets.iter().collect();
+        let expected = ParameterSets::of_nals(CodecId::H265, &sets);
         assert_eq!(stream.description().hevc_track().unwrap().1.parameter_sets, expected, "DESCRIBE names them");
         for round in 0..3 {
             // The first group, which has them itself, and later ones that do not.
@@ -185,7 +186,7 @@ fn parameter_sets_that_come_with_each_keyframe_are_not_told_twice() {
     let late = join(&world, new_reader());
     let frames = taken(&late).into_iter().filter(|frame| frame.channel() == 0).count();
     let mut packets = Vec::new();
-    let unit = AccessUnit { timestamp: RtpTicks(0), nals: [sets, nals(&[(NalType::IDR_W_RADL, 150)])].concat() };
+    let unit = CodedFrame::new(CodecId::H265, RtpTicks(0), [sets, nals(&[(NalType::IDR_W_RADL, 150)])].concat());
     Packetizer::new(7, 96, 0, 200).packetize(&unit, &mut packets).unwrap();
     assert_eq!(frames, packets.len());
 }

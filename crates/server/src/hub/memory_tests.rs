@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hevcast_wire::h265::ParameterSets;
+use hevcast_wire::ParameterSets;
 use hevcast_wire::rtp::interleave;
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 use hevcast_wire::rtsp::transport::Channels;

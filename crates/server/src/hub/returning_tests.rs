@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hevcast_wire::h265::ParameterSets;
+use hevcast_wire::ParameterSets;
 use hevcast_wire::rtp::{Packetizer, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 

@@ -5,8 +5,9 @@
 //! (RFC 7798 section 7.1: what the description says may be said in band as well).
 
 use bytes::{Bytes, BytesMut};
-use hevcast_wire::h265::parameter_sets::MAX_PARAMETER_SET_BYTES;
-use hevcast_wire::h265::{NalHeader, NalType, ParameterSets};
+use hevcast_wire::ParameterSets;
+use hevcast_wire::h265::{NalHeader, NalType};
+use hevcast_wire::parameter_sets::MAX_PARAMETER_SET_BYTES;
 use hevcast_wire::rtp::payload::{Fragment, Payload};
 
 /// What is known of one track's parameter sets.

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::h265::ParameterSets;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
+use hevcast_wire::{CodecId, ParameterSets};
 use tokio::sync::Notify;
 
 use super::audience::Audience;
@@ -388,6 +388,6 @@ impl Inner {
 
 /// The parameter sets that a description names.
 fn sets_of(description: &Description) -> &ParameterSets {
-    static NONE: ParameterSets = ParameterSets::none();
+    static NONE: ParameterSets = ParameterSets::new(CodecId::H265);
     description.hevc_track().map_or(&NONE, |(_, track)| &track.parameter_sets)
 }

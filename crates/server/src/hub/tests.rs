@@ -5,12 +5,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::h265::{AccessUnit, NalType, ParameterSets};
+use hevcast_wire::h265::NalType;
 use hevcast_wire::rtp::{Packetizer, ReceivedPacket, RtcpEvent, RtpPacket, interleave, rtcp};
 use hevcast_wire::rtsp::message::Frame;
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
+use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use super::batch::Batch;
 use super::reader::{Claim, Reader};
@@ -65,7 +66,7 @@ impl World {
         }
         nals.push(nal(NalType::PREFIX_SEI, 150));
         nals.push(nal(if is_irap { NalType::IDR_W_RADL } else { NalType(1) }, slice_bytes));
-        let unit = AccessUnit { timestamp: RtpTicks(self.pictures * 3000), nals };
+        let unit = CodedFrame::new(CodecId::H265, RtpTicks(self.pictures * 3000), nals);
         let mut packets = Vec::new();
         self.packetizer.packetize(&unit, &mut packets).unwrap();
         batch(packets.iter().map(RtpPacket::to_bytes))

@@ -12,7 +12,7 @@
 //! * **A pause** is no speed: while nothing leaves, nothing is learnt, and afterwards it goes on as before.
 //!
 //! A queue older than [`TOO_OLD`] gets nothing more: no limit helps against what waits already. Who can choose the size of
-//! a picture gives it what there is [`Room`] for; who cannot sends fewer ([`Allowance`]).
+//! a picture gives it what there is [`BitBudget`] for; who cannot sends fewer ([`Allowance`]).
 
 mod allowance;
 mod speed;
@@ -62,20 +62,20 @@ pub struct Queue {
 
 /// The bits that there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct BitBudget {
     /// In a picture.
     pub picture_bits: u64,
     /// In a keyframe.
     pub keyframe_bits: u64,
 }
 
-impl Room {
+impl BitBudget {
     /// Of a picture `interval` behind the last, within a limit.
-    pub fn within(limit_bps: u64, interval: Duration) -> Room {
+    pub fn within(limit_bps: u64, interval: Duration) -> BitBudget {
         let picture = limit_bps as f64 * interval.as_secs_f64();
         let keyframe = (limit_bps as f64 * KEYFRAME.as_secs_f64()).max(picture);
         // `as` saturates.
-        Room { picture_bits: picture as u64, keyframe_bits: keyframe as u64 }
+        BitBudget { picture_bits: picture as u64, keyframe_bits: keyframe as u64 }
     }
 }
 

@@ -54,7 +54,7 @@ fn run(sender: Sender, wanted_bps: f64, length: Duration, link_bps: impl Fn(Dura
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let noise = 0.9 + 0.2 * f64::from(seed >> 8) / f64::from(1 << 24);
                 let wanted = wanted_bps * INTERVAL.as_secs_f64();
-                let bits = match governor.limit_bps(&seen).map(|limit| Room::within(limit, INTERVAL)) {
+                let bits = match governor.limit_bps(&seen).map(|limit| BitBudget::within(limit, INTERVAL)) {
                     Some(room) if sender == Sender::Follows => wanted.min(room.picture_bits as f64),
                     _ => wanted,
                 } * noise;
@@ -211,7 +211,7 @@ fn any_queue_will_do() {
         governor.is_full(&queue);
         if let Some(limit) = governor.limit_bps(&queue) {
             assert!(limit as f64 >= LOWEST_BPS / 4.0);
-            assert!(Room::within(limit, INTERVAL).picture_bits <= limit);
+            assert!(BitBudget::within(limit, INTERVAL).picture_bits <= limit);
         }
     }
 }

@@ -83,7 +83,7 @@ pub struct SendStages {
 
 /// Builds the prefix SEI NAL unit that carries a picture's capture time and, if given, its stages.
 ///
-/// Goes before the first VCL NAL unit: [`AccessUnit::insert_before_first_vcl`](super::AccessUnit::insert_before_first_vcl).
+/// Goes before the first VCL NAL unit: [`CodedFrame::insert_before_first_slice`](crate::coded_frame::CodedFrame::insert_before_first_slice).
 pub fn capture_sei(stamp: &CaptureStamp, stages: Option<&SendStages>) -> Bytes {
     let mut rbsp = Vec::with_capacity(2 + CAPTURE_LEN + 2 + STAGES_LEN + 1);
     rbsp.extend([USER_DATA_UNREGISTERED as u8, CAPTURE_LEN as u8]);
@@ -311,7 +311,7 @@ mod tests {
                 clock: ClockId::new(id),
             });
             let nal = capture_sei(&stamp, stages.as_ref());
-            prop_assert!(crate::h265::annexb::find_start_code(&nal, 0).is_none());
+            prop_assert!(crate::annexb::find_start_code(&nal, 0).is_none());
             prop_assert_eq!(find_capture_stamp(&nal), Some((stamp, stages)));
         }
 

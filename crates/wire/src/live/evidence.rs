@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::h265::{AccessUnit, NalHeader, NalType, ParameterSets};
+use crate::coded_frame::CodedFrame;
+use crate::h265::{NalHeader, NalType};
 
 /// Packets that tell another codec from a damaged stream.
 const ENOUGH_PACKETS: u32 = 10;
@@ -124,17 +125,19 @@ impl Evidence {
         add(&mut self.sound);
     }
 
-    /// A picture was put together; `sets` are the parameter sets known by now.
-    pub fn picture(&mut self, unit: &AccessUnit, damaged: bool, sets: &ParameterSets) {
+    /// A frame was put together. A random access frame has the parameter sets known by now (see
+    /// [`ParameterSetStage`](crate::parameter_sets::ParameterSetStage)).
+    pub fn picture(&mut self, frame: &CodedFrame) {
+        let damaged = frame.meta.damaged;
         add(&mut self.pictures);
-        if !unit.is_irap() {
+        if !frame.random_access {
             return;
         }
         add(&mut self.keyframes);
         if !damaged {
             add(&mut self.whole_keyframes);
         }
-        if !damaged && sets.is_complete() {
+        if !damaged && frame.parameter_sets().is_complete() {
             add(&mut self.complete_keyframes);
         }
     }
@@ -213,17 +216,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::h265::access_unit::tests::picture;
+    use crate::codec::CodecId;
+    use crate::coded_frame::tests::picture;
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
     use crate::rtp::Packetizer;
     use crate::time::RtpTicks;
 
-    fn sets() -> ParameterSets {
-        [VPS, SPS_640X480, PPS].map(Bytes::from_static).iter().collect()
+    /// With its parameter sets.
+    fn complete(nal: &'static [u8]) -> CodedFrame {
+        CodedFrame::new(CodecId::H265, RtpTicks(0), [VPS, SPS_640X480, PPS, nal].map(Bytes::from_static).to_vec())
     }
 
-    fn unit(nal: &'static [u8]) -> AccessUnit {
-        AccessUnit { timestamp: RtpTicks(0), nals: vec![Bytes::from_static(nal)] }
+    fn unit(nal: &'static [u8]) -> CodedFrame {
+        CodedFrame::new(CodecId::H265, RtpTicks(0), vec![Bytes::from_static(nal)])
+    }
+
+    fn damaged(nal: &'static [u8]) -> CodedFrame {
+        let mut frame = unit(nal);
+        frame.meta.damaged = true;
+        frame
     }
 
     const IDR: &[u8] = &[0x28, 0x01, 0xaf];
@@ -241,14 +252,13 @@ mod tests {
 
     #[test]
     fn each_reason_is_told_from_the_others() {
-        let none = ParameterSets::default();
         assert_eq!(why(&[], |_| {}), NoPicture::Nothing);
         assert_eq!(why(&[], Evidence::sound), NoPicture::OnlySound);
         assert_eq!(why(&[IDR, TRAIL], |_| {}), NoPicture::NoWholePicture);
-        assert_eq!(why(&[TRAIL], |seen| seen.picture(&unit(TRAIL), false, &sets())), NoPicture::NoKeyframe);
-        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR), true, &sets())), NoPicture::DamagedKeyframes);
-        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR), false, &none)), NoPicture::NoParameterSets);
-        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR), false, &sets())), NoPicture::Undecodable);
+        assert_eq!(why(&[TRAIL], |seen| seen.picture(&unit(TRAIL))), NoPicture::NoKeyframe);
+        assert_eq!(why(&[IDR], |seen| seen.picture(&damaged(IDR))), NoPicture::DamagedKeyframes);
+        assert_eq!(why(&[IDR], |seen| seen.picture(&unit(IDR))), NoPicture::NoParameterSets);
+        assert_eq!(why(&[IDR], |seen| seen.picture(&complete(IDR))), NoPicture::Undecodable);
         let mut messages = Evidence::default();
         messages.message();
         assert_eq!(messages.why(), NoPicture::NoWholePicture);
@@ -264,7 +274,7 @@ mod tests {
         assert_eq!(why(&[&sets[..], &fragments, &slices].concat(), |_| {}), NoPicture::H264);
         assert_eq!(why(&[&[together], &slices[..]].concat(), |_| {}), NoPicture::H264);
         // A PPS reads as an H.265 IDR picture, of which the description may even have named the parameter sets.
-        let liar = why(&[&sets[..], &slices].concat(), |seen| seen.picture(&unit(IDR), false, &self::sets()));
+        let liar = why(&[&sets[..], &slices].concat(), |seen| seen.picture(&complete(IDR)));
         assert_eq!(liar, NoPicture::H264);
     }
 

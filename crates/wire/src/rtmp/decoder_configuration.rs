@@ -9,7 +9,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::h265::{NalHeader, NalType, ParameterSets, SpsError, parse_sps};
+use crate::h265::{NalHeader, NalType, SpsError, parse_sps};
+use crate::nal::SetKind;
+use crate::parameter_sets::ParameterSets;
 
 /// Bytes before the arrays.
 const FIXED_LEN: usize = 23;
@@ -75,12 +77,12 @@ pub fn write(sets: &ParameterSets) -> Result<Bytes, ConfigurationError> {
     // sps_temporal_id_nesting_flag is the last bit of the byte behind the NAL unit's header.
     let is_nested = sps.get(NalHeader::LEN).is_some_and(|byte| byte & 1 == 1);
     out.put_u8((profile.max_sub_layers_minus1 + 1) << 3 | u8::from(is_nested) << 2 | 3);
-    let kinds = [NalType::VPS, NalType::SPS, NalType::PPS];
+    let kinds = [(NalType::VPS, SetKind::Vps), (NalType::SPS, SetKind::Sps), (NalType::PPS, SetKind::Pps)];
     out.put_u8(kinds.len() as u8);
-    for kind in kinds {
-        out.put_u8(0x80 | kind.0);
-        out.put_u16(sets.of_type(kind).count() as u16);
-        for nal in sets.of_type(kind) {
+    for (nal_unit_type, kind) in kinds {
+        out.put_u8(0x80 | nal_unit_type.0);
+        out.put_u16(sets.of_kind(kind).count() as u16);
+        for nal in sets.of_kind(kind) {
             out.put_u16(nal.len() as u16);
             out.put_slice(nal);
         }
@@ -126,10 +128,11 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codec::CodecId;
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
 
     pub(crate) fn sets() -> ParameterSets {
-        [VPS, SPS_640X480, PPS].map(Bytes::from_static).iter().collect()
+        ParameterSets::of_nals(CodecId::H265, &[VPS, SPS_640X480, PPS].map(Bytes::from_static))
     }
 
     #[test]

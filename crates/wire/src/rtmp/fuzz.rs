@@ -30,7 +30,7 @@ pub fn video(data: &[u8]) {
         assert!(unit.nals.len() <= MAX_UNIT_NALS + sets.nals().count());
         assert!(unit.nals.iter().any(|nal| NalType::of(nal).is_some_and(NalType::is_vcl)), "a unit without a slice");
         assert!(unit.nals.iter().all(|nal| NalHeader::parse(nal).is_ok()));
-        if unit.is_irap() && sets.is_complete() {
+        if unit.random_access && sets.is_complete() {
             for kind in [NalType::VPS, NalType::SPS, NalType::PPS] {
                 assert!(unit.nals.iter().any(|nal| NalType::of(nal) == Some(kind)), "without {kind:?}");
             }

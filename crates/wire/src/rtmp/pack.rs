@@ -1,4 +1,4 @@
-//! Access units to video messages: what a publisher sends, and when (Enhanced RTMP v1).
+//! Frames to video messages: what a publisher sends, and when (Enhanced RTMP v1).
 //!
 //! A SequenceStart goes before every IRAP picture, not only the first: a server that knows nothing of H.265 keeps none
 //! for those who come later, but passes on what comes. Some readers, FFmpeg among them, give up at a picture that comes
@@ -12,8 +12,11 @@ use bytes::Bytes;
 use super::amf::{self, Value};
 use super::decoder_configuration::ConfigurationError;
 use super::video::{self, FOURCC_HVC1};
-use crate::h265::{AccessUnit, ParameterSets, SpsInfo, parse_sps};
-use crate::time::UtcMicros;
+use crate::codec::CodecId;
+use crate::coded_frame::CodedFrame;
+use crate::h265::{SpsInfo, parse_sps};
+use crate::parameter_sets::ParameterSets;
+use crate::time::RtpTicks;
 
 /// How long after a stream's first picture an unchanged SequenceStart is not repeated, ms of its time stamps: MediaMTX's 2 s
 /// and some more, as a server's readers may be told apart by whole seconds.
@@ -33,7 +36,7 @@ pub struct Packed {
 }
 
 /// Packs the pictures of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Packer {
     sets: ParameterSets,
     /// A SequenceStart goes before every picture.
@@ -43,20 +46,28 @@ pub struct Packer {
     timeline: Timeline,
 }
 
-/// Time since the first picture. It never goes back, and stands still where the clock does.
+/// Time since the first frame by its time stamps. It never goes back, and stands still where they do.
 #[derive(Debug, Default)]
 struct Timeline {
-    last: Option<UtcMicros>,
-    elapsed_micros: u64,
+    last: Option<RtpTicks>,
+    elapsed_ticks: u64,
 }
 
 impl Timeline {
-    fn at(&mut self, captured: UtcMicros) -> u32 {
-        let since = self.last.map_or(0, |last| captured.micros_since(last));
-        self.last = Some(captured);
-        // A clock that was set back costs nothing but this picture's duration.
-        self.elapsed_micros += u64::try_from(since).unwrap_or(0);
-        (self.elapsed_micros / 1000) as u32
+    /// Milliseconds since the first frame, wrapping at 2^32.
+    fn at(&mut self, timestamp: RtpTicks) -> u32 {
+        let since = self.last.map_or(0, |last| timestamp.0.wrapping_sub(last.0) as i32);
+        self.last = Some(timestamp);
+        // A step back costs nothing but this frame's duration.
+        self.elapsed_ticks += u64::try_from(since).unwrap_or(0);
+        (self.elapsed_ticks * 1000 / RtpTicks::HZ) as u32
+    }
+}
+
+impl Default for Packer {
+    fn default() -> Packer {
+        let sets = ParameterSets::new(CodecId::H265);
+        Packer { sets, is_insistent: false, described: None, timeline: Timeline::default() }
     }
 }
 
@@ -70,17 +81,17 @@ impl Packer {
     ///
     /// # Errors
     /// [`ConfigurationError`] when the parameter sets do not suffice.
-    pub fn pack(&mut self, unit: &AccessUnit, captured: UtcMicros) -> Result<Option<Packed>, ConfigurationError> {
+    pub fn pack(&mut self, frame: &CodedFrame) -> Result<Option<Packed>, ConfigurationError> {
         let mut has_changed = false;
-        for nal in &unit.nals {
+        for nal in &frame.nals {
             has_changed |= self.sets.update(nal);
         }
-        if self.timeline.last.is_none() && !unit.is_irap() {
+        if self.timeline.last.is_none() && !frame.random_access {
             return Ok(None);
         }
         let is_first = self.timeline.last.is_none();
-        let timestamp = self.timeline.at(captured);
-        let repeats = self.is_insistent || (unit.is_irap() && timestamp >= NO_REPEAT_MS);
+        let timestamp = self.timeline.at(frame.timestamp);
+        let repeats = self.is_insistent || (frame.random_access && timestamp >= NO_REPEAT_MS);
         let begins = is_first || has_changed || repeats;
         let sequence_start = begins.then(|| video::write_sequence_start(&self.sets)).transpose()?;
         let metadata = match self.sets.sps() {
@@ -91,7 +102,7 @@ impl Packer {
             }
             _ => None,
         };
-        Ok(Some(Packed { timestamp, metadata, sequence_start, picture: video::write_picture(unit) }))
+        Ok(Some(Packed { timestamp, metadata, sequence_start, picture: video::write_picture(frame) }))
     }
 }
 
@@ -113,46 +124,47 @@ fn write_metadata(info: &SpsInfo) -> Bytes {
 mod tests {
     use super::super::decoder_configuration::tests::sets;
     use super::*;
-    use crate::time::RtpTicks;
+    use crate::parameter_sets::ParameterSetStage;
 
     const IDR: Bytes = Bytes::from_static(&[0x28, 0x01, 0xaf]);
     const TRAIL: Bytes = Bytes::from_static(&[0x02, 0x01, 0xd0]);
 
-    fn unit(nal: Bytes) -> AccessUnit {
-        let mut unit = AccessUnit { timestamp: RtpTicks(0), nals: vec![nal] };
-        unit.ensure_parameter_sets(&sets());
+    /// A frame of one slice, taken so many ms after the start of the clock.
+    fn unit(nal: Bytes, ms: u32) -> CodedFrame {
+        let mut unit = CodedFrame::new(CodecId::H265, RtpTicks(ms * 90), vec![nal]);
+        ParameterSetStage::new(sets()).process(&mut unit);
         unit
     }
 
     #[test]
     fn a_stream_begins_with_an_irap_picture_and_says_what_it_is() {
         let mut packer = Packer::default();
-        assert!(packer.pack(&unit(TRAIL), UtcMicros(0)).unwrap().is_none());
-        let first = packer.pack(&unit(IDR), UtcMicros(40_000)).unwrap().unwrap();
+        assert!(packer.pack(&unit(TRAIL, 0)).unwrap().is_none());
+        let first = packer.pack(&unit(IDR, 40)).unwrap().unwrap();
         assert_eq!((first.timestamp, first.sequence_start.is_some()), (0, true));
         let values = amf::read(&first.metadata.unwrap()).unwrap();
         let number = |name: &str| values[2].get(name).and_then(Value::as_number);
         let expected = [Some(640.0), Some(480.0), Some(30.0), Some(1_752_589_105.0)];
         assert_eq!(["width", "height", "framerate", "videocodecid"].map(number), expected);
-        let next = packer.pack(&unit(TRAIL), UtcMicros(73_333)).unwrap().unwrap();
+        let next = packer.pack(&unit(TRAIL, 73)).unwrap().unwrap();
         assert_eq!((next.timestamp, next.metadata, next.sequence_start), (33, None, None));
-        let again = packer.pack(&unit(IDR), UtcMicros(3_106_667)).unwrap().unwrap();
+        let again = packer.pack(&unit(IDR, 3106)).unwrap().unwrap();
         assert_eq!((again.timestamp, again.metadata), (3066, None));
         assert!(again.sequence_start.is_some(), "for those who have come since");
         let mut insistent = Packer::insistent();
         for nal in [IDR, TRAIL] {
-            assert!(insistent.pack(&unit(nal), UtcMicros(0)).unwrap().unwrap().sequence_start.is_some());
+            assert!(insistent.pack(&unit(nal, 0)).unwrap().unwrap().sequence_start.is_some());
         }
         let mut bare = Packer::default();
-        let lone = AccessUnit { timestamp: RtpTicks(0), nals: vec![IDR] };
-        assert_eq!(bare.pack(&lone, UtcMicros(0)).unwrap_err(), ConfigurationError::Incomplete);
+        let lone = CodedFrame::new(CodecId::H265, RtpTicks(0), vec![IDR]);
+        assert_eq!(bare.pack(&lone).unwrap_err(), ConfigurationError::Incomplete);
     }
 
     #[test]
     fn a_sequence_start_is_repeated_early_only_if_it_has_changed_or_the_server_keeps_none() {
-        let starts = |mut packer: Packer, changed_at: Option<i64>| {
-            let at = |second: i64| {
-                let mut unit = unit(IDR);
+        let starts = |mut packer: Packer, changed_at: Option<u32>| {
+            let at = |second: u32| {
+                let mut unit = unit(IDR, second * 1000);
                 if changed_at == Some(second) {
                     // Another PPS: of the same id, with another value behind it.
                     let pps = unit.nals.iter_mut().find(|nal| nal[0] >> 1 == 34).unwrap();
@@ -160,7 +172,7 @@ mod tests {
                     *other.last_mut().unwrap() ^= 0x40;
                     *pps = other.into();
                 }
-                packer.pack(&unit, UtcMicros(second * 1_000_000)).unwrap().unwrap().sequence_start.is_some()
+                packer.pack(&unit).unwrap().unwrap().sequence_start.is_some()
             };
             (0..6).map(at).collect::<Vec<_>>()
         };
@@ -173,10 +185,12 @@ mod tests {
     #[test]
     fn time_never_goes_back_and_wraps() {
         let mut timeline = Timeline::default();
-        let second = 1_000_000;
-        let at = [5, 6, 3, 4].map(|seconds| timeline.at(UtcMicros(seconds * second)));
+        let second = RtpTicks::HZ as u32;
+        let begin = u32::MAX - second / 2;
+        let at = [5, 6, 3, 4].map(|seconds: u32| timeline.at(RtpTicks(begin.wrapping_add(seconds * second))));
         assert_eq!(at, [0, 1000, 1000, 2000]);
-        let later = timeline.at(UtcMicros(4 * second + (1 << 32) * 1000 + 7000));
-        assert_eq!(later, 2007, "2^32 ms and 7 on");
+        timeline.elapsed_ticks = (1 << 32) * 90;
+        let last = begin.wrapping_add(4 * second);
+        assert_eq!(timeline.at(RtpTicks(last.wrapping_add(630))), 7, "2^32 ms and 7 on");
     }
 }

@@ -3,26 +3,35 @@
 use bytes::Bytes;
 
 use super::video::{self, VideoError, VideoMessage};
-use crate::h265::{AccessUnit, NalType, ParameterSets};
+use crate::codec::CodecId;
+use crate::coded_frame::{CodedFrame, FrameMeta};
+use crate::parameter_sets::{ParameterSetStage, ParameterSets};
 use crate::time::RtpTicks;
 
 /// Ticks of the access units' clock in a millisecond.
 const TICKS_PER_MS: i64 = RtpTicks::HZ as i64 / 1000;
 
 /// Unpacks the video messages of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Unpacker {
-    sets: ParameterSets,
+    sets: ParameterSetStage,
     /// By the last SequenceStart, before which no picture can be read.
     nal_length_size: Option<usize>,
     /// Time stamps wrap at 2^32 ms, the units' at 2^32 ticks, so they are counted on here.
     last_ms: Option<(u32, i64)>,
 }
 
+impl Default for Unpacker {
+    fn default() -> Unpacker {
+        let sets = ParameterSetStage::new(ParameterSets::new(CodecId::H265));
+        Unpacker { sets, nal_length_size: None, last_ms: None }
+    }
+}
+
 impl Unpacker {
     /// The latest parameter sets.
     pub fn parameter_sets(&self) -> &ParameterSets {
-        &self.sets
+        self.sets.known()
     }
 
     /// Takes a video message of a time stamp in ms; returns its picture, if it is one. An IRAP picture gets the parameter
@@ -30,12 +39,12 @@ impl Unpacker {
     ///
     /// # Errors
     /// [`VideoError`]; after [`VideoError::NotHevc`] nothing better will come, after others it may.
-    pub fn push(&mut self, timestamp: u32, body: &Bytes) -> Result<Option<AccessUnit>, VideoError> {
+    pub fn push(&mut self, timestamp: u32, body: &Bytes) -> Result<Option<CodedFrame>, VideoError> {
         let (composition_ms, nals) = match video::read(body)? {
             VideoMessage::SequenceStart(configuration) => {
                 self.nal_length_size = Some(configuration.nal_length_size);
                 for nal in configuration.parameter_sets.nals() {
-                    self.sets.update(nal);
+                    self.sets.learn(nal);
                 }
                 return Ok(None);
             }
@@ -45,16 +54,10 @@ impl Unpacker {
         let ms = self.count_on(timestamp) + i64::from(composition_ms);
         let Some(nal_length_size) = self.nal_length_size else { return Ok(None) };
         let nals = video::split(&nals, nal_length_size)?;
-        for nal in &nals {
-            self.sets.update(nal);
-        }
-        let is_vcl = |nal: &Bytes| NalType::of(nal).is_some_and(NalType::is_vcl);
-        if !nals.iter().any(is_vcl) {
-            return Ok(None);
-        }
-        let mut unit = AccessUnit { timestamp: RtpTicks(ms.wrapping_mul(TICKS_PER_MS) as u32), nals };
-        unit.ensure_parameter_sets(&self.sets);
-        Ok(Some(unit))
+        let mut frame = CodedFrame::new(CodecId::H265, RtpTicks(ms.wrapping_mul(TICKS_PER_MS) as u32), nals);
+        frame.meta = FrameMeta { is_live: true, ..FrameMeta::default() };
+        self.sets.process(&mut frame);
+        Ok(frame.picture_kind().map(|_| frame))
     }
 
     fn count_on(&mut self, timestamp: u32) -> i64 {
@@ -77,8 +80,7 @@ mod tests {
     use super::super::pack::Packer;
     use super::super::video::tests::is_parameter_set;
     use super::*;
-    use crate::h265::access_unit::tests::picture;
-    use crate::time::UtcMicros;
+    use crate::coded_frame::tests::picture;
 
     const IDR: Bytes = Bytes::from_static(&[0x28, 0x01, 0xaf]);
 
@@ -124,9 +126,9 @@ mod tests {
             for (index, mut unit) in units.into_iter().enumerate() {
                 unit.nals.retain(|nal| !is_parameter_set(nal));
                 let mut with_sets = unit.clone();
-                with_sets.ensure_parameter_sets(&sets());
-                let captured = UtcMicros(index as i64 * 40_000);
-                let Some(packed) = packer.pack(&with_sets, captured).unwrap() else { continue };
+                ParameterSetStage::new(sets()).process(&mut with_sets);
+                with_sets.timestamp = RtpTicks(index as u32 * 3600);
+                let Some(packed) = packer.pack(&with_sets).unwrap() else { continue };
                 if let Some(start) = packed.sequence_start {
                     prop_assert_eq!(unpacker.push(packed.timestamp, &start), Ok(None));
                 }

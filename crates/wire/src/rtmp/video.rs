@@ -16,7 +16,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::decoder_configuration::{self, ConfigurationError, DecoderConfiguration};
-use crate::h265::{AccessUnit, NalError, NalHeader, NalType, ParameterSets};
+use crate::coded_frame::CodedFrame;
+use crate::h265::{NalError, NalHeader};
+use crate::nal::NalKind;
+use crate::parameter_sets::ParameterSets;
 use crate::rtp::depacketizer::MAX_UNIT_NALS;
 
 /// The codec's name, as parameter sets beside the pictures have it (ISO/IEC 14496-15 section 8.4.1).
@@ -99,9 +102,9 @@ pub fn write_sequence_end() -> Bytes {
 
 /// Writes a picture as CodedFramesX: it is presented when it is decoded. The parts follow each other; NAL units are not
 /// copied. Parameter sets are left out, as `hvc1` has it: their place is the SequenceStart before.
-pub fn write_picture(unit: &AccessUnit) -> Vec<Bytes> {
-    let frame_type = if unit.is_irap() { KEYFRAME } else { INTER_FRAME };
-    let is_kept = |nal: &&Bytes| NalType::of(nal).is_some_and(|kind| !kind.is_parameter_set());
+pub fn write_picture(unit: &CodedFrame) -> Vec<Bytes> {
+    let frame_type = if unit.random_access { KEYFRAME } else { INTER_FRAME };
+    let is_kept = |nal: &&Bytes| !matches!(unit.codec.nal_kind(nal), NalKind::ParameterSet(_));
     let nals: Vec<&Bytes> = unit.nals.iter().filter(is_kept).collect();
     // One buffer for the header and all lengths.
     let mut small = BytesMut::with_capacity(HEADER_LEN + nals.len() * NAL_LENGTH_SIZE);
@@ -248,11 +251,12 @@ pub(super) mod tests {
 
     use super::super::decoder_configuration::tests::sets;
     use super::*;
-    use crate::h265::access_unit::tests::picture;
+    use crate::codec::CodecId;
+    use crate::coded_frame::tests::picture;
     use crate::time::RtpTicks;
 
     pub(crate) fn is_parameter_set(nal: &Bytes) -> bool {
-        NalType::of(nal).is_some_and(NalType::is_parameter_set)
+        matches!(CodecId::H265.nal_kind(nal), NalKind::ParameterSet(_))
     }
 
     fn of(bytes: &[u8]) -> Result<VideoMessage, VideoError> {
@@ -322,7 +326,7 @@ pub(super) mod tests {
             let Ok(VideoMessage::Picture { composition_ms: 0, nals }) = read(&body) else { panic!("no picture") };
             let nals = split(&nals, NAL_LENGTH_SIZE).unwrap();
             let kept: Vec<Bytes> = unit.nals.iter().filter(|nal| !is_parameter_set(nal)).cloned().collect();
-            prop_assert_eq!(body[0] >> 4 & 7 == KEYFRAME, unit.is_irap());
+            prop_assert_eq!(body[0] >> 4 & 7 == KEYFRAME, unit.random_access);
             prop_assert_eq!(nals, kept);
         }
 
@@ -331,7 +335,7 @@ pub(super) mod tests {
             let fourcc: &[u8] = if is_hevc { b"hvc1" } else { b"" };
             if let Ok(VideoMessage::Picture { nals, .. }) = of(&[&[first][..], fourcc, &rest].concat()) {
                 for size in [1, 2, 4] {
-                    let unit = split(&nals, size).map(|nals| AccessUnit { timestamp: RtpTicks(0), nals });
+                    let unit = split(&nals, size).map(|nals| CodedFrame::new(CodecId::H265, RtpTicks(0), nals));
                     prop_assert!(unit.is_err() || unit.is_ok_and(|unit| unit.size_bytes() <= nals.len()));
                 }
             }

@@ -1,4 +1,4 @@
-//! One access unit being put together from payloads, whatever packets they came in.
+//! One frame being put together from payloads, whatever packets they came in.
 //!
 //! Single NAL units and those of aggregation packets are kept as slices of their packets; fragments are copied, once,
 //! into the NAL unit they make up. What is wrong with a payload is a [`Fault`]: what can be kept is kept, and a unit that
@@ -9,7 +9,11 @@ use thiserror::Error;
 
 use super::packet::RtpHeader;
 use super::payload::{Fragment, Payload, PayloadError, is_payload_structure};
-use crate::h265::{AccessUnit, NalHeader, NalType, annexb, nal};
+use crate::annexb;
+use crate::codec::CodecId;
+use crate::coded_frame::{CodedFrame, FrameMeta};
+use crate::h265::{NalHeader, NalType};
+use crate::nal::NalKind;
 use crate::time::RtpTicks;
 
 /// The largest access unit that is put together, in bytes.
@@ -65,8 +69,9 @@ pub enum Fault {
 /// An access unit under way.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    pub(super) unit: AccessUnit,
-    pub(super) first_sequence_number: u16,
+    codec: CodecId,
+    pub(super) timestamp: RtpTicks,
+    nals: Vec<Bytes>,
     /// Packets lost before the first one of this unit.
     pub(super) lost_before: u32,
     pub(super) packets: u32,
@@ -93,11 +98,12 @@ enum Fragments {
 }
 
 impl Assembly {
-    /// An empty unit that begins with the packet of `header`.
-    pub(super) fn new(header: &RtpHeader, expected_nal_bytes: usize) -> Assembly {
+    /// An empty frame that begins with the packet of `header`.
+    pub(super) fn new(codec: CodecId, header: &RtpHeader, expected_nal_bytes: usize) -> Assembly {
         Assembly {
-            unit: AccessUnit { timestamp: header.timestamp, nals: Vec::new() },
-            first_sequence_number: header.sequence_number,
+            codec,
+            timestamp: header.timestamp,
+            nals: Vec::new(),
             lost_before: 0,
             packets: 0,
             bytes: 0,
@@ -126,8 +132,16 @@ impl Assembly {
 
     /// Whether the slices present are not the beginning of a picture.
     pub(super) fn lacks_first_slice(&self) -> bool {
-        let first = self.unit.nals.iter().find(|nal| NalType::of(nal).is_some_and(NalType::is_vcl));
-        first.is_some_and(|slice| !nal::is_first_slice(slice))
+        let first = self.nals.iter().find(|nal| self.codec.nal_kind(nal).is_slice());
+        first.is_some_and(|slice| !self.codec.is_first_slice(slice))
+    }
+
+    /// The frame, with what is known of its packets.
+    pub(super) fn into_frame(self) -> CodedFrame {
+        let damaged = self.is_damaged();
+        let mut frame = CodedFrame::new(self.codec, self.timestamp, self.nals);
+        frame.meta = FrameMeta { damaged, lost_before: self.lost_before, is_live: true, ..FrameMeta::default() };
+        frame
     }
 
     /// Packets of this unit were lost just before the one to come.
@@ -143,10 +157,11 @@ impl Assembly {
 
     /// Makes this unit, which has no slice, the head of the next one at `timestamp`.
     pub(super) fn carry_to(&mut self, timestamp: RtpTicks) {
-        self.unit.timestamp = timestamp;
+        self.timestamp = timestamp;
         // What stands behind a picture's slices belongs to that picture and not to the next.
-        self.unit.nals.retain(|nal| !matches!(NalType::of(nal), Some(NalType::SUFFIX_SEI | NalType::FD)));
-        self.bytes = self.unit.size_bytes();
+        let codec = self.codec;
+        self.nals.retain(|nal| !matches!(codec.nal_kind(nal), NalKind::SuffixSei | NalKind::Filler));
+        self.bytes = self.nals.iter().map(Bytes::len).sum();
     }
 
     /// Takes the payload of the next packet, in which decoding order numbers may stand.
@@ -265,22 +280,22 @@ impl Assembly {
         });
         let nal_unit_type = valid.inspect_err(|_| self.damaged = true)?;
         let bytes = self.bytes + nal.len();
-        if bytes > MAX_UNIT_BYTES || self.unit.nals.len() >= MAX_UNIT_NALS {
+        if bytes > MAX_UNIT_BYTES || self.nals.len() >= MAX_UNIT_NALS {
             return self.overflow(bytes);
         }
         self.bytes = bytes;
         self.has_slice |= nal_unit_type.is_vcl();
-        self.unit.nals.push(nal);
+        self.nals.push(nal);
         Ok(())
     }
 
     fn overflow(&mut self, bytes: usize) -> Result<(), Fault> {
-        let nals = self.unit.nals.len() + 1;
+        let nals = self.nals.len() + 1;
         self.overflown = true;
         self.damaged = true;
         self.fragments = Fragments::None;
-        self.unit.nals = Vec::new();
+        self.nals = Vec::new();
         self.bytes = 0;
-        Err(Fault::UnitTooLarge { timestamp: self.unit.timestamp, bytes, nals })
+        Err(Fault::UnitTooLarge { timestamp: self.timestamp, bytes, nals })
     }
 }

@@ -1,4 +1,4 @@
-//! RTP packets to access units (RFC 7798 section 4.4), as strangers send them.
+//! RTP packets to frames (RFC 7798 section 4.4), as strangers send them.
 //!
 //! A unit is complete at its marker and is delivered at once, in the same call. Not all senders keep to that, so:
 //!
@@ -10,7 +10,7 @@
 //! - units glued together with Annex B start codes in one payload: taken apart.
 //!
 //! What is wrong with a packet is an error value and a count; what can be kept of it is kept. A unit that lacks
-//! something says so in [`DepacketizedUnit::damaged`]. Memory is bounded by [`MAX_UNIT_BYTES`] and [`MAX_UNIT_NALS`].
+//! something says so in [`FrameMeta::damaged`](crate::coded_frame::FrameMeta::damaged). Memory is bounded by [`MAX_UNIT_BYTES`] and [`MAX_UNIT_NALS`].
 //!
 //! Here is decided which packets make a unit; what their payloads hold is the matter of a unit's assembly.
 
@@ -23,7 +23,8 @@ pub use super::assembly::{Fault, MAX_UNIT_BYTES, MAX_UNIT_NALS};
 use super::format::{Choice, Chosen, PayloadFormat};
 use super::packet::{ReceivedPacket, RtpHeader};
 use super::sequence::{SequenceTracker, Step};
-use crate::h265::AccessUnit;
+use crate::codec::{CodecId, TrackId};
+use crate::coded_frame::CodedFrame;
 use crate::time::RtpTicks;
 
 /// Finished units that may wait for [`Depacketizer::poll`].
@@ -37,22 +38,6 @@ pub struct DepacketizeError {
     pub sequence_number: u16,
     /// What was wrong with it.
     pub fault: Fault,
-}
-
-/// An access unit as it came out of its packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DepacketizedUnit {
-    /// The picture; it has at least one VCL NAL unit.
-    pub unit: AccessUnit,
-    /// Something of this picture is missing: packets were lost inside, or were broken.
-    pub damaged: bool,
-    /// Packets missing between the unit before and this one, those of units dropped as too large included. When a
-    /// sequence restarts or another source takes over it is at least one: pictures before do not connect.
-    pub lost_before: u32,
-    /// Sequence number of its first packet.
-    pub first_sequence_number: u16,
-    /// Packets it came in.
-    pub packets: u32,
 }
 
 /// Counts since the beginning.
@@ -85,13 +70,15 @@ pub struct DepacketizeStats {
 /// The receiving end of one RTP stream.
 #[derive(Debug)]
 pub struct Depacketizer {
+    track: TrackId,
+    codec: CodecId,
     chosen: Chosen,
     ssrc: Option<u32>,
     sequence: SequenceTracker,
     /// The unit under way.
     assembly: Option<Assembly>,
     /// Never more than [`MAX_READY`].
-    ready: VecDeque<DepacketizedUnit>,
+    ready: VecDeque<CodedFrame>,
     /// Missing before the next unit to begin.
     lost_before: u32,
     /// Time stamp of the last unit finished.
@@ -117,6 +104,8 @@ impl Depacketizer {
     /// Waits for the first packet of this format, of whatever source.
     pub fn of(format: PayloadFormat) -> Depacketizer {
         Depacketizer {
+            track: TrackId::default(),
+            codec: CodecId::H265,
             chosen: Chosen::new(format),
             ssrc: None,
             sequence: SequenceTracker::default(),
@@ -146,7 +135,7 @@ impl Depacketizer {
     }
 
     /// Takes a finished unit. Ask until there is none after each [`Depacketizer::push`].
-    pub fn poll(&mut self) -> Option<DepacketizedUnit> {
+    pub fn poll(&mut self) -> Option<CodedFrame> {
         self.ready.pop_front()
     }
 
@@ -195,7 +184,7 @@ impl Depacketizer {
 
         let ended_before = self.end_at_timestamp(header, lost.unwrap_or(0));
         let assembly = self.assembly.get_or_insert_with(|| {
-            let mut assembly = Assembly::new(header, self.expected_nal_bytes);
+            let mut assembly = Assembly::new(self.codec, header, self.expected_nal_bytes);
             assembly.lost_before = std::mem::take(&mut self.lost_before);
             // After a gap, and at the first packet of all, the stream may be amid a NAL unit.
             if lost != Some(0) {
@@ -225,10 +214,10 @@ impl Depacketizer {
             self.lost_before = self.lost_before.saturating_add(lost);
             return Ok(());
         };
-        if lost > 0 && (assembly.unit.timestamp == next.timestamp || assembly.is_picture()) {
+        if lost > 0 && (assembly.timestamp == next.timestamp || assembly.is_picture()) {
             assembly.lose();
         }
-        if assembly.unit.timestamp == next.timestamp {
+        if assembly.timestamp == next.timestamp {
             return Ok(());
         }
         let ended = assembly.end_fragments();
@@ -269,7 +258,7 @@ impl Depacketizer {
             return;
         }
         let damaged = assembly.is_damaged();
-        let timestamp = assembly.unit.timestamp;
+        let timestamp = assembly.timestamp;
         // The rest of a picture that a marker ended too soon.
         if self.last_timestamp == Some(timestamp) && assembly.lost_before == 0 && assembly.lacks_first_slice() {
             self.trust_marker = false;
@@ -277,13 +266,7 @@ impl Depacketizer {
         self.last_timestamp = Some(timestamp);
         self.stats.units += 1;
         self.stats.damaged_units += u64::from(damaged);
-        self.ready.push_back(DepacketizedUnit {
-            damaged,
-            lost_before: assembly.lost_before,
-            first_sequence_number: assembly.first_sequence_number,
-            packets: assembly.packets,
-            unit: assembly.unit,
-        });
+        self.ready.push_back(CodedFrame { track: self.track, ..assembly.into_frame() });
     }
 
     /// Forgets everything about the source before; finished units of it can still be polled.
@@ -351,14 +334,14 @@ mod tests {
             self.sequence_number = self.sequence_number.wrapping_add(packets);
         }
 
-        fn poll(&mut self) -> Option<DepacketizedUnit> {
+        fn poll(&mut self) -> Option<CodedFrame> {
             self.depacketizer.poll()
         }
 
         /// The next unit: time stamp, NAL units, whether damaged.
         fn unit(&mut self) -> (u32, Vec<Bytes>, bool) {
-            let delivered = self.poll().expect("a unit");
-            (delivered.unit.timestamp.0, delivered.unit.nals, delivered.damaged)
+            let delivered = self.poll().expect("a frame");
+            (delivered.timestamp.0, delivered.nals, delivered.meta.damaged)
         }
 
         fn malformed(&self) -> u64 {
@@ -416,7 +399,7 @@ mod tests {
         let mut send_two = |timestamp| {
             assert_eq!(peer.send_marked(timestamp, SLICE), Ok(()));
             assert_eq!(peer.send_marked(timestamp, MORE), Ok(()));
-            std::iter::from_fn(|| peer.poll()).map(|delivered| (delivered.unit.nals.len(), delivered.damaged)).collect()
+            std::iter::from_fn(|| peer.poll()).map(|delivered| (delivered.nals.len(), delivered.meta.damaged)).collect()
         };
         let delivered: Vec<Vec<(usize, bool)>> = (1..5).map(&mut send_two).collect();
         assert_eq!(delivered, [vec![(1, false), (1, true)], vec![], vec![(2, false)], vec![(2, false)]]);
@@ -580,14 +563,14 @@ mod tests {
         assert_eq!(peer.send_marked(3, MORE), Ok(()));
         let _ = peer.unit();
         let whole = peer.poll().expect("a unit");
-        assert_eq!((whole.lost_before, whole.damaged), (3, false));
+        assert_eq!((whole.meta.lost_before, whole.meta.damaged), (3, false));
         let headless = peer.poll().expect("a unit");
-        assert_eq!((headless.lost_before, headless.damaged), (1, true));
+        assert_eq!((headless.meta.lost_before, headless.meta.damaged), (1, true));
         // The tail of one and the head of the next: both may be hit.
         assert_eq!(peer.send(4, SLICE), Ok(()));
         peer.lose(1);
         assert_eq!(peer.send_marked(5, SLICE), Ok(()));
-        assert_eq!((peer.unit().2, peer.poll().map(|delivered| delivered.lost_before)), (true, Some(1)));
+        assert_eq!((peer.unit().2, peer.poll().map(|delivered| delivered.meta.lost_before)), (true, Some(1)));
     }
 
     #[test]
@@ -621,10 +604,10 @@ mod tests {
         (peer.ssrc, peer.sequence_number) = (2, 40_000);
         assert_eq!(peer.send_marked(9, SLICE), Ok(()));
         let first = peer.poll().expect("a unit");
-        assert_eq!((first.unit.timestamp.0, first.damaged, first.lost_before), (9, false, 1));
+        assert_eq!((first.timestamp.0, first.meta.damaged, first.meta.lost_before), (9, false, 1));
         peer.sequence_number = 20_000;
         assert_eq!(peer.send_marked(3, SLICE), Ok(()));
-        assert_eq!(peer.poll().map(|unit| (unit.damaged, unit.lost_before)), Some((false, 1)));
+        assert_eq!(peer.poll().map(|unit| (unit.meta.damaged, unit.meta.lost_before)), Some((false, 1)));
         let stats = peer.depacketizer.stats();
         assert_eq!((stats.ssrc_changes, stats.dropped_units, stats.gaps), (1, 1, 1));
     }
@@ -675,7 +658,7 @@ mod tests {
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
         send_foreign(&mut peer, 97, 11, 2);
         assert_eq!(peer.send_marked(2, SLICE), Ok(()));
-        assert_eq!(peer.poll().map(|unit| unit.lost_before), Some(0));
+        assert_eq!(peer.poll().map(|unit| unit.meta.lost_before), Some(0));
     }
 
     #[test]
@@ -703,7 +686,7 @@ mod tests {
         assert_eq!(peer.poll(), None);
         assert_eq!(peer.send_marked(2, SLICE), Ok(()));
         let next = peer.poll().expect("a unit");
-        assert_eq!((next.lost_before as usize, next.damaged), (MAX_UNIT_NALS + 2, false));
+        assert_eq!((next.meta.lost_before as usize, next.meta.damaged), (MAX_UNIT_NALS + 2, false));
         assert_eq!(peer.depacketizer.stats().dropped_units, 1);
     }
 
@@ -743,7 +726,7 @@ mod tests {
                 let payload = [&[nal_unit_type << 1, 1, flags][..], &rest].concat();
                 let _ = peer.push(timestamp, marker, &payload);
                 while let Some(delivered) = peer.poll() {
-                    prop_assert!(delivered.unit.nals.iter().any(|nal| NalType::of(nal).is_some_and(NalType::is_vcl)));
+                    prop_assert!(delivered.nals.iter().any(|nal| NalType::of(nal).is_some_and(NalType::is_vcl)));
                 }
             }
         }

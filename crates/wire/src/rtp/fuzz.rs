@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::depacketizer::{Depacketizer, MAX_UNIT_BYTES, MAX_UNIT_NALS};
 use super::packet::ReceivedPacket;
 use crate::h265::{NalHeader, NalType};
+use crate::parameter_sets::ParameterSetStage;
 
 /// Runs a series of RTP packets, each behind its length in two bytes big endian, through packet and depacketizer.
 ///
@@ -38,10 +39,10 @@ pub fn depacketize(data: &[u8]) {
 
 fn check_units(depacketizer: &mut Depacketizer, received_bytes: usize) {
     while let Some(delivered) = depacketizer.poll() {
-        let unit = &delivered.unit;
+        let unit = &delivered;
         let size = unit.size_bytes();
         assert!(size <= MAX_UNIT_BYTES && size <= received_bytes, "{size} bytes out of {received_bytes}");
-        assert!(unit.nals.len() <= MAX_UNIT_NALS && delivered.packets > 0);
+        assert!(unit.nals.len() <= MAX_UNIT_NALS);
         assert!(unit.nals.iter().any(|nal| NalType::of(nal).is_some_and(NalType::is_vcl)), "a unit without a slice");
         for nal in &unit.nals {
             let header = NalHeader::parse(nal).expect("a delivered NAL unit has a valid header");
@@ -52,10 +53,9 @@ fn check_units(depacketizer: &mut Depacketizer, received_bytes: usize) {
         for nal in &unit.nals {
             let _ = crate::h265::parse_sps(nal);
         }
-        let sets: crate::h265::ParameterSets = unit.nals.iter().collect();
         let mut joined = unit.clone();
-        joined.ensure_parameter_sets(&sets);
-        assert_eq!(&joined, unit, "a unit never lacks its own parameter sets");
+        ParameterSetStage::new(unit.parameter_sets()).process(&mut joined);
+        assert_eq!(&joined, unit, "a frame never lacks its own parameter sets");
     }
 }
 

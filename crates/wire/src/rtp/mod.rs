@@ -7,7 +7,7 @@
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
 //! - [`format`](mod@format): which packets on a track's channels are the track's.
 //! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
-//! - [`packetizer`] and its twin [`depacketizer`]: access units to packets and back, with [`sequence`] telling what was
+//! - [`packetizer`] and its twin [`depacketizer`]: frames to packets and back, with [`sequence`] telling what was
 //!   lost between.
 
 mod assembly;
@@ -23,7 +23,7 @@ pub mod rtcp;
 pub mod sequence;
 pub mod tmmbr;
 
-pub use depacketizer::{DepacketizeError, DepacketizeStats, DepacketizedUnit, Depacketizer};
+pub use depacketizer::{DepacketizeError, DepacketizeStats, Depacketizer};
 pub use format::PayloadFormat;
 pub use packet::{ReceivedPacket, RtpError, RtpHeader, RtpPacket};
 pub use packetizer::{DEFAULT_MAX_PAYLOAD, PacketizeError, Packetizer};

@@ -1,17 +1,18 @@
-//! Access units to RTP packets (RFC 7798 section 4.4).
+//! Frames to RTP packets (RFC 7798 section 4.4).
 //!
 //! A NAL unit that fits a packet goes as it is; neighbours that fit one together are aggregated, so that parameter
-//! sets and SEI do not cost a packet each; one that does not fit goes in fragments. The last packet of the access unit
+//! sets and SEI do not cost a packet each; one that does not fit goes in fragments. The last packet of the frame
 //! carries the marker, by which the far end knows at once that the picture is complete.
 //!
-//! Coded bytes are not copied: payloads are slices of the access unit. Only aggregated units are, being small.
+//! Coded bytes are not copied: payloads are slices of the frame. Only aggregated units are, being small.
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use super::packet::{RtpHeader, RtpPacket};
 use super::payload::{self, FU_HEADERS_LEN, Fragment};
-use crate::h265::{AccessUnit, NalError, NalHeader, NalType};
+use crate::coded_frame::CodedFrame;
+use crate::h265::{NalError, NalHeader, NalType};
 use crate::time::RtpTicks;
 
 /// The largest payload we send, in bytes: with all headers it fits an Ethernet frame, also through a tunnel.
@@ -19,19 +20,19 @@ pub const DEFAULT_MAX_PAYLOAD: usize = 1400;
 /// The smallest limit that is accepted, in bytes.
 pub const MIN_MAX_PAYLOAD: usize = 64;
 
-/// Why an access unit cannot go on RTP. Nothing of it was sent then.
+/// Why an frame cannot go on RTP. Nothing of it was sent then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PacketizeError {
     /// It has no NAL units.
-    #[error("the access unit at {} is empty", timestamp.0)]
+    #[error("the frame at {} is empty", timestamp.0)]
     Empty {
-        /// The access unit.
+        /// The frame.
         timestamp: RtpTicks,
     },
     /// A NAL unit's header is broken.
-    #[error("NAL unit {index} of the access unit at {}: {source}", timestamp.0)]
+    #[error("NAL unit {index} of the frame at {}: {source}", timestamp.0)]
     Header {
-        /// The access unit.
+        /// The frame.
         timestamp: RtpTicks,
         /// Which of its NAL units, from 0.
         index: usize,
@@ -39,9 +40,9 @@ pub enum PacketizeError {
         source: NalError,
     },
     /// A NAL unit has a type that means something else on RTP (48 to 50).
-    #[error("NAL unit {index} of the access unit at {} has type {}, which RTP reserves", timestamp.0, nal_unit_type.0)]
+    #[error("NAL unit {index} of the frame at {} has type {}, which RTP reserves", timestamp.0, nal_unit_type.0)]
     ReservedType {
-        /// The access unit.
+        /// The frame.
         timestamp: RtpTicks,
         /// Which of its NAL units, from 0.
         index: usize,
@@ -91,25 +92,25 @@ impl Packetizer {
         self.octet_count
     }
 
-    /// Appends the packets of one access unit to `out`.
+    /// Appends the packets of one frame to `out`.
     ///
     /// # Errors
     ///
-    /// [`PacketizeError`] when the access unit is empty or one of its NAL units cannot be sent; `out` and the sequence
+    /// [`PacketizeError`] when the frame is empty or one of its NAL units cannot be sent; `out` and the sequence
     /// number are unchanged then.
-    pub fn packetize(&mut self, au: &AccessUnit, out: &mut Vec<RtpPacket>) -> Result<(), PacketizeError> {
-        check(au)?;
-        let mut rest = &au.nals[..];
+    pub fn packetize(&mut self, frame: &CodedFrame, out: &mut Vec<RtpPacket>) -> Result<(), PacketizeError> {
+        check(frame)?;
+        let mut rest = &frame.nals[..];
         while let Some(first) = rest.first() {
             let together = self.aggregable(rest);
             let (run, behind) = rest.split_at(together.max(1));
             rest = behind;
             let last = rest.is_empty();
             if first.len() > self.max_payload {
-                self.fragment(au.timestamp, first, last, out);
+                self.fragment(frame.timestamp, first, last, out);
             } else {
                 let payload = if together > 1 { payload::aggregate(run) } else { first.clone() };
-                let header = self.next_header(au.timestamp, last, payload.len());
+                let header = self.next_header(frame.timestamp, last, payload.len());
                 out.push(RtpPacket::new(header, payload));
             }
         }
@@ -151,12 +152,12 @@ impl Packetizer {
     }
 }
 
-fn check(au: &AccessUnit) -> Result<(), PacketizeError> {
-    let timestamp = au.timestamp;
-    if au.nals.is_empty() {
+fn check(frame: &CodedFrame) -> Result<(), PacketizeError> {
+    let timestamp = frame.timestamp;
+    if frame.nals.is_empty() {
         return Err(PacketizeError::Empty { timestamp });
     }
-    for (index, nal) in au.nals.iter().enumerate() {
+    for (index, nal) in frame.nals.iter().enumerate() {
         let nal_unit_type =
             NalHeader::parse(nal).map_err(|source| PacketizeError::Header { timestamp, index, source })?.nal_unit_type;
         if payload::is_payload_structure(nal_unit_type) {
@@ -171,17 +172,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::h265::access_unit::tests::picture;
+    use crate::codec::CodecId;
+    use crate::coded_frame::tests::picture;
     use crate::rtp::depacketizer::Depacketizer;
     use crate::rtp::packet::ReceivedPacket;
     use crate::rtp::payload::Payload;
 
-    fn unit(sizes: &[usize]) -> AccessUnit {
+    fn unit(sizes: &[usize]) -> CodedFrame {
         let nal = |&size: &usize| [&[0x26, 0x01, 0xaf][..], &vec![7; size - 3]].concat().into();
-        AccessUnit { timestamp: RtpTicks(90), nals: sizes.iter().map(nal).collect() }
+        CodedFrame::new(CodecId::H265, RtpTicks(90), sizes.iter().map(nal).collect())
     }
 
-    fn packets(au: &AccessUnit, max_payload: usize) -> Vec<RtpPacket> {
+    fn packets(au: &CodedFrame, max_payload: usize) -> Vec<RtpPacket> {
         let mut out = Vec::new();
         Packetizer::new(1, 96, 65_534, max_payload).packetize(au, &mut out).expect("a valid access unit");
         out
@@ -221,7 +223,8 @@ mod tests {
         let mut packetizer = Packetizer::new(1, 96, 7, 1400);
         let mut out = Vec::new();
         let timestamp = RtpTicks(90);
-        let mut try_nal = |nals: Vec<Bytes>| packetizer.packetize(&AccessUnit { timestamp, nals }, &mut out);
+        let mut try_nal =
+            |nals: Vec<Bytes>| packetizer.packetize(&CodedFrame::new(CodecId::H265, timestamp, nals), &mut out);
         assert_eq!(try_nal(vec![]), Err(PacketizeError::Empty { timestamp }));
         let slice = Bytes::from_static(&[0x26, 0x01, 0xaf]);
         let source = NalError::TooShort { len: 1 };
@@ -252,9 +255,9 @@ mod tests {
                     prop_assert_eq!(depacketizer.push(&received(packet)), Ok(()), "packet {}", index);
                 }
                 let delivered = depacketizer.poll().expect("the marker delivers at once");
-                prop_assert_eq!(delivered.unit, au);
-                prop_assert_eq!((delivered.damaged, delivered.lost_before), (false, 0));
-                prop_assert_eq!(delivered.packets as usize, out.len());
+                prop_assert_eq!((delivered.meta.damaged, delivered.meta.lost_before), (false, 0));
+                prop_assert_eq!((delivered.timestamp, delivered.random_access), (au.timestamp, au.random_access));
+                prop_assert_eq!(delivered.nals, au.nals);
             }
             prop_assert_eq!(depacketizer.stats().malformed, 0);
         }

@@ -15,7 +15,7 @@ mod write;
 use thiserror::Error;
 
 pub use self::write::publisher_description;
-use crate::h265::ParameterSets;
+use crate::parameter_sets::ParameterSets;
 use crate::rtp::PayloadFormat;
 
 /// Most tracks taken from one description.

@@ -1,6 +1,6 @@
 //! publish: the outputs of a sender, each with its own queue, state and reconnects.
 //!
-//! * [`mod@line`]: one connection, whatever it speaks; [`srt`]: the one that needs a thread;
+//! * [`output`]: what a connection is, whatever it speaks; [`rtsp`], [`rtmp`] and [`srt`], which needs a thread;
 //! * [`queue`]: the encoder's end of an output, with what its link takes;
 //! * [`task`]: the other end, which connects, sends, and connects again;
 //! * [`state`]: what both tell each other and the figures.
@@ -9,8 +9,10 @@
 //! what fits, from IRAP picture to IRAP picture, and one that fails gets nothing, and neither touches the others. So a
 //! single output's link decides alone.
 
-pub mod line;
+pub mod output;
 pub mod queue;
+pub mod rtmp;
+pub mod rtsp;
 pub mod srt;
 pub mod state;
 pub mod task;
@@ -19,18 +21,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use bytes::Bytes;
 use hevcast_net::reconnect::Backoff;
-use hevcast_net::{Clock, Target};
-use hevcast_wire::congestion::{Allowance, Room};
-use hevcast_wire::rtp::Packetizer;
-use tokio::sync::{mpsc, watch};
+use hevcast_net::{Clock, Protocol, Target};
+use hevcast_wire::congestion::{Allowance, BitBudget};
+use hevcast_wire::{CodedFrame, ParameterSets};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::line::{CodedPicture, Line};
+use self::output::{Connector, OutputError};
 use self::queue::{OUTPUT_DEPTH, OutputQueue};
+use self::rtmp::RtmpConnector;
+use self::rtsp::RtspConnector;
+use self::srt::SrtConnector;
 pub use self::state::OutputState;
-use self::task::First;
 use super::stage::EndGuard;
 
 /// How long the first connections of several outputs are waited for, so that a file's first pictures reach all; who takes
@@ -45,10 +48,8 @@ pub const LAST_PICTURES: Duration = Duration::from_millis(100);
 pub struct OutputSettings {
     /// Where to.
     pub target: Target,
-    /// SDP of the stream.
-    pub description: Bytes,
-    /// SSRC of its packets.
-    pub ssrc: u32,
+    /// The stream's parameter sets, as far as they are known; and its codec.
+    pub parameter_sets: ParameterSets,
     /// Clock for stamps and time-outs.
     pub clock: Clock,
     /// Size of the pictures in luma samples.
@@ -83,78 +84,92 @@ pub struct Running {
     pub tasks: Vec<JoinHandle<Result<()>>>,
 }
 
+/// An output whose task has begun.
+struct Started {
+    queue: OutputQueue,
+    state: Arc<OutputState>,
+    task: JoinHandle<Result<()>>,
+    /// What becomes of its first connection.
+    first: oneshot::Receiver<Result<(), OutputError>>,
+}
+
 /// Connects, and starts a task for each output; `guard` tells of the end of all.
 ///
 /// # Errors
 /// The failure of a single output's first connection. Of several, those that fail for now are tried again, and those that
 /// can never work are left out with a warning; it is an error if none is left. None waits long for another.
 pub async fn start(
-    outputs: Vec<(OutputSettings, Packetizer)>,
+    outputs: Vec<OutputSettings>,
     interval: Duration,
     stop: &watch::Receiver<bool>,
     guard: EndGuard,
 ) -> Result<(Outputs, Running)> {
-    let alone = outputs.len() == 1;
-    let connecting: Vec<_> = outputs
-        .into_iter()
-        .map(|(settings, packetizer)| {
-            let by = settings.clone();
-            (settings, packetizer, tokio::spawn(async move { Line::connect(&by).await }))
-        })
-        .collect();
-    let together = tokio::time::Instant::now() + START_TOGETHER;
+    let is_alone = outputs.len() == 1;
     let guard = Arc::new(guard);
+    let mut started = Vec::with_capacity(outputs.len());
+    for settings in outputs {
+        let begin = Begin { shown: settings.target.shown(), is_alone, stop: stop.clone(), guard: Arc::clone(&guard) };
+        // Whoever adds a protocol adds a line here.
+        started.push(match settings.target.protocol() {
+            Protocol::Rtsp => begin.with(RtspConnector::new(settings)?),
+            Protocol::Rtmp => begin.with(RtmpConnector::new(settings)),
+            Protocol::Srt => begin.with(SrtConnector::new(settings)),
+        });
+    }
+    drop(guard);
+    let together = tokio::time::Instant::now() + START_TOGETHER;
     let (mut queues, mut running) = (Vec::new(), Running { states: Vec::new(), tasks: Vec::new() });
     let mut refusal = None;
-    for (settings, packetizer, mut connecting) in connecting {
-        let connected = match alone {
-            true => (&mut connecting).await?.map(First::Connected),
-            false => match tokio::time::timeout_at(together, &mut connecting).await {
-                Ok(connected) => connected?.map(First::Connected),
-                Err(_) => Ok(First::Connecting(connecting)),
-            },
+    for Started { queue, state, task, mut first } in started {
+        let connected = match is_alone {
+            true => (&mut first).await,
+            // One that takes longer goes on connecting.
+            false => tokio::time::timeout_at(together, &mut first).await.unwrap_or(Ok(Ok(()))),
         };
-        let first = match connected {
-            Ok(first) => first,
-            Err(error) if alone || !error.is_temporary() => {
-                if !alone {
-                    tracing::warn!("{error}; the other outputs go on without it");
-                }
-                refusal = refusal.or(Some(error));
-                continue;
+        match connected {
+            Ok(Err(error)) if is_alone || !error.is_temporary() => refusal = refusal.or(Some(error)),
+            // Its task has panicked, which its own message tells, and whoever waits for it hears of.
+            Ok(_) | Err(_) => {
+                queues.push(queue);
+                running.states.push(state);
+                running.tasks.push(task);
             }
-            Err(error) => {
-                tracing::warn!("{error}; trying again");
-                First::Failed(error)
-            }
-        };
-        let state = Arc::new(OutputState::new(settings.target.shown()));
-        match &first {
-            // Before the source gives its first picture, which would be passed over otherwise.
-            First::Connected(line) => state.connected(line.clock()),
-            First::Failed(error) => state.disconnected(Some(error.to_string())),
-            First::Connecting(_) => {}
         }
-        let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
-        queues.push(OutputQueue::new(Arc::clone(&state), sender));
-        let task = task::Task {
-            settings,
-            packetizer,
-            queue: receiver,
-            state: Arc::clone(&state),
-            stop: stop.clone(),
-            backoff: Backoff::default(),
-        };
-        let guard = Arc::clone(&guard);
-        running.states.push(state);
-        running.tasks.push(tokio::spawn(async move {
-            let _guard = guard;
-            task.run(first).await
-        }));
     }
     match refusal {
         Some(error) if queues.is_empty() => Err(error.into()),
         _ => Ok((Outputs { queues, allowance: Allowance::default(), interval }, running)),
+    }
+}
+
+/// What every output's task begins with.
+struct Begin {
+    shown: String,
+    is_alone: bool,
+    stop: watch::Receiver<bool>,
+    guard: Arc<EndGuard>,
+}
+
+impl Begin {
+    fn with<C: Connector>(self, connector: C) -> Started {
+        let Begin { shown, is_alone, stop, guard } = self;
+        let state = Arc::new(OutputState::new(shown.clone()));
+        let (sender, receiver) = mpsc::channel(OUTPUT_DEPTH);
+        let task = task::Task {
+            connector,
+            shown,
+            is_alone,
+            queue: receiver,
+            state: Arc::clone(&state),
+            stop,
+            backoff: Backoff::default(),
+        };
+        let (told, first) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            task.run(told).await
+        });
+        Started { queue: OutputQueue::new(Arc::clone(&state), sender), state, task, first }
     }
 }
 
@@ -176,11 +191,11 @@ impl Outputs {
             || first.state.backlog.wait_for(1, patience)
     }
 
-    /// The room for a live source's next picture. `fits` is that the encoder can make its pictures as small as that.
+    /// The bit budget of a live source's next picture. `fits` is that the encoder can make its pictures as small as that.
     ///
     /// # Errors
     /// Why it is not worth coding.
-    pub fn room(&mut self, now: Instant, fits: bool) -> Result<Option<Room>, Skip> {
+    pub fn bit_budget(&mut self, now: Instant, fits: bool) -> Result<Option<BitBudget>, Skip> {
         let mut fastest: Option<Option<u64>> = None;
         let mut is_full = true;
         for queue in &mut self.queues {
@@ -194,7 +209,7 @@ impl Outputs {
         // Asked of every encoder: another may take over, and should find no old debts.
         let is_allowed = self.allowance.allows(now, limit_bps) || fits;
         match is_allowed && !is_full {
-            true => Ok(limit_bps.map(|limit_bps| Room::within(limit_bps, self.interval))),
+            true => Ok(limit_bps.map(|limit_bps| BitBudget::within(limit_bps, self.interval))),
             false => Err(Skip::Backlog),
         }
     }
@@ -210,11 +225,11 @@ impl Outputs {
         self.connected().all(|queue| queue.state.server_clock().is_some())
     }
 
-    /// Hands a coded picture of so many bits to each output, in the form that `make` gives it there.
-    pub fn offer(&mut self, bits: u64, is_irap: bool, now: Instant, make: impl Fn(&OutputState) -> CodedPicture) {
-        self.allowance.spend(bits);
+    /// Hands a frame to each output, in the form that `make` gives it there.
+    pub fn offer(&mut self, frame: &CodedFrame, now: Instant, make: impl Fn(&OutputState) -> CodedFrame) {
+        self.allowance.spend(frame.annexb_bytes() as u64 * 8);
         for queue in &mut self.queues {
-            queue.offer(is_irap, now, &make);
+            queue.offer(frame.random_access, now, &make);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The encoder's end of one output.
 //!
-//! Queue `output`: coded pictures between the encoder's thread and the output's task, at most [`OUTPUT_DEPTH`]. It only
+//! Queue `output`: frames between the encoder's thread and the output's task, at most [`OUTPUT_DEPTH`]. It only
 //! fills when the link stalls, and its [`Governor`] says so long before: then no further picture is worth coding for this
 //! output. If it is coded for another, it waits here until the oldest is [`MAX_AGE`] old; what an output cannot get then, and
 //! what builds on it, is dropped up to the next IRAP picture.
@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hevcast_wire::CodedFrame;
 use hevcast_wire::congestion::Governor;
 use tokio::sync::mpsc;
 
-use super::line::CodedPicture;
 use super::state::OutputState;
 use crate::pipeline::gap::DropToIrap;
 
-/// Depth of the queue `output`, in pictures.
+/// Depth of the queue `output`, in frames.
 pub const OUTPUT_DEPTH: usize = 32;
 
 /// How long a picture may wait before the output gets no further one; a server's readers have the same.
@@ -28,7 +28,7 @@ const BETWEEN_WISHES: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct OutputQueue {
     pub(super) state: Arc<OutputState>,
-    queue: mpsc::Sender<CodedPicture>,
+    queue: mpsc::Sender<CodedFrame>,
     rule: DropToIrap,
     /// What the link takes.
     governor: Governor,
@@ -40,7 +40,7 @@ pub(super) struct OutputQueue {
 }
 
 impl OutputQueue {
-    pub(super) fn new(state: Arc<OutputState>, queue: mpsc::Sender<CodedPicture>) -> OutputQueue {
+    pub(super) fn new(state: Arc<OutputState>, queue: mpsc::Sender<CodedFrame>) -> OutputQueue {
         let (rule, governor) = (DropToIrap::default(), Governor::default());
         OutputQueue { state, queue, rule, governor, is_full: false, is_overrun: false, wished: None }
     }
@@ -60,18 +60,18 @@ impl OutputQueue {
         self.is_full
     }
 
-    /// Hands over a picture, which `make` puts into the output's form; drops it, and counts that, when it cannot be sent
+    /// Hands over a frame, which `make` stamps for the output; drops it, and counts that, when it cannot be sent
     /// or would not decode.
-    pub(super) fn offer(&mut self, is_irap: bool, now: Instant, make: impl FnOnce(&OutputState) -> CodedPicture) {
+    pub(super) fn offer(&mut self, random_access: bool, now: Instant, make: impl FnOnce(&OutputState) -> CodedFrame) {
         let Self { state, queue, rule, is_overrun, .. } = self;
         let takes = state.is_connected() && !*is_overrun;
-        let sent = rule.offer(is_irap, || {
+        let sent = rule.offer(random_access, || {
             if !takes {
                 return false;
             }
-            let picture = make(state);
-            state.backlog.enter(picture.unit.size_bytes(), now);
-            let sent = queue.try_send(picture).is_ok();
+            let frame = make(state);
+            state.backlog.enter(frame.size_bytes(), now);
+            let sent = queue.try_send(frame).is_ok();
             if !sent {
                 state.backlog.withdraw();
             }

@@ -8,10 +8,13 @@ use hevcast_media::srt::{SrtAddress, SrtError, SrtWriter};
 use hevcast_net::Target;
 use hevcast_net::publish::PublishNews;
 use hevcast_net::target::{SrtMode, SrtSettings};
-use hevcast_wire::h265::AccessUnit;
+use hevcast_wire::CodedFrame;
+use hevcast_wire::rtsp::clock::ClockOffset;
 use tokio::sync::mpsc;
 
-use super::super::ticks::Unwrapper;
+use super::OutputSettings;
+use super::output::{Close, Connector, Output, OutputError};
+use crate::pipeline::ticks::Unwrapper;
 
 /// How long libsrt may wait for a peer before it gives up.
 const CONNECT_TIMEOUT_MS: u32 = 3000;
@@ -42,11 +45,32 @@ pub fn address(target: &Target) -> SrtAddress {
     SrtAddress { url: format!("srt://{}", target.address()), options }
 }
 
+/// Connects to one peer.
+#[derive(Debug)]
+pub struct SrtConnector {
+    settings: OutputSettings,
+}
+
+impl SrtConnector {
+    /// To the settings' target.
+    pub fn new(settings: OutputSettings) -> SrtConnector {
+        SrtConnector { settings }
+    }
+}
+
+impl Connector for SrtConnector {
+    type Output = SrtOutput;
+
+    async fn connect(&mut self) -> Result<SrtOutput, OutputError> {
+        Ok(SrtOutput::connect(&self.settings).await?)
+    }
+}
+
 /// A connection whose writing is done by a thread.
 #[derive(Debug)]
-pub struct SrtLine {
-    units: SyncSender<AccessUnit>,
-    /// What became of each unit: its bytes.
+pub struct SrtOutput {
+    frames: SyncSender<CodedFrame>,
+    /// What became of each frame: its bytes.
     written: mpsc::Receiver<Result<u64, SrtError>>,
     url: String,
     in_flight: bool,
@@ -65,22 +89,19 @@ impl Drop for StopOnDrop {
     }
 }
 
-impl SrtLine {
-    /// Connects; `size` is that of the pictures, in luma samples.
-    ///
-    /// # Errors
-    /// When there is no peer, or it refuses.
-    pub async fn connect(target: &Target, size: (u32, u32)) -> Result<SrtLine, SrtError> {
+impl SrtOutput {
+    async fn connect(settings: &OutputSettings) -> Result<SrtOutput, SrtError> {
+        let (target, codec, size) = (&settings.target, settings.parameter_sets.codec(), settings.size);
         let (address, stop) = (address(target), StopOnDrop::default());
         let url = address.url.clone();
         let latency = target.srt.as_ref().map_or_else(Duration::default, |srt| srt.latency);
-        let (units, queued) = sync_channel(1);
+        let (frames, queued) = sync_channel(1);
         let (told, mut written) = mpsc::channel(2);
         let failed = |why: &str| SrtError::Failed { url: url.clone(), why: why.to_owned() };
         let ends_by = stop.0.clone();
         std::thread::Builder::new()
             .name("srt".to_owned())
-            .spawn(move || match SrtWriter::connect(address, size, ends_by) {
+            .spawn(move || match SrtWriter::connect(address, codec, size, ends_by) {
                 Ok(writer) => {
                     let _ = told.blocking_send(Ok(0));
                     write_all(writer, &queued, &told);
@@ -89,66 +110,70 @@ impl SrtLine {
             })
             .map_err(|error| failed(&error.to_string()))?;
         match written.recv().await {
-            Some(Ok(_)) => Ok(SrtLine { units, written, url, in_flight: false, latency, sent_bytes: 0, stop }),
+            Some(Ok(_)) => Ok(SrtOutput { frames, written, url, in_flight: false, latency, sent_bytes: 0, stop }),
             Some(Err(error)) => Err(error),
             None => Err(failed("its thread ended")),
         }
     }
+}
 
-    /// Hands a unit over; only when drained.
-    pub fn queue(&mut self, unit: AccessUnit) {
-        // Where it cannot be handed over the thread has ended, which the next turn tells.
-        self.in_flight = self.units.try_send(unit).is_ok();
+impl Output for SrtOutput {
+    fn offer(&mut self, frame: CodedFrame) -> Result<(), OutputError> {
+        // Where it cannot be handed over the thread has ended, which the next event tells.
+        self.in_flight = self.frames.try_send(frame).is_ok();
+        Ok(())
     }
 
-    /// Whether libsrt has taken all.
-    pub fn is_drained(&self) -> bool {
-        !self.in_flight
-    }
-
-    /// Waits until libsrt has taken a unit. Cancelling it loses nothing.
-    ///
-    /// # Errors
-    /// The connection is lost.
-    pub async fn turn(&mut self) -> Result<PublishNews, SrtError> {
+    async fn event(&mut self) -> Result<PublishNews, OutputError> {
         match self.written.recv().await {
             Some(Ok(bytes)) => {
                 self.in_flight = false;
                 self.sent_bytes += bytes;
                 Ok(PublishNews::Sent)
             }
-            Some(Err(error)) => Err(error),
-            None => Err(SrtError::Lost { url: self.url.clone(), why: "it ended".to_owned() }),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(SrtError::Lost { url: self.url.clone(), why: "it ended".to_owned() }.into()),
         }
     }
 
-    /// Bytes of the units that libsrt has taken.
-    pub fn sent_bytes(&self) -> u64 {
+    /// Whether libsrt has taken all.
+    fn is_drained(&self) -> bool {
+        !self.in_flight
+    }
+
+    /// Bytes of the frames that libsrt has taken.
+    fn sent_bytes(&self) -> u64 {
         self.sent_bytes
+    }
+
+    /// SRT has no clock to compare.
+    fn server_clock(&self) -> Option<ClockOffset> {
+        None
     }
 
     /// Ends the connection when the far end has what libsrt has taken: it holds it for the latency that was agreed on, and
     /// drops it when the connection ends before that. Giving this up ends it at once.
-    pub async fn close(mut self) {
+    async fn close(mut self, how: Close) {
+        if how == Close::Now {
+            return;
+        }
         while self.in_flight && self.written.recv().await.is_some_and(|written| written.is_ok()) {
             self.in_flight = false;
         }
         tokio::time::sleep(self.latency + ROUND_TRIP).await;
-        drop(self.units);
+        drop(self.frames);
         while self.written.recv().await.is_some() {}
         self.stop.0.stop();
     }
 }
 
-/// The thread: until the line is gone, or the connection.
-fn write_all(mut writer: SrtWriter, units: &Receiver<AccessUnit>, told: &mpsc::Sender<Result<u64, SrtError>>) {
-    let (mut annexb, mut unwrapper) = (Vec::new(), Unwrapper::default());
-    while let Ok(unit) = units.recv() {
-        annexb.clear();
-        unit.write_annexb(&mut annexb);
-        let written = writer.write(&annexb, unwrapper.ticks(unit.timestamp), unit.is_irap());
+/// The thread: until the output is gone, or the connection.
+fn write_all(mut writer: SrtWriter, frames: &Receiver<CodedFrame>, told: &mpsc::Sender<Result<u64, SrtError>>) {
+    let mut unwrapper = Unwrapper::default();
+    while let Ok(frame) = frames.recv() {
+        let written = writer.write(&frame, unwrapper.ticks(frame.timestamp));
         let failed = written.is_err();
-        if told.blocking_send(written.map(|()| annexb.len() as u64)).is_err() || failed {
+        if told.blocking_send(written.map(|()| frame.annexb_bytes() as u64)).is_err() || failed {
             return;
         }
     }

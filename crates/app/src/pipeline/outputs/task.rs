@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use hevcast_net::publish::PublishNews;
 use hevcast_net::reconnect::Backoff;
-use hevcast_wire::rtp::Packetizer;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use hevcast_wire::CodedFrame;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::line::{CodedPicture, Line, LineError};
+use super::Arc;
+use super::output::{Close, Connector, Output, OutputError};
 use super::state::OutputState;
-use super::{Arc, OutputSettings};
 
 /// Why a connection was left.
 enum Left {
@@ -41,57 +40,72 @@ struct Sent {
     any: bool,
 }
 
-/// What became of the first try to connect.
-pub(super) enum First {
-    Connected(Line),
-    /// It takes long.
-    Connecting(JoinHandle<Result<Line, LineError>>),
-    Failed(LineError),
-}
-
 /// One output's.
-pub(super) struct Task {
-    pub(super) settings: OutputSettings,
-    /// Counts on over connections.
-    pub(super) packetizer: Packetizer,
-    pub(super) queue: mpsc::Receiver<CodedPicture>,
+pub(super) struct Task<C: Connector> {
+    pub(super) connector: C,
+    /// Where to, without a password.
+    pub(super) shown: String,
+    /// There is no other output: a first connection that fails ends the command.
+    pub(super) is_alone: bool,
+    pub(super) queue: mpsc::Receiver<CodedFrame>,
     pub(super) state: Arc<OutputState>,
     pub(super) stop: watch::Receiver<bool>,
     /// Over all connections.
     pub(super) backoff: Backoff,
 }
 
-impl Task {
-    /// Sends by the first line, or by one still to be had, for as long as there is something to send.
+impl<C: Connector> Task<C> {
+    /// Connects and sends, again and again, for as long as there is something to send. `first` is told what became of the
+    /// first connection; where that is an error that another try cannot help, or there is no other output, the task ends.
     ///
     /// # Errors
     /// What another try cannot help; or, when the end comes while there is no connection, that no picture is known to have arrived.
-    pub(super) async fn run(mut self, first: First) -> Result<()> {
-        let is_connected = matches!(first, First::Connected(_));
-        let mut line = match first {
-            First::Connected(line) => Some(line),
-            First::Failed(_) => None,
-            First::Connecting(connecting) => self.wait_for(connecting).await,
+    pub(super) async fn run(mut self, first: oneshot::Sender<Result<(), OutputError>>) -> Result<()> {
+        let connected = tokio::select! {
+            connected = self.connector.connect() => connected,
+            _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        // Of a line that was there at the start, `start` has told.
-        let (mut is_told, mut is_first) = (is_connected, true);
+        let mut output = match connected {
+            Ok(output) => {
+                // Before the source gives its first picture, which would be passed over otherwise.
+                self.state.connected(output.server_clock());
+                // Who does not wait any longer goes by the state.
+                let _ = first.send(Ok(()));
+                Some(output)
+            }
+            Err(error) => {
+                let is_over = self.is_alone || !error.is_temporary();
+                if !self.is_alone {
+                    let what = if is_over { "the other outputs go on without it" } else { "trying again" };
+                    tracing::warn!("{error}; {what}");
+                }
+                self.state.disconnected(Some(error.to_string()));
+                let _ = first.send(Err(error));
+                if is_over {
+                    return Ok(());
+                }
+                None
+            }
+        };
+        let mut is_first = true;
         let mut has_sent = false;
         loop {
-            let mut connected = match line.take() {
-                Some(line) => line,
+            let mut connected = match output.take() {
+                Some(output) => output,
                 None => match self.connect_again().await {
-                    Some(line) => line,
+                    Some(output) => {
+                        if !is_first {
+                            tracing::info!("connected to {} again", self.shown);
+                            self.state.reconnected();
+                        }
+                        self.state.connected(output.server_clock());
+                        output
+                    }
                     None if has_sent => return Ok(()),
                     None => return self.nothing_sent(),
                 },
             };
-            if !std::mem::take(&mut is_first) {
-                tracing::info!("connected to {} again", self.settings.target.shown());
-                self.state.reconnected();
-            }
-            if !std::mem::take(&mut is_told) {
-                self.state.connected(connected.clock());
-            }
+            is_first = false;
             let (left, sent) = self.publish(&mut connected).await;
             self.backoff.ended(sent.lasted);
             has_sent |= sent.any && (sent.lasted >= PROVEN || matches!(left, Left::Done | Left::Stopped));
@@ -100,21 +114,21 @@ impl Task {
                 Left::Done => {
                     self.state.disconnected(None);
                     tokio::select! {
-                        () = connected.close() => {}
+                        () = connected.close(Close::AfterLastFrame) => {}
                         _ = self.stop.changed() => {}
                     }
                     return Ok(());
                 }
                 Left::Stopped => {
                     self.state.disconnected(None);
-                    connected.close_now().await;
+                    connected.close(Close::Now).await;
                     return Ok(());
                 }
                 Left::Dismissed => {
                     let why =
                         "the server ended the session; another sender may have taken over, or somebody ended it there";
                     self.state.disconnected(Some(why.to_owned()));
-                    bail!("{}: {why}", self.settings.target.shown())
+                    bail!("{}: {why}", self.shown)
                 }
             };
             tracing::warn!("{why}; trying again");
@@ -125,65 +139,47 @@ impl Task {
     /// The end has come, and no server has taken pictures for longer than a moment.
     fn nothing_sent(&self) -> Result<()> {
         match self.state.trouble() {
-            Some(why) => bail!("{}: no picture is known to have arrived: {why}", self.settings.target.shown()),
+            Some(why) => bail!("{}: no picture is known to have arrived: {why}", self.shown),
             None => Ok(()),
         }
     }
 
-    /// Waits for the first line, which takes long; `None` when it is not to be had, or the user has stopped.
-    async fn wait_for(&mut self, connecting: JoinHandle<Result<Line, LineError>>) -> Option<Line> {
-        let connected = tokio::select! {
-            connected = connecting => connected,
-            _ = self.stop.wait_for(|stop| *stop) => return None,
-        };
-        match connected {
-            Ok(Ok(line)) => Some(line),
-            Ok(Err(error)) => {
-                tracing::warn!("{error}; trying again");
-                self.state.disconnected(Some(error.to_string()));
-                None
-            }
-            // It panicked, which its own message tells.
-            Err(_) => None,
-        }
-    }
-
     /// Sends pictures over one connection for as long as it lasts.
-    async fn publish(&mut self, line: &mut Line) -> (Left, Sent) {
+    async fn publish(&mut self, output: &mut C::Output) -> (Left, Sent) {
         let begun = Instant::now();
         let mut last_sent = None;
-        let left = self.publish_until_left(line, &mut last_sent).await;
+        let left = self.publish_until_left(output, &mut last_sent).await;
         let lasted = last_sent.map_or(Duration::ZERO, |last| last - begun);
         (left, Sent { lasted, any: last_sent.is_some() })
     }
 
-    async fn publish_until_left(&mut self, line: &mut Line, last_sent: &mut Option<Instant>) -> Left {
-        let Self { packetizer, queue, state, stop, .. } = self;
+    async fn publish_until_left(&mut self, output: &mut C::Output, last_sent: &mut Option<Instant>) -> Left {
+        let Self { queue, state, stop, .. } = self;
         let mut in_flight = false;
         let mut last_bytes = 0;
         let mut moved = Instant::now();
         loop {
-            if last_bytes != line.sent_bytes() {
-                state.sent(line.sent_bytes() - last_bytes);
-                (last_bytes, moved) = (line.sent_bytes(), Instant::now());
+            if last_bytes != output.sent_bytes() {
+                state.sent(output.sent_bytes() - last_bytes);
+                (last_bytes, moved) = (output.sent_bytes(), Instant::now());
             }
-            if in_flight && line.is_drained() {
+            if in_flight && output.is_drained() {
                 in_flight = false;
                 let now = Instant::now();
                 *last_sent = Some(now);
                 state.backlog.leave(now);
                 state.sent_picture();
             }
-            state.go_by(line.clock());
+            state.go_by(output.server_clock());
             tokio::select! {
-                picture = queue.recv(), if !in_flight => match picture {
-                    Some(picture) => match line.queue(picture, packetizer) {
+                frame = queue.recv(), if !in_flight => match frame {
+                    Some(frame) => match output.offer(frame) {
                         Ok(()) => (in_flight, moved) = (true, Instant::now()),
                         Err(error) => return Left::Lost(error.to_string()),
                     },
                     None => return Left::Done,
                 },
-                news = line.turn() => match news {
+                event = output.event() => match event {
                     Ok(PublishNews::Sent) => {}
                     Ok(PublishNews::RateLimited(limit_bps)) => state.limit_readers(limit_bps),
                     Ok(PublishNews::KeyframeRequested) => state.want_keyframe(),
@@ -200,14 +196,14 @@ impl Task {
     }
 
     /// Tries until it works; `None` when the user stopped, or the source has ended and nothing is left to send.
-    async fn connect_again(&mut self) -> Option<Line> {
-        let Self { settings, queue, state, stop, backoff, .. } = self;
+    async fn connect_again(&mut self) -> Option<C::Output> {
+        let Self { connector, queue, state, stop, backoff, .. } = self;
         let try_again = async {
             loop {
                 // Without randomness all come back at once, and that is no reason not to come back.
                 tokio::time::sleep(backoff.pause(getrandom::u32().unwrap_or_default())).await;
-                match Line::connect(settings).await {
-                    Ok(line) => return line,
+                match connector.connect().await {
+                    Ok(output) => return output,
                     Err(error) => {
                         tracing::debug!("{error}");
                         state.disconnected(Some(error.to_string()));
@@ -216,7 +212,7 @@ impl Task {
             }
         };
         let again = tokio::select! {
-            line = try_again => Some(line),
+            output = try_again => Some(output),
             () = closed(queue) => None,
             _ = stop.changed() => None,
         };
@@ -228,6 +224,6 @@ impl Task {
 }
 
 /// Gives pictures up until no more can come.
-async fn closed(queue: &mut mpsc::Receiver<CodedPicture>) {
+async fn closed(queue: &mut mpsc::Receiver<CodedFrame>) {
     while queue.recv().await.is_some() {}
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use hevcast_wire::h265::AccessUnit;
-use hevcast_wire::time::{RtpTicks, UtcMicros};
+use hevcast_wire::time::RtpTicks;
+use hevcast_wire::{CodecId, CodedFrame};
 
 use super::*;
 
@@ -13,7 +13,7 @@ const PICTURE_BYTES: usize = 8_000;
 /// A link at the far end of an output's queue.
 struct Link {
     state: Arc<OutputState>,
-    queue: mpsc::Receiver<CodedPicture>,
+    queue: mpsc::Receiver<CodedFrame>,
     /// Bytes a second; 0 stands still.
     bytes_per_second: f64,
     credit: f64,
@@ -39,8 +39,8 @@ impl Link {
     }
 
     fn pass(&mut self, now: Instant, time: Duration) {
-        while let Ok(picture) = self.queue.try_recv() {
-            self.waiting.push_back((picture.unit.timestamp.0, picture.unit.size_bytes()));
+        while let Ok(frame) = self.queue.try_recv() {
+            self.waiting.push_back((frame.timestamp.0, frame.size_bytes()));
         }
         self.credit += self.bytes_per_second * time.as_secs_f64();
         while let Some((timestamp, left)) = self.waiting.front_mut() {
@@ -80,7 +80,7 @@ impl Bench {
         for _ in 0..pictures {
             self.number += 1;
             self.now += INTERVAL;
-            match self.outputs.room(self.now, false) {
+            match self.outputs.bit_budget(self.now, false) {
                 Err(skip) => self.skipped.push(skip),
                 Ok(_) => self.code(),
             }
@@ -98,11 +98,8 @@ impl Bench {
         // IDR_N_LP and TRAIL_R, each followed by as many bytes as a picture has.
         let mut nal = vec![0; PICTURE_BYTES];
         nal[0] = if is_irap { 20 << 1 } else { 1 << 1 };
-        let make = |_: &OutputState| CodedPicture {
-            unit: AccessUnit { timestamp: RtpTicks(number), nals: vec![nal.clone().into()] },
-            captured: UtcMicros(0),
-        };
-        self.outputs.offer(PICTURE_BYTES as u64 * 8, is_irap, self.now, make);
+        let frame = CodedFrame::new(CodecId::H265, RtpTicks(number), vec![nal.into()]);
+        self.outputs.offer(&frame, self.now, |_| frame.clone());
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hevcast_media::mux::RecordError;
-use hevcast_wire::h265::{ParameterSets, SpsInfo, parse_sps};
-use hevcast_wire::time::RtpTicks;
+use hevcast_wire::h265::{SpsInfo, parse_sps};
+use hevcast_wire::{CodedFrame, ParameterSets};
 
 use super::timeline::Timeline;
 use crate::figures::recorded::{Cause, Tally};
@@ -24,16 +24,12 @@ const FILE_INTERVAL: Duration = Duration::from_secs(5);
 /// A keyframe that is needed and does not come is asked for again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
-/// A coded picture on its way to a file.
+/// A frame on its way to a file.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// In Annex B format.
-    pub annexb: Vec<u8>,
-    /// Its RTP time stamp.
-    pub stamp: RtpTicks,
-    /// Decoding can begin here.
-    pub is_irap: bool,
-    /// Those that came with it, if it is an IRAP picture.
+    /// In memory of its own.
+    pub frame: CodedFrame,
+    /// Those that came with it, if it is a random access frame.
     pub sets: ParameterSets,
     /// When it was here.
     pub arrived: Instant,
@@ -134,7 +130,7 @@ impl<S: Shelf> Plan<S> {
             (self.stream, self.is_another, self.gap) = (picture.stream, true, Some(Cause::NoKeyframe));
         }
         let is_long = self.is_long(now);
-        if picture.is_irap {
+        if picture.frame.random_access {
             // A file that could not be ended leaves this picture without one.
             self.gap = self.admit(picture, is_long).inspect_err(|_| self.tally.missing(Cause::Failed, 1))?;
         }
@@ -145,11 +141,11 @@ impl<S: Shelf> Plan<S> {
         }
         // One that was refused for its parameter sets is not what is missing.
         let is_needed = is_long || self.gap.is_some_and(|cause| cause == Cause::NoKeyframe);
-        if !is_needed || picture.is_irap {
+        if !is_needed || picture.frame.random_access {
             self.asked = None;
         }
         let is_due = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= ASK_AGAIN);
-        let asks = is_needed && !picture.is_irap && is_due;
+        let asks = is_needed && !picture.frame.random_access && is_due;
         self.asked = if asks { Some(now) } else { self.asked };
         Ok(asks)
     }
@@ -181,7 +177,7 @@ impl<S: Shelf> Plan<S> {
                 self.open = Some(Open {
                     file: self.shelf.begin(picture, &sps),
                     sets: picture.sets.clone(),
-                    timeline: Timeline::new(picture.stamp, now, sps.reordered > 0),
+                    timeline: Timeline::new(picture.frame.timestamp, now, sps.reordered > 0),
                     began: now,
                     given: 0,
                 });
@@ -196,9 +192,9 @@ impl<S: Shelf> Plan<S> {
 
     fn write(&mut self, picture: &Picture) -> Result<(), RecordError> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let ticks = if open.given == 0 { 0 } else { open.timeline.place(picture.stamp, picture.arrived) };
+        let ticks = if open.given == 0 { 0 } else { open.timeline.place(picture.frame.timestamp, picture.arrived) };
         open.given += 1;
-        self.tally.recorded(picture.annexb.len() as u64);
+        self.tally.recorded(picture.frame.annexb_bytes() as u64);
         match open.file.write(picture, ticks) {
             Ok(()) => Ok(()),
             Err(error) => self.end().and(Err(error)),

@@ -47,7 +47,7 @@ struct Inner {
 }
 
 fn cost(picture: &Picture) -> usize {
-    picture.annexb.capacity() + OVERHEAD
+    picture.frame.memory_bytes() + OVERHEAD
 }
 
 impl RecordQueue {
@@ -139,16 +139,14 @@ impl Drop for RecordQueue {
 mod tests {
     use std::time::Instant;
 
-    use hevcast_wire::h265::ParameterSets;
     use hevcast_wire::time::RtpTicks;
+    use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
     use super::*;
 
     fn picture(bytes: usize) -> Picture {
         Picture {
-            annexb: vec![0; bytes],
-            stamp: RtpTicks(0),
-            is_irap: false,
+            frame: CodedFrame::new(CodecId::H265, RtpTicks(0), vec![vec![0; bytes].into()]),
             sets: ParameterSets::default(),
             arrived: Instant::now(),
             taken: jiff::Timestamp::UNIX_EPOCH,

@@ -14,7 +14,8 @@ use hevcast_media::coded_file::CodedFile;
 use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
 use hevcast_server::budget::Budget;
-use hevcast_wire::h265::{AccessUnit, ParameterSets, SpsInfo};
+use hevcast_wire::CodedFrame;
+use hevcast_wire::h265::SpsInfo;
 use hevcast_wire::time::RtpTicks;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -32,8 +33,8 @@ use crate::figures::recorded::{Cause, Tally};
 const QUEUE_BYTES: u64 = 40_000;
 
 /// Streams of different sizes, and so of different parameter sets: a keyframe and a picture behind it.
-fn streams() -> &'static [[AccessUnit; 2]; 3] {
-    static STREAMS: OnceLock<[[AccessUnit; 2]; 3]> = OnceLock::new();
+fn streams() -> &'static [[CodedFrame; 2]; 3] {
+    static STREAMS: OnceLock<[[CodedFrame; 2]; 3]> = OnceLock::new();
     STREAMS.get_or_init(|| {
         [64, 96, 128].map(|width| {
             let format = PictureFormat::limited(width, 64);
@@ -47,13 +48,10 @@ fn streams() -> &'static [[AccessUnit; 2]; 3] {
                 choice: EncoderChoice::Named("libx265".to_owned()),
             };
             let mut encoder = Encoder::open(&settings).unwrap().0;
-            let sets: ParameterSets = encoder.parameter_sets().iter().collect();
             [true, false].map(|idr| {
                 let coded = encoder.encode(&Raw::new(format).unwrap(), idr).unwrap();
-                assert_eq!(coded.keyframe, idr);
-                let mut unit = AccessUnit::from_annexb(RtpTicks(0), &coded.data);
-                unit.ensure_parameter_sets(&sets);
-                unit
+                assert_eq!(coded.random_access, idr);
+                coded
             })
         })
     })
@@ -186,9 +184,9 @@ impl Rig {
         self.now.instant += Duration::from_millis(ms);
     }
 
-    fn offer(&mut self, unit: &AccessUnit, stamp: u32) {
-        let unit = AccessUnit { timestamp: RtpTicks(stamp), nals: unit.nals.clone() };
-        self.tap.offer_at(&unit, self.now);
+    fn offer(&mut self, frame: &CodedFrame, stamp: u32) {
+        let frame = CodedFrame { timestamp: RtpTicks(stamp), ..frame.clone() };
+        self.tap.offer_at(&frame, self.now);
         self.came += 1;
         if !self.is_stalled {
             self.write();
@@ -314,7 +312,7 @@ fn pictures_in(path: &Path) -> u64 {
     let mut file = CodedFile::open(path).unwrap_or_else(|error| panic!("{error}"));
     let mut pictures = 0;
     while let Some(unit) = file.read().unwrap_or_else(|error| panic!("{error}")) {
-        assert!(pictures > 0 || AccessUnit::from_annexb(RtpTicks(0), &unit.annexb).is_irap(), "{}", path.display());
+        assert!(pictures > 0 || unit.random_access, "{}", path.display());
         pictures += 1;
     }
     pictures

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hevcast_wire::h265::{AccessUnit, ParameterSets};
+use hevcast_wire::{CodedFrame, ParameterSets};
 use jiff::Timestamp;
 
 use super::plan::Picture;
@@ -67,12 +67,12 @@ impl Intake {
         Intake { queue, tally, ask, rule, cause: Cause::Slow, asked: None, stream: 0 }
     }
 
-    fn offer(&mut self, unit: &AccessUnit, now: Moment) -> bool {
+    fn offer(&mut self, frame: &CodedFrame, now: Moment) -> bool {
         self.tally.came(1);
-        let (queue, stream, is_irap) = (&self.queue, self.stream, unit.is_irap());
+        let (queue, stream) = (&self.queue, self.stream);
         let mut pushed = Pushed::Queued;
-        let taken = self.rule.offer(is_irap, || {
-            pushed = queue.push(picture(unit, is_irap, now, stream));
+        let taken = self.rule.offer(frame.random_access, || {
+            pushed = queue.push(picture(frame, now, stream));
             pushed == Pushed::Queued
         });
         if taken {
@@ -111,20 +111,20 @@ impl RecordTap {
     }
 
     /// Hands a picture over; false when it was dropped.
-    pub fn offer(&self, unit: &AccessUnit) -> bool {
-        self.offer_at(unit, Moment::now())
+    pub fn offer(&self, frame: &CodedFrame) -> bool {
+        self.offer_at(frame, Moment::now())
     }
 
     /// The same with one that is made for this only.
-    pub fn offer_with(&self, make: impl FnOnce() -> AccessUnit) -> bool {
+    pub fn offer_with(&self, make: impl FnOnce() -> CodedFrame) -> bool {
         let mut tap = self.lock();
         let Some(intake) = &mut *tap else { return true };
         intake.offer(&make(), Moment::now())
     }
 
     /// The same of one that came at another time.
-    pub fn offer_at(&self, unit: &AccessUnit, now: Moment) -> bool {
-        self.lock().as_mut().is_none_or(|intake| intake.offer(unit, now))
+    pub fn offer_at(&self, frame: &CodedFrame, now: Moment) -> bool {
+        self.lock().as_mut().is_none_or(|intake| intake.offer(frame, now))
     }
 
     /// So many pictures came and cannot be had.
@@ -156,24 +156,20 @@ impl RecordTap {
     }
 }
 
-/// A copy in memory of its own: the units of `unit` may be small parts of large receive buffers.
-fn picture(unit: &AccessUnit, is_irap: bool, now: Moment, stream: u32) -> Picture {
-    let mut annexb = Vec::new();
-    unit.write_annexb(&mut annexb);
-    annexb.shrink_to_fit();
+/// A copy in memory of its own: the NAL units of `frame` may be small parts of large receive buffers.
+fn picture(frame: &CodedFrame, now: Moment, stream: u32) -> Picture {
+    let begins = frame.random_access;
     Picture {
-        annexb,
-        stamp: unit.timestamp,
-        is_irap,
-        sets: if is_irap { unit.nals.iter().collect() } else { ParameterSets::default() },
+        frame: frame.compacted(),
+        sets: if begins { frame.parameter_sets() } else { ParameterSets::new(frame.codec) },
         arrived: now.instant,
-        taken: if is_irap { taken_at(unit, now.wall) } else { now.wall },
+        taken: if begins { taken_at(frame, now.wall) } else { now.wall },
         stream,
     }
 }
 
 /// When this picture was taken, by its stamp; else now.
-fn taken_at(unit: &AccessUnit, now: Timestamp) -> Timestamp {
-    let captured = unit.capture_stamp().and_then(|(stamp, _)| Timestamp::from_microsecond(stamp.captured.0).ok());
+fn taken_at(frame: &CodedFrame, now: Timestamp) -> Timestamp {
+    let captured = frame.capture_stamp().and_then(|(stamp, _)| Timestamp::from_microsecond(stamp.captured.0).ok());
     captured.filter(|at| at.duration_since(now).unsigned_abs() < PLAUSIBLE).unwrap_or(now)
 }

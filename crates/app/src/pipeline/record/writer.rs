@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hevcast_media::mux::{Finished, RecordError, Recorded, Recording};
-use hevcast_wire::h265::{SpsInfo, annexb};
+use hevcast_wire::h265::SpsInfo;
 use tokio::sync::watch;
 
 use super::RecordState;
@@ -37,11 +37,9 @@ impl Shelf for Disk {
     type File = Recording;
 
     fn begin(&mut self, first: &Picture, sps: &SpsInfo) -> Recording {
-        let mut header = Vec::new();
-        annexb::join(first.sets.nals().map(|nal| &nal[..]), &mut header);
         let began = first.taken.to_string();
         let (size, reordered) = ((sps.width, sps.height), usize::from(sps.reordered));
-        let what = Recorded { size, parameter_sets: &header, reordered, began: &began };
+        let what = Recorded { size, parameter_sets: &first.sets, reordered, began: &began };
         let (mut make, tally, last) = (self.files.maker(first.taken), Arc::clone(&self.tally), Arc::clone(&self.last));
         let make = move || {
             make().inspect(|path| {
@@ -59,7 +57,7 @@ impl Shelf for Disk {
 
 impl RecordFile for Recording {
     fn write(&mut self, picture: &Picture, ticks: i64) -> Result<(), RecordError> {
-        Recording::write(self, &picture.annexb, ticks, picture.is_irap)
+        Recording::write(self, &picture.frame, ticks)
     }
 
     fn end(self) -> (u64, Option<RecordError>) {

@@ -1,7 +1,7 @@
 //! Parameter sets that came in band, put into a description (RFC 7798 section 7.1).
 
 use super::Description;
-use crate::h265::ParameterSets;
+use crate::parameter_sets::ParameterSets;
 
 impl Description {
     /// Bytes of its text as readers get it.
@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn sets_that_came_in_band_stand_in_the_description_that_readers_get() {
-        let sets: ParameterSets = [VPS, SPS_640X480, PPS].map(Bytes::from_static).iter().collect();
+        let sets: ParameterSets =
+            ParameterSets::of_nals(crate::CodecId::H265, &[VPS, SPS_640X480, PPS].map(Bytes::from_static));
         for (fmtp, expected) in [
             ("", "a=fmtp:96 sprop-vps="),
             (

@@ -10,7 +10,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use crate::h265::{ParameterSets, annexb};
+use crate::annexb;
+use crate::parameter_sets::ParameterSets;
 
 /// Base64 as it comes: with padding or without, and with bits left over at the end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(

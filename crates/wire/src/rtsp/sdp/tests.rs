@@ -20,7 +20,7 @@ const NALS: [&[u8]; 3] = [
 ];
 
 fn sets() -> ParameterSets {
-    NALS.map(Bytes::from_static).iter().collect()
+    ParameterSets::of_nals(crate::CodecId::H265, &NALS.map(Bytes::from_static))
 }
 
 /// A description of one H.265 track, a line each.

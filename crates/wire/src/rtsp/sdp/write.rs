@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use super::{Description, HEVC_PAYLOAD_TYPE, TRACK_CONTROL, Track};
-use crate::h265::{NalType, ParameterSets};
+use crate::nal::SetKind;
+use crate::parameter_sets::ParameterSets;
 
 impl Description {
     /// The same streams as the server's own description: control URLs relative and ours, addresses and ports removed, and of
@@ -66,9 +67,9 @@ fn write_track(text: &mut String, track: &Track) {
 
 /// `fmtp`, if there is anything to say.
 fn write_parameters(text: &mut String, payload_type: u8, others: &[String], sets: &ParameterSets) {
-    let kinds = [("sprop-vps", NalType::VPS), ("sprop-sps", NalType::SPS), ("sprop-pps", NalType::PPS)];
+    let kinds = [("sprop-vps", SetKind::Vps), ("sprop-sps", SetKind::Sps), ("sprop-pps", SetKind::Pps)];
     let sprops = kinds.into_iter().filter_map(|(key, kind)| {
-        let nals: Vec<String> = sets.of_type(kind).map(|nal| BASE64.encode(nal)).collect();
+        let nals: Vec<String> = sets.of_kind(kind).map(|nal| BASE64.encode(nal)).collect();
         (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
     });
     let parameters: Vec<String> = others.iter().cloned().chain(sprops).collect();

@@ -9,7 +9,7 @@ use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
 use super::control::{Addresses, Named};
 use super::publisher::granted;
-use crate::h265::ParameterSets;
+use crate::parameter_sets::ParameterSets;
 use crate::redact::shown_url;
 use crate::rtp::{PayloadFormat, interleave};
 use crate::rtsp::digest::Credentials;

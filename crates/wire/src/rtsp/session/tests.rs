@@ -9,7 +9,7 @@ use super::player::{PlayerEvent, PlayerSession};
 use super::publisher::{PublisherEvent, PublisherSession};
 use super::server::{Accepted, ServerEvent, ServerSession};
 use super::{ANSWER_TIMEOUT, ClientSession, SessionError};
-use crate::h265::ParameterSets;
+use crate::parameter_sets::ParameterSets;
 use crate::rtsp::message::{Inbound, MessageDecoder};
 use crate::rtsp::sdp::{Description, publisher_description};
 use crate::time::{ClockId, Now, UtcMicros};

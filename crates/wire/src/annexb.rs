@@ -1,13 +1,11 @@
-//! The byte stream format of H.265 Annex B: NAL units behind start codes.
+//! The byte stream format of Annex B, the same in H.264 and H.265: NAL units behind start codes.
 //!
 //! Encoders write `00 00 00 01` before the first unit of a picture and before parameter sets, and may write only
 //! `00 00 01` elsewhere; x265 mixes both. Zero bytes may pad either side of a unit and belong to none. A unit itself
-//! cannot contain a start code (see [`rbsp`](super::rbsp)) nor end in a zero byte (clause 7.4.2.1), so the search
+//! cannot contain a start code (see [`rbsp`](crate::h265::rbsp)) nor end in a zero byte (clause 7.4.2.1), so the search
 //! below needs no context.
 
 use bytes::Bytes;
-
-use super::nal::NalHeader;
 
 /// The start code this crate writes: four bytes are right in every place.
 pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -28,8 +26,8 @@ pub fn find_start_code(data: &[u8], from: usize) -> Option<usize> {
 
 /// The NAL units of an Annex B byte stream, in order, as slices of `data` without a copy.
 ///
-/// Takes start codes of three and four bytes, strips the zero bytes around units, and skips units too short to have a
-/// header. What stands before the first start code is no unit and is skipped.
+/// Takes start codes of three and four bytes, strips the zero bytes around units, and skips units of no bytes. A unit may be
+/// a single byte: H.264's end of sequence. What stands before the first start code is no unit and is skipped.
 pub fn split(data: &Bytes) -> impl Iterator<Item = Bytes> {
     Units { data: data.clone(), at: find_start_code(data, 0).map(|code| code + 3) }
 }
@@ -56,7 +54,7 @@ impl Iterator for Units {
             self.at = code.map(|code| code + 3);
             let unit = self.data.get(begin..code.unwrap_or(self.data.len()))?;
             let len = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-            if len >= NalHeader::LEN {
+            if len > 0 {
                 return Some(self.data.slice(begin..begin + len));
             }
         }
@@ -92,7 +90,7 @@ mod tests {
         assert!(units(&[]).is_empty());
         assert!(units(&[0, 0]).is_empty());
         assert!(units(&[0x40, 1, 2, 3]).is_empty());
-        assert!(units(&[0, 0, 1, 0, 0, 1, 0x40, 0, 0, 1]).is_empty());
+        assert!(units(&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 1]).is_empty());
     }
 
     #[test]
@@ -112,7 +110,7 @@ mod tests {
         }
 
         #[test]
-        fn joined_units_split_again(nals in prop::collection::vec(crate::h265::access_unit::tests::nal(2..200), 0..12)) {
+        fn joined_units_split_again(nals in prop::collection::vec(crate::coded_frame::tests::nal(2..200), 0..12)) {
             let mut joined = Vec::new();
             join(nals.iter().map(|nal| &nal[..]), &mut joined);
             let found: Vec<Bytes> = split(&Bytes::from(joined)).collect();
@@ -122,7 +120,7 @@ mod tests {
         #[test]
         fn splitting_anything_never_panics(data in prop::collection::vec(0u8..4, 0..200)) {
             for unit in split(&Bytes::from(data)) {
-                prop_assert!(unit.len() >= 2 && unit.last() != Some(&0) && find_start_code(&unit, 0).is_none());
+                prop_assert!(!unit.is_empty() && unit.last() != Some(&0) && find_start_code(&unit, 0).is_none());
             }
         }
     }

@@ -6,8 +6,8 @@
 //! after a loss HandleCraAsBlaFlag). RADL pictures refer only to their IRAP picture and to each other, and trailing
 //! pictures to no leading picture at all (clause 7.4.2.2), so that both are kept.
 
-use super::access_unit::AccessUnit;
-use super::nal::NalType;
+use crate::coded_frame::CodedFrame;
+use crate::nal::PictureKind;
 
 /// What is to be done with a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,24 +53,25 @@ impl RandomAccess {
         self.is_waiting
     }
 
-    /// Takes the next picture. `lost_before`: something is missing between the one before and this; `damaged`: something
-    /// of this one is.
-    pub fn take(&mut self, unit: &AccessUnit, lost_before: bool, damaged: bool) -> Verdict {
+    /// Takes the next picture; what its [`FrameMeta`](crate::coded_frame::FrameMeta) says of losses counts.
+    pub fn take(&mut self, frame: &CodedFrame) -> Verdict {
+        let (lost_before, damaged) = (frame.meta.lost_before > 0, frame.meta.damaged);
         self.is_waiting |= lost_before || damaged;
-        let has_sequence_ended = self.has_sequence_ended | unit.begins_behind_end_of_sequence();
-        self.has_sequence_ended = unit.ends_sequence();
+        let has_sequence_ended = self.has_sequence_ended | frame.begins_behind_end_of_sequence();
+        self.has_sequence_ended = frame.ends_sequence();
         if damaged {
             return Verdict::BeforeIrap;
         }
-        let kind = unit.picture_type().unwrap_or(NalType::TRAIL_N);
-        if kind.is_irap() {
+        let kind = frame.picture_kind().unwrap_or(PictureKind::Trailing);
+        if frame.random_access {
             let begins_anew = self.is_waiting && self.has_begun;
             // IDR and BLA pictures have the flag always, CRA pictures where decoding starts.
-            self.leaves_out_rasl = self.is_waiting || has_sequence_ended || kind != NalType::CRA;
+            self.leaves_out_rasl =
+                self.is_waiting || has_sequence_ended || matches!(kind, PictureKind::Idr | PictureKind::Bla);
             (self.is_waiting, self.has_begun) = (false, true);
             return Verdict::Decodable { begins_anew };
         }
-        match (self.is_waiting, kind.is_rasl() && self.leaves_out_rasl) {
+        match (self.is_waiting, kind == PictureKind::Rasl && self.leaves_out_rasl) {
             (true, _) => Verdict::BeforeIrap,
             (false, true) => Verdict::Leading,
             (false, false) => Verdict::Decodable { begins_anew: false },
@@ -84,23 +85,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codec::CodecId;
+    use crate::h265::NalType;
     use crate::time::RtpTicks;
 
-    fn picture(kind: NalType) -> AccessUnit {
+    fn picture(kind: NalType) -> CodedFrame {
         unit(&[kind])
     }
 
-    fn unit(kinds: &[NalType]) -> AccessUnit {
+    fn unit(kinds: &[NalType]) -> CodedFrame {
         let nals = kinds.iter().map(|kind| Bytes::from(vec![kind.0 << 1, 1, 0x80])).collect();
-        AccessUnit { timestamp: RtpTicks(0), nals }
+        CodedFrame::new(CodecId::H265, RtpTicks(0), nals)
+    }
+
+    /// As it comes behind a loss, or damaged itself.
+    fn came(kind: NalType, lost_before: bool, damaged: bool) -> CodedFrame {
+        let mut frame = picture(kind);
+        (frame.meta.lost_before, frame.meta.damaged) = (u32::from(lost_before), damaged);
+        frame
     }
 
     const SHOWN: Verdict = Verdict::Decodable { begins_anew: false };
 
     /// What becomes of pictures that all come whole, from the first on.
-    fn verdicts(units: &[AccessUnit]) -> Vec<Verdict> {
+    fn verdicts(units: &[CodedFrame]) -> Vec<Verdict> {
         let mut access = RandomAccess::default();
-        units.iter().map(|unit| access.take(unit, false, false)).collect()
+        units.iter().map(|unit| access.take(unit)).collect()
     }
 
     #[test]
@@ -115,18 +125,18 @@ mod tests {
     fn a_cra_picture_behind_a_loss_begins_anew_without_its_rasl_pictures() {
         let mut access = RandomAccess::default();
         for kind in [NalType::IDR_W_RADL, NalType::TRAIL_R] {
-            assert_eq!(access.take(&picture(kind), false, false), SHOWN);
+            assert_eq!(access.take(&came(kind, false, false)), SHOWN);
         }
-        assert_eq!(access.take(&picture(NalType::TRAIL_R), true, false), Verdict::BeforeIrap);
-        assert_eq!(access.take(&picture(NalType::CRA), false, true), Verdict::BeforeIrap, "it is damaged itself");
-        assert_eq!(access.take(&picture(NalType::CRA), false, false), Verdict::Decodable { begins_anew: true });
-        assert_eq!(access.take(&picture(NalType::RASL_R), false, false), Verdict::Leading);
+        assert_eq!(access.take(&came(NalType::TRAIL_R, true, false)), Verdict::BeforeIrap);
+        assert_eq!(access.take(&came(NalType::CRA, false, true)), Verdict::BeforeIrap, "it is damaged itself");
+        assert_eq!(access.take(&came(NalType::CRA, false, false)), Verdict::Decodable { begins_anew: true });
+        assert_eq!(access.take(&came(NalType::RASL_R, false, false)), Verdict::Leading);
         // Lost right before the next, which is then the first.
-        assert_eq!(access.take(&picture(NalType::CRA), true, false), Verdict::Decodable { begins_anew: true });
-        assert_eq!(access.take(&picture(NalType::RASL_R), false, false), Verdict::Leading);
-        assert_eq!(access.take(&picture(NalType::RADL_R), false, false), SHOWN);
+        assert_eq!(access.take(&came(NalType::CRA, true, false)), Verdict::Decodable { begins_anew: true });
+        assert_eq!(access.take(&came(NalType::RASL_R, false, false)), Verdict::Leading);
+        assert_eq!(access.take(&came(NalType::RADL_R, false, false)), SHOWN);
         access.break_off();
-        assert_eq!(access.take(&picture(NalType::TRAIL_R), false, false), Verdict::BeforeIrap);
+        assert_eq!(access.take(&came(NalType::TRAIL_R, false, false)), Verdict::BeforeIrap);
     }
 
     #[test]
@@ -212,7 +222,7 @@ mod tests {
                     lost_before = true;
                     continue;
                 }
-                let verdict = access.take(&picture(model.kind), std::mem::take(&mut lost_before), model.is_damaged);
+                let verdict = access.take(&came(model.kind, std::mem::take(&mut lost_before), model.is_damaged));
                 if let Verdict::Decodable { .. } = verdict {
                     prop_assert!(!model.is_damaged);
                     prop_assert!(model.refers_to.iter().all(|at| is_right[*at]), "picture {index} of {pictures:?}");
@@ -229,7 +239,7 @@ mod tests {
             for model in &pictures {
                 groups += u32::from(model.kind.is_irap());
                 let is_left_out = model.kind.is_rasl() && groups == 1;
-                let verdict = access.take(&picture(model.kind), false, false);
+                let verdict = access.take(&came(model.kind, false, false));
                 prop_assert_eq!(verdict, if is_left_out { Verdict::Leading } else { SHOWN });
             }
         }

@@ -1,4 +1,4 @@
-//! A live stream of our own server, access unit by access unit: for stills and recordings, which read it like any reader.
+//! Frames of a live stream of the server in this process: for stills and recordings, which read it like any reader.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,37 +10,30 @@ use bytes::Bytes;
 use hevcast_net::Clock;
 use hevcast_server::hub::reader::{Claim, Reader};
 use hevcast_server::hub::stream::Stream;
-use hevcast_wire::h265::{AccessUnit, ParameterSets};
 use hevcast_wire::rtp::{Depacketizer, ReceivedPacket, interleave};
 use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::{CodedFrame, ParameterSetStage};
+
+use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats};
 
 /// Bytes taken from the stream at a time.
 const TAKE_BYTES: usize = 1024 * 1024;
 
 /// A reader of one stream, which leaves it when dropped. To be used by one task.
 #[derive(Debug)]
-pub struct HubUnits {
+pub struct HubSource {
     stream: Arc<Stream>,
     reader: Arc<Reader>,
+    clock: Clock,
+    /// Taken from the reader, with their channels.
+    packets: VecDeque<(u8, Bytes)>,
     depacketizer: Depacketizer,
-    sets: ParameterSets,
-    ready: VecDeque<HubUnit>,
+    parameter_sets: ParameterSetStage,
     /// The stream is over, and what was left of it has been taken.
     is_over: bool,
     missed_pictures: u64,
     jumps: u64,
     unreadable: u64,
-}
-
-/// A picture as it passed through the server.
-#[derive(Debug)]
-pub struct HubUnit {
-    /// With its parameter sets, if it is an IRAP picture.
-    pub unit: AccessUnit,
-    /// Something of it is missing.
-    pub is_damaged: bool,
-    /// Something is missing between the one before and this.
-    pub is_after_loss: bool,
 }
 
 /// Pictures that came to the server and will not come out.
@@ -54,47 +47,48 @@ pub struct Missed {
     pub unreadable: u64,
 }
 
-impl Drop for HubUnits {
+impl Drop for HubSource {
     fn drop(&mut self) {
         self.stream.leave(&self.reader);
     }
 }
 
-impl HubUnits {
+impl HubSource {
     /// Joins a stream to record it, like a reader with a fast link: what it could have had is not taken from it for the
     /// sake of slower ones.
     ///
     /// # Errors
     /// When it is not H.265.
-    pub fn record(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
-        HubUnits::join_by(stream, clock, Reader::recording)
+    pub fn record(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
+        HubSource::join_by(stream, clock, Reader::recording)
     }
 
     /// Joins it to look on: what the publisher is asked for does not change.
     ///
     /// # Errors
     /// When it is not H.265.
-    pub fn look_on(stream: Arc<Stream>, clock: Clock) -> Result<HubUnits> {
-        HubUnits::join_by(stream, clock, Reader::looking_on)
+    pub fn look_on(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
+        HubSource::join_by(stream, clock, Reader::looking_on)
     }
 
     fn join_by(
         stream: Arc<Stream>,
         clock: Clock,
         reader: impl FnOnce(Vec<Option<Channels>>) -> Reader,
-    ) -> Result<HubUnits> {
+    ) -> Result<HubSource> {
         let description = stream.description();
         let (index, track) = description.hevc_track().context("the stream is not H.265")?;
         let (sets, format) = (track.parameter_sets.clone(), description.payload_format(index));
         let channels = (0..=index).map(|at| Channels::of_track(at).filter(|_| at == index)).collect();
         let reader = Arc::new(reader(channels));
         stream.join(Arc::clone(&reader), clock.now());
-        Ok(HubUnits {
+        Ok(HubSource {
             stream,
             reader,
+            clock,
+            packets: VecDeque::new(),
             depacketizer: Depacketizer::of(format),
-            sets,
-            ready: VecDeque::new(),
+            parameter_sets: ParameterSetStage::new(sets),
             is_over: false,
             missed_pictures: 0,
             jumps: 0,
@@ -119,11 +113,35 @@ impl HubUnits {
         missed
     }
 
-    /// Waits for the next picture; `None` when the stream is over. Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Option<HubUnit> {
+    /// Takes what waits in the reader's queue to the depacketizer.
+    fn take(&mut self) {
+        let mut frames = Vec::new();
+        self.reader.take(TAKE_BYTES, |bytes| frames.push(bytes));
+        self.packets.extend(frames.iter().flat_map(packets).filter(|(channel, _)| channel % 2 == 0));
+    }
+
+    /// The next frame of the packets taken so far.
+    fn poll_frame(&mut self) -> Option<CodedFrame> {
         loop {
-            if let Some(ready) = self.ready.pop_front() {
-                return Some(ready);
+            if let Some(mut frame) = self.depacketizer.poll() {
+                self.parameter_sets.process(&mut frame);
+                return Some(frame);
+            }
+            let (_, packet) = self.packets.pop_front()?;
+            if let Ok(packet) = ReceivedPacket::parse(packet)
+                && let Err(error) = self.depacketizer.push(&packet)
+            {
+                tracing::trace!("{}: {error}", self.stream.path());
+            }
+        }
+    }
+}
+
+impl CodedSource for HubSource {
+    async fn next(&mut self) -> Result<SourceEvent, SourceError> {
+        loop {
+            if let Some(frame) = self.poll_frame() {
+                return Ok(SourceEvent::Frame(frame));
             }
             let claim = poll_fn(|cx| match self.reader.claim(cx, false) {
                 Claim::Nothing | Claim::Busy | Claim::Resumes => Poll::Pending,
@@ -131,43 +149,30 @@ impl HubUnits {
             });
             match claim.await {
                 Claim::Mine => self.take(),
-                _ if std::mem::replace(&mut self.is_over, true) => return None,
-                _ => {
-                    // A picture without a marker waits for the next, which does not come.
-                    self.depacketizer.flush();
-                    self.take_units();
-                }
+                _ if std::mem::replace(&mut self.is_over, true) => return Ok(SourceEvent::Ended(Ended::Session)),
+                // A frame without a marker waits for the next, which does not come.
+                _ => self.depacketizer.flush(),
             }
         }
     }
 
-    fn take(&mut self) {
-        let mut frames = Vec::new();
-        self.reader.take(TAKE_BYTES, |bytes| frames.push(bytes));
-        for (channel, packet) in frames.iter().flat_map(packets) {
-            if channel % 2 == 1 {
-                continue;
-            }
-            if let Ok(packet) = ReceivedPacket::parse(packet)
-                && let Err(error) = self.depacketizer.push(&packet)
-            {
-                tracing::trace!("{}: {error}", self.stream.path());
-            }
-            self.take_units();
+    fn request_keyframe(&mut self) -> bool {
+        self.stream.request_keyframe(self.clock.now().instant);
+        true
+    }
+
+    fn stats(&self) -> SourceStats {
+        let stats = self.depacketizer.stats();
+        SourceStats {
+            received_bytes: stats.payload_bytes,
+            gaps: stats.gaps,
+            malformed: stats.malformed,
+            dropped_frames: stats.dropped_units,
+            ..SourceStats::default()
         }
     }
 
-    fn take_units(&mut self) {
-        while let Some(depacketized) = self.depacketizer.poll() {
-            let mut unit = depacketized.unit;
-            for nal in &unit.nals {
-                self.sets.update(nal);
-            }
-            unit.ensure_parameter_sets(&self.sets);
-            let (is_damaged, is_after_loss) = (depacketized.damaged, depacketized.lost_before > 0);
-            self.ready.push_back(HubUnit { unit, is_damaged, is_after_loss });
-        }
-    }
+    async fn close(self) {}
 }
 
 /// The packets of frames read together, with their channels.

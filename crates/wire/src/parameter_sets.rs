@@ -1,0 +1,292 @@
+//! The parameter sets of a stream: VPS, SPS and PPS (H.264 clauses 7.3.2.1 and 7.3.2.2, H.265 clauses 7.3.2.1 to 7.3.2.3).
+//!
+//! Nothing decodes without them. They travel out of band in SDP (`sprop-parameter-sets`; `sprop-vps`, `sprop-sps`,
+//! `sprop-pps`) and in band before every random access picture; whoever relays or joins a stream keeps the latest of each. A
+//! stream may have several of a kind, told apart by an id: nearly always there is one, but some hardware encoders use more PPS.
+//!
+//! [`ParameterSetStage`] is the one place where frames that lack theirs get them.
+
+use bytes::Bytes;
+
+use crate::codec::CodecId;
+use crate::coded_frame::CodedFrame;
+use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
+use crate::h265::{NalHeader, sps};
+use crate::nal::{NalKind, SetKind};
+
+/// The longest parameter set that is kept, in bytes; real ones have 20 to 200.
+pub const MAX_PARAMETER_SET_BYTES: usize = 4096;
+
+/// The latest parameter set of each kind and id. Bounded by the ranges of their ids: of H.265 16 VPS, 16 SPS and 64 PPS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterSets {
+    codec: CodecId,
+    /// Ordered by kind (VPS, SPS, PPS), then id.
+    sets: Vec<ParameterSet>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ParameterSet {
+    kind: SetKind,
+    id: u8,
+    nal: Bytes,
+}
+
+impl Default for ParameterSets {
+    /// None, of a stream in H.265: what hevcast sends.
+    fn default() -> ParameterSets {
+        ParameterSets::new(CodecId::H265)
+    }
+}
+
+impl ParameterSets {
+    /// None yet, of a stream in this codec.
+    pub const fn new(codec: CodecId) -> ParameterSets {
+        ParameterSets { codec, sets: Vec::new() }
+    }
+
+    /// Those among any NAL units of a stream in this codec.
+    pub fn of_nals<'a>(codec: CodecId, nals: impl IntoIterator<Item = &'a Bytes>) -> ParameterSets {
+        let mut sets = ParameterSets::new(codec);
+        for nal in nals {
+            sets.update(nal);
+        }
+        sets
+    }
+
+    /// What the stream is coded in.
+    pub fn codec(&self) -> CodecId {
+        self.codec
+    }
+
+    /// Keeps `nal` if it is a parameter set, in place of an older one of its kind and id. Says whether anything
+    /// changed.
+    ///
+    /// Other NAL units, overlong ones, those of upper layers and those whose id cannot be read change nothing. The
+    /// bytes are copied, so that a few kept bytes do not hold a whole receive buffer.
+    pub fn update(&mut self, nal: &Bytes) -> bool {
+        let Some((kind, id)) = kind_and_id(self.codec, nal) else {
+            return false;
+        };
+        match self.sets.binary_search_by_key(&(kind, id), |set| (set.kind, set.id)) {
+            Ok(at) => match self.sets.get_mut(at) {
+                Some(known) if known.nal != *nal => known.nal = Bytes::copy_from_slice(nal),
+                _ => return false,
+            },
+            Err(at) => self.sets.insert(at, ParameterSet { kind, id, nal: Bytes::copy_from_slice(nal) }),
+        }
+        true
+    }
+
+    /// All sets, VPS first, then SPS, then PPS.
+    pub fn nals(&self) -> impl Iterator<Item = &Bytes> {
+        self.sets.iter().map(|set| &set.nal)
+    }
+
+    /// All sets of one kind, by rising id.
+    pub fn of_kind(&self, kind: SetKind) -> impl Iterator<Item = &Bytes> {
+        self.sets.iter().filter(move |set| set.kind == kind).map(|set| &set.nal)
+    }
+
+    /// The video parameter set of the lowest id.
+    pub fn vps(&self) -> Option<&Bytes> {
+        self.of_kind(SetKind::Vps).next()
+    }
+
+    /// The sequence parameter set of the lowest id.
+    pub fn sps(&self) -> Option<&Bytes> {
+        self.of_kind(SetKind::Sps).next()
+    }
+
+    /// The picture parameter set of the lowest id.
+    pub fn pps(&self) -> Option<&Bytes> {
+        self.of_kind(SetKind::Pps).next()
+    }
+
+    /// Whether there is at least one of each kind that the codec has.
+    pub fn is_complete(&self) -> bool {
+        let has_vps = self.codec == CodecId::H264 || self.vps().is_some();
+        has_vps && self.sps().is_some() && self.pps().is_some()
+    }
+
+    /// Whether all of `others` are among these, each as it is there.
+    pub fn contains(&self, others: &ParameterSets) -> bool {
+        others.sets.iter().all(|set| self.sets.contains(set))
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+}
+
+/// Gives random access frames the parameter sets that they lack, so that decoding can start there with nothing else at hand:
+/// some encoders send theirs once, some cameras only in the description.
+#[derive(Clone, Debug)]
+pub struct ParameterSetStage {
+    known: ParameterSets,
+}
+
+impl ParameterSetStage {
+    /// Begins with what is known beforehand, from a description or an encoder's global headers.
+    pub fn new(known: ParameterSets) -> ParameterSetStage {
+        ParameterSetStage { known }
+    }
+
+    /// The latest parameter sets.
+    pub fn known(&self) -> &ParameterSets {
+        &self.known
+    }
+
+    /// Learns a parameter set that came outside of a frame. Says whether anything changed.
+    pub fn learn(&mut self, nal: &Bytes) -> bool {
+        self.known.update(nal)
+    }
+
+    /// Learns the frame's own parameter sets, and completes it if it is a random access frame. A kind of parameter set that
+    /// it has is left as it is: the encoder knows best. Of another codec than the stage's it is left as it is.
+    pub fn process(&mut self, frame: &mut CodedFrame) {
+        if frame.codec != self.known.codec {
+            return;
+        }
+        for nal in &frame.nals {
+            self.known.update(nal);
+        }
+        if frame.random_access {
+            complete(frame, &self.known);
+        }
+    }
+}
+
+fn complete(frame: &mut CodedFrame, known: &ParameterSets) {
+    for kind in [SetKind::Vps, SetKind::Sps, SetKind::Pps] {
+        if frame.kinds().any(|of| of == NalKind::ParameterSet(kind)) {
+            continue;
+        }
+        // Behind the delimiter and the parameter sets that must come first.
+        let precedes = |of: NalKind| match of {
+            NalKind::Delimiter => true,
+            NalKind::ParameterSet(other) => other <= kind,
+            _ => false,
+        };
+        let leading = frame.kinds().take_while(|of| !of.is_slice()).enumerate();
+        let at = leading.filter(|&(_, of)| precedes(of)).last().map_or(0, |(index, _)| index + 1);
+        frame.nals.splice(at..at, known.of_kind(kind).cloned());
+    }
+}
+
+/// What a NAL unit sets: its kind, and the id within the kind.
+fn kind_and_id(codec: CodecId, nal: &[u8]) -> Option<(SetKind, u8)> {
+    match codec {
+        CodecId::H264 => None,
+        CodecId::H265 => h265_kind_and_id(nal),
+    }
+}
+
+fn h265_kind_and_id(nal: &[u8]) -> Option<(SetKind, u8)> {
+    /// More than enough to reach the id, which in an SPS stands behind up to 72 bytes of sub-layer profiles.
+    const ID_WITHIN_BYTES: usize = 128;
+    let header = NalHeader::parse(nal).ok()?;
+    let NalKind::ParameterSet(kind) = CodecId::H265.nal_kind(nal) else { return None };
+    if header.layer_id != 0 || nal.len() > MAX_PARAMETER_SET_BYTES {
+        return None;
+    }
+    let rbsp: Vec<u8> = remove_emulation_prevention(nal.get(NalHeader::LEN..)?).take(ID_WITHIN_BYTES).collect();
+    let mut reader = BitReader::new(&rbsp);
+    let (id, ids) = match kind {
+        SetKind::Vps => (reader.u(4).ok()?, 16),
+        SetKind::Sps => (sps::read_profile(&mut reader).ok()?.sps_id, 16),
+        SetKind::Pps => (reader.ue().ok()?, 64),
+    };
+    (id < ids).then_some((kind, id as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coded_frame::tests::{AUD, IDR, SEI, TRAIL};
+    use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
+    use crate::time::RtpTicks;
+
+    /// A PPS of an id below 7, told apart by its last byte.
+    fn pps(id: u8, mark: u8) -> Bytes {
+        let code = match id {
+            0 => 0x80,
+            1 | 2 => 0x20 + 0x20 * id,
+            _ => 0x20 + 8 * (id - 3),
+        };
+        Bytes::from(vec![0x44, 0x01, code | 1, mark])
+    }
+
+    #[test]
+    fn sets_are_kept_in_order_however_they_come() {
+        let [vps, sps, first] = [VPS, SPS_640X480, PPS].map(Bytes::from_static);
+        let mut sets = ParameterSets::new(CodecId::H265);
+        assert!(sets.is_empty());
+        for nal in [&first, &sps, &vps] {
+            assert!(!sets.is_complete());
+            assert!(sets.update(nal));
+            assert!(!sets.update(nal), "the same again changes nothing");
+        }
+        assert!(sets.is_complete());
+        assert_eq!(sets.nals().collect::<Vec<_>>(), [&vps, &sps, &first]);
+        assert_eq!((sets.vps(), sets.sps(), sets.pps()), (Some(&vps), Some(&sps), Some(&first)));
+    }
+
+    #[test]
+    fn the_last_of_each_id_wins() {
+        let mut sets = ParameterSets::new(CodecId::H265);
+        for id in [3, 0, 2, 1] {
+            assert!(sets.update(&pps(id, 7)));
+        }
+        assert!(sets.update(&pps(2, 8)));
+        let expected = [pps(0, 7), pps(1, 7), pps(2, 8), pps(3, 7)];
+        assert!(sets.of_kind(SetKind::Pps).eq(&expected));
+    }
+
+    #[test]
+    fn anything_else_changes_nothing() {
+        let overlong = [PPS, &[0xff; MAX_PARAMETER_SET_BYTES]].concat();
+        let upper_layer = [0x44, 0x09, 0xc1];
+        let without_id = [0x44, 0x01];
+        let slice = [0x26, 0x01, 0xaf];
+        let id_64 = [0x44, 0x01, 0x02, 0x08];
+        let mut sets = ParameterSets::new(CodecId::H265);
+        for nal in [&overlong[..], &upper_layer, &without_id, &slice, &id_64, &[], &SPS_640X480[..10]] {
+            assert!(!sets.update(&Bytes::copy_from_slice(nal)), "{nal:?}");
+        }
+        assert!(sets.is_empty());
+    }
+
+    fn unit(nals: impl IntoIterator<Item = Bytes>) -> CodedFrame {
+        CodedFrame::new(CodecId::H265, RtpTicks(0), nals.into_iter().collect())
+    }
+
+    fn stage() -> ParameterSetStage {
+        let nals = [VPS, SPS_640X480, PPS].map(Bytes::from_static);
+        ParameterSetStage::new(ParameterSets::of_nals(CodecId::H265, &nals))
+    }
+
+    #[test]
+    fn missing_parameter_sets_are_put_in_order_before_an_irap() {
+        let [vps, sps, pps] = [VPS, SPS_640X480, PPS].map(Bytes::from_static);
+        let whole = [AUD, vps.clone(), sps.clone(), pps.clone(), SEI, IDR];
+        for present in 0..8 {
+            let has = |bit: u8| present & 1 << bit != 0;
+            let some = [(0, &vps), (1, &sps), (2, &pps)].into_iter().filter(|&(bit, _)| has(bit));
+            let mut au = unit([AUD].into_iter().chain(some.map(|(_, nal)| nal.clone())).chain([SEI, IDR]));
+            stage().process(&mut au);
+            assert_eq!(au.nals, whole, "with {present:03b}");
+        }
+        let mut bare = unit([IDR]);
+        stage().process(&mut bare);
+        assert_eq!(bare.nals, [vps, sps, pps, IDR]);
+    }
+
+    #[test]
+    fn other_pictures_get_no_parameter_sets() {
+        let mut au = unit([TRAIL]);
+        stage().process(&mut au);
+        assert_eq!(au.nals, [TRAIL]);
+    }
+}
