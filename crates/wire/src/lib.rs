@@ -1,7 +1,8 @@
 //! The bytes of live H.265 over RTSP, and the state machines that speak it.
 //!
 //! - [`codec`]: which codec a track is in.
-//! - [`h265`]: NAL units, parameter sets, access units, and the capture-time SEI that makes delay measurable.
+//! - [`h265`] and its twin [`h264`]: NAL units, parameter sets, access units, and the capture-time SEI that makes delay
+//!   measurable, whose messages are in [`sei`].
 //! - [`live`]: how a stream comes: in bundles, too late, or not to be shown, and what a receiver makes of it.
 //! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetizer`] and [`rtp::depacketizer`] (RFC 7798).
 //! - [`rtsp`]: messages, SDP, authentication, and the sessions of a publisher, a player and a server (RFC 2326).
@@ -13,6 +14,7 @@
 
 pub mod codec;
 pub mod congestion;
+pub mod h264;
 pub mod h265;
 pub mod live;
 pub mod redact;
@@ -20,6 +22,7 @@ pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod secret;
+pub mod sei;
 pub mod shown;
 pub mod time;
 

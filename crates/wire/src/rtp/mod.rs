@@ -7,6 +7,7 @@
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
 //! - [`format`](mod@format): which packets on a track's channels are the track's.
 //! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
+//! - [`h264_payload`]: the same three of H.264 (RFC 6184 section 5.2).
 //! - [`packetizer`] and its twin [`depacketizer`]: access units to packets and back, with [`sequence`] telling what was
 //!   lost between.
 
@@ -15,6 +16,7 @@ pub mod depacketizer;
 pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+pub mod h264_payload;
 pub mod interleave;
 pub mod packet;
 pub mod packetizer;
