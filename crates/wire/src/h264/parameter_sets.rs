@@ -8,6 +8,9 @@ use super::sps;
 use crate::h265::parameter_sets::MAX_PARAMETER_SET_BYTES;
 use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
 
+/// The most parameter sets that are kept of a stream, of all kinds and ids; as many as H.265 has ids.
+pub(crate) const MAX_PARAMETER_SETS: usize = 96;
+
 /// Values of seq_parameter_set_id.
 const SPS_IDS: u32 = 32;
 /// Values of pic_parameter_set_id.
@@ -15,7 +18,6 @@ const PPS_IDS: u32 = 256;
 
 /// The kind of a parameter set, and its id within the kind. `None` for other NAL units, for overlong ones and for those
 /// whose id cannot be read or is out of range.
-#[cfg_attr(not(any(test, feature = "fuzzing")), expect(dead_code, reason = "the description of a track will ask"))]
 pub(crate) fn kind_and_id(nal: &[u8]) -> Option<(NalType, u8)> {
     /// More than enough to reach the id, which in an SPS stands behind three bytes.
     const ID_WITHIN_BYTES: usize = 16;

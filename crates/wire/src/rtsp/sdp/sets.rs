@@ -1,4 +1,6 @@
-//! Parameter sets that came in band, put into a description (RFC 7798 section 7.1).
+//! Parameter sets that came in band, put into a description (RFC 7798 section 7.1, RFC 6184 section 8.1).
+
+use bytes::Bytes;
 
 use super::Description;
 use crate::h265::ParameterSets;
@@ -17,12 +19,19 @@ impl Description {
         }
         description
     }
+
+    /// The same of an H.264 track, with the SPS and PPS among these NAL units; of another track it changes nothing.
+    pub fn with_h264_parameter_sets<'n>(&self, track: usize, nals: impl IntoIterator<Item = &'n Bytes>) -> Description {
+        let mut description = self.clone();
+        if let Some(h264) = description.tracks.get_mut(track).and_then(|track| track.h264.as_mut()) {
+            h264.replace_sets(nals);
+        }
+        description
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
 

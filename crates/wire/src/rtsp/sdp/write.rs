@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::{Description, HEVC_PAYLOAD_TYPE, TRACK_CONTROL, Track};
+use super::{Description, H264Parameters, HEVC_PAYLOAD_TYPE, TRACK_CONTROL, Track};
+use crate::codec::CodecId;
 use crate::h265::{NalType, ParameterSets};
 
 impl Description {
@@ -27,11 +28,23 @@ impl Description {
 
 /// The description a hevcast sender announces: one H.265 track that takes requests for keyframes and for less.
 pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Bytes {
+    sender_description(name, CodecId::H265, parameter_sets.nals())
+}
+
+/// The same of one track of either codec, with the parameter sets among these NAL units.
+pub fn sender_description<'n>(name: &str, codec: CodecId, nals: impl IntoIterator<Item = &'n Bytes>) -> Bytes {
+    let (parameters, sprops) = match codec {
+        CodecId::H264 => {
+            let h264 = H264Parameters::of_sets(nals);
+            (h264_parameters(&h264), h264_sprops(&h264))
+        }
+        CodecId::H265 => (Vec::new(), hevc_sprops(&nals.into_iter().collect())),
+    };
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let mut text = head(&name);
     line(&mut text, format_args!("m=video 0 RTP/AVP {HEVC_PAYLOAD_TYPE}"));
-    line(&mut text, format_args!("a=rtpmap:{HEVC_PAYLOAD_TYPE} H265/90000"));
-    write_parameters(&mut text, HEVC_PAYLOAD_TYPE, &[], parameter_sets);
+    line(&mut text, format_args!("a=rtpmap:{HEVC_PAYLOAD_TYPE} {}/90000", codec.encoding_name()));
+    write_parameters(&mut text, HEVC_PAYLOAD_TYPE, &parameters, sprops);
     for feedback in ["nack pli", "ccm fir", "ccm tmmbr"] {
         line(&mut text, format_args!("a=rtcp-fb:{HEVC_PAYLOAD_TYPE} {feedback}"));
     }
@@ -55,7 +68,11 @@ fn write_track(text: &mut String, track: &Track) {
     if !written.rtpmap.is_empty() {
         line(text, format_args!("a=rtpmap:{payload_type} {}", written.rtpmap));
     }
-    write_parameters(text, *payload_type, &written.parameters, &track.parameter_sets);
+    let sprops = match &track.h264 {
+        Some(h264) => h264_sprops(h264),
+        None => hevc_sprops(&track.parameter_sets),
+    };
+    write_parameters(text, *payload_type, &written.parameters, sprops);
     for feedback in &written.feedback {
         line(text, format_args!("a=rtcp-fb:{payload_type} {feedback}"));
     }
@@ -64,13 +81,33 @@ fn write_track(text: &mut String, track: &Track) {
     }
 }
 
-/// `fmtp`, if there is anything to say.
-fn write_parameters(text: &mut String, payload_type: u8, others: &[String], sets: &ParameterSets) {
+/// `sprop-vps`, `sprop-sps` and `sprop-pps` (RFC 7798 section 7.1), those of them that there are.
+fn hevc_sprops(sets: &ParameterSets) -> Vec<String> {
     let kinds = [("sprop-vps", NalType::VPS), ("sprop-sps", NalType::SPS), ("sprop-pps", NalType::PPS)];
-    let sprops = kinds.into_iter().filter_map(|(key, kind)| {
-        let nals: Vec<String> = sets.of_type(kind).map(|nal| BASE64.encode(nal)).collect();
-        (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
-    });
+    kinds.into_iter().filter_map(|(key, kind)| sprop(key, sets.of_type(kind))).collect()
+}
+
+/// `sprop-parameter-sets` (RFC 6184 section 8.1), if there are any.
+fn h264_sprops(h264: &H264Parameters) -> Vec<String> {
+    sprop("sprop-parameter-sets", h264.parameter_sets()).into_iter().collect()
+}
+
+fn sprop<'n>(key: &str, nals: impl Iterator<Item = &'n Bytes>) -> Option<String> {
+    let nals: Vec<String> = nals.map(|nal| BASE64.encode(nal)).collect();
+    (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
+}
+
+/// The parameters of an H.264 track of our own.
+fn h264_parameters(h264: &H264Parameters) -> Vec<String> {
+    let mode = format!("packetization-mode={}", h264.packetization_mode);
+    let level = h264
+        .profile_level_id
+        .map(|[profile, constraints, level]| format!("profile-level-id={profile:02X}{constraints:02X}{level:02X}"));
+    [Some(mode), level].into_iter().flatten().collect()
+}
+
+/// `fmtp`, if there is anything to say.
+fn write_parameters(text: &mut String, payload_type: u8, others: &[String], sprops: Vec<String>) {
     let parameters: Vec<String> = others.iter().cloned().chain(sprops).collect();
     if !parameters.is_empty() {
         line(text, format_args!("a=fmtp:{payload_type} {}", parameters.join("; ")));
