@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer, RtpPacket};
-use hevcast_wire::rtsp::sdp::HEVC_PAYLOAD_TYPE;
+use hevcast_wire::rtsp::sdp::VIDEO_PAYLOAD_TYPE;
 use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
@@ -70,7 +70,7 @@ impl Pictures {
         let sets = PARAMETER_SETS.map(Bytes::from_static);
         let slice = slice(IDR_SLICE, (KEYFRAME_WEIGHT * other_bytes) as usize);
         Pictures {
-            packetizer: Packetizer::new(SSRC, HEVC_PAYLOAD_TYPE, 0, DEFAULT_MAX_PAYLOAD),
+            packetizer: Packetizer::new(SSRC, VIDEO_PAYLOAD_TYPE, 0, DEFAULT_MAX_PAYLOAD),
             keyframe: sets.into_iter().chain([slice]).collect(),
             other: vec![self::slice(TRAIL_SLICE, other_bytes as usize)],
             timestamp: RtpTicks(0),

@@ -11,11 +11,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::annexb;
 use crate::codec::{CodecId, TrackId};
-use crate::h265::sei::{self, CaptureStamp, SendStages};
 use crate::nal::{NalKind, PictureKind};
 use crate::parameter_sets::ParameterSets;
 use crate::rtsp::clock::ClockOffset;
+use crate::sei::{CaptureStamp, SendStages};
 use crate::time::{RtpTicks, UtcMicros};
+use crate::{h264, h265};
 
 /// A coded picture with everything that travels beside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,8 @@ pub struct CodedFrame {
     pub codec: CodecId,
     /// Sampling instant on the track's 90 kHz clock; for a stream without reordering also the decoding time.
     pub timestamp: RtpTicks,
-    /// Whether decoding can start here: an IRAP picture (H.265 clause 3.77), an IDR picture (H.264 clause 3.69).
+    /// Whether decoding can start here: an IRAP picture (H.265 clause 3.77), an IDR picture (H.264 clause 3.69) or one with a
+    /// recovery point message.
     pub random_access: bool,
     /// NAL units in decoding order, without start codes or lengths.
     pub nals: Vec<Bytes>,
@@ -98,12 +100,24 @@ impl CodedFrame {
         CodedFrame { nals, meta: self.meta.clone(), ..*self }
     }
 
-    /// The kind of its first slice's picture; `None` where there is no slice.
+    /// The kind of its first slice's picture; `None` where there is no slice. A picture of H.264 from which on all is right by
+    /// its recovery point message counts as [`PictureKind::Cra`]: what is shown before it may refer to what never came.
     pub fn picture_kind(&self) -> Option<PictureKind> {
-        self.kinds().find_map(|kind| match kind {
+        let kind = self.kinds().find_map(|kind| match kind {
             NalKind::Slice(picture) => Some(picture),
             _ => None,
-        })
+        });
+        match kind {
+            Some(PictureKind::Trailing) if self.codec == CodecId::H264 && self.recovers_at_once() => {
+                Some(PictureKind::Cra)
+            }
+            kind => kind,
+        }
+    }
+
+    /// Whether a recovery point message says that decoding can start here (H.264 clause D.2.8) with this very picture.
+    fn recovers_at_once(&self) -> bool {
+        self.nals.iter().find_map(|nal| h264::sei::recovery_point(nal)).is_some_and(|point| point.frames == 0)
     }
 
     /// Whether this is an IDR picture.
@@ -133,7 +147,20 @@ impl CodedFrame {
 
     /// The picture's capture time and stages, if a sender stamped it.
     pub fn capture_stamp(&self) -> Option<(CaptureStamp, Option<SendStages>)> {
-        self.nals.iter().find_map(|nal| sei::find_capture_stamp(nal))
+        let find = match self.codec {
+            CodecId::H264 => h264::sei::find_capture_stamp,
+            CodecId::H265 => h265::sei::find_capture_stamp,
+        };
+        self.nals.iter().find_map(|nal| find(nal))
+    }
+
+    /// Lays the capture time and the stages beside the picture, in an SEI message before its first slice.
+    pub fn stamp(&mut self, stamp: &CaptureStamp, stages: Option<&SendStages>) {
+        let sei = match self.codec {
+            CodecId::H264 => h264::sei::capture_sei(stamp, stages),
+            CodecId::H265 => h265::sei::capture_sei(stamp, stages),
+        };
+        self.insert_before_first_slice(sei);
     }
 
     /// The parameter sets that it carries itself.
@@ -206,6 +233,32 @@ pub(crate) mod tests {
             })
     }
 
+    /// The same of H.264, of NAL units that can stand in a frame.
+    pub(crate) fn h264_picture(count: Range<usize>, size: Range<usize>) -> impl Strategy<Value = CodedFrame> {
+        let of = |types: Range<u8>| {
+            (nal_of(0..1, size.clone()), types, 0u8..4).prop_map(|(nal, nal_unit_type, ref_idc)| {
+                let mut nal = nal.to_vec();
+                nal[0] = ref_idc << 5 | nal_unit_type;
+                // The first macroblock's number is not 0.
+                nal[1] = 0x40 | nal[1] & 0x3f;
+                Bytes::from(nal)
+            })
+        };
+        let first = of(1..2).prop_map(|slice| {
+            let mut slice = slice.to_vec();
+            slice[1] |= 0x80;
+            Bytes::from(slice)
+        });
+        let others = prop::collection::vec(of(7..10), count.clone());
+        (any::<u32>(), others, first, prop::collection::vec(of(1..2), count)).prop_map(
+            |(timestamp, mut nals, slice, rest)| {
+                nals.push(slice);
+                nals.extend(rest);
+                CodedFrame::new(CodecId::H264, RtpTicks(timestamp), nals)
+            },
+        )
+    }
+
     pub(crate) const AUD: Bytes = Bytes::from_static(&[0x46, 0x01, 0x50]);
     pub(crate) const SEI: Bytes = Bytes::from_static(&[0x4e, 0x01, 0x05, 0x80]);
     pub(crate) const IDR: Bytes = Bytes::from_static(&[0x28, 0x01, 0xaf]);
@@ -221,6 +274,30 @@ pub(crate) mod tests {
         let cra = unit([Bytes::from_static(&[0x2a, 0x01, 0x80])]);
         assert!(cra.random_access && !cra.is_idr());
         assert!(!unit([TRAIL]).random_access && !unit([]).random_access && !unit([SEI]).is_idr());
+    }
+
+    #[test]
+    fn a_frame_of_h264_begins_at_an_idr_picture_or_at_a_recovery_point() {
+        let frame = |nals: &[&'static [u8]]| {
+            let nals = nals.iter().map(|nal| Bytes::from_static(nal)).collect();
+            CodedFrame::new(CodecId::H264, RtpTicks(0), nals)
+        };
+        let (idr, slice): (&[u8], &[u8]) = (&[0x65, 0x88], &[0x41, 0x9a]);
+        assert!(frame(&[idr]).random_access && frame(&[idr]).is_idr() && !frame(&[slice]).random_access);
+        // recovery_frame_cnt 0 and 1, exact_match_flag 1.
+        assert_eq!(frame(&[&[6, 6, 1, 0xc4, 0x80], slice]).picture_kind(), Some(PictureKind::Cra));
+        assert!(!frame(&[&[6, 6, 1, 0x52, 0x80], slice]).random_access);
+    }
+
+    #[test]
+    fn a_stamp_is_found_in_a_frame_of_either_codec() {
+        let stamp = CaptureStamp { captured: UtcMicros(1_600_000_000_123_456), status: CaptureStamp::LOCKED };
+        for mut frame in [unit([TRAIL]), CodedFrame::new(CodecId::H264, RtpTicks(0), vec![vec![0x65, 0x88].into()])] {
+            assert_eq!(frame.capture_stamp(), None);
+            frame.stamp(&stamp, Some(&SendStages::default()));
+            assert_eq!(frame.capture_stamp(), Some((stamp, Some(SendStages::default()))));
+            assert_eq!(frame.kinds().next(), Some(NalKind::PrefixSei));
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! - [`coded_frame`]: one coded picture, the type that all stages hand on; [`codec`] and [`nal`]: what differs by codec;
 //!   [`parameter_sets`] and [`random_access`]: what a decoder needs before it can begin; [`annexb`]: the byte stream of files.
-//! - [`h265`]: NAL units, parameter sets, access units, and the capture-time SEI that makes delay measurable.
+//! - [`h265`] and its twin [`h264`]: NAL units, parameter sets, and the capture-time SEI that makes delay measurable, whose
+//!   messages are in [`sei`].
 //! - [`live`]: how a stream comes: in bundles, too late, or not to be shown, and what a receiver makes of it.
 //! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetizer`] and [`rtp::depacketizer`] (RFC 7798).
 //! - [`rtsp`]: messages, SDP, authentication, and the sessions of a publisher, a player and a server (RFC 2326).
@@ -16,6 +17,7 @@ pub mod annexb;
 pub mod codec;
 pub mod coded_frame;
 pub mod congestion;
+pub mod h264;
 pub mod h265;
 pub mod live;
 pub mod nal;
@@ -26,6 +28,8 @@ pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;
 pub mod secret;
+pub mod sei;
+pub mod sequence_info;
 pub mod shown;
 pub mod time;
 
@@ -34,6 +38,7 @@ pub use coded_frame::{CodedFrame, FrameMeta};
 pub use nal::{NalKind, PictureKind, SetKind};
 pub use parameter_sets::{ParameterSetStage, ParameterSets};
 pub use random_access::{RandomAccess, Verdict};
+pub use sequence_info::SequenceInfo;
 
 #[cfg(test)]
 mod test_corpus;

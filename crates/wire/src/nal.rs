@@ -5,7 +5,7 @@
 //! that.
 
 use crate::codec::CodecId;
-use crate::h265;
+use crate::{h264, h265};
 
 /// The kind of a NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl CodecId {
     pub fn nal_kind(self, nal: &[u8]) -> NalKind {
         match (self, nal) {
             (_, []) => NalKind::Other,
-            (CodecId::H264, [first, ..]) => of_h264(first & 0x1f),
+            (CodecId::H264, [first, ..]) => of_h264(h264::NalType::of_first_byte(*first)),
             (CodecId::H265, [first, ..]) => of_h265(h265::NalType::of_first_byte(*first)),
         }
     }
@@ -92,23 +92,23 @@ impl CodecId {
     /// False for other NAL units and for one that is cut off before it says so.
     pub fn is_first_slice(self, nal: &[u8]) -> bool {
         match self {
-            // ue(v) of 0 is a single one bit.
-            CodecId::H264 => self.nal_kind(nal).is_slice() && nal.get(1).is_some_and(|byte| byte & 0x80 != 0),
+            CodecId::H264 => h264::is_first_slice(nal),
             CodecId::H265 => h265::nal::is_first_slice(nal),
         }
     }
 }
 
-fn of_h264(nal_unit_type: u8) -> NalKind {
+fn of_h264(nal_unit_type: h264::NalType) -> NalKind {
+    use h264::NalType;
     match nal_unit_type {
-        1..=4 => NalKind::Slice(PictureKind::Trailing),
-        5 => NalKind::Slice(PictureKind::Idr),
-        6 => NalKind::PrefixSei,
-        7 => NalKind::ParameterSet(SetKind::Sps),
-        8 => NalKind::ParameterSet(SetKind::Pps),
-        9 => NalKind::Delimiter,
-        10 | 11 => NalKind::EndOfSequence,
-        12 => NalKind::Filler,
+        NalType::SPS => NalKind::ParameterSet(SetKind::Sps),
+        NalType::PPS => NalKind::ParameterSet(SetKind::Pps),
+        NalType::AUD => NalKind::Delimiter,
+        NalType::END_OF_SEQUENCE | NalType::END_OF_STREAM => NalKind::EndOfSequence,
+        NalType::FILLER => NalKind::Filler,
+        NalType::SEI => NalKind::PrefixSei,
+        NalType::IDR => NalKind::Slice(PictureKind::Idr),
+        vcl if vcl.is_vcl() => NalKind::Slice(PictureKind::Trailing),
         _ => NalKind::Other,
     }
 }
@@ -152,6 +152,18 @@ mod tests {
             assert_eq!(matches!(kind, NalKind::ParameterSet(_)), own.is_parameter_set(), "{number}");
             assert_eq!(kind == NalKind::EndOfSequence, own.is_end_of_sequence(), "{number}");
             assert_eq!(matches!(kind, NalKind::PrefixSei | NalKind::SuffixSei), own.is_sei(), "{number}");
+        }
+    }
+
+    #[test]
+    fn every_h264_type_keeps_its_class() {
+        for number in 0..32 {
+            let (own, kind) = (h264::NalType(number), CodecId::H264.nal_kind(&[0x60 | number]));
+            assert_eq!(kind.is_slice(), own.is_vcl(), "{number}");
+            assert_eq!(kind == NalKind::Slice(PictureKind::Idr), own.is_idr(), "{number}");
+            assert_eq!(matches!(kind, NalKind::ParameterSet(_)), own.is_parameter_set(), "{number}");
+            assert_eq!(kind == NalKind::EndOfSequence, own.is_end_of_sequence(), "{number}");
+            assert_eq!(kind == NalKind::PrefixSei, own.is_sei(), "{number}");
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::codec::CodecId;
 use crate::coded_frame::CodedFrame;
+use crate::h264;
 use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
 use crate::h265::{NalHeader, sps};
 use crate::nal::{NalKind, SetKind};
@@ -17,7 +18,11 @@ use crate::nal::{NalKind, SetKind};
 /// The longest parameter set that is kept, in bytes; real ones have 20 to 200.
 pub const MAX_PARAMETER_SET_BYTES: usize = 4096;
 
-/// The latest parameter set of each kind and id. Bounded by the ranges of their ids: of H.265 16 VPS, 16 SPS and 64 PPS.
+/// The most parameter sets that are kept of a stream, of all kinds and ids: as many as H.265 has ids (16 VPS, 16 SPS, 64
+/// PPS). H.264 has 32 and 256; real streams have up to four in all.
+pub const MAX_PARAMETER_SETS: usize = 96;
+
+/// The latest parameter set of each kind and id, [`MAX_PARAMETER_SETS`] at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterSets {
     codec: CodecId,
@@ -73,7 +78,10 @@ impl ParameterSets {
                 Some(known) if known.nal != *nal => known.nal = Bytes::copy_from_slice(nal),
                 _ => return false,
             },
-            Err(at) => self.sets.insert(at, ParameterSet { kind, id, nal: Bytes::copy_from_slice(nal) }),
+            Err(at) if self.sets.len() < MAX_PARAMETER_SETS => {
+                self.sets.insert(at, ParameterSet { kind, id, nal: Bytes::copy_from_slice(nal) });
+            }
+            Err(_) => return false,
         }
         true
     }
@@ -178,7 +186,7 @@ fn complete(frame: &mut CodedFrame, known: &ParameterSets) {
 /// What a NAL unit sets: its kind, and the id within the kind.
 fn kind_and_id(codec: CodecId, nal: &[u8]) -> Option<(SetKind, u8)> {
     match codec {
-        CodecId::H264 => None,
+        CodecId::H264 => h264::parameter_sets::kind_and_id(nal),
         CodecId::H265 => h265_kind_and_id(nal),
     }
 }
@@ -242,6 +250,27 @@ mod tests {
         assert!(sets.update(&pps(2, 8)));
         let expected = [pps(0, 7), pps(1, 7), pps(2, 8), pps(3, 7)];
         assert!(sets.of_kind(SetKind::Pps).eq(&expected));
+    }
+
+    #[test]
+    fn h264_has_sps_and_pps_and_a_bound_of_its_own() {
+        use crate::h264::test_streams::{HIGH, PPS_OF_HIGH};
+        let nals = [HIGH, PPS_OF_HIGH].map(Bytes::from_static);
+        let mut sets = ParameterSets::of_nals(CodecId::H264, &nals);
+        assert!(sets.is_complete() && sets.vps().is_none());
+        assert_eq!((sets.sps(), sets.pps()), (Some(&nals[0]), Some(&nals[1])));
+        let mut bare = CodedFrame::new(CodecId::H264, RtpTicks(0), vec![Bytes::from_static(&[0x65, 0x88])]);
+        let foreign = ParameterSetStage::new(ParameterSets::of_nals(CodecId::H265, &[Bytes::from_static(VPS)]));
+        foreign.clone().process(&mut bare);
+        assert_eq!(bare.nals.len(), 1, "of another codec");
+        ParameterSetStage::new(sets.clone()).process(&mut bare);
+        assert_eq!(bare.nals[..2], nals);
+        // PPS ids 1 to 254 as ue(v), with room for them in two bytes.
+        for id in 1..255u32 {
+            let code = (id + 1) << (15 - 2 * (id + 1).ilog2());
+            sets.update(&Bytes::from([&[0x68][..], &(code as u16).to_be_bytes(), &[0xce]].concat()));
+        }
+        assert_eq!(sets.nals().count(), MAX_PARAMETER_SETS);
     }
 
     #[test]

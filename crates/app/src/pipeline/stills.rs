@@ -18,8 +18,8 @@ use hevcast_net::Clock;
 use hevcast_server::budget::{Budget, Kind, Reservation};
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::sight::stills::Stills;
-use hevcast_wire::h265::{NalHeader, NalType, SpsInfo, parse_sps};
-use hevcast_wire::{CodecId, CodedFrame};
+use hevcast_wire::h265::NalHeader;
+use hevcast_wire::{CodecId, CodedFrame, NalKind, SequenceInfo, SetKind};
 use jpeg_encoder::{ColorType, Encoder};
 use tokio::runtime::Handle;
 
@@ -83,7 +83,7 @@ impl StillMakers {
 
     fn start(&self, stream: &Arc<Stream>, maker: &Arc<Maker>) -> Result<()> {
         let source = HubSource::look_on(Arc::clone(stream), self.clock)?;
-        let decoder = Decoder::new(CodecId::H265)?;
+        let decoder = Decoder::new(source.codec())?;
         let (queue, coded) = sync_channel(DEPTH);
         let room = Arc::new(Mutex::new(stream.budget().nothing(Kind::Stills)));
         let gate = Gate { budget: stream.budget(), room: Arc::clone(&room), waiting: Arc::default() };
@@ -152,13 +152,15 @@ struct Gate {
 }
 
 impl Gate {
-    /// Whether the decoder may be given a picture with these parameter sets, as far as it has any.
-    fn has_room_to_decode(&self, nals: &[Bytes]) -> bool {
+    /// Whether the decoder may be given a frame of these NAL units, as far as there are parameter sets among them.
+    fn has_room_to_decode(&self, codec: CodecId, nals: &[Bytes]) -> bool {
         let is_own_sps = |nal: &&Bytes| {
-            NalHeader::parse(nal).is_ok_and(|header| header.nal_unit_type == NalType::SPS && header.layer_id == 0)
+            let is_sps = codec.nal_kind(nal) == NalKind::ParameterSet(SetKind::Sps);
+            // Those of upper layers nobody decodes.
+            is_sps && (codec == CodecId::H264 || NalHeader::parse(nal).is_ok_and(|header| header.layer_id == 0))
         };
         nals.iter().filter(is_own_sps).all(|nal| {
-            let Some(bytes) = parse_sps(nal).ok().and_then(|info| decoder_bytes(&info)) else { return false };
+            let Some(bytes) = codec.sequence_info(nal).and_then(|info| decoder_bytes(&info)) else { return false };
             let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
             // A smaller picture after a larger one leaves the decoder with what it has.
             bytes <= room.bytes() || room.resize(bytes).is_ok()
@@ -176,11 +178,11 @@ impl Gate {
 }
 
 /// What decoding takes, and the still; `None` for pictures that are too large for any.
-fn decoder_bytes(info: &SpsInfo) -> Option<u64> {
+fn decoder_bytes(info: &SequenceInfo) -> Option<u64> {
     if info.coded_samples > MAX_SAMPLES {
         return None;
     }
-    let sample_bytes = if info.bit_depth_luma.max(info.bit_depth_chroma) > 8 { 2 } else { 1 };
+    let sample_bytes = if info.bit_depth > 8 { 2 } else { 1 };
     // In halves: chroma has as many samples as luma together in 4:2:2, half in 4:2:0.
     let halves = [2, 3, 4, 6].get(usize::from(info.chroma_format_idc)).copied().unwrap_or(6);
     let picture = info.coded_samples * halves / 2 * sample_bytes;
@@ -199,7 +201,7 @@ async fn read(mut source: HubSource, maker: &Maker, queue: SyncSender<Waiting>, 
             Err(_) if maker.lock().asked + PATIENCE <= deadline => return,
             Err(_) => continue,
         };
-        if !gate.has_room_to_decode(&frame.nals) {
+        if !gate.has_room_to_decode(frame.codec, &frame.nals) {
             if !std::mem::replace(&mut is_said, true) {
                 tracing::warn!(
                     "no stills of {}: the pictures are too large, or limits.memory is used up",
@@ -270,21 +272,21 @@ mod tests {
 
     #[test]
     fn pictures_are_decoded_where_there_is_room_for_them() {
-        let info = parse_sps(&SPS).unwrap();
+        let info = CodecId::H265.sequence_info(&SPS).unwrap();
         let small = decoder_bytes(&info).unwrap();
         assert!((640 * 480 * 4..640 * 480 * 16).contains(&small), "{small}");
-        let at = |coded_samples| decoder_bytes(&SpsInfo { coded_samples, ..info });
+        let at = |coded_samples| decoder_bytes(&SequenceInfo { coded_samples, ..info });
         assert!(at(8192 * 4320).is_some() && at(16_000 * 16_000).is_none());
-        let deep = SpsInfo { bit_depth_luma: 10, chroma_format_idc: 3, ..info };
+        let deep = SequenceInfo { bit_depth: 10, chroma_format_idc: 3, ..info };
         assert!(decoder_bytes(&deep).unwrap() > small * 2);
         let sps = Bytes::copy_from_slice(&SPS);
-        assert!(gate(100 << 20).has_room_to_decode(std::slice::from_ref(&sps)));
-        assert!(gate(100 << 20).has_room_to_decode(&[]), "what has none adds nothing");
-        assert!(!gate(1 << 20).has_room_to_decode(std::slice::from_ref(&sps)), "no room");
-        assert!(!gate(100 << 20).has_room_to_decode(&[sps.slice(..20)]), "who knows how large they are");
+        assert!(gate(100 << 20).has_room_to_decode(CodecId::H265, std::slice::from_ref(&sps)));
+        assert!(gate(100 << 20).has_room_to_decode(CodecId::H265, &[]), "what has none adds nothing");
+        assert!(!gate(1 << 20).has_room_to_decode(CodecId::H265, std::slice::from_ref(&sps)), "no room");
+        assert!(!gate(100 << 20).has_room_to_decode(CodecId::H265, &[sps.slice(..20)]), "who knows how large they are");
         let gate = gate(100 << 20);
         for _ in 0..9 {
-            assert!(gate.has_room_to_decode(std::slice::from_ref(&sps)));
+            assert!(gate.has_room_to_decode(CodecId::H265, std::slice::from_ref(&sps)));
         }
         assert_eq!(gate.budget.usage().used_bytes, small, "once");
     }

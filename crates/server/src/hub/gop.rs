@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hevcast_wire::ParameterSets;
 use hevcast_wire::h265::{NalHeader, NalType};
-use hevcast_wire::rtp::payload::Payload;
+use hevcast_wire::rtp::h265_payload::H265Payload as Payload;
 use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;
 

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use hevcast_wire::ParameterSets;
 use hevcast_wire::h265::{NalHeader, NalType};
 use hevcast_wire::parameter_sets::MAX_PARAMETER_SET_BYTES;
-use hevcast_wire::rtp::payload::{Fragment, Payload};
+use hevcast_wire::rtp::h265_payload::{H265Fragment as Fragment, H265Payload as Payload};
 
 /// What is known of one track's parameter sets.
 #[derive(Debug, Default)]

@@ -1,98 +1,18 @@
-//! The two messages hevcast lays beside each picture, so that the far end can tell how old it is.
-//!
-//! Both are `user_data_unregistered` messages (H.265 clause D.2.7: payload type 5, a 16-byte UUID, then free bytes) in
-//! one prefix SEI NAL unit before the picture's first slice. Relays that do not transcode pass them through.
-//!
-//! **Capture time**, in the layout of MISB ST 0604 ("precision time stamp"), 28 bytes:
-//!
-//! ```text
-//! A8687DD4-D759-3758-A5CE-F0338B6545F1   16 bytes
-//! status                                  1 byte
-//! µs since 1970, big endian, as  tt tt FF tt tt FF tt tt FF tt tt   11 bytes
-//! ```
-//!
-//! The FF bytes guard against start codes. Other tools read and write this one too.
-//!
-//! **Stages**, hevcast's own, 41 bytes: where the time went before the picture left the sender.
-//!
-//! ```text
-//! B0DE5EBC-FDED-4A94-966D-D9943052341E   16 bytes
-//! version = 1                             1 byte
-//! capture wait, µs                        4 bytes, big endian, as are the rest
-//! encode, µs                              4 bytes
-//! send queue of the previous picture, µs  4 bytes
-//! bound of the clock's error, µs          4 bytes, FFFFFFFF: not compared with the server's clock
-//! identity of the server's clock          8 bytes, 0: unknown; the first senders end before it
-//! ```
-//!
-//! Readers take longer payloads of version 1 and ignore the excess, so that fields can be added at the end.
-
-use std::time::Duration;
+//! The capture-time message of H.265: the [two messages](crate::sei) of a picture in a prefix SEI NAL unit (H.265 clause
+//! 7.3.2.4).
 
 use bytes::Bytes;
 
 use super::nal::{NalHeader, NalType};
 use super::rbsp::{add_emulation_prevention, remove_emulation_prevention};
-use crate::time::{ClockId, UtcMicros};
-
-/// payloadType of `user_data_unregistered` (H.265 clause D.2.1).
-const USER_DATA_UNREGISTERED: u32 = 5;
-/// UUID of the MISB ST 0604 precision time stamp for H.265.
-const CAPTURE_UUID: [u8; 16] = 0xA8687DD4_D759_3758_A5CE_F0338B6545F1_u128.to_be_bytes();
-/// UUID of hevcast's stages, drawn at random (RFC 9562 version 4).
-const STAGES_UUID: [u8; 16] = 0xB0DE5EBC_FDED_4A94_966D_D9943052341E_u128.to_be_bytes();
-const CAPTURE_LEN: usize = 16 + 1 + 11;
-const STAGES_LEN: usize = 16 + 1 + 4 * 4 + 8;
-const STAGES_VERSION: u8 = 1;
-/// The clock bound that means: never compared.
-const UNCOMPARED: u32 = u32::MAX;
-
-/// When a picture was captured (MISB ST 0604).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaptureStamp {
-    /// The capture time, in the timescale the status and the stages' clock bound describe.
-    pub captured: UtcMicros,
-    /// MISB time status: bit 7 set = clock not locked to a reference, bit 6 = discontinuity since the last stamp, bit
-    /// 5 = it jumped backwards, bits 4 to 0 reserved as ones.
-    pub status: u8,
-}
-
-impl CaptureStamp {
-    /// Status of a clock that is locked to its reference and ran on steadily.
-    pub const LOCKED: u8 = 0x1f;
-    /// Status of a clock that nobody compared with a reference.
-    pub const UNLOCKED: u8 = 0x9f;
-}
-
-/// Where a picture spent its time inside the sender. On the wire in whole µs, saturating at 2^32 - 1 (71 minutes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SendStages {
-    /// From capture until the encoder took the picture.
-    pub capture_wait: Duration,
-    /// From there until the encoder gave it back coded.
-    pub encode: Duration,
-    /// How long the previous picture waited to be written to the socket: this one's own wait is not yet known when it
-    /// is stamped.
-    pub previous_send_queue: Duration,
-    /// The most by which the capture stamp may differ from the server's clock; `None` when the two were not compared
-    /// and the stamp is the sender's system clock.
-    pub clock_bound: Option<Duration>,
-    /// Which server's clock that is; `None` where it is not known.
-    pub clock: Option<ClockId>,
-}
+use crate::sei::{CAPTURE_UUID_H265, capture_rbsp, find_capture};
+pub use crate::sei::{CaptureStamp, SendStages};
 
 /// Builds the prefix SEI NAL unit that carries a picture's capture time and, if given, its stages.
 ///
 /// Goes before the first VCL NAL unit: [`CodedFrame::insert_before_first_slice`](crate::coded_frame::CodedFrame::insert_before_first_slice).
 pub fn capture_sei(stamp: &CaptureStamp, stages: Option<&SendStages>) -> Bytes {
-    let mut rbsp = Vec::with_capacity(2 + CAPTURE_LEN + 2 + STAGES_LEN + 1);
-    rbsp.extend([USER_DATA_UNREGISTERED as u8, CAPTURE_LEN as u8]);
-    write_capture(stamp, &mut rbsp);
-    if let Some(stages) = stages {
-        rbsp.extend([USER_DATA_UNREGISTERED as u8, STAGES_LEN as u8]);
-        write_stages(stages, &mut rbsp);
-    }
-    rbsp.push(0x80); // rbsp_trailing_bits (clause 7.3.2.11)
+    let rbsp = capture_rbsp(&CAPTURE_UUID_H265, stamp, stages);
     let header = NalHeader { nal_unit_type: NalType::PREFIX_SEI, layer_id: 0, temporal_id_plus1: 1 };
     let mut nal = Vec::with_capacity(NalHeader::LEN + rbsp.len() + rbsp.len() / 2);
     nal.extend(header.to_bytes());
@@ -109,95 +29,18 @@ pub fn find_capture_stamp(nal: &[u8]) -> Option<(CaptureStamp, Option<SendStages
     if !header.nal_unit_type.is_sei() {
         return None;
     }
-    let mut rbsp = remove_emulation_prevention(nal.get(NalHeader::LEN..)?);
-    let (mut stamp, mut stages) = (None, None);
-    // The trailing bits read as a message type without a size, which ends the walk as a truncation would.
-    while let Some((payload_type, payload_size)) = message_header(&mut rbsp) {
-        let mut head = [0; STAGES_LEN];
-        let keep = if payload_type == USER_DATA_UNREGISTERED { payload_size.min(head.len()) } else { 0 };
-        for slot in head.iter_mut().take(keep) {
-            let Some(byte) = rbsp.next() else {
-                return stamp.map(|stamp| (stamp, stages));
-            };
-            *slot = byte;
-        }
-        let excess = payload_size - keep;
-        if excess > 0 && rbsp.nth(excess - 1).is_none() {
-            break;
-        }
-        let payload = head.get(..keep)?;
-        stamp = stamp.or_else(|| read_capture(payload));
-        stages = stages.or_else(|| read_stages(payload));
-    }
-    stamp.map(|stamp| (stamp, stages))
-}
-
-/// Reads payloadType and payloadSize: each a run of FF bytes and a last byte, added up (clause 7.3.5).
-fn message_header(rbsp: &mut impl Iterator<Item = u8>) -> Option<(u32, usize)> {
-    let mut coded = || {
-        let mut value: u32 = 0;
-        loop {
-            let byte = rbsp.next()?;
-            value = value.saturating_add(u32::from(byte));
-            if byte != 0xff {
-                return Some(value);
-            }
-        }
-    };
-    let payload_type = coded()?;
-    Some((payload_type, usize::try_from(coded()?).ok()?))
-}
-
-fn write_capture(stamp: &CaptureStamp, out: &mut Vec<u8>) {
-    let [a, b, c, d, e, f, g, h] = stamp.captured.0.to_be_bytes();
-    out.extend(CAPTURE_UUID);
-    out.extend([stamp.status, a, b, 0xff, c, d, 0xff, e, f, 0xff, g, h]);
-}
-
-fn read_capture(payload: &[u8]) -> Option<CaptureStamp> {
-    let rest = payload.strip_prefix(&CAPTURE_UUID)?;
-    let &[status, a, b, 0xff, c, d, 0xff, e, f, 0xff, g, h, ..] = rest else {
-        return None;
-    };
-    Some(CaptureStamp { captured: UtcMicros(i64::from_be_bytes([a, b, c, d, e, f, g, h])), status })
-}
-
-fn write_stages(stages: &SendStages, out: &mut Vec<u8>) {
-    let micros = |duration: Duration| u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
-    let clock_bound = stages.clock_bound.map_or(UNCOMPARED, |bound| micros(bound).min(UNCOMPARED - 1));
-    out.extend(STAGES_UUID);
-    out.push(STAGES_VERSION);
-    for value in [micros(stages.capture_wait), micros(stages.encode), micros(stages.previous_send_queue), clock_bound] {
-        out.extend(value.to_be_bytes());
-    }
-    out.extend(stages.clock.map_or(0, |clock| clock.0.get()).to_be_bytes());
-}
-
-fn read_stages(payload: &[u8]) -> Option<SendStages> {
-    let (&STAGES_VERSION, rest) = payload.strip_prefix(&STAGES_UUID)?.split_first()? else {
-        return None;
-    };
-    let (values, rest) = rest.split_at_checked(4 * 4)?;
-    let &[capture_wait, encode, previous_send_queue, clock_bound] = values.as_chunks::<4>().0 else {
-        return None;
-    };
-    let clock = rest.first_chunk().map(|id| u64::from_be_bytes(*id)).and_then(ClockId::new);
-    let duration = |value: [u8; 4]| Duration::from_micros(u32::from_be_bytes(value).into());
-    let clock_bound = (clock_bound != UNCOMPARED.to_be_bytes()).then(|| duration(clock_bound));
-    Some(SendStages {
-        capture_wait: duration(capture_wait),
-        encode: duration(encode),
-        previous_send_queue: duration(previous_send_queue),
-        clock_bound,
-        clock,
-    })
+    find_capture(remove_emulation_prevention(nal.get(NalHeader::LEN..)?), &[CAPTURE_UUID_H265])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sei::{CAPTURE_LEN, STAGES_LEN, UNCOMPARED, write_capture, write_stages};
+    use crate::time::{ClockId, UtcMicros};
 
     /// 2020-04-15T14:25:10.611101Z, the example of MISB ST 0604.
     const KNOWN: CaptureStamp = CaptureStamp { captured: UtcMicros(1_586_960_710_611_101), status: 0x1f };
@@ -215,7 +58,7 @@ mod tests {
 
     fn capture_payload(stamp: &CaptureStamp) -> Vec<u8> {
         let mut payload = Vec::new();
-        write_capture(stamp, &mut payload);
+        write_capture(&CAPTURE_UUID_H265, stamp, &mut payload);
         payload
     }
 

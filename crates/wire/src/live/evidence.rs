@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::codec::CodecId;
 use crate::coded_frame::CodedFrame;
 use crate::h265::{NalHeader, NalType};
 
@@ -17,7 +18,7 @@ pub enum NoPicture {
     OnlySound,
     /// What comes is H.264, whatever the description says.
     H264,
-    /// What comes cannot be read as H.265 at all: another codec, or encrypted.
+    /// What comes cannot be read as the codec that was announced: another one, or encrypted.
     NotHevc,
     /// Parts of pictures come, and no picture is whole.
     NoWholePicture,
@@ -57,7 +58,7 @@ impl fmt::Display for NoPicture {
                 "H.264 comes, though H.265 was announced: set the camera's encoding to H.265, or take its H.265 stream"
             }
             NoPicture::NotHevc => {
-                "what comes is not H.265: it may be encrypted (SRTP) or of another codec; check the camera's settings"
+                "what comes is not what was announced: it may be encrypted (SRTP) or of another codec; check the camera's settings"
             }
             NoPicture::NoWholePicture => "parts of pictures come, but no picture is whole: check the camera and the network",
             NoPicture::NoKeyframe => {
@@ -66,7 +67,7 @@ impl fmt::Display for NoPicture {
             }
             NoPicture::DamagedKeyframes => "keyframes come, but parts of each are missing: check the network",
             NoPicture::NoParameterSets => {
-                "pictures come, but never their parameter sets (VPS, SPS and PPS), neither in the description nor in the \
+                "pictures come, but never their parameter sets (SPS and PPS), neither in the description nor in the \
                  stream: restart the camera, or let its encoder repeat them"
             }
             NoPicture::Undecodable => {
@@ -81,8 +82,8 @@ impl fmt::Display for NoPicture {
 pub struct Evidence {
     /// Packets or messages of the picture's track.
     packets: u32,
-    /// Of these, those whose headers can be H.265's.
-    hevc_packets: u32,
+    /// Of these, those whose headers can be those of the codec that was announced.
+    own_packets: u32,
     /// Of these, those whose headers can be H.264's.
     h264_packets: u32,
     /// Of these, those that begin with an H.264 parameter set.
@@ -101,13 +102,18 @@ impl Evidence {
         *self = Evidence::default();
     }
 
-    /// An RTP packet's payload came.
-    pub fn payload(&mut self, payload: &[u8]) {
+    /// An RTP packet's payload came, of a track announced in this codec.
+    pub fn payload(&mut self, codec: CodecId, payload: &[u8]) {
         add(&mut self.packets);
-        if is_hevc(payload) {
-            add(&mut self.hevc_packets);
+        let h264 = H264::of(payload);
+        let is_own = match codec {
+            CodecId::H264 => h264.is_some() || payload.starts_with(&[0, 0, 1]) || payload.starts_with(&[0, 0, 0, 1]),
+            CodecId::H265 => is_hevc(payload),
+        };
+        if is_own {
+            add(&mut self.own_packets);
         }
-        let Some(h264) = H264::of(payload) else { return };
+        let Some(h264) = h264.filter(|_| codec == CodecId::H265) else { return };
         add(&mut self.h264_packets);
         if h264 == H264::ParameterSet {
             add(&mut self.h264_sets);
@@ -117,7 +123,7 @@ impl Evidence {
     /// A message with a picture came, by a protocol that says itself that it is H.265.
     pub fn message(&mut self) {
         add(&mut self.packets);
-        add(&mut self.hevc_packets);
+        add(&mut self.own_packets);
     }
 
     /// Sound came.
@@ -144,7 +150,7 @@ impl Evidence {
 
     /// Why nothing of this was shown.
     pub fn why(&self) -> NoPicture {
-        let looks_foreign = self.packets >= ENOUGH_PACKETS && self.hevc_packets < self.packets / 2;
+        let looks_foreign = self.packets >= ENOUGH_PACKETS && self.own_packets < self.packets / 2;
         match self {
             Evidence { packets: 0, sound: 0, .. } => NoPicture::Nothing,
             Evidence { packets: 0, .. } => NoPicture::OnlySound,
@@ -216,7 +222,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::CodecId;
     use crate::coded_frame::tests::picture;
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
     use crate::rtp::Packetizer;
@@ -244,7 +249,7 @@ mod tests {
     fn why(payloads: &[&[u8]], more: impl FnOnce(&mut Evidence)) -> NoPicture {
         let mut evidence = Evidence::default();
         for payload in payloads.iter().cycle().take(100.min(payloads.len() * 100)) {
-            evidence.payload(payload);
+            evidence.payload(CodecId::H265, payload);
         }
         more(&mut evidence);
         evidence.why()
@@ -278,13 +283,24 @@ mod tests {
         assert_eq!(liar, NoPicture::H264);
     }
 
+    #[test]
+    fn h264_that_was_announced_is_no_foreign_codec() {
+        let payloads: [&[u8]; 4] = [&[0x67, 0x64, 0x00, 0x1f], &[0x7c, 0x85, 0x88], &[0x41, 0x9a, 0x02], &[0x61, 0xe0]];
+        let mut evidence = Evidence::default();
+        payloads.iter().cycle().take(100).for_each(|payload| evidence.payload(CodecId::H264, payload));
+        assert_eq!(evidence.why(), NoPicture::NoWholePicture);
+        let mut encrypted = Evidence::default();
+        (0..100u8).for_each(|n| encrypted.payload(CodecId::H264, &[n.wrapping_mul(77) | 0x80, n, 3]));
+        assert_eq!(encrypted.why(), NoPicture::NotHevc);
+    }
+
     proptest! {
         /// Encrypted payloads are noise, be they read as either codec.
         #[test]
         fn noise_is_not_taken_for_a_codec(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 20..60), 200)) {
             let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
             let mut evidence = Evidence::default();
-            packets.iter().for_each(|packet| evidence.payload(packet));
+            packets.iter().for_each(|packet| evidence.payload(CodecId::H265, packet));
             prop_assert_eq!(evidence.why(), NoPicture::NotHevc);
         }
 
@@ -301,7 +317,7 @@ mod tests {
                 packetizer.packetize(&unit, &mut packets).unwrap();
                 for packet in packets {
                     let bytes = packet.to_bytes();
-                    evidence.payload(bytes.get(12..).unwrap_or_default());
+                    evidence.payload(CodecId::H265, bytes.get(12..).unwrap_or_default());
                 }
             }
             prop_assert!(!matches!(evidence.why(), NoPicture::H264 | NoPicture::NotHevc), "{:?}", evidence);

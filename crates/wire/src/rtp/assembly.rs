@@ -8,11 +8,10 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 use super::packet::RtpHeader;
-use super::payload::{Fragment, Payload, PayloadError, is_payload_structure};
+use super::payload::{Fragment, Payload, PayloadError};
 use crate::annexb;
 use crate::codec::CodecId;
 use crate::coded_frame::{CodedFrame, FrameMeta};
-use crate::h265::{NalHeader, NalType};
 use crate::nal::NalKind;
 use crate::time::RtpTicks;
 
@@ -31,26 +30,26 @@ pub enum Fault {
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// A fragment that continues or ends a NAL unit whose start was never sent. The unit is damaged.
-    #[error("a fragment of NAL type {} without a start", .0.0)]
-    FragmentWithoutStart(NalType),
+    #[error("a fragment of NAL type {} without a start", .0)]
+    FragmentWithoutStart(u8),
     /// A second start, another NAL unit or the end of the access unit, before the last fragment. What there was of the
     /// NAL unit is dropped; the unit is damaged.
-    #[error("the NAL unit of type {} in fragments before it has no end", .0.0)]
-    FragmentUnfinished(NalType),
+    #[error("the NAL unit of type {} in fragments before it has no end", .0)]
+    FragmentUnfinished(u8),
     /// The type changed from one fragment to the next. The NAL unit keeps the first.
-    #[error("the NAL type changed from {} to {} between fragments", was.0, is.0)]
+    #[error("the NAL type changed from {} to {} between fragments", was, is)]
     FragmentTypeChanged {
         /// The type of the first fragment.
-        was: NalType,
+        was: u8,
         /// The type of this one.
-        is: NalType,
+        is: u8,
     },
     /// A fragment that is the first and the last (RFC 7798 section 4.4.3 forbids it). Taken as a whole NAL unit.
-    #[error("a fragment of NAL type {} is both start and end", .0.0)]
-    FragmentWhole(NalType),
+    #[error("a fragment of NAL type {} is both start and end", .0)]
+    FragmentWhole(u8),
     /// A fragment of no bytes. Its start and end flags count.
-    #[error("a fragment of NAL type {} is empty", .0.0)]
-    FragmentEmpty(NalType),
+    #[error("a fragment of NAL type {} is empty", .0)]
+    FragmentEmpty(u8),
     /// The access unit outgrew [`MAX_UNIT_BYTES`] or [`MAX_UNIT_NALS`]. It is dropped whole.
     #[error("the access unit at {} grew to {bytes} bytes in {nals} NAL units", timestamp.0)]
     UnitTooLarge {
@@ -94,7 +93,7 @@ enum Fragments {
     /// Its start is known to be lost: the rest is passed over without another error.
     Passing,
     /// Contiguous from the start.
-    Some { nal_unit_type: NalType, nal: BytesMut },
+    Some { nal_unit_type: u8, nal: BytesMut },
 }
 
 impl Assembly {
@@ -175,9 +174,7 @@ impl Assembly {
             let ended = self.end_fragments();
             return ended.and(self.add_each(annexb::split(payload)));
         }
-        let parsed =
-            if has_order_numbers { Payload::parse_with_order_numbers(payload) } else { Payload::parse(payload) };
-        match parsed {
+        match self.codec.parse_payload(payload, has_order_numbers) {
             Ok(Payload::Single(nal)) => {
                 let ended = self.end_fragments();
                 ended.and(self.add(nal))
@@ -194,7 +191,8 @@ impl Assembly {
                 ended.and(added)
             }
             Ok(Payload::Fragment(fragment)) => self.take_fragment(&fragment),
-            Err(PayloadError::Empty) => Err(PayloadError::Empty.into()),
+            Ok(Payload::Ignored) => Ok(()),
+            Err(error) if error.is_empty() => Err(error.into()),
             Err(error) => {
                 self.lose();
                 Err(error.into())
@@ -214,12 +212,12 @@ impl Assembly {
     }
 
     fn take_fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
-        let is = fragment.nal_header.nal_unit_type;
+        let is = fragment.nal_unit_type;
         let mut result = Ok(());
         if fragment.start {
             result = self.end_fragments();
             let mut nal = BytesMut::with_capacity(self.expected_nal_bytes.min(MAX_EXPECTED_NAL_BYTES));
-            nal.extend_from_slice(&fragment.nal_header.to_bytes());
+            nal.extend_from_slice(&fragment.nal_header);
             self.fragments = Fragments::Some { nal_unit_type: is, nal };
         }
         match &mut self.fragments {
@@ -270,21 +268,15 @@ impl Assembly {
     }
 
     fn add_one(&mut self, nal: Bytes) -> Result<(), Fault> {
-        let valid = NalHeader::parse(&nal).map_err(PayloadError::from).and_then(|header| {
-            let nal_unit_type = header.nal_unit_type;
-            if is_payload_structure(nal_unit_type) {
-                Err(PayloadError::Nested(nal_unit_type))
-            } else {
-                Ok(nal_unit_type)
-            }
-        });
-        let nal_unit_type = valid.inspect_err(|_| self.damaged = true)?;
+        if !self.codec.check_nal(&nal).inspect_err(|_| self.damaged = true)? {
+            return Ok(());
+        }
         let bytes = self.bytes + nal.len();
         if bytes > MAX_UNIT_BYTES || self.nals.len() >= MAX_UNIT_NALS {
             return self.overflow(bytes);
         }
         self.bytes = bytes;
-        self.has_slice |= nal_unit_type.is_vcl();
+        self.has_slice |= self.codec.nal_kind(&nal).is_slice();
         self.nals.push(nal);
         Ok(())
     }

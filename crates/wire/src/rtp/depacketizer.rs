@@ -1,4 +1,4 @@
-//! RTP packets to frames (RFC 7798 section 4.4), as strangers send them.
+//! RTP packets to frames (RFC 6184, RFC 7798), as strangers send them.
 //!
 //! A unit is complete at its marker and is delivered at once, in the same call. Not all senders keep to that, so:
 //!
@@ -96,7 +96,7 @@ impl Default for Depacketizer {
 }
 
 impl Depacketizer {
-    /// Waits for the first packet, of whatever source and payload type.
+    /// Waits for the first packet of H.265, of whatever source and payload type.
     pub fn new() -> Depacketizer {
         Depacketizer::of(PayloadFormat::default())
     }
@@ -104,8 +104,8 @@ impl Depacketizer {
     /// Waits for the first packet of this format, of whatever source.
     pub fn of(format: PayloadFormat) -> Depacketizer {
         Depacketizer {
-            track: TrackId::default(),
-            codec: CodecId::H265,
+            track: format.track,
+            codec: format.codec,
             chosen: Chosen::new(format),
             ssrc: None,
             sequence: SequenceTracker::default(),
@@ -117,6 +117,11 @@ impl Depacketizer {
             expected_nal_bytes: 0,
             stats: DepacketizeStats::default(),
         }
+    }
+
+    /// What the track is coded in, by its description.
+    pub fn codec(&self) -> CodecId {
+        self.codec
     }
 
     /// Counts since the beginning.
@@ -286,7 +291,7 @@ mod tests {
 
     use super::*;
     use crate::h265::{NalError, NalType};
-    use crate::rtp::payload::{Fragment, PayloadError, aggregate};
+    use crate::rtp::h265_payload::{H265Fragment, H265PayloadError, aggregate};
 
     const VPS: &[u8] = &[0x40, 0x01, 0x0c];
     const SEI: &[u8] = &[0x4e, 0x01, 0x05];
@@ -354,11 +359,15 @@ mod tests {
         let nal_header = crate::h265::NalHeader { nal_unit_type, layer_id: 0, temporal_id_plus1: 1 };
         let part = Bytes::copy_from_slice(part);
         let (start, end) = (flags.contains('S'), flags.contains('E'));
-        let fragment = Fragment { start, end, nal_header, part };
+        let fragment = H265Fragment { start, end, nal_header, part };
         [&fragment.headers()[..], &fragment.part].concat()
     }
 
     const R: NalType = NalType::TRAIL_R;
+
+    fn payload_fault(error: H265PayloadError) -> Fault {
+        Fault::Payload(error.into())
+    }
 
     #[test]
     fn marker_missing_ends_the_unit_at_the_next_time_stamp() {
@@ -409,7 +418,7 @@ mod tests {
     fn fragment_type_changing_midway_keeps_the_first() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 1])), Ok(()));
-        let changed = Fault::FragmentTypeChanged { was: R, is: NalType::TRAIL_N };
+        let changed = Fault::FragmentTypeChanged { was: R.0, is: NalType::TRAIL_N.0 };
         assert_eq!(peer.send_marked(1, &fragment("E", NalType::TRAIL_N, &[2])), Err(changed));
         assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 1, 2])], false));
         assert_eq!(peer.malformed(), 1);
@@ -420,7 +429,7 @@ mod tests {
         let mut peer = Stranger::new();
         assert_eq!(peer.send_marked(1, SLICE), Ok(()));
         assert_eq!(peer.send(2, SLICE), Ok(()));
-        assert_eq!(peer.send_marked(2, &fragment("E", R, &[2])), Err(Fault::FragmentWithoutStart(R)));
+        assert_eq!(peer.send_marked(2, &fragment("E", R, &[2])), Err(Fault::FragmentWithoutStart(R.0)));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
         assert_eq!(peer.unit(), (2, vec![SLICE.into()], true));
     }
@@ -429,19 +438,19 @@ mod tests {
     fn fragments_without_start_are_one_error_not_many() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, SLICE), Ok(()));
-        assert_eq!(peer.send(1, &fragment("", R, &[2])), Err(Fault::FragmentWithoutStart(R)));
+        assert_eq!(peer.send(1, &fragment("", R, &[2])), Err(Fault::FragmentWithoutStart(R.0)));
         for _ in 0..3 {
             assert_eq!(peer.send(1, &fragment("", R, &[2])), Ok(()));
         }
         assert_eq!(peer.send(1, &fragment("E", R, &[2])), Ok(()));
-        assert_eq!(peer.send(1, &fragment("E", R, &[2])), Err(Fault::FragmentWithoutStart(R)));
+        assert_eq!(peer.send(1, &fragment("E", R, &[2])), Err(Fault::FragmentWithoutStart(R.0)));
     }
 
     #[test]
     fn fragment_start_twice_drops_the_first() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 1])), Ok(()));
-        assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 3])), Err(Fault::FragmentUnfinished(R)));
+        assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 3])), Err(Fault::FragmentUnfinished(R.0)));
         assert_eq!(peer.send_marked(1, &fragment("E", R, &[4])), Ok(()));
         assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 3, 4])], true));
     }
@@ -449,14 +458,14 @@ mod tests {
     #[test]
     fn fragment_start_and_end_is_a_whole_nal_unit() {
         let mut peer = Stranger::new();
-        assert_eq!(peer.send_marked(1, &fragment("SE", R, &[0xd0, 1])), Err(Fault::FragmentWhole(R)));
+        assert_eq!(peer.send_marked(1, &fragment("SE", R, &[0xd0, 1])), Err(Fault::FragmentWhole(R.0)));
         assert_eq!(peer.unit(), (1, vec![Bytes::from_static(&[0x02, 0x01, 0xd0, 1])], false));
     }
 
     #[test]
     fn fragment_empty_still_starts_and_ends() {
         let mut peer = Stranger::new();
-        let empty = Err(Fault::FragmentEmpty(R));
+        let empty = Err(Fault::FragmentEmpty(R.0));
         assert_eq!(peer.send(1, &fragment("S", R, &[])), empty);
         assert_eq!(peer.send(1, &fragment("", R, &[0xd0, 1])), Ok(()));
         assert_eq!(peer.send(1, &fragment("", R, &[])), empty);
@@ -467,7 +476,7 @@ mod tests {
 
     #[test]
     fn fragment_unfinished_at_another_nal_unit_at_the_marker_and_at_the_time_stamp() {
-        let unfinished = Err(Fault::FragmentUnfinished(R));
+        let unfinished = Err(Fault::FragmentUnfinished(R.0));
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, &fragment("S", R, &[0xd0, 1])), Ok(()));
         assert_eq!(peer.send_marked(1, SLICE), unfinished);
@@ -487,8 +496,8 @@ mod tests {
         let mut peer = Stranger::new();
         let payload = aggregate(&[SLICE.into(), MORE.into()]);
         let cut = &payload[..payload.len() - 1];
-        let truncated = PayloadError::AggregationTruncated { at: 8, size: 4, left: 3 };
-        assert_eq!(peer.send_marked(1, cut), Err(truncated.into()));
+        let truncated = H265PayloadError::AggregationTruncated { at: 8, size: 4, left: 3 };
+        assert_eq!(peer.send_marked(1, cut), Err(payload_fault(truncated)));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
     }
 
@@ -496,8 +505,8 @@ mod tests {
     fn donl_in_an_aggregation_packet_is_an_error() {
         let mut peer = Stranger::new();
         let with_donl = [&[0x60, 0x01, 0, 0, 0, 4][..], SLICE].concat();
-        let too_short = PayloadError::AggregationUnitTooShort { at: 2, size: 0 };
-        assert_eq!(peer.send_marked(1, &with_donl), Err(too_short.into()));
+        let too_short = H265PayloadError::AggregationUnitTooShort { at: 2, size: 0 };
+        assert_eq!(peer.send_marked(1, &with_donl), Err(payload_fault(too_short)));
         assert_eq!(peer.poll(), None);
     }
 
@@ -505,8 +514,8 @@ mod tests {
     fn paci_and_nested_structures_are_errors() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, SLICE), Ok(()));
-        assert_eq!(peer.send(1, &[0x64, 0x01, 0, 0, 0]), Err(PayloadError::Paci.into()));
-        let nested = |number| Err(PayloadError::Nested(NalType(number)).into());
+        assert_eq!(peer.send(1, &[0x64, 0x01, 0, 0, 0]), Err(payload_fault(H265PayloadError::Paci)));
+        let nested = |number| Err(payload_fault(H265PayloadError::Nested(NalType(number))));
         assert_eq!(peer.send(1, &aggregate(&[Bytes::from_static(&[0x62, 0x01, 0x80])])), nested(49));
         assert_eq!(peer.send_marked(1, &fragment("S", NalType(48), &[1])), nested(48));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
@@ -532,11 +541,11 @@ mod tests {
     fn payload_empty_or_with_a_broken_header() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, SLICE), Ok(()));
-        assert_eq!(peer.send_marked(1, &[]), Err(PayloadError::Empty.into()));
+        assert_eq!(peer.send_marked(1, &[]), Err(payload_fault(H265PayloadError::Empty)));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
         assert_eq!(peer.send(2, SLICE), Ok(()));
-        let forbidden = PayloadError::Header(NalError::ForbiddenBit { header: 0x8201 });
-        assert_eq!(peer.send_marked(2, &[0x82, 0x01, 0xd0]), Err(forbidden.into()));
+        let forbidden = H265PayloadError::Header(NalError::ForbiddenBit { header: 0x8201 });
+        assert_eq!(peer.send_marked(2, &[0x82, 0x01, 0xd0]), Err(payload_fault(forbidden)));
         assert_eq!(peer.unit(), (2, vec![SLICE.into()], true));
     }
 

@@ -6,12 +6,19 @@
 
 use std::ops::RangeInclusive;
 
+use crate::codec::{CodecId, TrackId};
+
 /// RTCP packet types: those in use and those that RFC 5761 section 4 keeps free of RTP payload types.
 const RTCP_TYPES: RangeInclusive<u8> = 192..=223;
 
-/// What a description says of a track's packets. The default says nothing: all RTP packets are the track's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a description says of a track's packets. The default says nothing: all RTP packets are
+/// the track's, and H.265.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadFormat {
+    /// Which track of the description it is.
+    pub track: TrackId,
+    /// What the track is coded in.
+    pub codec: CodecId,
     /// The track's payload type; `None` where it is not known.
     own: Option<u8>,
     /// A bit for each other payload type that the description names.
@@ -20,11 +27,28 @@ pub struct PayloadFormat {
     pub has_decoding_order_numbers: bool,
 }
 
+impl Default for PayloadFormat {
+    fn default() -> PayloadFormat {
+        PayloadFormat {
+            track: TrackId::default(),
+            codec: CodecId::H265,
+            own: None,
+            others: 0,
+            has_decoding_order_numbers: false,
+        }
+    }
+}
+
 impl PayloadFormat {
+    /// Of a track in this codec, whatever its payload type.
+    pub fn any_type(codec: CodecId) -> PayloadFormat {
+        PayloadFormat { codec, ..PayloadFormat::default() }
+    }
+
     /// Of the payload type `own`, in a description that names `others`, too.
     pub fn new(own: u8, others: impl IntoIterator<Item = u8>) -> PayloadFormat {
         let bits = others.into_iter().filter(|&of| of < 128 && of != own).fold(0, |bits, of| bits | 1 << of);
-        PayloadFormat { own: Some(own & 0x7f), others: bits, has_decoding_order_numbers: false }
+        PayloadFormat { own: Some(own & 0x7f), others: bits, ..PayloadFormat::default() }
     }
 
     /// Whether a packet is RTCP, on whichever channel it came: by its type, its version and its length.

@@ -6,7 +6,8 @@
 //! - [`rtcp`]: reports, and the requests for a keyframe (RFC 3550 section 6, RFC 4585, RFC 5104).
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
 //! - [`format`](mod@format): which packets on a track's channels are the track's.
-//! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload (RFC 7798 section 4.4).
+//! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload; [`h264_payload`] (RFC 6184
+//!   section 5.2) and [`h265_payload`] (RFC 7798 section 4.4) write and read them.
 //! - [`packetizer`] and its twin [`depacketizer`]: frames to packets and back, with [`sequence`] telling what was
 //!   lost between.
 
@@ -15,6 +16,8 @@ pub mod depacketizer;
 pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+pub mod h264_payload;
+pub mod h265_payload;
 pub mod interleave;
 pub mod packet;
 pub mod packetizer;

@@ -158,7 +158,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// An RTP header and the three bytes of a fragmentation unit's headers.
+    /// An RTP header and the headers of a fragment, which take up to three bytes.
     pub const CAPACITY: usize = RtpHeader::LEN + 3;
 }
 
@@ -179,13 +179,15 @@ impl RtpPacket {
         RtpPacket { prefix: Prefix { bytes, len: RtpHeader::LEN as u8 }, payload }
     }
 
-    /// A packet with a fragment: the three bytes of payload header and FU header stand before `payload`
-    /// (RFC 7798 section 4.4.3).
-    pub fn fragment(header: RtpHeader, fu_headers: [u8; 3], payload: Bytes) -> RtpPacket {
+    /// A packet with a fragment: its headers, three bytes at most, stand before `payload` (RFC 6184 section 5.8, RFC 7798
+    /// section 4.4.3).
+    pub fn fragment(header: RtpHeader, fragment_headers: &[u8], payload: Bytes) -> RtpPacket {
         let mut packet = RtpPacket::new(header, payload);
         let (_, tail) = packet.prefix.bytes.split_at_mut(RtpHeader::LEN);
-        tail.copy_from_slice(&fu_headers);
-        packet.prefix.len = Prefix::CAPACITY as u8;
+        for (to, byte) in tail.iter_mut().zip(fragment_headers) {
+            *to = *byte;
+            packet.prefix.len += 1;
+        }
         packet
     }
 
@@ -251,7 +253,7 @@ mod tests {
     #[test]
     fn prefix_and_payload_are_the_packet() {
         let part = Bytes::from_static(&[7, 8]);
-        let packet = RtpPacket::fragment(HEADER, [0x62, 0x01, 0x93], part);
+        let packet = RtpPacket::fragment(HEADER, &[0x62, 0x01, 0x93], part);
         assert_eq!((packet.size_bytes(), packet.payload_bytes()), (17, 5));
         let whole = ReceivedPacket::parse(packet.to_bytes()).expect("a packet");
         assert_eq!(whole.header, HEADER);

@@ -1,4 +1,4 @@
-//! Frames to RTP packets (RFC 7798 section 4.4).
+//! Frames to RTP packets (RFC 6184 sections 5.6 to 5.8, RFC 7798 section 4.4).
 //!
 //! A NAL unit that fits a packet goes as it is; neighbours that fit one together are aggregated, so that parameter
 //! sets and SEI do not cost a packet each; one that does not fit goes in fragments. The last packet of the frame
@@ -10,9 +10,9 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::packet::{RtpHeader, RtpPacket};
-use super::payload::{self, FU_HEADERS_LEN, Fragment};
+use super::payload::PayloadError;
+use crate::codec::CodecId;
 use crate::coded_frame::CodedFrame;
-use crate::h265::{NalError, NalHeader, NalType};
 use crate::time::RtpTicks;
 
 /// The largest payload we send, in bytes: with all headers it fits an Ethernet frame, also through a tunnel.
@@ -29,25 +29,15 @@ pub enum PacketizeError {
         /// The frame.
         timestamp: RtpTicks,
     },
-    /// A NAL unit's header is broken.
+    /// A NAL unit's header is broken, or its type means something else on RTP.
     #[error("NAL unit {index} of the frame at {}: {source}", timestamp.0)]
-    Header {
+    Nal {
         /// The frame.
         timestamp: RtpTicks,
         /// Which of its NAL units, from 0.
         index: usize,
         /// What is wrong with it.
-        source: NalError,
-    },
-    /// A NAL unit has a type that means something else on RTP (48 to 50).
-    #[error("NAL unit {index} of the frame at {} has type {}, which RTP reserves", timestamp.0, nal_unit_type.0)]
-    ReservedType {
-        /// The frame.
-        timestamp: RtpTicks,
-        /// Which of its NAL units, from 0.
-        index: usize,
-        /// Its type.
-        nal_unit_type: NalType,
+        source: PayloadError,
     },
 }
 
@@ -102,14 +92,14 @@ impl Packetizer {
         check(frame)?;
         let mut rest = &frame.nals[..];
         while let Some(first) = rest.first() {
-            let together = self.aggregable(rest);
+            let together = self.aggregable(frame.codec, rest);
             let (run, behind) = rest.split_at(together.max(1));
             rest = behind;
             let last = rest.is_empty();
             if first.len() > self.max_payload {
-                self.fragment(frame.timestamp, first, last, out);
+                self.fragment(frame, first, last, out);
             } else {
-                let payload = if together > 1 { payload::aggregate(run) } else { first.clone() };
+                let payload = if together > 1 { frame.codec.aggregate(run) } else { first.clone() };
                 let header = self.next_header(frame.timestamp, last, payload.len());
                 out.push(RtpPacket::new(header, payload));
             }
@@ -118,27 +108,27 @@ impl Packetizer {
     }
 
     /// How many NAL units from the front fit one aggregation packet.
-    fn aggregable(&self, nals: &[Bytes]) -> usize {
-        let mut len = NalHeader::LEN;
+    fn aggregable(&self, codec: CodecId, nals: &[Bytes]) -> usize {
+        let mut len = codec.nal_header_len();
         let fits = |nal: &&Bytes| {
-            len += payload::aggregated_len(nal);
+            len += codec.aggregated_len(nal);
             len <= self.max_payload
         };
         nals.iter().take_while(fits).count()
     }
 
     /// Sends a NAL unit in at least two fragments: it is longer than a payload, so no fragment is its first and last.
-    fn fragment(&mut self, timestamp: RtpTicks, nal: &Bytes, last: bool, out: &mut Vec<RtpPacket>) {
-        let Ok(nal_header) = NalHeader::parse(nal) else {
-            return;
-        };
-        let mut at = NalHeader::LEN;
+    fn fragment(&mut self, frame: &CodedFrame, nal: &Bytes, last: bool, out: &mut Vec<RtpPacket>) {
+        let codec = frame.codec;
+        let (headers_len, begin) = (codec.fragment_headers_len(), codec.nal_header_len());
+        let mut at = begin;
         while at < nal.len() {
-            let to = nal.len().min(at + self.max_payload - FU_HEADERS_LEN);
-            let (start, end) = (at == NalHeader::LEN, to == nal.len());
-            let fragment = Fragment { start, end, nal_header, part: nal.slice(at..to) };
-            let header = self.next_header(timestamp, last && end, FU_HEADERS_LEN + fragment.part.len());
-            out.push(RtpPacket::fragment(header, fragment.headers(), fragment.part));
+            let to = nal.len().min(at + self.max_payload - headers_len);
+            let (start, end) = (at == begin, to == nal.len());
+            // Its header was checked before.
+            let Some(headers) = codec.fragment_headers(nal, start, end) else { return };
+            let header = self.next_header(frame.timestamp, last && end, headers_len + to - at);
+            out.push(RtpPacket::fragment(header, &headers, nal.slice(at..to)));
             at = to;
         }
     }
@@ -158,11 +148,7 @@ fn check(frame: &CodedFrame) -> Result<(), PacketizeError> {
         return Err(PacketizeError::Empty { timestamp });
     }
     for (index, nal) in frame.nals.iter().enumerate() {
-        let nal_unit_type =
-            NalHeader::parse(nal).map_err(|source| PacketizeError::Header { timestamp, index, source })?.nal_unit_type;
-        if payload::is_payload_structure(nal_unit_type) {
-            return Err(PacketizeError::ReservedType { timestamp, index, nal_unit_type });
-        }
+        frame.codec.check_nal(nal).map_err(|source| PacketizeError::Nal { timestamp, index, source })?;
     }
     Ok(())
 }
@@ -172,11 +158,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::CodecId;
-    use crate::coded_frame::tests::picture;
+    use crate::coded_frame::tests::{h264_picture, picture};
+    use crate::h265::{NalError, NalHeader, NalType};
+    use crate::rtp::PayloadFormat;
     use crate::rtp::depacketizer::Depacketizer;
+    use crate::rtp::h265_payload::{H265Payload, H265PayloadError};
     use crate::rtp::packet::ReceivedPacket;
-    use crate::rtp::payload::Payload;
 
     fn unit(sizes: &[usize]) -> CodedFrame {
         let nal = |&size: &usize| [&[0x26, 0x01, 0xaf][..], &vec![7; size - 3]].concat().into();
@@ -227,12 +214,12 @@ mod tests {
             |nals: Vec<Bytes>| packetizer.packetize(&CodedFrame::new(CodecId::H265, timestamp, nals), &mut out);
         assert_eq!(try_nal(vec![]), Err(PacketizeError::Empty { timestamp }));
         let slice = Bytes::from_static(&[0x26, 0x01, 0xaf]);
-        let source = NalError::TooShort { len: 1 };
+        let source = H265PayloadError::Header(NalError::TooShort { len: 1 }).into();
         let short = try_nal(vec![slice.clone(), Bytes::from_static(&[0x26])]);
-        assert_eq!(short, Err(PacketizeError::Header { timestamp, index: 1, source }));
+        assert_eq!(short, Err(PacketizeError::Nal { timestamp, index: 1, source }));
         let reserved = try_nal(vec![slice, Bytes::from_static(&[0x62, 0x01])]);
-        let nal_unit_type = NalType(49);
-        assert_eq!(reserved, Err(PacketizeError::ReservedType { timestamp, index: 1, nal_unit_type }));
+        let source = H265PayloadError::Nested(NalType(49)).into();
+        assert_eq!(reserved, Err(PacketizeError::Nal { timestamp, index: 1, source }));
         assert!(out.is_empty());
         assert_eq!(packetizer.next_sequence_number(), 7);
     }
@@ -263,6 +250,25 @@ mod tests {
         }
 
         #[test]
+        fn every_frame_of_h264_survives_byte_for_byte(
+            frames in prop::collection::vec(h264_picture(0..5, 3..20_000), 1..3), max_payload in 64usize..=1400, first: u16,
+        ) {
+            let format = PayloadFormat::any_type(CodecId::H264);
+            let (mut packetizer, mut depacketizer) = (Packetizer::new(5, 96, first, max_payload), Depacketizer::of(format));
+            for frame in frames {
+                let mut out = Vec::new();
+                prop_assert_eq!(packetizer.packetize(&frame, &mut out), Ok(()));
+                for packet in &out {
+                    prop_assert!(packet.payload_bytes() <= max_payload);
+                    prop_assert_eq!(depacketizer.push(&received(packet)), Ok(()));
+                }
+                let delivered = depacketizer.poll().expect("the marker delivers at once");
+                prop_assert_eq!((delivered.codec, delivered.meta.damaged), (CodecId::H264, false));
+                prop_assert_eq!(delivered.nals, frame.nals);
+            }
+        }
+
+        #[test]
         fn packets_keep_the_rules_of_rfc_7798(au in picture(0..6, 2..3000), max_payload in 64usize..=1400) {
             let out = packets(&au, max_payload);
             let mut expected = 65_534u16;
@@ -273,13 +279,13 @@ mod tests {
                 prop_assert_eq!((packet.header.timestamp, packet.header.ssrc), (au.timestamp, 1));
                 prop_assert!(packet.payload.len() <= max_payload);
                 expected = expected.wrapping_add(1);
-                match Payload::parse(&packet.payload).expect("a valid payload") {
-                    Payload::Single(nal) => prop_assert!(au.nals.contains(&nal)),
-                    Payload::Fragment(fragment) => {
+                match H265Payload::parse(&packet.payload).expect("a valid payload") {
+                    H265Payload::Single(nal) => prop_assert!(au.nals.contains(&nal)),
+                    H265Payload::Fragment(fragment) => {
                         prop_assert!(!(fragment.start && fragment.end));
                         prop_assert!(!fragment.part.is_empty());
                     }
-                    Payload::Aggregation(units) => {
+                    H265Payload::Aggregation(units) => {
                         let units: Vec<Bytes> = units.collect::<Result<_, _>>().expect("whole units");
                         prop_assert!(units.len() >= 2);
                         let headers: Vec<NalHeader> =

@@ -1,250 +1,229 @@
-//! The three shapes of an H.265 payload (RFC 7798 section 4.4).
+//! The shapes of an RTP payload that carries NAL units, whatever the codec: the seam for a further one.
 //!
-//! A payload begins with two bytes in the form of a NAL unit header; the type in it tells the shape:
-//!
-//! ```text
-//! single NAL unit (4.4.1)    the NAL unit itself
-//! aggregation, 48 (4.4.2)    header | size NAL | size NAL | …        sizes are two bytes
-//! fragment, 49 (4.4.3)       header | S E type | a part of one NAL unit behind its header
-//! ```
-//!
-//! Type 50 (PACI) extends headers for scalable streams, which this crate does not set up. The decoding order numbers (DONL)
-//! that some senders announce by `sprop-max-don-diff` are passed over.
+//! H.264 (RFC 6184 section 5.2) and H.265 (RFC 7798 section 4.4) both know three: a single NAL unit, several of them
+//! aggregated, and a part of one. [`CodecId::parse_payload`] tells them apart; [`CodecId::aggregate`] and
+//! [`CodecId::fragment_headers`] are its twins. What differs is in [`h264_payload`] and [`h265_payload`].
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use thiserror::Error;
 
-use crate::h265::{NalError, NalHeader, NalType};
-
-/// Payload type number of an aggregation packet.
-pub const AGGREGATION: NalType = NalType(48);
-/// Payload type number of a fragmentation unit.
-pub const FRAGMENTATION: NalType = NalType(49);
-/// Payload type number of a PACI packet.
-pub const PACI: NalType = NalType(50);
-/// Bytes of a fragmentation unit before its part: payload header and FU header.
-pub const FU_HEADERS_LEN: usize = NalHeader::LEN + 1;
-/// Bytes before each unit in an aggregation packet.
-pub const AP_SIZE_LEN: usize = 2;
-
-/// Bytes of the order number before the first unit of a payload.
-const DONL_LEN: usize = 2;
-/// Bytes of the difference to it before each further unit.
-const DOND_LEN: usize = 1;
-
-/// Whether a type is one of the payload's own, so that no NAL unit can have it on RTP.
-pub fn is_payload_structure(nal_unit_type: NalType) -> bool {
-    (AGGREGATION..=PACI).contains(&nal_unit_type)
-}
+use super::h264_payload::{self, FuA, H264Payload, H264PayloadError, StapUnits};
+use super::h265_payload::{self, AggregationUnits, H265Fragment, H265Payload, H265PayloadError};
+use crate::codec::CodecId;
+use crate::{h264, h265};
 
 /// What is wrong with a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PayloadError {
-    /// Nothing behind the RTP header.
-    #[error("the payload is empty")]
-    Empty,
-    /// The payload header, or that of a unit within, is broken.
+    /// With one of H.264.
     #[error(transparent)]
-    Header(#[from] NalError),
-    /// PACI, which is not supported.
-    #[error("payload type 50 (PACI) is not supported")]
-    Paci,
-    /// An aggregation packet or a fragment within an aggregation packet or a fragment.
-    #[error("payload type {} inside an aggregation packet or a fragment", .0.0)]
-    Nested(NalType),
-    /// An aggregation packet without units.
-    #[error("the aggregation packet is empty")]
-    EmptyAggregation,
-    /// A unit in an aggregation packet is larger than what is left, or its size is cut off.
-    #[error("the unit at byte {at} of the aggregation packet wants {size} bytes, {left} are left")]
-    AggregationTruncated {
-        /// Offset of the unit's size in the payload.
-        at: usize,
-        /// The unit's size, or that of the size field.
-        size: usize,
-        /// Bytes behind it.
-        left: usize,
-    },
-    /// A unit in an aggregation packet is too small for a NAL unit header; also what a DONL field looks like.
-    #[error("the unit at byte {at} of the aggregation packet has {size} bytes")]
-    AggregationUnitTooShort {
-        /// Offset of the unit's size in the payload.
-        at: usize,
-        /// The unit's size.
-        size: usize,
-    },
-    /// There is no FU header behind the payload header.
-    #[error("the fragment has no FU header")]
-    FragmentTruncated,
-    /// There is no room for the decoding order number that the description announces.
-    #[error("the payload has no decoding order number, though sprop-max-don-diff says so")]
-    OrderNumberTruncated,
+    H264(#[from] H264PayloadError),
+    /// With one of H.265.
+    #[error(transparent)]
+    H265(#[from] H265PayloadError),
 }
 
-/// A payload taken apart.
+impl PayloadError {
+    /// Whether there is nothing behind the RTP header: no part of the stream is missing then.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, PayloadError::H264(H264PayloadError::Empty) | PayloadError::H265(H265PayloadError::Empty))
+    }
+}
+
+/// A payload taken apart; slices of it, no copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// One NAL unit.
     Single(Bytes),
     /// Several.
-    Aggregation(AggregationUnits),
+    Aggregation(Units),
     /// A part of one.
     Fragment(Fragment),
-}
-
-impl Payload {
-    /// Tells the shape of a payload; slices, no copies.
-    ///
-    /// # Errors
-    ///
-    /// [`PayloadError`] when the payload has no valid header, or is PACI.
-    pub fn parse(payload: &Bytes) -> Result<Payload, PayloadError> {
-        if payload.is_empty() {
-            return Err(PayloadError::Empty);
-        }
-        let header = NalHeader::parse(payload)?;
-        match header.nal_unit_type {
-            AGGREGATION => Ok(Payload::Aggregation(AggregationUnits::new(payload.clone(), false))),
-            FRAGMENTATION => Fragment::parse(header, payload).map(Payload::Fragment),
-            PACI => Err(PayloadError::Paci),
-            _ => Ok(Payload::Single(payload.clone())),
-        }
-    }
-
-    /// The same of a payload with decoding order numbers (DONL and DOND), which are passed over: over TCP units come in the
-    /// order in which they are sent, and live senders send them in that of decoding. A unit that stands alone is copied.
-    ///
-    /// # Errors
-    ///
-    /// As [`Payload::parse`].
-    pub fn parse_with_order_numbers(payload: &Bytes) -> Result<Payload, PayloadError> {
-        match Payload::parse(payload)? {
-            Payload::Single(nal) => {
-                let (header, rest) = nal.split_at(NalHeader::LEN.min(nal.len()));
-                let body = rest.get(DONL_LEN..).ok_or(PayloadError::OrderNumberTruncated)?;
-                Ok(Payload::Single([header, body].concat().into()))
-            }
-            Payload::Aggregation(_) => Ok(Payload::Aggregation(AggregationUnits::new(payload.clone(), true))),
-            Payload::Fragment(fragment) if fragment.start => {
-                let rest = fragment.part.len().checked_sub(DONL_LEN).ok_or(PayloadError::OrderNumberTruncated)?;
-                let part = fragment.part.slice(fragment.part.len() - rest..);
-                Ok(Payload::Fragment(Fragment { part, ..fragment }))
-            }
-            fragment => Ok(fragment),
-        }
-    }
+    /// Nothing of the stream, and no fault.
+    Ignored,
 }
 
 /// The NAL units of an aggregation packet; ends behind the first that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AggregationUnits {
-    payload: Bytes,
-    /// Offset of the next unit's size, or of the order number before it; past the end when done.
-    at: usize,
-    has_order_numbers: bool,
+pub enum Units {
+    /// Of a STAP-A.
+    H264(StapUnits),
+    /// Of an AP.
+    H265(AggregationUnits),
 }
 
-impl Iterator for AggregationUnits {
+impl Iterator for Units {
     type Item = Result<Bytes, PayloadError>;
 
     fn next(&mut self) -> Option<Result<Bytes, PayloadError>> {
-        let at = self.at;
-        let rest = self.payload.get(at..).unwrap_or_default();
-        if rest.is_empty() {
-            // An aggregation packet of no units at all says so once.
-            self.at = usize::MAX;
-            return (at == NalHeader::LEN).then_some(Err(PayloadError::EmptyAggregation));
+        match self {
+            Units::H264(units) => units.next().map(|unit| unit.map_err(PayloadError::from)),
+            Units::H265(units) => units.next().map(|unit| unit.map_err(PayloadError::from)),
         }
-        let number_len = match self.has_order_numbers {
-            true if at == NalHeader::LEN => DONL_LEN,
-            true => DOND_LEN,
-            false => 0,
-        };
-        let at = at + number_len;
-        let unit = self.unit_at(at, rest.get(number_len..).unwrap_or_default());
-        self.at = unit.as_ref().map_or(usize::MAX, |unit| at + AP_SIZE_LEN + unit.len());
-        Some(unit)
     }
 }
 
-impl AggregationUnits {
-    fn new(payload: Bytes, has_order_numbers: bool) -> AggregationUnits {
-        AggregationUnits { payload, at: NalHeader::LEN, has_order_numbers }
-    }
-
-    fn unit_at(&self, at: usize, rest: &[u8]) -> Result<Bytes, PayloadError> {
-        let Some((&[high, low], behind)) = rest.split_first_chunk() else {
-            return Err(PayloadError::AggregationTruncated { at, size: AP_SIZE_LEN, left: rest.len() });
-        };
-        let size = usize::from(u16::from_be_bytes([high, low]));
-        let unit = behind.get(..size).ok_or(PayloadError::AggregationTruncated { at, size, left: behind.len() })?;
-        if size < NalHeader::LEN {
-            return Err(PayloadError::AggregationUnitTooShort { at, size });
-        }
-        Ok(self.payload.slice_ref(unit))
-    }
-}
-
-/// Builds an aggregation packet's payload from NAL units of at least two bytes, copied; the twin of
-/// [`AggregationUnits`].
-///
-/// Its header has the forbidden bit clear and the lowest layer id and temporal id of the units (RFC 7798 section
-/// 4.4.2). Units whose header is broken do not lower them.
-pub fn aggregate(nals: &[Bytes]) -> Bytes {
-    let headers = nals.iter().filter_map(|nal| NalHeader::parse(nal).ok());
-    let lowest = NalHeader { nal_unit_type: AGGREGATION, layer_id: 63, temporal_id_plus1: 7 };
-    let header = headers.fold(lowest, |lowest, header| NalHeader {
-        nal_unit_type: AGGREGATION,
-        layer_id: lowest.layer_id.min(header.layer_id),
-        temporal_id_plus1: lowest.temporal_id_plus1.min(header.temporal_id_plus1),
-    });
-    let mut payload = BytesMut::with_capacity(NalHeader::LEN + nals.iter().map(aggregated_len).sum::<usize>());
-    payload.put_slice(&header.to_bytes());
-    for nal in nals {
-        payload.put_u16(nal.len() as u16);
-        payload.put_slice(nal);
-    }
-    payload.freeze()
-}
-
-/// Bytes a NAL unit takes in an aggregation packet.
-pub fn aggregated_len(nal: &Bytes) -> usize {
-    AP_SIZE_LEN + nal.len()
-}
-
-/// A fragmentation unit (RFC 7798 section 4.4.3).
+/// A part of a NAL unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// S: the NAL unit's first part.
+    /// The NAL unit's first part.
     pub start: bool,
-    /// E: its last part.
+    /// Its last part.
     pub end: bool,
-    /// Header of the NAL unit that is sent in parts, put together from payload header and FU header.
-    pub nal_header: NalHeader,
-    /// The part; the NAL unit's own header is in none.
+    /// nal_unit_type of the NAL unit.
+    pub nal_unit_type: u8,
+    /// The NAL unit's own header.
+    pub nal_header: NalHeaderBytes,
+    /// The part, behind the NAL unit's header.
     pub part: Bytes,
 }
 
-impl Fragment {
-    fn parse(header: NalHeader, payload: &Bytes) -> Result<Fragment, PayloadError> {
-        let &fu_header = payload.get(NalHeader::LEN).ok_or(PayloadError::FragmentTruncated)?;
-        let nal_unit_type = NalType(fu_header & 0x3f);
-        if is_payload_structure(nal_unit_type) {
-            return Err(PayloadError::Nested(nal_unit_type));
+/// The header of a NAL unit: one byte in H.264, two in H.265.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NalHeaderBytes {
+    /// Of H.264.
+    One([u8; h264::NalHeader::LEN]),
+    /// Of H.265.
+    Two([u8; h265::NalHeader::LEN]),
+}
+
+impl std::ops::Deref for NalHeaderBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            NalHeaderBytes::One(bytes) => bytes,
+            NalHeaderBytes::Two(bytes) => bytes,
         }
-        Ok(Fragment {
-            start: fu_header & 0x80 != 0,
-            end: fu_header & 0x40 != 0,
-            nal_header: NalHeader { nal_unit_type, ..header },
-            part: payload.slice(FU_HEADERS_LEN..),
+    }
+}
+
+/// The headers of a fragment as they stand behind the RTP header: two bytes in H.264, three in H.265.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FragmentHeaders {
+    /// FU indicator and FU header (RFC 6184 section 5.8).
+    H264([u8; h264_payload::FU_HEADERS_LEN]),
+    /// Payload header and FU header (RFC 7798 section 4.4.3).
+    H265([u8; h265_payload::FU_HEADERS_LEN]),
+}
+
+impl std::ops::Deref for FragmentHeaders {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            FragmentHeaders::H264(bytes) => bytes,
+            FragmentHeaders::H265(bytes) => bytes,
+        }
+    }
+}
+
+impl From<FuA> for Fragment {
+    fn from(FuA { start, end, nal_header, part }: FuA) -> Fragment {
+        let header = NalHeaderBytes::One([nal_header.to_byte()]);
+        Fragment { start, end, nal_unit_type: nal_header.nal_unit_type.0, nal_header: header, part }
+    }
+}
+
+impl From<H265Fragment> for Fragment {
+    fn from(H265Fragment { start, end, nal_header, part }: H265Fragment) -> Fragment {
+        let header = NalHeaderBytes::Two(nal_header.to_bytes());
+        Fragment { start, end, nal_unit_type: nal_header.nal_unit_type.0, nal_header: header, part }
+    }
+}
+
+impl CodecId {
+    /// Tells the shape of a payload, in which decoding order numbers may stand (H.265 only, RFC 7798 section 4.4).
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when it has no valid header, or a shape that is not supported.
+    pub fn parse_payload(self, payload: &Bytes, has_order_numbers: bool) -> Result<Payload, PayloadError> {
+        Ok(match self {
+            CodecId::H264 => match H264Payload::parse(payload)? {
+                H264Payload::Single(nal) => Payload::Single(nal),
+                H264Payload::Aggregation(units) => Payload::Aggregation(Units::H264(units)),
+                H264Payload::Fragment(fragment) => Payload::Fragment(fragment.into()),
+                H264Payload::Undefined(_) => Payload::Ignored,
+            },
+            CodecId::H265 => {
+                let parsed = match has_order_numbers {
+                    true => H265Payload::parse_with_order_numbers(payload)?,
+                    false => H265Payload::parse(payload)?,
+                };
+                match parsed {
+                    H265Payload::Single(nal) => Payload::Single(nal),
+                    H265Payload::Aggregation(units) => Payload::Aggregation(Units::H265(units)),
+                    H265Payload::Fragment(fragment) => Payload::Fragment(fragment.into()),
+                }
+            }
         })
     }
 
-    /// Payload header and FU header of this fragment.
-    pub fn headers(&self) -> [u8; FU_HEADERS_LEN] {
-        let [first, second] = NalHeader { nal_unit_type: FRAGMENTATION, ..self.nal_header }.to_bytes();
-        let flags = u8::from(self.start) << 7 | u8::from(self.end) << 6;
-        [first, second, flags | (self.nal_header.nal_unit_type.0 & 0x3f)]
+    /// Checks that bytes can be a NAL unit of a frame: a valid header, of a type that does not mean something else on RTP.
+    /// False for a unit of H.264 whose type nobody has defined, which is no part of a frame and no fault.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when they cannot.
+    pub fn check_nal(self, nal: &[u8]) -> Result<bool, PayloadError> {
+        match self {
+            CodecId::H264 => {
+                let nal_unit_type = h264::NalHeader::parse(nal).map_err(H264PayloadError::from)?.nal_unit_type;
+                match h264_payload::is_payload_structure(nal_unit_type) {
+                    true => Err(H264PayloadError::Nested(nal_unit_type).into()),
+                    false => Ok(h264_payload::is_carried(nal_unit_type)),
+                }
+            }
+            CodecId::H265 => {
+                let nal_unit_type = h265::NalHeader::parse(nal).map_err(H265PayloadError::from)?.nal_unit_type;
+                match h265_payload::is_payload_structure(nal_unit_type) {
+                    true => Err(H265PayloadError::Nested(nal_unit_type).into()),
+                    false => Ok(true),
+                }
+            }
+        }
+    }
+
+    /// Builds the payload of an aggregation packet from NAL units, copied: STAP-A (RFC 6184 section 5.7.1), AP (RFC 7798
+    /// section 4.4.2).
+    pub fn aggregate(self, nals: &[Bytes]) -> Bytes {
+        match self {
+            CodecId::H264 => h264_payload::stap_a(nals),
+            CodecId::H265 => h265_payload::aggregate(nals),
+        }
+    }
+
+    /// Bytes that a NAL unit takes in an aggregation packet; the packet itself has a header as long as a NAL unit's.
+    pub fn aggregated_len(self, nal: &Bytes) -> usize {
+        match self {
+            CodecId::H264 => h264_payload::aggregated_len(nal),
+            CodecId::H265 => h265_payload::aggregated_len(nal),
+        }
+    }
+
+    /// The headers of a fragment of this NAL unit: FU-A (RFC 6184 section 5.8), FU (RFC 7798 section 4.4.3). `None` where the
+    /// NAL unit has no valid header.
+    pub fn fragment_headers(self, nal: &[u8], start: bool, end: bool) -> Option<FragmentHeaders> {
+        let part = Bytes::new();
+        match self {
+            CodecId::H264 => {
+                let nal_header = h264::NalHeader::parse(nal).ok()?;
+                Some(FragmentHeaders::H264(FuA { start, end, nal_header, part }.headers()))
+            }
+            CodecId::H265 => {
+                let nal_header = h265::NalHeader::parse(nal).ok()?;
+                Some(FragmentHeaders::H265(H265Fragment { start, end, nal_header, part }.headers()))
+            }
+        }
+    }
+
+    /// Bytes of a fragment before its part.
+    pub fn fragment_headers_len(self) -> usize {
+        match self {
+            CodecId::H264 => h264_payload::FU_HEADERS_LEN,
+            CodecId::H265 => h265_payload::FU_HEADERS_LEN,
+        }
     }
 }
 
@@ -252,75 +231,35 @@ impl Fragment {
 mod tests {
     use super::*;
 
-    fn units(payload: &'static [u8]) -> Vec<Result<Bytes, PayloadError>> {
-        match Payload::parse(&Bytes::from_static(payload)) {
-            Ok(Payload::Aggregation(units)) => units.collect(),
-            other => panic!("{other:?}"),
+    #[test]
+    fn both_codecs_give_the_same_three_shapes_back() {
+        let nals = |codec| match codec {
+            CodecId::H264 => [&[0x67, 1, 2, 3][..], &[0x68, 4]],
+            CodecId::H265 => [&[0x42, 1, 2, 3][..], &[0x44, 1, 4]],
+        };
+        for codec in [CodecId::H264, CodecId::H265] {
+            let nals = nals(codec).map(Bytes::copy_from_slice);
+            assert_eq!(codec.parse_payload(&nals[0], false), Ok(Payload::Single(nals[0].clone())));
+            let Ok(Payload::Aggregation(units)) = codec.parse_payload(&codec.aggregate(&nals), false) else {
+                panic!("no aggregation packet")
+            };
+            assert_eq!(units.collect::<Result<Vec<_>, _>>().as_deref(), Ok(&nals[..]));
+            let headers = codec.fragment_headers(&nals[0], true, false).expect("a valid header");
+            assert_eq!(headers.len(), codec.fragment_headers_len());
+            let payload = Bytes::from([&headers[..], b"part"].concat());
+            let Ok(Payload::Fragment(fragment)) = codec.parse_payload(&payload, false) else { panic!("no fragment") };
+            assert_eq!(&fragment.nal_header[..], &nals[0][..codec.nal_header_len()]);
+            assert_eq!((fragment.start, fragment.end, &fragment.part[..]), (true, false, &b"part"[..]));
+            assert!(codec.parse_payload(&Bytes::new(), false).is_err_and(|error| error.is_empty()));
         }
     }
 
     #[test]
-    fn aggregation_header_has_the_lowest_layer_and_temporal_id() {
-        let of = |layer_id, temporal_id_plus1| {
-            Bytes::copy_from_slice(&NalHeader { nal_unit_type: NalType::SPS, layer_id, temporal_id_plus1 }.to_bytes())
-        };
-        let payload = aggregate(&[of(5, 3), of(9, 2), of(7, 6)]);
-        let header = NalHeader::parse(&payload).expect("a header");
-        assert_eq!(header, NalHeader { nal_unit_type: AGGREGATION, layer_id: 5, temporal_id_plus1: 2 });
-        let Ok(Payload::Aggregation(units)) = Payload::parse(&payload) else { panic!("no aggregation packet") };
-        assert_eq!(units.collect::<Result<Vec<_>, _>>(), Ok(vec![of(5, 3), of(9, 2), of(7, 6)]));
-    }
-
-    #[test]
-    fn an_aggregation_packet_gives_its_units_up_to_the_fault() {
-        let first = Ok(Bytes::from_static(&[0x40, 1]));
-        let truncated = |at, size, left| Err(PayloadError::AggregationTruncated { at, size, left });
-        assert_eq!(units(&[0x60, 1, 0, 2, 0x40, 1, 0, 3, 0x42, 1]), [first.clone(), truncated(6, 3, 2)]);
-        assert_eq!(units(&[0x60, 1, 0, 2, 0x40, 1, 0]), [first.clone(), truncated(6, 2, 1)]);
-        let too_short = Err(PayloadError::AggregationUnitTooShort { at: 6, size: 1 });
-        assert_eq!(units(&[0x60, 1, 0, 2, 0x40, 1, 0, 1, 0x42]), [first, too_short]);
-        assert_eq!(units(&[0x60, 1]), [Err(PayloadError::EmptyAggregation)]);
-    }
-
-    #[test]
-    fn fragments_round_trip_through_their_headers() {
-        for (start, end) in [(true, false), (false, false), (false, true)] {
-            let nal_header = NalHeader { nal_unit_type: NalType::IDR_N_LP, layer_id: 33, temporal_id_plus1: 4 };
-            let fragment = Fragment { start, end, nal_header, part: Bytes::from_static(b"part") };
-            let payload = [&fragment.headers()[..], b"part"].concat();
-            assert_eq!(Payload::parse(&payload.into()), Ok(Payload::Fragment(fragment)));
-        }
-    }
-
-    #[test]
-    fn decoding_order_numbers_are_passed_over() {
-        let parse = |payload: &[u8]| Payload::parse_with_order_numbers(&Bytes::copy_from_slice(payload));
-        assert_eq!(parse(&[0x40, 1, 0, 7, 0xc]), Ok(Payload::Single(Bytes::from_static(&[0x40, 1, 0xc]))));
-        let Ok(Payload::Aggregation(units)) = parse(&[0x60, 1, 0, 7, 0, 3, 0x40, 1, 2, 0, 0, 2, 0x42, 1]) else {
-            panic!("no aggregation packet")
-        };
-        let expected = vec![Bytes::from_static(&[0x40, 1, 2]), Bytes::from_static(&[0x42, 1])];
-        assert_eq!(units.collect::<Result<Vec<_>, _>>(), Ok(expected));
-        let part = |payload| match parse(payload) {
-            Ok(Payload::Fragment(fragment)) => fragment.part,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(part(&[0x62, 1, 0x93, 0, 7, 5, 6])[..], [5, 6]);
-        assert_eq!(part(&[0x62, 1, 0x13, 0, 7, 5, 6])[..], [0, 7, 5, 6], "only the first has one");
-        for short in [&[0x40, 1, 0][..], &[0x40, 1], &[0x62, 1, 0x93, 0]] {
-            assert_eq!(parse(short), Err(PayloadError::OrderNumberTruncated), "{short:?}");
-        }
-        let Ok(Payload::Aggregation(mut units)) = parse(&[0x60, 1, 0]) else { panic!("no aggregation packet") };
-        assert!(units.next().is_some_and(|unit| unit.is_err()) && units.next().is_none());
-    }
-
-    #[test]
-    fn shapes_that_are_none() {
-        let parse = |payload: &'static [u8]| Payload::parse(&Bytes::from_static(payload));
-        assert_eq!(parse(&[]), Err(PayloadError::Empty));
-        assert_eq!(parse(&[0x64, 1, 0, 0]), Err(PayloadError::Paci));
-        assert_eq!(parse(&[0x62, 1]), Err(PayloadError::FragmentTruncated));
-        assert_eq!(parse(&[0x62, 1, 0x80 | 48, 9]), Err(PayloadError::Nested(AGGREGATION)));
-        assert_eq!(parse(&[0x02]), Err(PayloadError::Header(NalError::TooShort { len: 1 })));
+    fn what_is_no_nal_unit_of_a_frame_is_told_from_what_cannot_be_one() {
+        assert_eq!(CodecId::H264.check_nal(&[0x65]), Ok(true));
+        assert_eq!(CodecId::H264.check_nal(&[0x1e, 1]), Ok(false), "nobody has defined type 30");
+        assert!(CodecId::H264.check_nal(&[0x78, 1]).is_err() && CodecId::H264.check_nal(&[]).is_err());
+        assert_eq!(CodecId::H265.check_nal(&[0x26, 1]), Ok(true));
+        assert!(CodecId::H265.check_nal(&[0x62, 1]).is_err() && CodecId::H265.check_nal(&[0x26]).is_err());
     }
 }

@@ -102,7 +102,8 @@ pub fn sdp(data: &[u8]) {
     assert_eq!(again.tracks().len(), description.tracks().len());
     for (index, (ours, theirs)) in again.tracks().iter().zip(description.tracks()).enumerate() {
         assert!(ours.is_like(theirs), "{ours:?} of {theirs:?}");
-        assert_eq!((ours.is_hevc(), &ours.parameter_sets), (theirs.is_hevc(), &theirs.parameter_sets));
+        assert_eq!((ours.codec, &ours.parameter_sets), (theirs.codec, &theirs.parameter_sets));
+        assert_eq!(ours.h264, theirs.h264);
         assert!(ours.other_payload_types.is_empty() && ours.control.is_some());
         let _ = description.payload_format(index);
     }

@@ -1,12 +1,13 @@
-//! Session descriptions (RFC 8866) of H.265 streams (RFC 7798 section 7.1).
+//! Session descriptions (RFC 8866) of H.265 streams (RFC 7798 section 7.1) and H.264 streams (RFC 6184 section 8).
 //!
-//! Three uses: a publisher writes one ([`publisher_description`]), the server rewrites it for its readers
-//! ([`Description::for_readers`]) and a player looks for the H.265 track in it ([`Description::hevc_track`]).
+//! Three uses: a publisher writes one ([`publisher_description`], [`sender_description`]), the server rewrites it for its
+//! readers ([`Description::for_readers`]) and a player looks for the track to show in it ([`Description::video_track`]).
 //!
 //! They are read leniently ([`read`](Description::parse)): what stands in `m=`, `a=rtpmap`, `a=fmtp` and `a=control` decides,
 //! and what strangers write into the other lines, or leave out, is passed over. They are written strictly, so that
 //! a publisher's liberties are not its readers' trouble.
 
+mod h264;
 mod read;
 mod sets;
 mod sprop;
@@ -14,15 +15,17 @@ mod write;
 
 use thiserror::Error;
 
+pub use self::h264::H264Parameters;
 pub use self::write::publisher_description;
+use crate::codec::{CodecId, TrackId};
 use crate::parameter_sets::ParameterSets;
 use crate::rtp::PayloadFormat;
 
 /// Most tracks taken from one description.
 pub const MAX_TRACKS: usize = 16;
 
-/// The dynamic payload type of our own streams (RFC 3551 section 6).
-pub const HEVC_PAYLOAD_TYPE: u8 = 96;
+/// The dynamic payload type of our own streams, whatever their codec (RFC 3551 section 6).
+pub const VIDEO_PAYLOAD_TYPE: u8 = 96;
 
 /// Session attribute by which the server names a track to its readers: `trackID=N`.
 pub const TRACK_CONTROL: &str = "trackID=";
@@ -50,16 +53,20 @@ pub struct Track {
     pub protocol: String,
     /// Encoding name of the format's `rtpmap` in capitals, e.g. `H265`; empty when none is given.
     pub encoding: String,
+    /// The codec of that name, where it is one that this crate knows.
+    pub codec: Option<CodecId>,
     /// RTP clock, ticks per second; 0 when not given.
     pub clock_rate_hz: u32,
-    /// RTP payload type: of the formats in the line the first H.265 one, else the first.
+    /// RTP payload type: of the formats in the line the first H.265 one, else the first H.264 one, else the first.
     pub payload_type: u8,
     /// Payload types of the line's other formats.
     pub other_payload_types: Vec<u8>,
     /// The track's own part of the control URL, as written; `None` when absent.
     pub control: Option<String>,
-    /// VPS, SPS and PPS of the `sprop-*` parameters, as far as given.
+    /// Those of the `sprop-*` parameters, as far as they are given and can be read; none of an unknown codec.
     pub parameter_sets: ParameterSets,
+    /// The other parameters of an H.264 track.
+    pub h264: Option<H264Parameters>,
     /// `sprop-max-don-diff` is above 0: decoding order numbers stand in the packets (RFC 7798 section 4.4).
     pub has_decoding_order_numbers: bool,
     /// The sender takes PLI or FIR (RFC 4585, 5104) for this track.
@@ -75,7 +82,7 @@ pub struct Track {
 struct Written {
     /// Behind the payload type in `rtpmap`; empty when there is none.
     rtpmap: String,
-    /// Parameters of `fmtp` that are no parameter sets.
+    /// Parameters of `fmtp` that are no parameter sets of a known codec.
     parameters: Vec<String>,
     /// Of `rtcp-fb`, behind the payload type.
     feedback: Vec<String>,
@@ -86,7 +93,7 @@ struct Written {
 impl Track {
     /// Whether this is an H.265 track.
     pub fn is_hevc(&self) -> bool {
-        read::is_hevc(&self.encoding)
+        self.codec == Some(CodecId::H265)
     }
 
     /// Whether a reader of the one can be sent the other's packets: the same medium in the same encoding. Parameter sets
@@ -125,6 +132,12 @@ impl Description {
         self.tracks.iter().enumerate().find(|(_, track)| track.is_hevc())
     }
 
+    /// The track to show, and its index: the first H.265 track, else the first H.264 track.
+    pub fn video_track(&self) -> Option<(usize, &Track)> {
+        let first_of = |codec| self.tracks.iter().enumerate().find(move |(_, track)| track.codec == Some(codec));
+        first_of(CodecId::H265).or_else(|| first_of(CodecId::H264))
+    }
+
     /// Which packets are those of the track with this index, and how they are built: for a depacketizer.
     pub fn payload_format(&self, index: usize) -> PayloadFormat {
         let Some(track) = self.tracks.get(index) else { return PayloadFormat::default() };
@@ -133,6 +146,8 @@ impl Description {
             own.into_iter().chain(other.other_payload_types.iter().copied())
         });
         let mut format = PayloadFormat::new(track.payload_type, others);
+        format.track = TrackId(u8::try_from(index).unwrap_or(u8::MAX));
+        format.codec = track.codec.unwrap_or(CodecId::H265);
         format.has_decoding_order_numbers = track.has_decoding_order_numbers;
         format
     }
@@ -149,5 +164,7 @@ impl Description {
     }
 }
 
+#[cfg(test)]
+mod h264_tests;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use hevcast_net::{Clock, Target};
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer};
 use hevcast_wire::rtsp::clock::ClockOffset;
-use hevcast_wire::rtsp::sdp::{HEVC_PAYLOAD_TYPE, publisher_description};
+use hevcast_wire::rtsp::sdp::{VIDEO_PAYLOAD_TYPE, publisher_description};
 
 use super::OutputSettings;
 use super::output::{Close, Connector, Output, OutputError};
@@ -31,7 +31,7 @@ impl RtspConnector {
     /// When the system has no randomness.
     pub fn new(settings: OutputSettings) -> Result<RtspConnector, getrandom::Error> {
         let (ssrc, sequence_number) = (getrandom::u32()?, getrandom::u32()? as u16);
-        let packetizer = Packetizer::new(ssrc, HEVC_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD);
+        let packetizer = Packetizer::new(ssrc, VIDEO_PAYLOAD_TYPE, sequence_number, DEFAULT_MAX_PAYLOAD);
         Ok(RtspConnector {
             target: settings.target,
             description: publisher_description("hevcast", &settings.parameter_sets),

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hevcast_media::mux::RecordError;
-use hevcast_wire::h265::{SpsInfo, parse_sps};
-use hevcast_wire::{CodedFrame, ParameterSets};
+use hevcast_wire::{CodedFrame, ParameterSets, SequenceInfo};
 
 use super::timeline::Timeline;
 use crate::figures::recorded::{Cause, Tally};
@@ -44,9 +43,9 @@ pub trait Shelf {
     /// A file of it.
     type File: RecordFile;
 
-    /// The next file, which begins with this picture, of a stream that this SPS describes. Nothing is made before the
+    /// The next file, which begins with this picture, of a stream like this. Nothing is made before the
     /// first picture is written.
-    fn begin(&mut self, first: &Picture, sps: &SpsInfo) -> Self::File;
+    fn begin(&mut self, first: &Picture, sequence: &SequenceInfo) -> Self::File;
 
     /// Whether a file so many ticks of 90 kHz long should end at the next keyframe.
     fn is_long_enough(&self, ticks: i64) -> bool;
@@ -167,17 +166,18 @@ impl<S: Shelf> Plan<S> {
         let now = picture.arrived;
         let fits = self.open.as_ref().is_some_and(|open| open.sets.contains(&picture.sets));
         let is_wanted = !fits || is_long || self.is_another;
-        let sps = picture.sets.sps().filter(|_| picture.sets.is_complete()).and_then(|sps| parse_sps(sps).ok());
-        match sps.filter(|_| is_wanted) {
-            Some(sps) if is_long || self.pace.allows(now) => {
+        let sps = picture.sets.sps().filter(|_| picture.sets.is_complete());
+        let sequence = sps.and_then(|sps| picture.frame.codec.sequence_info(sps));
+        match sequence.filter(|_| is_wanted) {
+            Some(sequence) if is_long || self.pace.allows(now) => {
                 if !(is_long && self.has_lasted(now)) {
                     self.pace.take();
                 }
                 self.end()?;
                 self.open = Some(Open {
-                    file: self.shelf.begin(picture, &sps),
+                    file: self.shelf.begin(picture, &sequence),
                     sets: picture.sets.clone(),
-                    timeline: Timeline::new(picture.frame.timestamp, now, sps.reordered > 0),
+                    timeline: Timeline::new(picture.frame.timestamp, now, sequence.reordered > 0),
                     began: now,
                     given: 0,
                 });

@@ -15,7 +15,7 @@ use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
 use hevcast_server::budget::Budget;
 use hevcast_wire::CodedFrame;
-use hevcast_wire::h265::SpsInfo;
+use hevcast_wire::SequenceInfo;
 use hevcast_wire::time::RtpTicks;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -93,8 +93,8 @@ struct FlakyFile {
 impl Shelf for Flaky {
     type File = FlakyFile;
 
-    fn begin(&mut self, first: &Picture, sps: &SpsInfo) -> FlakyFile {
-        FlakyFile { file: self.disk.begin(first, sps), room: Rc::clone(&self.room) }
+    fn begin(&mut self, first: &Picture, sequence: &SequenceInfo) -> FlakyFile {
+        FlakyFile { file: self.disk.begin(first, sequence), room: Rc::clone(&self.room) }
     }
 
     fn is_long_enough(&self, ticks: i64) -> bool {

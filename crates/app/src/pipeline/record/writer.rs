@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hevcast_media::mux::{Finished, RecordError, Recorded, Recording};
-use hevcast_wire::h265::SpsInfo;
+use hevcast_wire::SequenceInfo;
 use tokio::sync::watch;
 
 use super::RecordState;
@@ -36,9 +36,9 @@ impl Disk {
 impl Shelf for Disk {
     type File = Recording;
 
-    fn begin(&mut self, first: &Picture, sps: &SpsInfo) -> Recording {
+    fn begin(&mut self, first: &Picture, sequence: &SequenceInfo) -> Recording {
         let began = first.taken.to_string();
-        let (size, reordered) = ((sps.width, sps.height), usize::from(sps.reordered));
+        let (size, reordered) = ((sequence.width, sequence.height), usize::from(sequence.reordered));
         let what = Recorded { size, parameter_sets: &first.sets, reordered, began: &began };
         let (mut make, tally, last) = (self.files.maker(first.taken), Arc::clone(&self.tally), Arc::clone(&self.last));
         let make = move || {

@@ -12,7 +12,7 @@ use hevcast_server::hub::reader::{Claim, Reader};
 use hevcast_server::hub::stream::Stream;
 use hevcast_wire::rtp::{Depacketizer, ReceivedPacket, interleave};
 use hevcast_wire::rtsp::transport::Channels;
-use hevcast_wire::{CodedFrame, ParameterSetStage};
+use hevcast_wire::{CodecId, CodedFrame, ParameterSetStage};
 
 use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats};
 
@@ -58,7 +58,7 @@ impl HubSource {
     /// sake of slower ones.
     ///
     /// # Errors
-    /// When it is not H.265.
+    /// When it is neither H.265 nor H.264.
     pub fn record(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
         HubSource::join_by(stream, clock, Reader::recording)
     }
@@ -66,7 +66,7 @@ impl HubSource {
     /// Joins it to look on: what the publisher is asked for does not change.
     ///
     /// # Errors
-    /// When it is not H.265.
+    /// When it is neither H.265 nor H.264.
     pub fn look_on(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
         HubSource::join_by(stream, clock, Reader::looking_on)
     }
@@ -77,7 +77,7 @@ impl HubSource {
         reader: impl FnOnce(Vec<Option<Channels>>) -> Reader,
     ) -> Result<HubSource> {
         let description = stream.description();
-        let (index, track) = description.hevc_track().context("the stream is not H.265")?;
+        let (index, track) = description.video_track().context("the stream is neither H.265 nor H.264")?;
         let (sets, format) = (track.parameter_sets.clone(), description.payload_format(index));
         let channels = (0..=index).map(|at| Channels::of_track(at).filter(|_| at == index)).collect();
         let reader = Arc::new(reader(channels));
@@ -94,6 +94,11 @@ impl HubSource {
             jumps: 0,
             unreadable: 0,
         })
+    }
+
+    /// What the stream is coded in.
+    pub fn codec(&self) -> CodecId {
+        self.depacketizer.codec()
     }
 
     /// The stream's path.

@@ -52,7 +52,7 @@ impl RtspSource {
                 return;
             }
         };
-        self.counters.evidence().payload(&packet.payload);
+        self.counters.evidence().payload(self.depacketizer.codec(), &packet.payload);
         if let Err(error) = self.depacketizer.push(&packet) {
             tracing::debug!("{error}");
         }

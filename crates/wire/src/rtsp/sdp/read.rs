@@ -4,8 +4,11 @@
 //! text around it. It is looked at when it begins with `m` or `a` and `=`, with blanks between or not. Everything else says
 //! nothing to somebody who takes the media over the RTSP connection: `o=` and `c=` name addresses, `t=` times, `b=` rates.
 
+use super::h264::codec_of;
 use super::sprop::{self, Parameters};
 use super::{Description, MAX_TRACKS, SdpError, Track, Written};
+use crate::codec::CodecId;
+use crate::parameter_sets::ParameterSets;
 
 /// Most formats looked at in one `m=` section.
 const MAX_FORMATS: usize = 32;
@@ -49,11 +52,6 @@ impl Description {
         let tracks = sections.into_iter().map(|section| section.into_track(&session)).collect();
         Ok(Description { name, attributes: session.attributes, control: session.control, tracks })
     }
-}
-
-/// Whether an encoding name in capitals is one of H.265's.
-pub(super) fn is_hevc(encoding: &str) -> bool {
-    matches!(encoding, "H265" | "HEVC" | "H.265" | "X-H265")
 }
 
 /// A line's letter, small, and what stands behind its `=`.
@@ -150,13 +148,25 @@ impl Section {
         let known = self.payload_types();
         let is_ours = |of: &Option<u8>| is_own(of) || of.is_some_and(|of| !known.contains(&of));
         let fmtps = || own(&self.fmtps, &session.fmtps).filter(|(of, _)| is_ours(of)).map(|(_, text)| text.as_str());
-        let Parameters { mut sets, max_don_diff, mut others, are_hevc } = sprop::read(fmtps());
-        // Only H.265 has parameters of these names.
-        if encoding.is_empty() && are_hevc {
-            (encoding, clock_rate_hz, rtpmap) = ("H265".to_owned(), 90_000, "H265/90000".to_owned());
+        let Parameters { sets, h264_sets, h264, max_don_diff, mut others, are_hevc } = sprop::read(fmtps());
+        let by_parameters = match encoding.as_str() {
+            // Only H.265 has parameters of these names.
+            "" if are_hevc => Some(CodecId::H265),
+            // MPEG-4 has a `profile-level-id`, too, and other codecs a `packetization-mode`: an SPS only H.264 has.
+            "" if h264_sets.sps().is_some() => Some(CodecId::H264),
+            _ => None,
+        };
+        if let Some(codec) = by_parameters {
+            encoding = codec.encoding_name().to_owned();
+            (clock_rate_hz, rtpmap) = (90_000, format!("{encoding}/90000"));
         }
-        if !is_hevc(&encoding) {
-            sets = Default::default();
+        let codec = codec_of(&encoding);
+        let sets = match codec {
+            Some(CodecId::H264) => h264_sets,
+            Some(CodecId::H265) => sets,
+            None => ParameterSets::default(),
+        };
+        if codec.is_none() {
             others = fmtps().filter(|text| !text.is_empty()).map(str::to_owned).collect();
         }
         let feedback: Vec<String> =
@@ -164,7 +174,7 @@ impl Section {
         let takes = |what: &str| feedback.iter().any(|text| text.split_ascii_whitespace().eq(what.split(' ')));
         Track {
             media: match self.media.as_str() {
-                "" if is_hevc(&encoding) => "video".to_owned(),
+                "" if codec.is_some() => "video".to_owned(),
                 "" => "application".to_owned(),
                 _ => self.media,
             },
@@ -177,20 +187,24 @@ impl Section {
             keyframe_requests: takes("nack pli") || takes("ccm fir"),
             rate_requests: takes("ccm tmmbr") || feedback.iter().any(|text| text.starts_with("ccm tmmbr ")),
             parameter_sets: sets,
+            h264: (codec == Some(CodecId::H264)).then_some(h264),
+            codec,
             encoding,
             written: Written { rtpmap, parameters: others, feedback, attributes: self.attributes },
         }
     }
 
-    /// The payload type to take: the line's first that is H.265, or any such that has a mapping, else the line's first.
+    /// The payload type to take: the line's first that is H.265, or any such that has a mapping, else the same of H.264, else
+    /// the line's first.
     fn choose(&self, session: &Section) -> u8 {
-        let is_mapped_to_hevc = |of: u8| {
-            own(&self.rtpmaps, &session.rtpmaps).find(|(named, _)| *named == Some(of)).is_some_and(|(_, mapping)| {
-                is_hevc(&mapping.split('/').next().unwrap_or_default().trim().to_ascii_uppercase())
-            })
+        let codec_of_type = |of: u8| {
+            let mapping = own(&self.rtpmaps, &session.rtpmaps).find(|(named, _)| *named == Some(of));
+            mapping.and_then(|(_, text)| codec_of(&text.split('/').next()?.trim().to_ascii_uppercase()))
         };
         let all = self.payload_types();
-        all.iter().copied().find(|&of| is_mapped_to_hevc(of)).or(all.first().copied()).unwrap_or_default()
+        let first_of = |codec| all.iter().copied().find(|&of| codec_of_type(of) == Some(codec));
+        let known = first_of(CodecId::H265).or_else(|| first_of(CodecId::H264));
+        known.or(all.first().copied()).unwrap_or_default()
     }
 
     /// The payload types of the `m=` line, then others that have a mapping.

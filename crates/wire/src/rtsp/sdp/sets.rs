@@ -1,4 +1,4 @@
-//! Parameter sets that came in band, put into a description (RFC 7798 section 7.1).
+//! Parameter sets that came in band, put into a description (RFC 7798 section 7.1, RFC 6184 section 8.1).
 
 use super::Description;
 use crate::parameter_sets::ParameterSets;

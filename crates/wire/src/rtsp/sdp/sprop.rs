@@ -1,16 +1,19 @@
-//! The parameters of a format (`a=fmtp`), and the parameter sets in them (RFC 7798 section 7.1).
+//! The parameters of a format (`a=fmtp`), and the parameter sets in them (RFC 7798 section 7.1, RFC 6184 section 8.1).
 //!
-//! By the RFC `sprop-vps`, `sprop-sps` and `sprop-pps` hold NAL units in base64, separated by commas. Cameras also put
-//! start codes before them, several units into one, leave the padding out, take the URL's alphabet, add blanks and quotes,
-//! or take H.264's name for the parameter. What a unit is, its own header says. What cannot be read is left out, for the
-//! same sets come in band.
+//! By the RFCs `sprop-vps`, `sprop-sps` and `sprop-pps`, or `sprop-parameter-sets` in H.264, hold NAL units in base64,
+//! separated by commas. Cameras also put start codes before them, several units into one, leave the padding or the PPS
+//! out (FFmpeg pull request 181, Hikvision), write nothing behind the name (bluenviron/gortsplib pull request 129), take
+//! the URL's alphabet, add blanks and quotes, or take H.264's name for the parameter. What a unit is, its own header
+//! says. What cannot be read is left out, for the same sets come in band.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
+use super::h264::H264Parameters;
 use crate::annexb;
+use crate::codec::CodecId;
 use crate::parameter_sets::ParameterSets;
 
 /// Base64 as it comes: with padding or without, and with bits left over at the end.
@@ -25,10 +28,14 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 const SETS: &str = "sprop-";
 
 /// Parameters taken apart.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Parameters {
-    /// The parameter sets among them.
+    /// The parameter sets of H.265 among them.
     pub sets: ParameterSets,
+    /// Those of H.264.
+    pub h264_sets: ParameterSets,
+    /// What else they say of H.264.
+    pub h264: H264Parameters,
     /// `sprop-max-don-diff`.
     pub max_don_diff: u32,
     /// The parameters that hold no sets, as they were.
@@ -39,7 +46,14 @@ pub(super) struct Parameters {
 
 /// Reads the parameters of all `fmtp` lines of a format.
 pub(super) fn read<'t>(fmtps: impl Iterator<Item = &'t str>) -> Parameters {
-    let mut parameters = Parameters::default();
+    let mut parameters = Parameters {
+        sets: ParameterSets::new(CodecId::H265),
+        h264_sets: ParameterSets::new(CodecId::H264),
+        h264: H264Parameters::default(),
+        max_don_diff: 0,
+        others: Vec::new(),
+        are_hevc: false,
+    };
     for part in fmtps.flat_map(|text| text.split(';')).flat_map(split_at_sets) {
         let part = part.trim_matches(|c: char| c.is_whitespace() || c == ',');
         let Some((key, value)) = part.split_once('=') else {
@@ -51,10 +65,16 @@ pub(super) fn read<'t>(fmtps: impl Iterator<Item = &'t str>) -> Parameters {
         match key.trim().to_ascii_lowercase().as_str() {
             "sprop-vps" | "sprop-sps" | "sprop-pps" => {
                 parameters.are_hevc = true;
-                read_sets(value, &mut parameters.sets);
+                read_sets(value, |nal| {
+                    parameters.sets.update(nal);
+                });
             }
-            "sprop-parameter-sets" => read_sets(value, &mut parameters.sets),
+            "sprop-parameter-sets" => read_sets(value, |nal| {
+                parameters.sets.update(nal);
+                parameters.h264_sets.update(nal);
+            }),
             other => {
+                parameters.h264.take(other, value);
                 if other == "sprop-max-don-diff" {
                     parameters.max_don_diff = value.trim().parse().unwrap_or_default();
                 }
@@ -79,8 +99,8 @@ fn split_at_sets(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Takes the sets of one parameter.
-fn read_sets(value: &str, sets: &mut ParameterSets) {
+/// Takes the NAL units of one parameter.
+fn read_sets(value: &str, mut take: impl FnMut(&Bytes)) {
     for encoded in value.split(',') {
         let plain = encoded.bytes().filter_map(|byte| match byte {
             b'-' => Some(b'+'),
@@ -91,12 +111,12 @@ fn read_sets(value: &str, sets: &mut ParameterSets) {
         let Ok(nals) = LENIENT.decode(plain.collect::<Vec<u8>>()) else { continue };
         let nals = Bytes::from(nals);
         if annexb::find_start_code(&nals, 0).is_none() {
-            sets.update(&nals);
+            take(&nals);
             continue;
         }
         // What stands before the first code, if anything does, and what stands behind each.
         for nal in annexb::split_glued(&nals).take(1).chain(annexb::split(&nals)) {
-            sets.update(&nal);
+            take(&nal);
         }
     }
 }

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::{Description, HEVC_PAYLOAD_TYPE, TRACK_CONTROL, Track};
+use super::{Description, H264Parameters, TRACK_CONTROL, Track, VIDEO_PAYLOAD_TYPE};
+use crate::codec::CodecId;
 use crate::nal::SetKind;
 use crate::parameter_sets::ParameterSets;
 
@@ -26,15 +27,21 @@ impl Description {
     }
 }
 
-/// The description a hevcast sender announces: one H.265 track that takes requests for keyframes and for less.
+/// The description that a hevcast sender announces: one track, of the parameter sets' codec, that takes requests for keyframes
+/// and for less.
 pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Bytes {
+    let codec = parameter_sets.codec();
+    let parameters = match codec {
+        CodecId::H264 => h264_parameters(&H264Parameters::of_sets(parameter_sets)),
+        CodecId::H265 => Vec::new(),
+    };
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let mut text = head(&name);
-    line(&mut text, format_args!("m=video 0 RTP/AVP {HEVC_PAYLOAD_TYPE}"));
-    line(&mut text, format_args!("a=rtpmap:{HEVC_PAYLOAD_TYPE} H265/90000"));
-    write_parameters(&mut text, HEVC_PAYLOAD_TYPE, &[], parameter_sets);
+    line(&mut text, format_args!("m=video 0 RTP/AVP {VIDEO_PAYLOAD_TYPE}"));
+    line(&mut text, format_args!("a=rtpmap:{VIDEO_PAYLOAD_TYPE} {}/90000", codec.encoding_name()));
+    write_parameters(&mut text, VIDEO_PAYLOAD_TYPE, &parameters, sprops(parameter_sets));
     for feedback in ["nack pli", "ccm fir", "ccm tmmbr"] {
-        line(&mut text, format_args!("a=rtcp-fb:{HEVC_PAYLOAD_TYPE} {feedback}"));
+        line(&mut text, format_args!("a=rtcp-fb:{VIDEO_PAYLOAD_TYPE} {feedback}"));
     }
     line(&mut text, format_args!("a=control:{TRACK_CONTROL}0"));
     text.into()
@@ -56,7 +63,7 @@ fn write_track(text: &mut String, track: &Track) {
     if !written.rtpmap.is_empty() {
         line(text, format_args!("a=rtpmap:{payload_type} {}", written.rtpmap));
     }
-    write_parameters(text, *payload_type, &written.parameters, &track.parameter_sets);
+    write_parameters(text, *payload_type, &written.parameters, sprops(&track.parameter_sets));
     for feedback in &written.feedback {
         line(text, format_args!("a=rtcp-fb:{payload_type} {feedback}"));
     }
@@ -65,13 +72,34 @@ fn write_track(text: &mut String, track: &Track) {
     }
 }
 
+/// The parameters that name parameter sets, as far as there are any: `sprop-parameter-sets` (RFC 6184 section 8.1), or
+/// `sprop-vps`, `sprop-sps` and `sprop-pps` (RFC 7798 section 7.1).
+fn sprops(sets: &ParameterSets) -> Vec<String> {
+    match sets.codec() {
+        CodecId::H264 => sprop("sprop-parameter-sets", sets.nals()).into_iter().collect(),
+        CodecId::H265 => {
+            let kinds = [("sprop-vps", SetKind::Vps), ("sprop-sps", SetKind::Sps), ("sprop-pps", SetKind::Pps)];
+            kinds.into_iter().filter_map(|(key, kind)| sprop(key, sets.of_kind(kind))).collect()
+        }
+    }
+}
+
+fn sprop<'n>(key: &str, nals: impl Iterator<Item = &'n Bytes>) -> Option<String> {
+    let nals: Vec<String> = nals.map(|nal| BASE64.encode(nal)).collect();
+    (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
+}
+
+/// The parameters of an H.264 track of our own.
+fn h264_parameters(h264: &H264Parameters) -> Vec<String> {
+    let mode = format!("packetization-mode={}", h264.packetization_mode);
+    let level = h264
+        .profile_level_id
+        .map(|[profile, constraints, level]| format!("profile-level-id={profile:02X}{constraints:02X}{level:02X}"));
+    [Some(mode), level].into_iter().flatten().collect()
+}
+
 /// `fmtp`, if there is anything to say.
-fn write_parameters(text: &mut String, payload_type: u8, others: &[String], sets: &ParameterSets) {
-    let kinds = [("sprop-vps", SetKind::Vps), ("sprop-sps", SetKind::Sps), ("sprop-pps", SetKind::Pps)];
-    let sprops = kinds.into_iter().filter_map(|(key, kind)| {
-        let nals: Vec<String> = sets.of_kind(kind).map(|nal| BASE64.encode(nal)).collect();
-        (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
-    });
+fn write_parameters(text: &mut String, payload_type: u8, others: &[String], sprops: Vec<String>) {
     let parameters: Vec<String> = others.iter().cloned().chain(sprops).collect();
     if !parameters.is_empty() {
         line(text, format_args!("a=fmtp:{payload_type} {}", parameters.join("; ")));

@@ -98,8 +98,8 @@ pub enum SessionError {
         /// The stream.
         url: String,
     },
-    /// The stream is there but is not H.265.
-    #[error("the stream at {url} is not H.265 (it offers {}): hevcast plays H.265 only", shown(offer))]
+    /// The stream is there but is neither H.265 nor H.264.
+    #[error("the stream at {url} is neither H.265 nor H.264 (it offers {})", shown(offer))]
     NotHevc {
         /// The stream.
         url: String,

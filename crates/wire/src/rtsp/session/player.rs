@@ -155,11 +155,11 @@ impl PlayerSession {
         Ok(())
     }
 
-    /// Finds the H.265 track, and where it may be asked for.
+    /// Finds the track to play, and where it may be asked for.
     fn described(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
         let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: shown_url(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
-        let Some((index, track)) = description.hevc_track() else {
+        let Some((index, track)) = description.video_track() else {
             return Err(SessionError::NotHevc { url: shown_url(url), offer: description.offer() });
         };
         if srtp::is_encrypted(response.body()) {

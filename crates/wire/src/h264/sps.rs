@@ -1,0 +1,302 @@
+//! What a sequence parameter set tells of the pictures to come (H.264 clause 7.3.2.1.1, annex E).
+//!
+//! All of it up to the size is read, for each element's place depends on those before; of the [VUI](super::vui) what can be
+//! reached. A VUI that breaks off leaves its fields `None`, it does not make the rest unusable: cameras are known to send
+//! bytes behind it that are none of it, and to cut it short (scottlamb/retina issue 102, a Reolink).
+
+use thiserror::Error;
+
+use super::dpb;
+use super::nal::{NalError, NalHeader, NalType};
+use super::vui::{self, Restriction};
+use crate::h265::rbsp::{BitError, BitReader, remove_emulation_prevention};
+pub use crate::h265::sps::Colour;
+
+/// The widest or highest picture that any level allows, in luma samples: the square root of 8 MaxFS, in macroblocks of 16
+/// samples (clause A.3.1, level 6.2).
+pub const MAX_DIMENSION: u32 = 1055 * MACROBLOCK;
+/// Luma samples of a macroblock each way.
+const MACROBLOCK: u32 = 16;
+/// Bytes of an SPS that are looked at; real ones have 10 to 60, and 300 more with scaling lists.
+const MAX_SPS_BYTES: usize = 4096;
+
+/// Why a NAL unit tells nothing as a sequence parameter set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SpsError {
+    /// Its header is broken.
+    #[error(transparent)]
+    Header(#[from] NalError),
+    /// It is a unit of another type.
+    #[error("a NAL unit of type {0:?} is not a sequence parameter set")]
+    NotAnSps(NalType),
+    /// It breaks off, or a code in it is broken.
+    #[error("sequence parameter set: {0}")]
+    Bits(#[from] BitError),
+    /// An element lies outside the range its semantics allow.
+    #[error("sequence parameter set: {element} is {value}, which clause 7.4.2.1.1 does not allow")]
+    OutOfRange {
+        /// The element's name in H.264.
+        element: &'static str,
+        /// The value read.
+        value: u32,
+    },
+}
+
+/// A stream's profile and level, with the id of the SPS. The first three bytes are what SDP repeats as `profile-level-id`
+/// (RFC 6184 section 8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpsProfile {
+    /// profile_idc: 66 Baseline, 77 Main, 88 Extended, 100 High, 110 High 10, 122 High 4:2:2, 244 High 4:4:4.
+    pub profile_idc: u8,
+    /// The constraint_set flags, flag 0 in the highest bit, and two reserved bits.
+    pub constraints: u8,
+    /// level_idc: 10 times the level's number, so 31 is level 3.1; 9, or 11 with constraint_set3_flag, is level 1b.
+    pub level_idc: u8,
+    /// seq_parameter_set_id, 0 to 31 in a valid stream; not checked here.
+    pub sps_id: u32,
+}
+
+impl SpsProfile {
+    /// Whether the constraint_set flag of this number, 0 to 5, is set.
+    pub fn has_constraint(&self, flag: u8) -> bool {
+        self.constraints & 0x80_u8.checked_shr(flag.into()).unwrap_or(0) != 0
+    }
+
+    /// The three bytes of SDP's `profile-level-id` (RFC 6184 section 8.1).
+    pub fn profile_level_id(&self) -> [u8; 3] {
+        [self.profile_idc, self.constraints, self.level_idc]
+    }
+
+    /// Whether chroma format, bit depths and scaling lists stand behind the id (clause 7.3.2.1.1): the High profiles, and
+    /// those of scalable and multi-view streams.
+    fn has_chroma_format(&self) -> bool {
+        matches!(self.profile_idc, 44 | 83 | 86 | 100 | 110 | 118 | 122 | 128 | 134 | 135 | 138 | 139 | 244)
+    }
+}
+
+/// What [`parse_sps`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpsInfo {
+    /// Profile and level.
+    pub profile: SpsProfile,
+    /// Width of the shown picture in luma samples, within the cropping rectangle.
+    pub width: u32,
+    /// Height of the shown frame in luma samples, both fields of it, within the cropping rectangle.
+    pub height: u32,
+    /// Luma samples of a coded frame, with those outside of the cropping rectangle: what a decoder makes room for.
+    pub coded_samples: u64,
+    /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
+    pub chroma_format_idc: u8,
+    /// Bits of a luma sample, 8 to 14.
+    pub bit_depth_luma: u8,
+    /// Bits of a chroma sample, 8 to 14.
+    pub bit_depth_chroma: u8,
+    /// frame_mbs_only_flag is 0: pictures may be single fields, or frames of two fields at different times.
+    pub is_interlaced: bool,
+    /// The most pictures that are decoded before another and shown after it, 0 to 16: max_num_reorder_frames, or what takes
+    /// its place where the stream does not give it (clause E.2.1), which is mostly far too much.
+    pub reordered: u8,
+    /// `reordered` is what the stream says: by its VUI, or because its pictures have no order of their own
+    /// (pic_order_cnt_type 2). Where not, it is the most that profile and level allow.
+    pub says_reordering: bool,
+    /// The pictures that a decoder holds, 1 to 17: MaxDpbFrames or max_dec_frame_buffering, and the one being decoded. (The
+    /// twin of H.265's sps_max_dec_pic_buffering, which counts that one, too.)
+    pub held: u8,
+    /// video_full_range_flag of the VUI.
+    pub full_range: Option<bool>,
+    /// Colour description of the VUI.
+    pub colour: Option<Colour>,
+    /// Of frames, not of fields as in the VUI: the second number over the first is the frame rate, where it is steady.
+    pub timing: Option<(u32, u32)>,
+}
+
+/// Reads a sequence parameter set from its NAL unit, header included.
+///
+/// # Errors
+///
+/// [`SpsError`] when the unit is no SPS, ends before the picture's size does, or breaks its semantics there.
+pub fn parse_sps(nal: &[u8]) -> Result<SpsInfo, SpsError> {
+    let header = NalHeader::parse(nal)?;
+    if header.nal_unit_type != NalType::SPS {
+        return Err(SpsError::NotAnSps(header.nal_unit_type));
+    }
+    let payload = nal.get(NalHeader::LEN..).unwrap_or_default();
+    let rbsp: Vec<u8> = remove_emulation_prevention(payload).take(MAX_SPS_BYTES).collect();
+    let mut reader = BitReader::new(&rbsp);
+    let profile = read_profile(&mut reader)?;
+    let format = if profile.has_chroma_format() { read_format(&mut reader)? } else { Format::default() };
+    let order = read_order(&mut reader)?;
+    let mut info = read_size(&mut reader, profile, format, order)?;
+    // What follows serves only those who want to know more than the size.
+    if reader.flag() == Ok(true) {
+        vui::read(&mut reader, &mut info, |info, restriction| restrict(info, order, restriction));
+    }
+    Ok(info)
+}
+
+/// Reads the front of an SPS's payload, through its id.
+pub(super) fn read_profile(reader: &mut BitReader<'_>) -> Result<SpsProfile, BitError> {
+    Ok(SpsProfile {
+        profile_idc: reader.u(8)? as u8,
+        constraints: reader.u(8)? as u8,
+        level_idc: reader.u(8)? as u8,
+        sps_id: reader.ue()?,
+    })
+}
+
+/// How a sample is coded.
+#[derive(Clone, Copy, Debug)]
+struct Format {
+    chroma_format_idc: u8,
+    bit_depth_luma: u8,
+    bit_depth_chroma: u8,
+}
+
+impl Default for Format {
+    /// That of the profiles that have no other.
+    fn default() -> Format {
+        Format { chroma_format_idc: 1, bit_depth_luma: 8, bit_depth_chroma: 8 }
+    }
+}
+
+/// Reads from chroma_format_idc through the scaling lists.
+fn read_format(reader: &mut BitReader<'_>) -> Result<Format, SpsError> {
+    let chroma_format_idc = at_most(reader.ue()?, 3, "chroma_format_idc")? as u8;
+    if chroma_format_idc == 3 {
+        reader.skip(1)?; // separate_colour_plane_flag: three monochrome pictures, yet shown as 4:4:4
+    }
+    let bit_depth_luma = 8 + at_most(reader.ue()?, 6, "bit_depth_luma_minus8")? as u8;
+    let bit_depth_chroma = 8 + at_most(reader.ue()?, 6, "bit_depth_chroma_minus8")? as u8;
+    reader.skip(1)?; // qpprime_y_zero_transform_bypass_flag
+    // seq_scaling_matrix_present_flag
+    if reader.flag()? {
+        for index in 0..if chroma_format_idc == 3 { 12 } else { 8 } {
+            if reader.flag()? {
+                skip_scaling_list(reader, if index < 6 { 16 } else { 64 })?;
+            }
+        }
+    }
+    Ok(Format { chroma_format_idc, bit_depth_luma, bit_depth_chroma })
+}
+
+/// Steps over a scaling list (clause 7.3.2.1.1.1), which ends where the next value would be 0: all that follow are like the
+/// last then.
+fn skip_scaling_list(reader: &mut BitReader<'_>, values: u32) -> Result<(), BitError> {
+    let mut scale: i64 = 8;
+    for _ in 0..values {
+        let delta_scale = i64::from(reader.se()?);
+        scale = (scale + delta_scale).rem_euclid(256);
+        if scale == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// In which order pictures are shown.
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    /// pic_order_cnt_type is 2: in that of decoding (clause 8.2.1.3).
+    is_of_decoding: bool,
+    /// max_num_ref_frames: how many frames others may refer to.
+    references: u8,
+}
+
+/// Reads from log2_max_frame_num_minus4 through gaps_in_frame_num_value_allowed_flag.
+fn read_order(reader: &mut BitReader<'_>) -> Result<Order, SpsError> {
+    at_most(reader.ue()?, 12, "log2_max_frame_num_minus4")?;
+    let pic_order_cnt_type = at_most(reader.ue()?, 2, "pic_order_cnt_type")?;
+    match pic_order_cnt_type {
+        0 => {
+            at_most(reader.ue()?, 12, "log2_max_pic_order_cnt_lsb_minus4")?;
+        }
+        1 => {
+            reader.skip(1)?; // delta_pic_order_always_zero_flag
+            reader.se()?; // offset_for_non_ref_pic
+            reader.se()?; // offset_for_top_to_bottom_field
+            for _ in 0..at_most(reader.ue()?, 255, "num_ref_frames_in_pic_order_cnt_cycle")? {
+                reader.se()?;
+            }
+        }
+        _ => {}
+    }
+    let references = reader.ue()?.min(u32::from(dpb::MAX_FRAMES)) as u8;
+    reader.skip(1)?; // gaps_in_frame_num_value_allowed_flag
+    Ok(Order { is_of_decoding: pic_order_cnt_type == 2, references })
+}
+
+/// Reads from pic_width_in_mbs_minus1 through the cropping rectangle.
+fn read_size(
+    reader: &mut BitReader<'_>,
+    profile: SpsProfile,
+    format: Format,
+    order: Order,
+) -> Result<SpsInfo, SpsError> {
+    const MAX_MACROBLOCKS: u32 = MAX_DIMENSION / MACROBLOCK;
+    let columns = 1 + at_most(reader.ue()?, MAX_MACROBLOCKS - 1, "pic_width_in_mbs_minus1")?;
+    let map_units = 1 + at_most(reader.ue()?, MAX_MACROBLOCKS - 1, "pic_height_in_map_units_minus1")?;
+    let is_interlaced = !reader.flag()?;
+    // A map unit is as high as a macroblock in each of a frame's fields.
+    let fields = if is_interlaced { 2 } else { 1 };
+    let rows = at_most(map_units * fields, MAX_MACROBLOCKS, "FrameHeightInMbs")?;
+    if is_interlaced {
+        reader.skip(1)?; // mb_adaptive_frame_field_flag
+    }
+    reader.skip(1)?; // direct_8x8_inference_flag
+    let [mut left, mut right, mut top, mut bottom] = [0; 4];
+    // frame_cropping_flag
+    if reader.flag()? {
+        for offset in [&mut left, &mut right, &mut top, &mut bottom] {
+            *offset = at_most(reader.ue()?, MAX_DIMENSION, "frame_crop_offset")?;
+        }
+    }
+    // The rectangle is given in chroma samples, of a field where there are fields (equations 7-19 to 7-22).
+    let (sub_width, sub_height) = match format.chroma_format_idc {
+        1 => (2, 2),
+        2 => (2, 1),
+        _ => (1, 1),
+    };
+    let width = (columns * MACROBLOCK).saturating_sub(sub_width * (left + right));
+    let height = (rows * MACROBLOCK).saturating_sub(sub_height * fields * (top + bottom));
+    if width == 0 {
+        return Err(SpsError::OutOfRange { element: "frame_crop_right_offset", value: right });
+    }
+    if height == 0 {
+        return Err(SpsError::OutOfRange { element: "frame_crop_bottom_offset", value: bottom });
+    }
+    let dpb_frames = if dpb::is_intra_only(&profile) { 0 } else { dpb::max_frames(&profile, columns * rows) };
+    Ok(SpsInfo {
+        profile,
+        width,
+        height,
+        coded_samples: u64::from(columns * MACROBLOCK) * u64::from(rows * MACROBLOCK),
+        chroma_format_idc: format.chroma_format_idc,
+        bit_depth_luma: format.bit_depth_luma,
+        bit_depth_chroma: format.bit_depth_chroma,
+        is_interlaced,
+        reordered: if order.is_of_decoding { 0 } else { dpb_frames },
+        says_reordering: order.is_of_decoding,
+        held: 1 + dpb_frames.max(order.references),
+        full_range: None,
+        colour: None,
+        timing: None,
+    })
+}
+
+/// Takes what the VUI says of reordering in place of what the level allows.
+fn restrict(info: &mut SpsInfo, order: Order, restriction: Restriction) {
+    let [reordered, held] = [restriction.max_num_reorder_frames, restriction.max_dec_frame_buffering]
+        .map(|frames| frames.min(u32::from(dpb::MAX_FRAMES)) as u8);
+    info.reordered = if order.is_of_decoding { 0 } else { reordered };
+    info.says_reordering = true;
+    // Neither may be larger than max_dec_frame_buffering (clause E.2.1), but who knows.
+    info.held = 1 + held.max(reordered).max(order.references);
+}
+
+fn at_most(value: u32, limit: u32, element: &'static str) -> Result<u32, SpsError> {
+    if value <= limit { Ok(value) } else { Err(SpsError::OutOfRange { element, value }) }
+}
+
+#[cfg(test)]
+#[path = "sps_tests.rs"]
+mod tests;
