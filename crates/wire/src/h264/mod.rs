@@ -5,7 +5,7 @@
 //!
 //! - the [NAL unit header](nal) has one byte, and a unit may consist of nothing else, as an end of sequence does;
 //! - there is no VPS, and an [SPS](sps) says less: how many pictures are reordered may have to be taken from the level;
-//! - a [slice](slice) tells by its first macroblock whether a picture begins with it;
+//! - a [slice](mod@slice) tells by its first macroblock whether a picture begins with it;
 //! - besides IDR pictures, decoding can start at any picture with a [recovery point message](sei), which need not be an
 //!   intra picture at all;
 //! - a picture may be one field of a frame: two access units with a time stamp each, or one for both.

@@ -1,6 +1,6 @@
 //! What a sequence parameter set tells of the pictures to come (H.264 clause 7.3.2.1.1, annex E).
 //!
-//! All of it up to the size is read, for each element's place depends on those before; of the [VUI](super::vui) what can be
+//! All of it up to the size is read, for each element's place depends on those before; of the VUI what can be
 //! reached. A VUI that breaks off leaves its fields `None`, it does not make the rest unusable: cameras are known to send
 //! bytes behind it that are none of it, and to cut it short (scottlamb/retina issue 102, a Reolink).
 

@@ -140,6 +140,8 @@ pub struct StapUnits {
     payload: Bytes,
     /// Offset of the next unit's size; past the end when done.
     at: usize,
+    /// Offset from which on all is zeros: padding, for a unit of no bytes is a size of zero.
+    end: usize,
     has_given: bool,
 }
 
@@ -149,17 +151,13 @@ impl Iterator for StapUnits {
     fn next(&mut self) -> Option<Result<Bytes, H264PayloadError>> {
         loop {
             let at = self.at;
-            let rest = self.payload.get(at..).unwrap_or_default();
-            // Zeros to the end are padding; so is a unit of no bytes, which is a size of zero.
-            let is_over =
-                rest.iter().take(STAP_SIZE_LEN + 1).all(|&byte| byte == 0) && rest.iter().all(|&byte| byte == 0);
-            if is_over {
+            if at >= self.end {
                 self.at = usize::MAX;
                 // An aggregation packet of no units at all says so once.
                 let says_so = !std::mem::replace(&mut self.has_given, true);
                 return says_so.then_some(Err(H264PayloadError::EmptyAggregation));
             }
-            let unit = self.unit_at(at, rest);
+            let unit = self.unit_at(at, self.payload.get(at..).unwrap_or_default());
             self.at = unit.as_ref().map_or(usize::MAX, |unit| at + STAP_SIZE_LEN + unit.len());
             if unit.as_ref().is_ok_and(Bytes::is_empty) {
                 continue;
@@ -172,7 +170,8 @@ impl Iterator for StapUnits {
 
 impl StapUnits {
     fn new(payload: Bytes) -> StapUnits {
-        StapUnits { payload, at: NalHeader::LEN, has_given: false }
+        let end = payload.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        StapUnits { payload, at: NalHeader::LEN, end, has_given: false }
     }
 
     fn unit_at(&self, at: usize, rest: &[u8]) -> Result<Bytes, H264PayloadError> {

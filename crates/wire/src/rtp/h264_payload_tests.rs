@@ -96,6 +96,8 @@ fn units_of_no_bytes_and_zeros_behind_the_last_are_passed_over() {
     ] {
         assert_eq!(units(payload), [Ok(sps.clone()), Ok(pps.clone())], "{payload:x?}");
     }
+    let late = [&[0x78][..], &[0; 60_000], &[0, 2, 0x68, 2]].concat();
+    assert_eq!(units(&late), [Ok(pps)]);
     for payload in [&[0x78][..], &[0x78, 0], &[0x78, 0, 0], &[0x78, 0, 0, 0]] {
         assert_eq!(units(payload), [Err(H264PayloadError::EmptyAggregation)], "{payload:x?}");
     }
