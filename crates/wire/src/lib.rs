@@ -22,6 +22,7 @@ pub mod rtsp;
 pub mod secret;
 pub mod shown;
 pub mod time;
+pub mod token_bucket;
 
 pub use codec::{CodecId, TrackId};
 

@@ -11,7 +11,6 @@ pub mod descriptors;
 pub mod line;
 pub mod login;
 pub mod memo;
-pub mod owner;
 pub mod pace;
 pub mod passwords;
 pub mod places;

@@ -14,10 +14,10 @@ use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;
 
 use super::frames::{ChannelMap, Frames, Leaving};
-use super::introduction::Introduction;
-use super::log::Log;
+use super::known_parameter_sets::KnownParameterSets;
+use super::packet_log::PacketLog;
+use super::parameter_set_injector::ParameterSetInjector;
 use super::reader::Reader;
-use super::sets::KnownSets;
 use crate::budget::Budget;
 
 /// Most bytes kept. A longer group is not kept at all: half of one cannot be decoded.
@@ -29,16 +29,16 @@ pub struct GopCache {
     budget: Arc<Budget>,
     /// Which packets are not the track's.
     format: PayloadFormat,
-    group: Log,
+    group: PacketLog,
     /// What came of the access unit in progress, while nothing shows its kind.
-    unit: Log,
+    unit: PacketLog,
     unit_timestamp: Option<RtpTicks>,
     unit_is_irap: bool,
     /// A slice of the unit has come.
     unit_is_known: bool,
     /// When the group's first packet came; `None` while the cache does not begin with an IRAP picture.
     began: Option<Instant>,
-    sets: KnownSets,
+    sets: KnownParameterSets,
     /// Frames with the parameter sets for who has seen none, where the group does not begin with them.
     preface: Option<Bytes>,
 }
@@ -49,13 +49,13 @@ impl GopCache {
         GopCache {
             budget: Arc::clone(budget),
             format,
-            group: Log::new(budget),
-            unit: Log::new(budget),
+            group: PacketLog::new(budget),
+            unit: PacketLog::new(budget),
             unit_timestamp: None,
             unit_is_irap: false,
             unit_is_known: false,
             began: None,
-            sets: KnownSets::new(sets),
+            sets: KnownParameterSets::new(sets),
             preface: None,
         }
     }
@@ -80,7 +80,7 @@ impl GopCache {
         let irap_begins = !self.unit_is_irap && is_irap;
         if irap_begins {
             self.unit_is_irap = true;
-            self.group = std::mem::replace(&mut self.unit, Log::new(&self.budget));
+            self.group = std::mem::replace(&mut self.unit, PacketLog::new(&self.budget));
             self.began = Some(now);
             self.preface = self.make_preface(framed);
         } else if is_slice && !self.unit_is_known {
@@ -103,7 +103,7 @@ impl GopCache {
 
     /// The parameter sets as packets before the group's first, where that picture does not bring its own.
     fn make_preface(&self, framed: &[u8]) -> Option<Bytes> {
-        let mut introduction = Introduction::new(self.sets.missing_in_unit()?);
+        let mut introduction = ParameterSetInjector::new(self.sets.missing_in_unit()?);
         introduction.take(self.first(framed))
     }
 
@@ -116,7 +116,7 @@ impl GopCache {
 
     /// Puts frames before the group.
     pub(super) fn precede(&mut self, frames: &[u8]) {
-        let mut group = Log::new(&self.budget);
+        let mut group = PacketLog::new(&self.budget);
         let is_kept = group.push(&self.budget, frames, interleave::frames(frames).count() as u32).is_ok()
             && group.append(&self.budget, &mut self.group).is_ok();
         self.group = group;
@@ -143,7 +143,7 @@ impl GopCache {
 
     /// Nothing is kept until the next IRAP picture.
     pub(super) fn give_up(&mut self) {
-        (self.group, self.unit) = (Log::new(&self.budget), Log::new(&self.budget));
+        (self.group, self.unit) = (PacketLog::new(&self.budget), PacketLog::new(&self.budget));
         (self.began, self.preface) = (None, None);
     }
 
@@ -158,8 +158,8 @@ impl GopCache {
     }
 
     /// What the description should say of parameter sets, if that has changed since last asked.
-    pub(super) fn news_of_sets(&mut self) -> Option<&ParameterSets> {
-        self.sets.news()
+    pub(super) fn new_parameter_sets(&mut self) -> Option<&ParameterSets> {
+        self.sets.take_new()
     }
 
     /// Queues the group so far at a reader who begins with it; `is_new` to the stream. False where its queue has no

@@ -1,33 +1,38 @@
-//! Who publishes what, and who reads it.
+//! Who publishes which path, and who reads it.
 //!
-//! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
-//! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
-//! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket, [`delivery`] what needs no queue, `wishes` when the publisher is asked for a keyframe, and `pacing` what it is asked to keep to; `room` makes place where there are too many; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
-//! `introduction`. Nothing here reads a
-//! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
+//! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, by [`owner`] too. A [`stream`] forwards each
+//! packet to its `readers` as it comes, together with those that came in the same read ([`batch`]). [`gop`] caches the current
+//! group of pictures for readers that join, and `sender_reports` what they get before it. [`reader`] is the bounded queue in
+//! front of one reader's socket; [`deliveries`] are what can be written without queueing. `keyframe_requester` and `rate_requester`
+//! decide what the publisher is asked for. Where a publisher is lost and another follows, `publisher_slot` knows who publishes,
+//! `timeline_rewriter` makes one RTP stream of the two, and `parameter_set_injector` sends the second one's parameter sets.
+//!
+//! Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in
+//! memory.
 
-mod audience;
+mod announcement;
 pub mod batch;
-mod claim;
-pub mod continuity;
-pub mod delivery;
+mod counted_bytes;
+pub mod deliveries;
 mod frames;
 pub mod gop;
-mod held;
-mod introduction;
-mod log;
+mod keyframe_requester;
+mod known_parameter_sets;
 pub mod metrics;
-mod pacing;
-mod publisher;
-mod queue;
+pub mod owner;
+mod packet_log;
+mod parameter_set_injector;
+mod publisher_slot;
+mod rate_requester;
 pub mod reader;
-mod reports;
-mod room;
-mod sets;
+mod reader_queue;
+mod readers;
+mod sender_reports;
 pub mod stream;
-mod turn;
-mod wishes;
+mod stream_limits;
+mod timeline_rewriter;
+mod write_ownership;
+mod write_permit;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,12 +46,12 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use batch::Batch;
-use delivery::Deliveries;
-use publisher::NotResumed;
+use deliveries::Deliveries;
+use owner::Owner;
+use publisher_slot::ResumeError;
 use stream::{PublisherRequest, Stream};
 
 use crate::budget::{Budget, Kind, OverBudget};
-use crate::doors::owner::Owner;
 
 /// What a path's next publisher is measured by.
 #[derive(Clone, Debug)]
@@ -123,7 +128,7 @@ impl Hub {
                 Err(PublishRefused::Taken)
             }
             Some(_) => Ok(()),
-            None => room::has_place(&streams, terms),
+            None => stream_limits::has_place(&streams, terms),
         }
     }
 
@@ -146,15 +151,15 @@ impl Hub {
                     let stream = Arc::clone(stream);
                     return Ok(Publication { hub: Arc::clone(self), stream, number });
                 }
-                Err((NotResumed::Live, _)) => return Err(PublishRefused::Taken),
-                Err((NotResumed::Different, unused)) => {
+                Err((ResumeError::Occupied, _)) => return Err(PublishRefused::Taken),
+                Err((ResumeError::DifferentTracks, unused)) => {
                     room = unused;
                     stream.end();
                     streams.remove(path);
                 }
             }
         }
-        room::make_place(&mut streams, &terms)?;
+        stream_limits::make_place(&mut streams, &terms)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let stream = Stream::new(path, description, room, &self.budget);
         let stream = Arc::new(stream.of_owner(terms.owner, number));
@@ -249,7 +254,7 @@ impl Drop for Publication {
     fn drop(&mut self) {
         let mut streams = self.hub.lock();
         let is_there = streams.get(self.stream.path()).is_some_and(|stream| Arc::ptr_eq(stream, &self.stream));
-        if is_there && self.stream.is_claimed_by(self.number) {
+        if is_there && self.stream.is_published_by(self.number) {
             streams.remove(self.stream.path());
             self.stream.end();
         }
@@ -257,7 +262,7 @@ impl Drop for Publication {
 }
 
 #[cfg(test)]
-mod delivery_tests;
+mod deliveries_tests;
 #[cfg(test)]
 mod description_tests;
 #[cfg(test)]
@@ -267,7 +272,7 @@ mod keyframe_tests;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
-mod pacing_tests;
+mod rate_tests;
 #[cfg(test)]
 mod returning_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! Whose turn that is, is a word (`turn`): the reader's task takes it when it has something to write or
 //! the socket was full, and gives it back when it has nothing. Nobody waits for a turn with a lock held.
 
-mod limit;
+mod link_rate;
 mod recording;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,14 +21,14 @@ use bytes::Bytes;
 use hevcast_wire::congestion::Governor;
 use hevcast_wire::rtsp::transport::Channels;
 
-pub use super::claim::{Claim, ReaderMetrics};
-use super::delivery::Scratch;
+use super::counted_bytes::{self, SharedCopy};
+use super::deliveries::Scratch;
 use super::frames::{Frames, Leaving};
-use super::held::{self, SharedCopy};
-use super::queue::ReaderQueue;
-pub use super::queue::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES};
-use super::turn::Turn;
-use super::wishes::KEYFRAME_INTERVAL_PER_READER;
+use super::keyframe_requester::KEYFRAME_INTERVAL_PER_READER;
+use super::reader_queue::ReaderQueue;
+pub use super::reader_queue::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES};
+use super::write_ownership::WriteOwnership;
+pub use super::write_permit::{ReaderMetrics, WritePermit};
 use crate::budget::{Budget, Kind};
 
 /// Where frames can be written without waiting: a socket, for the hub only this.
@@ -51,7 +51,7 @@ pub struct Reader {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Hot {
-    turn: Turn,
+    ownership: WriteOwnership,
     /// `None` where only the task can write, as under TLS.
     outlet: Option<Arc<dyn Outlet>>,
     /// It only looks on: see [`Reader::looking_on`].
@@ -157,13 +157,13 @@ impl Reader {
     }
 
     /// The same reader, of which it is known that it can ask for keyframes.
-    pub fn who_asks(mut self) -> Reader {
+    pub fn with_keyframe_requests(mut self) -> Reader {
         *self.asks.get_mut() = true;
         self
     }
 
     /// It has shown that it can ask for keyframes.
-    pub fn can_ask(&self) {
+    pub fn set_requests_keyframes(&self) {
         self.asks.store(true, Ordering::Relaxed);
     }
 
@@ -173,8 +173,8 @@ impl Reader {
     }
 
     /// It asks for a keyframe: from when on that counts, if none comes until then.
-    pub(super) fn asks(&self, now: Instant) -> Instant {
-        self.can_ask();
+    pub(super) fn keyframe_request_due(&self, now: Instant) -> Instant {
+        self.set_requests_keyframes();
         let mut inner = self.lock();
         let due = match inner.asked {
             // Asked for already, and not due yet.
@@ -198,7 +198,7 @@ impl Reader {
     /// Queues frames and wakes the connection, or hands them back to be written. What waits is a copy, shared with others
     /// who wait.
     pub(super) fn push(&self, mut frames: Frames, now: Instant, waiting: &mut SharedCopy) -> Pushed {
-        if self.hot.turn.take_free() {
+        if self.hot.ownership.publisher_try_acquire() {
             self.hot.note(frames.is_amid_picture);
             return Pushed::Deliver(frames.leaving);
         }
@@ -227,7 +227,7 @@ impl Reader {
             inner.resumes_unasked |= !is_alive;
             return Pushed::Overrun { packets, is_alive };
         }
-        self.hot.turn.want();
+        self.hot.ownership.request();
         if inner.queue.is_first() {
             inner.wake();
         }
@@ -240,19 +240,19 @@ impl Reader {
         let bytes = scratch.bytes_of(frames);
         let sent = self.hot.outlet.as_ref().map_or(0, |outlet| outlet.try_send(bytes)).min(bytes.len());
         self.hot.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
-        if sent == bytes.len() && self.hot.turn.give_back() {
+        if sent == bytes.len() && self.hot.ownership.publisher_release() {
             return;
         }
         let kept = match &frames.map {
             _ if sent == bytes.len() => Ok(Bytes::new()),
             None => rest.of(&frames.bytes).map(|copy| copy.slice(sent..)),
-            Some(_) => held::copy(rest.budget(), Kind::Connections, &bytes[sent..]),
+            Some(_) => counted_bytes::copy(rest.budget(), Kind::Connections, &bytes[sent..]),
         };
         let mut inner = self.lock();
         inner.is_stuck &= sent == 0;
         inner.is_broken |= kept.is_err();
         inner.rest = kept.unwrap_or_default();
-        self.hot.turn.pass_on();
+        self.hot.ownership.pass_to_task();
         inner.wake();
     }
 
@@ -268,7 +268,7 @@ impl Reader {
             inner.queue.forget();
         }
         // What follows must not overtake it.
-        self.hot.turn.want();
+        self.hot.ownership.request();
         inner.queue.be_burst();
         is_queued
     }
@@ -282,50 +282,50 @@ impl Reader {
     pub(super) fn end(&self) {
         let mut inner = self.lock();
         inner.ended = true;
-        self.hot.turn.want();
+        self.hot.ownership.request();
         inner.wake();
     }
 
     /// Whether the task may write: what it has itself (`has_output`) or what is queued.
-    pub fn claim(&self, cx: &mut Context<'_>, has_output: bool) -> Claim {
+    pub fn poll_write(&self, cx: &mut Context<'_>, has_output: bool) -> WritePermit {
         let mut inner = self.lock();
         if inner.waker.is_none() {
             // A task's waker stays the same.
             inner.waker = Some(cx.waker().clone());
         }
-        if !self.hot.turn.take() {
+        if !self.hot.ownership.try_acquire() {
             if has_output {
-                self.hot.turn.want();
+                self.hot.ownership.request();
             }
             // It may have been given back meanwhile.
-            if !self.hot.turn.take() {
-                return Claim::Busy;
+            if !self.hot.ownership.try_acquire() {
+                return WritePermit::Busy;
             }
         }
         if inner.is_broken {
-            return Claim::NoRoom;
+            return WritePermit::OutOfMemory;
         }
         if !has_output {
             inner.unwritten = (0, None);
         }
         if has_output || inner.has_frames() {
-            return Claim::Mine;
+            return WritePermit::Granted;
         }
         if inner.ended {
-            return Claim::Over;
+            return WritePermit::Ended;
         }
         inner.is_stuck = false;
         if self.hot.outlet.is_some() {
-            self.hot.turn.let_go();
+            self.hot.ownership.release();
         }
         match std::mem::take(&mut inner.resumes_unasked) {
-            true => Claim::Resumes,
-            false => Claim::Nothing,
+            true => WritePermit::NeedsKeyframe,
+            false => WritePermit::Idle,
         }
     }
 
     /// Takes what a write of the publisher's left of its frames, before which nothing else may be written. Only for a task
-    /// that has [a claim](Claim::Mine).
+    /// that has [a claim](WritePermit::Granted).
     pub fn take_rest(&self) -> Bytes {
         let mut inner = self.lock();
         inner.unwritten.0 += inner.rest.len();
@@ -339,7 +339,7 @@ impl Reader {
         inner.unwritten.0 = inner.unwritten.0.saturating_sub(bytes as usize);
     }
 
-    /// Takes frames off the queue until `limit_bytes` are reached. Only for a task that has [a claim](Claim::Mine), after
+    /// Takes frames off the queue until `limit_bytes` are reached. Only for a task that has [a claim](WritePermit::Granted), after
     /// [the rest](Reader::take_rest).
     pub fn take(&self, limit_bytes: usize, mut each: impl FnMut(Bytes)) {
         let mut inner = self.lock();

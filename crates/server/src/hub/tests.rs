@@ -13,7 +13,7 @@ use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 
 use super::batch::Batch;
-use super::reader::{Claim, Reader};
+use super::reader::{Reader, WritePermit};
 use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
 use crate::budget::Budget;
@@ -72,7 +72,7 @@ impl World {
     }
 
     pub(super) fn push(&self, batch: &Batch) {
-        self.publication.as_ref().unwrap().push(batch, self.now).send();
+        self.publication.as_ref().unwrap().push(batch, self.now).deliver();
     }
 
     /// Publishes a picture, packet by packet, and lets a frame interval pass.
@@ -112,14 +112,14 @@ pub(super) fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
 }
 
 /// What a reader's task, which has nothing of its own to write, finds.
-pub(super) fn claim(reader: &Reader) -> Claim {
-    reader.claim(&mut Context::from_waker(Waker::noop()), false)
+pub(super) fn write_permit(reader: &Reader) -> WritePermit {
+    reader.poll_write(&mut Context::from_waker(Waker::noop()), false)
 }
 
 /// Everything queued, in the pieces in which a socket gets it.
 pub(super) fn pieces(reader: &Reader) -> Vec<Bytes> {
     let mut pieces = Vec::new();
-    if claim(reader) == Claim::Mine {
+    if write_permit(reader) == WritePermit::Granted {
         reader.take(usize::MAX, |piece| pieces.push(piece));
     }
     pieces
@@ -265,7 +265,7 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
     let mut world = World::new(true);
     world.publish(true);
     let stuck = world.join(CHANNELS);
-    stuck.can_ask();
+    stuck.set_requests_keyframes();
     let pictures = reader::MAX_BURST_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
     let mut asked = 0;
     for _ in 0..pictures * 5 {
@@ -274,8 +274,8 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
         world.publish(is_wanted);
     }
     assert!(asked == 1 && stuck.metrics().jumps == 2, "{asked} keyframes, {:?}", stuck.metrics());
-    assert_eq!(claim(&stuck), Claim::Resumes, "once it has room again, one is worth asking for");
-    assert_eq!(claim(&stuck), Claim::Nothing);
+    assert_eq!(write_permit(&stuck), WritePermit::NeedsKeyframe, "once it has room again, one is worth asking for");
+    assert_eq!(write_permit(&stuck), WritePermit::Idle);
 }
 
 #[test]
@@ -297,13 +297,13 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
     let refused = world.hub.publish("live", (*stream.description()).clone(), Terms::default());
     assert_eq!(refused.map(|_| ()).unwrap_err(), PublishRefused::Taken);
     world.publication = None;
-    assert_eq!(claim(&reader), Claim::Mine, "what is queued is still delivered");
+    assert_eq!(write_permit(&reader), WritePermit::Granted, "what is queued is still delivered");
     sequence_numbers(&reader);
-    assert_eq!(claim(&reader), Claim::Over);
+    assert_eq!(write_permit(&reader), WritePermit::Ended);
     assert!(world.hub.find("live").is_none() && world.hub.streams().is_empty());
     let late = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     stream.join(Arc::clone(&late), world.now);
-    assert_eq!(claim(&late), Claim::Over, "who comes too late is told at once");
+    assert_eq!(write_permit(&late), WritePermit::Ended, "who comes too late is told at once");
 }
 
 #[test]
@@ -315,13 +315,13 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
     let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     hub.find("sound").unwrap().join(Arc::clone(&reader), now);
     let packet = || Bytes::from_static(b"not even RTP");
-    publication.push(&batch([packet(), packet()]), now).send();
+    publication.push(&batch([packet(), packet()]), now).deliver();
     assert_eq!(taken(&reader).len(), 2);
     assert_eq!(publication.stream().reader_count(), 1);
     // At once, and with its socket: who publishes may be silent for long.
     publication.stream().leave(&reader);
     assert_eq!((publication.stream().reader_count(), Arc::strong_count(&reader)), (0, 1));
-    publication.push(&batch([packet()]), now).send();
+    publication.push(&batch([packet()]), now).deliver();
     assert_eq!(taken(&reader).len(), 0);
 }
 

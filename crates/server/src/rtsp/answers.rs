@@ -15,7 +15,7 @@ use crate::config::Right;
 use crate::doors::access::{self, Admission, Wish};
 use crate::doors::login::{self, Verdict};
 use crate::doors::network;
-use crate::doors::owner::Owner;
+use crate::hub::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sight::counters::status_kind;

@@ -28,7 +28,7 @@ use crate::doors::pace::Pace;
 use crate::doors::places::Place;
 use crate::hub::Publication;
 use crate::hub::batch::Batch;
-use crate::hub::reader::{Claim, Reader};
+use crate::hub::reader::{Reader, WritePermit};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sight::sessions::{Entry, Order};
 use crate::state::State;
@@ -203,15 +203,15 @@ impl Serving {
             }
             let mut may_write = true;
             match &self.role {
-                Role::Reader { reader, stream } => match reader.claim(cx, self.has_output()) {
-                    Claim::Mine => self.fill(&Arc::clone(reader)),
-                    Claim::Nothing | Claim::Busy => may_write = false,
-                    Claim::Resumes => {
+                Role::Reader { reader, stream } => match reader.poll_write(cx, self.has_output()) {
+                    WritePermit::Granted => self.fill(&Arc::clone(reader)),
+                    WritePermit::Idle | WritePermit::Busy => may_write = false,
+                    WritePermit::NeedsKeyframe => {
                         stream.request_keyframe(self.state.clock.now().instant);
                         may_write = false;
                     }
-                    Claim::Over => return Poll::Ready(Woken::Ended(Ending::StreamEnded)),
-                    Claim::NoRoom => return Poll::Ready(Woken::Ended(Ending::NoRoom)),
+                    WritePermit::Ended => return Poll::Ready(Woken::Ended(Ending::StreamEnded)),
+                    WritePermit::OutOfMemory => return Poll::Ready(Woken::Ended(Ending::NoRoom)),
                 },
                 Role::Publisher { publication, .. } => match publication.poll_request(cx) {
                     Poll::Ready(PublisherRequest::Keyframe { track, ssrc }) => {
@@ -342,7 +342,7 @@ impl Serving {
             }
             if let (Role::Reader { reader, .. }, true) = (&self.role, self.session.has_compared_clocks()) {
                 // One of ours, which asks for keyframes where it needs one.
-                reader.can_ask();
+                reader.set_requests_keyframes();
             }
             self.note_refusal();
             // A reader's wait for its turn to write.
@@ -371,13 +371,13 @@ impl Serving {
         match &self.role {
             Role::Publisher { publication, .. } if !batch.is_empty() => {
                 self.deadlines.is_busy();
-                publication.push(&batch, now).send();
+                publication.push(&batch, now).deliver();
             }
             Role::Reader { stream, reader } => {
                 let rtcp_packets = batch.packets().iter().filter(|packet| packet.rtcp);
                 let mut events = rtcp_packets.flat_map(|p| rtcp::parse(&batch.packet(p)).unwrap_or_default());
                 if events.any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. })) {
-                    stream.reader_asks(reader, now.instant);
+                    stream.reader_requests_keyframe(reader, now.instant);
                 }
             }
             _ => {}

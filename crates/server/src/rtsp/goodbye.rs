@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::connection::{Role, Serving};
 use super::ending::Ending;
 use crate::hub::Publication;
-use crate::hub::reader::Claim;
+use crate::hub::reader::WritePermit;
 use crate::sight::sessions::Doing;
 
 /// How long a peer may take to accept our last words.
@@ -38,8 +38,8 @@ impl Serving {
     pub(super) async fn leave_role(&mut self, why: &(dyn std::fmt::Display + Send + Sync)) -> Role {
         if let Role::Reader { reader, .. } = &self.role {
             let reader = Arc::clone(reader);
-            poll_fn(|cx| match reader.claim(cx, true) {
-                Claim::Busy => Poll::Pending,
+            poll_fn(|cx| match reader.poll_write(cx, true) {
+                WritePermit::Busy => Poll::Pending,
                 _ => Poll::Ready(()),
             })
             .await;

@@ -44,8 +44,8 @@ impl Reader {
 mod tests {
     use std::sync::Arc;
 
-    use crate::hub::reader::Claim;
-    use crate::hub::tests::{CHANNELS, World, claim};
+    use crate::hub::reader::WritePermit;
+    use crate::hub::tests::{CHANNELS, World, write_permit};
 
     use super::*;
 
@@ -95,7 +95,7 @@ mod tests {
                 world.push(&picture);
                 came += 1;
             }
-            assert_eq!(claim(&reader), Claim::Mine);
+            assert_eq!(write_permit(&reader), WritePermit::Granted);
             got += taken(&reader);
             let metrics = reader.metrics();
             assert_eq!(got + metrics.missed_pictures, came, "round {round}: {metrics:?}");

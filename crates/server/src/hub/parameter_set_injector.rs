@@ -1,37 +1,38 @@
-//! Parameter sets as packets, told to readers who have not seen them.
+//! Parameter sets as packets, for readers that have not got them.
 //!
-//! Some publishers (FFmpeg) name their parameter sets in the description only. A reader that stayed through a return, or
-//! a takeover, has the first publisher's; so the next one's first IRAP picture is preceded by packets that carry
-//! its own (RFC 7798 section 7.1 says that those of the description may be sent in band as well).
+//! Some publishers (FFmpeg) name their parameter sets in the description only. A reader that stays while another publisher
+//! follows has the first publisher's; so the next publisher's first keyframe is preceded by packets that carry its own
+//! (RFC 7798 section 7.1 lets what the description says be said in band as well).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hevcast_wire::h265::ParameterSets;
 use hevcast_wire::rtp::{ReceivedPacket, RtpHeader, interleave};
 
-/// Parameter sets that are to be told.
+/// Parameter sets that are to be sent before a keyframe, once.
 #[derive(Debug, Default)]
-pub(super) struct Introduction {
+pub(super) struct ParameterSetInjector {
     nals: Vec<Bytes>,
 }
 
-impl Introduction {
-    /// Of these; of nothing where they are not complete.
-    pub fn new(sets: &ParameterSets) -> Introduction {
+impl ParameterSetInjector {
+    /// For these parameter sets; empty where they are incomplete.
+    pub fn new(sets: &ParameterSets) -> ParameterSetInjector {
         let nals = if sets.is_complete() { sets.nals().cloned().collect() } else { Vec::new() };
-        Introduction { nals }
+        ParameterSetInjector { nals }
     }
 
-    /// Packets that it will take.
+    /// Number of packets, and with it of sequence numbers, that they take.
     pub fn len(&self) -> u16 {
         self.nals.len() as u16
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to send, or it has been sent.
     pub fn is_empty(&self) -> bool {
         self.nals.is_empty()
     }
 
-    /// The packets in their frames, to stand right before this frame. Empty once they have been made.
+    /// The packets in their frames, with the time stamp and the sequence numbers right before those of `before`, the frame that
+    /// they precede. The injector is empty afterwards.
     pub fn take(&mut self, before: &[u8]) -> Option<Bytes> {
         let packet = before.get(interleave::HEADER_LEN..)?;
         let channel = *before.get(1)?;

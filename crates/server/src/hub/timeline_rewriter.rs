@@ -1,19 +1,73 @@
-//! One RTP stream for the readers, though its publisher was lost and has come back as another.
+//! One RTP stream for the readers, though its publisher was lost and another has followed.
 //!
 //! A publisher that starts anew has another SSRC, another first sequence number and another time stamp offset (RFC 3550
-//! section 5.1). Readers who stay would take that for a stranger's packets or for hours of silence. So what comes after a
-//! return goes on where the last packet stood: the same SSRC, the next sequence number, and a time stamp as much later as
-//! time has passed. Until the first return nothing is touched, and no byte is copied.
+//! section 5.1). Readers that stay would take that for another source, or for hours of silence. So what comes after a
+//! return continues where the last packet stood: with the same SSRC, the next sequence number, and a time stamp that is later by
+//! the time that has passed. Before the first return no packet is changed, and none is copied.
 
 use std::time::{Duration, Instant};
 
 use hevcast_wire::rtp::interleave;
 use hevcast_wire::time::RtpTicks;
 
+use super::batch::Batch;
+
 /// Where the fields of an RTP header stand in an interleaved frame (RFC 3550 section 5.1).
 const SEQUENCE_NUMBER: usize = interleave::HEADER_LEN + 2;
 const TIMESTAMP: usize = interleave::HEADER_LEN + 4;
 const SSRC: usize = interleave::HEADER_LEN + 8;
+
+/// All tracks of a stream.
+#[derive(Debug)]
+pub(super) struct Timelines {
+    tracks: Vec<TimelineRewriter>,
+}
+
+impl Timelines {
+    /// Tracks of these clock rates, of which nothing has come.
+    pub fn new(clock_rates_hz: impl Iterator<Item = u32>) -> Timelines {
+        Timelines { tracks: clock_rates_hz.map(TimelineRewriter::new).collect() }
+    }
+
+    /// What comes next is another publisher's. `reserved` says for each track how many sequence numbers are left free before
+    /// it, for packets of ours.
+    pub fn resume(&mut self, reserved: impl Fn(usize) -> u16) {
+        self.tracks.iter_mut().enumerate().for_each(|(track, rewriter)| rewriter.resume(reserved(track)));
+    }
+
+    /// Follows a batch; `Some` is the batch as readers get it, where that is not as it came.
+    pub fn rewrite(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
+        if !self.tracks.iter().any(TimelineRewriter::rewrites) {
+            for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {
+                if let Some(rewriter) = self.tracks.get_mut(packet.track) {
+                    rewriter.follow(batch.framed(packet), now);
+                }
+            }
+            return None;
+        }
+        let (mut bytes, mut packets) = (batch.copied(), Vec::new());
+        for packet in batch.packets() {
+            match self.tracks.get_mut(packet.track) {
+                // Its sender reports name time stamps that readers do not see.
+                Some(rewriter) if packet.rtcp && rewriter.rewrites() => continue,
+                Some(rewriter) if !packet.rtcp => rewriter.rewrite(&mut bytes[packet.range.clone()], now),
+                _ => {}
+            }
+            packets.push(packet.clone());
+        }
+        Some(Batch::of_packets(bytes.freeze(), packets))
+    }
+
+    /// The SSRC by which the publisher knows a track's packets; 0 before the first of them.
+    pub fn publisher_ssrc(&self, track: usize) -> u32 {
+        self.tracks.get(track).map_or(0, |rewriter| rewriter.publisher_ssrc)
+    }
+
+    /// Packets missing so far by their sequence numbers, of all tracks.
+    pub fn lost_packets(&self) -> u64 {
+        self.tracks.iter().map(|rewriter| rewriter.lost_packets).sum()
+    }
+}
 
 /// The fields that tell packets of one source from another's, and their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,53 +79,43 @@ struct Position {
 
 /// One track, over all its publishers.
 #[derive(Debug)]
-pub struct Continuity {
+struct TimelineRewriter {
     clock_rate_hz: u32,
     /// The last packet as readers got it, and when.
     last: Option<(Position, Instant)>,
     /// Another publisher's first packet is awaited.
     is_resuming: bool,
     /// Sequence numbers to leave free before it.
-    reserve: u16,
-    /// What to add to the sequence number and to the time stamp; the SSRC is the last packet's.
-    shift: Option<(u16, u32)>,
+    reserved: u16,
+    /// What is added to the sequence number and to the time stamp; the SSRC is the last packet's.
+    offset: Option<(u16, u32)>,
     /// The SSRC by which the publisher knows its packets.
-    publishers_ssrc: u32,
+    publisher_ssrc: u32,
     lost_packets: u64,
 }
 
-impl Continuity {
+impl TimelineRewriter {
     /// A track whose time stamps advance by `clock_rate_hz` a second.
-    pub fn new(clock_rate_hz: u32) -> Continuity {
-        Continuity {
+    fn new(clock_rate_hz: u32) -> TimelineRewriter {
+        TimelineRewriter {
             clock_rate_hz,
             last: None,
             is_resuming: false,
-            reserve: 0,
-            shift: None,
-            publishers_ssrc: 0,
+            reserved: 0,
+            offset: None,
+            publisher_ssrc: 0,
             lost_packets: 0,
         }
     }
 
-    /// What comes next is another publisher's, behind `reserve` packets of ours.
-    pub fn resume(&mut self, reserve: u16) {
+    /// What comes next is another publisher's, behind `reserved` packets of ours.
+    fn resume(&mut self, reserved: u16) {
         self.is_resuming = self.last.is_some();
-        self.reserve = reserve;
-    }
-
-    /// The SSRC by which the publisher knows its packets.
-    pub fn publishers_ssrc(&self) -> u32 {
-        self.publishers_ssrc
-    }
-
-    /// Packets missing so far, by the sequence numbers.
-    pub fn lost_packets(&self) -> u64 {
-        self.lost_packets
+        self.reserved = reserved;
     }
 
     /// Goes on to a packet as readers get it.
-    fn pass(&mut self, position: Position, now: Instant) {
+    fn advance(&mut self, position: Position, now: Instant) {
         if let Some((last, _)) = self.last {
             let step = position.sequence_number.wrapping_sub(last.sequence_number);
             // More than half the numbers ahead is behind (RFC 1982): a packet that was repeated or came late.
@@ -82,44 +126,44 @@ impl Continuity {
         self.last = Some((position, now));
     }
 
-    /// Whether a packet of this track must be changed before readers get it; said before it is forwarded.
-    pub fn changes(&self) -> bool {
-        self.is_resuming || self.shift.is_some()
+    /// Whether packets of this track must be [rewritten](TimelineRewriter::rewrite) before readers get them.
+    fn rewrites(&self) -> bool {
+        self.is_resuming || self.offset.is_some()
     }
 
-    /// Follows an RTP frame that readers get as it is. What is too short for RTP passes.
-    pub fn follow(&mut self, framed: &[u8], now: Instant) {
+    /// Follows an RTP frame that readers get as it is. What is too short for RTP is passed over.
+    fn follow(&mut self, framed: &[u8], now: Instant) {
         if let Some(position) = Position::read(framed) {
-            self.publishers_ssrc = position.ssrc;
-            self.pass(position, now);
+            self.publisher_ssrc = position.ssrc;
+            self.advance(position, now);
         }
     }
 
-    /// Changes an RTP frame into what readers should get. What is too short for RTP passes as it is.
-    pub fn rewrite(&mut self, framed: &mut [u8], now: Instant) {
+    /// Changes an RTP frame into what readers get. What is too short for RTP stays as it is.
+    fn rewrite(&mut self, framed: &mut [u8], now: Instant) {
         let Some(mut position) = Position::read(framed) else { return };
-        self.publishers_ssrc = position.ssrc;
+        self.publisher_ssrc = position.ssrc;
         if self.is_resuming
             && let Some((last, at)) = &mut self.last
         {
             self.is_resuming = false;
-            last.sequence_number = last.sequence_number.wrapping_add(self.reserve);
+            last.sequence_number = last.sequence_number.wrapping_add(self.reserved);
             let passed = ticks(now.saturating_duration_since(*at), self.clock_rate_hz);
             let sequence_number = last.sequence_number.wrapping_add(1).wrapping_sub(position.sequence_number);
             let timestamp = last.timestamp.0.wrapping_add(passed).wrapping_sub(position.timestamp.0);
-            self.shift = Some((sequence_number, timestamp));
+            self.offset = Some((sequence_number, timestamp));
         }
-        if let (Some((sequence_number, timestamp)), Some((last, _))) = (self.shift, self.last) {
+        if let (Some((sequence_number, timestamp)), Some((last, _))) = (self.offset, self.last) {
             position.sequence_number = position.sequence_number.wrapping_add(sequence_number);
             position.timestamp = RtpTicks(position.timestamp.0.wrapping_add(timestamp));
             position.ssrc = last.ssrc;
             position.write(framed);
         }
-        self.pass(position, now);
+        self.advance(position, now);
     }
 }
 
-/// At least one: equal time stamps would be one picture.
+/// A time in ticks of an RTP clock. At least one, since equal time stamps would be one picture.
 fn ticks(time: Duration, clock_rate_hz: u32) -> u32 {
     let ticks = time.as_micros() * u128::from(clock_rate_hz) / 1_000_000;
     // Wraps as RTP's time stamps do.
@@ -158,8 +202,8 @@ mod tests {
         [&header[..], &packet].concat()
     }
 
-    fn rewritten(track: &mut Continuity, mut frame: Vec<u8>, now: Instant) -> (u16, u32, u32) {
-        assert!(track.changes());
+    fn rewritten(track: &mut TimelineRewriter, mut frame: Vec<u8>, now: Instant) -> (u16, u32, u32) {
+        assert!(track.rewrites());
         track.rewrite(&mut frame, now);
         assert_eq!(&frame[SSRC + 4..], b"payload");
         let Position { sequence_number, timestamp, ssrc } = Position::read(&frame).unwrap();
@@ -168,11 +212,11 @@ mod tests {
 
     #[test]
     fn the_first_publishers_packets_are_not_touched() {
-        let mut track = Continuity::new(90_000);
+        let mut track = TimelineRewriter::new(90_000);
         track.follow(&frame(7, 1000, 42), Instant::now());
-        assert!(!track.changes() && track.publishers_ssrc() == 42 && track.lost_packets() == 0);
+        assert!(!track.rewrites() && track.publisher_ssrc == 42 && track.lost_packets == 0);
         track.follow(&frame(11, 1000, 42), Instant::now());
-        assert_eq!(track.lost_packets(), 3);
+        assert_eq!(track.lost_packets, 3);
         let mut short = [b'$', 0, 0, 1, 9];
         track.follow(&short, Instant::now());
         track.resume(0);
@@ -182,7 +226,7 @@ mod tests {
 
     #[test]
     fn another_publisher_goes_on_where_the_last_stood() {
-        let mut track = Continuity::new(90_000);
+        let mut track = TimelineRewriter::new(90_000);
         let now = Instant::now();
         track.follow(&frame(u16::MAX, u32::MAX - 10, 42), now);
         track.resume(0);
@@ -191,11 +235,11 @@ mod tests {
         assert_eq!(rewritten(&mut track, frame(501, 7, 9), later), (1, 180_000 - 11, 42));
         let next = rewritten(&mut track, frame(502, 7 + 3000, 9), later + Duration::from_millis(33));
         assert_eq!(next, (2, 183_000 - 11, 42));
-        assert_eq!(track.publishers_ssrc(), 9);
+        assert_eq!(track.publisher_ssrc, 9);
         // And once more, behind three packets of ours.
         track.resume(3);
         let again = rewritten(&mut track, frame(9, 9, 10), later + Duration::from_millis(66));
         assert_eq!(again, (6, 183_000 - 11 + 2970, 42));
-        assert_eq!(track.lost_packets(), 0);
+        assert_eq!(track.lost_packets, 0);
     }
 }

@@ -32,14 +32,14 @@ impl Report {
 
 /// The last report of each track.
 #[derive(Debug)]
-pub(super) struct Reports {
+pub(super) struct SenderReports {
     last: Vec<Option<Report>>,
 }
 
-impl Reports {
+impl SenderReports {
     /// None yet, of so many tracks.
-    pub fn new(tracks: usize) -> Reports {
-        Reports { last: vec![None; tracks] }
+    pub fn new(tracks: usize) -> SenderReports {
+        SenderReports { last: vec![None; tracks] }
     }
 
     /// Forgets them: the next publisher's own speak of time stamps that readers do not see, so ours take their place.
@@ -53,7 +53,7 @@ impl Reports {
     }
 
     /// Keeps the publisher's report, or makes one when that is due: then readers should get it before this packet.
-    pub fn note(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
+    pub fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
         let last = self.last.get_mut(packet.track)?;
         if packet.rtcp {
             let bytes = batch.packet(packet);

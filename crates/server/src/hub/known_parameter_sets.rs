@@ -11,7 +11,7 @@ use hevcast_wire::rtp::payload::{Fragment, Payload};
 
 /// What is known of one track's parameter sets.
 #[derive(Debug, Default)]
-pub(super) struct KnownSets {
+pub(super) struct KnownParameterSets {
     sets: ParameterSets,
     /// They differ from what the description says.
     is_news: bool,
@@ -21,10 +21,10 @@ pub(super) struct KnownSets {
     in_unit: [bool; 3],
 }
 
-impl KnownSets {
+impl KnownParameterSets {
     /// Those of the description.
-    pub fn new(sets: &ParameterSets) -> KnownSets {
-        KnownSets { sets: sets.clone(), ..KnownSets::default() }
+    pub fn new(sets: &ParameterSets) -> KnownParameterSets {
+        KnownParameterSets { sets: sets.clone(), ..KnownParameterSets::default() }
     }
 
     /// Another access unit begins.
@@ -73,7 +73,7 @@ impl KnownSets {
     }
 
     /// What the description should say, if it is complete and that has changed since last asked.
-    pub fn news(&mut self) -> Option<&ParameterSets> {
+    pub fn take_new(&mut self) -> Option<&ParameterSets> {
         let is_news = self.sets.is_complete() && std::mem::take(&mut self.is_news);
         is_news.then_some(&self.sets)
     }

@@ -5,9 +5,9 @@ use std::task::Poll;
 
 use hevcast_wire::rtp::tmmbr::UNLIMITED_BPS;
 
-use super::reader::{Claim, Reader};
+use super::reader::{Reader, WritePermit};
 use super::stream::PublisherRequest;
-use super::tests::{CHANNELS, FRAME_INTERVAL, World, batch, claim, request};
+use super::tests::{CHANNELS, FRAME_INTERVAL, World, batch, request, write_permit};
 
 const PICTURE_BYTES: usize = 8_000;
 
@@ -32,13 +32,13 @@ impl Link {
     /// The task writes what there is room for, and the last of it a little late.
     fn pass(&mut self) {
         self.room += self.takes_bytes;
-        while self.room > 0 && claim(&self.reader) == Claim::Mine {
+        while self.room > 0 && write_permit(&self.reader) == WritePermit::Granted {
             let mut taken = 0;
             self.reader.take(1, |frames| taken += frames.len());
             self.reader.wrote(taken as u64);
             self.room = self.room.saturating_sub(taken);
         }
-        if claim(&self.reader) != Claim::Mine {
+        if write_permit(&self.reader) != WritePermit::Granted {
             self.room = 0;
         }
     }

@@ -1,4 +1,4 @@
-//! What can be seen of a stream, and of what it holds.
+//! What can be read of a stream, for its hub, for sessions and for the status page.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,11 +6,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use hevcast_wire::rtsp::sdp::Description;
 
-use super::{SILENCE, Stream};
+use super::Stream;
 use crate::budget::Budget;
-use crate::doors::owner::Owner;
-use crate::hub::continuity::Continuity;
 use crate::hub::metrics::StreamMetrics;
+use crate::hub::owner::Owner;
 
 impl Stream {
     /// Who published it first.
@@ -23,9 +22,9 @@ impl Stream {
         self.number
     }
 
-    /// The memory that it takes its own from.
+    /// The memory budget in which it is counted.
     pub fn budget(&self) -> Arc<Budget> {
-        Arc::clone(&self.lock().budget)
+        Arc::clone(&self.budget)
     }
 
     /// The path, without slashes around it.
@@ -33,24 +32,23 @@ impl Stream {
         &self.path
     }
 
-    /// What the publisher announced, with the parameter sets that it has shown since.
+    /// What the publisher announced, with the parameter sets that have come in band since.
     pub fn description(&self) -> Arc<Description> {
         let mut inner = self.lock();
-        inner.take_news_of_sets();
-        Arc::clone(&inner.description)
+        inner.update_announcement();
+        Arc::clone(inner.announcement.description())
     }
 
-    /// The same as readers get it: the same bytes for all who ask.
+    /// The description as readers get it: the same bytes for all who ask.
     pub fn description_for_readers(&self) -> Bytes {
         let mut inner = self.lock();
-        inner.take_news_of_sets();
-        inner.for_readers.clone()
+        inner.update_announcement();
+        inner.announcement.sdp().clone()
     }
 
-    /// Whether its publisher has been silent for too long to keep it.
+    /// Whether its publisher has been silent for too long to keep the path.
     pub(in crate::hub) fn is_silent(&self, now: Option<Instant>) -> bool {
-        let heard = self.lock().heard;
-        now.zip(heard).is_some_and(|(now, heard)| now.saturating_duration_since(heard) >= SILENCE)
+        self.lock().publisher.is_silent(now)
     }
 
     /// Whether packets have come.
@@ -58,30 +56,29 @@ impl Stream {
         self.lock().metrics.received_bytes > 0
     }
 
-    /// When the group of pictures began that is kept, and what it takes; `None` where none is.
+    /// When the cached group of pictures began, and the bytes that it takes; `None` where there is none.
     pub(in crate::hub) fn cached(&self) -> Option<(Instant, usize)> {
         let inner = self.lock();
-        inner.gop.began().map(|began| (began, inner.gop.cost_bytes()))
+        inner.group.began().map(|began| (began, inner.group.cost_bytes()))
     }
 
-    /// Gives up the group of pictures that is kept: who joins waits for the next.
+    /// Gives up the cached group of pictures: joiners wait for the next keyframe.
     pub(in crate::hub) fn give_up_cache(&self) {
-        self.lock().gop.give_up();
+        self.lock().group.give_up();
     }
 
     /// Number of readers now.
     pub fn reader_count(&self) -> usize {
-        self.lock().audience.len()
+        self.lock().readers.len()
     }
 
     /// What has passed so far.
     pub fn metrics(&self) -> StreamMetrics {
         let inner = self.lock();
-        let lost_packets = inner.continuity.iter().map(Continuity::lost_packets).sum();
         StreamMetrics {
-            lost_packets,
-            is_abandoned: inner.is_abandoned,
-            publishers: inner.publisher + 1,
+            lost_packets: inner.timelines.lost_packets(),
+            is_abandoned: inner.publisher.is_abandoned(),
+            publishers: inner.publisher.holder() + 1,
             ..inner.metrics
         }
     }

@@ -12,7 +12,7 @@ impl Reader {
     /// asked a few dozen times a second.
     pub(in crate::hub) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
         // At a thousand readers, most have nothing waiting, and no line of memory is touched for them.
-        if self.hot.turn.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
+        if self.hot.ownership.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
             return None;
         }
         let mut inner = self.lock();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::held::{OVERHEAD_BYTES, share};
+use super::counted_bytes::{OVERHEAD_BYTES, share};
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
 /// Bytes of the smallest and of the largest chunk. Large ones are mapped by the allocator each for itself, and go back to the
@@ -15,7 +15,7 @@ const CHUNK_PART: usize = 4;
 
 /// Frames, one behind another.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct PacketLog {
     /// Chunks that others may hold, and how many frames each has.
     sealed: Vec<(Bytes, u32)>,
     /// The one being filled, with the room that its capacity takes.
@@ -26,10 +26,10 @@ pub(super) struct Log {
     len: usize,
 }
 
-impl Log {
+impl PacketLog {
     /// Without frames, counted here.
-    pub fn new(budget: &Arc<Budget>) -> Log {
-        Log { sealed: Vec::new(), tail: Vec::new(), tail_frames: 0, room: budget.nothing(Kind::Groups), len: 0 }
+    pub fn new(budget: &Arc<Budget>) -> PacketLog {
+        PacketLog { sealed: Vec::new(), tail: Vec::new(), tail_frames: 0, room: budget.nothing(Kind::Groups), len: 0 }
     }
 
     /// Bytes of all frames, and what their chunks cost beside them.
@@ -62,8 +62,8 @@ impl Log {
     /// Adds all of another's, which is empty then.
     ///
     /// # Errors
-    /// As [`Log::push`].
-    pub fn append(&mut self, budget: &Arc<Budget>, other: &mut Log) -> Result<(), OverBudget> {
+    /// As [`PacketLog::push`].
+    pub fn append(&mut self, budget: &Arc<Budget>, other: &mut PacketLog) -> Result<(), OverBudget> {
         if !other.sealed.is_empty() {
             self.seal(budget);
             self.len += other.sealed.iter().map(|(chunk, _)| chunk.len()).sum::<usize>();
@@ -118,7 +118,7 @@ mod tests {
         ) {
             let budget = Arc::new(Budget::new(1 << 40));
             let frames = steps.iter().filter(|(_, what)| *what > 0).count() as u32;
-            let (mut log, mut pending, mut expected) = (Log::new(&budget), Log::new(&budget), Vec::new());
+            let (mut log, mut pending, mut expected) = (PacketLog::new(&budget), PacketLog::new(&budget), Vec::new());
             let mut handed_out = Vec::new();
             for (at, (len, what)) in steps.into_iter().enumerate() {
                 let frame = vec![at as u8; len];
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn without_room_nothing_is_added() {
         let budget = Arc::new(Budget::new(10_000));
-        let mut log = Log::new(&budget);
+        let mut log = PacketLog::new(&budget);
         assert!(log.push(&budget, &[1; 4000], 1).is_ok());
         assert!(log.push(&budget, &[2; 4000], 1).is_err());
         assert_eq!(bytes_of(log.chunks(&budget)), [1; 4000]);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hevcast_wire::rtsp::transport::Channels;
 
-use super::reader::{Claim, MAX_AGE, Outlet, Reader};
-use super::tests::{CHANNELS, World, claim};
+use super::reader::{MAX_AGE, Outlet, Reader, WritePermit};
+use super::tests::{CHANNELS, World, write_permit};
 
 /// A socket with room for so many bytes.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ fn reader_of(world: &mut World, pipe: &Arc<Pipe>) -> Arc<Reader> {
     world.publish(true);
     let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], Some(Arc::clone(pipe) as Arc<dyn Outlet>)));
     world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
-    assert_eq!(claim(&reader), Claim::Mine, "a joining burst is the task's");
+    assert_eq!(write_permit(&reader), WritePermit::Granted, "a joining burst is the task's");
     task_writes(&reader, pipe);
     reader
 }
@@ -58,7 +58,7 @@ fn reader_of(world: &mut World, pipe: &Arc<Pipe>) -> Arc<Reader> {
 fn task_writes(reader: &Reader, pipe: &Pipe) {
     assert!(reader.take_rest().is_empty());
     reader.take(usize::MAX, |bytes| assert_eq!(pipe.try_send(&bytes), bytes.len(), "the test's room"));
-    assert_eq!(claim(reader), Claim::Nothing);
+    assert_eq!(write_permit(reader), WritePermit::Idle);
 }
 
 /// Frames of a byte stream; panics where the framing is lost.
@@ -79,7 +79,7 @@ fn a_reader_with_room_is_written_to_without_its_task() {
     let before = frames(&pipe.sent());
     let packets = world.publish(false);
     assert_eq!(frames(&pipe.sent()), before + packets);
-    assert_eq!((claim(&reader), reader.metrics().depth), (Claim::Nothing, 0));
+    assert_eq!((write_permit(&reader), reader.metrics().depth), (WritePermit::Idle, 0));
     assert!(reader.sent_bytes() > 600);
 }
 
@@ -106,7 +106,7 @@ fn who_has_room_is_written_the_bytes_that_were_read_and_others_their_own_channel
         let picture = world.picture(false, 5000);
         world.push(&picture);
         moved.make_room(usize::MAX);
-        assert_eq!(claim(&other), Claim::Mine);
+        assert_eq!(write_permit(&other), WritePermit::Granted);
         moved.try_send(&other.take_rest());
         task_writes(&other, &moved);
         assert_eq!(frames(&moved.sent()[so_far..]), picture.packets().len(), "with room for {room} bytes");
@@ -122,7 +122,7 @@ fn what_does_not_fit_is_the_tasks_and_comes_first() {
     let packets = world.publish(false) + world.publish(false);
     assert!(reader.metrics().depth > 0, "the second picture waits behind the cut frame");
     pipe.make_room(usize::MAX);
-    assert_eq!(claim(&reader), Claim::Mine);
+    assert_eq!(write_permit(&reader), WritePermit::Granted);
     let rest = reader.take_rest();
     assert!(!rest.is_empty());
     pipe.try_send(&rest);
@@ -146,7 +146,7 @@ fn a_picture_that_has_begun_is_finished_though_the_queue_behind_it_is_given_up()
         world.publish(false);
         assert_eq!(reader.metrics().jumps, 1);
         pipe.make_room(usize::MAX);
-        assert_eq!(claim(&reader), Claim::Mine);
+        assert_eq!(write_permit(&reader), WritePermit::Granted);
         pipe.try_send(&reader.take_rest());
         task_writes(&reader, &pipe);
         assert_eq!(frames(&pipe.sent()), before + picture, "with room for {room} bytes");
@@ -180,15 +180,15 @@ fn a_task_with_an_answer_waits_for_a_write_under_way_and_is_next() {
     let reader = reader_of(&mut world, &pipe);
     let picture = world.picture(false, 600);
     let deliveries = world.publication.as_ref().unwrap().push(&picture, world.now);
-    let with_answer = || reader.claim(&mut Context::from_waker(Waker::noop()), true);
-    assert_eq!(with_answer(), Claim::Busy);
+    let with_answer = || reader.poll_write(&mut Context::from_waker(Waker::noop()), true);
+    assert_eq!(with_answer(), WritePermit::Busy);
     // Meanwhile the next picture comes by another thread: it waits.
     let second = world.picture(false, 600);
-    world.publication.as_ref().unwrap().push(&second, world.now).send();
+    world.publication.as_ref().unwrap().push(&second, world.now).deliver();
     let before = frames(&pipe.sent());
-    deliveries.send();
+    deliveries.deliver();
     assert_eq!(frames(&pipe.sent()), before + picture.packets().len());
-    assert_eq!(with_answer(), Claim::Mine);
+    assert_eq!(with_answer(), WritePermit::Granted);
     assert_eq!(reader.take_rest(), Bytes::new());
     // While the task has its turn, nobody else writes.
     world.publish(false);
@@ -200,10 +200,24 @@ fn a_task_with_an_answer_waits_for_a_write_under_way_and_is_next() {
 fn a_reader_that_left_is_not_written_to() {
     let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
     let reader = reader_of(&mut world, &pipe);
-    assert_eq!(reader.claim(&mut Context::from_waker(Waker::noop()), true), Claim::Mine);
+    assert_eq!(reader.poll_write(&mut Context::from_waker(Waker::noop()), true), WritePermit::Granted);
     world.hub.find("live").unwrap().leave(&reader);
     let before = pipe.sent().len();
     world.publish(false);
     assert_eq!(pipe.sent().len(), before);
     assert_eq!(world.hub.find("live").unwrap().reader_count(), 0);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn deliveries_that_are_dropped_undelivered_are_found() {
+    let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
+    let _reader = reader_of(&mut world, &pipe);
+    let picture = world.picture(false, 600);
+    let before = pipe.sent();
+    let deliveries = world.publication.as_ref().unwrap().push(&picture, world.now);
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(deliveries)));
+    assert!(dropped.is_err() && pipe.sent() == before, "dropping writes to no socket");
+    // Without anything to deliver they may be dropped.
+    drop(super::deliveries::Deliveries::default());
 }
