@@ -13,9 +13,10 @@ use hevcast_wire::rtp::payload::Payload;
 use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;
 
-use super::frames::{ChannelMap, Frames, Leaving};
+use super::framing::StoredChannel;
 use super::known_parameter_sets::KnownParameterSets;
 use super::packet_log::PacketLog;
+use super::packet_run::{Outgoing, PacketRun};
 use super::parameter_set_injector::ParameterSetInjector;
 use super::reader::Reader;
 use crate::budget::Budget;
@@ -165,17 +166,17 @@ impl GopCache {
     /// Queues the group so far at a reader who begins with it; `is_new` to the stream. False where its queue has no
     /// room.
     pub(super) fn send_to(&mut self, reader: &Reader, track: usize, is_new: bool, now: Instant) -> bool {
-        let (Some(channels), Some(_)) = (reader.channels_of(track), self.began) else { return true };
+        if !reader.framing().takes(track) || self.began.is_none() {
+            return true;
+        }
         let channel = self.first(&[]).get(1).copied();
-        let map = channel.and_then(|channel| ChannelMap::new(vec![(channel, Some(channels.rtp))]));
-        let preface = self.preface.clone().filter(|_| is_new);
-        let preface = preface.map(|bytes| Frames::of(Leaving { bytes, map: map.clone() }));
+        let stored = channel.map(|channel| StoredChannel { channel, track, rtcp: false });
+        let reframing = stored.and_then(|stored| reader.framing().reframing(&[stored]));
+        let outgoing = |bytes: Bytes| Outgoing { bytes, reframing: reframing.clone() };
+        let preface = self.preface.clone().filter(|_| is_new).map(|bytes| PacketRun::of(outgoing(bytes)));
         let chunks = self.group.chunks(&self.budget).iter().chain(self.unit.chunks(&self.budget)).cloned();
         // Nothing is copied here, and not even looked at.
-        let chunks = chunks.map(|(bytes, packets)| {
-            let (len, leaving) = (bytes.len(), Leaving { bytes, map: map.clone() });
-            Frames { leaving, packets, len, ..Frames::default() }
-        });
+        let chunks = chunks.map(|(bytes, packets)| PacketRun::of_all(outgoing(bytes), packets));
         reader.push_burst(preface.into_iter().chain(chunks), &self.budget, now)
     }
 

@@ -14,13 +14,14 @@ mod announcement;
 pub mod batch;
 mod counted_bytes;
 pub mod deliveries;
-mod frames;
+pub mod framing;
 pub mod gop;
 mod keyframe_requester;
 mod known_parameter_sets;
 pub mod metrics;
 pub mod owner;
 mod packet_log;
+mod packet_run;
 mod parameter_set_injector;
 mod publisher_slot;
 mod rate_requester;
@@ -261,6 +262,8 @@ impl Drop for Publication {
     }
 }
 
+#[cfg(test)]
+mod datagram_tests;
 #[cfg(test)]
 mod deliveries_tests;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frames::{Frames, Piece};
+use super::packet_run::{PacketRun, Piece};
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
 /// Queue `reader`: how old its oldest packet may get.
@@ -33,7 +33,7 @@ pub(super) struct ReaderQueue {
 /// Frames that were read together.
 #[derive(Debug)]
 struct Queued {
-    frames: Frames,
+    run: PacketRun,
     at: Instant,
 }
 
@@ -76,23 +76,23 @@ impl ReaderQueue {
 
     /// Pictures that end in what waits, where only pictures' packets do.
     pub fn pictures(&self) -> u64 {
-        self.entries.iter().map(|queued| queued.frames.pictures()).sum()
+        self.entries.iter().map(|queued| queued.run.pictures()).sum()
     }
 
     /// Adds frames.
     ///
     /// # Errors
     /// [`OverBudget`]: they have not been added.
-    pub fn push(&mut self, frames: Frames, now: Instant, budget: &Arc<Budget>) -> Result<(), OverBudget> {
+    pub fn push(&mut self, run: PacketRun, now: Instant, budget: &Arc<Budget>) -> Result<(), OverBudget> {
         if self.entries.len() == self.entries.capacity() {
             let capacity = (self.entries.len() * 2).max(IDLE_ENTRIES);
             let bytes = (capacity * size_of::<Queued>()) as u64;
             self.room.get_or_insert_with(|| budget.nothing(Kind::Queues)).resize(bytes)?;
             self.entries.reserve_exact(capacity - self.entries.len());
         }
-        self.bytes += frames.len;
-        self.depth += u64::from(frames.packets);
-        self.entries.push_back(Queued { frames, at: now });
+        self.bytes += run.len;
+        self.depth += u64::from(run.packets);
+        self.entries.push_back(Queued { run, at: now });
         Ok(())
     }
 
@@ -103,11 +103,11 @@ impl ReaderQueue {
 
     /// Takes the next piece; when it was queued, unless it belongs to a joining burst.
     pub fn take_piece(&mut self) -> Option<(Piece, Option<Instant>)> {
-        let Queued { frames, at } = self.entries.front_mut()?;
-        let (piece, at) = (frames.take_piece(), *at);
+        let Queued { run, at } = self.entries.front_mut()?;
+        let (piece, at) = (run.take_piece(), *at);
         let at = (self.burst == 0).then_some(at);
         if at.is_some() {
-            self.bytes = self.bytes.saturating_sub(piece.bytes.len());
+            self.bytes = self.bytes.saturating_sub(piece.len);
         }
         self.depth = self.depth.saturating_sub(u64::from(piece.packets));
         if piece.is_last {
@@ -127,14 +127,14 @@ impl ReaderQueue {
         let entries = std::mem::take(&mut self.entries);
         let before = self.depth;
         self.forget();
-        let end = entries.iter().position(|queued| queued.frames.picture_end.is_some()).filter(|_| is_amid_picture);
+        let end = entries.iter().position(|queued| queued.run.picture_end.is_some()).filter(|_| is_amid_picture);
         if let Some(end) = end {
-            let last = entries[end].frames.first_picture().map(|frames| Queued { frames, at: entries[end].at });
+            let last = entries[end].run.first_picture().map(|run| Queued { run, at: entries[end].at });
             // A few entries: of one picture.
             self.entries = entries.into_iter().take(end).chain(last).collect();
         }
-        self.depth = self.entries.iter().map(|queued| u64::from(queued.frames.packets)).sum();
-        self.bytes = self.entries.iter().map(|queued| queued.frames.len).sum();
+        self.depth = self.entries.iter().map(|queued| u64::from(queued.run.packets)).sum();
+        self.bytes = self.entries.iter().map(|queued| queued.run.len).sum();
         before.saturating_sub(self.depth)
     }
 

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hevcast_wire::rtsp::transport::Channels;
-
 use super::batch::{Batch, MediaPacket};
 use super::counted_bytes::SharedCopy;
 use super::deliveries::Deliveries;
-use super::frames::Frames;
+use super::framing::Framing;
 use super::gop::GopCache;
 use super::metrics::StreamMetrics;
+use super::packet_run::PacketRun;
 use super::reader::{Pushed, Reader};
 use super::sender_reports::{Report, SenderReports};
 use crate::budget::{Budget, Kind};
@@ -23,10 +22,10 @@ pub(super) struct Readers {
     /// The H.265 track, with whose keyframes readers begin; without one they begin with any packet.
     video: Option<usize>,
     attached: Vec<Attached>,
-    /// The different sets of channels, and how many readers have each: readers of a group get the same bytes.
-    groups: Vec<(Vec<Option<Channels>>, usize)>,
-    /// By channels: where in `groups` they are.
-    known: HashMap<Vec<Option<Channels>>, usize>,
+    /// The different framings, and how many readers have each: readers of a group get the same bytes.
+    groups: Vec<(Framing, usize)>,
+    /// By framing: where in `groups` it is.
+    known: HashMap<Framing, usize>,
     /// Places in `groups` that no reader has.
     free: Vec<usize>,
     /// Some of them record, or did.
@@ -38,7 +37,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 struct Attached {
     reader: Arc<Reader>,
-    /// Index of its channels in [`Readers::groups`].
+    /// Index of its framing in [`Readers::groups`].
     group: usize,
     /// Nothing is sent before a keyframe.
     is_waiting: bool,
@@ -76,8 +75,7 @@ impl Readers {
 
     /// Adds a reader and queues what it begins with. True where a keyframe should be requested for it to begin with.
     pub fn join(&mut self, reader: Arc<Reader>, source: JoinSource<'_>, now: Instant) -> bool {
-        let channels = reader.channels().iter().enumerate();
-        let reports = channels.filter_map(|(track, channels)| Some(source.reports.last(track)?.framed((*channels)?)));
+        let reports = source.reports.all().filter_map(|(track, report)| report.framed_for(reader.framing(), track));
         let has_reports = reader.push_burst(reports, &self.budget, now);
         let (has_begun, needs_keyframe) = match (self.video, source.group) {
             (None, _) => (true, false),
@@ -85,7 +83,7 @@ impl Readers {
             (Some(_), _) => (false, true),
         };
         reader.wake();
-        let group = self.group_of(reader.channels());
+        let group = self.group_of(reader.framing());
         self.has_recording |= reader.records();
         self.attached.push(Attached { reader, group, is_waiting: !has_begun, is_new: !has_begun });
         needs_keyframe
@@ -142,11 +140,11 @@ impl Readers {
             self.count_missed(batch, packets);
         }
         let Some(stretch) = batch.stretch(packets, self.video) else { return false };
-        // One for each set of channels: made for the first reader of a group, shared by the others.
-        let mut made: Vec<Option<Option<Frames>>> = vec![None; self.groups.len()];
+        // One for each framing: made for the first reader of a group, shared by the others.
+        let mut made: Vec<Option<Option<PacketRun>>> = vec![None; self.groups.len()];
         let groups = std::mem::take(&mut self.groups);
         let needs_keyframe = self.push(now, metrics, |attached| {
-            let make = || stretch.for_channels(&groups[attached.group].0);
+            let make = || stretch.framed_for(&groups[attached.group].0);
             made[attached.group].get_or_insert_with(make).clone()
         });
         self.groups = groups;
@@ -162,22 +160,22 @@ impl Readers {
 
     /// Gives a sender report of ours to all readers that do not wait; returns as [`Readers::forward`].
     pub fn send_report(&mut self, track: usize, report: &Report, now: Instant, metrics: &mut StreamMetrics) -> bool {
-        self.push(now, metrics, |attached| attached.reader.channels_of(track).map(|channels| report.framed(channels)))
+        self.push(now, metrics, |attached| report.framed_for(attached.reader.framing(), track))
     }
 
     fn push(
         &mut self,
         now: Instant,
         metrics: &mut StreamMetrics,
-        mut frames_for: impl FnMut(&Attached) -> Option<Frames>,
+        mut run_for: impl FnMut(&Attached) -> Option<PacketRun>,
     ) -> bool {
         let mut needs_keyframe = false;
         let mut waiting = SharedCopy::new(&self.budget, Kind::Queues);
         for attached in self.attached.iter_mut().filter(|attached| !attached.is_waiting) {
-            let Some(frames) = frames_for(attached) else { continue };
-            match attached.reader.push(frames, now, &mut waiting) {
+            let Some(run) = run_for(attached) else { continue };
+            match attached.reader.push(run, now, &mut waiting) {
                 Pushed::Queued => {}
-                Pushed::Deliver(frames) => self.deliveries.add(&attached.reader, frames),
+                Pushed::Deliver(outgoing) => self.deliveries.add(&attached.reader, outgoing),
                 Pushed::Overrun { packets, is_alive } => {
                     metrics.overrun(packets);
                     attached.is_waiting = self.video.is_some();
@@ -201,17 +199,17 @@ impl Readers {
         std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget))
     }
 
-    /// The group of these channels, with one reader more.
-    fn group_of(&mut self, channels: &[Option<Channels>]) -> usize {
-        let group = match self.known.get(channels) {
+    /// The group of this framing, with one reader more.
+    fn group_of(&mut self, framing: &Framing) -> usize {
+        let group = match self.known.get(framing) {
             Some(group) => *group,
             None => {
                 let group = self.free.pop().unwrap_or(self.groups.len());
                 if group == self.groups.len() {
-                    self.groups.push((Vec::new(), 0));
+                    self.groups.push((framing.clone(), 0));
                 }
-                self.groups[group].0 = channels.to_vec();
-                self.known.insert(channels.to_vec(), group);
+                self.groups[group].0 = framing.clone();
+                self.known.insert(framing.clone(), group);
                 group
             }
         };
@@ -222,6 +220,7 @@ impl Readers {
 
 #[cfg(test)]
 mod tests {
+    use hevcast_wire::rtsp::transport::Channels;
     use proptest::prelude::*;
 
     use super::super::tests::batch;
@@ -275,7 +274,7 @@ mod tests {
                 prop_assert_eq!((readers.len(), readers.known.len()), (there.len(), channels.len()));
                 prop_assert!(readers.groups.len() - readers.free.len() == channels.len());
                 for attached in &readers.attached {
-                    prop_assert_eq!(&readers.groups[attached.group].0[..], attached.reader.channels());
+                    prop_assert_eq!(&readers.groups[attached.group].0, attached.reader.framing());
                 }
             }
         }

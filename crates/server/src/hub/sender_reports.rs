@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, interleave, rtcp};
-use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::Now;
 
 use super::batch::{Batch, MediaPacket};
-use super::frames::{Frames, Leaving};
+use super::framing::Framing;
+use super::packet_run::{Outgoing, PacketRun};
 
 /// How often readers hear our own report (RFC 3550 section 6.2).
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -24,9 +24,11 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// The report for a reader on these channels.
-    pub fn framed(&self, channels: Channels) -> Frames {
-        Frames::of(Leaving { bytes: interleave::frame(channels.rtcp, &self.packet), map: None })
+    /// The report of a track for a reader of this framing; `None` where it did not set the track up.
+    pub fn framed_for(&self, framing: &Framing, track: usize) -> Option<PacketRun> {
+        let stored = Some(framing.stored_channel(track, true)).filter(|_| framing.takes(track))?;
+        let bytes = interleave::frame(stored.channel, &self.packet);
+        Some(PacketRun::of(Outgoing { bytes, reframing: framing.reframing(&[stored]) }))
     }
 }
 
@@ -47,9 +49,9 @@ impl SenderReports {
         self.last.fill(None);
     }
 
-    /// The track's last report.
-    pub fn last(&self, track: usize) -> Option<&Report> {
-        self.last.get(track)?.as_ref()
+    /// The last reports of those tracks that have one.
+    pub fn all(&self) -> impl Iterator<Item = (usize, &Report)> {
+        self.last.iter().enumerate().filter_map(|(track, report)| Some((track, report.as_ref()?)))
     }
 
     /// Keeps the publisher's report, or makes one when that is due: then readers should get it before this packet.

@@ -178,13 +178,13 @@ impl Stream {
             if packet.rtcp || hevc_track != Some(packet.track) {
                 continue;
             }
-            let framed = batch.framed(packet);
-            if inner.group.begins_irap(batch.packet(packet), framed, now.instant) {
+            let stored = batch.stored(packet);
+            if inner.group.begins_irap(batch.packet(packet), stored, now.instant) {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
-                inner.keyframe_began(packet.track, framed, now.instant);
+                inner.keyframe_began(packet.track, stored, now.instant);
             }
-            if !inner.group.keep(framed) {
+            if !inner.group.keep(stored) {
                 self.warn_of_long_group();
             }
         }
@@ -305,11 +305,11 @@ impl Inner {
         self.announcement = announcement;
     }
 
-    /// A keyframe of this track has begun, and shows to be one by this frame: readers that waited for it begin.
-    fn keyframe_began(&mut self, track: usize, framed: &[u8], now: Instant) {
+    /// A keyframe of this track has begun, and shows to be one by this stored packet: readers that waited for it begin.
+    fn keyframe_began(&mut self, track: usize, stored: &[u8], now: Instant) {
         self.keyframes.keyframe_began(now);
         if !self.injector.is_empty()
-            && let Some(frames) = self.injector.take(self.group.first(framed))
+            && let Some(frames) = self.injector.take(self.group.first(stored))
         {
             self.group.precede(&frames);
         }

@@ -105,10 +105,7 @@ pub(super) fn request(publication: &Publication) -> Poll<PublisherRequest> {
 /// RTP packets of the first track as if read at once.
 pub(super) fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
     let frames: Vec<u8> = packets.into_iter().flat_map(|packet| interleave::frame(CHANNELS.rtp, &packet)).collect();
-    let mut batch = Batch::new(Bytes::from(frames));
-    let ranges: Vec<_> = interleave::frames(batch.whole()).map(|(_, range)| range).collect();
-    ranges.into_iter().for_each(|range| batch.push(0, false, range));
-    batch
+    Batch::interleaved(Bytes::from(frames), |_| Some((0, false)))
 }
 
 /// What a reader's task, which has nothing of its own to write, finds.
@@ -151,11 +148,11 @@ fn packets_are_forwarded_as_they_come_and_shared() {
     let picture = world.picture(false, 5000);
     let (first, rest) = picture.packets().split_first().unwrap();
     assert!(!rest.is_empty());
-    world.push(&Batch::of_packets(picture.whole().clone(), vec![first.clone()]));
+    world.push(&picture.with_packets(vec![first.clone()]));
     let got = pieces(&reader);
     assert_eq!(got.len(), 1, "the first packet of a picture does not wait for the rest");
     assert_eq!(got[0].as_ptr(), pieces(&other)[0].as_ptr(), "one copy for all who wait");
-    world.push(&Batch::of_packets(picture.whole().clone(), rest.to_vec()));
+    world.push(&picture.with_packets(rest.to_vec()));
     let got = pieces(&reader);
     assert_eq!(got.len(), 1, "what was read at once is written at once");
     assert_eq!(got[0], picture.whole()[first.range.end..]);

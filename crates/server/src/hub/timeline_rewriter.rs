@@ -7,15 +7,14 @@
 
 use std::time::{Duration, Instant};
 
-use hevcast_wire::rtp::interleave;
 use hevcast_wire::time::RtpTicks;
 
 use super::batch::Batch;
 
-/// Where the fields of an RTP header stand in an interleaved frame (RFC 3550 section 5.1).
-const SEQUENCE_NUMBER: usize = interleave::HEADER_LEN + 2;
-const TIMESTAMP: usize = interleave::HEADER_LEN + 4;
-const SSRC: usize = interleave::HEADER_LEN + 8;
+/// Where the fields of an RTP header stand in a packet (RFC 3550 section 5.1).
+const SEQUENCE_NUMBER: usize = 2;
+const TIMESTAMP: usize = 4;
+const SSRC: usize = 8;
 
 /// All tracks of a stream.
 #[derive(Debug)]
@@ -40,22 +39,20 @@ impl Timelines {
         if !self.tracks.iter().any(TimelineRewriter::rewrites) {
             for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {
                 if let Some(rewriter) = self.tracks.get_mut(packet.track) {
-                    rewriter.follow(batch.framed(packet), now);
+                    rewriter.follow(batch.bytes(packet), now);
                 }
             }
             return None;
         }
-        let (mut bytes, mut packets) = (batch.copied(), Vec::new());
-        for packet in batch.packets() {
-            match self.tracks.get_mut(packet.track) {
-                // Its sender reports name time stamps that readers do not see.
-                Some(rewriter) if packet.rtcp && rewriter.rewrites() => continue,
-                Some(rewriter) if !packet.rtcp => rewriter.rewrite(&mut bytes[packet.range.clone()], now),
-                _ => {}
+        Some(batch.changed(|packet, bytes| match self.tracks.get_mut(packet.track) {
+            // Its sender reports name time stamps that readers do not see.
+            Some(rewriter) if packet.rtcp => !rewriter.rewrites(),
+            Some(rewriter) => {
+                rewriter.rewrite(bytes, now);
+                true
             }
-            packets.push(packet.clone());
-        }
-        Some(Batch::of_packets(bytes.freeze(), packets))
+            None => true,
+        }))
     }
 
     /// The SSRC by which the publisher knows a track's packets; 0 before the first of them.
@@ -131,17 +128,17 @@ impl TimelineRewriter {
         self.is_resuming || self.offset.is_some()
     }
 
-    /// Follows an RTP frame that readers get as it is. What is too short for RTP is passed over.
-    fn follow(&mut self, framed: &[u8], now: Instant) {
-        if let Some(position) = Position::read(framed) {
+    /// Follows an RTP packet that readers get as it is. What is too short for RTP is passed over.
+    fn follow(&mut self, packet: &[u8], now: Instant) {
+        if let Some(position) = Position::read(packet) {
             self.publisher_ssrc = position.ssrc;
             self.advance(position, now);
         }
     }
 
-    /// Changes an RTP frame into what readers get. What is too short for RTP stays as it is.
-    fn rewrite(&mut self, framed: &mut [u8], now: Instant) {
-        let Some(mut position) = Position::read(framed) else { return };
+    /// Changes an RTP packet into what readers get. What is too short for RTP stays as it is.
+    fn rewrite(&mut self, packet: &mut [u8], now: Instant) {
+        let Some(mut position) = Position::read(packet) else { return };
         self.publisher_ssrc = position.ssrc;
         if self.is_resuming
             && let Some((last, at)) = &mut self.last
@@ -157,7 +154,7 @@ impl TimelineRewriter {
             position.sequence_number = position.sequence_number.wrapping_add(sequence_number);
             position.timestamp = RtpTicks(position.timestamp.0.wrapping_add(timestamp));
             position.ssrc = last.ssrc;
-            position.write(framed);
+            position.write(packet);
         }
         self.advance(position, now);
     }
@@ -171,23 +168,23 @@ fn ticks(time: Duration, clock_rate_hz: u32) -> u32 {
 }
 
 impl Position {
-    fn read(framed: &[u8]) -> Option<Position> {
+    fn read(packet: &[u8]) -> Option<Position> {
         // The version, always 2, stands in the first two bits.
-        if framed.get(interleave::HEADER_LEN).is_none_or(|first| first >> 6 != 2) {
+        if packet.first().is_none_or(|first| first >> 6 != 2) {
             return None;
         }
-        let four = |at: usize| framed.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        let four = |at: usize| packet.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
         let ssrc = u32::from_be_bytes(four(SSRC)?);
         let [high, low, ..] = four(SEQUENCE_NUMBER)?;
         let timestamp = RtpTicks(u32::from_be_bytes(four(TIMESTAMP)?));
         Some(Position { sequence_number: u16::from_be_bytes([high, low]), timestamp, ssrc })
     }
 
-    /// Writes these fields into a frame that [`Position::read`] has read.
-    fn write(self, framed: &mut [u8]) {
-        framed[SEQUENCE_NUMBER..TIMESTAMP].copy_from_slice(&self.sequence_number.to_be_bytes());
-        framed[TIMESTAMP..SSRC].copy_from_slice(&self.timestamp.0.to_be_bytes());
-        framed[SSRC..SSRC + 4].copy_from_slice(&self.ssrc.to_be_bytes());
+    /// Writes these fields into a packet that [`Position::read`] has read.
+    fn write(self, packet: &mut [u8]) {
+        packet[SEQUENCE_NUMBER..TIMESTAMP].copy_from_slice(&self.sequence_number.to_be_bytes());
+        packet[TIMESTAMP..SSRC].copy_from_slice(&self.timestamp.0.to_be_bytes());
+        packet[SSRC..SSRC + 4].copy_from_slice(&self.ssrc.to_be_bytes());
     }
 }
 
@@ -195,50 +192,48 @@ impl Position {
 mod tests {
     use super::*;
 
-    fn frame(sequence_number: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
-        let packet = [&[0x80, 96][..], &sequence_number.to_be_bytes(), &timestamp.to_be_bytes(), &ssrc.to_be_bytes()];
-        let packet = [&packet.concat()[..], b"payload"].concat();
-        let header = interleave::frame_header(0, packet.len() as u16);
-        [&header[..], &packet].concat()
+    fn packet(sequence_number: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
+        let header = [&[0x80, 96][..], &sequence_number.to_be_bytes(), &timestamp.to_be_bytes(), &ssrc.to_be_bytes()];
+        [&header.concat()[..], b"payload"].concat()
     }
 
-    fn rewritten(track: &mut TimelineRewriter, mut frame: Vec<u8>, now: Instant) -> (u16, u32, u32) {
+    fn rewritten(track: &mut TimelineRewriter, mut packet: Vec<u8>, now: Instant) -> (u16, u32, u32) {
         assert!(track.rewrites());
-        track.rewrite(&mut frame, now);
-        assert_eq!(&frame[SSRC + 4..], b"payload");
-        let Position { sequence_number, timestamp, ssrc } = Position::read(&frame).unwrap();
+        track.rewrite(&mut packet, now);
+        assert_eq!(&packet[SSRC + 4..], b"payload");
+        let Position { sequence_number, timestamp, ssrc } = Position::read(&packet).unwrap();
         (sequence_number, timestamp.0, ssrc)
     }
 
     #[test]
     fn the_first_publishers_packets_are_not_touched() {
         let mut track = TimelineRewriter::new(90_000);
-        track.follow(&frame(7, 1000, 42), Instant::now());
+        track.follow(&packet(7, 1000, 42), Instant::now());
         assert!(!track.rewrites() && track.publisher_ssrc == 42 && track.lost_packets == 0);
-        track.follow(&frame(11, 1000, 42), Instant::now());
+        track.follow(&packet(11, 1000, 42), Instant::now());
         assert_eq!(track.lost_packets, 3);
-        let mut short = [b'$', 0, 0, 1, 9];
+        let mut short = [0x80, 96, 0, 1, 9];
         track.follow(&short, Instant::now());
         track.resume(0);
         track.rewrite(&mut short, Instant::now());
-        assert_eq!(short, [b'$', 0, 0, 1, 9]);
+        assert_eq!(short, [0x80, 96, 0, 1, 9]);
     }
 
     #[test]
     fn another_publisher_goes_on_where_the_last_stood() {
         let mut track = TimelineRewriter::new(90_000);
         let now = Instant::now();
-        track.follow(&frame(u16::MAX, u32::MAX - 10, 42), now);
+        track.follow(&packet(u16::MAX, u32::MAX - 10, 42), now);
         track.resume(0);
         let later = now + Duration::from_secs(2);
-        assert_eq!(rewritten(&mut track, frame(500, 7, 9), later), (0, 180_000 - 11, 42));
-        assert_eq!(rewritten(&mut track, frame(501, 7, 9), later), (1, 180_000 - 11, 42));
-        let next = rewritten(&mut track, frame(502, 7 + 3000, 9), later + Duration::from_millis(33));
+        assert_eq!(rewritten(&mut track, packet(500, 7, 9), later), (0, 180_000 - 11, 42));
+        assert_eq!(rewritten(&mut track, packet(501, 7, 9), later), (1, 180_000 - 11, 42));
+        let next = rewritten(&mut track, packet(502, 7 + 3000, 9), later + Duration::from_millis(33));
         assert_eq!(next, (2, 183_000 - 11, 42));
         assert_eq!(track.publisher_ssrc, 9);
         // And once more, behind three packets of ours.
         track.resume(3);
-        let again = rewritten(&mut track, frame(9, 9, 10), later + Duration::from_millis(66));
+        let again = rewritten(&mut track, packet(9, 9, 10), later + Duration::from_millis(66));
         assert_eq!(again, (6, 183_000 - 11 + 2970, 42));
         assert_eq!(track.lost_packets, 0);
     }

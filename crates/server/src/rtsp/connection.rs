@@ -360,12 +360,7 @@ impl Serving {
     /// A publisher's frames go to the hub as they were read, at once; a reader's are looked into.
     fn take_frames(&mut self, frames: Bytes) {
         let now = self.state.clock.now();
-        let mut batch = Batch::new(frames.clone());
-        for (channel, range) in interleave::frames(&frames) {
-            if let Some((track, rtcp)) = self.session.handle_channel(channel, now) {
-                batch.push(track, rtcp, range);
-            }
-        }
+        let batch = Batch::interleaved(frames, |channel| self.session.handle_channel(channel, now));
         let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);
         self.state.counters.stray_frames.add(stray);
         match &self.role {

@@ -19,7 +19,8 @@ impl Reader {
         // A joining burst is no live queue.
         let oldest = inner.unwritten.1.or(inner.queue.oldest()).filter(|_| !inner.queue.is_burst());
         let queue = Queue {
-            waiting_bytes: oldest.map_or(0, |_| inner.queue.bytes() + inner.rest.len() + inner.unwritten.0) as u64,
+            waiting_bytes: oldest.map_or(0, |_| inner.queue.bytes() + inner.rest.bytes.len() + inner.unwritten.0)
+                as u64,
             age: oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             taken_bytes: inner.written_bytes + self.sent_bytes(),
         };

@@ -3,12 +3,11 @@
 //! There is no viewer whom an old picture would not help, and no link behind it. So its queue has a bound in bytes only:
 //! a publisher whose link stood still sends many seconds at once.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hevcast_wire::rtsp::transport::Channels;
 
-use super::{Hot, MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
+use super::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
 
 /// Queue `reader` of a recording: how many bytes it may hold.
 pub const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
@@ -16,8 +15,9 @@ pub const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
 impl Reader {
     /// One within this program that records.
     pub fn recording(channels: Vec<Option<Channels>>) -> Reader {
-        let hot = Hot { records: true, ..Hot::default() };
-        Reader { hot, channels, asks: AtomicBool::new(true), inner: std::sync::Mutex::default() }
+        let mut reader = Reader::new(channels, None).with_keyframe_requests();
+        reader.hot.records = true;
+        reader
     }
 
     /// Whether it is such a one.
