@@ -24,7 +24,7 @@ pub enum Kind {
     Stills,
     /// Pictures on their way into recordings.
     Recordings,
-    /// Passwords being looked at.
+    /// PasswordChecker being looked at.
     Logins,
     /// Requests to the status page, and their answers.
     Http,
@@ -250,7 +250,7 @@ mod tests {
     /// What may be done with a budget.
     #[derive(Clone, Debug)]
     enum Operation {
-        Reserve(usize, u64),
+        DescriptorReserve(usize, u64),
         Resize(usize, u64),
         Drop(usize),
         Limit(u64),
@@ -259,7 +259,7 @@ mod tests {
     fn operation() -> impl Strategy<Value = Operation> {
         let bytes = prop_oneof![0..2000u64, Just(u64::MAX), Just(u64::MAX / 2)];
         prop_oneof![
-            4 => (0..Kind::ALL.len(), bytes.clone()).prop_map(|(kind, bytes)| Operation::Reserve(kind, bytes)),
+            4 => (0..Kind::ALL.len(), bytes.clone()).prop_map(|(kind, bytes)| Operation::DescriptorReserve(kind, bytes)),
             4 => (any::<usize>(), bytes).prop_map(|(at, bytes)| Operation::Resize(at, bytes)),
             2 => any::<usize>().prop_map(Operation::Drop),
             1 => (0..20_000u64).prop_map(Operation::Limit),
@@ -276,7 +276,7 @@ mod tests {
             for operation in operations {
                 let before = budget.usage();
                 match operation {
-                    Operation::Reserve(kind, bytes) => match budget.reserve(Kind::ALL[kind], bytes) {
+                    Operation::DescriptorReserve(kind, bytes) => match budget.reserve(Kind::ALL[kind], bytes) {
                         Ok(reservation) => held.push((kind, reservation)),
                         Err(over) => {
                             refused += 1;

@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::certificate::{self, CertificateError, ServedCertificate};
 use crate::config::{Config, OpensDoor, RTSP_LISTEN};
-use crate::doors::certificate::{self, CertificateError, Shown};
 use crate::rtsp::listener;
-use crate::sight::fullness;
-use crate::sight::http::{self, Page};
-use crate::sight::stills::Stills;
 use crate::state::State;
+use crate::status::http::{self, Page};
+use crate::status::memory_warnings;
+use crate::status::stills::Stills;
 
 /// Why a server cannot start.
 #[derive(Debug, Error)]
@@ -48,7 +48,7 @@ pub struct Server {
     rtsps: Option<SocketAddr>,
     http: Option<SocketAddr>,
     /// What TLS shows, if it is spoken.
-    certificate: Option<Arc<Shown>>,
+    certificate: Option<Arc<ServedCertificate>>,
     /// Where file names count from.
     folder: PathBuf,
     stop: watch::Sender<bool>,
@@ -78,7 +78,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind("RTSP", config.listen.unwrap_or(RTSP_LISTEN), "--listen").await?;
         let certificate = match needs_certificate(&config) {
-            true => Some(Arc::new(Shown::new(certificate::load(config.rtsps.as_ref(), folder)?))),
+            true => Some(Arc::new(ServedCertificate::new(certificate::load(config.rtsps.as_ref(), folder)?))),
             false => None,
         };
         let secure = match &config.rtsps {
@@ -92,7 +92,7 @@ impl Server {
         let https = certificate.clone().filter(|_| config.http.tls);
         let state = Arc::new(State::new(config, address.port(), clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
-        let watch = tokio::spawn(fullness::watch(Arc::clone(&state), stopped.clone()));
+        let watch = tokio::spawn(memory_warnings::watch(Arc::clone(&state), stopped.clone()));
         let mut tasks = vec![accept(listener, None), watch];
         let mut rtsps = None;
         if let Some((listener, address)) = secure {

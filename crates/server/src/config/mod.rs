@@ -19,7 +19,6 @@ use thiserror::Error;
 use toml::Spanned;
 
 use crate::budget::DEFAULT_LIMIT_BYTES;
-use crate::doors::passwords;
 pub use patterns::Patterns;
 pub use record::Record;
 pub use users::{Right, User};
@@ -215,7 +214,7 @@ impl Config {
         if self.rtsps.as_ref().is_some_and(|rtsps| rtsps.certificate.is_some() != rtsps.key.is_some()) {
             return Some((None, "[rtsps] needs both certificate and key, or neither".to_owned()));
         }
-        let logins = passwords::memory_bytes(self) as u64;
+        let logins = self.login_memory_bytes() as u64;
         if logins > self.limits.memory_bytes / 2 {
             let (mib, least) = (logins >> 20, (2 * logins) >> 20);
             return Some((
@@ -245,6 +244,11 @@ impl Config {
     /// Everybody may everything, because nothing else is said.
     fn says_nothing_of_doors(&self) -> bool {
         self.anyone.is_none() && self.users.is_empty()
+    }
+
+    /// The most memory that checks of users' argon2 hashes take, bytes.
+    pub fn login_memory_bytes(&self) -> usize {
+        users::login_memory_bytes(self.users())
     }
 
     /// Who may log in.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::Patterns;
+use super::patterns::Patterns;
 
 /// `[record]`
 #[derive(Clone, Debug, Deserialize, PartialEq)]

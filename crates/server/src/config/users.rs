@@ -1,15 +1,17 @@
 //! Users, what proves them, and what they may do.
 
+use std::sync::LazyLock;
+
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHashString, PasswordHasher, SaltString};
-use argon2::{Argon2, Params};
+use argon2::{Argon2, Block, Params};
 use hevcast_wire::rtsp::login::Ha1;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::Patterns;
+use super::patterns::Patterns;
 
-/// Most memory that an argon2 hash may ask for: threads that look at passwords keep as much.
+/// Most memory that an argon2 hash may ask for: each of [`login_threads`] keeps as much.
 const MAX_ARGON2_KIB: u32 = 64 * 1024;
 
 /// What may be done with a path.
@@ -92,6 +94,27 @@ fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordH
             MAX_ARGON2_KIB / 1024
         ))),
     }
+}
+
+/// Threads that check argon2 hashes at the same time, at most.
+const MAX_LOGIN_THREADS: usize = 2;
+
+/// Threads that check argon2 hashes, at most: one where there are few processors, since the others forward video.
+pub fn login_threads() -> usize {
+    /// Asked for once: the system answers from several files.
+    static THREADS: LazyLock<usize> = LazyLock::new(|| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (processors / 2).clamp(1, MAX_LOGIN_THREADS)
+    });
+    *THREADS
+}
+
+/// The most memory that checks of these users' hashes take, bytes: for each thread a block as large as the largest hash asks
+/// for. To be counted in the memory budget once.
+pub fn login_memory_bytes<'a>(users: impl Iterator<Item = &'a User>) -> usize {
+    let hashes = users.filter_map(|user| user.argon2.as_ref());
+    let largest = hashes.filter_map(|hash| Params::try_from(&hash.password_hash()).ok()).map(|p| p.block_count()).max();
+    login_threads() * largest.unwrap_or_default() * Block::SIZE
 }
 
 #[cfg(test)]

@@ -43,82 +43,43 @@ use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
-use thiserror::Error;
 use tokio::sync::watch;
 
 use batch::Batch;
 use deliveries::Deliveries;
-use owner::Owner;
 use publisher_slot::ResumeError;
 use stream::{PublisherRequest, Stream};
+pub use stream_limits::{PublishRefused, Terms};
 
-use crate::budget::{Budget, Kind, OverBudget};
+use crate::budget::{Budget, Kind};
 
-/// What a path's next publisher is measured by.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    /// Most paths that can be live at once.
-    pub max_streams: usize,
-    /// Most of them from one address, and of one user.
-    pub max_streams_per_owner: usize,
-    /// Who publishes.
-    pub owner: Owner,
-    /// It takes over from one who is there.
-    pub takeover: bool,
-    /// The time, by which another's silence is measured; `None` where that does not matter.
-    pub now: Option<Instant>,
-}
-
-impl Default for Terms {
-    fn default() -> Terms {
-        Terms { max_streams: 1024, max_streams_per_owner: 1024, owner: Owner::default(), takeover: false, now: None }
-    }
-}
-
-/// Bytes of a stream beside its description's: queues of nobody, counters, tables.
+/// Bytes that a stream takes beside its description: counters and tables.
 const STREAM_BYTES: u64 = 16 * 1024;
-/// What a description takes, in times of its text: taken apart, and made anew for readers.
+/// Bytes that a description takes for each byte of its text: parsed, and written for readers.
 const TIMES_OF_TEXT: u64 = 4;
-/// Least time from one search for caches to give up to the next.
+/// Least time between two searches for cached groups to give up.
 const BETWEEN_RELIEFS: Duration = Duration::from_millis(50);
-
-/// Why a path cannot be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PublishRefused {
-    /// Somebody else does.
-    #[error("another sender publishes this path")]
-    Taken,
-    /// [`Terms::max_streams`] is reached.
-    #[error("the server has {0} streams, its limit (limits.paths)")]
-    Full(usize),
-    /// [`Terms::max_streams_per_owner`] is reached.
-    #[error("{0} streams come from its address or user already (limits.paths_per_address, paths_per_user)")]
-    OwnerFull(usize),
-    /// No memory is left in the budget.
-    #[error(transparent)]
-    OverBudget(#[from] OverBudget),
-}
 
 /// All live streams.
 #[derive(Debug, Default)]
 pub struct Hub {
     budget: Arc<Budget>,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
-    /// Streams so far.
+    /// Streams that have begun so far.
     count: AtomicU64,
-    /// When caches were last given up for want of room.
+    /// When cached groups were last given up for want of memory.
     relieved: Mutex<Option<Instant>>,
-    /// Changes whenever one begins.
+    /// Changes whenever a stream begins.
     changes: watch::Sender<()>,
 }
 
 impl Hub {
-    /// One whose streams take their memory from this budget.
+    /// A hub whose streams take their memory from this budget.
     pub fn new(budget: Arc<Budget>) -> Hub {
         Hub { budget, ..Hub::default() }
     }
 
-    /// Whether a path can be claimed, as far as that does not depend on what is announced.
+    /// Whether a path can be published, as far as that does not depend on what is announced.
     ///
     /// # Errors
     /// [`PublishRefused`], as [`Hub::publish`] would have it.
@@ -133,7 +94,7 @@ impl Hub {
         }
     }
 
-    /// Claims a path.
+    /// Begins to publish a path.
     ///
     /// # Errors
     /// [`PublishRefused`] when it is taken, or there are too many.
@@ -173,8 +134,8 @@ impl Hub {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where groups of pictures have nearly filled the budget, those that began longest ago are given up: whoever sends no
-    /// keyframe for long has the largest, and the least use of it.
+    /// Where cached groups of pictures have nearly filled the budget, those that began longest ago are given up: a publisher that
+    /// sends no keyframe for long has the largest, and joiners have the least use of it.
     fn relieve(&self, now: Instant) {
         let Ok(mut relieved) = self.relieved.try_lock() else { return };
         if relieved.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_RELIEFS) {
@@ -211,7 +172,7 @@ impl Hub {
     }
 }
 
-/// A publisher's claim on a path; dropping it ends the stream for all its readers, unless another has taken over.
+/// A publisher's hold on a path. Dropping it ends the stream for all its readers, unless another publisher has taken over.
 #[derive(Debug)]
 pub struct Publication {
     hub: Arc<Hub>,
@@ -226,7 +187,7 @@ impl Publication {
         &self.stream
     }
 
-    /// What the hub wants of this publisher. Pending, with the task to be woken, while that is nothing.
+    /// What the hub requests of this publisher. Pending while that is nothing; then the task is woken.
     pub fn poll_request(&self, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
         self.stream.poll_request(self.number, cx)
     }

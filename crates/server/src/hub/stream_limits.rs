@@ -1,10 +1,52 @@
-//! Who makes room where there are too many streams.
+//! How many streams there may be, and which one gives way where there are too many.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
+use thiserror::Error;
+
+use super::owner::Owner;
 use super::stream::Stream;
-use super::{PublishRefused, Terms};
+use crate::budget::OverBudget;
+
+/// By what the publisher of a path is accepted.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Most paths that can be live at once.
+    pub max_streams: usize,
+    /// Most of them from one address, and of one user.
+    pub max_streams_per_owner: usize,
+    /// Who publishes.
+    pub owner: Owner,
+    /// It replaces a publisher that is there.
+    pub takeover: bool,
+    /// The time, by which the silence of the publisher before is measured; `None` where that does not matter.
+    pub now: Option<Instant>,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { max_streams: 1024, max_streams_per_owner: 1024, owner: Owner::default(), takeover: false, now: None }
+    }
+}
+
+/// Why a path cannot be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PublishRefused {
+    /// Another publisher does.
+    #[error("another sender publishes this path")]
+    Taken,
+    /// [`Terms::max_streams`] is reached.
+    #[error("the server has {0} streams, its limit (limits.paths)")]
+    Full(usize),
+    /// [`Terms::max_streams_per_owner`] is reached.
+    #[error("{0} streams come from its address or user already (limits.paths_per_address, paths_per_user)")]
+    OwnerFull(usize),
+    /// No memory is left in the budget.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+}
 
 type Streams = HashMap<String, Arc<Stream>>;
 
