@@ -164,7 +164,7 @@ impl Sessions {
         self.lock().values().cloned().collect()
     }
 
-    /// Ends a connection; false when there is none of this number, or it is reason already.
+    /// Ends a connection; false when there is none of this number, or it is ending already.
     pub fn end(&self, id: u64) -> bool {
         let session = self.lock().get(&id).cloned();
         session.is_some_and(|session| session.request_end(EndRequest::Kicked))

@@ -21,13 +21,13 @@ use crate::sessions::Sessions;
 /// A server's state, shared by its tasks.
 #[derive(Debug)]
 pub struct State {
-    /// The memory that all of it may take.
+    /// The memory that peers may make the server hold.
     pub budget: Arc<Budget>,
-    /// What is live.
+    /// The live streams.
     pub hub: Arc<Hub>,
-    /// What time it is.
+    /// The clock of all deadlines and stamps.
     pub clock: Clock,
-    /// Which clock that is, to those who compare theirs with it; `None` where the system had no randomness to name it by.
+    /// A random name of that clock for peers that compare theirs with it; `None` where the system had no randomness.
     pub clock_id: Option<ClockId>,
     /// When the server started.
     pub started: Instant,
@@ -41,18 +41,18 @@ pub struct State {
     pub bulk_permits: Arc<Semaphore>,
     /// Checks logins.
     authenticator: Authenticator,
-    /// What went wrong so far.
+    /// Counters of what went wrong or was refused.
     pub counters: Counters,
-    /// Who is here.
+    /// The open connections.
     pub sessions: Arc<Sessions>,
-    /// What is recorded.
+    /// The recordings that are being made.
     pub recordings: Recordings,
     config: RwLock<Arc<Config>>,
     config_changes: watch::Sender<()>,
 }
 
 impl State {
-    /// A server in which nothing has happened yet.
+    /// The state of a server that starts.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
         let budget = Arc::new(Budget::new(config.limits.memory_bytes));
         let authenticator = Authenticator::new(&budget);
@@ -76,12 +76,12 @@ impl State {
         }
     }
 
-    /// The configuration that holds now.
+    /// The configuration in effect.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Another configuration holds from now on: for what is asked from now on.
+    /// Puts another configuration into effect for requests from now on.
     pub fn set_config(&self, config: Config) {
         self.budget.set_limit(config.limits.memory_bytes);
         let config = Arc::new(config);
@@ -91,12 +91,12 @@ impl State {
         self.config_changes.send_replace(());
     }
 
-    /// Checks a login, when its turn has come, by the configuration that holds then.
+    /// Checks a login, once that may be, by the configuration that is then in effect.
     pub async fn authenticate(&self, request: LoginRequest<'_>) -> LoginOutcome {
         self.authenticator.authenticate(request, || self.config(), self.clock, &self.counters.logins).await
     }
 
-    /// Changes whenever another configuration holds.
+    /// Changes whenever another configuration is put into effect.
     pub fn config_changes(&self) -> watch::Receiver<()> {
         self.config_changes.subscribe()
     }

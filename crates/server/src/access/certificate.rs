@@ -1,4 +1,4 @@
-//! What `rtsps://` and `https://` show: the certificate of the configuration, or one of our own, made at the first start.
+//! The certificate of `rtsps://` and `https://`: that of the configuration, or one that is made at the first start.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use thiserror::Error;
 
 use crate::config::Rtsps;
 
-/// The certificate that we make, beside the configuration.
+/// File of the certificate that the server makes, beside the configuration.
 pub const OWN_CERTIFICATE: &str = "hevcast-cert.pem";
-/// Its key.
+/// File of its key.
 pub const OWN_KEY: &str = "hevcast-key.pem";
 
 /// Why there is no certificate.
@@ -23,19 +23,19 @@ pub enum CertificateError {
     /// A file cannot be read.
     #[error("cannot read {file}: {what}; give a PEM file in [rtsps], or none")]
     Read {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         what: String,
     },
-    /// Our own cannot be kept.
+    /// The server's own certificate cannot be written.
     #[error(
         "cannot write {file}: {error}; start the server in a folder it may write to, or give a certificate in [rtsps]"
     )]
     Write {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// The system's word.
+        /// The system's error.
         error: io::Error,
     },
     /// Certificate and key do not fit, or none can be made.
@@ -48,37 +48,37 @@ pub enum CertificateError {
 pub struct Certificate {
     /// For tokio-rustls.
     pub config: Arc<ServerConfig>,
-    /// What clients may pin.
+    /// The fingerprint that clients may pin.
     pub fingerprint: Fingerprint,
 }
 
-/// The certificate that all listeners show: another from the next handshake on, when it is read again.
+/// The certificate that all listeners serve. When it is read again, the next handshake uses the new one.
 #[derive(Debug)]
 pub struct ServedCertificate(RwLock<Certificate>);
 
 impl ServedCertificate {
-    /// This one, for now.
+    /// Serves this certificate.
     pub fn new(certificate: Certificate) -> ServedCertificate {
         ServedCertificate(RwLock::new(certificate))
     }
 
-    /// For the next handshake.
+    /// The configuration for the next handshake.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).config)
     }
 
-    /// What clients may pin.
+    /// The fingerprint that clients may pin.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.read().unwrap_or_else(PoisonError::into_inner).fingerprint
     }
 
-    /// Shows another from now on.
+    /// Serves another certificate from the next handshake on.
     pub fn replace(&self, certificate: Certificate) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificate;
     }
 }
 
-/// Reads the certificate, or makes one. `folder` is the configuration's, from which relative names count.
+/// Reads the certificate, or makes one. `folder` is the configuration's, to which names are relative.
 ///
 /// # Errors
 /// [`CertificateError`], which names the file.
@@ -105,7 +105,7 @@ pub fn load(rtsps: Option<&Rtsps>, folder: &Path) -> Result<Certificate, Certifi
     Ok(Certificate { config: Arc::new(config), fingerprint })
 }
 
-/// The files of our own certificate, which are made if they are not there.
+/// The files of the server's own certificate, which are made where they are missing.
 fn own(folder: &Path) -> Result<(PathBuf, PathBuf), CertificateError> {
     let files = (folder.join(OWN_CERTIFICATE), folder.join(OWN_KEY));
     if !(files.0.exists() && files.1.exists()) {
@@ -118,7 +118,7 @@ fn own(folder: &Path) -> Result<(PathBuf, PathBuf), CertificateError> {
     Ok(files)
 }
 
-/// For nobody else's eyes.
+/// Writes a file that only its owner can read.
 fn write(file: &Path, text: &str) -> Result<(), CertificateError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

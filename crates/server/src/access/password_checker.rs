@@ -19,7 +19,7 @@ use crate::config::users::login_threads;
 const MAX_WAITING: usize = 64;
 /// How long a thread without work keeps its memory.
 const IDLE: Duration = Duration::from_secs(10);
-/// How nice its threads are to those that forward video (setpriority(2)).
+/// Nice value of its threads, below those that forward video (setpriority(2)).
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 /// The longest output compared (RFC 9106 allows more than the PHC string format's 64 bytes).
@@ -54,7 +54,7 @@ struct Check {
 }
 
 impl PasswordChecker {
-    /// Whether this is the hash's password; `None` when too many wait, or the server stops.
+    /// Whether the password is that of the hash; `None` when too many checks wait, or the server stops.
     pub async fn check(&self, password: String, hash: PasswordHashString, is_trusted: bool) -> Option<bool> {
         let (answer, answered) = oneshot::channel();
         let needs_thread = self.shared.lock().push(Check { password, hash, answer }, is_trusted);
@@ -85,7 +85,7 @@ impl Drop for PasswordChecker {
 }
 
 impl Queue {
-    /// Puts a job in its place; true when another thread should be started for it.
+    /// Queues a check; true when another thread should be started for it.
     fn push(&mut self, job: Check, is_trusted: bool) -> bool {
         let line = if is_trusted { &mut self.trusted } else { &mut self.others };
         // The answer is for nobody where the connection has gone.
@@ -122,12 +122,12 @@ impl Shared {
         let mut blocks = Vec::new();
         loop {
             let Some(job) = self.next() else { return };
-            // Whoever asked may have gone.
+            // The connection that waited for it may be closed.
             let _ = job.answer.send(is_password(&job.password, &job.hash, &mut blocks));
         }
     }
 
-    /// Waits for a job; `None` when the thread should end, which it has then said.
+    /// Waits for a check; `None` when the thread should end, and has been counted out.
     fn next(&self) -> Option<Check> {
         let mut queue = self.lock();
         loop {
@@ -172,7 +172,7 @@ fn is_password(password: &str, hash: &PasswordHashString, blocks: &mut Vec<Block
     if made.hash_password_into_with_memory(password, salt, out, blocks).is_err() {
         return false;
     }
-    // In a time that does not tell where they differ.
+    // In constant time, which does not show where they differ.
     let differ = out.iter().zip(expected.as_bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
     differ == 0
 }

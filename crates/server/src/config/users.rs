@@ -1,4 +1,4 @@
-//! Users, what proves them, and what they may do.
+//! Users, what their logins are checked by, and what they may do.
 
 use std::sync::LazyLock;
 
@@ -14,12 +14,12 @@ use super::patterns::Patterns;
 /// Most memory that an argon2 hash may ask for: each of [`login_threads`] keeps as much.
 const MAX_ARGON2_KIB: u32 = 64 * 1024;
 
-/// What may be done with a path.
+/// A right on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Send it.
+    /// To publish it.
     Publish,
-    /// Watch it.
+    /// To read it.
     Read,
 }
 
@@ -36,10 +36,10 @@ pub struct User {
     /// For Basic logins.
     #[serde(default, deserialize_with = "argon2")]
     pub argon2: Option<PasswordHashString>,
-    /// Paths it may send.
+    /// Paths that the user may publish.
     #[serde(default)]
     pub publish: Patterns,
-    /// Paths it may watch.
+    /// Paths that the user may read.
     #[serde(default)]
     pub read: Patterns,
     /// It may use the status page and end others' sessions.
@@ -48,7 +48,7 @@ pub struct User {
 }
 
 impl User {
-    /// Whether it may do this.
+    /// Whether the user has this right on this path.
     pub fn may(&self, right: Right, path: &str) -> bool {
         match right {
             Right::Publish => self.publish.match_path(path),
@@ -57,7 +57,7 @@ impl User {
     }
 }
 
-/// A password hashed anew.
+/// Hashes a password with argon2id and a new salt.
 ///
 /// # Errors
 /// When the system has no randomness for a salt.

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_packets_and_is_nobodys_is_left_out() {
+    fn what_stands_between_packets_and_is_no_readers_is_left_out() {
         let batch = batch(&[(0, b"one"), (200, b"stray"), (0, b"two")]);
         let run = batch.stretch(batch.packets(), Some(0)).unwrap().framed_for(&interleaved(&[Some(0)])).unwrap();
         assert_eq!((run.packets, &run.outgoing.framed()[..]), (2, &b"$\0\0\x03one$\0\0\x03two"[..]));

@@ -1,8 +1,8 @@
-//! Bytes that are counted in the budget for as long as anybody holds them.
+//! Bytes that are counted in the memory budget for as long as there is a reference to them.
 //!
-//! What a publisher's read brought is a part of a receive buffer, and whoever keeps a small part keeps the whole buffer. So
-//! what waits is copied, once for all who wait for it, into memory of its own size, which carries its
-//! [`Reservation`]: it is given back with the last reference, wherever that is by then.
+//! What a publisher's read brought is a part of a receive buffer, and a reference to a small part keeps the whole buffer. So
+//! packets that wait are copied, once for all readers that wait for them, into memory of their own size. That carries its
+//! [`Reservation`], which is given back with the last reference, wherever that is by then.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use bytes::Bytes;
 
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
-/// What a piece of counted memory costs beside its bytes: the allocator's and the reference counts.
+/// What a piece of counted memory takes beside its bytes, for the allocator and for reference counts; an estimate.
 pub(super) const OVERHEAD_BYTES: usize = 128;
 
-/// A piece of memory and its place in the budget.
-struct Held {
+/// A piece of memory and its reservation.
+struct Counted {
     bytes: Vec<u8>,
     _room: Reservation,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for Counted {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Shares bytes whose room has been reserved.
+/// Makes bytes shared whose memory has been reserved.
 pub(super) fn share(bytes: Vec<u8>, room: Reservation) -> Bytes {
-    Bytes::from_owner(Held { bytes, _room: room })
+    Bytes::from_owner(Counted { bytes, _room: room })
 }
 
-/// A counted copy.
+/// Makes a counted copy.
 ///
 /// # Errors
 /// [`OverBudget`] where there is no room for it.
@@ -39,22 +39,22 @@ pub(super) fn copy(budget: &Arc<Budget>, kind: Kind, bytes: &[u8]) -> Result<Byt
     Ok(share(bytes.to_vec(), room))
 }
 
-/// One counted copy of what several readers keep a part of.
+/// One counted copy of bytes of which several readers keep a part.
 #[derive(Debug)]
 pub(super) struct SharedCopy {
     budget: Arc<Budget>,
     kind: Kind,
-    /// The original last asked for, and its copy.
+    /// The bytes last copied, and their copy.
     last: Option<(Bytes, Bytes)>,
 }
 
 impl SharedCopy {
-    /// None yet.
+    /// No copy yet.
     pub fn new(budget: &Arc<Budget>, kind: Kind) -> SharedCopy {
         SharedCopy { budget: Arc::clone(budget), kind, last: None }
     }
 
-    /// What it is counted in.
+    /// The budget in which copies are counted.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }

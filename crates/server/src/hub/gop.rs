@@ -1,8 +1,8 @@
 //! The current group of pictures of an H.265 track: everything since the last IRAP picture began.
 //!
-//! A reader who joins gets it in one burst and can decode at once. An access unit is told by its RTP time stamp; whether
-//! it is an IRAP shows only in its first slice, behind parameter sets and SEI, so the packets of the unit so far are
-//! kept apart until that is known. What is kept is a copy (`log`): a part of a receive buffer would hold all of it.
+//! A reader that joins gets it in one burst and can decode at once. The packets of an access unit have one RTP time stamp; whether
+//! the unit is an IRAP picture shows only in its first slice, behind parameter sets and SEI messages, so its packets so far are
+//! kept apart until that is known. What is kept is a copy (`packet_log`), since a part of a receive buffer would keep all of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,17 +21,17 @@ use super::parameter_set_injector::ParameterSetInjector;
 use super::reader::Reader;
 use crate::budget::Budget;
 
-/// Most bytes kept. A longer group is not kept at all: half of one cannot be decoded.
+/// Most bytes kept, 16 MiB. Of a longer group nothing is kept, since a part of one cannot be decoded.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Packets since the last IRAP picture began.
 #[derive(Debug)]
 pub struct GopCache {
     budget: Arc<Budget>,
-    /// Which packets are not the track's.
+    /// Tells the track's packets from those of other formats on its channel.
     format: PayloadFormat,
     group: PacketLog,
-    /// What came of the access unit in progress, while nothing shows its kind.
+    /// The packets of the access unit in progress, while it has not shown whether it is an IRAP picture.
     unit: PacketLog,
     unit_timestamp: Option<RtpTicks>,
     unit_is_irap: bool,
@@ -40,12 +40,12 @@ pub struct GopCache {
     /// When the group's first packet came; `None` while the cache does not begin with an IRAP picture.
     began: Option<Instant>,
     sets: KnownParameterSets,
-    /// Frames with the parameter sets for who has seen none, where the group does not begin with them.
+    /// Stored packets with the parameter sets, for readers that have got none, where the group does not begin with them.
     preface: Option<Bytes>,
 }
 
 impl GopCache {
-    /// Nothing yet of a track of this format; `sets` are those of the description.
+    /// An empty cache of a track of this format. `sets` are the parameter sets of the description.
     pub(super) fn new(budget: &Arc<Budget>, sets: &ParameterSets, format: PayloadFormat) -> GopCache {
         GopCache {
             budget: Arc::clone(budget),
@@ -61,11 +61,11 @@ impl GopCache {
         }
     }
 
-    /// Looks at the frame of an RTP packet that is about to be kept. True when it is the one that shows its access unit to
-    /// be an IRAP picture: the cache then begins with what came of that unit so far.
+    /// Reads an RTP packet that is about to be kept, `framed` being the packet as it is stored. True where it is the one that shows
+    /// its access unit to be an IRAP picture: the cache then begins with the packets of that unit so far.
     pub fn begins_irap(&mut self, packet: Bytes, framed: &[u8], now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
-        // A retransmission's or another format's payload looks like anything.
+        // The payload of a retransmission or of another format could look like a slice.
         if self.format.is_anothers(packet.header.payload_type) {
             return false;
         }
@@ -76,7 +76,7 @@ impl GopCache {
             self.sets.begin_unit();
         }
         let Ok(payload) = Payload::parse(&packet.payload) else { return false };
-        self.sets.look(&payload);
+        self.sets.update(&payload);
         let (is_slice, is_irap) = slices(&payload);
         let irap_begins = !self.unit_is_irap && is_irap;
         if irap_begins {
@@ -91,7 +91,7 @@ impl GopCache {
         irap_begins
     }
 
-    /// What was kept apart belongs to the group, or is of no use without one.
+    /// Moves the unit's packets that were kept apart to the group; without a group they are of no use.
     fn settle(&mut self) {
         if self.unit.is_empty() {
             return;
@@ -102,20 +102,20 @@ impl GopCache {
         }
     }
 
-    /// The parameter sets as packets before the group's first, where that picture does not bring its own.
+    /// The parameter sets as packets before the group's first, where its IRAP picture does not bring its own.
     fn make_preface(&self, framed: &[u8]) -> Option<Bytes> {
         let mut introduction = ParameterSetInjector::new(self.sets.missing_in_unit()?);
         introduction.take(self.first(framed))
     }
 
-    /// Where the group has just begun: the frame with which it does, `frame` being that of the packet last looked at.
+    /// The stored packet with which the group begins: where it has just begun, that may be `frame`, the packet last read.
     pub(super) fn first<'a>(&'a self, frame: &'a [u8]) -> &'a [u8] {
         let front = self.group.front();
         let first = interleave::frames(front).next().and_then(|(_, range)| front.get(range));
         first.unwrap_or(frame)
     }
 
-    /// Puts frames before the group.
+    /// Puts stored packets before the group.
     pub(super) fn precede(&mut self, frames: &[u8]) {
         let mut group = PacketLog::new(&self.budget);
         let is_kept = group.push(&self.budget, frames, interleave::frames(frames).count() as u32).is_ok()
@@ -127,7 +127,7 @@ impl GopCache {
         }
     }
 
-    /// Keeps the frame of the packet last looked at. False where the group has become too long to be kept.
+    /// Keeps the packet last read. False where the group has become too long to be kept.
     pub(super) fn keep(&mut self, frame: &[u8]) -> bool {
         let (is_known, has_group) = (self.unit_is_known, self.began.is_some());
         if is_known && !has_group {
@@ -142,13 +142,13 @@ impl GopCache {
         !is_too_long
     }
 
-    /// Nothing is kept until the next IRAP picture.
+    /// Forgets the group. Nothing is kept until the next IRAP picture.
     pub(super) fn give_up(&mut self) {
         (self.group, self.unit) = (PacketLog::new(&self.budget), PacketLog::new(&self.budget));
         (self.began, self.preface) = (None, None);
     }
 
-    /// What is kept, and what that costs beside its bytes.
+    /// Bytes that the group takes, with what its memory costs beside its packets.
     pub(super) fn cost_bytes(&self) -> usize {
         self.group.cost() + self.unit.cost()
     }
@@ -158,13 +158,13 @@ impl GopCache {
         self.began
     }
 
-    /// What the description should say of parameter sets, if that has changed since last asked.
+    /// The parameter sets that the description should name, if they have changed since the last call.
     pub(super) fn new_parameter_sets(&mut self) -> Option<&ParameterSets> {
         self.sets.take_new()
     }
 
-    /// Queues the group so far at a reader who begins with it; `is_new` to the stream. False where its queue has no
-    /// room.
+    /// Queues the group so far for a reader that begins with it. One that `is_new` has got no parameter sets in band yet. False
+    /// where there is no memory for its queue.
     pub(super) fn send_to(&mut self, reader: &Reader, track: usize, is_new: bool, now: Instant) -> bool {
         if !reader.framing().takes(track) || self.began.is_none() {
             return true;
@@ -186,7 +186,7 @@ impl GopCache {
     }
 }
 
-/// Whether an RTP payload holds (the beginning of) a slice, and of an IRAP picture.
+/// Whether an RTP payload has a slice or the beginning of one, and whether that is one of an IRAP picture.
 fn slices(payload: &Payload) -> (bool, bool) {
     let of = |kind: NalType| (kind.is_vcl(), kind.is_irap());
     let of_nal = |nal: &Bytes| NalHeader::parse(nal).map_or((false, false), |header| of(header.nal_unit_type));

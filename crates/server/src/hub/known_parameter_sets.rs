@@ -1,7 +1,7 @@
-//! The parameter sets that a stream has shown so far, in its description or in band.
+//! The parameter sets that a stream has named so far, in its description or in band.
 //!
-//! Some publishers send theirs once, with their first picture. Whoever comes later would never see them: they are added
-//! to the description that readers are told, and stand in front of the group of pictures that a joiner gets
+//! Some publishers send theirs once, with their first picture, so that readers that join later would never get them. They are
+//! added to the description that readers get, and stand in front of the group of pictures that a joiner gets
 //! (RFC 7798 section 7.1: what the description says may be said in band as well).
 
 use bytes::{Bytes, BytesMut};
@@ -9,31 +9,31 @@ use hevcast_wire::h265::parameter_sets::MAX_PARAMETER_SET_BYTES;
 use hevcast_wire::h265::{NalHeader, NalType, ParameterSets};
 use hevcast_wire::rtp::payload::{Fragment, Payload};
 
-/// What is known of one track's parameter sets.
+/// The parameter sets of one track.
 #[derive(Debug, Default)]
 pub(super) struct KnownParameterSets {
     sets: ParameterSets,
     /// They differ from what the description says.
-    is_news: bool,
-    /// One that comes in fragments.
+    is_changed: bool,
+    /// The fragments so far of a parameter set that comes in several packets.
     fragments: BytesMut,
-    /// Those seen in the access unit so far: VPS, SPS, PPS.
+    /// Which have come in the access unit so far: VPS, SPS, PPS.
     in_unit: [bool; 3],
 }
 
 impl KnownParameterSets {
-    /// Those of the description.
+    /// The parameter sets of a description.
     pub fn new(sets: &ParameterSets) -> KnownParameterSets {
         KnownParameterSets { sets: sets.clone(), ..KnownParameterSets::default() }
     }
 
-    /// Another access unit begins.
+    /// The next access unit begins.
     pub fn begin_unit(&mut self) {
         self.in_unit = [false; 3];
     }
 
-    /// Looks at a packet's payload.
-    pub fn look(&mut self, payload: &Payload) {
+    /// Takes the parameter sets of a packet's payload.
+    pub fn update(&mut self, payload: &Payload) {
         match payload {
             Payload::Single(nal) => self.take(nal),
             Payload::Aggregation(units) => units.clone().flatten().for_each(|nal| self.take(&nal)),
@@ -47,7 +47,7 @@ impl KnownParameterSets {
         let kinds = [NalType::VPS, NalType::SPS, NalType::PPS];
         if let Some(kind) = kinds.iter().position(|kind| *kind == header.nal_unit_type) {
             self.in_unit[kind] = true;
-            self.is_news |= self.sets.update(nal);
+            self.is_changed |= self.sets.update(nal);
         }
     }
 
@@ -67,14 +67,14 @@ impl KnownParameterSets {
         }
     }
 
-    /// What is known, where the access unit so far does not say it all itself.
+    /// The parameter sets, where the access unit so far has not brought all of them itself.
     pub fn missing_in_unit(&self) -> Option<&ParameterSets> {
         Some(&self.sets).filter(|sets| sets.is_complete() && self.in_unit.contains(&false))
     }
 
-    /// What the description should say, if it is complete and that has changed since last asked.
+    /// The parameter sets that the description should name, if they are complete and have changed since the last call.
     pub fn take_new(&mut self) -> Option<&ParameterSets> {
-        let is_news = self.sets.is_complete() && std::mem::take(&mut self.is_news);
-        is_news.then_some(&self.sets)
+        let is_changed = self.sets.is_complete() && std::mem::take(&mut self.is_changed);
+        is_changed.then_some(&self.sets)
     }
 }

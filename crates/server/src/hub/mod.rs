@@ -90,7 +90,7 @@ impl Hub {
                 Err(PublishRefused::Taken)
             }
             Some(_) => Ok(()),
-            None => stream_limits::has_place(&streams, terms),
+            None => stream_limits::check(&streams, terms),
         }
     }
 
@@ -121,7 +121,7 @@ impl Hub {
                 }
             }
         }
-        stream_limits::make_place(&mut streams, &terms)?;
+        stream_limits::make_room(&mut streams, &terms)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let stream = Stream::new(path, description, room, &self.budget);
         let stream = Arc::new(stream.of_owner(terms.owner, number));

@@ -1,6 +1,7 @@
 //! Whose stream it is, by which streams are limited in number.
 
-use std::net::IpAddr;
+// An address as a value; what does I/O is in `std` alone.
+use core::net::IpAddr;
 
 /// Who publishes a stream: a user, or an address without a login.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Frames kept in chunks that are counted and shared: they can be handed out at any time, and more be added behind.
+//! Stored packets in chunks that are counted and shared: they can be handed out at any time, and more be added behind them.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use crate::budget::{Budget, Kind, OverBudget, Reservation};
 /// Bytes of the smallest and of the largest chunk. Large ones are mapped by the allocator each for itself, and go back to the
 /// system when they are freed.
 const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 2 * 1024..=256 * 1024;
-/// A new chunk is this part of what is there already: so much is held in vain at most.
+/// A new chunk's size is one part in this many of what is there already, which bounds the memory held without use.
 const CHUNK_PART: usize = 4;
 
-/// Frames, one behind another.
+/// Stored packets, one behind another.
 #[derive(Debug)]
 pub(super) struct PacketLog {
-    /// Chunks that others may hold, and how many frames each has.
+    /// Chunks that others may hold, and how many packets each has.
     sealed: Vec<(Bytes, u32)>,
-    /// The one being filled, with the room that its capacity takes.
+    /// The chunk being filled.
     tail: Vec<u8>,
-    tail_frames: u32,
+    tail_packets: u32,
     room: Reservation,
-    /// Bytes of all frames.
+    /// Bytes of all packets as they are stored.
     len: usize,
 }
 
 impl PacketLog {
-    /// Without frames, counted here.
+    /// An empty log, counted in this budget.
     pub fn new(budget: &Arc<Budget>) -> PacketLog {
-        PacketLog { sealed: Vec::new(), tail: Vec::new(), tail_frames: 0, room: budget.nothing(Kind::Groups), len: 0 }
+        PacketLog { sealed: Vec::new(), tail: Vec::new(), tail_packets: 0, room: budget.nothing(Kind::Groups), len: 0 }
     }
 
     /// Bytes of all frames, and what their chunks cost beside them.
@@ -37,15 +37,15 @@ impl PacketLog {
         self.len + (self.sealed.len() + 1) * OVERHEAD_BYTES
     }
 
-    /// Whether there are none.
+    /// Whether there is no packet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds whole frames, so many.
+    /// Adds `count` whole packets as they are stored.
     ///
     /// # Errors
-    /// [`OverBudget`]: then it is not added, and what is there is of no use.
+    /// [`OverBudget`]: they are not added, and what is there is of no use without them.
     pub fn push(&mut self, budget: &Arc<Budget>, frame: &[u8], count: u32) -> Result<(), OverBudget> {
         if self.tail.capacity() - self.tail.len() < frame.len() {
             self.seal(budget);
@@ -55,11 +55,11 @@ impl PacketLog {
         }
         self.tail.extend_from_slice(frame);
         self.len += frame.len();
-        self.tail_frames += count;
+        self.tail_packets += count;
         Ok(())
     }
 
-    /// Adds all of another's, which is empty then.
+    /// Adds all packets of another log, which is empty then.
     ///
     /// # Errors
     /// As [`PacketLog::push`].
@@ -69,19 +69,19 @@ impl PacketLog {
             self.len += other.sealed.iter().map(|(chunk, _)| chunk.len()).sum::<usize>();
             self.sealed.append(&mut other.sealed);
         }
-        let added = if other.tail.is_empty() { Ok(()) } else { self.push(budget, &other.tail, other.tail_frames) };
+        let added = if other.tail.is_empty() { Ok(()) } else { self.push(budget, &other.tail, other.tail_packets) };
         other.tail.clear();
-        other.tail_frames = 0;
+        other.tail_packets = 0;
         other.len = 0;
         added
     }
 
-    /// The first frames, up to the end of a chunk.
+    /// The first packets, up to the end of a chunk.
     pub fn front(&self) -> &[u8] {
         self.sealed.first().map_or(&self.tail, |(chunk, _)| chunk)
     }
 
-    /// All chunks with their numbers of frames, for others to hold.
+    /// All chunks with their numbers of packets, for others to hold.
     pub fn chunks(&mut self, budget: &Arc<Budget>) -> &[(Bytes, u32)] {
         self.seal(budget);
         &self.sealed
@@ -95,10 +95,10 @@ impl PacketLog {
         let mut room = std::mem::replace(&mut self.room, budget.nothing(Kind::Groups));
         if tail.len() < tail.capacity() / 2 {
             tail.shrink_to_fit();
-            // Less is always possible.
+            // A reservation can always shrink.
             let _ = room.resize((tail.capacity() + OVERHEAD_BYTES) as u64);
         }
-        self.sealed.push((share(tail, room), std::mem::take(&mut self.tail_frames)));
+        self.sealed.push((share(tail, room), std::mem::take(&mut self.tail_packets)));
     }
 }
 

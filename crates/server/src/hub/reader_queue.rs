@@ -1,4 +1,4 @@
-//! What waits for one reader, and how much of it may.
+//! What waits for one reader, and the bounds of that.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Entries for which memory is kept while nothing waits.
 const IDLE_ENTRIES: usize = 16;
 
-/// Frames in their order, with the room that their list takes; their bytes have a room of their own.
+/// Packets in their order. The memory of the list is counted here, that of the packets with their bytes.
 #[derive(Debug, Default)]
 pub(super) struct ReaderQueue {
     entries: VecDeque<Queued>,
     /// Bytes queued since the joining burst.
     bytes: usize,
-    /// How many of the first entries are a joining burst, which has bounds of its own.
+    /// How many of the first entries belong to a joining burst, which has bounds of its own.
     burst: usize,
     /// Packets in the queue.
     depth: u64,
     room: Option<Reservation>,
 }
 
-/// Frames that were read together.
+/// Packets that were read together.
 #[derive(Debug)]
 struct Queued {
     run: PacketRun,
@@ -43,7 +43,7 @@ impl ReaderQueue {
         self.entries.is_empty()
     }
 
-    /// Whether what waits has just begun to.
+    /// Whether one entry waits, so that the reader's task must be woken.
     pub fn is_first(&self) -> bool {
         self.entries.len() == 1
     }
@@ -63,23 +63,23 @@ impl ReaderQueue {
         self.burst > 0
     }
 
-    /// When what waits longest was queued.
+    /// When the oldest entry was queued.
     pub fn oldest(&self) -> Option<Instant> {
         self.entries.front().map(|oldest| oldest.at)
     }
 
-    /// Whether it is past these bounds.
+    /// Whether it is past one of these bounds.
     pub fn is_beyond(&self, now: Instant, max_age: Duration, max_bytes: usize) -> bool {
         let is_late = self.oldest().is_some_and(|at| now.saturating_duration_since(at) > max_age);
         is_late || self.bytes > max_bytes
     }
 
-    /// Pictures that end in what waits, where only pictures' packets do.
+    /// Pictures that end in what waits, where the reader gets one track only.
     pub fn pictures(&self) -> u64 {
         self.entries.iter().map(|queued| queued.run.pictures()).sum()
     }
 
-    /// Adds frames.
+    /// Adds packets.
     ///
     /// # Errors
     /// [`OverBudget`]: they have not been added.
@@ -96,12 +96,12 @@ impl ReaderQueue {
         Ok(())
     }
 
-    /// All that waits is a joining burst.
+    /// Declares all that waits to be a joining burst.
     pub fn be_burst(&mut self) {
         (self.burst, self.bytes) = (self.entries.len(), 0);
     }
 
-    /// Takes the next piece; when it was queued, unless it belongs to a joining burst.
+    /// Takes the next piece, with the time at which it was queued; `None` for that of a joining burst.
     pub fn take_piece(&mut self) -> Option<(Piece, Option<Instant>)> {
         let Queued { run, at } = self.entries.front_mut()?;
         let (piece, at) = (run.take_piece(), *at);
@@ -120,17 +120,17 @@ impl ReaderQueue {
         Some((piece, at))
     }
 
-    /// Gives up what waits, but for the end of the picture that what has left ends in: half a picture is damage to
-    /// whoever shows it. Returns how many packets that were.
+    /// Gives up what waits, but where `is_amid_picture` for the end of the picture whose beginning has left: a viewer would see half
+    /// a picture as damage. Returns how many packets were given up.
     pub fn give_up(&mut self, is_amid_picture: bool) -> u64 {
-        // Memory for a backlog is given back with it.
+        // The memory of a long list is freed with it.
         let entries = std::mem::take(&mut self.entries);
         let before = self.depth;
         self.forget();
         let end = entries.iter().position(|queued| queued.run.picture_end.is_some()).filter(|_| is_amid_picture);
         if let Some(end) = end {
             let last = entries[end].run.first_picture().map(|run| Queued { run, at: entries[end].at });
-            // A few entries: of one picture.
+            // A few entries, those of one picture.
             self.entries = entries.into_iter().take(end).chain(last).collect();
         }
         self.depth = self.entries.iter().map(|queued| u64::from(queued.run.packets)).sum();
@@ -138,7 +138,7 @@ impl ReaderQueue {
         before.saturating_sub(self.depth)
     }
 
-    /// Nothing waits, and no memory is kept for it.
+    /// Forgets everything, and frees the memory of the list.
     pub fn forget(&mut self) {
         *self = ReaderQueue::default();
     }

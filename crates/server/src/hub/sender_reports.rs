@@ -1,6 +1,6 @@
-//! The sender reports that readers hear (RFC 3550 section 6.4.1): one before their first packet, and then regularly.
+//! The sender reports that readers get (RFC 3550 section 6.4.1): one before their first packet, and then regularly.
 //!
-//! They are the publisher's own or, where it sends none, ours of when its packets come.
+//! They are the publisher's own or, where it sends none, made here from the times at which its packets come.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use super::batch::{Batch, MediaPacket};
 use super::framing::Framing;
 use super::packet_run::{Outgoing, PacketRun};
 
-/// How often readers hear our own report (RFC 3550 section 6.2).
+/// How often readers get a report of ours (RFC 3550 section 6.2).
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// A sender report.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     packet: Bytes,
-    /// When we made it; `None` where it is the publisher's own.
+    /// When it was made here; `None` where it is the publisher's own.
     made: Option<Instant>,
 }
 
@@ -39,12 +39,12 @@ pub(super) struct SenderReports {
 }
 
 impl SenderReports {
-    /// None yet, of so many tracks.
+    /// No report yet of so many tracks.
     pub fn new(tracks: usize) -> SenderReports {
         SenderReports { last: vec![None; tracks] }
     }
 
-    /// Forgets them: the next publisher's own speak of time stamps that readers do not see, so ours take their place.
+    /// Forgets them. The next publisher's own name time stamps that readers do not see, so that ours take their place.
     pub fn forget(&mut self) {
         self.last.fill(None);
     }
@@ -54,14 +54,14 @@ impl SenderReports {
         self.last.iter().enumerate().filter_map(|(track, report)| Some((track, report.as_ref()?)))
     }
 
-    /// Keeps the publisher's report, or makes one when that is due: then readers should get it before this packet.
+    /// Takes a packet: keeps the publisher's report, or makes one where that is due, which readers should get before this packet.
     pub fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
         let last = self.last.get_mut(packet.track)?;
         if packet.rtcp {
             let bytes = batch.packet(packet);
             let events = rtcp::parse(&bytes).unwrap_or_default();
             if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
-                // A copy: the receive buffer that it came in is larger.
+                // A copy, since a reference would keep the whole receive buffer.
                 *last = Some(Report { packet: Bytes::copy_from_slice(&bytes), made: None });
             }
             return None;

@@ -50,30 +50,30 @@ pub enum PublishRefused {
 
 type Streams = HashMap<String, Arc<Stream>>;
 
-/// Whether there is a place for one more stream of this owner, or one can be made.
+/// Whether there may be one more stream of this owner, if need be in the place of another.
 ///
 /// # Errors
 /// [`PublishRefused`], which limit is reached.
-pub(super) fn has_place(streams: &Streams, terms: &Terms) -> Result<(), PublishRefused> {
-    find_place(streams, terms).map(|_| ())
+pub(super) fn check(streams: &Streams, terms: &Terms) -> Result<(), PublishRefused> {
+    find_stream_to_end(streams, terms).map(|_| ())
 }
 
-/// Makes a place for one more stream of this owner. Where there is none, the oldest stream that was announced and has had no
-/// media gives its own: of the owner's, if that has too many.
+/// Makes room for one more stream of this owner. Where a limit is reached, the oldest stream that was announced and has had no
+/// media ends: of the owner's streams, if the limit is the owner's.
 ///
 /// # Errors
-/// As [`has_place`].
-pub(super) fn make_place(streams: &mut Streams, terms: &Terms) -> Result<(), PublishRefused> {
-    let gives_way = find_place(streams, terms)?;
-    if let Some(stream) = gives_way.and_then(|path| streams.remove(&path)) {
+/// As [`check`].
+pub(super) fn make_room(streams: &mut Streams, terms: &Terms) -> Result<(), PublishRefused> {
+    let to_end = find_stream_to_end(streams, terms)?;
+    if let Some(stream) = to_end.and_then(|path| streams.remove(&path)) {
         tracing::warn!("{}: announced without media, it gave its place to another", stream.path());
         stream.end();
     }
     Ok(())
 }
 
-/// The path of the stream that has to give its place; `None` where there is one.
-fn find_place(streams: &Streams, terms: &Terms) -> Result<Option<String>, PublishRefused> {
+/// The path of the stream that has to end; `None` where no limit is reached.
+fn find_stream_to_end(streams: &Streams, terms: &Terms) -> Result<Option<String>, PublishRefused> {
     let is_own = |stream: &Stream| *stream.owner() == terms.owner;
     let own = streams.values().filter(|stream| is_own(stream)).count();
     if own >= terms.max_streams_per_owner {

@@ -29,8 +29,8 @@ use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sessions::{EndRequest, SessionEntry};
 use crate::state::State;
 
-/// Bytes handed to a reader's socket at a time; what waits beyond them waits in its queue, where it is aged: a write's,
-/// which on a slow link are delay that nobody sees.
+/// Bytes handed to a reader's socket at a time, as in one write. What waits beyond them waits in its queue, where its age is
+/// known: on a slow link, bytes in the socket are delay that cannot be measured.
 const READER_BATCH_BYTES: usize = 8 * 1024;
 /// Most bytes of answers that may wait for a peer that sends requests without reading; more than a batch and a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
@@ -40,10 +40,10 @@ const MAX_ANSWERS: usize = 256;
 /// Memory of a connection beside its buffers: its task, its session, small reads and answers; under TLS the records', too.
 const CONNECTION_BYTES: u64 = 24 * 1024;
 const TLS_BYTES: u64 = 48 * 1024;
-/// Steps in which room for larger buffers is reserved, and what the connection's own room holds of them.
+/// Steps in which memory for larger buffers is reserved, and buffers that the connection's own reservation includes, bytes.
 const BUFFER_STEP_BYTES: usize = 64 * 1024;
 const SMALL_BUFFER_BYTES: usize = 8 * 1024;
-/// What of a reader's output is counted elsewhere: frames, which it shares with others.
+/// How much of a reader's output is counted elsewhere: packets, which it shares with other readers.
 const SHARED_OUTPUT_BYTES: usize = 128 * 1024;
 
 /// What the connection is used for.
@@ -65,7 +65,7 @@ enum Woken {
     Ended(CloseReason),
 }
 
-/// What a connection is known by that nobody else can guess.
+/// Random words of a connection that nobody else can guess.
 pub(super) struct Credentials {
     /// The id of its RTSP session.
     pub session_id: String,
@@ -227,8 +227,8 @@ impl ConnectionTask {
         self.connection.queued_bytes() > 0 || self.session.waiting_answers() > 0
     }
 
-    /// Queues what a reader's socket gets next, if it has taken what it got last: the end of a frame that was cut, then
-    /// answers, then frames.
+    /// Queues what a reader's socket gets next, once it has taken what it got last: the rest of a frame, then answers, then
+    /// packets.
     fn fill(&mut self, reader: &Reader) {
         if self.connection.queued_bytes() == 0 {
             self.connection.queue(reader.take_rest());
@@ -260,7 +260,7 @@ impl ConnectionTask {
         if reason.is_some() {
             return reason;
         }
-        // A player that reads what we send is alive though it says nothing: some never send a keepalive over TCP.
+        // A player that reads is alive though it sends nothing: some never send a keepalive over TCP.
         let is_reader_with_room = matches!(self.role, Role::Reader { .. }) && self.connection.queued_bytes() == 0;
         if self.session.deadline() <= now && !is_reader_with_room {
             return Some(CloseReason::Silent);
@@ -287,7 +287,7 @@ impl ConnectionTask {
         }
     }
 
-    /// Reserves room for buffers as they grow, and gives it back in coarse steps.
+    /// Reserves memory for buffers as they grow, and gives it back as they shrink, in coarse steps.
     fn reserve_buffers(&mut self) -> Result<(), OverBudget> {
         let output = self.connection.queued_bytes();
         let own_output = match self.role {
@@ -300,7 +300,7 @@ impl ConnectionTask {
         if wanted == self.room.bytes() { Ok(()) } else { self.room.resize(wanted) }
     }
 
-    /// Handles what has been read.
+    /// Handles everything that has been read.
     async fn handle_input(&mut self) -> Result<(), CloseReason> {
         loop {
             if let Some(frames) = self.connection.next_frames() {

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::close_reason::CloseReason;
 
-/// How long a connection stays open after its TEARDOWN, for the peer to close: a publisher may be sending still, and
-/// takes it for a failure when nobody is there (GStreamer's RTCP BYE comes that late).
+/// How long a connection stays open after its TEARDOWN for the peer to close it: a publisher may be sending still, and
+/// takes a closed connection for a failure (GStreamer sends its RTCP BYE that late).
 const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
 
-/// How long a publisher may take to its first packet: a path without media is nobody's picture, and others may want it.
+/// How long a publisher may take to its first packet: a path without media is of no use, and others may want it.
 const FIRST_MEDIA: Duration = Duration::from_secs(30);
 
 /// The deadlines of one connection.
@@ -55,13 +55,13 @@ impl Deadlines {
         self.requested_at = now;
     }
 
-    /// The session is over.
+    /// TEARDOWN has come: the session is over.
     pub fn teardown_came(&mut self, now: Instant) {
         self.media = None;
         self.close_at = Some(now + AFTER_TEARDOWN);
     }
 
-    /// Follows the output; true when the caller should say [since when](Deadlines::output_waits) it waits.
+    /// Follows the output; true when the caller should call [`output_waits`](Deadlines::output_waits).
     pub fn output_changed(&mut self, is_waiting: bool, sent_bytes: u64) -> bool {
         let has_moved = std::mem::replace(&mut self.sent_bytes, sent_bytes) != sent_bytes;
         if !is_waiting {
@@ -75,7 +75,7 @@ impl Deadlines {
         self.stall = Some((now, timeout));
     }
 
-    /// The next moment at which something is over, `session` being when silence is.
+    /// The next deadline, `session` being that of the session's silence.
     pub fn next(&self, session: Instant) -> Instant {
         let idle = self.timeout.map(|timeout| self.requested_at + timeout);
         let stall = self.stall.map(|(since, timeout)| since + timeout);
@@ -83,7 +83,7 @@ impl Deadlines {
         [idle, stall, media, self.close_at].into_iter().flatten().fold(session, Instant::min)
     }
 
-    /// What is over, if anything is.
+    /// Why the connection should close now, if a deadline has passed.
     pub fn expired(&self, now: Instant) -> Option<CloseReason> {
         if self.close_at.is_some_and(|at| at <= now) {
             return Some(CloseReason::Lingering);

@@ -21,7 +21,7 @@ use crate::hub::reader::{Outlet, Reader};
 use crate::hub::{PublishRefused, Terms};
 use crate::sessions::SessionActivity;
 
-/// A plain socket that a publisher's task may write to.
+/// A socket without TLS, to which a publisher's task may write.
 impl Outlet for TcpStream {
     fn try_send(&self, bytes: &[u8]) -> usize {
         send_now(self, bytes)
@@ -44,7 +44,7 @@ impl ConnectionTask {
             return;
         }
         match event {
-            // Frames between messages are taken in runs; the session tells of none.
+            // Frames are taken off the connection before messages, so that the session reports none.
             ServerEvent::Media { .. } => {}
             ServerEvent::Describe { path } => match self.state.hub.find(&path) {
                 Some(stream) => {
@@ -67,7 +67,7 @@ impl ConnectionTask {
                 self.session.accept(Accepted::Yes);
             }
             ServerEvent::Play { path, channels } => self.play(&path, channels),
-            // The session keeps its tracks and channels; playing again is joining again, at the live edge.
+            // The session keeps its tracks and channels; PLAY joins anew, at the live edge.
             ServerEvent::Pause => drop(self.leave_role(&"it paused").await),
             ServerEvent::Teardown => {
                 self.deadlines.teardown_came(self.now());

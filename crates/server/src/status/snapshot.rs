@@ -22,7 +22,7 @@ pub struct Snapshot {
     pub version: &'static str,
     /// When it was taken, ms since 1970.
     pub unix_ms: i64,
-    /// How long the server has run.
+    /// How long the server has run, s.
     pub uptime_s: f64,
     /// Port on which RTSP is spoken, for those who want to publish.
     pub rtsp_port: u16,
@@ -32,13 +32,13 @@ pub struct Snapshot {
     pub streams: Vec<StreamView>,
     /// Connections that neither publish nor read.
     pub others: Vec<SessionView>,
-    /// What went wrong so far.
+    /// The counters of what went wrong or was refused.
     pub counters: CountersView,
     /// The memory that peers make the server hold.
     pub memory: MemoryView,
 }
 
-/// The budget of memory.
+/// The memory budget.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct MemoryView {
     /// `[limits] memory`, bytes.
@@ -47,7 +47,7 @@ pub struct MemoryView {
     pub reserved_bytes: u64,
     /// The same by what it is for.
     pub reserved: BTreeMap<&'static str, u64>,
-    /// How often there was no room, by what it was wanted for.
+    /// How often there was no room, by what it was needed for.
     pub refused: BTreeMap<&'static str, u64>,
 }
 
@@ -69,9 +69,9 @@ pub struct StreamView {
     pub path: String,
     /// Its tracks' encodings, such as `H265`.
     pub tracks: Vec<String>,
-    /// Who sends it; none while a lost publisher's return is awaited.
+    /// Its publisher; none while the return of a lost one is awaited.
     pub publisher: Option<SessionView>,
-    /// How many publishers it has had.
+    /// Publishers that it has had.
     pub publishers: u64,
     /// Bytes received so far, framing included.
     pub received_bytes: u64,
@@ -91,9 +91,9 @@ pub struct StreamView {
     pub dropped_packets: u64,
     /// How often that happened.
     pub jumps: u64,
-    /// How it is recorded, if it is.
+    /// Its recording, if there is one.
     pub recording: Option<RecordingView>,
-    /// Who reads it.
+    /// Its readers.
     pub readers: Vec<SessionView>,
 }
 
@@ -104,11 +104,11 @@ pub struct SessionView {
     pub id: u64,
     /// The peer's address and port.
     pub peer: String,
-    /// Who logged in.
+    /// The user that logged in.
     pub user: Option<String>,
     /// It came by `rtsps://`.
     pub tls: bool,
-    /// How long it is open.
+    /// How long it has been open, s.
     pub age_s: f64,
     /// Bytes received from it.
     pub received_bytes: u64,
@@ -124,12 +124,12 @@ pub struct SessionView {
     pub jumps: u64,
 }
 
-/// Counts of what belongs to no stream.
+/// The counters that belong to no stream.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CountersView {
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed at the door, by reason.
+    /// Connections refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
     /// Connections ended, by reason.
     pub ended: BTreeMap<&'static str, u64>,
@@ -137,7 +137,7 @@ pub struct CountersView {
     pub refused_requests: BTreeMap<&'static str, u64>,
     /// Logins, by outcome.
     pub logins: BTreeMap<&'static str, u64>,
-    /// HTTP connections closed by us, by reason.
+    /// HTTP connections closed by the server, by reason.
     pub http_closed: BTreeMap<&'static str, u64>,
     /// Frames on channels that belong to no track.
     pub stray_frames: u64,
@@ -261,7 +261,7 @@ impl Sampler {
     }
 }
 
-/// So many more a second; 0 while that is not known.
+/// The increase per second; 0 while that is not known.
 fn rate(before: Option<u64>, now: u64, passed: Option<f64>) -> f64 {
     match (before, passed) {
         (Some(before), Some(passed)) if passed > 0.0 => now.saturating_sub(before) as f64 / passed,

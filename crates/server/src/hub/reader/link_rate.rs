@@ -1,4 +1,4 @@
-//! What a reader's link takes, told by what waits in front of it.
+//! The bit rate that a reader's link takes, estimated from what waits in front of it.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use hevcast_wire::congestion::{Governor, Queue};
 use super::Reader;
 
 impl Reader {
-    /// What its link takes, bits/s; `None` where nothing says that it takes less than the `sent_bps` which it gets. To be
-    /// asked a few dozen times a second.
+    /// The bit rate that its link takes, bits/s; `None` where nothing shows that it takes less than the `sent_bps` that it is sent. To be
+    /// called a few dozen times a second.
     pub(in crate::hub) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
-        // At a thousand readers, most have nothing waiting, and no line of memory is touched for them.
+        // Of a thousand readers most have nothing waiting: for them only the cache line of `Hot` is read.
         if self.hot.ownership.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
             return None;
         }
         let mut inner = self.lock();
-        // A joining burst is no live queue.
+        // A joining burst says nothing about the link's rate.
         let oldest = inner.unwritten.1.or(inner.queue.oldest()).filter(|_| !inner.queue.is_burst());
         let queue = Queue {
             waiting_bytes: oldest.map_or(0, |_| inner.queue.bytes() + inner.rest.bytes.len() + inner.unwritten.0)

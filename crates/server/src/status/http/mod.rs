@@ -47,25 +47,25 @@ use crate::state::State;
 
 /// How often a snapshot is taken.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
-/// Pause before the next try where the system has refused us a connection and there is none to give up for it.
+/// Pause before the next try where the system has no file descriptor for a connection, and none can be evicted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Most bytes of a request's header, and those read ahead.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Most lines of a request's header.
 const MAX_HEADER_LINES: usize = 64;
 
-/// What the page is served with.
+/// What it takes to serve the page.
 pub(crate) struct Page {
     pub listener: TcpListener,
-    /// HTTPS, if there is one.
+    /// The certificate, for HTTPS.
     pub tls: Option<Arc<ServedCertificate>>,
     pub stills: Option<Arc<dyn Stills>>,
 }
 
-/// Serves until the server stops, in a thread's own runtime: to be called where it may wait.
+/// Serves until the server stops, in a runtime of its own; to be called on a thread that may block.
 ///
 /// # Errors
-/// The system's, when there can be no such runtime.
+/// The system's error, when there can be no such runtime.
 pub(crate) fn run(page: Page, state: Arc<State>, stopped: watch::Receiver<bool>) -> io::Result<()> {
     let Page { listener, tls, stills } = page;
     let listener = listener.into_std()?;
@@ -128,7 +128,7 @@ async fn serve_connection(
     router: Router,
     state: Arc<State>,
 ) {
-    // Answers are written whole.
+    // Answers are written as a whole, so that waiting for more to send would only delay them.
     let _ = socket.set_nodelay(true);
     let activity = Arc::clone(&slot.activity);
     let socket = ActivityStream::new(socket, Arc::clone(&activity), state.clock);
@@ -157,7 +157,7 @@ async fn serve_connection(
     state.counters.http_closed.increment(why);
 }
 
-/// Answers requests.
+/// Answers the requests of one connection.
 async fn answer<S>(stream: S, peer: SocketAddr, activity: &Arc<Activity>, router: Router, state: &Arc<State>)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,15 +1,15 @@
-//! Whether a browser's request comes from our own page, as far as its header tells: a page from elsewhere must neither read
-//! ours under another name (DNS rebinding) nor change anything here (cross-site request forgery).
+//! Whether a browser's request comes from the status page itself, as far as its header shows: other pages must neither read it
+//! under another name (DNS rebinding) nor change anything (cross-site request forgery).
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Uri};
 use std::net::IpAddr;
 
-/// What browsers say of where a request comes from (Fetch Metadata, W3C).
+/// The header by which browsers say whence a request comes (Fetch Metadata, W3C).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What a request is addressed to, in small letters: its URI's authority (RFC 9112 section 3.2.2) and its Host. `Err` where
+/// What a request is addressed to, in lower case: its URI's authority (RFC 9112 section 3.2.2) and its Host. `Err` where
 /// there are several, or one that is none.
 fn addressed_to(uri: &Uri, headers: &HeaderMap) -> Result<Vec<Authority>, ()> {
     let mut hosts = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn names_this_computer(uri: &Uri, headers: &HeaderMap, names: &[Strin
     addressed_to(uri, headers).is_ok_and(|hosts| hosts.iter().all(is_ours))
 }
 
-/// Whether a request may change something: only a page of ours, or what is no browser, asks for that.
+/// Whether a request may change something: it comes from the status page, or from no browser.
 pub(super) fn may_change(uri: &Uri, headers: &HeaderMap) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {

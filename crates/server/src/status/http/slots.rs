@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(1);
 enum Phase {
     /// Its next request has not begun.
     Idle,
-    /// A request's header comes.
+    /// A request's header is coming.
     Requesting,
     /// The peer should read an answer.
     Reading,
@@ -74,7 +74,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes came.
+    /// Bytes have come.
     pub(super) fn read(&self, now: Instant) {
         let mut state = self.lock();
         if state.phase == Phase::Idle {
@@ -88,13 +88,13 @@ impl Activity {
         (state.phase, state.since) = (Phase::Working, now);
     }
 
-    /// Its answer is made.
+    /// The answer has been made.
     pub(super) fn answered(&self, now: Instant) {
         let mut state = self.lock();
         (state.phase, state.since, state.moved) = (Phase::Reading, now, now);
     }
 
-    /// The peer's socket took bytes.
+    /// The peer's socket has taken bytes.
     pub(super) fn wrote(&self, now: Instant) {
         let mut state = self.lock();
         state.moved = now;
@@ -103,7 +103,7 @@ impl Activity {
         }
     }
 
-    /// The peer's socket has used all.
+    /// The peer's socket has taken everything.
     pub(super) fn flushed(&self, now: Instant) {
         let mut state = self.lock();
         if state.phase == Phase::Reading {
@@ -111,7 +111,7 @@ impl Activity {
         }
     }
 
-    /// By when something must have happened; what it is called if it has not.
+    /// The deadline of the phase, and the name by which a connection is counted that misses it.
     pub(super) fn deadline(&self) -> (Instant, &'static str) {
         let state = *self.lock();
         match state.phase {
@@ -183,7 +183,7 @@ impl Slots {
         self.lock().evict(None, now)
     }
 
-    /// ConnectionSlots used.
+    /// Slots in use.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.lock().slots.len()
