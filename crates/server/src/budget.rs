@@ -1,7 +1,7 @@
-//! One budget of memory for all that strangers can make the server hold (`[limits] memory`).
+//! One budget of memory for all that peers can make the server hold (`[limits] memory`).
 //!
-//! Whoever is about to hold bytes for a peer makes a [`Reservation`] of them first, in coarse steps, and drops it when the
-//! bytes are freed; where there is no room, the request is refused, or the cache goes without. Some kinds may fill only a
+//! Code that is about to hold bytes for a peer makes a [`Reservation`] of them first, in coarse steps, and drops it when the
+//! bytes are freed; where there is no room, the request is refused, or nothing is cached. Some kinds may fill only a
 //! part of the budget ([`Kind::share_percent`]): caches must leave room for new publishers, and queues for logins.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub enum Kind {
     Connections,
     /// Streams: their descriptions.
     Streams,
-    /// Groups of pictures kept for those who join.
+    /// Groups of pictures cached for readers that join.
     Groups,
     /// What waits for readers that are behind.
     Queues,
@@ -24,7 +24,7 @@ pub enum Kind {
     Stills,
     /// Pictures on their way into recordings.
     Recordings,
-    /// Passwords being looked at.
+    /// Memory in which passwords are checked.
     Logins,
     /// Requests to the status page, and their answers.
     Http,
@@ -43,7 +43,7 @@ impl Kind {
         Kind::Http,
     ];
 
-    /// Its name in metrics.
+    /// Its name in metrics and in the API.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Connections => "connections",
@@ -57,8 +57,8 @@ impl Kind {
         }
     }
 
-    /// How full the whole budget may become by a reservation of this kind, percent. What can be done without leaves room
-    /// for what cannot.
+    /// How full the whole budget may become by a reservation of this kind, percent. Kinds that the server can do without leave
+    /// room for those that it cannot.
     pub fn share_percent(self) -> u64 {
         match self {
             Kind::Groups | Kind::Stills => 75,
@@ -70,15 +70,15 @@ impl Kind {
     }
 }
 
-/// There is no room in the budget.
+/// There is no room in the budget for a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the server's memory is used up ({used} of {limit} MiB); see limits.memory", used = .used_bytes >> 20, limit = .limit_bytes >> 20)]
 pub struct OverBudget {
-    /// What was wanted for.
+    /// What the memory was needed for.
     pub kind: Kind,
-    /// Reserved when it was asked for.
+    /// Bytes that were reserved at that time.
     pub used_bytes: u64,
-    /// The whole budget.
+    /// The limit of the budget, bytes.
     pub limit_bytes: u64,
 }
 
@@ -87,7 +87,7 @@ pub struct OverBudget {
 pub struct Budget {
     limit_bytes: AtomicU64,
     used_bytes: AtomicU64,
-    /// All that was ever given back.
+    /// All bytes that were ever given back.
     freed_bytes: AtomicU64,
     kinds: [OfKind; Kind::ALL.len()],
 }
@@ -98,7 +98,7 @@ struct OfKind {
     refused: AtomicU64,
 }
 
-/// How a budget stands.
+/// The use of a budget at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// `[limits] memory`.
@@ -109,7 +109,7 @@ pub struct Usage {
     pub kinds: Vec<(Kind, u64, u64)>,
 }
 
-/// What holds where nothing is configured: 1 GiB.
+/// The limit where none is configured: 1 GiB.
 pub const DEFAULT_LIMIT_BYTES: u64 = 1 << 30;
 
 impl Default for Budget {
@@ -129,7 +129,7 @@ impl Budget {
         }
     }
 
-    /// Another limit holds for what is reserved from now on; what is reserved stays so.
+    /// Sets another limit for what is reserved from now on. What is reserved stays so.
     pub fn set_limit(&self, limit_bytes: u64) {
         self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
     }
@@ -193,7 +193,7 @@ impl Budget {
         self.of(kind).used_bytes.load(Ordering::Relaxed)
     }
 
-    /// How it stands now.
+    /// The use of the budget now.
     pub fn usage(&self) -> Usage {
         let of = |kind: Kind| {
             let counts = self.of(kind);
@@ -222,7 +222,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Makes it so many bytes in all. Less is always possible.
+    /// Changes it to so many bytes in all. It can always shrink.
     ///
     /// # Errors
     /// [`OverBudget`] where there is no room for more; then it stays as it was.
@@ -250,7 +250,7 @@ mod tests {
     /// What may be done with a budget.
     #[derive(Clone, Debug)]
     enum Operation {
-        Reserve(usize, u64),
+        DescriptorReserve(usize, u64),
         Resize(usize, u64),
         Drop(usize),
         Limit(u64),
@@ -259,7 +259,7 @@ mod tests {
     fn operation() -> impl Strategy<Value = Operation> {
         let bytes = prop_oneof![0..2000u64, Just(u64::MAX), Just(u64::MAX / 2)];
         prop_oneof![
-            4 => (0..Kind::ALL.len(), bytes.clone()).prop_map(|(kind, bytes)| Operation::Reserve(kind, bytes)),
+            4 => (0..Kind::ALL.len(), bytes.clone()).prop_map(|(kind, bytes)| Operation::DescriptorReserve(kind, bytes)),
             4 => (any::<usize>(), bytes).prop_map(|(at, bytes)| Operation::Resize(at, bytes)),
             2 => any::<usize>().prop_map(Operation::Drop),
             1 => (0..20_000u64).prop_map(Operation::Limit),
@@ -276,7 +276,7 @@ mod tests {
             for operation in operations {
                 let before = budget.usage();
                 match operation {
-                    Operation::Reserve(kind, bytes) => match budget.reserve(Kind::ALL[kind], bytes) {
+                    Operation::DescriptorReserve(kind, bytes) => match budget.reserve(Kind::ALL[kind], bytes) {
                         Ok(reservation) => held.push((kind, reservation)),
                         Err(over) => {
                             refused += 1;

@@ -1,4 +1,4 @@
-//! A server as a whole: what listens, started and stopped together.
+//! A server as a whole: its listeners and tasks, started and stopped together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,30 +12,30 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::certificate::{self, CertificateError, ServedCertificate};
 use crate::config::{Config, OpensDoor, RTSP_LISTEN};
-use crate::doors::certificate::{self, CertificateError, Shown};
 use crate::rtsp::listener;
-use crate::sight::fullness;
-use crate::sight::http::{self, Page};
-use crate::sight::stills::Stills;
 use crate::state::State;
+use crate::status::http::{self, Page};
+use crate::status::memory_warnings;
+use crate::status::stills::Stills;
 
 /// Why a server cannot start.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// An address cannot be had.
+    /// An address cannot be listened on.
     #[error("cannot listen on {address} for {what}: {error}; choose another with {option}")]
     Bind {
-        /// What would have been spoken there.
+        /// The protocol that would have been spoken there.
         what: &'static str,
         /// The address asked for.
         address: SocketAddr,
-        /// The system's word.
+        /// The system's error.
         error: io::Error,
-        /// Where it is chosen.
+        /// The option or setting by which another can be chosen.
         option: &'static str,
     },
-    /// `rtsps://` has no certificate.
+    /// There is no certificate for TLS.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
@@ -47,28 +47,28 @@ pub struct Server {
     address: SocketAddr,
     rtsps: Option<SocketAddr>,
     http: Option<SocketAddr>,
-    /// What TLS shows, if it is spoken.
-    certificate: Option<Arc<Shown>>,
-    /// Where file names count from.
+    /// The certificate, where TLS is spoken.
+    certificate: Option<Arc<ServedCertificate>>,
+    /// The folder of the configuration, to which file names are relative.
     folder: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Server {
-    /// One that is open to all, and listens here.
+    /// Starts a server without a configuration, on which everybody may do everything.
     ///
     /// # Errors
-    /// [`ServeError::Bind`] when the address is taken or not ours.
+    /// [`ServeError::Bind`] when the address is in use or not this computer's.
     pub async fn bind(address: SocketAddr, clock: Clock) -> Result<Server, ServeError> {
         Server::start(Config::open_to_all(address), Path::new("."), None, clock).await
     }
 
-    /// One as configured; must be called within a tokio runtime. `folder` is where the configuration's file names count
-    /// from; `stills` makes the pictures of the status page.
+    /// Starts a server as configured; must be called within a tokio runtime. The configuration's file names are relative to
+    /// `folder`; `stills` makes the pictures of the status page.
     ///
     /// # Errors
-    /// [`ServeError`]: an address that cannot be had, or no certificate.
+    /// [`ServeError`]: an address that cannot be listened on, or no certificate.
     pub async fn start(
         config: Config,
         folder: &Path,
@@ -78,7 +78,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind("RTSP", config.listen.unwrap_or(RTSP_LISTEN), "--listen").await?;
         let certificate = match needs_certificate(&config) {
-            true => Some(Arc::new(Shown::new(certificate::load(config.rtsps.as_ref(), folder)?))),
+            true => Some(Arc::new(ServedCertificate::new(certificate::load(config.rtsps.as_ref(), folder)?))),
             false => None,
         };
         let secure = match &config.rtsps {
@@ -92,7 +92,7 @@ impl Server {
         let https = certificate.clone().filter(|_| config.http.tls);
         let state = Arc::new(State::new(config, address.port(), clock));
         let accept = |listener, tls| tokio::spawn(listener::accept(listener, tls, Arc::clone(&state), stopped.clone()));
-        let watch = tokio::spawn(fullness::watch(Arc::clone(&state), stopped.clone()));
+        let watch = tokio::spawn(memory_warnings::watch(Arc::clone(&state), stopped.clone()));
         let mut tasks = vec![accept(listener, None), watch];
         let mut rtsps = None;
         if let Some((listener, address)) = secure {
@@ -133,16 +133,16 @@ impl Server {
         self.http
     }
 
-    /// What is going on.
+    /// The state that its tasks share.
     pub fn state(&self) -> &Arc<State> {
         &self.state
     }
 
-    /// Takes another configuration, for what is asked from now on, and reads the certificate again. Returns what of it needs
-    /// a restart.
+    /// Takes another configuration for requests from now on, and reads the certificate again. Returns which settings need a
+    /// restart to take effect.
     ///
     /// # Errors
-    /// [`OpensDoor`]: the one before goes on to hold.
+    /// [`OpensDoor`]: the configuration before stays in effect.
     pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, OpensDoor> {
         let before = self.state.config();
         before.may_become(&config)?;
@@ -162,9 +162,9 @@ impl Server {
         Ok(changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect())
     }
 
-    /// Stops: readers are told, connections close, and all tasks have ended when this returns.
+    /// Stops the server: readers are told, connections close, and all tasks have ended when this returns.
     pub async fn stop(self) {
-        // The tasks hold receivers for as long as they run.
+        // Without an error as long as one task runs, and needless otherwise.
         let _ = self.stop.send(true);
         for task in self.tasks {
             if let Err(error) = task.await {

@@ -1,6 +1,6 @@
-//! What all connections share.
+//! What all tasks of a server share.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use hevcast_net::Clock;
@@ -8,63 +8,55 @@ use hevcast_wire::time::ClockId;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use crate::budget::{Budget, Kind, Reservation};
+use crate::access::authenticator::{Authenticator, LoginOutcome, LoginRequest};
+use crate::access::connection_slots::ConnectionSlots;
+use crate::access::descriptor_reserve::DescriptorReserve;
+use crate::budget::Budget;
 use crate::config::Config;
-use crate::doors::descriptors::Reserve;
-use crate::doors::memo::Memo;
-use crate::doors::passwords::{self, Passwords};
-use crate::doors::places::Places;
-use crate::doors::slowdown::Slowdown;
+use crate::counters::Counters;
 use crate::hub::Hub;
-use crate::sight::counters::Counters;
-use crate::sight::recordings::Recordings;
-use crate::sight::sessions::Sessions;
+use crate::recordings::Recordings;
+use crate::sessions::Sessions;
 
 /// A server's state, shared by its tasks.
 #[derive(Debug)]
 pub struct State {
-    /// The memory that all of it may take.
+    /// The memory that peers may make the server hold.
     pub budget: Arc<Budget>,
-    /// What is live.
+    /// The live streams.
     pub hub: Arc<Hub>,
-    /// What time it is.
+    /// The clock of all deadlines and stamps.
     pub clock: Clock,
-    /// Which clock that is, to those who compare theirs with it; `None` where the system had no randomness to name it by.
+    /// A random name of that clock for peers that compare theirs with it; `None` where the system had no randomness.
     pub clock_id: Option<ClockId>,
     /// When the server started.
     pub started: Instant,
     /// Port on which RTSP is spoken.
     pub rtsp_port: u16,
-    /// Places taken at the door.
-    pub places: Arc<Places>,
-    /// File descriptors that connections leave to the status page.
-    pub reserve: Reserve,
-    /// Turns of connections that move much at once: one for each of the runtime's threads.
-    pub bulk_turns: Arc<Semaphore>,
-    /// Who has failed to log in.
-    pub slowdown: Arc<Slowdown>,
-    /// Looks at passwords.
-    pub passwords: Passwords,
-    /// The memory that they take.
-    logins: Mutex<Reservation>,
-    /// Passwords that were right.
-    pub memo: Memo,
-    /// What went wrong so far.
+    /// The connections that may be open.
+    pub slots: Arc<ConnectionSlots>,
+    /// File descriptors that RTSP connections leave to the status page.
+    pub descriptor_reserve: DescriptorReserve,
+    /// Permits of connections that move much at once: one for each of the runtime's threads.
+    pub bulk_permits: Arc<Semaphore>,
+    /// Checks logins.
+    authenticator: Authenticator,
+    /// Counters of what went wrong or was refused.
     pub counters: Counters,
-    /// Who is here.
+    /// The open connections.
     pub sessions: Arc<Sessions>,
-    /// What is recorded.
+    /// The recordings that are being made.
     pub recordings: Recordings,
     config: RwLock<Arc<Config>>,
     config_changes: watch::Sender<()>,
 }
 
 impl State {
-    /// A server in which nothing has happened yet.
+    /// The state of a server that starts.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
         let budget = Arc::new(Budget::new(config.limits.memory_bytes));
-        let mut logins = budget.nothing(Kind::Logins);
-        reserve_logins(&mut logins, &config);
+        let authenticator = Authenticator::new(&budget);
+        configure_logins(&authenticator, &config);
         State {
             hub: Arc::new(Hub::new(Arc::clone(&budget))),
             budget,
@@ -72,13 +64,10 @@ impl State {
             clock,
             clock_id: random_clock_id(),
             started: clock.now().instant,
-            places: Arc::default(),
-            reserve: Reserve::of_process(),
-            bulk_turns: Arc::new(Semaphore::new(threads())),
-            slowdown: Arc::default(),
-            passwords: Passwords::default(),
-            logins: Mutex::new(logins),
-            memo: Memo::default(),
+            slots: Arc::default(),
+            descriptor_reserve: DescriptorReserve::of_process(),
+            bulk_permits: Arc::new(Semaphore::new(threads())),
+            authenticator,
             counters: Counters::default(),
             sessions: Arc::default(),
             recordings: Recordings::default(),
@@ -87,21 +76,27 @@ impl State {
         }
     }
 
-    /// The configuration that holds now.
+    /// The configuration in effect.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Another configuration holds from now on: for what is asked from now on.
+    /// Puts another configuration into effect for requests from now on.
     pub fn set_config(&self, config: Config) {
         self.budget.set_limit(config.limits.memory_bytes);
-        reserve_logins(&mut self.logins.lock().unwrap_or_else(PoisonError::into_inner), &config);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        self.memo.forget();
+        let config = Arc::new(config);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+        // Afterwards: what the configuration before found right must not be remembered for this one.
+        configure_logins(&self.authenticator, &config);
         self.config_changes.send_replace(());
     }
 
-    /// Changes with every such call.
+    /// Checks a login, once that may be, by the configuration that is then in effect.
+    pub async fn authenticate(&self, request: LoginRequest<'_>) -> LoginOutcome {
+        self.authenticator.authenticate(request, || self.config(), self.clock, &self.counters.logins).await
+    }
+
+    /// Changes whenever another configuration is put into effect.
     pub fn config_changes(&self) -> watch::Receiver<()> {
         self.config_changes.subscribe()
     }
@@ -112,9 +107,9 @@ fn threads() -> usize {
     Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
 }
 
-/// Reserves the memory in which passwords are looked at.
-fn reserve_logins(logins: &mut Reservation, config: &Config) {
-    if let Err(error) = logins.resize(passwords::memory_bytes(config) as u64) {
+/// Lets logins be checked by this configuration, and reserves the memory for that.
+fn configure_logins(authenticator: &Authenticator, config: &Config) {
+    if let Err(error) = authenticator.configure(config) {
         tracing::warn!(
             "the memory for logins is not counted in the budget until the configuration is read again: {error}"
         );

@@ -32,6 +32,7 @@ pub mod sei;
 pub mod sequence_info;
 pub mod shown;
 pub mod time;
+pub mod token_bucket;
 
 pub use codec::{CodecId, TrackId};
 pub use coded_frame::{CodedFrame, FrameMeta};

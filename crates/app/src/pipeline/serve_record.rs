@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hevcast_server::config::record::Record;
 use hevcast_server::hub::stream::Stream;
-use hevcast_server::sight::recordings::{RecordingId, RecordingView};
+use hevcast_server::recordings::{RecordingId, RecordingView};
 use hevcast_server::state::State;
 use hevcast_wire::CodedFrame;
 use tokio::sync::watch;

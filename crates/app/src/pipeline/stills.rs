@@ -17,7 +17,7 @@ use hevcast_media::picture::Picture;
 use hevcast_net::Clock;
 use hevcast_server::budget::{Budget, Kind, Reservation};
 use hevcast_server::hub::stream::Stream;
-use hevcast_server::sight::stills::Stills;
+use hevcast_server::status::stills::Stills;
 use hevcast_wire::h265::NalHeader;
 use hevcast_wire::{CodecId, CodedFrame, NalKind, SequenceInfo, SetKind};
 use jpeg_encoder::{ColorType, Encoder};

@@ -1,7 +1,7 @@
-//! What `hevcast.toml` says, and what holds where it says nothing.
+//! The configuration, `hevcast.toml`, and the defaults of what it leaves out.
 //!
-//! [`Config::parse`] reads the text; a word that is not known, a value out of its range and what does not fit together are
-//! errors with their line and column. [`users`] is who may do what, [`patterns`] with which paths. `docs/config.md` is the manual, and a test reads its
+//! [`Config::parse`] reads the text; an unknown key, a value out of its range and values that contradict each other are
+//! errors with their line and column. [`users`] are the users and their rights, [`patterns`] the paths that those are for. `docs/config.md` is the manual, and a test reads its
 //! example.
 
 pub mod patterns;
@@ -19,12 +19,11 @@ use thiserror::Error;
 use toml::Spanned;
 
 use crate::budget::DEFAULT_LIMIT_BYTES;
-use crate::doors::passwords;
 pub use patterns::Patterns;
 pub use record::Record;
 pub use users::{Right, User};
 
-/// Where the server listens when it is not told: RTSP.
+/// Where RTSP is listened for by default.
 pub const RTSP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8554);
 
 /// The configuration is wrong; one line that says where and what.
@@ -37,12 +36,12 @@ pub struct ConfigError {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// What is wrong there.
+    /// The error.
     pub what: String,
 }
 
-/// A configuration that may follow no other while the server runs: it says nothing of who may come in, and the one before did.
-/// A file that was cut short, emptied, or commented out reads so; nobody who wants an open server has to leave it at that.
+/// A configuration that may not replace the one before while the server runs: it says nothing of who may connect, and the one
+/// before did. A file that was cut short, emptied or commented out reads so; an open server can be configured explicitly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "it has neither users nor [anyone], which would let in everybody where a login was needed; if that is meant, give [anyone] \
@@ -62,13 +61,13 @@ pub struct Config {
     pub rtsps: Option<Rtsps>,
     /// The status page, the API and the metrics.
     pub http: Http,
-    /// What is kept of what passes.
+    /// What is recorded.
     pub record: Record,
-    /// How much of anything.
+    /// Limits.
     pub limits: Limits,
-    /// What needs no login; everything while there are no users, nothing once there are.
+    /// What needs no login. By default everything while there are no users, and nothing once there are.
     anyone: Option<Anyone>,
-    /// Who may log in.
+    /// The users that may log in.
     #[serde(rename = "user")]
     users: Vec<Spanned<User>>,
 }
@@ -166,7 +165,7 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
 }
 
 impl Config {
-    /// Whether whoever can read it learns what a login is checked by.
+    /// Whether the file contains what logins are checked by, so that others should not be able to read it.
     pub fn has_secrets(&self) -> bool {
         !self.users.is_empty()
     }
@@ -192,12 +191,12 @@ impl Config {
         }
     }
 
-    /// One without a file: everybody may everything at this address.
+    /// A configuration without a file: everybody may do everything, at this address.
     pub fn open_to_all(listen: SocketAddr) -> Config {
         Config { listen: Some(listen), ..Config::default() }
     }
 
-    /// What does not fit together, and where it stands.
+    /// The first contradiction between values, and where it stands.
     fn contradiction(&self) -> Option<(Option<usize>, String)> {
         for (index, user) in self.users.iter().enumerate() {
             let (start, user) = (Some(user.span().start), user.get_ref());
@@ -215,7 +214,7 @@ impl Config {
         if self.rtsps.as_ref().is_some_and(|rtsps| rtsps.certificate.is_some() != rtsps.key.is_some()) {
             return Some((None, "[rtsps] needs both certificate and key, or neither".to_owned()));
         }
-        let logins = passwords::memory_bytes(self) as u64;
+        let logins = self.login_memory_bytes() as u64;
         if logins > self.limits.memory_bytes / 2 {
             let (mib, least) = (logins >> 20, (2 * logins) >> 20);
             return Some((
@@ -231,7 +230,7 @@ impl Config {
         None
     }
 
-    /// Whether it may take the place of this one while the server runs. Less may be said of everything else.
+    /// Whether the other configuration may replace this one while the server runs. Only that access would be opened is refused.
     ///
     /// # Errors
     /// [`OpensDoor`]
@@ -242,17 +241,22 @@ impl Config {
         }
     }
 
-    /// Everybody may everything, because nothing else is said.
+    /// Whether everybody may do everything because nothing else is configured.
     fn says_nothing_of_doors(&self) -> bool {
         self.anyone.is_none() && self.users.is_empty()
     }
 
-    /// Who may log in.
+    /// The most memory that checks of users' argon2 hashes take, bytes.
+    pub fn login_memory_bytes(&self) -> usize {
+        users::login_memory_bytes(self.users())
+    }
+
+    /// The users that may log in.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.iter().map(Spanned::get_ref)
     }
 
-    /// Whether this needs no login.
+    /// Whether this right needs no login on this path.
     pub fn anyone_may(&self, right: Right, path: &str) -> bool {
         match &self.anyone {
             None => self.says_nothing_of_doors(),

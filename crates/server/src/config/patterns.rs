@@ -1,4 +1,4 @@
-//! Paths as a configuration names them.
+//! Patterns of paths in the configuration.
 
 use hevcast_wire::rtsp::path::{self, StreamPath};
 use serde::de::Error as _;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 pub struct Patterns(Vec<Pattern>);
 
 impl Patterns {
-    /// Whether one of them is this path, or its beginning.
+    /// Whether one of the patterns matches this path.
     pub fn match_path(&self, path: &str) -> bool {
         self.0.iter().any(|pattern| match pattern {
             Pattern::Beginning(beginning) => path.starts_with(beginning),
@@ -20,7 +20,7 @@ impl Patterns {
     }
 }
 
-/// One of them.
+/// One pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Path(StreamPath),
@@ -28,7 +28,7 @@ enum Pattern {
 }
 
 impl<'de> Deserialize<'de> for Pattern {
-    // Each by itself, so that an error stands at its place.
+    // Each by itself, so that an error is reported at its line and column.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
         let text = String::deserialize(deserializer)?;
         let path = text.trim_matches('/');

@@ -1,4 +1,4 @@
-//! `[record]`: what the server keeps of what passes through it.
+//! `[record]`: which streams the server records, and how long recordings are kept.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::Patterns;
+use super::patterns::Patterns;
 
 /// `[record]`
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
-    /// Whose streams.
+    /// The paths that are recorded.
     pub paths: Patterns,
-    /// Where to; a relative one counts from the configuration's folder.
+    /// The folder of the recordings, relative to the configuration's.
     pub folder: PathBuf,
-    /// In which container.
+    /// The container of the files.
     pub format: RecordFormat,
     /// How long a file is before the next begins.
     #[serde(rename = "segment_minutes", deserialize_with = "minutes")]
@@ -41,7 +41,7 @@ pub enum RecordFormat {
 }
 
 impl RecordFormat {
-    /// Of a file's name.
+    /// The extension of a file's name.
     pub fn extension(self) -> &'static str {
         match self {
             RecordFormat::Mp4 => "mp4",

@@ -1,23 +1,25 @@
-//! Users, what proves them, and what they may do.
+//! Users, what their logins are checked by, and what they may do.
+
+use std::sync::LazyLock;
 
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHashString, PasswordHasher, SaltString};
-use argon2::{Argon2, Params};
+use argon2::{Argon2, Block, Params};
 use hevcast_wire::rtsp::login::Ha1;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::Patterns;
+use super::patterns::Patterns;
 
-/// Most memory that an argon2 hash may ask for: threads that look at passwords keep as much.
+/// Most memory that an argon2 hash may ask for: each of [`login_threads`] keeps as much.
 const MAX_ARGON2_KIB: u32 = 64 * 1024;
 
-/// What may be done with a path.
+/// A right on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Send it.
+    /// To publish it.
     Publish,
-    /// Watch it.
+    /// To read it.
     Read,
 }
 
@@ -34,10 +36,10 @@ pub struct User {
     /// For Basic logins.
     #[serde(default, deserialize_with = "argon2")]
     pub argon2: Option<PasswordHashString>,
-    /// Paths it may send.
+    /// Paths that the user may publish.
     #[serde(default)]
     pub publish: Patterns,
-    /// Paths it may watch.
+    /// Paths that the user may read.
     #[serde(default)]
     pub read: Patterns,
     /// It may use the status page and end others' sessions.
@@ -46,7 +48,7 @@ pub struct User {
 }
 
 impl User {
-    /// Whether it may do this.
+    /// Whether the user has this right on this path.
     pub fn may(&self, right: Right, path: &str) -> bool {
         match right {
             Right::Publish => self.publish.match_path(path),
@@ -55,7 +57,7 @@ impl User {
     }
 }
 
-/// A password hashed anew.
+/// Hashes a password with argon2id and a new salt.
 ///
 /// # Errors
 /// When the system has no randomness for a salt.
@@ -92,6 +94,27 @@ fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordH
             MAX_ARGON2_KIB / 1024
         ))),
     }
+}
+
+/// Threads that check argon2 hashes at the same time, at most.
+const MAX_LOGIN_THREADS: usize = 2;
+
+/// Threads that check argon2 hashes, at most: one where there are few processors, since the others forward video.
+pub fn login_threads() -> usize {
+    /// Asked for once: the system answers from several files.
+    static THREADS: LazyLock<usize> = LazyLock::new(|| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (processors / 2).clamp(1, MAX_LOGIN_THREADS)
+    });
+    *THREADS
+}
+
+/// The most memory that checks of these users' hashes take, bytes: for each thread a block as large as the largest hash asks
+/// for. To be counted in the memory budget once.
+pub fn login_memory_bytes<'a>(users: impl Iterator<Item = &'a User>) -> usize {
+    let hashes = users.filter_map(|user| user.argon2.as_ref());
+    let largest = hashes.filter_map(|hash| Params::try_from(&hash.password_hash()).ok()).map(|p| p.block_count()).max();
+    login_threads() * largest.unwrap_or_default() * Block::SIZE
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
-//! Packets that were read together, and how they become frames for readers.
+//! Packets that were read together, and how they become runs for readers.
 //!
 //! What a publisher sends in one go stands in the receive buffer as one stretch of interleaved frames. For a reader on the
-//! same channels that stretch already is what its socket must be given: one reference, one write, no copy. For readers on
-//! other channels, or of fewer tracks, see `frames`.
+//! same channels that stretch already is what its socket must be given: one reference, one write, no copy. For every other
+//! [`Framing`] see `packet_run`.
 
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use hevcast_wire::rtp::{PayloadFormat, interleave};
-use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::rtp::PayloadFormat;
+use hevcast_wire::rtp::interleave::{self, HEADER_LEN, Peek};
 
-use super::frames::{ChannelMap, Frames, Leaving};
+use super::framing::{Framing, StoredChannel};
+use super::packet_run::{Outgoing, PacketRun};
 
 /// A publisher's packet within its [`Batch`].
 #[derive(Clone, Debug)]
@@ -19,11 +20,11 @@ pub struct MediaPacket {
     pub track: usize,
     /// RTCP rather than RTP.
     pub rtcp: bool,
-    /// Where its frame stands in the batch.
+    /// Where the packet itself stands in the batch.
     pub range: Range<usize>,
 }
 
-/// Whole interleaved frames, as they were read.
+/// Packets as they are stored: in shared bytes, each with an interleaved frame's header in front of it.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     whole: Bytes,
@@ -31,22 +32,42 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Frames in which no packet has been named yet.
-    pub fn new(whole: Bytes) -> Batch {
-        Batch { whole, packets: Vec::new() }
-    }
-
-    /// Names the next packet, which came on the channel of RTP or of RTCP: `range` is that of its frame, as of
-    /// [`interleave::frames`]. RTCP is told by itself, too, for some publishers have it on the channel of RTP.
-    pub fn push(&mut self, track: usize, rtcp: bool, range: Range<usize>) {
-        let packet = self.whole.get(range.start.saturating_add(interleave::HEADER_LEN)..range.end).unwrap_or_default();
-        let rtcp = rtcp || PayloadFormat::default().is_rtcp(packet);
-        if range.len() >= interleave::HEADER_LEN && range.end <= self.whole.len() {
-            self.packets.push(MediaPacket { track, rtcp, range });
+    /// Whole interleaved frames, as they were read. `kind_of` gives the track of a channel, and whether it is the channel of RTCP;
+    /// `None` for a channel whose packets are nobody's.
+    pub fn interleaved(whole: Bytes, mut kind_of: impl FnMut(u8) -> Option<(usize, bool)>) -> Batch {
+        let mut batch = Batch { whole, packets: Vec::new() };
+        for (channel, frame) in interleave::frames(&batch.whole) {
+            if let Some((track, rtcp)) = kind_of(channel) {
+                let range = frame.start + HEADER_LEN..frame.end;
+                let rtcp = rtcp || is_rtcp(&batch.whole[range.clone()]);
+                batch.packets.push(MediaPacket { track, rtcp, range });
+            }
         }
+        batch
     }
 
-    /// All frames.
+    /// Packets that came one by one, by track and kind: they are copied once, with the space in which their headers are stored. What
+    /// is longer than an interleaved frame (65535 bytes) is left out.
+    pub fn of_packets<'a>(packets: impl IntoIterator<Item = (usize, bool, &'a [u8])>) -> Batch {
+        let (mut whole, mut named) = (BytesMut::new(), Vec::new());
+        for (track, rtcp, packet) in packets {
+            let Ok(len) = u16::try_from(packet.len()) else { continue };
+            let rtcp = rtcp || is_rtcp(packet);
+            whole.extend_from_slice(&interleave::frame_header(StoredChannel::own(track, rtcp).channel, len));
+            let start = whole.len();
+            whole.extend_from_slice(packet);
+            named.push(MediaPacket { track, rtcp, range: start..whole.len() });
+        }
+        Batch { whole: whole.freeze(), packets: named }
+    }
+
+    /// Some packets of the same bytes. Those whose ranges are no packets of these bytes are left out.
+    pub fn with_packets(&self, mut packets: Vec<MediaPacket>) -> Batch {
+        packets.retain(|packet| is_stored(&self.whole, &packet.range));
+        Batch { whole: self.whole.clone(), packets }
+    }
+
+    /// All bytes, with the headers in front of packets and what is nobody's.
     pub fn whole(&self) -> &Bytes {
         &self.whole
     }
@@ -56,36 +77,41 @@ impl Batch {
         &self.packets
     }
 
-    /// Whether no packet was named.
+    /// Whether there is no packet.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// A packet without its frame's header.
+    /// A packet, as a part of the shared bytes.
     pub fn packet(&self, packet: &MediaPacket) -> Bytes {
-        self.whole.slice(packet.range.start + interleave::HEADER_LEN..packet.range.end)
+        self.whole.slice(packet.range.clone())
     }
 
-    /// A copy of all frames, to be changed.
-    pub(super) fn copied(&self) -> BytesMut {
-        BytesMut::from(&self.whole[..])
-    }
-
-    /// Frames whose packets are known.
-    pub(super) fn of_packets(whole: Bytes, packets: Vec<MediaPacket>) -> Batch {
-        let mut batch = Batch::new(whole);
-        packets.into_iter().for_each(|MediaPacket { track, rtcp, range }| batch.push(track, rtcp, range));
-        batch
-    }
-
-    /// A packet with its frame's header.
-    pub(super) fn framed(&self, packet: &MediaPacket) -> &[u8] {
+    /// A packet's bytes.
+    pub(super) fn bytes(&self, packet: &MediaPacket) -> &[u8] {
         &self.whole[packet.range.clone()]
+    }
+
+    /// A packet with its header, as it is stored.
+    pub(super) fn stored(&self, packet: &MediaPacket) -> &[u8] {
+        &self.whole[packet.range.start - HEADER_LEN..packet.range.end]
+    }
+
+    /// A copy in which `change` may change each packet's bytes, and leaves packets out for which it returns false.
+    pub(super) fn changed(&self, mut change: impl FnMut(&MediaPacket, &mut [u8]) -> bool) -> Batch {
+        let (mut whole, mut packets) = (BytesMut::from(&self.whole[..]), self.packets.clone());
+        packets.retain(|packet| change(packet, &mut whole[packet.range.clone()]));
+        Batch { whole: whole.freeze(), packets }
+    }
+
+    /// The channel that is stored in front of a packet.
+    fn channel(&self, packet: &MediaPacket) -> u8 {
+        self.stored(packet).get(1).copied().unwrap_or_default()
     }
 
     /// Whether this is the last packet of a picture (RFC 7798 section 4.1).
     fn has_marker(&self, packet: &MediaPacket) -> bool {
-        !packet.rtcp && self.framed(packet).get(interleave::HEADER_LEN + 1).is_some_and(|byte| byte & 0x80 != 0)
+        !packet.rtcp && self.bytes(packet).get(1).is_some_and(|byte| byte & 0x80 != 0)
     }
 
     /// How many pictures of the track `video` end in these packets.
@@ -96,10 +122,9 @@ impl Batch {
     /// Whether packets of two kinds came on one channel, as where a camera sends RTCP on that of RTP.
     fn shares_channels(&self, packets: &[MediaPacket]) -> bool {
         let kind = |packet: &MediaPacket| (packet.track, packet.rtcp);
-        let channel = |packet: &MediaPacket| self.framed(packet).get(1).copied();
         // A read brings a few packets of mostly one kind: the first of each channel is near.
         packets.iter().any(|packet| {
-            let first = packets.iter().find(|other| channel(other) == channel(packet));
+            let first = packets.iter().find(|other| self.channel(other) == self.channel(packet));
             first.is_some_and(|first| kind(first) != kind(packet))
         })
     }
@@ -108,101 +133,98 @@ impl Batch {
     /// track `video`.
     pub(super) fn stretch(&self, packets: &[MediaPacket], video: Option<usize>) -> Option<Stretch> {
         let ([first, .., last] | [first @ last]) = packets else { return None };
-        let in_a_row = packets.windows(2).all(|pair| pair[0].range.end == pair[1].range.start);
+        let in_a_row = packets.windows(2).all(|pair| pair[0].range.end + HEADER_LEN == pair[1].range.start);
         if !in_a_row || self.shares_channels(packets) {
-            // Something between them is no reader's, or one channel has what goes to two.
-            let (mut bytes, mut moved) = (BytesMut::new(), Vec::with_capacity(packets.len()));
-            for packet in packets {
-                let start = bytes.len();
-                bytes.extend_from_slice(&[interleave::MAGIC, own_channel(packet)]);
-                bytes.extend_from_slice(self.framed(packet).get(2..).unwrap_or_default());
-                moved.push(MediaPacket { range: start..bytes.len(), ..packet.clone() });
-            }
-            return Batch::of_packets(bytes.freeze(), moved.clone()).stretch(&moved, video);
+            // Something between them is nobody's, or one channel has what goes to two.
+            let named = packets.iter().map(|packet| (packet.track, packet.rtcp, self.bytes(packet)));
+            let moved = Batch::of_packets(named);
+            return moved.stretch(&moved.packets, video);
         }
-        let bytes = self.whole.slice(first.range.start..last.range.end);
-        let mut stretch = Stretch { came_on: Vec::new(), frames: Frames::default() };
+        let start = first.range.start - HEADER_LEN;
+        let bytes = self.whole.slice(start..last.range.end);
+        let mut run = PacketRun { packets: packets.len() as u32, len: bytes.len(), ..PacketRun::default() };
+        let mut stored_on = Vec::new();
         for packet in packets {
-            let came_on = (self.framed(packet).get(1).copied().unwrap_or_default(), packet.track, packet.rtcp);
-            if !stretch.came_on.contains(&came_on) {
-                stretch.came_on.push(came_on);
+            let stored = StoredChannel { channel: self.channel(packet), track: packet.track, rtcp: packet.rtcp };
+            if !stored_on.contains(&stored) {
+                stored_on.push(stored);
             }
             if video == Some(packet.track) && !packet.rtcp {
                 let has_marker = self.has_marker(packet);
-                stretch.frames.is_amid_picture = Some(!has_marker);
+                run.is_amid_picture = Some(!has_marker);
                 if has_marker {
-                    stretch.frames.picture_end.get_or_insert(packet.range.end - first.range.start);
+                    run.picture_end.get_or_insert(packet.range.end - start);
                 }
             }
         }
-        (stretch.frames.packets, stretch.frames.len) = (packets.len() as u32, bytes.len());
-        stretch.frames.leaving.bytes = bytes;
-        Some(stretch)
+        run.outgoing.bytes = bytes;
+        Some(Stretch { stored_on, run })
     }
 }
 
-/// A channel that is the packet's kind's alone; there are at most 16 tracks.
-fn own_channel(packet: &MediaPacket) -> u8 {
-    (packet.track * 2) as u8 | u8::from(packet.rtcp)
+/// Whether a packet is RTCP by itself, as some publishers send it on the channel of RTP.
+fn is_rtcp(packet: &[u8]) -> bool {
+    PayloadFormat::default().is_rtcp(packet)
 }
 
-/// Frames that stand side by side, and what they are.
+/// Whether a packet with its header in front is stored at this range.
+fn is_stored(whole: &[u8], range: &Range<usize>) -> bool {
+    let stored = range.start.checked_sub(HEADER_LEN).and_then(|start| whole.get(start..range.end));
+    stored.is_some_and(
+        |stored| matches!(interleave::peek(stored), Peek::Frame { len, .. } if usize::from(len) == range.len()),
+    )
+}
+
+/// Packets that stand side by side, and what they are.
 #[derive(Debug)]
 pub(super) struct Stretch {
-    /// Channel, track and whether it is RTCP, of all that occur.
-    came_on: Vec<(u8, usize, bool)>,
-    /// As a reader on the same channels gets them.
-    frames: Frames,
+    /// The channels that occur in it.
+    stored_on: Vec<StoredChannel>,
+    /// As a reader gets them to whom they leave as they are stored.
+    run: PacketRun,
 }
 
 impl Stretch {
-    /// The frames for a reader on these channels; `None` when it gets none of them.
-    pub fn for_channels(&self, channels: &[Option<Channels>]) -> Option<Frames> {
-        let own = |&(from, track, rtcp): &(u8, usize, bool)| {
-            let pair = channels.get(track).copied().flatten();
-            (from, pair.map(|pair| if rtcp { pair.rtcp } else { pair.rtp }))
-        };
-        let Some(map) = ChannelMap::new(self.came_on.iter().map(own).collect()) else {
-            return Some(self.frames.clone());
-        };
-        if map.is_empty() {
+    /// The packets for a reader of this framing; `None` when it gets none of them.
+    pub fn framed_for(&self, framing: &Framing) -> Option<PacketRun> {
+        let Some(reframing) = framing.reframing(&self.stored_on) else { return Some(self.run.clone()) };
+        if reframing.is_empty() {
             return None;
         }
-        let leaving = Leaving { map: Some(map), ..self.frames.leaving.clone() };
-        let (packets, len) = leaving.count();
-        Some(Frames { leaving, packets, len, ..self.frames.clone() })
+        let outgoing = Outgoing { reframing: Some(reframing), ..self.run.outgoing.clone() };
+        let (packets, len) = outgoing.count();
+        Some(PacketRun { outgoing, packets, len, ..self.run.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hevcast_wire::rtsp::transport::Channels;
+
     use super::*;
 
     /// Two tracks' packets, of these channels and payloads, in one read.
     fn batch(frames: &[(u8, &[u8])]) -> Batch {
         let whole: Vec<u8> =
             frames.iter().flat_map(|(channel, packet)| interleave::frame(*channel, packet).to_vec()).collect();
-        let mut batch = Batch::new(whole.into());
-        let named: Vec<_> = interleave::frames(batch.whole()).collect();
-        for (channel, range) in named.into_iter().filter(|(channel, _)| *channel < 100) {
-            batch.push(usize::from(channel / 2), channel % 2 == 1, range);
-        }
-        batch
+        let kind_of = |channel: u8| (channel < 100).then_some((usize::from(channel / 2), channel % 2 == 1));
+        Batch::interleaved(whole.into(), kind_of)
     }
 
-    fn pair(track: usize) -> Option<Channels> {
-        Channels::of_track(track)
+    fn interleaved(pairs: &[Option<usize>]) -> Framing {
+        pairs.iter().map(|pair| pair.and_then(Channels::of_track)).collect::<Vec<_>>().into()
     }
 
     #[test]
     fn a_reader_on_the_same_channels_shares_the_bytes() {
         let batch = batch(&[(0, b"one"), (1, b"report"), (2, b"sound")]);
-        let all = batch.stretch(batch.packets(), Some(0)).unwrap().for_channels(&[pair(0), pair(1)]).unwrap();
-        let bytes = all.leaving.rendered();
+        let framing = interleaved(&[Some(0), Some(1)]);
+        let all = batch.stretch(batch.packets(), Some(0)).unwrap().framed_for(&framing).unwrap();
+        let bytes = all.outgoing.framed();
         assert_eq!((bytes.as_ptr(), bytes.len(), all.packets), (batch.whole.as_ptr(), batch.whole.len(), 3));
         let some = batch.stretch(&batch.packets()[1..], Some(0)).unwrap();
-        let some = some.for_channels(&[pair(0), pair(1)]).unwrap();
-        assert_eq!((some.len, some.leaving.rendered()), (19, batch.whole.slice(7..)));
+        let some = some.framed_for(&framing).unwrap();
+        assert_eq!((some.len, some.outgoing.framed()), (19, batch.whole.slice(7..)));
         assert!(batch.stretch(&[], Some(0)).is_none());
     }
 
@@ -210,26 +232,53 @@ mod tests {
     fn a_reader_of_fewer_tracks_or_on_other_channels_gets_its_own() {
         let batch = batch(&[(0, b"one"), (2, b"sound"), (0, b"two")]);
         let stretch = batch.stretch(batch.packets(), Some(0)).unwrap();
-        let picture = stretch.for_channels(&[pair(0), None]).unwrap();
+        let picture = stretch.framed_for(&interleaved(&[Some(0), None])).unwrap();
         assert_eq!((picture.packets, picture.len), (2, 14));
-        assert_eq!(&picture.leaving.rendered()[..], b"$\0\0\x03one$\0\0\x03two");
-        let moved = stretch.for_channels(&[None, pair(4)]).unwrap();
-        assert_eq!((&moved.leaving.rendered()[..], moved.packets), (&b"$\x08\0\x05sound"[..], 1));
-        assert!(stretch.for_channels(&[]).is_none());
+        assert_eq!(&picture.outgoing.framed()[..], b"$\0\0\x03one$\0\0\x03two");
+        let moved = stretch.framed_for(&interleaved(&[None, Some(4)])).unwrap();
+        assert_eq!((&moved.outgoing.framed()[..], moved.packets), (&b"$\x08\0\x05sound"[..], 1));
+        assert!(stretch.framed_for(&interleaved(&[])).is_none());
+    }
+
+    #[test]
+    fn a_reader_of_datagrams_gets_the_packets_alone() {
+        let batch = batch(&[(0, b"one"), (2, b"sound"), (0, b"two")]);
+        let stretch = batch.stretch(batch.packets(), Some(0)).unwrap();
+        let run = stretch.framed_for(&Framing::Datagram(vec![true, false])).unwrap();
+        assert_eq!((run.packets, run.len), (2, 6));
+        let packets: Vec<_> = run.outgoing.datagrams().map(|(datagram, _)| datagram.packet).collect();
+        assert_eq!(packets, [&b"one"[..], b"two"]);
+        assert_eq!(packets[1].as_ptr(), batch.whole[20..].as_ptr(), "parts of what was read");
+        assert!(stretch.framed_for(&Framing::Datagram(vec![])).is_none());
     }
 
     #[test]
     fn what_stands_between_packets_and_is_no_readers_is_left_out() {
         let batch = batch(&[(0, b"one"), (200, b"stray"), (0, b"two")]);
-        let frames = batch.stretch(batch.packets(), Some(0)).unwrap().for_channels(&[pair(0)]).unwrap();
-        assert_eq!((frames.packets, &frames.leaving.rendered()[..]), (2, &b"$\0\0\x03one$\0\0\x03two"[..]));
+        let run = batch.stretch(batch.packets(), Some(0)).unwrap().framed_for(&interleaved(&[Some(0)])).unwrap();
+        assert_eq!((run.packets, &run.outgoing.framed()[..]), (2, &b"$\0\0\x03one$\0\0\x03two"[..]));
     }
 
     #[test]
-    fn a_range_that_is_not_there_names_no_packet() {
-        let mut batch = batch(&[(0, b"one")]);
-        batch.push(0, false, 5..90);
-        batch.push(0, false, 2..4);
-        assert_eq!(batch.packets().len(), 1);
+    fn a_range_that_is_no_packet_names_none() {
+        let batch = batch(&[(0, b"one")]);
+        let named = |range| MediaPacket { track: 0, rtcp: false, range };
+        let wrong = [4..90, 2..4, 4..6, 5..7, 0..7];
+        assert!(batch.with_packets(wrong.map(named).to_vec()).is_empty());
+        assert_eq!(batch.with_packets(vec![named(4..7)]).packets().len(), 1);
+    }
+
+    #[test]
+    fn packets_that_came_one_by_one_are_stored_like_those_of_a_connection() {
+        let packets = [(0, false, &b"one"[..]), (1, true, b"report"), (0, false, b"")];
+        let long = vec![0; 65_536];
+        let batch = Batch::of_packets(packets.into_iter().chain([(0, false, &long[..])]));
+        let stored: Vec<_> = batch.packets().iter().map(|p| (p.track, p.rtcp, batch.packet(p))).collect();
+        let expected: Vec<_> =
+            packets.iter().map(|(track, rtcp, p)| (*track, *rtcp, Bytes::copy_from_slice(p))).collect();
+        assert_eq!(stored, expected);
+        let framing = interleaved(&[Some(0), Some(1)]);
+        let run = batch.stretch(batch.packets(), None).unwrap().framed_for(&framing).unwrap();
+        assert_eq!(&run.outgoing.framed()[..], b"$\0\0\x03one$\x03\0\x06report$\0\0\0");
     }
 }

@@ -39,8 +39,8 @@ fn packets_of_another_format_begin_no_group() {
         });
         batch(packets)
     };
-    publication.push(&typed(97), world.now).send();
+    publication.push(&typed(97), world.now).deliver();
     assert_eq!(publication.stream().metrics().keyframes, 0);
-    publication.push(&typed(96), world.now).send();
+    publication.push(&typed(96), world.now).deliver();
     assert_eq!(publication.stream().metrics().keyframes, 1);
 }

@@ -40,25 +40,25 @@ fn new_reader() -> Reader {
 fn a_flood_of_requests_is_one_a_second_and_the_first_is_served_at_once() {
     let mut world = World::new(true);
     world.publish(true);
-    let flooder = join(&world, new_reader().who_asks());
+    let flooder = join(&world, new_reader().with_keyframe_requests());
     let stream = world.hub.find("live").unwrap();
     run(&mut world, Duration::from_secs(5), |_| drop(taken(&flooder)));
-    stream.reader_asks(&flooder, world.now.instant);
+    stream.reader_requests_keyframe(&flooder, world.now.instant);
     assert!(world.keyframe_wanted(), "the first counts at once");
     world.publish(true);
     let asked = run(&mut world, Duration::from_secs(10), |world| {
         drop(taken(&flooder));
         for _ in 0..20 {
-            stream.reader_asks(&flooder, world.now.instant);
+            stream.reader_requests_keyframe(&flooder, world.now.instant);
         }
     });
     assert!((9..=10).contains(&asked), "{asked} keyframes in ten seconds");
     // However many there are who do so.
-    let flooders: Vec<_> = (0..50).map(|_| join(&world, new_reader().who_asks())).collect();
+    let flooders: Vec<_> = (0..50).map(|_| join(&world, new_reader().with_keyframe_requests())).collect();
     let asked = run(&mut world, Duration::from_secs(10), |world| {
         for flooder in &flooders {
             drop(taken(flooder));
-            stream.reader_asks(flooder, world.now.instant);
+            stream.reader_requests_keyframe(flooder, world.now.instant);
         }
         drop(taken(&flooder));
     });
@@ -69,12 +69,12 @@ fn a_flood_of_requests_is_one_a_second_and_the_first_is_served_at_once() {
 fn a_second_wish_is_served_after_a_second_if_no_keyframe_came() {
     let mut world = World::new(true);
     world.publish(true);
-    let reader = join(&world, new_reader().who_asks());
+    let reader = join(&world, new_reader().with_keyframe_requests());
     let stream = world.hub.find("live").unwrap();
     run(&mut world, Duration::from_secs(3), |_| drop(taken(&reader)));
-    stream.reader_asks(&reader, world.now.instant);
+    stream.reader_requests_keyframe(&reader, world.now.instant);
     assert_eq!(run(&mut world, FRAME_INTERVAL * 10, |_| drop(taken(&reader))), 1);
-    stream.reader_asks(&reader, world.now.instant);
+    stream.reader_requests_keyframe(&reader, world.now.instant);
     assert_eq!(run(&mut world, FRAME_INTERVAL * 15, |_| drop(taken(&reader))), 0, "not yet");
     assert_eq!(run(&mut world, FRAME_INTERVAL * 10, |_| drop(taken(&reader))), 1, "it is not forgotten");
 }
@@ -86,8 +86,12 @@ fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
     world.publish(true);
     let stream = world.hub.find("live").unwrap();
     // Ours, recordings and stills can ask.
-    let readers = [new_reader().who_asks(), Reader::looking_on(vec![Some(CHANNELS)]), new_reader().who_asks()]
-        .map(|r| join(&world, r));
+    let readers = [
+        new_reader().with_keyframe_requests(),
+        Reader::looking_on(vec![Some(CHANNELS)]),
+        new_reader().with_keyframe_requests(),
+    ]
+    .map(|r| join(&world, r));
     let take = |readers: &[Arc<Reader>]| readers.iter().for_each(|reader| drop(taken(reader)));
     assert_eq!(run(&mut world, Duration::from_secs(20), |_| take(&readers)), 0);
     let relay = join(&world, new_reader());
@@ -95,7 +99,7 @@ fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
     let asked = run(&mut world, Duration::from_secs(20), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat()));
     assert!((most as u32 - 1..=most as u32).contains(&asked), "{asked} in twenty seconds");
     // Once it has asked, it is known to be able to.
-    stream.reader_asks(&relay, world.now.instant);
+    stream.reader_requests_keyframe(&relay, world.now.instant);
     run(&mut world, Duration::from_secs(1), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat()));
     assert_eq!(run(&mut world, Duration::from_secs(20), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat())), 0);
     stream.leave(&relay);
@@ -111,7 +115,7 @@ fn those_who_come_in_a_storm_get_the_group_that_is_there() {
     world.publish(true);
     let mut waited = 0;
     let asked = run(&mut world, Duration::from_secs(10), |world| {
-        let reader = join(world, new_reader().who_asks());
+        let reader = join(world, new_reader().with_keyframe_requests());
         waited += u32::from(taken(&reader).is_empty());
         world.hub.find("live").unwrap().leave(&reader);
     });
@@ -146,7 +150,7 @@ fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
         publish(&mut world, [sets.to_vec(), idr()].concat(), max_payload);
         let stream = world.hub.find("live").unwrap();
         let expected = ParameterSets::of_nals(CodecId::H265, &sets);
-        assert_eq!(stream.description().hevc_track().unwrap().1.parameter_sets, expected, "DESCRIBE names them");
+        assert_eq!(stream.description().video_track().unwrap().1.parameter_sets, expected, "DESCRIBE names them");
         for round in 0..3 {
             // The first group, which has them itself, and later ones that do not.
             let late = join(&world, new_reader());

@@ -12,10 +12,10 @@ use proptest::prelude::*;
 use super::batch::Batch;
 use super::reader::Reader;
 use super::stream::KEYFRAME_SPACING;
-use super::tests::{CHANNELS, World, claim, consecutive, sequence_numbers};
+use super::tests::{CHANNELS, World, consecutive, sequence_numbers, write_permit};
 use super::{Publication, PublishRefused, Terms};
 use crate::budget::{Budget, Kind};
-use crate::doors::owner::Owner;
+use crate::hub::owner::Owner;
 
 const MIB: u64 = 1 << 20;
 
@@ -27,15 +27,11 @@ fn description() -> Description {
 /// The same packets in a read of which most is on a channel of nobody's.
 fn among_strays(batch: &Batch) -> Batch {
     let mut whole = Vec::new();
-    let mut ranges = Vec::new();
     for packet in batch.packets() {
         whole.extend_from_slice(&interleave::frame(200, &vec![0; 20_000]));
-        ranges.push(whole.len()..whole.len() + packet.range.len());
-        whole.extend_from_slice(&batch.whole()[packet.range.clone()]);
+        whole.extend_from_slice(&interleave::frame(CHANNELS.rtp, &batch.packet(packet)));
     }
-    let mut strays = Batch::new(Bytes::from(whole));
-    ranges.into_iter().for_each(|range| strays.push(0, false, range));
-    strays
+    Batch::interleaved(Bytes::from(whole), |channel| (channel == CHANNELS.rtp).then_some((0, false)))
 }
 
 #[test]
@@ -47,7 +43,8 @@ fn a_group_of_small_packets_takes_what_it_holds() {
     let mut bytes = 0;
     for _ in 0..1000 {
         let picture = world.picture(false, 20);
-        bytes += picture.packets().iter().map(|packet| packet.range.len() as u64).sum::<u64>();
+        bytes +=
+            picture.packets().iter().map(|packet| (interleave::HEADER_LEN + packet.range.len()) as u64).sum::<u64>();
         world.push(&among_strays(&picture));
     }
     let used = budget.used_by(Kind::Groups) - before;
@@ -88,12 +85,12 @@ fn joiners_and_stuck_readers_on_channels_of_their_own_share_what_waits() {
 fn stream(world: &mut World, path: &str, bytes: usize) -> Result<Publication, PublishRefused> {
     let publication = world.hub.publish(path, description(), Terms::default())?;
     let keyframe = world.picture(true, 100);
-    publication.push(&keyframe, world.now).send();
+    publication.push(&keyframe, world.now).deliver();
     let mut pushed = 0;
     while pushed < bytes {
         let picture = world.picture(false, 60_000);
         pushed += picture.whole().len();
-        publication.push(&picture, world.now).send();
+        publication.push(&picture, world.now).deliver();
     }
     Ok(publication)
 }
@@ -160,12 +157,12 @@ fn streams_announced_without_media_give_way_to_others() {
     let fifth = publish("squat4", 1).unwrap();
     assert!(world.hub.find("squat0").is_none(), "its owner's oldest goes");
     let mut others: Vec<_> = (0..4).map(|at| publish(&format!("camera{at}"), 2 + at).unwrap()).collect();
-    others.iter().for_each(|camera| camera.push(&picture, world.now).send());
+    others.iter().for_each(|camera| camera.push(&picture, world.now).deliver());
     assert_eq!(world.hub.streams().len(), 8);
     // The server is full of streams: those without media go, and never one that has some.
     for at in 4..7 {
         others.push(publish(&format!("camera{at}"), 2 + at).unwrap());
-        others.last().unwrap().push(&picture, world.now).send();
+        others.last().unwrap().push(&picture, world.now).deliver();
     }
     assert!(others.iter().all(|camera| world.hub.find(camera.stream().path()).is_some()));
     let refused = publish("camera9", 99).map(drop).unwrap_err();
@@ -178,7 +175,7 @@ fn streams_announced_without_media_give_way_to_others() {
         now: None,
     };
     let mine = world.hub.publish("mine", description(), user.clone()).unwrap();
-    mine.push(&picture, world.now).send();
+    mine.push(&picture, world.now).deliver();
     let refused = world.hub.publish("mine too", description(), user).map(drop).unwrap_err();
     assert_eq!(refused, PublishRefused::OwnerFull(1));
     // Their connections may still hold what they had claimed.
@@ -229,7 +226,7 @@ proptest! {
                     let picture = world.picture(is_irap, bytes);
                     let picture = if strays { among_strays(&picture) } else { picture };
                     if let Some(publication) = &streams[stream] {
-                        publication.push(&picture, world.now).send();
+                        publication.push(&picture, world.now).deliver();
                     }
                 }
                 Step::Join { stream, channel } => if let Some(publication) = &streams[stream] {
@@ -241,7 +238,7 @@ proptest! {
                 Step::Leave(at) if !readers.is_empty() => {
                     let (stream, reader) = readers.swap_remove(at % readers.len());
                     if let Some(publication) = &streams[stream] {
-                        let _ = claim(&reader);
+                        let _ = write_permit(&reader);
                         publication.stream().leave(&reader);
                     }
                 }

@@ -1,4 +1,4 @@
-//! What a stream has been through, counted where it passes.
+//! Counts of what has passed through a stream.
 
 use hevcast_wire::rtp::ReceivedPacket;
 
@@ -21,22 +21,22 @@ pub struct StreamMetrics {
     pub lost_packets: u64,
     /// Packets given up for readers that were too slow.
     pub dropped_packets: u64,
-    /// How often that happened.
+    /// How often a reader's queue was given up.
     pub jumps: u64,
-    /// How many publishers it has had.
+    /// Publishers that it has had.
     pub publishers: u64,
-    /// The last one is lost, and its return is awaited.
+    /// The publisher is lost, and its return is awaited.
     pub is_abandoned: bool,
 }
 
 impl StreamMetrics {
-    /// Counts what a slow reader lost.
+    /// Counts that a reader's queue was given up, with so many packets.
     pub(super) fn overrun(&mut self, packets: u64) {
         self.dropped_packets += packets;
         self.jumps += 1;
     }
 
-    /// Counts what was read at once.
+    /// Counts packets that arrived together.
     pub(super) fn count(&mut self, batch: &Batch) {
         self.received_bytes += batch.whole().len() as u64;
         for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {

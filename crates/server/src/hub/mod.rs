@@ -1,33 +1,39 @@
-//! Who publishes what, and who reads it.
+//! Who publishes which path, and who reads it.
 //!
-//! The [`Hub`] maps paths to live [`Stream`]s. A stream ([`stream`]) forwards each packet to its readers the moment it
-//! comes, together with those that came in the same read ([`batch`]), to its readers (`audience`); [`gop`] keeps the current group of pictures for
-//! those who join, `reports` the sender report they must hear first; [`reader`] is the bounded queue in front of each
-//! reader's socket, [`delivery`] what needs no queue, `wishes` when the publisher is asked for a keyframe, and `pacing` what it is asked to keep to; `room` makes place where there are too many; [`continuity`] lets readers stay when their publisher is lost and comes back, behind an
-//! `introduction`. Nothing here reads a
-//! clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in memory.
+//! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, by [`owner`] too. A [`stream`] forwards each
+//! packet to its `readers` as it comes, together with those that came in the same read ([`batch`]). [`gop`] caches the current
+//! group of pictures for readers that join, and `sender_reports` what they get before it. [`reader`] is the bounded queue in
+//! front of one reader's socket; [`deliveries`] are what can be written without queueing. `keyframe_requester` and `rate_requester`
+//! decide what the publisher is asked for. Where a publisher is lost and another follows, `publisher_slot` knows who publishes,
+//! `timeline_rewriter` makes one RTP stream of the two, and `parameter_set_injector` sends the second one's parameter sets.
+//!
+//! Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in
+//! memory.
 
-mod audience;
+mod announcement;
 pub mod batch;
-mod claim;
-pub mod continuity;
-pub mod delivery;
-mod frames;
+mod counted_bytes;
+pub mod deliveries;
+pub mod framing;
 pub mod gop;
-mod held;
-mod introduction;
-mod log;
+mod keyframe_requester;
+mod known_parameter_sets;
 pub mod metrics;
-mod pacing;
-mod publisher;
-mod queue;
+pub mod owner;
+mod packet_log;
+mod packet_run;
+mod parameter_set_injector;
+mod publisher_slot;
+mod rate_requester;
 pub mod reader;
-mod reports;
-mod room;
-mod sets;
+mod reader_queue;
+mod readers;
+mod sender_reports;
 pub mod stream;
-mod turn;
-mod wishes;
+mod stream_limits;
+mod timeline_rewriter;
+mod write_ownership;
+mod write_permit;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,82 +43,43 @@ use std::time::{Duration, Instant};
 
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
-use thiserror::Error;
 use tokio::sync::watch;
 
 use batch::Batch;
-use delivery::Deliveries;
-use publisher::NotResumed;
+use deliveries::Deliveries;
+use publisher_slot::ResumeError;
 use stream::{PublisherRequest, Stream};
+pub use stream_limits::{PublishRefused, Terms};
 
-use crate::budget::{Budget, Kind, OverBudget};
-use crate::doors::owner::Owner;
+use crate::budget::{Budget, Kind};
 
-/// What a path's next publisher is measured by.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    /// Most paths that can be live at once.
-    pub max_streams: usize,
-    /// Most of them from one address, and of one user.
-    pub max_streams_per_owner: usize,
-    /// Who publishes.
-    pub owner: Owner,
-    /// It takes over from one who is there.
-    pub takeover: bool,
-    /// The time, by which another's silence is measured; `None` where that does not matter.
-    pub now: Option<Instant>,
-}
-
-impl Default for Terms {
-    fn default() -> Terms {
-        Terms { max_streams: 1024, max_streams_per_owner: 1024, owner: Owner::default(), takeover: false, now: None }
-    }
-}
-
-/// Bytes of a stream beside its description's: queues of nobody, counters, tables.
+/// Bytes that a stream takes beside its description: counters and tables.
 const STREAM_BYTES: u64 = 16 * 1024;
-/// What a description takes, in times of its text: taken apart, and made anew for readers.
+/// Bytes that a description takes for each byte of its text: parsed, and written for readers.
 const TIMES_OF_TEXT: u64 = 4;
-/// Least time from one search for caches to give up to the next.
+/// Least time between two searches for cached groups to give up.
 const BETWEEN_RELIEFS: Duration = Duration::from_millis(50);
-
-/// Why a path cannot be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PublishRefused {
-    /// Somebody else does.
-    #[error("another sender publishes this path")]
-    Taken,
-    /// [`Terms::max_streams`] is reached.
-    #[error("the server has {0} streams, its limit (limits.paths)")]
-    Full(usize),
-    /// [`Terms::max_streams_per_owner`] is reached.
-    #[error("{0} streams come from its address or user already (limits.paths_per_address, paths_per_user)")]
-    OwnerFull(usize),
-    /// No memory is left in the budget.
-    #[error(transparent)]
-    OverBudget(#[from] OverBudget),
-}
 
 /// All live streams.
 #[derive(Debug, Default)]
 pub struct Hub {
     budget: Arc<Budget>,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
-    /// Streams so far.
+    /// Streams that have begun so far.
     count: AtomicU64,
-    /// When caches were last given up for want of room.
+    /// When cached groups were last given up for want of memory.
     relieved: Mutex<Option<Instant>>,
-    /// Changes whenever one begins.
+    /// Changes whenever a stream begins.
     changes: watch::Sender<()>,
 }
 
 impl Hub {
-    /// One whose streams take their memory from this budget.
+    /// A hub whose streams take their memory from this budget.
     pub fn new(budget: Arc<Budget>) -> Hub {
         Hub { budget, ..Hub::default() }
     }
 
-    /// Whether a path can be claimed, as far as that does not depend on what is announced.
+    /// Whether a path can be published, as far as that does not depend on what is announced.
     ///
     /// # Errors
     /// [`PublishRefused`], as [`Hub::publish`] would have it.
@@ -123,11 +90,11 @@ impl Hub {
                 Err(PublishRefused::Taken)
             }
             Some(_) => Ok(()),
-            None => room::has_place(&streams, terms),
+            None => stream_limits::check(&streams, terms),
         }
     }
 
-    /// Claims a path.
+    /// Begins to publish a path.
     ///
     /// # Errors
     /// [`PublishRefused`] when it is taken, or there are too many.
@@ -146,15 +113,15 @@ impl Hub {
                     let stream = Arc::clone(stream);
                     return Ok(Publication { hub: Arc::clone(self), stream, number });
                 }
-                Err((NotResumed::Live, _)) => return Err(PublishRefused::Taken),
-                Err((NotResumed::Different, unused)) => {
+                Err((ResumeError::Occupied, _)) => return Err(PublishRefused::Taken),
+                Err((ResumeError::DifferentTracks, unused)) => {
                     room = unused;
                     stream.end();
                     streams.remove(path);
                 }
             }
         }
-        room::make_place(&mut streams, &terms)?;
+        stream_limits::make_room(&mut streams, &terms)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let stream = Stream::new(path, description, room, &self.budget);
         let stream = Arc::new(stream.of_owner(terms.owner, number));
@@ -167,8 +134,8 @@ impl Hub {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where groups of pictures have nearly filled the budget, those that began longest ago are given up: whoever sends no
-    /// keyframe for long has the largest, and the least use of it.
+    /// Where cached groups of pictures have nearly filled the budget, those that began longest ago are given up: a publisher that
+    /// sends no keyframe for long has the largest, and joiners have the least use of it.
     fn relieve(&self, now: Instant) {
         let Ok(mut relieved) = self.relieved.try_lock() else { return };
         if relieved.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_RELIEFS) {
@@ -205,7 +172,7 @@ impl Hub {
     }
 }
 
-/// A publisher's claim on a path; dropping it ends the stream for all its readers, unless another has taken over.
+/// A publisher's hold on a path. Dropping it ends the stream for all its readers, unless another publisher has taken over.
 #[derive(Debug)]
 pub struct Publication {
     hub: Arc<Hub>,
@@ -220,7 +187,7 @@ impl Publication {
         &self.stream
     }
 
-    /// What the hub wants of this publisher. Pending, with the task to be woken, while that is nothing.
+    /// What the hub requests of this publisher. Pending while that is nothing; then the task is woken.
     pub fn poll_request(&self, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
         self.stream.poll_request(self.number, cx)
     }
@@ -249,7 +216,7 @@ impl Drop for Publication {
     fn drop(&mut self) {
         let mut streams = self.hub.lock();
         let is_there = streams.get(self.stream.path()).is_some_and(|stream| Arc::ptr_eq(stream, &self.stream));
-        if is_there && self.stream.is_claimed_by(self.number) {
+        if is_there && self.stream.is_published_by(self.number) {
             streams.remove(self.stream.path());
             self.stream.end();
         }
@@ -257,7 +224,9 @@ impl Drop for Publication {
 }
 
 #[cfg(test)]
-mod delivery_tests;
+mod datagram_tests;
+#[cfg(test)]
+mod deliveries_tests;
 #[cfg(test)]
 mod description_tests;
 #[cfg(test)]
@@ -267,7 +236,7 @@ mod keyframe_tests;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
-mod pacing_tests;
+mod rate_tests;
 #[cfg(test)]
 mod returning_tests;
 #[cfg(test)]

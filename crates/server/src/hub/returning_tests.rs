@@ -9,9 +9,9 @@ use hevcast_wire::ParameterSets;
 use hevcast_wire::rtp::{Packetizer, ReceivedPacket};
 use hevcast_wire::rtsp::sdp::{Description, publisher_description};
 
-use super::reader::Claim;
+use super::reader::WritePermit;
 use super::stream::{PublisherRequest, SILENCE, YOUNG_GOP};
-use super::tests::{CHANNELS, FRAME_INTERVAL, World, claim, consecutive, request, sequence_numbers, taken};
+use super::tests::{CHANNELS, FRAME_INTERVAL, World, consecutive, request, sequence_numbers, taken, write_permit};
 use super::{PublishRefused, Terms};
 
 /// VPS, SPS and PPS of a small picture.
@@ -49,7 +49,7 @@ fn readers_stay_when_their_publisher_comes_back() {
     let reader = world.join(CHANNELS);
     let before = sequence_numbers(&reader);
     come_back(&mut world, Duration::from_secs(10));
-    assert!(claim(&reader) == Claim::Nothing && world.hub.find("live").is_some());
+    assert!(write_permit(&reader) == WritePermit::Idle && world.hub.find("live").is_some());
     world.publish(false);
     assert!(sequence_numbers(&reader).is_empty(), "nothing before an IRAP picture");
     let irap = world.publish(true);
@@ -114,7 +114,7 @@ fn a_lost_path_goes_to_another_with_other_tracks_and_its_readers_are_told() {
     lost.abandon();
     let sdp = b"v=0\r\nm=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
     let _other = world.hub.publish("live", Description::parse(sdp).unwrap(), Terms::default()).unwrap();
-    assert_eq!(claim(&reader), Claim::Over);
+    assert_eq!(write_permit(&reader), WritePermit::Ended);
     drop(lost);
     assert!(world.hub.find("live").is_some(), "the old claim does not end the new stream");
 }
@@ -129,9 +129,13 @@ fn a_publisher_that_does_not_come_back_ends_its_stream() {
     lost.abandon();
     // Who comes meanwhile waits too.
     let late = world.join(CHANNELS);
-    assert!(sequence_numbers(&late).is_empty() && claim(&late) == Claim::Nothing);
+    assert!(sequence_numbers(&late).is_empty() && write_permit(&late) == WritePermit::Idle);
     drop(lost);
-    assert!(claim(&reader) == Claim::Over && claim(&late) == Claim::Over && world.hub.find("live").is_none());
+    assert!(
+        write_permit(&reader) == WritePermit::Ended
+            && write_permit(&late) == WritePermit::Ended
+            && world.hub.find("live").is_none()
+    );
 }
 
 #[test]

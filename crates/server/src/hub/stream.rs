@@ -1,44 +1,41 @@
-//! One live path: its publisher's packets, and the readers they go to.
+//! One live path: its publisher's packets, and the readers that they go to.
 //!
-//! Packets are forwarded as they come, before the picture is whole. A reader who joins is given the current group of
-//! pictures when that is young or is all there is; from a publisher that takes keyframe requests a fresh IRAP picture is
-//! asked for instead, once for however many readers come together.
+//! A [`Stream`] composes parts that each know one thing: who publishes ([`PublisherSlot`]) and what ([`Announcement`]), how
+//! packets look to readers when the publisher was another before ([`Timelines`], [`ParameterSetInjector`]), what joiners get
+//! ([`GopCache`], [`SenderReports`]), who reads ([`Readers`]), and what the publisher is asked for ([`KeyframeRequester`],
+//! [`RateRequester`]). Packets are forwarded as they come, before their picture is complete.
 
-mod seen;
+mod accessors;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hevcast_wire::rtsp::sdp::Description;
 use hevcast_wire::time::Now;
-use hevcast_wire::{CodecId, ParameterSets};
 use tokio::sync::Notify;
 
-use super::audience::Audience;
+use super::announcement::Announcement;
 use super::batch::{Batch, MediaPacket};
-use super::continuity::Continuity;
-use super::delivery::Deliveries;
+use super::deliveries::Deliveries;
 use super::gop::{self, GopCache};
-use super::introduction::Introduction;
+use super::keyframe_requester::KeyframeRequester;
+pub use super::keyframe_requester::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
 use super::metrics::StreamMetrics;
-use super::pacing::Pacing;
-use super::publisher::NotResumed;
-pub use super::publisher::PublisherRequest;
+use super::owner::Owner;
+use super::parameter_set_injector::ParameterSetInjector;
+pub use super::publisher_slot::{PublisherRequest, SILENCE};
+use super::publisher_slot::{PublisherSlot, ResumeError};
+use super::rate_requester::RateRequester;
 use super::reader::Reader;
-use super::reports::Reports;
-use super::wishes::Wishes;
-pub use super::wishes::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
+use super::readers::{JoinSource, Readers};
+use super::sender_reports::SenderReports;
+use super::timeline_rewriter::Timelines;
 use crate::budget::{Budget, Reservation};
-use crate::doors::owner::Owner;
 
-/// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be asked for: its few
-/// pictures are decoded sooner than a new one could come.
+/// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be requested: its few
+/// pictures are decoded sooner than a new keyframe could come.
 pub const YOUNG_GOP: Duration = Duration::from_millis(500);
-/// A publisher that has sent nothing for so long gives its path to another who may have it: its connection may be half
-/// open, which TCP tells after minutes.
-pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// A live path.
 #[derive(Debug)]
@@ -47,347 +44,291 @@ pub struct Stream {
     owner: Owner,
     /// Which of the hub's streams it is, in the order in which they came.
     number: u64,
+    budget: Arc<Budget>,
     inner: Mutex<Inner>,
+    /// Notified when a publisher has followed one that was lost.
     resumed: Notify,
+    /// The log has been told that the group of pictures is too long to be cached.
+    long_group_warning: Once,
 }
 
 #[derive(Debug)]
 struct Inner {
-    budget: Arc<Budget>,
-    /// What the description takes.
-    room: Reservation,
-    description: Arc<Description>,
-    /// The same as readers get it, written once.
-    for_readers: Bytes,
-    hevc_track: Option<usize>,
-    wishes: Wishes,
-    /// Counts its publishers; the last one's claim is the stream's.
-    publisher: u64,
-    /// That one is lost, and its return is awaited.
-    is_abandoned: bool,
-    /// By track.
-    continuity: Vec<Continuity>,
-    audience: Audience,
-    /// What readers who stayed must hear before another publisher's first picture.
-    introduction: Introduction,
-    gop: GopCache,
-    reports: Reports,
-    /// The publisher takes limits.
-    takes_limits: bool,
-    pacing: Pacing,
-    /// A limit that it has not been told yet.
-    limit_request: Option<u64>,
-    /// The publisher's connection.
-    waker: Option<Waker>,
-    /// When packets came last.
-    heard: Option<Instant>,
-    ended: bool,
-    /// That its group of pictures is too long to be kept has been said.
-    said_too_long: bool,
+    publisher: PublisherSlot,
+    announcement: Announcement,
+    timelines: Timelines,
+    injector: ParameterSetInjector,
+    group: GopCache,
+    reports: SenderReports,
+    readers: Readers,
+    keyframes: KeyframeRequester,
+    rate: RateRequester,
     metrics: StreamMetrics,
+    is_ended: bool,
 }
 
 impl Stream {
-    pub(super) fn new(path: &str, description: Description, room: Reservation, budget: &Arc<Budget>) -> Stream {
-        let hevc = description.hevc_track().map(|(index, track)| (index, track.keyframe_requests));
-        let takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
+    /// A stream of a publisher that holds its slot as publication 0.
+    pub(super) fn new(path: &str, announced: Description, room: Reservation, budget: &Arc<Budget>) -> Stream {
+        let announcement = Announcement::new(announced, room);
+        let description = announcement.description();
         let inner = Inner {
-            publisher: 0,
-            is_abandoned: false,
-            continuity: description.tracks().iter().map(|track| Continuity::new(track.clock_rate_hz)).collect(),
-            audience: Audience::new(hevc.map(|(index, _)| index), budget),
-            introduction: Introduction::default(),
-            gop: GopCache::new(budget, sets_of(&description), description.hevc_format()),
-            reports: Reports::new(description.tracks().len()),
-            takes_limits,
-            pacing: Pacing::default(),
-            limit_request: None,
-            waker: None,
-            hevc_track: hevc.map(|(index, _)| index),
-            wishes: Wishes::new(hevc.is_some_and(|(_, requests)| requests)),
-            heard: None,
-            ended: false,
-            said_too_long: false,
+            publisher: PublisherSlot::default(),
+            timelines: Timelines::new(description.tracks().iter().map(|track| track.clock_rate_hz)),
+            injector: ParameterSetInjector::default(),
+            group: GopCache::new(budget, announcement.parameter_sets(), description.video_format()),
+            reports: SenderReports::new(description.tracks().len()),
+            readers: Readers::new(announcement.video_track(), budget),
+            keyframes: KeyframeRequester::new(announcement.takes_keyframe_requests()),
+            rate: RateRequester::new(announcement.takes_rate_requests()),
             metrics: StreamMetrics::default(),
-            for_readers: description.for_readers(),
-            description: Arc::new(description),
-            budget: Arc::clone(budget),
-            room,
+            is_ended: false,
+            announcement,
         };
-        let (owner, inner) = (Owner::default(), Mutex::new(inner));
-        Stream { path: path.to_owned(), owner, number: 0, inner, resumed: Notify::new() }
+        Stream {
+            path: path.to_owned(),
+            owner: Owner::default(),
+            number: 0,
+            budget: Arc::clone(budget),
+            inner: Mutex::new(inner),
+            resumed: Notify::new(),
+            long_group_warning: Once::new(),
+        }
     }
 
-    /// The same, published by this owner as the hub's stream of this number.
+    /// The same stream, published by this owner as the hub's stream of this number.
     pub(super) fn of_owner(self, owner: Owner, number: u64) -> Stream {
         Stream { owner, number, ..self }
     }
 
-    /// The publisher is lost. Its readers stay, and see nothing before another publisher's first IRAP picture.
-    pub(super) fn abandon(&self, publisher: u64) {
+    /// The publisher is lost. Its readers stay, and get nothing before another publisher's first keyframe.
+    pub(super) fn abandon(&self, publication: u64) {
         let mut inner = self.lock();
-        if inner.publisher == publisher {
-            inner.is_abandoned = true;
+        if inner.publisher.abandon(publication) {
             inner.interrupt();
         }
     }
 
-    /// Takes over from a publisher that is lost (or, with `takeover`, is there), with the same tracks. The number of the
-    /// new claim.
+    /// Lets another publisher of the same tracks follow one that is lost or, with `takeover`, is there. Returns the number of
+    /// its publication.
+    ///
+    /// # Errors
+    /// [`ResumeError`] with the reservation, which was not used.
     pub(super) fn resume(
         &self,
         description: &Description,
         takeover: bool,
         room: Reservation,
-    ) -> Result<u64, (NotResumed, Reservation)> {
+    ) -> Result<u64, (ResumeError, Reservation)> {
         let mut inner = self.lock();
-        if !inner.is_abandoned && !takeover {
-            return Err((NotResumed::Live, room));
+        if !inner.publisher.is_free(takeover) {
+            return Err((ResumeError::Occupied, room));
         }
-        let (before, after) = (inner.description.tracks(), description.tracks());
-        if before.len() != after.len() || !before.iter().zip(after).all(|(a, b)| a.is_like(b)) {
-            return Err((NotResumed::Different, room));
+        if !inner.announcement.is_continued_by(description) {
+            return Err((ResumeError::DifferentTracks, room));
         }
         inner.interrupt();
-        inner.room = room;
-        inner.gop = GopCache::new(&inner.budget, sets_of(description), description.hevc_format());
-        let was_abandoned = std::mem::take(&mut inner.is_abandoned);
-        inner.publisher += 1;
-        inner.for_readers = description.for_readers();
-        inner.description = Arc::new(description.clone());
-        inner.takes_limits = description.hevc_track().is_some_and(|(_, track)| track.rate_requests);
-        inner.reports.forget();
-        let hevc = description.hevc_track();
-        inner.introduction = hevc.map(|(_, track)| Introduction::new(&track.parameter_sets)).unwrap_or_default();
-        let (reserve, hevc_track) = (inner.introduction.len(), inner.hevc_track);
-        for (track, continuity) in inner.continuity.iter_mut().enumerate() {
-            continuity.resume(if Some(track) == hevc_track { reserve } else { 0 });
-        }
+        let was_abandoned = inner.publisher.is_abandoned();
+        let publication = inner.publisher.resume();
+        inner.announce(Announcement::new(description.clone(), room), &self.budget);
         if was_abandoned {
             self.resumed.notify_one();
         }
-        Ok(inner.publisher)
+        Ok(publication)
     }
 
-    /// Waits until another publisher has taken over.
+    /// Waits until another publisher has followed one that was lost.
     pub(super) async fn resumed(&self) {
         self.resumed.notified().await;
     }
 
-    /// Whether the claim of this number is the stream's.
-    pub(super) fn is_claimed_by(&self, publisher: u64) -> bool {
-        self.lock().publisher == publisher
+    /// Whether the publication of this number is the stream's.
+    pub(super) fn is_published_by(&self, publication: u64) -> bool {
+        self.lock().publisher.is_held_by(publication)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forwards packets that arrived together. What can be written at once is the caller's to [deliver](Deliveries), now
-    /// that no lock is held.
-    pub(super) fn push(&self, publisher: u64, batch: &Batch, now: Now) -> Deliveries {
+    /// Forwards packets that arrived together. What can be written to sockets at once is the caller's to
+    /// [deliver](Deliveries::deliver), now that no lock is held.
+    pub(super) fn push(&self, publication: u64, batch: &Batch, now: Now) -> Deliveries {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if inner.publisher != publisher {
+        if !inner.publisher.is_held_by(publication) {
             return Deliveries::default();
         }
         inner.metrics.count(batch);
-        inner.heard = Some(now.instant);
-        let changed = inner.continued(batch, now.instant);
-        let batch = changed.as_ref().unwrap_or(batch);
+        inner.publisher.touch(now.instant);
+        let rewritten = inner.timelines.rewrite(batch, now.instant);
+        let batch = rewritten.as_ref().unwrap_or(batch);
         let packets = batch.packets();
+        let video_track = inner.announcement.video_track();
         // What has been looked at is forwarded as one stretch, cut where readers begin or a report of ours comes between.
         let mut sent = 0;
         for (at, packet) in packets.iter().enumerate() {
-            if let Some(report) = inner.reports.note(batch, packet, now) {
+            if let Some(report) = inner.reports.update(batch, packet, now) {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
-                let metrics = &mut inner.metrics;
-                if inner.audience.send_report(packet.track, &report, now.instant, metrics) {
-                    inner.wishes.need();
+                if inner.readers.send_report(packet.track, &report, now.instant, &mut inner.metrics) {
+                    inner.keyframes.request();
                 }
             }
-            if packet.rtcp || inner.hevc_track != Some(packet.track) {
+            if packet.rtcp || video_track != Some(packet.track) {
                 continue;
             }
-            let framed = batch.framed(packet);
-            if inner.gop.begins_irap(batch.packet(packet), framed, now.instant) {
+            let stored = batch.stored(packet);
+            if inner.group.begins_irap(batch.packet(packet), stored, now.instant) {
                 inner.forward(batch, &packets[sent..at], now.instant);
                 sent = at;
-                inner.wishes.irap(now.instant);
-                inner.introduce(framed);
-                inner.audience.release(&mut inner.gop, packet.track, now.instant);
-                inner.metrics.keyframes += 1;
+                inner.keyframe_began(packet.track, stored, now.instant);
             }
-            if !inner.gop.keep(framed) && !std::mem::replace(&mut inner.said_too_long, true) {
-                let mib = gop::MAX_BYTES >> 20;
-                tracing::warn!(
-                    "{}: its group of pictures is longer than {mib} MiB and not kept: who joins waits for the next \
-                     keyframe; let its sender make them more often",
-                    self.path
-                );
+            if !inner.group.keep(stored) {
+                self.warn_of_long_group();
             }
         }
         inner.forward(batch, &packets[sent..], now.instant);
-        inner.ask_if_due(now.instant);
-        if inner.takes_limits
-            && let Some(limit) = inner.pacing.look(&inner.audience, inner.metrics.received_bytes, now.instant)
-        {
-            inner.limit_request = Some(limit);
-            inner.wake_publisher();
+        inner.update_keyframe_request(now.instant);
+        let (readers, published_bytes) = (&inner.readers, inner.metrics.received_bytes);
+        let limit_of = |mean_bps| readers.limit_bps(mean_bps, now.instant);
+        if inner.rate.update(published_bytes, now.instant, limit_of) {
+            inner.publisher.wake();
         }
-        inner.audience.take_deliveries()
+        inner.readers.take_deliveries()
     }
 
-    /// Forgets a reader, and with it its socket, at once: there may be no further packet to do that at. Only for a task
-    /// that has [a claim](super::reader::Claim::Mine), which it keeps.
+    fn warn_of_long_group(&self) {
+        self.long_group_warning.call_once(|| {
+            let mib = gop::MAX_BYTES >> 20;
+            tracing::warn!(
+                "{}: its group of pictures is longer than {mib} MiB and not kept: who joins waits for the next \
+                 keyframe; let its sender make them more often",
+                self.path
+            );
+        });
+    }
+
+    /// Removes a reader, and with it the reference to its socket: there may be no further packet at which that could be done.
+    /// Only for the task that owns the writing to [its socket](super::write_permit::WritePermit::Granted), and keeps that.
     pub fn leave(&self, reader: &Arc<Reader>) {
-        self.lock().audience.leave(reader);
+        self.lock().readers.leave(reader);
     }
 
-    /// Adds a reader. What it needs to begin is queued before this returns, or asked of the publisher.
+    /// Adds a reader. What it needs to begin is queued before this returns, or requested of the publisher.
     pub fn join(&self, reader: Arc<Reader>, now: Now) {
         let now = now.instant;
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if inner.ended {
+        if inner.is_ended {
             reader.end();
             return;
         }
-        let (reports, channels) = (&inner.reports, reader.channels().iter().enumerate());
-        let reports = channels.filter_map(|(track, channels)| Some(reports.last(track)?.framed((*channels)?)));
-        let mut waiting = !reader.push_burst(reports, &inner.budget, now) && inner.hevc_track.is_some();
-        if let Some(track) = inner.hevc_track {
-            // Where no keyframe can be had soon, an older group is better than none.
-            let is_young = |age| age <= YOUNG_GOP || !inner.wishes.may_ask(now);
-            if inner.gop.age(now).is_some_and(is_young) && !waiting {
-                waiting = !inner.gop.send_to(&reader, track, true, now);
-            } else {
-                waiting = true;
-                inner.wishes.need();
-                inner.ask_if_due(now);
-            }
+        // Where no keyframe can be had soon, an older group is better than none.
+        let is_young = |age| age <= YOUNG_GOP || !inner.keyframes.can_request(now);
+        let is_usable = inner.group.age(now).is_some_and(is_young);
+        let source = JoinSource { reports: &inner.reports, group: is_usable.then_some(&mut inner.group) };
+        if inner.readers.join(reader, source, now) {
+            inner.keyframes.request();
+            inner.update_keyframe_request(now);
         }
-        reader.wake();
-        inner.audience.join(reader, waiting);
     }
 
-    /// Asks the publisher for an IRAP picture: at once, or when enough time has passed since the last.
+    /// Requests a keyframe (IRAP picture) of the publisher: at once, or when enough time has passed since the last.
     pub fn request_keyframe(&self, now: Instant) {
         let mut inner = self.lock();
-        inner.wishes.need();
-        inner.ask_if_due(now);
+        inner.keyframes.request();
+        inner.update_keyframe_request(now);
     }
 
-    /// A reader asks for an IRAP picture. Its first wish counts at once, further ones once a second.
-    pub fn reader_asks(&self, reader: &Reader, now: Instant) {
-        let due = reader.asks(now);
+    /// A reader requests a keyframe (PLI or FIR). Its first request counts at once, further ones once a second.
+    pub fn reader_requests_keyframe(&self, reader: &Reader, now: Instant) {
+        let due = reader.keyframe_request_due(now);
         let mut inner = self.lock();
-        inner.wishes.need_at(due);
-        inner.ask_if_due(now);
+        inner.keyframes.request_at(due);
+        inner.update_keyframe_request(now);
     }
 
-    /// What is wanted of a publisher. Pending, with the task to be woken, while that is nothing.
-    pub(super) fn poll_request(&self, publisher: u64, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
+    /// What is requested of a publisher. Pending while that is nothing; then the task is woken.
+    pub(super) fn poll_request(&self, publication: u64, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
         let mut inner = self.lock();
-        if inner.publisher != publisher || inner.ended {
+        if !inner.publisher.is_held_by(publication) || inner.is_ended {
             return Poll::Ready(PublisherRequest::Leave);
         }
-        let track = inner.hevc_track.unwrap_or_default();
-        let ssrc = inner.continuity.get(track).map_or(0, Continuity::publishers_ssrc);
-        if inner.wishes.take_request() {
+        let track = inner.announcement.video_track().unwrap_or_default();
+        let ssrc = inner.timelines.publisher_ssrc(track);
+        if inner.keyframes.take_request() {
             return Poll::Ready(PublisherRequest::Keyframe { track, ssrc });
         }
-        if let Some(bits_per_s) = inner.limit_request.take() {
+        if let Some(bits_per_s) = inner.rate.take_request() {
             return Poll::Ready(PublisherRequest::Limit { track, ssrc, bits_per_s });
         }
-        inner.waker = Some(cx.waker().clone());
+        inner.publisher.set_waker(cx);
         Poll::Pending
     }
 
-    /// Tells all readers that it is over.
+    /// Ends the stream and tells all readers.
     pub(super) fn end(&self) {
         let mut inner = self.lock();
-        inner.ended = true;
+        inner.is_ended = true;
         inner.interrupt();
-        inner.audience.end();
+        inner.readers.end();
     }
 }
 
 impl Inner {
-    /// Puts parameter sets that came in band into the description.
-    fn take_news_of_sets(&mut self) {
-        if let (Some(track), Some(sets)) = (self.hevc_track, self.gop.news_of_sets()) {
-            self.description = Arc::new(self.description.with_parameter_sets(track, sets));
-            self.for_readers = self.description.for_readers();
+    /// Adds parameter sets that came in band to the description.
+    fn update_announcement(&mut self) {
+        if let (Some(track), Some(sets)) = (self.announcement.video_track(), self.group.new_parameter_sets()) {
+            self.announcement.set_parameter_sets(track, sets);
         }
     }
 
-    /// What comes next is not the sequence that was: readers wait for an IRAP picture, the publisher has to look up.
+    /// What comes next does not continue what came: readers wait for a keyframe, and nothing is requested of the publisher.
     fn interrupt(&mut self) {
-        self.gop.give_up();
-        self.wishes.interrupt();
-        // Another publisher has not been asked for anything.
-        (self.pacing, self.limit_request) = (Pacing::default(), None);
-        self.audience.wait();
-        self.wake_publisher();
+        self.group.give_up();
+        self.keyframes.publisher_changed();
+        self.rate = RateRequester::new(self.announcement.takes_rate_requests());
+        self.readers.wait_for_keyframe();
+        self.publisher.wake();
     }
 
-    fn wake_publisher(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+    /// Another publisher of the same tracks begins.
+    fn announce(&mut self, announcement: Announcement, budget: &Arc<Budget>) {
+        let format = announcement.description().video_format();
+        self.group = GopCache::new(budget, announcement.parameter_sets(), format);
+        self.rate = RateRequester::new(announcement.takes_rate_requests());
+        self.reports.forget();
+        self.injector = ParameterSetInjector::new(announcement.parameter_sets());
+        let (reserved, video_track) = (self.injector.len(), announcement.video_track());
+        self.timelines.resume(|track| if Some(track) == video_track { reserved } else { 0 });
+        self.announcement = announcement;
     }
 
-    /// The batch as readers should get it, where that is not as it came: behind a publisher's return.
-    fn continued(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
-        if !self.continuity.iter().any(Continuity::changes) {
-            for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {
-                if let Some(continuity) = self.continuity.get_mut(packet.track) {
-                    continuity.follow(batch.framed(packet), now);
-                }
-            }
-            return None;
-        }
-        let (mut bytes, mut packets) = (batch.copied(), Vec::new());
-        for packet in batch.packets() {
-            match self.continuity.get_mut(packet.track) {
-                // It speaks of time stamps that readers do not see.
-                Some(continuity) if packet.rtcp && continuity.changes() => continue,
-                Some(continuity) if !packet.rtcp => continuity.rewrite(&mut bytes[packet.range.clone()], now),
-                _ => {}
-            }
-            packets.push(packet.clone());
-        }
-        Some(Batch::of_packets(bytes.freeze(), packets))
-    }
-
-    /// Puts another publisher's parameter sets before its first IRAP picture, which shows by this frame.
-    fn introduce(&mut self, frame: &[u8]) {
-        if !self.introduction.is_empty()
-            && let Some(frames) = self.introduction.take(self.gop.first(frame))
+    /// A keyframe of this track has begun, and shows to be one by this stored packet: readers that waited for it begin.
+    fn keyframe_began(&mut self, track: usize, stored: &[u8], now: Instant) {
+        self.keyframes.keyframe_began(now);
+        if !self.injector.is_empty()
+            && let Some(frames) = self.injector.take(self.group.first(stored))
         {
-            self.gop.precede(&frames);
+            self.group.precede(&frames);
         }
+        self.readers.keyframe_began(&mut self.group, track, now);
+        self.metrics.keyframes += 1;
     }
 
     /// Gives packets to all readers that do not wait.
     fn forward(&mut self, batch: &Batch, packets: &[MediaPacket], now: Instant) {
-        if self.audience.forward(batch, packets, now, &mut self.metrics) {
-            self.wishes.need();
+        if self.readers.forward(batch, packets, now, &mut self.metrics) {
+            self.keyframes.request();
         }
     }
 
-    fn ask_if_due(&mut self, now: Instant) {
-        let Inner { wishes, audience, is_abandoned, .. } = self;
-        if !*is_abandoned && wishes.is_due(now, || audience.has_silent()) {
-            self.wake_publisher();
+    /// Wakes the publisher if a keyframe is to be requested of it now.
+    fn update_keyframe_request(&mut self, now: Instant) {
+        let readers = &self.readers;
+        if !self.publisher.is_abandoned() && self.keyframes.update(now, || readers.has_silent()) {
+            self.publisher.wake();
         }
     }
-}
-
-/// The parameter sets that a description names.
-fn sets_of(description: &Description) -> &ParameterSets {
-    static NONE: ParameterSets = ParameterSets::new(CodecId::H265);
-    description.hevc_track().map_or(&NONE, |(_, track)| &track.parameter_sets)
 }

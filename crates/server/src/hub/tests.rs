@@ -14,7 +14,7 @@ use hevcast_wire::time::{Now, RtpTicks, UtcMicros};
 use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use super::batch::Batch;
-use super::reader::{Claim, Reader};
+use super::reader::{Reader, WritePermit};
 use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
 use crate::budget::Budget;
@@ -73,7 +73,7 @@ impl World {
     }
 
     pub(super) fn push(&self, batch: &Batch) {
-        self.publication.as_ref().unwrap().push(batch, self.now).send();
+        self.publication.as_ref().unwrap().push(batch, self.now).deliver();
     }
 
     /// Publishes a picture, packet by packet, and lets a frame interval pass.
@@ -106,21 +106,18 @@ pub(super) fn request(publication: &Publication) -> Poll<PublisherRequest> {
 /// RTP packets of the first track as if read at once.
 pub(super) fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
     let frames: Vec<u8> = packets.into_iter().flat_map(|packet| interleave::frame(CHANNELS.rtp, &packet)).collect();
-    let mut batch = Batch::new(Bytes::from(frames));
-    let ranges: Vec<_> = interleave::frames(batch.whole()).map(|(_, range)| range).collect();
-    ranges.into_iter().for_each(|range| batch.push(0, false, range));
-    batch
+    Batch::interleaved(Bytes::from(frames), |_| Some((0, false)))
 }
 
 /// What a reader's task, which has nothing of its own to write, finds.
-pub(super) fn claim(reader: &Reader) -> Claim {
-    reader.claim(&mut Context::from_waker(Waker::noop()), false)
+pub(super) fn write_permit(reader: &Reader) -> WritePermit {
+    reader.poll_write(&mut Context::from_waker(Waker::noop()), false)
 }
 
 /// Everything queued, in the pieces in which a socket gets it.
 pub(super) fn pieces(reader: &Reader) -> Vec<Bytes> {
     let mut pieces = Vec::new();
-    if claim(reader) == Claim::Mine {
+    if write_permit(reader) == WritePermit::Granted {
         reader.take(usize::MAX, |piece| pieces.push(piece));
     }
     pieces
@@ -152,11 +149,11 @@ fn packets_are_forwarded_as_they_come_and_shared() {
     let picture = world.picture(false, 5000);
     let (first, rest) = picture.packets().split_first().unwrap();
     assert!(!rest.is_empty());
-    world.push(&Batch::of_packets(picture.whole().clone(), vec![first.clone()]));
+    world.push(&picture.with_packets(vec![first.clone()]));
     let got = pieces(&reader);
     assert_eq!(got.len(), 1, "the first packet of a picture does not wait for the rest");
     assert_eq!(got[0].as_ptr(), pieces(&other)[0].as_ptr(), "one copy for all who wait");
-    world.push(&Batch::of_packets(picture.whole().clone(), rest.to_vec()));
+    world.push(&picture.with_packets(rest.to_vec()));
     let got = pieces(&reader);
     assert_eq!(got.len(), 1, "what was read at once is written at once");
     assert_eq!(got[0], picture.whole()[first.range.end..]);
@@ -266,7 +263,7 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
     let mut world = World::new(true);
     world.publish(true);
     let stuck = world.join(CHANNELS);
-    stuck.can_ask();
+    stuck.set_requests_keyframes();
     let pictures = reader::MAX_BURST_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
     let mut asked = 0;
     for _ in 0..pictures * 5 {
@@ -275,8 +272,8 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
         world.publish(is_wanted);
     }
     assert!(asked == 1 && stuck.metrics().jumps == 2, "{asked} keyframes, {:?}", stuck.metrics());
-    assert_eq!(claim(&stuck), Claim::Resumes, "once it has room again, one is worth asking for");
-    assert_eq!(claim(&stuck), Claim::Nothing);
+    assert_eq!(write_permit(&stuck), WritePermit::NeedsKeyframe, "once it has room again, one is worth asking for");
+    assert_eq!(write_permit(&stuck), WritePermit::Idle);
 }
 
 #[test]
@@ -298,13 +295,13 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
     let refused = world.hub.publish("live", (*stream.description()).clone(), Terms::default());
     assert_eq!(refused.map(|_| ()).unwrap_err(), PublishRefused::Taken);
     world.publication = None;
-    assert_eq!(claim(&reader), Claim::Mine, "what is queued is still delivered");
+    assert_eq!(write_permit(&reader), WritePermit::Granted, "what is queued is still delivered");
     sequence_numbers(&reader);
-    assert_eq!(claim(&reader), Claim::Over);
+    assert_eq!(write_permit(&reader), WritePermit::Ended);
     assert!(world.hub.find("live").is_none() && world.hub.streams().is_empty());
     let late = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     stream.join(Arc::clone(&late), world.now);
-    assert_eq!(claim(&late), Claim::Over, "who comes too late is told at once");
+    assert_eq!(write_permit(&late), WritePermit::Ended, "who comes too late is told at once");
 }
 
 #[test]
@@ -316,13 +313,13 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
     let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     hub.find("sound").unwrap().join(Arc::clone(&reader), now);
     let packet = || Bytes::from_static(b"not even RTP");
-    publication.push(&batch([packet(), packet()]), now).send();
+    publication.push(&batch([packet(), packet()]), now).deliver();
     assert_eq!(taken(&reader).len(), 2);
     assert_eq!(publication.stream().reader_count(), 1);
     // At once, and with its socket: who publishes may be silent for long.
     publication.stream().leave(&reader);
     assert_eq!((publication.stream().reader_count(), Arc::strong_count(&reader)), (0, 1));
-    publication.push(&batch([packet()]), now).send();
+    publication.push(&batch([packet()]), now).deliver();
     assert_eq!(taken(&reader).len(), 0);
 }
 

@@ -1,11 +1,12 @@
-//! The hub on sockets: [`listener`] takes connections, [`connection`] serves one, [`answers`] is what it says to its peer's
-//! questions, `bulk` when it has moved enough for now, [`deadlines`] how long it waits, `goodbye` its end, and [`ending`] why
-//! that came.
+//! The hub on sockets: [`listener`] accepts connections, `serve` leads one from its acceptance to its end, [`connection`] is its
+//! task, [`request_handler`] answers its requests, `fair_share` says when it has moved enough for now, [`deadlines`] how long
+//! it waits, `shutdown` ends it, and [`close_reason`] says why.
 
-pub mod answers;
-mod bulk;
+pub mod close_reason;
 pub mod connection;
 pub mod deadlines;
-pub mod ending;
-mod goodbye;
+mod fair_share;
 pub mod listener;
+pub mod request_handler;
+mod serve;
+mod shutdown;

@@ -152,9 +152,9 @@ impl Description {
         format
     }
 
-    /// The same of the first H.265 track; that which says nothing, where there is none.
-    pub fn hevc_format(&self) -> PayloadFormat {
-        self.hevc_track().map(|(index, _)| self.payload_format(index)).unwrap_or_default()
+    /// The same of the [video track](Description::video_track); that which says nothing, where there is none.
+    pub fn video_format(&self) -> PayloadFormat {
+        self.video_track().map(|(index, _)| self.payload_format(index)).unwrap_or_default()
     }
 
     /// What is offered, for an error message: `video H264, audio MPEG4-GENERIC`.

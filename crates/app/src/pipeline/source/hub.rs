@@ -8,7 +8,7 @@ use std::task::Poll;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hevcast_net::Clock;
-use hevcast_server::hub::reader::{Claim, Reader};
+use hevcast_server::hub::reader::{Reader, WritePermit};
 use hevcast_server::hub::stream::Stream;
 use hevcast_wire::rtp::{Depacketizer, ReceivedPacket, interleave};
 use hevcast_wire::rtsp::transport::Channels;
@@ -148,12 +148,12 @@ impl CodedSource for HubSource {
             if let Some(frame) = self.poll_frame() {
                 return Ok(SourceEvent::Frame(frame));
             }
-            let claim = poll_fn(|cx| match self.reader.claim(cx, false) {
-                Claim::Nothing | Claim::Busy | Claim::Resumes => Poll::Pending,
+            let permit = poll_fn(|cx| match self.reader.poll_write(cx, false) {
+                WritePermit::Idle | WritePermit::Busy | WritePermit::NeedsKeyframe => Poll::Pending,
                 other => Poll::Ready(other),
             });
-            match claim.await {
-                Claim::Mine => self.take(),
+            match permit.await {
+                WritePermit::Granted => self.take(),
                 _ if std::mem::replace(&mut self.is_over, true) => return Ok(SourceEvent::Ended(Ended::Session)),
                 // A frame without a marker waits for the next, which does not come.
                 _ => self.depacketizer.flush(),

@@ -1,31 +1,31 @@
-//! The queue of a reader that records: every picture counts, however late, and what is missing is counted.
+//! The queue of a reader that records: every picture is wanted, however late, and what is missing is counted.
 //!
-//! There is no viewer whom an old picture would not help, and no link behind it. So its queue has a bound in bytes only:
-//! a publisher whose link stood still sends many seconds at once.
+//! A late picture is as good as any for a recording, and there is no link behind the queue. So it is bounded in bytes only: a
+//! publisher whose link was interrupted sends many seconds of pictures at once.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hevcast_wire::rtsp::transport::Channels;
 
-use super::{Hot, MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
+use super::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
 
 /// Queue `reader` of a recording: how many bytes it may hold.
 pub const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
 
 impl Reader {
-    /// One within this program that records.
+    /// A reader within this program that records.
     pub fn recording(channels: Vec<Option<Channels>>) -> Reader {
-        let hot = Hot { records: true, ..Hot::default() };
-        Reader { hot, channels, asks: AtomicBool::new(true), inner: std::sync::Mutex::default() }
+        let mut reader = Reader::new(channels, None).with_keyframe_requests();
+        reader.hot.records = true;
+        reader
     }
 
-    /// Whether it is such a one.
+    /// Whether it was made by [`Reader::recording`].
     pub(in crate::hub) fn records(&self) -> bool {
         self.hot.records
     }
 
-    /// How old and how large its queue may become.
+    /// The bounds of its queue: how old and how large it may become.
     pub(super) fn bounds(&self, is_in_burst: bool) -> (Duration, usize) {
         match (self.hot.records, is_in_burst) {
             (true, _) => (Duration::MAX, MAX_RECORDING_BYTES),
@@ -34,7 +34,7 @@ impl Reader {
         }
     }
 
-    /// Pictures passed that it does not get, as it waits for a keyframe.
+    /// Counts pictures that it does not get because it waits for a keyframe.
     pub(in crate::hub) fn miss(&self, pictures: u64) {
         self.lock().missed_pictures += pictures;
     }
@@ -44,8 +44,8 @@ impl Reader {
 mod tests {
     use std::sync::Arc;
 
-    use crate::hub::reader::Claim;
-    use crate::hub::tests::{CHANNELS, World, claim};
+    use crate::hub::reader::WritePermit;
+    use crate::hub::tests::{CHANNELS, World, write_permit};
 
     use super::*;
 
@@ -95,7 +95,7 @@ mod tests {
                 world.push(&picture);
                 came += 1;
             }
-            assert_eq!(claim(&reader), Claim::Mine);
+            assert_eq!(write_permit(&reader), WritePermit::Granted);
             got += taken(&reader);
             let metrics = reader.metrics();
             assert_eq!(got + metrics.missed_pictures, came, "round {round}: {metrics:?}");

@@ -1,0 +1,97 @@
+//! Bytes that are counted in the memory budget for as long as there is a reference to them.
+//!
+//! What a publisher's read brought is a part of a receive buffer, and a reference to a small part keeps the whole buffer. So
+//! packets that wait are copied, once for all readers that wait for them, into memory of their own size. That carries its
+//! [`Reservation`], which is given back with the last reference, wherever that is by then.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::budget::{Budget, Kind, OverBudget, Reservation};
+
+/// What a piece of counted memory takes beside its bytes, for the allocator and for reference counts; an estimate.
+pub(super) const OVERHEAD_BYTES: usize = 128;
+
+/// A piece of memory and its reservation.
+struct Counted {
+    bytes: Vec<u8>,
+    _room: Reservation,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Makes bytes shared whose memory has been reserved.
+pub(super) fn share(bytes: Vec<u8>, room: Reservation) -> Bytes {
+    Bytes::from_owner(Counted { bytes, _room: room })
+}
+
+/// Makes a counted copy.
+///
+/// # Errors
+/// [`OverBudget`] where there is no room for it.
+pub(super) fn copy(budget: &Arc<Budget>, kind: Kind, bytes: &[u8]) -> Result<Bytes, OverBudget> {
+    let room = budget.reserve(kind, (bytes.len() + OVERHEAD_BYTES) as u64)?;
+    Ok(share(bytes.to_vec(), room))
+}
+
+/// One counted copy of bytes of which several readers keep a part.
+#[derive(Debug)]
+pub(super) struct SharedCopy {
+    budget: Arc<Budget>,
+    kind: Kind,
+    /// The bytes last copied, and their copy.
+    last: Option<(Bytes, Bytes)>,
+}
+
+impl SharedCopy {
+    /// No copy yet.
+    pub fn new(budget: &Arc<Budget>, kind: Kind) -> SharedCopy {
+        SharedCopy { budget: Arc::clone(budget), kind, last: None }
+    }
+
+    /// The budget in which copies are counted.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The copy of these bytes: made at the first call, shared at those that follow.
+    ///
+    /// # Errors
+    /// [`OverBudget`] where there is no room for it.
+    pub fn of(&mut self, original: &Bytes) -> Result<Bytes, OverBudget> {
+        if let Some((known, copy)) = &self.last
+            && (known.as_ptr(), known.len()) == (original.as_ptr(), original.len())
+        {
+            return Ok(copy.clone());
+        }
+        let copy = copy(&self.budget, self.kind, original)?;
+        self.last = Some((original.clone(), copy.clone()));
+        Ok(copy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_counted_until_its_last_part_is_gone() {
+        let budget = Arc::new(Budget::new(10_000));
+        let original = Bytes::from(vec![7; 1000]);
+        let mut shared = SharedCopy::new(&budget, Kind::Queues);
+        let first = shared.of(&original).unwrap();
+        let part = shared.of(&original).unwrap().slice(990..);
+        let counted = (1000 + OVERHEAD_BYTES) as u64;
+        assert_eq!((budget.usage().used_bytes, first.as_ptr()), (counted, shared.of(&original).unwrap().as_ptr()));
+        drop((shared, first, original));
+        assert_eq!(budget.usage().used_bytes, counted, "ten bytes hold all of it");
+        drop(part);
+        assert_eq!(budget.usage().used_bytes, 0);
+        assert!(copy(&budget, Kind::Queues, &[0; 9000]).is_err());
+    }
+}

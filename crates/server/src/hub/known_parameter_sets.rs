@@ -1,0 +1,89 @@
+//! The parameter sets that a stream has named so far, in its description or in band.
+//!
+//! Some publishers send theirs once, with their first picture, so that readers that join later would never get them. They are
+//! added to the description that readers get, and stand in front of the group of pictures that a joiner gets
+//! (RFC 7798 section 7.1: what the description says may be said in band as well).
+
+use bytes::{Bytes, BytesMut};
+use hevcast_wire::parameter_sets::MAX_PARAMETER_SET_BYTES;
+use hevcast_wire::rtp::payload::{Fragment, Payload};
+use hevcast_wire::{CodecId, NalKind, ParameterSets, SetKind};
+
+/// The parameter sets of one track.
+#[derive(Debug, Default)]
+pub(super) struct KnownParameterSets {
+    sets: ParameterSets,
+    /// They differ from what the description says.
+    is_changed: bool,
+    /// The fragments so far of a parameter set that comes in several packets.
+    fragments: BytesMut,
+    /// Which have come in the access unit so far: VPS, SPS, PPS.
+    in_unit: [bool; 3],
+}
+
+impl KnownParameterSets {
+    /// The parameter sets of a description.
+    pub fn new(sets: &ParameterSets) -> KnownParameterSets {
+        KnownParameterSets { sets: sets.clone(), ..KnownParameterSets::default() }
+    }
+
+    /// The next access unit begins.
+    pub fn begin_unit(&mut self) {
+        // H.264 has no VPS that could be missing.
+        self.in_unit = [self.sets.codec() == CodecId::H264, false, false];
+    }
+
+    /// Takes the parameter sets of a packet's payload.
+    pub fn update(&mut self, payload: &Payload) {
+        match payload {
+            Payload::Single(nal) => self.take(nal),
+            Payload::Aggregation(units) => units.clone().flatten().for_each(|nal| self.take(&nal)),
+            Payload::Fragment(fragment) if self.kind(&fragment.nal_header).is_some() => self.join(fragment),
+            Payload::Fragment(_) | Payload::Ignored => {}
+        }
+    }
+
+    /// The place of a NAL unit that is a parameter set, in `in_unit`.
+    fn kind(&self, nal: &[u8]) -> Option<usize> {
+        match self.sets.codec().nal_kind(nal) {
+            NalKind::ParameterSet(SetKind::Vps) => Some(0),
+            NalKind::ParameterSet(SetKind::Sps) => Some(1),
+            NalKind::ParameterSet(SetKind::Pps) => Some(2),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, nal: &Bytes) {
+        if let Some(kind) = self.kind(nal) {
+            self.in_unit[kind] = true;
+            self.is_changed |= self.sets.update(nal);
+        }
+    }
+
+    fn join(&mut self, fragment: &Fragment) {
+        if fragment.start {
+            self.fragments.clear();
+            self.fragments.extend_from_slice(&fragment.nal_header);
+        } else if self.fragments.is_empty() {
+            return;
+        }
+        self.fragments.extend_from_slice(&fragment.part);
+        if self.fragments.len() > MAX_PARAMETER_SET_BYTES {
+            self.fragments.clear();
+        } else if fragment.end {
+            let nal = self.fragments.split().freeze();
+            self.take(&nal);
+        }
+    }
+
+    /// The parameter sets, where the access unit so far has not brought all of them itself.
+    pub fn missing_in_unit(&self) -> Option<&ParameterSets> {
+        Some(&self.sets).filter(|sets| sets.is_complete() && self.in_unit.contains(&false))
+    }
+
+    /// The parameter sets that the description should name, if they are complete and have changed since the last call.
+    pub fn take_new(&mut self) -> Option<&ParameterSets> {
+        let is_changed = self.sets.is_complete() && std::mem::take(&mut self.is_changed);
+        is_changed.then_some(&self.sets)
+    }
+}

@@ -1,0 +1,282 @@
+//! The readers of a stream: those that get each packet, and those that wait for a keyframe (IRAP picture) to begin with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::batch::{Batch, MediaPacket};
+use super::counted_bytes::SharedCopy;
+use super::deliveries::Deliveries;
+use super::framing::Framing;
+use super::gop::GopCache;
+use super::metrics::StreamMetrics;
+use super::packet_run::PacketRun;
+use super::reader::{Pushed, Reader};
+use super::sender_reports::{Report, SenderReports};
+use crate::budget::{Budget, Kind};
+
+/// All readers of one stream.
+#[derive(Debug)]
+pub(super) struct Readers {
+    budget: Arc<Budget>,
+    /// The H.265 track, with whose keyframes readers begin; without one they begin with any packet.
+    video: Option<usize>,
+    attached: Vec<Attached>,
+    /// The different framings, and how many readers have each: readers of a group get the same bytes.
+    groups: Vec<(Framing, usize)>,
+    /// By framing: where in `groups` it is.
+    known: HashMap<Framing, usize>,
+    /// Places in `groups` that no reader has.
+    free: Vec<usize>,
+    /// Some of them record, or did.
+    has_recording: bool,
+    /// Filled while a batch is pushed, empty otherwise.
+    deliveries: Deliveries,
+}
+
+#[derive(Debug)]
+struct Attached {
+    reader: Arc<Reader>,
+    /// Index of its framing in [`Readers::groups`].
+    group: usize,
+    /// Nothing is sent before a keyframe.
+    is_waiting: bool,
+    /// Nothing has been sent at all.
+    is_new: bool,
+}
+
+/// What a stream has for a reader that joins.
+pub(super) struct JoinSource<'a> {
+    /// The last sender reports, by which the reader relates the tracks' time stamps to each other.
+    pub reports: &'a SenderReports,
+    /// The cached group of pictures, where the reader should begin with it.
+    pub group: Option<&'a mut GopCache>,
+}
+
+impl Readers {
+    /// No reader yet. `video` is the H.265 track, if there is one.
+    pub fn new(video: Option<usize>, budget: &Arc<Budget>) -> Readers {
+        Readers {
+            budget: Arc::clone(budget),
+            video,
+            attached: Vec::new(),
+            groups: Vec::new(),
+            known: HashMap::new(),
+            free: Vec::new(),
+            has_recording: false,
+            deliveries: Deliveries::new(budget),
+        }
+    }
+
+    /// How many readers there are.
+    pub fn len(&self) -> usize {
+        self.attached.len()
+    }
+
+    /// Adds a reader and queues what it begins with. True where a keyframe should be requested for it to begin with.
+    pub fn join(&mut self, reader: Arc<Reader>, source: JoinSource<'_>, now: Instant) -> bool {
+        let reports = source.reports.all().filter_map(|(track, report)| report.framed_for(reader.framing(), track));
+        let has_reports = reader.push_burst(reports, &self.budget, now);
+        let (has_begun, needs_keyframe) = match (self.video, source.group) {
+            (None, _) => (true, false),
+            (Some(track), Some(group)) if has_reports => (group.send_to(&reader, track, true, now), false),
+            (Some(_), _) => (false, true),
+        };
+        reader.wake();
+        let group = self.group_of(reader.framing());
+        self.has_recording |= reader.records();
+        self.attached.push(Attached { reader, group, is_waiting: !has_begun, is_new: !has_begun });
+        needs_keyframe
+    }
+
+    /// Removes a reader, and with it the reference to its socket.
+    pub fn leave(&mut self, reader: &Arc<Reader>) {
+        while let Some(at) = self.attached.iter().position(|attached| Arc::ptr_eq(&attached.reader, reader)) {
+            let group = self.attached.remove(at).group;
+            self.groups[group].1 -= 1;
+            if self.groups[group].1 == 0 {
+                self.known.remove(&self.groups[group].0);
+                self.free.push(group);
+            }
+        }
+    }
+
+    /// Tells all readers that the stream is over, and forgets them.
+    pub fn end(&mut self) {
+        (self.groups, self.free) = (Vec::new(), Vec::new());
+        self.known.clear();
+        self.attached.drain(..).for_each(|attached| attached.reader.end());
+    }
+
+    /// All readers wait for a keyframe: what comes next does not continue what came.
+    pub fn wait_for_keyframe(&mut self) {
+        self.attached.iter_mut().for_each(|attached| attached.is_waiting = self.video.is_some());
+    }
+
+    /// A keyframe has begun: those who waited get its packets so far, and the rest as it comes.
+    pub fn keyframe_began(&mut self, group: &mut GopCache, track: usize, now: Instant) {
+        for attached in self.attached.iter_mut().filter(|attached| attached.is_waiting) {
+            attached.is_waiting = !group.send_to(&attached.reader, track, attached.is_new, now);
+            attached.is_new &= attached.is_waiting;
+            attached.reader.wake();
+        }
+    }
+
+    /// Whether there is a reader that takes what comes and has never asked for a keyframe.
+    pub fn has_silent(&self) -> bool {
+        self.attached.iter().any(|attached| attached.reader.never_asks())
+    }
+
+    /// Gives packets to all readers that do not wait. A reader that is overrun waits from now on; true where a keyframe
+    /// should be requested because of that.
+    pub fn forward(
+        &mut self,
+        batch: &Batch,
+        packets: &[MediaPacket],
+        now: Instant,
+        metrics: &mut StreamMetrics,
+    ) -> bool {
+        if self.has_recording {
+            self.count_missed(batch, packets);
+        }
+        let Some(stretch) = batch.stretch(packets, self.video) else { return false };
+        // One for each framing: made for the first reader of a group, shared by the others.
+        let mut made: Vec<Option<Option<PacketRun>>> = vec![None; self.groups.len()];
+        let groups = std::mem::take(&mut self.groups);
+        let needs_keyframe = self.push(now, metrics, |attached| {
+            let make = || stretch.framed_for(&groups[attached.group].0);
+            made[attached.group].get_or_insert_with(make).clone()
+        });
+        self.groups = groups;
+        needs_keyframe
+    }
+
+    /// Counts the pictures in these packets as missed by recordings that wait for a keyframe.
+    fn count_missed(&self, batch: &Batch, packets: &[MediaPacket]) {
+        for attached in self.attached.iter().filter(|attached| attached.is_waiting && attached.reader.records()) {
+            attached.reader.miss(batch.pictures(packets, self.video));
+        }
+    }
+
+    /// Gives a sender report of ours to all readers that do not wait; returns as [`Readers::forward`].
+    pub fn send_report(&mut self, track: usize, report: &Report, now: Instant, metrics: &mut StreamMetrics) -> bool {
+        self.push(now, metrics, |attached| report.framed_for(attached.reader.framing(), track))
+    }
+
+    fn push(
+        &mut self,
+        now: Instant,
+        metrics: &mut StreamMetrics,
+        mut run_for: impl FnMut(&Attached) -> Option<PacketRun>,
+    ) -> bool {
+        let mut needs_keyframe = false;
+        let mut waiting = SharedCopy::new(&self.budget, Kind::Queues);
+        for attached in self.attached.iter_mut().filter(|attached| !attached.is_waiting) {
+            let Some(run) = run_for(attached) else { continue };
+            match attached.reader.push(run, now, &mut waiting) {
+                Pushed::Queued => {}
+                Pushed::Deliver(outgoing) => self.deliveries.add(&attached.reader, outgoing),
+                Pushed::Overrun { packets, is_alive } => {
+                    metrics.overrun(packets);
+                    attached.is_waiting = self.video.is_some();
+                    needs_keyframe |= is_alive;
+                }
+            }
+        }
+        needs_keyframe
+    }
+
+    /// What the reader with the fastest link takes, bits/s; `None` where one takes all that comes.
+    pub fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
+        // Each reader is asked, as each has its queue to look at.
+        let counted = self.attached.iter().filter(|attached| !attached.reader.looks_on());
+        let limits = counted.map(|attached| attached.reader.limit_bps(sent_bps, now).unwrap_or(u64::MAX));
+        limits.max().filter(|&limit| limit != u64::MAX)
+    }
+
+    /// What can be written at once, for the caller to write when it holds no lock.
+    pub fn take_deliveries(&mut self) -> Deliveries {
+        std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget))
+    }
+
+    /// The group of this framing, with one reader more.
+    fn group_of(&mut self, framing: &Framing) -> usize {
+        let group = match self.known.get(framing) {
+            Some(group) => *group,
+            None => {
+                let group = self.free.pop().unwrap_or(self.groups.len());
+                if group == self.groups.len() {
+                    self.groups.push((framing.clone(), 0));
+                }
+                self.groups[group].0 = framing.clone();
+                self.known.insert(framing.clone(), group);
+                group
+            }
+        };
+        self.groups[group].1 += 1;
+        group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hevcast_wire::rtsp::transport::Channels;
+    use proptest::prelude::*;
+
+    use super::super::tests::batch;
+    use super::*;
+
+    fn reader(channel: u8) -> Arc<Reader> {
+        Arc::new(Reader::new(vec![Some(Channels { rtp: channel, rtcp: channel + 1 })], None))
+    }
+
+    fn join(readers: &mut Readers, reader: &Arc<Reader>) -> bool {
+        let source = JoinSource { reports: &SenderReports::new(1), group: None };
+        readers.join(Arc::clone(reader), source, Instant::now())
+    }
+
+    fn queued(reader: &Reader) -> u64 {
+        reader.metrics().depth
+    }
+
+    #[test]
+    fn who_joins_a_video_waits_and_who_joins_sound_begins_at_once() {
+        let (budget, now, mut metrics) = (Arc::default(), Instant::now(), StreamMetrics::default());
+        let packets = batch([bytes::Bytes::from_static(b"packet")]);
+        for (video, expected) in [(Some(0), 0), (None, 1)] {
+            let (mut readers, reader) = (Readers::new(video, &budget), reader(0));
+            assert_eq!(join(&mut readers, &reader), video.is_some(), "whether it needs a keyframe");
+            readers.forward(&packets, packets.packets(), now, &mut metrics);
+            readers.take_deliveries().deliver();
+            assert_eq!(queued(&reader), expected, "{video:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_those_of_the_readers_that_are_there(
+            steps in prop::collection::vec((any::<bool>(), 0..6u8), 0..60),
+        ) {
+            let (mut readers, mut there) = (Readers::new(None, &Arc::default()), Vec::new());
+            for (is_join, at) in steps {
+                if is_join {
+                    let reader = reader(at * 2);
+                    join(&mut readers, &reader);
+                    there.push(reader);
+                } else if !there.is_empty() {
+                    let left = there.swap_remove(usize::from(at) % there.len());
+                    readers.leave(&left);
+                    prop_assert_eq!(Arc::strong_count(&left), 1, "nothing is kept of it");
+                }
+                let mut channels: Vec<_> = there.iter().map(|reader| reader.channels().to_vec()).collect();
+                channels.sort_by_key(|channels| channels[0].map(|pair| pair.rtp));
+                channels.dedup();
+                prop_assert_eq!((readers.len(), readers.known.len()), (there.len(), channels.len()));
+                prop_assert!(readers.groups.len() - readers.free.len() == channels.len());
+                for attached in &readers.attached {
+                    prop_assert_eq!(&readers.groups[attached.group].0, attached.reader.framing());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The sender reports that readers get (RFC 3550 section 6.4.1): one before their first packet, and then regularly.
+//!
+//! They are the publisher's own or, where it sends none, made here from the times at which its packets come.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hevcast_wire::rtp::{ReceivedPacket, RtcpEvent, interleave, rtcp};
+use hevcast_wire::time::Now;
+
+use super::batch::{Batch, MediaPacket};
+use super::framing::Framing;
+use super::packet_run::{Outgoing, PacketRun};
+
+/// How often readers get a report of ours (RFC 3550 section 6.2).
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A sender report.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    packet: Bytes,
+    /// When it was made here; `None` where it is the publisher's own.
+    made: Option<Instant>,
+}
+
+impl Report {
+    /// The report of a track for a reader of this framing; `None` where it did not set the track up.
+    pub fn framed_for(&self, framing: &Framing, track: usize) -> Option<PacketRun> {
+        let stored = Some(framing.stored_channel(track, true)).filter(|_| framing.takes(track))?;
+        let bytes = interleave::frame(stored.channel, &self.packet);
+        Some(PacketRun::of(Outgoing { bytes, reframing: framing.reframing(&[stored]) }))
+    }
+}
+
+/// The last report of each track.
+#[derive(Debug)]
+pub(super) struct SenderReports {
+    last: Vec<Option<Report>>,
+}
+
+impl SenderReports {
+    /// No report yet of so many tracks.
+    pub fn new(tracks: usize) -> SenderReports {
+        SenderReports { last: vec![None; tracks] }
+    }
+
+    /// Forgets them. The next publisher's own name time stamps that readers do not see, so that ours take their place.
+    pub fn forget(&mut self) {
+        self.last.fill(None);
+    }
+
+    /// The last reports of those tracks that have one.
+    pub fn all(&self) -> impl Iterator<Item = (usize, &Report)> {
+        self.last.iter().enumerate().filter_map(|(track, report)| Some((track, report.as_ref()?)))
+    }
+
+    /// Takes a packet: keeps the publisher's report, or makes one where that is due, which readers should get before this packet.
+    pub fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
+        let last = self.last.get_mut(packet.track)?;
+        if packet.rtcp {
+            let bytes = batch.packet(packet);
+            let events = rtcp::parse(&bytes).unwrap_or_default();
+            if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
+                // A copy, since a reference would keep the whole receive buffer.
+                *last = Some(Report { packet: Bytes::copy_from_slice(&bytes), made: None });
+            }
+            return None;
+        }
+        let age = |made: Option<Instant>| made.map(|at| now.instant.saturating_duration_since(at));
+        let is_due = last.as_ref().is_none_or(|report| age(report.made).is_some_and(|age| age >= INTERVAL));
+        if !is_due {
+            return None;
+        }
+        let ReceivedPacket { header, .. } = ReceivedPacket::parse(batch.packet(packet)).ok()?;
+        let made = rtcp::sender_report(header.ssrc, now.utc.to_ntp(), header.timestamp, 0, 0, "hevcast");
+        *last = Some(Report { packet: made, made: Some(now.instant) });
+        last.clone()
+    }
+}

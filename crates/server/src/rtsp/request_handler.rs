@@ -1,0 +1,207 @@
+//! Handles the requests of a session: whether the peer may make them, and what the hub has for them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hevcast_net::stream::{Stream as Socket, send_now};
+use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::session::server::{Accepted, Refusal, ServerEvent};
+use hevcast_wire::rtsp::transport::Channels;
+use rtsp_types::StatusCode;
+use tokio::net::TcpStream;
+
+use super::connection::{ConnectionTask, Role};
+use crate::access::authenticator::{LoginOutcome, LoginRequest};
+use crate::access::peer_network::peer_network;
+use crate::access::rights::{self, AccessRequest, Admission};
+use crate::config::Right;
+use crate::counters::status_kind;
+use crate::hub::owner::Owner;
+use crate::hub::reader::{Outlet, Reader};
+use crate::hub::{PublishRefused, Terms};
+use crate::sessions::SessionActivity;
+
+/// A socket without TLS, to which a publisher's task may write.
+impl Outlet for TcpStream {
+    fn try_send(&self, bytes: &[u8]) -> usize {
+        send_now(self, bytes)
+    }
+}
+
+impl ConnectionTask {
+    /// Handles an event of the session: answers a request, or takes note.
+    pub(super) async fn handle_event(&mut self, event: ServerEvent) {
+        let wanted = match &event {
+            ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Play { path, .. } => {
+                Some((Right::Read, path))
+            }
+            ServerEvent::Announce { path } | ServerEvent::Record { path, .. } => Some((Right::Publish, path)),
+            ServerEvent::Media { .. } | ServerEvent::Pause | ServerEvent::Teardown => None,
+        };
+        if let Some((right, path)) = wanted
+            && !self.is_admitted(right, path).await
+        {
+            return;
+        }
+        match event {
+            // Frames are taken off the connection before messages, so that the session reports none.
+            ServerEvent::Media { .. } => {}
+            ServerEvent::Describe { path } => match self.state.hub.find(&path) {
+                Some(stream) => {
+                    let description = stream.description_for_readers();
+                    self.request_rate.charge_bytes(description.len());
+                    self.session.accept(Accepted::Description(description));
+                }
+                None => self.session.refuse(StatusCode::NotFound),
+            },
+            ServerEvent::Setup { path } => match self.state.hub.find(&path) {
+                Some(stream) => self.session.accept(Accepted::Tracks(stream.description().tracks().len())),
+                None => self.session.refuse(StatusCode::NotFound),
+            },
+            ServerEvent::Announce { path } => self.announce(&path),
+            ServerEvent::Record { channels, .. } => {
+                if let Role::Publisher { channels: own, .. } = &mut self.role {
+                    *own = channels;
+                }
+                self.deadlines.recording_began(self.now());
+                self.session.accept(Accepted::Yes);
+            }
+            ServerEvent::Play { path, channels } => self.play(&path, channels),
+            // The session keeps its tracks and channels; PLAY joins anew, at the live edge.
+            ServerEvent::Pause => drop(self.leave_role(&"it paused").await),
+            ServerEvent::Teardown => {
+                self.deadlines.teardown_came(self.now());
+                drop(self.leave_role(&"it ended its session").await);
+            }
+        }
+    }
+
+    /// Counts and logs how the last message was refused, if it was.
+    pub(super) fn log_refusal(&mut self) {
+        let Some(Refusal { status, reason }) = self.session.poll_refusal() else { return };
+        self.state.counters.refused_requests.increment(status_kind(status.into()));
+        match status {
+            // FFmpeg, GStreamer and VLC ask for UDP first.
+            StatusCode::UnsupportedTransport => {
+                tracing::info!(
+                    "asked for media over UDP, which is not to be had: players go on over TCP by themselves"
+                );
+            }
+            _ if reason.is_empty() => {}
+            _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.state.clock.now().instant
+    }
+
+    /// Reads what is announced last of all: whoever may not publish causes no work by it.
+    fn announce(&mut self, path: &str) {
+        self.request_rate.charge_bytes(self.session.question_bytes());
+        let config = self.state.config();
+        let (limits, takeover) = (&config.limits, config.takeover.match_path(path));
+        let (owner, max_streams_per_owner) = match self.identity.user() {
+            Some(user) => (Owner::User(user.to_owned()), limits.paths_per_user),
+            None => (Owner::Address(peer_network(self.peer.ip())), limits.paths_per_address),
+        };
+        let terms = Terms { max_streams: limits.paths, max_streams_per_owner, owner, takeover, now: Some(self.now()) };
+        if let Err(refused) = self.state.hub.may_publish(path, &terms) {
+            return self.refuse_publisher(path, refused);
+        }
+        let description = match self.session.announced() {
+            Some(Ok(description)) => description,
+            Some(Err(error)) => {
+                let reason = format!("may not publish {path}: {error}");
+                return self.session.refuse_because(StatusCode::BadRequest, reason);
+            }
+            None => return self.session.refuse(StatusCode::BadRequest),
+        };
+        match self.state.hub.publish(path, description.clone(), terms) {
+            Ok(publication) => {
+                tracing::info!("publishes {path} ({})", description.offer());
+                self.entry.session.set_activity(SessionActivity::Publishing(path.to_owned()));
+                self.role = Role::Publisher { publication, channels: Vec::new() };
+                self.deadlines.announced(self.now(), config.limits.request_timeout);
+                self.session.accept(Accepted::Announced(Box::new(description)));
+            }
+            Err(refused) => self.refuse_publisher(path, refused),
+        }
+    }
+
+    fn refuse_publisher(&mut self, path: &str, refused: PublishRefused) {
+        let status = match refused {
+            PublishRefused::Taken => StatusCode::Forbidden,
+            PublishRefused::Full(_) | PublishRefused::OwnerFull(_) | PublishRefused::OverBudget(_) => {
+                StatusCode::ServiceUnavailable
+            }
+        };
+        self.session.refuse_because(status, format!("may not publish {path}: {refused}"));
+    }
+
+    fn play(&mut self, path: &str, channels: Vec<Option<Channels>>) {
+        let Some(stream) = self.state.hub.find(path) else { return self.session.refuse(StatusCode::NotFound) };
+        self.session.accept(Accepted::Yes);
+        let outlet = match self.connection.stream() {
+            Socket::Plain(socket) => Some(Arc::clone(socket) as Arc<dyn Outlet>),
+            Socket::Tls(_) => None,
+        };
+        let reader = Arc::new(Reader::new(channels, outlet));
+        stream.join(Arc::clone(&reader), self.state.clock.now());
+        tracing::info!("reads {path}");
+        self.entry.session.set_activity(SessionActivity::Reading(path.to_owned(), Arc::clone(&reader)));
+        self.role = Role::Reader { stream, reader };
+        self.deadlines.media_flows();
+    }
+
+    /// Whether the peer may do this; where not, it has been answered.
+    async fn is_admitted(&mut self, right: Right, path: &str) -> bool {
+        let config = self.state.config();
+        let (login, method, nonce) = (self.session.login(), self.session.method().to_owned(), self.nonce.clone());
+        let request = AccessRequest { right, path, login: login.as_ref(), method: &method, nonce: &nonce };
+        let admission = match (rights::decide(&config, &self.identity, request), &login) {
+            (Admission::Unproved, Some(login)) => match self.authenticate(login, request).await {
+                Some(admission) => admission,
+                None => return false,
+            },
+            (admission, _) => admission,
+        };
+        match admission {
+            Admission::Granted => return true,
+            Admission::LoginWanted | Admission::Unproved => {
+                self.session.challenge(&rights::challenge(&config, &nonce));
+            }
+            Admission::Forbidden => {
+                tracing::warn!("{} may not {right:?} {path}", self.identity.user().unwrap_or("nobody"));
+                self.session.refuse(StatusCode::Forbidden);
+            }
+            Admission::Stranger => self.session.refuse(StatusCode::SessionNotFound),
+        }
+        false
+    }
+
+    /// Has a login checked; `None` where that was refused, and the peer has been answered, or the connection should close.
+    async fn authenticate(&mut self, login: &Login, request: AccessRequest<'_>) -> Option<Admission> {
+        let state = Arc::clone(&self.state);
+        let outcome = tokio::select! {
+            outcome = state.authenticate(LoginRequest { peer: self.peer.ip(), login, method: request.method, nonce: request.nonce }) => outcome,
+            () = self.entry.session.end_requested() => return None,
+        };
+        match outcome {
+            LoginOutcome::Overloaded => {
+                self.session.refuse(StatusCode::ServiceUnavailable);
+                None
+            }
+            LoginOutcome::Wrong => {
+                tracing::warn!("the login of {:?} is wrong", login.user());
+                Some(Admission::LoginWanted)
+            }
+            LoginOutcome::Right => {
+                self.identity.prove(login);
+                self.entry.session.set_user(login.user());
+                // By the configuration that holds now: it may have waited.
+                Some(rights::decide_for_user(&state.config(), login.user(), request))
+            }
+        }
+    }
+}

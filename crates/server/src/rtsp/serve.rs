@@ -1,0 +1,75 @@
+//! One connection from its acceptance to its end, and a lost publisher's path beyond that.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hevcast_net::stream::Stream as Socket;
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::close_reason::CloseReason;
+use super::connection::{ConnectionTask, Credentials};
+use crate::access::connection_slots::ConnectionSlot;
+use crate::hub::Publication;
+use crate::state::State;
+
+/// A connection as the listener hands it over.
+pub(super) struct Accepted {
+    pub socket: Socket,
+    pub peer: SocketAddr,
+    pub slot: ConnectionSlot,
+}
+
+/// Serves a connection until either side ends it.
+pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch::Receiver<bool>) {
+    let Accepted { socket, peer, slot } = accepted;
+    let ids = random_hex().and_then(|session_id| Ok(Credentials { session_id, nonce: random_hex()? }));
+    let credentials = match ids {
+        Ok(ids) => ids,
+        Err(error) => {
+            tracing::error!("{peer}: no randomness for a session id ({error}); connection closed");
+            return;
+        }
+    };
+    // The whole session id is the peer's secret; its beginning is enough to find it in a capture.
+    let session_id = credentials.session_id.clone();
+    let Ok(mut connection) = ConnectionTask::new(socket, peer, credentials, &state) else {
+        return state.counters.refused.increment("memory");
+    };
+    let id = connection.session_number();
+    let span = tracing::info_span!("connection", id, %peer, session = &session_id[..8]);
+    async move {
+        let reason = connection.run().await;
+        state.counters.ended.increment(reason.kind());
+        if let CloseReason::Message(error) = &reason {
+            tracing::warn!("the connection is closed: {error}");
+        }
+        // A lost publisher's path may be waited for, though its connection has no slot any more.
+        drop(slot);
+        let timeout = state.config().limits.publisher_return;
+        if let Some(publication) = connection.shutdown(&reason).await {
+            wait_for_return(publication, timeout, stopped).await;
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+/// 128 random bits in hexadecimal.
+fn random_hex() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
+pub(super) async fn wait_for_return(publication: Publication, patience: Duration, mut stopped: watch::Receiver<bool>) {
+    let path = publication.stream().path();
+    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", patience.as_secs_f64());
+    tokio::select! {
+        () = publication.resumed() => tracing::info!("{path}: published again"),
+        () = tokio::time::sleep(patience) => tracing::info!("{path}: its publisher has not come back"),
+        _ = stopped.changed() => {}
+    }
+}
