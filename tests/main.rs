@@ -26,6 +26,7 @@ mod ffmpeg;
 mod figures;
 mod footage;
 mod gstreamer;
+mod h264;
 mod input_files;
 mod input_y4m;
 mod live_sources;

@@ -10,7 +10,41 @@ use super::asked::{Asked, next_request};
 use super::footage::ffmpeg;
 
 const DESCRIPTION: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
-                           m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:trackID=0\r\n";
+                           m=video 0 RTP/AVP 96\r\na=rtpmap:96 CODEC/90000\r\na=control:trackID=0\r\n";
+
+/// What a camera codes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Of its second stream, or all that it has.
+    H264,
+    H265,
+}
+
+impl Codec {
+    fn name(self) -> &'static str {
+        match self {
+            Codec::H264 => "H264",
+            Codec::H265 => "H265",
+        }
+    }
+
+    /// Bytes of a NAL unit's header.
+    fn header_len(self) -> usize {
+        match self {
+            Codec::H264 => 1,
+            Codec::H265 => 2,
+        }
+    }
+
+    /// Whether a NAL unit is a slice, and the first of its picture.
+    fn slice(self, nal: &[u8]) -> (bool, bool) {
+        match self {
+            // first_mb_in_slice 0 as ue(v) is a one bit.
+            Codec::H264 => ((1..=5).contains(&(nal[0] & 0x1f)), nal.get(1).is_some_and(|byte| byte & 0x80 != 0)),
+            Codec::H265 => (nal[0] >> 1 & 0x3f < 32, nal.get(2).is_some_and(|byte| byte & 0x80 != 0)),
+        }
+    }
+}
 /// The source of its packets.
 pub const SSRC: u32 = 0x1234_5678;
 /// Pictures a second, by their time stamps.
@@ -33,6 +67,7 @@ struct Seen {
 
 /// What a script plays by.
 pub struct Playing {
+    codec: Codec,
     stream: Arc<Mutex<TcpStream>>,
     sequence_number: u16,
     timestamp: u32,
@@ -42,6 +77,11 @@ pub struct Playing {
 impl Camera {
     /// Starts one that runs `script` after each PLAY or RECORD, with the number of the connection; then it closes.
     pub fn start(script: impl Fn(usize, &mut Playing) + Send + Sync + 'static) -> Camera {
+        Camera::of(Codec::H265, script)
+    }
+
+    /// The same of a camera that codes in `codec`.
+    pub fn of(codec: Codec, script: impl Fn(usize, &mut Playing) + Send + Sync + 'static) -> Camera {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, script) = (Arc::new(Seen::default()), Arc::new(script));
@@ -54,7 +94,7 @@ impl Camera {
                 let number = seen.connections.fetch_add(1, Ordering::Relaxed);
                 let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
                 // The client hangs up when it has heard enough, which is an error here.
-                std::thread::spawn(move || _ = converse(stream, &seen, |playing| script(number, playing)));
+                std::thread::spawn(move || _ = converse(codec, stream, &seen, |playing| script(number, playing)));
             }
         });
         camera
@@ -84,15 +124,21 @@ impl Drop for Camera {
     }
 }
 
-fn converse(stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync) -> std::io::Result<()> {
+fn converse(codec: Codec, stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync) -> std::io::Result<()> {
+    let description = DESCRIPTION.replace("CODEC", codec.name());
     let mut input = BufReader::new(stream.try_clone()?);
     let (output, left) = (Arc::new(Mutex::new(stream.try_clone()?)), Arc::new(AtomicBool::new(false)));
-    let mut playing =
-        Some(Playing { stream: Arc::clone(&output), sequence_number: 7, timestamp: 9000, left: Arc::clone(&left) });
+    let mut playing = Some(Playing {
+        codec,
+        stream: Arc::clone(&output),
+        sequence_number: 7,
+        timestamp: 9000,
+        left: Arc::clone(&left),
+    });
     std::thread::scope(|scope| {
         let _gone = Gone(&left);
         while let Some(Asked { method, cseq }) = next_request(&mut input)? {
-            let body = if method == "DESCRIBE" { DESCRIPTION } else { "" };
+            let body = if method == "DESCRIBE" { description.as_str() } else { "" };
             let headers = match method.as_str() {
                 "SETUP" => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n",
                 "OPTIONS" => "Public: DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, TEARDOWN, GET_PARAMETER\r\n",
@@ -165,7 +211,7 @@ impl Playing {
         let _ = self.stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes);
     }
 
-    /// Single NAL units and fragments (RFC 7798 section 4.4).
+    /// Single NAL units and fragments (RFC 6184 section 5.8, RFC 7798 section 4.4).
     fn packets(&mut self, picture: &Picture) -> Vec<u8> {
         let mut payloads = Vec::new();
         for nal in &picture.nals {
@@ -173,10 +219,13 @@ impl Playing {
                 payloads.push(nal.clone());
                 continue;
             }
-            let parts: Vec<_> = nal[2..].chunks(PAYLOAD - 3).collect();
+            let parts: Vec<_> = nal[self.codec.header_len()..].chunks(PAYLOAD - 3).collect();
             for (index, part) in parts.iter().enumerate() {
                 let flags = u8::from(index == 0) << 7 | u8::from(index + 1 == parts.len()) << 6;
-                let head = [nal[0] & 0x81 | 49 << 1, nal[1], flags | nal[0] >> 1 & 0x3f];
+                let head = match self.codec {
+                    Codec::H264 => vec![nal[0] & 0x60 | 28, flags | nal[0] & 0x1f],
+                    Codec::H265 => vec![nal[0] & 0x81 | 49 << 1, nal[1], flags | nal[0] >> 1 & 0x3f],
+                };
                 payloads.push([&head[..], part].concat());
             }
         }
@@ -221,21 +270,25 @@ pub fn pictures(count: usize) -> Vec<Picture> {
     let (frames, output) = (count.to_string(), ["-x265-params", &settings, "-f", "hevc", "-"]);
     let arguments = [&["-f", "lavfi", "-i", &source, "-frames:v", &frames], &codec[..], &output].concat();
     let made = ffmpeg(&arguments).output().unwrap();
+    let pictures = pictures_of(Codec::H265, &made.stdout);
+    assert_eq!(pictures.len(), count, "{}", String::from_utf8_lossy(&made.stderr));
+    pictures
+}
+
+/// The pictures of a stream of NAL units between start codes.
+pub fn pictures_of(codec: Codec, stream: &[u8]) -> Vec<Picture> {
     let mut pictures: Vec<Picture> = Vec::new();
     let mut head = Vec::new();
-    for nal in nals(&made.stdout) {
-        let is_slice = nal[0] >> 1 & 0x3f < 32;
-        let is_first = is_slice && nal[2] & 0x80 != 0;
-        match pictures.last_mut() {
-            Some(last) if is_slice && !is_first => last.nals.push(nal),
-            _ if is_first => {
+    for nal in nals(stream) {
+        match (codec.slice(&nal), pictures.last_mut()) {
+            ((true, false), Some(last)) => last.nals.push(nal),
+            ((true, true), _) => {
                 head.push(nal);
                 pictures.push(Picture { nals: std::mem::take(&mut head) });
             }
             _ => head.push(nal),
         }
     }
-    assert_eq!(pictures.len(), count, "{}", String::from_utf8_lossy(&made.stderr));
     pictures
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -88,12 +89,34 @@ pub enum Command {
     Generate(GenerateArgs),
 }
 
+/// What a sender sends.
+#[derive(Clone, Debug)]
+pub enum SendInput {
+    /// Pictures, which it codes.
+    Pictures(Input),
+    /// A stream, which it passes on.
+    Stream(Box<Target>),
+}
+
+impl FromStr for SendInput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SendInput, String> {
+        if text.contains("://") {
+            return units::target(text).map(|target| SendInput::Stream(Box::new(target)));
+        }
+        let named: Result<Input, _> = text.parse();
+        named.map(SendInput::Pictures).map_err(|error| error.to_string())
+    }
+}
+
 /// Where pictures come from.
 #[derive(Clone, Debug, Args)]
 pub struct SourceArgs {
-    /// camera, camera:NAME_OR_PATH, screen, file:PATH, pattern or y4m:- (default: the first camera, else pattern)
-    #[arg(long)]
-    pub input: Option<Input>,
+    /// camera, camera:NAME_OR_PATH, screen, file:PATH, pattern, y4m:-, or a stream such as rtsp://CAMERA/PATH, which is passed
+    /// on as the camera codes it (default: the first camera, else pattern)
+    #[arg(long, value_parser = SendInput::from_str)]
+    pub input: Option<SendInput>,
     /// Start a file over at its end
     #[arg(long = "loop")]
     pub looped: bool,
@@ -108,10 +131,19 @@ pub struct SourceArgs {
 impl SourceArgs {
     /// The input, if one was asked for.
     pub fn input(&self) -> Option<Input> {
-        self.input.clone().map(|input| match input {
-            Input::File { path, .. } => Input::File { path, looped: self.looped },
-            other => other,
-        })
+        match self.input.clone()? {
+            SendInput::Pictures(Input::File { path, .. }) => Some(Input::File { path, looped: self.looped }),
+            SendInput::Pictures(other) => Some(other),
+            SendInput::Stream(_) => None,
+        }
+    }
+
+    /// The stream to pass on, if one was named.
+    pub fn relay_from(&self) -> Option<&Target> {
+        match &self.input {
+            Some(SendInput::Stream(target)) => Some(target),
+            _ => None,
+        }
     }
 
     /// Size and rate asked for.
@@ -167,6 +199,7 @@ impl EncodeArgs {
     pub fn plan(&self, source: &SourceArgs, destination: Destination) -> SendPlan {
         SendPlan {
             input: source.input(),
+            relay_from: source.relay_from().cloned(),
             wanted: source.wanted(),
             encoder: self.encoder.clone(),
             rate: self.rate(),
@@ -269,7 +302,9 @@ impl SendArgs {
             [] => Destination::Inside { listen: self.listen, path: self.path.clone() },
             targets => Destination::Servers(targets.iter().map(target).collect::<Result<_, _>>()?),
         };
-        Ok(SendPlan { record: self.record.clone(), ..self.encode.plan(&self.source, destination) })
+        let plan = self.encode.plan(&self.source, destination);
+        let relay_from = plan.relay_from.map(|target| self.login.complete(target));
+        Ok(SendPlan { record: self.record.clone(), relay_from, ..plan })
     }
 }
 

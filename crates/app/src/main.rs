@@ -154,7 +154,7 @@ mod tests {
             vec!["hevcast", "send", "--to=http://u:secret@h/x"],
             vec!["hevcast", "send", "--to", "rtsp://u:12/secret@h/x"],
             vec!["hevcast", "send", "--too=rtsp://u:secret@h/x"],
-            vec!["hevcast", "send", "--input", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "--input", "http://u:secret@h/x"],
             vec!["hevcast", "send", "--to", "srt://h:1?passphrase=secret"],
             vec!["hevcast", "serve", "--listen", "rtsp://u:secret@h/x"],
         ] {

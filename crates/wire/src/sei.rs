@@ -26,6 +26,7 @@
 //! send queue of the previous picture, µs  4 bytes
 //! bound of the clock's error, µs          4 bytes, FFFFFFFF: not compared with the server's clock
 //! identity of the server's clock          8 bytes, 0: unknown; the first senders end before it
+//! flags                                   1 byte, only where one is set; bit 0: stamped by a relay
 //! ```
 //!
 //! Readers take longer payloads of version 1 and ignore the excess, so that fields can be added at the end.
@@ -46,6 +47,10 @@ pub(crate) const CAPTURE_UUID_H265: Uuid = 0xA8687DD4_D759_3758_A5CE_F0338B6545F
 const STAGES_UUID: Uuid = 0xB0DE5EBC_FDED_4A94_966D_D9943052341E_u128.to_be_bytes();
 pub(crate) const CAPTURE_LEN: usize = 16 + 1 + 11;
 pub(crate) const STAGES_LEN: usize = 16 + 1 + 4 * 4 + 8;
+/// Bytes of the flags behind the stages.
+const FLAGS_LEN: usize = 1;
+/// The flag that a relay has stamped the picture.
+const RELAYED: u8 = 1;
 const STAGES_VERSION: u8 = 1;
 /// The clock bound that means: never compared.
 pub(crate) const UNCOMPARED: u32 = u32::MAX;
@@ -82,16 +87,19 @@ pub struct SendStages {
     pub clock_bound: Option<Duration>,
     /// Which server's clock that is; `None` where it is not known.
     pub clock: Option<ClockId>,
+    /// The capture time is when a relay received the picture of a camera that does not tell: what was before is not in it.
+    pub relayed: bool,
 }
 
 /// The payload of an SEI NAL unit that carries a picture's capture time under this UUID and, if given, its stages: without a
 /// header and without emulation prevention.
 pub(crate) fn capture_rbsp(uuid: &Uuid, stamp: &CaptureStamp, stages: Option<&SendStages>) -> Vec<u8> {
-    let mut rbsp = Vec::with_capacity(2 + CAPTURE_LEN + 2 + STAGES_LEN + 1);
+    let mut rbsp = Vec::with_capacity(2 + CAPTURE_LEN + 2 + STAGES_LEN + FLAGS_LEN + 1);
     rbsp.extend([USER_DATA_UNREGISTERED as u8, CAPTURE_LEN as u8]);
     write_capture(uuid, stamp, &mut rbsp);
     if let Some(stages) = stages {
-        rbsp.extend([USER_DATA_UNREGISTERED as u8, STAGES_LEN as u8]);
+        let flags_len = if stages.relayed { FLAGS_LEN } else { 0 };
+        rbsp.extend([USER_DATA_UNREGISTERED as u8, (STAGES_LEN + flags_len) as u8]);
         write_stages(stages, &mut rbsp);
     }
     rbsp.push(0x80); // rbsp_trailing_bits (H.264 and H.265 clause 7.3.2.11)
@@ -110,7 +118,7 @@ pub(crate) fn find_capture(
     let (mut stamp, mut stages) = (None, None);
     // The trailing bits read as a message type without a size, which ends the walk as a truncation would.
     while let Some((payload_type, payload_size)) = message_header(&mut rbsp) {
-        let mut head = [0; STAGES_LEN];
+        let mut head = [0; STAGES_LEN + FLAGS_LEN];
         let keep = if payload_type == USER_DATA_UNREGISTERED { payload_size.min(head.len()) } else { 0 };
         for slot in head.iter_mut().take(keep) {
             let Some(byte) = rbsp.next() else {
@@ -169,6 +177,9 @@ pub(crate) fn write_stages(stages: &SendStages, out: &mut Vec<u8>) {
         out.extend(value.to_be_bytes());
     }
     out.extend(stages.clock.map_or(0, |clock| clock.0.get()).to_be_bytes());
+    if stages.relayed {
+        out.push(RELAYED);
+    }
 }
 
 fn read_stages(payload: &[u8]) -> Option<SendStages> {
@@ -188,5 +199,6 @@ fn read_stages(payload: &[u8]) -> Option<SendStages> {
         previous_send_queue: duration(previous_send_queue),
         clock_bound,
         clock,
+        relayed: rest.get(8).is_some_and(|flags| flags & RELAYED != 0),
     })
 }

@@ -23,7 +23,7 @@ use crate::pipeline::session::SendSession;
 pub async fn run(mut args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
-    let typed = args.to.clone();
+    let typed = [args.to.clone(), args.source.relay_from().into_iter().cloned().collect()].concat();
     let typed: Vec<&Target> = typed.iter().collect();
     args.login.ask(&typed)?;
     let mut warnings = args.login.warnings(&typed);
@@ -63,6 +63,10 @@ pub async fn run(mut args: SendArgs) -> Result<()> {
 /// Says what was negotiated, and what was not asked for.
 pub fn describe(sending: &Sending, reporter: &Reporter) {
     let info = &sending.source;
+    if sending.is_relay() {
+        reporter.say(&format!("source: {}; passed on without coding it again, stamped on arrival", info.description));
+        return;
+    }
     let stamps = match info.stamps {
         StampSource::Driver => "capture stamps are the driver's",
         StampSource::Receipt => "capture stamps are ours, when we have each picture",

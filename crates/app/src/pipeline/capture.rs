@@ -76,6 +76,11 @@ impl SourceState {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells whether it gives pictures, and why not.
+    pub(super) fn set_away(&self, away: Option<Away>) {
+        self.change(|shown| shown.away = away);
+    }
+
     fn change(&self, change: impl FnOnce(&mut Shown)) {
         change(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -18,6 +18,7 @@ pub mod play;
 pub mod preview;
 pub mod receive;
 pub mod record;
+pub mod relay;
 pub mod send;
 pub mod serve_record;
 pub mod session;

@@ -35,13 +35,13 @@ impl PreviewQueue {
     }
 }
 
-/// Starts the stage `preview`. It ends when its queue is dropped.
+/// Starts the stage `preview` for frames of this codec. It ends when its queue is dropped.
 ///
 /// # Errors
 /// When there is no decoder, or no thread for it.
-pub fn start(stages: &mut Stages, show: Show) -> Result<PreviewQueue> {
+pub fn start(stages: &mut Stages, codec: CodecId, show: Show) -> Result<PreviewQueue> {
     let (queue, frames) = sync_channel(PREVIEW_DEPTH);
-    let decoder = Decoder::new(CodecId::H265)?;
+    let decoder = Decoder::new(codec)?;
     stages.spawn("preview", move || {
         run(decoder, &frames, show);
         Ok(())

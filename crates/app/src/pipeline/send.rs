@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
 use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, FrameRequest, RateControl};
 use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
+use hevcast_wire::CodecId;
 use hevcast_wire::congestion::BitBudget;
 use hevcast_wire::time::RtpTicks;
 use tokio::sync::watch;
@@ -81,19 +82,39 @@ pub struct Sending {
     pub counters: Arc<SendCounters>,
     /// Each output's figures.
     pub outputs: Vec<Arc<OutputState>>,
-    tap: RecordTap,
-    keyframe_wanted: Arc<AtomicBool>,
+    pub(super) tap: RecordTap,
+    pub(super) keyframe_wanted: Arc<AtomicBool>,
     /// How the source stands.
     pub source_state: Arc<SourceState>,
+    /// The encoder's; `None` where the source codes.
+    pub(super) encoding: Option<Encoding>,
+    /// The tasks of a source that codes.
+    pub(super) relayed: Option<Relayed>,
+    pub(super) stop: Stop,
+    pub(super) stop_outputs: watch::Sender<bool>,
+    pub(super) stages: Stages,
+    pub(super) output_tasks: Vec<JoinHandle<Result<()>>>,
+    pub(super) end: End,
+}
+
+/// By which the encoder at work is changed.
+#[derive(Debug)]
+pub(super) struct Encoding {
     /// Of the encoder at work.
-    encoder_settings: Arc<Mutex<EncoderSettings>>,
+    settings: Arc<Mutex<EncoderSettings>>,
     /// Opened beside the one at work, with another rate; the encoder's thread takes it before its next picture.
-    next_encoder: Arc<Mutex<Option<Encoder>>>,
-    stop: Stop,
-    stop_outputs: watch::Sender<bool>,
-    stages: Stages,
-    output_tasks: Vec<JoinHandle<Result<()>>>,
-    end: End,
+    next: Arc<Mutex<Option<Encoder>>>,
+}
+
+/// What runs where the source codes ([`super::relay`]).
+#[derive(Debug)]
+pub(super) struct Relayed {
+    /// Ends the source.
+    pub(super) stop_play: watch::Sender<bool>,
+    /// Each ends with the source.
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    /// The source's; its end is the reason.
+    pub(super) play_task: JoinHandle<Result<()>>,
 }
 
 /// Opens everything and starts sending; `show` gets the picture as pushed.
@@ -134,7 +155,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder,
         encoder_settings: Arc::clone(&encoder_settings),
         next_encoder: Arc::clone(&next_encoder),
-        preview: show.map(|show| preview::start(&mut stages, show)).transpose()?,
+        preview: show.map(|show| preview::start(&mut stages, CodecId::H265, show)).transpose()?,
         stamper: Stamper::new(clock, RtpTicks(getrandom::u32().context("the system has no randomness to offer")?)),
         pacing: info.pacing,
         keyframes_are_fixed: fixed_keyframes,
@@ -164,8 +185,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         tap,
         keyframe_wanted,
         source_state,
-        encoder_settings,
-        next_encoder,
+        encoding: Some(Encoding { settings: encoder_settings, next: next_encoder }),
+        relayed: None,
         stop,
         stop_outputs,
         stages,
@@ -295,8 +316,8 @@ impl EncodeStage {
         // Each output has a server of its own, and with it a clock.
         let stamped = |clock, previous_send_queue| {
             let mut frame = frame.clone();
-            let stages = SentStages { capture_wait, encode, previous_send_queue };
-            frame.insert_before_first_slice(stamper.sei(at, clock, &stages));
+            let stages = SentStages { capture_wait, encode, previous_send_queue, is_relayed: false };
+            stamper.stamp(&mut frame, at, clock, &stages);
             frame
         };
         self.tap.offer_with(|| stamped(None, Duration::ZERO));
@@ -318,6 +339,11 @@ impl Sending {
         self.end.wait().await;
     }
 
+    /// Whether the source codes, and its frames are passed on as they are.
+    pub fn is_relay(&self) -> bool {
+        self.relayed.is_some()
+    }
+
     /// The frame rate the source means to give.
     pub fn frame_rate(&self) -> FrameRate {
         self.source.frame_rate
@@ -329,10 +355,11 @@ impl Sending {
     /// # Errors
     /// When there is no such encoder; the old one stays at work.
     pub async fn set_rate(&self, rate: RateControl) -> Result<()> {
-        let at_work = self.encoder_settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(encoding) = &self.encoding else { bail!("the source codes by itself: change its own settings") };
+        let at_work = encoding.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let settings = EncoderSettings { rate, ..at_work };
         let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
-        *self.next_encoder.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
+        *encoding.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
         Ok(())
     }
 
@@ -353,7 +380,16 @@ impl Sending {
     /// What made a stage end by itself, such as a camera that was unplugged.
     pub async fn stop(self) -> Result<()> {
         self.stop.stop();
+        let mut played = Ok(());
+        if let Some(Relayed { stop_play, tasks, play_task }) = self.relayed {
+            // Nobody listens where it has ended by itself.
+            let _ = stop_play.send(true);
+            played = play_task.await?;
+            for task in tasks {
+                task.await?;
+            }
+        }
         let sent = outputs::end(self.output_tasks, &self.stop_outputs).await;
-        self.stages.join().await.and(sent)
+        self.stages.join().await.and(played).and(sent)
     }
 }

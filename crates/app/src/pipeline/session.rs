@@ -13,6 +13,7 @@ use hevcast_wire::rtsp::path::{self, StreamPath};
 
 use super::preview::Show;
 use super::record::Recorder;
+use super::relay::{self, RelaySettings};
 use super::send::{self, SendSettings, Sending};
 use crate::descriptors;
 
@@ -24,6 +25,8 @@ const VIEWERS: usize = 256;
 pub struct SendPlan {
     /// Where pictures come from; `None`: the first camera, or the pattern where there is none.
     pub input: Option<Input>,
+    /// A stream that is passed on as it is, in place of pictures.
+    pub relay_from: Option<Target>,
     /// Size and rate asked of it.
     pub wanted: Wanted,
     /// Which encoder.
@@ -90,7 +93,10 @@ impl SendSession {
         let watch_at = watch_at.collect();
         let started = async {
             let record = plan.record.clone();
-            let sending = send::start(settings(plan, targets).await?, show, clock).await?;
+            let sending = match plan.relay_from.clone() {
+                Some(origin) => relay::start(RelaySettings { origin, targets }, show, clock).await?,
+                None => send::start(settings(plan, targets).await?, show, clock).await?,
+            };
             let recorder = record.map(|path| sending.record(path)).transpose()?;
             anyhow::Ok((sending, recorder))
         };

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hevcast_net::Clock;
-use hevcast_wire::h265::{CaptureStamp, SendStages, sei};
+use hevcast_wire::CodedFrame;
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::sei::{CaptureStamp, SendStages};
 use hevcast_wire::time::{RtpTicks, UtcMicros};
 
 /// Turns capture instants into time stamps.
@@ -42,8 +42,8 @@ impl Stamper {
         self.clock.utc_at(at)
     }
 
-    /// The capture-time SEI: in the server's timescale where `server` is known, else in ours and marked so.
-    pub fn sei(&self, at: Instant, server: Option<ClockOffset>, stages: &SentStages) -> Bytes {
+    /// Stamps a frame captured at `at`: in the server's timescale where `server` is known, else in ours and marked so.
+    pub fn stamp(&self, frame: &mut CodedFrame, at: Instant, server: Option<ClockOffset>, stages: &SentStages) {
         let own = self.clock.utc_at(at);
         let server = server.map(|server| server.at(at));
         let stamp = match server {
@@ -58,8 +58,9 @@ impl Stamper {
             previous_send_queue: stages.previous_send_queue,
             clock_bound: server.map(|server| server.bound),
             clock: server.and_then(|server| server.clock),
+            relayed: stages.is_relayed,
         };
-        sei::capture_sei(&stamp, Some(&stages))
+        frame.stamp(&stamp, Some(&stages));
     }
 }
 
@@ -72,12 +73,14 @@ pub struct SentStages {
     pub encode: Duration,
     /// How long the picture before waited for the socket.
     pub previous_send_queue: Duration,
+    /// It was coded elsewhere and captured at an unknown time: the stamp is that of its arrival here.
+    pub is_relayed: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hevcast_wire::h265::sei::find_capture_stamp;
+    use hevcast_wire::CodecId;
     use hevcast_wire::time::ClockId;
 
     #[test]
@@ -95,7 +98,12 @@ mod tests {
     fn stamps_are_in_the_servers_time_where_it_is_known() {
         let stamper = Stamper::new(Clock::default(), RtpTicks(0));
         let at = stamper.start;
-        let own = find_capture_stamp(&stamper.sei(at, None, &SentStages::default())).unwrap();
+        let stamp = |server| {
+            let mut frame = CodedFrame::new(CodecId::H265, RtpTicks(0), Vec::new());
+            stamper.stamp(&mut frame, at, server, &SentStages::default());
+            frame.capture_stamp().unwrap()
+        };
+        let own = stamp(None);
         let server = ClockOffset {
             measured: at,
             offset_micros: 5_000_000,
@@ -104,7 +112,7 @@ mod tests {
             drift_bound_ppb: 0,
             clock: ClockId::new(7),
         };
-        let shared = find_capture_stamp(&stamper.sei(at, Some(server), &SentStages::default())).unwrap();
+        let shared = stamp(Some(server));
         let difference = shared.0.captured.micros_since(own.0.captured);
         assert!((4_900_000..=5_100_000).contains(&difference), "{difference}");
         assert_eq!((own.0.status, shared.0.status), (CaptureStamp::UNLOCKED, CaptureStamp::LOCKED));

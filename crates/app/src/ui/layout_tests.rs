@@ -63,6 +63,7 @@ fn send_status() -> SendStatus {
 fn receive_figures() -> ReceiveFigures {
     let over = OverMs { p50: 143.2, p95: 180.0, max: 200.0 };
     let delay = DelayMs {
+        relayed: false,
         last: 143.2,
         median: 143.2,
         p95: 180.0,

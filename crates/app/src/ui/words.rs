@@ -78,6 +78,8 @@ words! {
     qp_fine: "finer than the eye needs: a higher QP saves bits", "比肉眼所需更细：调高 QP 可节省码率";
     qp_coarse: "coarse: a lower QP looks better", "画面偏粗：调低 QP 可改善画质";
     system_clocks: "system clocks", "系统时钟";
+    since_relay: "since the relay", "自转发起";
+    relay_note: "Counted from the computer that passes the camera's stream on: what the camera itself takes is not in it.", "从转发摄像头视频流的电脑开始计算，不含摄像头自身的延迟。";
     bound_note: "The true delay is within ± of it, by the server's clock.", "真实延迟在 ± 范围内，以服务器时钟为准。";
     system_clocks_note: "By the two computers' own clocks, which may disagree.", "按两台电脑各自的时钟，可能不一致。";
     camera_note: "The camera's own exposure and readout are not in it.", "不含摄像头自身的曝光和读出时间。";

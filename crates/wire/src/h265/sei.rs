@@ -134,7 +134,8 @@ mod tests {
         shorter.truncate(STAGES_LEN - 8);
         let both = [message(&[5], &shorter), message(&[5], &capture_payload(&KNOWN)), vec![0x80]].concat();
         assert_eq!(find_capture_stamp(&prefix_sei(&both)), Some((KNOWN, Some(SendStages::default()))));
-        longer.extend([1, 2, 3, 4]);
+        // Flags of which none is known, and what a later version may add.
+        longer.extend([0xfe, 2, 3, 4]);
         let both = [message(&[5], &longer), message(&[5], &capture_payload(&KNOWN)), vec![0x80]].concat();
         assert_eq!(find_capture_stamp(&prefix_sei(&both)), Some((KNOWN, Some(SendStages::default()))));
     }
@@ -142,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_stamp_round_trips(
-            captured: i64, status: u8, stages: Option<(u32, u32, u32, Option<u32>, u64)>,
+            captured: i64, status: u8, stages: Option<(u32, u32, u32, Option<u32>, u64)>, relayed: bool,
         ) {
             let micros = |value: u32| Duration::from_micros(value.into());
             let stamp = CaptureStamp { captured: UtcMicros(captured), status };
@@ -152,6 +153,7 @@ mod tests {
                 previous_send_queue: micros(previous_send_queue),
                 clock_bound: clock_bound.map(|bound| micros(bound.min(UNCOMPARED - 1))),
                 clock: ClockId::new(id),
+                relayed,
             });
             let nal = capture_sei(&stamp, stages.as_ref());
             prop_assert!(crate::annexb::find_start_code(&nal, 0).is_none());

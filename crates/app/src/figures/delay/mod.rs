@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use hevcast_media::picture::PictureFormat;
 use hevcast_net::Clock;
-use hevcast_wire::h265::{CaptureStamp, SendStages};
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::sei::{CaptureStamp, SendStages};
 use hevcast_wire::time::{ClockId, RtpTicks, UtcMicros};
 use serde::Serialize;
 
@@ -101,6 +101,8 @@ struct Sample {
     delay: i64,
     bound: Option<Duration>,
     timescale: Timescale,
+    /// A relay has stamped it: what was before is not in the delay.
+    relayed: bool,
     stages: [i64; STAGES],
 }
 
@@ -115,7 +117,7 @@ impl Sample {
         }
         let (stamp, stages) = shown.stamp.ok_or(NoDelay::NoStamps)?;
         let stages = stages.unwrap_or_default();
-        let is_locked = stamp.status & 0x80 == 0;
+        let (is_locked, relayed) = (stamp.status & 0x80 == 0, stages.relayed);
         let own = shown.clock.map(|own| own.at(shown.presented));
         let (shift, bound, timescale) = match (is_locked, own, stages.clock_bound) {
             (true, Some(own), Some(sender)) if may_be_one(own.clock, stages.clock) => {
@@ -139,7 +141,7 @@ impl Sample {
         let present = micros(shown.presented - shown.decoded_at);
         let network = delay - wait - encode - queue - hold - decode - present;
         let stages = [wait, encode, queue, network, hold, decode, present];
-        Ok(Sample { at: shown.presented, delay, bound, timescale, stages })
+        Ok(Sample { at: shown.presented, delay, bound, timescale, relayed, stages })
     }
 }
 
@@ -317,6 +319,7 @@ impl Delays {
             p95: 0.0,
             bound: last.bound.map(|bound| text::rounded(bound.as_secs_f64() * 1000.0)),
             timescale: last.timescale,
+            relayed: last.relayed,
             over_1s,
             over_10s,
             over_60s,
@@ -340,6 +343,7 @@ mod tests {
             previous_send_queue: Duration::ZERO,
             clock_bound: server.map(|s| s.bound),
             clock: server.and_then(|s| s.clock),
+            relayed: false,
         };
         let shown = Shown {
             format: PictureFormat::limited(64, 64),
@@ -510,6 +514,18 @@ mod tests {
         let (delay, stages) = delays.whole_run();
         assert_eq!(delay.map(|d| (d.timescale, d.bound)), Some((Timescale::Server, Some(0.401))));
         assert_eq!(stages.map(|s| s.encode), Some(10.0));
+    }
+
+    #[test]
+    fn a_picture_that_a_relay_has_stamped_says_so() {
+        let (mut relayed, clock) = shown(Duration::from_millis(40), 0, None);
+        let mut delays = Delays::default();
+        delays.add(&relayed, clock);
+        assert!(!delays.recent(relayed.presented).0.unwrap().relayed);
+        relayed.stamp.as_mut().unwrap().1.as_mut().unwrap().relayed = true;
+        delays.add(&relayed, clock);
+        let delay = delays.recent(relayed.presented).0.unwrap();
+        assert!(delay.relayed && delay.to_string().contains("since the relay"), "{delay}");
     }
 
     #[test]

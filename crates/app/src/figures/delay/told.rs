@@ -23,6 +23,8 @@ pub struct DelayMs {
     pub bound: Option<f64>,
     /// In which time.
     pub timescale: Timescale,
+    /// It counts from a relay that received the picture, since the camera does not tell when it captured it.
+    pub relayed: bool,
     /// Over the second that ends with the last picture.
     pub over_1s: OverMs,
     /// Over ten.
@@ -86,6 +88,9 @@ impl std::fmt::Display for DelayMs {
         match (self.timescale, self.bound) {
             (Timescale::Server, Some(bound)) => write!(f, " ±{bound:.1}")?,
             _ => write!(f, " (system clocks)")?,
+        }
+        if self.relayed {
+            write!(f, " since the relay")?;
         }
         write!(f, " median {:.1} p95 {:.1}", self.median, self.p95)
     }

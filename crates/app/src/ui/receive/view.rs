@@ -203,6 +203,7 @@ fn delay_words(delay: Option<DelayMs>, unknown: Option<NoDelay>, words: &Words) 
         (Timescale::Server, Some(bound)) => format!("±{:.1} ms", (bound * 10.0).ceil() / 10.0),
         _ => words.system_clocks.to_owned(),
     };
+    let note = if delay.relayed { format!("{note}, {}", words.since_relay) } else { note };
     (value, note)
 }
 
@@ -252,5 +253,5 @@ fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, words:
         Some(_) => drop(ui.label(words.system_clocks_note)),
         None => {}
     }
-    ui.weak(words.camera_note);
+    ui.weak(if delay.is_some_and(|delay| delay.relayed) { words.relay_note } else { words.camera_note });
 }

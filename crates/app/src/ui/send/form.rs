@@ -157,6 +157,7 @@ impl SendForm {
         };
         Ok(SendPlan {
             input: self.input(words)?,
+            relay_from: None,
             wanted: Wanted {
                 size: read(words.size, &self.size, units::size)?,
                 fps: read(words.frame_rate, &self.frame_rate, |t| FrameRate::from_str(t).map_err(|e| e.to_string()))?,

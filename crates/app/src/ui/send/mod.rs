@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eframe::egui;
 use hevcast_media::capture::{self, Input};
 use hevcast_media::codec;
+use hevcast_net::Target;
 use tokio::runtime::Handle;
 
 use self::control::SendControl;
@@ -39,6 +40,8 @@ pub struct SendWindow {
     at_home: (SocketAddr, String),
     /// Pictures from a pipe, which the panel cannot name.
     pipe: Option<Input>,
+    /// A stream to pass on, which has no place in the panel either.
+    relay_from: Option<Target>,
     preset: Option<String>,
     /// Where the first start is recorded.
     record: Option<PathBuf>,
@@ -59,6 +62,7 @@ impl SendWindow {
             trouble: None,
             at_home: (args.listen, args.path.clone()),
             pipe: args.source.input().filter(|input| *input == Input::Y4mStdin),
+            relay_from: args.source.relay_from().map(|target| args.login.complete(target.clone())),
             preset: args.encode.preset.clone(),
             record: args.record.clone(),
         };
@@ -104,6 +108,7 @@ impl SendWindow {
         match remembered.send.plan((self.at_home.0, &self.at_home.1), words) {
             Ok(mut plan) => {
                 plan.input = self.pipe.clone().or(plan.input);
+                plan.relay_from.clone_from(&self.relay_from);
                 plan.preset.clone_from(&self.preset);
                 plan.record = self.record.take();
                 self.trouble = None;
