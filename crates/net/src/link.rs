@@ -77,7 +77,7 @@ impl<S: ClientSession> Link<S> {
             }
             match self.connection.next_message() {
                 Ok(Some(message)) => {
-                    self.session.handle_message(message, self.clock.now())?;
+                    self.session.handle_input(message, self.clock.now())?;
                     self.tell_of_open_password();
                     continue;
                 }
@@ -86,7 +86,7 @@ impl<S: ClientSession> Link<S> {
                     return Err(NetError::Message { url: self.url.clone(), error: MessageError::Malformed(what) });
                 }
                 Ok(None) if self.connection.is_closed() => {
-                    if let Some(refusal) = self.session.closed() {
+                    if let Some(refusal) = self.session.handle_closed() {
                         return Err(refusal.into());
                     }
                     return Err(NetError::Closed { url: self.url.clone() });
@@ -108,14 +108,14 @@ impl<S: ClientSession> Link<S> {
                     Ok(left) => {
                         self.drained = left == Left::All;
                         if self.drained {
-                            self.session.all_sent();
+                            self.session.handle_drained();
                         }
                         if left == Left::Some {
                             return Ok(Turn::Sent);
                         }
                     }
                     Err(error) => {
-                        let refusal = self.session.closed().map(NetError::from);
+                        let refusal = self.session.handle_closed().map(NetError::from);
                         return Err(refusal.unwrap_or(NetError::Io { url: self.url.clone(), error }));
                     }
                 },
@@ -127,7 +127,7 @@ impl<S: ClientSession> Link<S> {
     /// Says once, whatever connects again, that a server wants the password as it is.
     fn tell_of_open_password(&mut self) {
         static TOLD: AtomicBool = AtomicBool::new(false);
-        if !self.session.client().login().shows_password() {
+        if !self.session.client().auth().sends_password() {
             return;
         }
         if let Some(address) = self.open_way.take().filter(|_| !TOLD.swap(true, Ordering::Relaxed)) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hevcast_wire::redact::{redacted, shown_url};
-use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtsp::auth::Credentials;
 use hevcast_wire::rtsp::path;
 use hevcast_wire::secret::Secret;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};

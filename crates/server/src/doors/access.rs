@@ -1,6 +1,6 @@
 //! Whether somebody may do what it asks: by what needs no login, by whom it proved to be, by a login that comes along.
 
-use hevcast_wire::rtsp::login::{Challenge, Login};
+use hevcast_wire::rtsp::auth::{Authorization as Login, Challenge};
 
 use crate::config::{Config, Right};
 
@@ -88,7 +88,7 @@ pub fn challenge(config: &Config, nonce: &str) -> Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hevcast_wire::rtsp::login::Ha1;
+    use hevcast_wire::rtsp::auth::Ha1;
 
     fn config() -> Config {
         let (camera, viewer) = (Ha1::new("camera", "c"), Ha1::new("viewer", "v"));

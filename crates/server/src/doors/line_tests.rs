@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::doors::memo::Memo;
-use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::auth::Authorization as Login;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Wrong passwords that one address may have looked at in a minute, beside what trust lets through.

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use argon2::password_hash::PasswordHashString;
-use hevcast_wire::rtsp::login::{Ha1, Login};
+use hevcast_wire::rtsp::auth::{Authorization as Login, Ha1};
 
 use super::line::Turn;
 use super::memo::Memo;

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::auth::Authorization as Login;
 use sha2::{Digest, Sha256};
 
 use super::line::{Claimed, UserKey};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hevcast_net::stream::{Stream as Socket, send_now};
-use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::auth::Authorization as Login;
 use hevcast_wire::rtsp::session::server::{Accepted, Refusal, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
@@ -98,7 +98,7 @@ impl Serving {
 
     /// Looks at what is announced last: whoever may not publish causes no work by it.
     fn announce(&mut self, path: &str) {
-        self.pace.charge(self.session.question_bytes());
+        self.pace.charge(self.session.request_body_bytes());
         let config = self.state.config();
         let (limits, takeover) = (&config.limits, config.takeover.match_path(path));
         let (owner, max_streams_per_owner) = match self.identity.user() {
@@ -157,7 +157,8 @@ impl Serving {
     /// Whether the peer may do this; if not, it has been told.
     async fn is_admitted(&mut self, right: Right, path: &str) -> bool {
         let config = self.state.config();
-        let (login, method, nonce) = (self.session.login(), self.session.method().to_owned(), self.nonce.clone());
+        let (login, method, nonce) =
+            (self.session.authorization(), self.session.method().to_owned(), self.nonce.clone());
         let wish = Wish { right, path, login: login.as_ref(), method: &method, nonce: &nonce };
         let admission = match (access::admit(&config, &self.identity, wish), &login) {
             (Admission::Unproved, Some(login)) => match self.prove(login, wish).await {

@@ -14,6 +14,7 @@ use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::session::Session;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::Instrument;
@@ -289,7 +290,7 @@ impl Serving {
         if self.session.deadline() <= now && !is_reader_with_room {
             return Some(Ending::Silent);
         }
-        self.session.heard(self.state.clock.now());
+        self.session.touch(self.state.clock.now());
         None
     }
 
@@ -324,7 +325,7 @@ impl Serving {
         if wanted == self.room.bytes() { Ok(()) } else { self.room.resize(wanted) }
     }
 
-    /// Handles what has been read.
+    /// Handles what has been read. A reader's responses wait until it may write.
     async fn take_input(&mut self) -> Result<(), Ending> {
         loop {
             if let Some(frames) = self.connection.next_frames() {
@@ -337,15 +338,14 @@ impl Serving {
                 return Err(Ending::TooOften(rate));
             }
             self.deadlines.asked(now.instant);
-            if let Some(event) = self.session.handle_message(message, now) {
+            self.session.handle_input(message, now).map_err(|_| Ending::AnswersUnread)?;
+            while let Some(event) = self.session.poll_event() {
                 self.act(event).await;
             }
             if let (Role::Reader { reader, .. }, true) = (&self.role, self.session.has_compared_clocks()) {
-                // One of ours, which asks for keyframes where it needs one.
-                reader.can_ask();
+                reader.can_ask(); // A hevcast asks for keyframes by itself.
             }
             self.note_refusal();
-            // A reader's wait for its turn to write.
             if !matches!(self.role, Role::Reader { .. }) {
                 self.queue_answers();
             }

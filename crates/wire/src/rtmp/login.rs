@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 
 /// What a server that refused a connection wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]

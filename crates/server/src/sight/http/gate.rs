@@ -9,7 +9,7 @@ use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hevcast_wire::rtsp::login::{Login, REALM};
+use hevcast_wire::rtsp::auth::{Authorization as Login, REALM};
 
 use super::{Context, origin};
 use crate::doors::login::{self, Verdict};

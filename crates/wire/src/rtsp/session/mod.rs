@@ -22,7 +22,7 @@ use rtsp_types::StatusCode;
 use thiserror::Error;
 
 use crate::redact::redacted;
-use crate::rtsp::digest::Login;
+use crate::rtsp::auth::ClientAuth;
 use crate::shown::shown;
 
 /// How long a request waits for its answer.
@@ -39,7 +39,7 @@ pub enum SessionError {
         /// The stream.
         url: String,
         /// What is wrong with the one that it has.
-        why: LoginRefusal,
+        why: AuthFailure,
     },
     /// Nothing is there.
     #[error("nothing is published at {url} ({request}: 404): check the path, or start the sender first")]
@@ -129,7 +129,7 @@ pub enum SessionError {
 
 /// What is wrong with the login that a server refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoginRefusal {
+pub enum AuthFailure {
     /// None was given.
     None,
     /// The one of this user was refused.
@@ -144,38 +144,38 @@ pub enum LoginRefusal {
     },
 }
 
-impl LoginRefusal {
-    fn of(login: &Login) -> LoginRefusal {
-        match (login.credentials(), login.unknown()) {
-            (_, Some(schemes)) => LoginRefusal::Unknown { schemes: schemes.to_owned() },
-            (Some(credentials), None) => LoginRefusal::Wrong { user: credentials.user.clone() },
-            (None, None) => LoginRefusal::None,
+impl AuthFailure {
+    fn of(auth: &ClientAuth) -> AuthFailure {
+        match (auth.credentials(), auth.unsupported_schemes()) {
+            (_, Some(schemes)) => AuthFailure::Unknown { schemes: schemes.to_owned() },
+            (Some(credentials), None) => AuthFailure::Wrong { user: credentials.user.clone() },
+            (None, None) => AuthFailure::None,
         }
     }
 
     fn advice(&self) -> &'static str {
         match self {
-            LoginRefusal::None => {
+            AuthFailure::None => {
                 "give one with --user and --password-file, or in the URL as in rtsp://USER:PASSWORD@HOST/PATH"
             }
-            LoginRefusal::Wrong { .. } => {
+            AuthFailure::Wrong { .. } => {
                 "check both; in a URL, characters such as @ / # ? % of a password are written %40 %2F %23 %3F %25"
             }
-            LoginRefusal::Unknown { .. } => {
+            AuthFailure::Unknown { .. } => {
                 "hevcast knows Digest (MD5, SHA-256, SHA-512-256) and Basic; allow one of them there"
             }
         }
     }
 }
 
-impl std::fmt::Display for LoginRefusal {
+impl std::fmt::Display for AuthFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            LoginRefusal::None => f.write_str("asks for a login"),
-            LoginRefusal::Wrong { user } => {
+            AuthFailure::None => f.write_str("asks for a login"),
+            AuthFailure::Wrong { user } => {
                 write!(f, "refused the login: the user {:?} or the password is wrong", shown(user))
             }
-            LoginRefusal::Unknown { schemes } => write!(f, "asks for a login by {}", shown(schemes)),
+            AuthFailure::Unknown { schemes } => write!(f, "asks for a login by {}", shown(schemes)),
         }
     }
 }
@@ -207,7 +207,7 @@ impl SessionError {
     /// The error that a status code other than 2xx stands for.
     pub(super) fn of_status(request: &'static str, url: String, status: StatusCode, reason: &str) -> SessionError {
         match u16::from(status) {
-            401 => SessionError::Unauthorized { request, url, why: LoginRefusal::None },
+            401 => SessionError::Unauthorized { request, url, why: AuthFailure::None },
             404 => SessionError::NotFound { request, url },
             461 => SessionError::Transport { request, url },
             status => SessionError::Refused { request, url, status, reason: reason.to_owned() },
@@ -251,6 +251,8 @@ mod login_tests;
 mod names_tests;
 #[cfg(test)]
 mod pause_tests;
+#[cfg(test)]
+mod pipeline_tests;
 #[cfg(test)]
 mod shown_tests;
 #[cfg(test)]

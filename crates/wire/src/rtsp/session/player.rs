@@ -1,6 +1,7 @@
 //! A receiver's session: OPTIONS, DESCRIBE, SETUP of the H.265 track, PLAY (RFC 2326 section 10.5).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
@@ -12,11 +13,12 @@ use super::publisher::granted;
 use crate::h265::ParameterSets;
 use crate::redact::shown_url;
 use crate::rtp::{PayloadFormat, interleave};
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
 use crate::rtsp::sdp::Description;
 use crate::rtsp::srtp;
 use crate::rtsp::transport::{Channels, Transport};
+use crate::session::Session;
 use crate::time::Now;
 
 /// News from the server.
@@ -186,9 +188,60 @@ impl PlayerSession {
     }
 }
 
-impl ClientSession for PlayerSession {
+impl Session for PlayerSession {
+    type Input<'i> = Inbound;
     type Event = PlayerEvent;
+    type Error = SessionError;
 
+    fn handle_input(&mut self, input: Inbound, now: Now) -> Result<(), SessionError> {
+        match input {
+            Inbound::Frame(frame) => {
+                self.client.touch(now);
+                self.handle_frame(&frame);
+            }
+            Inbound::Response(response) => match self.client.handle_response(response, now) {
+                Ok(Some((purpose, response))) => self.advance(purpose, &response, now)?,
+                Ok(None) => {}
+                Err(error) => self.try_elsewhere(error, now)?,
+            },
+            Inbound::BadRequest(request) => self.client.handle_bad_request(&request)?,
+            Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
+            Inbound::Request(request) => {
+                if self.client.handle_request(&request)? {
+                    self.events.push_back(PlayerEvent::Ended);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<PlayerEvent> {
+        self.events.pop_front()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client.handle_timeout(now)
+    }
+
+    fn handle_drained(&mut self) {
+        self.client.handle_drained();
+    }
+
+    /// Some servers close the connection behind a refusal, and do not look at another address.
+    fn handle_closed(&mut self) -> Option<SessionError> {
+        self.refused.take()
+    }
+}
+
+impl ClientSession for PlayerSession {
     fn client(&self) -> &Client {
         &self.client
     }
@@ -199,37 +252,6 @@ impl ClientSession for PlayerSession {
 
     fn session_url(&self) -> Url {
         self.addresses.session.first().unwrap_or(self.client.url()).clone()
-    }
-
-    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-        match message {
-            Inbound::Frame(frame) => {
-                self.client.heard(now);
-                self.handle_frame(&frame);
-            }
-            Inbound::Response(response) => match self.client.answered(response, now) {
-                Ok(Some((purpose, response))) => self.advance(purpose, &response, now)?,
-                Ok(None) => {}
-                Err(error) => self.try_elsewhere(error, now)?,
-            },
-            Inbound::BadRequest(request) => self.client.asked_badly(&request)?,
-            Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
-            Inbound::Request(request) => {
-                if self.client.asked(&request)? {
-                    self.events.push_back(PlayerEvent::Ended);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Some servers close the connection behind a refusal, and do not look at another address.
-    fn closed(&mut self) -> Option<SessionError> {
-        self.refused.take()
-    }
-
-    fn poll_event(&mut self) -> Option<PlayerEvent> {
-        self.events.pop_front()
     }
 
     fn is_end(event: &PlayerEvent) -> bool {

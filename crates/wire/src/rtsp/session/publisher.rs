@@ -1,6 +1,7 @@
 //! A sender's session: OPTIONS, ANNOUNCE, SETUP, RECORD (RFC 2326 sections 10.3 and 10.11).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
@@ -10,10 +11,11 @@ use super::client::{Client, ClientSession, Purpose};
 use crate::redact::shown_url;
 use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 use crate::rtsp::message::{Inbound, Response};
 use crate::rtsp::sdp::TRACK_CONTROL;
 use crate::rtsp::transport::{Channels, Transport};
+use crate::session::Session;
 use crate::time::Now;
 
 /// News from the server.
@@ -98,31 +100,21 @@ impl PublisherSession {
     }
 }
 
-impl ClientSession for PublisherSession {
+impl Session for PublisherSession {
+    type Input<'i> = Inbound;
     type Event = PublisherEvent;
+    type Error = SessionError;
 
-    fn client(&self) -> &Client {
-        &self.client
-    }
-
-    fn client_mut(&mut self) -> &mut Client {
-        &mut self.client
-    }
-
-    fn session_url(&self) -> Url {
-        self.client.url().clone()
-    }
-
-    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-        match message {
+    fn handle_input(&mut self, input: Inbound, now: Now) -> Result<(), SessionError> {
+        match input {
             Inbound::Response(response) => {
-                if let Some((purpose, response)) = self.client.answered(response, now)? {
+                if let Some((purpose, response)) = self.client.handle_response(response, now)? {
                     self.advance(purpose, &response, now)?;
                 }
             }
-            Inbound::BadRequest(request) => self.client.asked_badly(&request)?,
+            Inbound::BadRequest(request) => self.client.handle_bad_request(&request)?,
             Inbound::Request(request) => {
-                if self.client.asked(&request)? {
+                if self.client.handle_request(&request)? {
                     self.events.push_back(PublisherEvent::Ended);
                 }
             }
@@ -148,6 +140,36 @@ impl ClientSession for PublisherSession {
 
     fn poll_event(&mut self) -> Option<PublisherEvent> {
         self.events.pop_front()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client.handle_timeout(now)
+    }
+
+    fn handle_drained(&mut self) {
+        self.client.handle_drained();
+    }
+}
+
+impl ClientSession for PublisherSession {
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    fn session_url(&self) -> Url {
+        self.client.url().clone()
     }
 
     fn is_end(event: &PublisherEvent) -> bool {

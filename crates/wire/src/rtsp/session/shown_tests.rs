@@ -10,6 +10,7 @@ use super::player::PlayerSession;
 use super::publisher::PublisherSession;
 use super::{ClientSession, SessionError};
 use crate::rtsp::message::MessageDecoder;
+use crate::session::Session;
 use crate::shown::is_harmless;
 use crate::time::{Now, UtcMicros};
 
@@ -30,7 +31,7 @@ fn error_of(session: &mut impl ClientSession, answers: &[String]) -> Option<Stri
             Ok(None) => return None,
             Err(error) => return Some(error.to_string()),
         };
-        if let Err(error) = session.handle_message(message, now()) {
+        if let Err(error) = session.handle_input(message, now()) {
             return Some(error.to_string());
         }
     }

@@ -12,6 +12,7 @@ use super::{ANSWER_TIMEOUT, ClientSession, SessionError};
 use crate::h265::ParameterSets;
 use crate::rtsp::message::{Inbound, MessageDecoder};
 use crate::rtsp::sdp::{Description, publisher_description};
+use crate::session::Session;
 use crate::time::{ClockId, Now, UtcMicros};
 
 /// Virtual time, with the server's clock running ahead of the client's.
@@ -83,7 +84,8 @@ impl Server {
     /// Hands in bytes, answers questions, returns the bytes for the client.
     pub(super) fn turn_at(&mut self, bytes: &[u8], now: Now) -> Vec<u8> {
         for message in decode(bytes) {
-            let Some(event) = self.session.handle_message(message, now) else { continue };
+            self.session.handle_input(message, now).unwrap();
+            let Some(event) = self.session.poll_event() else { continue };
             let accepted = match &event {
                 ServerEvent::Describe { .. } => {
                     Accepted::Description(Description::parse(&description()).unwrap().for_readers())
@@ -137,7 +139,7 @@ macro_rules! converse {
             $world.pass(std::time::Duration::from_millis(2));
             for message in decode(&answer) {
                 if result.is_ok() {
-                    result = $client.handle_message(message, $world.client());
+                    result = $client.handle_input(message, $world.client());
                 }
             }
         }
@@ -174,7 +176,7 @@ fn a_player_reaches_playing_and_gets_its_packets() {
     assert!(matches!(player.poll_event(), Some(PlayerEvent::Playing(_))));
     assert!(server.log == ["Describe", "Setup", "Play"], "{:?}", server.log);
     for message in decode(b"$\x00\x00\x01x$\x01\x00\x01y$\x05\x00\x01z") {
-        player.handle_message(message, world.client()).unwrap();
+        player.handle_input(message, world.client()).unwrap();
     }
     assert!(matches!(player.poll_event(), Some(PlayerEvent::Rtp(p)) if &p[..] == b"x"));
     assert!(matches!(player.poll_event(), Some(PlayerEvent::Rtcp(p)) if &p[..] == b"y"));
@@ -183,7 +185,7 @@ fn a_player_reaches_playing_and_gets_its_packets() {
     server.session.teardown(url());
     let bye = server.turn(b"", &world);
     for message in decode(&bye) {
-        player.handle_message(message, world.client()).unwrap();
+        player.handle_input(message, world.client()).unwrap();
     }
     assert!(matches!(player.poll_event(), Some(PlayerEvent::Ended)), "a server's TEARDOWN is a clear end");
 }
@@ -319,7 +321,7 @@ fn the_wire_profiles_corners() {
 #[test]
 fn a_login_is_tried_once() {
     let mut world = World::new(0);
-    let credentials = crate::rtsp::digest::Credentials { user: "u".into(), password: "p".into() };
+    let credentials = crate::rtsp::auth::Credentials { user: "u".into(), password: "p".into() };
     let mut player = PlayerSession::new(url(), Some(credentials), "test", world.client());
     drain(|| player.poll_transmit());
     let challenge = |cseq: u32| {
@@ -331,7 +333,7 @@ fn a_login_is_tried_once() {
     let mut answer = |cseq| {
         let message = decode(challenge(cseq).as_bytes()).remove(0);
         world.pass(Duration::from_millis(1));
-        player.handle_message(message, world.client()).map(|()| drain(|| player.poll_transmit()))
+        player.handle_input(message, world.client()).map(|()| drain(|| player.poll_transmit()))
     };
     let again = String::from_utf8(answer(1).unwrap()).unwrap();
     assert!(again.contains("Authorization: Digest username=\"u\""), "{again}");
@@ -364,7 +366,7 @@ fn media_keeps_a_player_alive_whose_keepalives_go_unanswered() {
         player.handle_timeout(world.client()).unwrap();
         drain(|| player.poll_transmit());
         let media = decode(b"$\x00\x00\x01x").remove(0);
-        player.handle_message(media, world.client()).unwrap();
+        player.handle_input(media, world.client()).unwrap();
     }
     world.pass(ANSWER_TIMEOUT);
     let error = player.handle_timeout(world.client()).unwrap_err();
@@ -377,7 +379,7 @@ fn answers_without_cseq_are_taken_in_order() {
     let mut player = PlayerSession::new(url(), None, "test", world.client());
     drain(|| player.poll_transmit());
     let options = decode(b"RTSP/1.0 200 OK\r\nPublic: DESCRIBE\r\n\r\n").remove(0);
-    player.handle_message(options, world.client()).unwrap();
+    player.handle_input(options, world.client()).unwrap();
     let next = String::from_utf8(drain(|| player.poll_transmit())).unwrap();
     assert!(next.starts_with("DESCRIBE "), "{next}");
 }
@@ -385,7 +387,7 @@ fn answers_without_cseq_are_taken_in_order() {
 #[test]
 fn a_stale_nonce_is_answered_anew() {
     let world = World::new(0);
-    let credentials = crate::rtsp::digest::Credentials { user: "u".into(), password: "p".into() };
+    let credentials = crate::rtsp::auth::Credentials { user: "u".into(), password: "p".into() };
     let mut player = PlayerSession::new(url(), Some(credentials), "test", world.client());
     drain(|| player.poll_transmit());
     for (cseq, nonce, stale) in [(1, "a", ""), (2, "b", ", stale=true"), (3, "c", ", stale=\"TRUE\"")] {
@@ -393,7 +395,7 @@ fn a_stale_nonce_is_answered_anew() {
             "RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\n\
              WWW-Authenticate: Digest realm=\"r\", nonce=\"{nonce}\"{stale}\r\n\r\n"
         );
-        player.handle_message(decode(challenge.as_bytes()).remove(0), world.client()).unwrap();
+        player.handle_input(decode(challenge.as_bytes()).remove(0), world.client()).unwrap();
         let again = String::from_utf8(drain(|| player.poll_transmit())).unwrap();
         assert!(again.contains(&format!("nonce=\"{nonce}\"")), "{again}");
     }

@@ -1,27 +1,28 @@
-//! What a session knows of logins: the one that came along, and how to wish for one. Whether it is right, the runner knows.
+//! Authentication as far as the session knows it: the credentials that a request brings, and the challenge that asks for
+//! them. The program checks them.
 
 use bytes::BytesMut;
 use rtsp_types::{StatusCode, headers};
 
-use super::{Question, ServerSession};
-use crate::rtsp::login::{Challenge, Login};
+use super::{OpenRequest, ServerSession};
+use crate::rtsp::auth::{Authorization, Challenge};
 use crate::rtsp::message::{header, reply, response_bytes};
 
 impl ServerSession {
-    /// The login that came with the open question; `None` where there was none that can be read.
-    pub fn login(&self) -> Option<Login> {
-        let request = &self.question.as_ref()?.request;
-        Login::parse(header(request, &headers::AUTHORIZATION)?).ok()
+    /// The credentials of the open request; `None` where there are none that can be parsed.
+    pub fn authorization(&self) -> Option<Authorization> {
+        let request = &self.open.as_ref()?.request;
+        Authorization::parse(header(request, &headers::AUTHORIZATION)?).ok()
     }
 
-    /// Method of the open question; empty where there is none.
+    /// Method of the open request; empty where no request is open.
     pub fn method(&self) -> &str {
-        self.question.as_ref().map_or("", |question| question.request.method().into())
+        self.open.as_ref().map_or("", |open| open.request.method().into())
     }
 
-    /// Answers the open question with the wish for a login (401).
+    /// Answers the open request with a challenge for credentials (401).
     pub fn challenge(&mut self, challenge: &Challenge) {
-        let Some(Question { request, .. }) = self.question.take() else { return };
+        let Some(OpenRequest { request, .. }) = self.open.take() else { return };
         // A line for each, written by hand: in one line, as the parser's crate would join them, some clients find the
         // second part of the first's.
         let response = response_bytes(&reply(&request, StatusCode::Unauthorized).replace_body(Vec::new()));
@@ -32,5 +33,6 @@ impl ServerSession {
         }
         bytes.extend_from_slice(&response[status_line..]);
         self.transmits.push_back(bytes.freeze());
+        self.advance();
     }
 }
