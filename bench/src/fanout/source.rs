@@ -108,7 +108,7 @@ async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: S
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline.into()) => break,
-                news = publisher.turn() => match news? {
+                news = publisher.next_event() => match news? {
                     PublishNews::KeyframeRequested => {
                         keyframe_wanted = true;
                         sent.keyframe_requests += 1;

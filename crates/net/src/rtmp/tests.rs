@@ -59,7 +59,7 @@ async fn next(player: &mut Player) -> AccessUnit {
 async fn publish(publisher: &mut Publisher, number: usize) {
     publisher.queue(&picture(number), captured(number)).unwrap();
     while !publisher.is_drained() {
-        publisher.turn().await.unwrap();
+        publisher.next_event().await.unwrap();
     }
 }
 
@@ -165,7 +165,7 @@ async fn turns_that_are_given_up_lose_nothing() {
         for number in 0..30 {
             publisher.queue(&picture(number), captured(number)).unwrap();
             while !publisher.is_drained() {
-                let _ = tokio::time::timeout(Duration::from_micros(50), publisher.turn()).await;
+                let _ = tokio::time::timeout(Duration::from_micros(50), publisher.next_event()).await;
             }
         }
         publisher

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_net::connection::{Connection, Turned};
+use hevcast_net::connection::{Connection, Io};
 use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::ServerSession;
@@ -229,15 +229,15 @@ impl Serving {
             if self.bulk.poll_turn(cx).is_pending() {
                 return self.poll_deadline(cx).map(Woken::Deadline);
             }
-            let turn = if may_write { self.connection.poll_turn(cx) } else { self.connection.poll_reading(cx) };
+            let turn = if may_write { self.connection.poll_io(cx) } else { self.connection.poll_reading(cx) };
             self.note_progress();
             if let Err(over) = self.make_room() {
                 return Poll::Ready(Woken::Ended(over.into()));
             }
             match turn {
-                Poll::Ready(Ok(Turned::Read)) => return Poll::Ready(Woken::Read),
+                Poll::Ready(Ok(Io::Read)) => return Poll::Ready(Woken::Read),
                 // There may be more to write, or the turn to give back.
-                Poll::Ready(Ok(Turned::Wrote)) => {}
+                Poll::Ready(Ok(Io::Wrote)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(Ending::Broke(error))),
                 Poll::Pending => {
                     self.bulk.paused();

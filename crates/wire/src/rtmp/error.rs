@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::adobe_auth::AdobeChallenge;
 use super::amf::AmfError;
 use super::dechunk::ChunkError;
 use super::decoder_configuration::ConfigurationError;
-use super::login::Demand;
 use crate::shown::shown;
 
 /// How long an answer may take.
@@ -44,17 +44,17 @@ pub enum RtmpError {
         "{url}: the server wants a login ({}): give one with --user and --password-file, or as rtmp://USER:PASSWORD@HOST/…",
         shown(words)
     )]
-    LoginWanted {
+    CredentialsRequired {
         /// The stream.
         url: String,
         /// The server's words.
         words: String,
-        /// How it can be answered.
-        demand: Demand,
+        /// What an answer on the next connection must contain.
+        challenge: AdobeChallenge,
     },
     /// The server refused the login.
     #[error("{url}: the server refused the login ({}): check the user and the password", shown(words))]
-    WrongLogin {
+    CredentialsRefused {
         /// The stream.
         url: String,
         /// The server's words.

@@ -110,8 +110,8 @@ impl Line {
     /// The line is lost.
     pub async fn turn(&mut self) -> Result<PublishNews, LineError> {
         Ok(match self {
-            Line::Rtsp(publisher) => publisher.turn().await?,
-            Line::Rtmp(publisher) => publisher.turn().await?,
+            Line::Rtsp(publisher) => publisher.next_event().await?,
+            Line::Rtmp(publisher) => publisher.next_event().await?,
             Line::Srt(srt) => srt.turn().await?,
         })
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::super::amf::{self, Value};
 use super::super::chunk::{COMMAND_CHUNKS, CONTROL_CHUNKS, MessageType, OWN_CHUNK_BYTES};
 use super::super::error::ANSWER_TIMEOUT;
-use super::{Role, Session, State};
+use super::{Role, RtmpSession, State};
 
 /// Arrivals of ours that we want to be told of, bytes (section 5.4.4): what other clients ask for.
 const OWN_WINDOW_BYTES: u32 = 2_500_000;
@@ -16,7 +16,7 @@ const BUFFER_MS: u32 = 100;
 /// The user control message that says so.
 const SET_BUFFER_LENGTH: u16 = 3;
 
-impl Session {
+impl RtmpSession {
     /// Sends a message that stands in parts; false if it is too long.
     pub(super) fn send(&mut self, chunks: u8, kind: MessageType, stream: u32, timestamp: u32, parts: &[Bytes]) -> bool {
         let output = &mut self.output;
@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// How often we want to be told of what has arrived.
-    pub(super) fn tell_window(&mut self) {
+    pub(super) fn send_window(&mut self) {
         self.control(MessageType::WINDOW_SIZE, OWN_WINDOW_BYTES.to_be_bytes().to_vec());
     }
 
@@ -54,12 +54,12 @@ impl Session {
     /// Asks for the application (section 7.2.1.1).
     pub(super) fn connect(&mut self, now: Instant) {
         let text = |text: &str| Value::text(text);
-        let login = &self.login;
+        let credentials = &self.credentials;
         let mut properties = vec![
-            ("app", text(&format!("{}{login}", self.address.app))),
+            ("app", text(&format!("{}{credentials}", self.address.app))),
             ("type", text("nonprivate")),
             ("flashVer", text(&format!("FMLE/3.0 (compatible; {})", self.agent))),
-            ("tcUrl", text(&format!("{}{login}", self.address.app_url))),
+            ("tcUrl", text(&format!("{}{credentials}", self.address.app_url))),
         ];
         if self.role == Role::Play {
             // The codecs of old that Flash could play: some servers send nothing to who can play nothing.
@@ -78,7 +78,7 @@ impl Session {
 
     /// The application is there: asks for a message stream (section 7.2.1.3).
     pub(super) fn connected(&mut self, now: Instant) {
-        self.tell_window();
+        self.send_window();
         self.control(MessageType::SET_CHUNK_SIZE, (OWN_CHUNK_BYTES as u32).to_be_bytes().to_vec());
         self.writer.set_chunk_bytes(OWN_CHUNK_BYTES);
         if self.role == Role::Publish {

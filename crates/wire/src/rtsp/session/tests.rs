@@ -77,12 +77,12 @@ impl Server {
         Server { session, log: Vec::new(), refuse: None }
     }
 
-    pub(super) fn turn(&mut self, bytes: &[u8], world: &World) -> Vec<u8> {
-        self.turn_at(bytes, world.server())
+    pub(super) fn exchange(&mut self, bytes: &[u8], world: &World) -> Vec<u8> {
+        self.exchange_at(bytes, world.server())
     }
 
     /// Hands in bytes, answers questions, returns the bytes for the client.
-    pub(super) fn turn_at(&mut self, bytes: &[u8], now: Now) -> Vec<u8> {
+    pub(super) fn exchange_at(&mut self, bytes: &[u8], now: Now) -> Vec<u8> {
         for message in decode(bytes) {
             self.session.handle_input(message, now).unwrap();
             let Some(event) = self.session.poll_event() else { continue };
@@ -135,7 +135,7 @@ macro_rules! converse {
                 break result;
             }
             $world.pass(std::time::Duration::from_millis(2));
-            let answer = $server.turn(&bytes, &$world);
+            let answer = $server.exchange(&bytes, &$world);
             $world.pass(std::time::Duration::from_millis(2));
             for message in decode(&answer) {
                 if result.is_ok() {
@@ -157,7 +157,7 @@ fn a_publisher_reaches_recording_and_says_goodbye() {
     assert!(matches!(publisher.poll_event(), Some(PublisherEvent::Recording(c)) if (c.rtp, c.rtcp) == (0, 1)));
     assert!(server.log == ["Announce", "Record"], "{:?}", server.log);
 
-    server.turn(b"$\x00\x00\x01x$\x01\x00\x01y$\x09\x00\x01z", &world);
+    server.exchange(b"$\x00\x00\x01x$\x01\x00\x01y$\x09\x00\x01z", &world);
     assert_eq!(server.log[server.log.len() - 2..], ["media 0 false", "media 0 true"]);
     assert_eq!(server.session.stray_frames, 1);
 
@@ -183,7 +183,7 @@ fn a_player_reaches_playing_and_gets_its_packets() {
     assert!(player.poll_event().is_none());
 
     server.session.teardown(url());
-    let bye = server.turn(b"", &world);
+    let bye = server.exchange(b"", &world);
     for message in decode(&bye) {
         player.handle_input(message, world.client()).unwrap();
     }
@@ -258,7 +258,7 @@ fn statuses(requests: &[&str]) -> Vec<String> {
     let mut server = Server::new(&world);
     let mut out = Vec::new();
     for request in requests {
-        let answer = String::from_utf8(server.turn(request.as_bytes(), &world)).unwrap();
+        let answer = String::from_utf8(server.exchange(request.as_bytes(), &world)).unwrap();
         out.push(answer.lines().next().unwrap_or_default().to_owned());
     }
     out
@@ -349,7 +349,7 @@ fn a_connection_may_begin_another_session_after_teardown() {
         converse!(publisher, server, world).unwrap();
         publisher.teardown(world.client());
         converse!(publisher, server, world).unwrap();
-        server.turn(b"$\x00\x00\x01x", &world);
+        server.exchange(b"$\x00\x00\x01x", &world);
     }
     assert_eq!(server.log, ["Announce", "Record", "teardown", "Announce", "Record", "teardown"]);
     assert_eq!(server.session.stray_frames, 2, "late media of an ended session means nothing");
