@@ -17,6 +17,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::hints;
 use crate::stream::Stream;
 use crate::tls::{self, Fingerprint};
 use crate::{Protocol, Target};
@@ -111,11 +112,24 @@ pub enum NetError {
         error: MessageError,
     },
     /// The server refused, by RTSP.
-    #[error(transparent)]
-    Session(#[from] SessionError),
+    #[error("{}{}", .0, hints::of_session(.0))]
+    Session(SessionError),
     /// The server refused or ended the stream, or cannot be understood, by RTMP.
-    #[error(transparent)]
-    Rtmp(#[from] RtmpError),
+    #[error("{}{}", .0, hints::of_rtmp(.0))]
+    Rtmp(RtmpError),
+}
+
+// By hand: the inner error is part of the text, so it is no source beside it.
+impl From<SessionError> for NetError {
+    fn from(error: SessionError) -> NetError {
+        NetError::Session(error)
+    }
+}
+
+impl From<RtmpError> for NetError {
+    fn from(error: RtmpError) -> NetError {
+        NetError::Rtmp(error)
+    }
 }
 
 fn connect_hint(error: &io::Error, is_ours: bool) -> String {

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod connect;
 pub mod connection;
 pub mod driver;
+pub mod hints;
 pub mod play;
 pub mod publish;
 pub mod reconnect;

@@ -18,6 +18,7 @@ const VERSION: u8 = 1;
 
 /// Why bytes are no configuration, or parameter sets make none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigurationError {
     /// It ends before it should.
     #[error("the decoder configuration breaks off after {len} bytes")]

@@ -75,6 +75,7 @@ impl Frame {
 
 /// Bytes that are not RTSP. The connection cannot be read any further.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MessageError {
     /// No end of the header within the limit.
     #[error("a message header is longer than {MAX_HEADER_BYTES} bytes")]

@@ -30,6 +30,7 @@ pub struct Transport {
 
 /// Why a Transport header cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransportError {
     /// None of the alternatives is RTP over this connection: answer 461.
     #[error("no RTP/AVP/TCP in {0:?}")]

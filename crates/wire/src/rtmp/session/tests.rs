@@ -138,7 +138,7 @@ fn a_publisher_connects_and_says_what_it_can() {
     let video = world.next();
     assert_eq!((video.kind, video.stream, video.timestamp, video.body.len()), (MessageType::VIDEO, 3, 40, 70_001));
     let long = Bytes::from(vec![0; 1 << 24]);
-    assert!(world.session.send_video(80, &[long]).unwrap_err().to_string().contains("lower the bitrate"));
+    assert!(world.session.send_video(80, &[long]).unwrap_err().to_string().contains("longer than RTMP allows"));
     world.session.end();
     world.expect("FCUnpublish");
     assert_eq!(world.expect("deleteStream").1[3], Value::Number(3.0));
@@ -152,13 +152,13 @@ fn a_refusal_is_told_in_the_servers_words() {
     assert!(error.is_temporary());
     let error = error.to_string();
     let expected = "rtmp://h/live/key: the server refused to publish: NetStream.Publish.BadName: Stream already \
-                    publishing; another sender may hold this stream, or its name or key is not known there";
+                    publishing";
     assert_eq!(error, expected);
     let mut world = World::new(Role::Play);
     let (transaction, _) = world.expect("connect");
     let info = Value::object([("code", Value::text("NetConnection.Connect.InvalidApp"))]);
     world.command("_error", transaction, &[info]);
-    assert!(world.fails().contains("refused to connect: NetConnection.Connect.InvalidApp; check the application"));
+    assert!(world.fails().ends_with("refused to connect: NetConnection.Connect.InvalidApp"));
     let mut world = World::new(Role::Play);
     let (transaction, _) = world.expect("connect");
     let description = Value::text("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ");
