@@ -83,7 +83,7 @@ pub enum NetError {
     },
     /// It did so before the stream had begun, as servers do that refuse and say nothing.
     #[error("{url}: the server closed the connection before the stream began: it may want another {wants}")]
-    TurnedAway {
+    ClosedAtStart {
         /// The stream.
         url: String,
         /// What it may want.
@@ -105,7 +105,7 @@ pub enum NetError {
     },
     /// A server that spoke RTSP lost its place in what it sends.
     #[error("{url} has lost its place in what it sends: {error}")]
-    LostPlace {
+    FramingLost {
         /// The stream.
         url: String,
         /// What came last.
@@ -188,8 +188,8 @@ impl NetError {
             | NetError::Connect { .. }
             | NetError::Io { .. }
             | NetError::Closed { .. }
-            | NetError::TurnedAway { .. }
-            | NetError::LostPlace { .. }
+            | NetError::ClosedAtStart { .. }
+            | NetError::FramingLost { .. }
             | NetError::Stuck { .. } => true,
             NetError::Session(error) => error.is_temporary(),
             NetError::Rtmp(error) => error.is_temporary(),

@@ -210,7 +210,7 @@ fn read_message(
             Ok(true)
         }
         Ok(None) => Ok(false),
-        Err(error) if connection.has_begun() => Err(NetError::LostPlace { url: url.to_owned(), error }),
+        Err(error) if connection.has_begun() => Err(NetError::FramingLost { url: url.to_owned(), error }),
         Err(error) => Err(NetError::Message { url: url.to_owned(), error }),
     }
 }

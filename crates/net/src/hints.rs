@@ -25,7 +25,7 @@ pub fn of_session(error: &SessionError) -> &'static str {
         SessionError::Transport { .. } => ": allow TCP (interleaved) transport at the server",
         SessionError::Moved { .. } => ", where hevcast does not follow: give that address, if you trust it",
         SessionError::Refused { status, .. } => of_status(*status),
-        SessionError::NoAnswer { request, has_answered, .. } => of_silence(request, *has_answered),
+        SessionError::NoResponse { request, has_responded, .. } => of_silence(request, *has_responded),
         SessionError::NotHevc { .. } => ": hevcast plays H.265 only",
         SessionError::Encrypted { .. } => {
             ", which hevcast does not speak: take its address without SRTP (at UniFi Protect, without ?enableSrtp), \
@@ -47,8 +47,8 @@ fn of_status(status: u16) -> &'static str {
 }
 
 /// What it may mean that no response comes to this request.
-fn of_silence(request: &str, has_answered: bool) -> &'static str {
-    match (request, has_answered) {
+fn of_silence(request: &str, has_responded: bool) -> &'static str {
+    match (request, has_responded) {
         ("ANNOUNCE", _) => ": it may not take publishers by RTSP; check the address, or use another server or protocol",
         ("DESCRIBE", true) => {
             ": it answers other requests, so it may be waiting for the stream itself; see whether the camera or the sender \
@@ -66,12 +66,12 @@ pub fn of_rtmp(error: &RtmpError) -> &'static str {
     match error {
         RtmpError::NoStream { .. } => "; give an address like rtmp://HOST/APP/STREAM",
         RtmpError::NotRtmp { .. } => "; is this an RTMP port?",
-        RtmpError::NoAnswer { .. } => "; check the address, or try again later",
+        RtmpError::NoResponse { .. } => "; check the address, or try again later",
         RtmpError::CredentialsRequired { .. } => {
             ": give one with --user and --password-file, or as rtmp://USER:PASSWORD@HOST/…"
         }
         RtmpError::CredentialsRefused { .. } => ": check the user and the password",
-        RtmpError::Refused { words, .. } => of_words(words),
+        RtmpError::Refused { reason, .. } => of_reason(reason),
         RtmpError::NotHevc { .. } => ": hevcast plays H.265 only",
         RtmpError::TooLong { .. } => "; lower the bitrate",
         _ => "",
@@ -79,7 +79,7 @@ pub fn of_rtmp(error: &RtmpError) -> &'static str {
 }
 
 /// What a server's words may mean: codes of RTMP 1.0 section 7.2.2, and MediaMTX's.
-fn of_words(words: &str) -> &'static str {
+fn of_reason(reason: &str) -> &'static str {
     const MEDIAMTX_LOGIN: &str =
         "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD";
     const HINTS: [(&str, &str); 7] = [
@@ -91,7 +91,7 @@ fn of_words(words: &str) -> &'static str {
         ("Connect.InvalidApp", "; check the application, the part of the address before the stream"),
         ("Connect.Rejected", "; check the application and the login"),
     ];
-    HINTS.iter().find(|(code, _)| words.contains(code)).map_or("", |(_, hint)| hint)
+    HINTS.iter().find(|(code, _)| reason.contains(code)).map_or("", |(_, hint)| hint)
 }
 
 #[cfg(test)]
@@ -105,8 +105,8 @@ mod tests {
         "rtsp://h/live".to_owned()
     }
 
-    fn silence(request: &'static str, has_answered: bool) -> String {
-        NetError::from(SessionError::NoAnswer { request, url: url(), has_answered }).to_string()
+    fn silence(request: &'static str, has_responded: bool) -> String {
+        NetError::from(SessionError::NoResponse { request, url: url(), has_responded }).to_string()
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_hint_ends_the_sentence_that_the_error_begins() {
         let moved = SessionError::Moved { request: "DESCRIBE", url: url(), to: "rtsp://other/live".into() };
-        let refused = |words: &str| RtmpError::Refused { url: url(), request: "publish", words: words.to_owned() };
+        let refused = |reason: &str| RtmpError::Refused { url: url(), request: "publish", reason: reason.to_owned() };
         let encrypted = SessionError::Encrypted { url: url() };
         for (error, text) in [
             (

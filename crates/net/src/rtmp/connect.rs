@@ -67,13 +67,13 @@ pub async fn connect(target: &Target, role: Role, agent: &str, clock: Clock) -> 
                 credentials = target.credentials.iter().map(|known| challenge.answer(known, seed as u32)).collect();
             }
             // It was answered, and is asked for again.
-            Err(NetError::Rtmp(RtmpError::CredentialsRequired { url, words, .. })) if target.credentials.is_some() => {
-                return Err(RtmpError::CredentialsRefused { url, words }.into());
+            Err(NetError::Rtmp(RtmpError::CredentialsRequired { url, reason, .. })) if target.credentials.is_some() => {
+                return Err(RtmpError::CredentialsRefused { url, reason }.into());
             }
-            Err(NetError::Closed { url }) => return Err(NetError::TurnedAway { url, wants: wants(role) }),
+            Err(NetError::Closed { url }) => return Err(NetError::ClosedAtStart { url, wants: wants(role) }),
             // The same, by a server that had not read all of what we sent.
             Err(NetError::Io { url, error }) if error.kind() == ErrorKind::ConnectionReset => {
-                return Err(NetError::TurnedAway { url, wants: wants(role) });
+                return Err(NetError::ClosedAtStart { url, wants: wants(role) });
             }
             Err(error) => return Err(error),
         }

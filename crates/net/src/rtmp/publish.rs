@@ -30,7 +30,7 @@ impl Publisher {
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Publisher, NetError> {
         let driver = connect(target, Role::Publish, user_agent, clock).await?;
-        let packer = if driver.session.is_forgetful() { Packer::insistent() } else { Packer::default() };
+        let packer = if driver.session.caches_no_sequence_start() { Packer::insistent() } else { Packer::default() };
         Ok(Publisher { driver, packer, last: 0 })
     }
 

@@ -203,7 +203,7 @@ async fn who_is_turned_away_without_a_word_hears_what_may_be_wanted() {
     let published = Publisher::connect(&target, "hevcast/0", Clock::default()).await.map(|_| ()).unwrap_err();
     let played = Player::connect(&target, "hevcast/0", Clock::default()).await.map(|_| ()).unwrap_err();
     for (error, word) in [(published, "somebody may publish there"), (played, "key, login or name")] {
-        assert!(matches!(error, NetError::TurnedAway { .. }) && error.is_temporary(), "{error:?}");
+        assert!(matches!(error, NetError::ClosedAtStart { .. }) && error.is_temporary(), "{error:?}");
         let text = error.to_string();
         assert!(text.contains(word) && !text.contains("wrong"), "{text}");
     }

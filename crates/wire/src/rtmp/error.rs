@@ -11,7 +11,7 @@ use super::decoder_configuration::ConfigurationError;
 use crate::shown::shown;
 
 /// How long a response may take.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a session cannot go on. Each names the stream; what a user can do about it, the program knows.
 #[derive(Debug, Error)]
@@ -29,31 +29,31 @@ pub enum RtmpError {
         /// The stream.
         url: String,
     },
-    /// No response came within [`ANSWER_TIMEOUT`].
-    #[error("{url}: the server does not answer {request} within {} s", ANSWER_TIMEOUT.as_secs())]
-    NoAnswer {
+    /// No response came within [`RESPONSE_TIMEOUT`].
+    #[error("{url}: the server does not answer {request} within {} s", RESPONSE_TIMEOUT.as_secs())]
+    NoResponse {
         /// The stream.
         url: String,
         /// What was asked.
         request: &'static str,
     },
     /// The server asks for credentials.
-    #[error("{url}: the server wants a login ({})", shown(words))]
+    #[error("{url}: the server wants a login ({})", shown(reason))]
     CredentialsRequired {
         /// The stream.
         url: String,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
         /// What an answer on the next connection must contain.
         challenge: AdobeChallenge,
     },
     /// The server refused the credentials.
-    #[error("{url}: the server refused the login ({})", shown(words))]
+    #[error("{url}: the server refused the login ({})", shown(reason))]
     CredentialsRefused {
         /// The stream.
         url: String,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
     },
     /// The server sends requests and reads no responses.
     #[error("{url}: the server asks without end and does not read the answers")]
@@ -62,22 +62,22 @@ pub enum RtmpError {
         url: String,
     },
     /// The server refused.
-    #[error("{url}: the server refused to {request}: {}", shown(words))]
+    #[error("{url}: the server refused to {request}: {}", shown(reason))]
     Refused {
         /// The stream.
         url: String,
         /// What was asked.
         request: &'static str,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
     },
     /// The server ended what had begun.
-    #[error("{url}: the server ended the stream: {}", shown(words))]
-    Dismissed {
+    #[error("{url}: the server ended the stream: {}", shown(reason))]
+    EndedByServer {
         /// The stream.
         url: String,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
     },
     /// The stream is there but is not H.265.
     #[error("the stream at {url} is {}, not H.265", shown(codec))]
@@ -125,9 +125,11 @@ impl RtmpError {
     /// Whether a later try may succeed without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
         match self {
-            RtmpError::NoAnswer { .. } | RtmpError::Dismissed { .. } | RtmpError::Unread { .. } => true,
+            RtmpError::NoResponse { .. } | RtmpError::EndedByServer { .. } | RtmpError::Unread { .. } => true,
             // Our own last connection may hold the name still; the sender may come.
-            RtmpError::Refused { words, .. } => words.contains("Publish.BadName") || words.contains("StreamNotFound"),
+            RtmpError::Refused { reason, .. } => {
+                reason.contains("Publish.BadName") || reason.contains("StreamNotFound")
+            }
             _ => false,
         }
     }

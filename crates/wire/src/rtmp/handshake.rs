@@ -15,7 +15,7 @@ const PACKET_LEN: usize = 1536;
 pub struct NotRtmp;
 
 /// C0 and C1, filled with noise from a seed.
-pub fn hello(seed: u64) -> Bytes {
+pub fn start(seed: u64) -> Bytes {
     let mut out = BytesMut::with_capacity(1 + PACKET_LEN);
     out.put_u8(VERSION);
     out.put_bytes(0, 8);
@@ -33,7 +33,7 @@ pub fn hello(seed: u64) -> Bytes {
 ///
 /// # Errors
 /// [`NotRtmp`] as soon as the first byte shows it.
-pub fn answer(input: &mut BytesMut) -> Result<Option<Bytes>, NotRtmp> {
+pub fn respond(input: &mut BytesMut) -> Result<Option<Bytes>, NotRtmp> {
     if input.first().is_some_and(|version| *version != VERSION) {
         return Err(NotRtmp);
     }
@@ -52,13 +52,13 @@ mod tests {
 
     #[test]
     fn their_packet_goes_back() {
-        let hello = hello(9);
-        assert_eq!((hello.len(), &hello[..9]), (1537, &[3, 0, 0, 0, 0, 0, 0, 0, 0][..]));
-        let mut input = BytesMut::from(&[&[3][..], &[7; PACKET_LEN], &hello[1..1536]].concat()[..]);
-        assert_eq!(answer(&mut input), Ok(None));
+        let start = start(9);
+        assert_eq!((start.len(), &start[..9]), (1537, &[3, 0, 0, 0, 0, 0, 0, 0, 0][..]));
+        let mut input = BytesMut::from(&[&[3][..], &[7; PACKET_LEN], &start[1..1536]].concat()[..]);
+        assert_eq!(respond(&mut input), Ok(None));
         input.extend_from_slice(b"\x00rest");
-        assert_eq!(answer(&mut input), Ok(Some(Bytes::from(vec![7; PACKET_LEN]))));
+        assert_eq!(respond(&mut input), Ok(Some(Bytes::from(vec![7; PACKET_LEN]))));
         assert_eq!(input[..], b"rest"[..]);
-        assert_eq!(answer(&mut BytesMut::from(&b"HTTP/1.1 400"[..])), Err(NotRtmp));
+        assert_eq!(respond(&mut BytesMut::from(&b"HTTP/1.1 400"[..])), Err(NotRtmp));
     }
 }

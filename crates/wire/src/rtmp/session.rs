@@ -18,7 +18,7 @@ use super::adobe_auth::AdobeChallenge;
 use super::amf::{self, Value};
 use super::chunk::{ChunkWriter, DATA_CHUNKS, Message, MessageType, VIDEO_CHUNKS};
 use super::dechunk::{ChunkError, ChunkReader};
-use super::error::{ANSWER_TIMEOUT, RtmpError};
+use super::error::{RESPONSE_TIMEOUT, RtmpError};
 use super::handshake;
 use super::status::{self, Status};
 use crate::session::Session;
@@ -124,10 +124,10 @@ impl RtmpSession {
             state: State::Handshake,
             reader: ChunkReader::default(),
             writer: ChunkWriter::default(),
-            output: VecDeque::from([handshake::hello(seed)]),
+            output: VecDeque::from([handshake::start(seed)]),
             transaction: 0,
             awaited: 0,
-            deadline: Some(now.instant + ANSWER_TIMEOUT),
+            deadline: Some(now.instant + RESPONSE_TIMEOUT),
             stream: 0,
             received_bytes: 0,
             acknowledged_bytes: 0,
@@ -146,7 +146,7 @@ impl RtmpSession {
 
     /// Whether the server is known to keep nothing of H.265 for readers who come later: nginx's RTMP module, by the name
     /// that it gives itself.
-    pub fn is_forgetful(&self) -> bool {
+    pub fn caches_no_sequence_start(&self) -> bool {
         self.server == "FMS/3,0,1,123"
     }
 
@@ -241,9 +241,7 @@ impl RtmpSession {
                 }
             }
             (MessageType::AUDIO, _) if message.stream == self.stream && self.state == State::Running => {
-                if self.role == Role::Play {
-                    self.events.push_back(RtmpEvent::Sound);
-                }
+                self.events.extend((self.role == Role::Play).then_some(RtmpEvent::Sound));
             }
             (MessageType::COMMAND, _) => return self.handle_command(&body, now),
             (MessageType::COMMAND_AMF3, _) if body.first() == Some(&0) => return self.handle_command(&body[1..], now),
@@ -269,7 +267,7 @@ impl RtmpSession {
                 None => return Err(self.refused("createStream gave no stream".to_owned())),
             },
             ("_error", State::Connecting | State::Creating | State::Opening) if is_awaited => {
-                return Err(self.refused(status::words(&values)));
+                return Err(self.refused(status::reason(&values)));
             }
             ("onStatus", State::Opening | State::Running) => return self.handle_status(&values),
             ("close", _) => self.end_by_server(),
@@ -283,19 +281,19 @@ impl RtmpSession {
             (Status::Started, State::Opening) => self.start(),
             (Status::Ended, State::Running) if self.role == Role::Play => self.end_by_server(),
             (Status::Ended | Status::Failed, State::Running) => {
-                return Err(RtmpError::Dismissed { url: self.url(), words: status::words(values) });
+                return Err(RtmpError::EndedByServer { url: self.url(), reason: status::reason(values) });
             }
-            (Status::Failed, _) => return Err(self.refused(status::words(values))),
+            (Status::Failed, _) => return Err(self.refused(status::reason(values))),
             _ => {}
         }
         Ok(())
     }
 
-    fn refused(&self, words: String) -> RtmpError {
-        match AdobeChallenge::of(&words) {
-            Some(challenge) => RtmpError::CredentialsRequired { url: self.url(), words, challenge },
-            None if words.contains("reason=authfailed") => RtmpError::CredentialsRefused { url: self.url(), words },
-            None => RtmpError::Refused { url: self.url(), request: self.request(), words },
+    fn refused(&self, reason: String) -> RtmpError {
+        match AdobeChallenge::of(&reason) {
+            Some(challenge) => RtmpError::CredentialsRequired { url: self.url(), reason, challenge },
+            None if reason.contains("reason=authfailed") => RtmpError::CredentialsRefused { url: self.url(), reason },
+            None => RtmpError::Refused { url: self.url(), request: self.request(), reason },
         }
     }
 
@@ -324,7 +322,7 @@ impl Session for RtmpSession {
         while self.events.is_empty() {
             let before = input.len();
             if self.state == State::Handshake {
-                match handshake::answer(input) {
+                match handshake::respond(input) {
                     Ok(Some(reply)) => {
                         self.output.push_back(reply);
                         self.connect(now.instant);
@@ -360,10 +358,10 @@ impl Session for RtmpSession {
     }
 
     /// # Errors
-    /// [`RtmpError::NoAnswer`], once the server's time to answer has passed.
+    /// [`RtmpError::NoResponse`], once the server's time to answer has passed.
     fn handle_timeout(&mut self, now: Now) -> Result<(), RtmpError> {
         match self.deadline.filter(|deadline| *deadline <= now.instant) {
-            Some(_) => Err(RtmpError::NoAnswer { url: self.url(), request: self.request() }),
+            Some(_) => Err(RtmpError::NoResponse { url: self.url(), request: self.request() }),
             None => Ok(()),
         }
     }

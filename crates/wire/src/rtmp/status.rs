@@ -33,7 +33,7 @@ impl Status {
 }
 
 /// A command's code and description, as the server has them.
-pub fn words(values: &[Value]) -> String {
+pub fn reason(values: &[Value]) -> String {
     let parts = ["code", "description"].map(|name| field(values, name).unwrap_or_default().trim());
     match parts {
         ["", ""] => "it gives no reason".to_owned(),

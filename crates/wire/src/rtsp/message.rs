@@ -134,7 +134,7 @@ impl MessageDecoder {
         match interleave::run_len(buffer) {
             0 => None,
             len => {
-                self.saw_frame(buffer.get(1).copied().unwrap_or_default());
+                self.note_frame(buffer.get(1).copied().unwrap_or_default());
                 Some(buffer.split_to(len).freeze())
             }
         }
@@ -146,12 +146,12 @@ impl MessageDecoder {
     /// [`MessageError`]: the connection has lost its framing and must be closed.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Inbound>, MessageError> {
         if self.noise.is_some() {
-            return self.pass_over(buffer, 0);
+            return self.skip_noise(buffer, 0);
         }
         self.skip_blanks(buffer);
         match interleave::peek(buffer) {
             Peek::Frame { channel, len } => {
-                self.saw_frame(channel);
+                self.note_frame(channel);
                 let whole = interleave::HEADER_LEN + usize::from(len);
                 return Ok(Some(Inbound::Frame(Frame { framed: buffer.split_to(whole).freeze() })));
             }
@@ -161,7 +161,7 @@ impl MessageDecoder {
         match noise::text_start(buffer) {
             Start::Perhaps => return Ok(None),
             Start::Yes => {}
-            Start::No if self.takes_noise && !is_http(buffer) => return self.pass_over(buffer, 1),
+            Start::No if self.takes_noise && !is_http(buffer) => return self.skip_noise(buffer, 1),
             // A byte no message starts with is told at once, not after 16 KiB of it.
             Start::No if buffer.first().is_some_and(|b| !b.is_ascii_alphabetic()) => return Err(malformed(buffer)),
             Start::No => {}
@@ -175,7 +175,7 @@ impl MessageDecoder {
         };
         let Some(read) = read else {
             let is_noise = self.takes_noise && !is_http(buffer);
-            return if is_noise { self.pass_over(buffer, 1) } else { Err(malformed(buffer)) };
+            return if is_noise { self.skip_noise(buffer, 1) } else { Err(malformed(buffer)) };
         };
         buffer.advance(head_len + body_len);
         self.searched = 0;
@@ -187,8 +187,8 @@ impl MessageDecoder {
         }))
     }
 
-    fn saw_frame(&mut self, channel: u8) {
-        self.channels.saw(channel);
+    fn note_frame(&mut self, channel: u8) {
+        self.channels.note(channel);
         self.has_begun = true;
         self.takes_noise = true;
     }
@@ -202,7 +202,7 @@ impl MessageDecoder {
     }
 
     /// Goes on with a stretch of noise, or begins one, of which the first `known` bytes are not worth another look.
-    fn pass_over(&mut self, buffer: &mut BytesMut, known: usize) -> Result<Option<Inbound>, MessageError> {
+    fn skip_noise(&mut self, buffer: &mut BytesMut, known: usize) -> Result<Option<Inbound>, MessageError> {
         let passed = self.noise.unwrap_or_default();
         let limit = if self.has_begun { MAX_NOISE_BYTES } else { MAX_NOISE_AT_START_BYTES };
         let (skip, is_found) = match noise::find(buffer, &self.channels, known) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::amf::{self, Value};
 use super::super::chunk::{COMMAND_CHUNKS, CONTROL_CHUNKS, MessageType, OWN_CHUNK_BYTES};
-use super::super::error::ANSWER_TIMEOUT;
+use super::super::error::RESPONSE_TIMEOUT;
 use super::{Role, RtmpSession, State};
 
 /// Arrivals of ours that we want to be told of, bytes (section 5.4.4): what other clients ask for.
@@ -48,7 +48,7 @@ impl RtmpSession {
     }
 
     fn await_answer(&mut self, state: State, transaction: u32, now: Instant) {
-        (self.state, self.awaited, self.deadline) = (state, transaction, Some(now + ANSWER_TIMEOUT));
+        (self.state, self.awaited, self.deadline) = (state, transaction, Some(now + RESPONSE_TIMEOUT));
     }
 
     /// Asks for the application (section 7.2.1.1).

@@ -205,7 +205,7 @@ fn pings_are_answered_and_arrivals_told() {
 #[test]
 fn silence_and_nonsense_are_errors() {
     let mut world = World::opening(Role::Publish);
-    world.now.instant += ANSWER_TIMEOUT - Duration::from_millis(1);
+    world.now.instant += RESPONSE_TIMEOUT - Duration::from_millis(1);
     assert!(world.session.handle_timeout(world.now).is_ok());
     world.now.instant += Duration::from_millis(1);
     let error = world.session.handle_timeout(world.now).unwrap_err();

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::rtsp::auth::{ClientAuth, Credentials};
 
-    fn answer_to(challenge: &Challenge, password: &str) -> Authorization {
+    fn request_of(challenge: &Challenge, password: &str) -> Authorization {
         let credentials = Credentials { user: "me".into(), password: password.into() };
         let mut client = ClientAuth::new(Some(credentials));
         assert!(client.handle_challenge(&challenge.headers().join(", "), 0));
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn what_the_client_answers_is_right_for_its_password_method_and_nonce_only() {
         let challenge = Challenge { nonce: "f00".into(), digest: true, basic: true };
-        let Authorization::Digest(digest) = answer_to(&challenge, "secret") else { panic!("not the digest") };
+        let Authorization::Digest(digest) = request_of(&challenge, "secret") else { panic!("not the digest") };
         assert!(digest.proves(Ha1::new("me", "secret"), "DESCRIBE", "f00"));
         assert!(!digest.proves(Ha1::new("me", "other"), "DESCRIBE", "f00"));
         assert!(!digest.proves(Ha1::new("me", "secret"), "ANNOUNCE", "f00"));
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn basic_alone_is_answered_with_the_password() {
         let challenge = Challenge { nonce: "f00".into(), digest: false, basic: true };
-        let login = answer_to(&challenge, "a:b");
+        let login = request_of(&challenge, "a:b");
         assert_eq!(login, Authorization::Basic { user: "me".into(), password: "a:b".into() });
         assert!(!format!("{login:?}").contains("a:b"));
         assert!(Ha1::new("me", "a:b").is_of("me", "a:b") && !Ha1::new("me", "a:b").is_of("you", "a:b"));

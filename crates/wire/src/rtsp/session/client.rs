@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
-use super::answers::{self, AnswerTo};
-use super::{ANSWER_TIMEOUT, AuthFailure, SessionError};
+use super::responses;
+use super::{AuthFailure, RESPONSE_TIMEOUT, SessionError};
 use crate::redact::shown_url;
 use crate::rtsp::auth::{ClientAuth, Credentials};
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
@@ -84,16 +84,16 @@ pub struct Client {
     get_parameter: bool,
     pending: VecDeque<Pending>,
     /// The CSeq of the last answer that was one to something; `None` where it had none.
-    last_answered: Option<u32>,
+    last_cseq: Option<u32>,
     transmits: VecDeque<Bytes>,
     established: bool,
     /// The server has answered at all.
-    has_answered: bool,
+    has_responded: bool,
     /// Number and bytes of our responses since the socket was last drained.
     unread_responses: (usize, usize),
     next_keep_alive: Option<Instant>,
     /// The server has answered a keepalive before, so its silence means something.
-    keep_alive_answered: bool,
+    keep_alive_confirmed: bool,
     clock: ClockEstimator,
     clock_supported: bool,
     clock_exchanges: usize,
@@ -119,13 +119,13 @@ impl Client {
             session_timeout: DEFAULT_SESSION_TIMEOUT,
             get_parameter: false,
             pending: VecDeque::new(),
-            last_answered: None,
+            last_cseq: None,
             transmits: VecDeque::new(),
             established: false,
-            has_answered: false,
+            has_responded: false,
             unread_responses: (0, 0),
             next_keep_alive: None,
-            keep_alive_answered: false,
+            keep_alive_confirmed: false,
             clock: ClockEstimator::default(),
             clock_supported: false,
             clock_exchanges: 0,
@@ -175,7 +175,7 @@ impl Client {
             request.insert_header(headers::AUTHORIZATION, authorization);
         }
         self.transmits.push_back(request_bytes(&request));
-        let deadline = now.instant + ANSWER_TIMEOUT;
+        let deadline = now.instant + RESPONSE_TIMEOUT;
         let sent_after = self.auth.challenges();
         self.pending.push_back(Pending { cseq, purpose, request, deadline, authorized_sends, sent_after });
     }
@@ -194,15 +194,12 @@ impl Client {
         response: Response,
         now: Now,
     ) -> Result<Option<(Purpose, Response)>, SessionError> {
-        let open: Vec<(u32, Purpose)> = self.pending.iter().map(|p| (p.cseq, p.purpose)).collect();
-        let index = match answers::answer_to(&response, &open, self.last_answered) {
-            AnswerTo::Open(index) => Some(index),
-            AnswerTo::Nothing => None,
-        };
+        let pending: Vec<(u32, Purpose)> = self.pending.iter().map(|p| (p.cseq, p.purpose)).collect();
+        let index = responses::request_of(&response, &pending, self.last_cseq);
         let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
         let Pending { purpose, request, authorized_sends, sent_after, .. } = pending;
-        self.last_answered = answers::cseq(&response);
-        self.has_answered = true;
+        self.last_cseq = responses::cseq(&response);
+        self.has_responded = true;
         if response.status() == StatusCode::Unauthorized {
             let challenge = response.header(&headers::WWW_AUTHENTICATE).map(|header| header.as_str());
             let may_repeat = authorized_sends < MAX_AUTHORIZED_SENDS;
@@ -232,7 +229,7 @@ impl Client {
         }
         match purpose {
             Purpose::KeepAlive => {
-                self.keep_alive_answered = true;
+                self.keep_alive_confirmed = true;
                 return Ok(None);
             }
             Purpose::Clock => {
@@ -261,7 +258,7 @@ impl Client {
 
     fn handle_setup_response(&mut self, response: &Response) {
         let Some(header) = response.header(&headers::SESSION) else { return };
-        let (id, seconds) = answers::session(header.as_str());
+        let (id, seconds) = responses::session(header.as_str());
         self.session = id;
         if let Some(seconds) = seconds {
             self.session_timeout = Duration::from_secs(u64::clamp(seconds, 2, 3600));
@@ -289,7 +286,7 @@ impl Client {
     pub fn touch(&mut self, now: Now) {
         for pending in &mut self.pending {
             if matches!(pending.purpose, Purpose::KeepAlive | Purpose::Clock) {
-                pending.deadline = now.instant + ANSWER_TIMEOUT;
+                pending.deadline = now.instant + RESPONSE_TIMEOUT;
             }
         }
     }
@@ -343,11 +340,11 @@ impl Client {
 
     pub(super) fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
         // Some servers never answer a keepalive while they record.
-        let forgive = !self.keep_alive_answered;
+        let forgive = !self.keep_alive_confirmed;
         self.pending.retain(|p| !(forgive && p.purpose == Purpose::KeepAlive && p.deadline <= now.instant));
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
-            let (request, has_answered) = (late.purpose.name(), self.has_answered);
-            return Err(SessionError::NoAnswer { request, url: self.shown(), has_answered });
+            let (request, has_responded) = (late.purpose.name(), self.has_responded);
+            return Err(SessionError::NoResponse { request, url: self.shown(), has_responded });
         }
         if self.next_clock.is_some_and(|at| at <= now.instant) && self.clock_supported {
             self.send_clock(now);

@@ -3,12 +3,12 @@
 //! [`publisher`] sends a stream, [`player`] takes one, [`server`] is the other end of both; [`client`] is what the first two
 //! share: numbering, time-outs, authentication, keepalives and the clock exchange.
 
-mod answers;
 pub mod client;
 mod control;
 pub mod player;
 pub mod publisher;
 mod purpose;
+mod responses;
 pub mod server;
 
 pub use client::ClientSession;
@@ -23,7 +23,7 @@ use crate::rtsp::auth::ClientAuth;
 use crate::shown::shown;
 
 /// How long a request waits for its response.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a client's session cannot go on. Each names the request and the URL; what a user can do about it, the program knows.
 #[derive(Debug, Error)]
@@ -77,15 +77,15 @@ pub enum SessionError {
         /// The server's reason phrase.
         reason: String,
     },
-    /// No response came within [`ANSWER_TIMEOUT`].
-    #[error("{url} does not answer {request} within {} s", ANSWER_TIMEOUT.as_secs())]
-    NoAnswer {
+    /// No response came within [`RESPONSE_TIMEOUT`].
+    #[error("{url} does not answer {request} within {} s", RESPONSE_TIMEOUT.as_secs())]
+    NoResponse {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
         /// Whether it has answered other requests before.
-        has_answered: bool,
+        has_responded: bool,
     },
     /// The server sends requests and reads no responses.
     #[error("{url}: the server sends requests without end and does not read the answers")]
@@ -109,7 +109,7 @@ pub enum SessionError {
     },
     /// A response that cannot be used.
     #[error("{url} answered {request} with something unusable: {}", shown(what))]
-    BadAnswer {
+    BadResponse {
         /// Method of the request.
         request: &'static str,
         /// The stream.
@@ -184,7 +184,7 @@ impl SessionError {
     /// Whether a later try may succeed without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
         match self {
-            SessionError::NotFound { .. } | SessionError::NoAnswer { .. } | SessionError::Unread { .. } => true,
+            SessionError::NotFound { .. } | SessionError::NoResponse { .. } | SessionError::Unread { .. } => true,
             SessionError::Refused { status, .. } => *status >= 500 || *status == 403 || *status == 453,
             _ => false,
         }

@@ -8,7 +8,7 @@ use rtsp_types::{Url, headers};
 
 use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
-use super::control::{Addresses, Named};
+use super::control::{Addresses, DescribedUrls};
 use super::publisher::granted;
 use crate::h265::ParameterSets;
 use crate::redact::shown_url;
@@ -43,17 +43,17 @@ pub struct PlayerSession {
     /// Addresses of the track that have not been refused, the present one first; those of the session likewise.
     addresses: Addresses,
     /// What the first address was refused with.
-    refused: Option<SessionError>,
+    first_refusal: Option<SessionError>,
     parameter_sets: ParameterSets,
     format: PayloadFormat,
     channels: Option<Channels>,
     /// Packets have come on those channels.
-    is_heard: bool,
+    has_media: bool,
     events: VecDeque<PlayerEvent>,
 }
 
 /// The pair of channels asked for.
-const ASKED: Channels = Channels { rtp: 0, rtcp: 1 };
+const REQUESTED: Channels = Channels { rtp: 0, rtcp: 1 };
 
 impl PlayerSession {
     /// Starts playing the stream at `url`.
@@ -63,11 +63,11 @@ impl PlayerSession {
         PlayerSession {
             client,
             addresses: Addresses { track: Vec::new(), session: vec![url] },
-            refused: None,
+            first_refusal: None,
             parameter_sets: ParameterSets::default(),
             format: PayloadFormat::default(),
             channels: None,
-            is_heard: false,
+            has_media: false,
             events: VecDeque::new(),
         }
     }
@@ -85,12 +85,12 @@ impl PlayerSession {
         let (channel, is_own_rtp) = (frame.channel(), self.format.is_own_rtp(&packet));
         if channel != channels.rtp && channel != channels.rtcp {
             // One track was asked for. Where its packets come on other channels than were granted, and only there, these are it.
-            if self.is_heard || !is_own_rtp {
+            if self.has_media || !is_own_rtp {
                 return;
             }
             self.channels = Some(Channels { rtp: channel, rtcp: channel ^ 1 });
         }
-        self.is_heard = true;
+        self.has_media = true;
         let is_rtcp =
             self.format.is_rtcp(&packet) || (channel == channels.rtcp && channel != channels.rtp && !is_own_rtp);
         self.events.push_back(if is_rtcp { PlayerEvent::Rtcp(packet) } else { PlayerEvent::Rtp(packet) });
@@ -103,16 +103,16 @@ impl PlayerSession {
                 self.client.send(Purpose::Describe, &url, &[(headers::ACCEPT, "application/sdp")], Vec::new(), now);
             }
             Purpose::Describe => {
-                self.described(response, &url)?;
+                self.handle_description(response, &url)?;
                 self.send_setup(now);
             }
             Purpose::Setup => {
-                self.channels = Some(granted(response, ASKED, &url)?);
-                self.refused = None;
+                self.channels = Some(granted(response, REQUESTED, &url)?);
+                self.first_refusal = None;
                 self.send_play(now);
             }
             Purpose::Play => {
-                self.refused = None;
+                self.first_refusal = None;
                 self.events.push_back(PlayerEvent::Playing(std::mem::take(&mut self.parameter_sets)));
             }
             Purpose::Teardown => self.events.push_back(PlayerEvent::Ended),
@@ -122,7 +122,7 @@ impl PlayerSession {
     }
 
     fn send_setup(&mut self, now: Now) {
-        let transport = Transport { interleaved: Some(ASKED), record: false }.header();
+        let transport = Transport { interleaved: Some(REQUESTED), record: false }.header();
         let url = self.addresses.track.first().cloned().unwrap_or_else(|| self.client.url().clone());
         self.client.send(Purpose::Setup, &url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
     }
@@ -136,19 +136,19 @@ impl PlayerSession {
     ///
     /// # Errors
     /// That which the first one was refused with, when there is no other; or `error`, where it is of another kind.
-    fn try_elsewhere(&mut self, error: SessionError, now: Now) -> Result<(), SessionError> {
+    fn try_next_address(&mut self, error: SessionError, now: Now) -> Result<(), SessionError> {
         let request = error.refused_address();
         let addresses = match request {
             Some("SETUP") => &mut self.addresses.track,
             Some("PLAY") => &mut self.addresses.session,
             _ => return Err(error),
         };
-        let first = self.refused.take().unwrap_or(error);
+        let first = self.first_refusal.take().unwrap_or(error);
         if addresses.len() < 2 {
             return Err(first);
         }
         addresses.remove(0);
-        self.refused = Some(first);
+        self.first_refusal = Some(first);
         if request == Some("SETUP") {
             self.send_setup(now)
         } else {
@@ -158,8 +158,8 @@ impl PlayerSession {
     }
 
     /// Finds the H.265 track, and where it may be asked for.
-    fn described(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
-        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: shown_url(url), what };
+    fn handle_description(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
+        let bad = |what: String| SessionError::BadResponse { request: "DESCRIBE", url: shown_url(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
         let Some((index, track)) = description.hevc_track() else {
             return Err(SessionError::NotHevc { url: shown_url(url), offer: description.offer() });
@@ -170,7 +170,7 @@ impl PlayerSession {
         self.parameter_sets = track.parameter_sets.clone();
         self.format = description.payload_format(index);
         let header = |name| response.header(name).map(|value| value.as_str());
-        let named = Named {
+        let named = DescribedUrls {
             content_base: header(&headers::CONTENT_BASE),
             content_location: header(&headers::CONTENT_LOCATION),
             session: description.control(),
@@ -202,7 +202,7 @@ impl Session for PlayerSession {
             Inbound::Response(response) => match self.client.handle_response(response, now) {
                 Ok(Some((purpose, response))) => self.advance(purpose, &response, now)?,
                 Ok(None) => {}
-                Err(error) => self.try_elsewhere(error, now)?,
+                Err(error) => self.try_next_address(error, now)?,
             },
             Inbound::BadRequest(request) => self.client.handle_bad_request(&request)?,
             Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
@@ -237,7 +237,7 @@ impl Session for PlayerSession {
 
     /// Some servers close the connection behind a refusal, and do not look at another address.
     fn handle_closed(&mut self) -> Option<SessionError> {
-        self.refused.take()
+        self.first_refusal.take()
     }
 }
 

@@ -37,7 +37,7 @@ pub struct PublisherSession {
     client: Client,
     description: Bytes,
     track_url: Url,
-    asked: Channels,
+    requested: Channels,
     channels: Option<Channels>,
     events: VecDeque<PublisherEvent>,
 }
@@ -57,14 +57,14 @@ impl PublisherSession {
             client,
             description,
             track_url: append(&url, &format!("{TRACK_CONTROL}0")),
-            asked: Channels { rtp: 0, rtcp: 1 },
+            requested: Channels { rtp: 0, rtcp: 1 },
             channels: None,
             events: VecDeque::new(),
         }
     }
 
-    /// One limit is in force, the newest; whoever asked for it is told so (RFC 5104 section 4.2.2).
-    fn limited(&mut self, ssrc: u32, bits_per_s: u64, requester: u32) {
+    /// One limit is in force, the newest; whoever requested for it is told so (RFC 5104 section 4.2.2).
+    fn handle_rate_limit(&mut self, ssrc: u32, bits_per_s: u64, requester: u32) {
         self.events.retain(|event| !matches!(event, PublisherEvent::RateLimited(_)));
         self.events.push_back(PublisherEvent::RateLimited(bits_per_s));
         if let Some(channels) = self.channels {
@@ -80,12 +80,12 @@ impl PublisherSession {
                 self.client.send(Purpose::Announce, &url, &[(headers::CONTENT_TYPE, "application/sdp")], body, now);
             }
             Purpose::Announce => {
-                let transport = Transport { interleaved: Some(self.asked), record: true }.header();
+                let transport = Transport { interleaved: Some(self.requested), record: true }.header();
                 let track_url = self.track_url.clone();
                 self.client.send(Purpose::Setup, &track_url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
             }
             Purpose::Setup => {
-                self.channels = Some(granted(response, self.asked, &url)?);
+                self.channels = Some(granted(response, self.requested, &url)?);
                 self.client.send(Purpose::Record, &url, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
             }
             Purpose::Record => {
@@ -131,7 +131,7 @@ impl Session for PublisherSession {
                     _ => None,
                 });
                 if let Some((ssrc, bits_per_s, requester)) = limit {
-                    self.limited(ssrc, bits_per_s, requester);
+                    self.handle_rate_limit(ssrc, bits_per_s, requester);
                 }
             }
         }
@@ -186,10 +186,10 @@ pub(super) fn append(url: &Url, control: &str) -> Url {
     appended
 }
 
-/// The channels that a SETUP answer grants: those asked for, unless it names others.
-pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result<Channels, SessionError> {
-    let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
-    Transport::granted(header.as_str(), asked).map_err(|error| SessionError::BadAnswer {
+/// The channels that a SETUP answer grants: those requested for, unless it names others.
+pub(super) fn granted(response: &Response, requested: Channels, url: &Url) -> Result<Channels, SessionError> {
+    let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(requested) };
+    Transport::granted(header.as_str(), requested).map_err(|error| SessionError::BadResponse {
         request: "SETUP",
         url: shown_url(url),
         what: error.to_string(),

@@ -87,11 +87,11 @@ fn a_time_out_names_the_request_and_whether_others_were_answered() {
         let error = player.handle_timeout(later).unwrap_err();
         assert!(is_fit(&error.to_string()) && error.to_string().ends_with("within 5 s"), "{error}");
         assert!(
-            matches!(error, SessionError::NoAnswer { request, has_answered, .. } if (request, has_answered) == expected)
+            matches!(error, SessionError::NoResponse { request, has_responded, .. } if (request, has_responded) == expected)
         );
     }
     let mut publisher = PublisherSession::new(Url::parse(URL).unwrap(), None, "test", "v=0".into(), now());
     error_of(&mut publisher, &ok);
     let error = publisher.handle_timeout(later).unwrap_err();
-    assert!(matches!(error, SessionError::NoAnswer { request: "ANNOUNCE", has_answered: true, .. }), "{error:?}");
+    assert!(matches!(error, SessionError::NoResponse { request: "ANNOUNCE", has_responded: true, .. }), "{error:?}");
 }

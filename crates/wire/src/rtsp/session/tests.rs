@@ -8,7 +8,7 @@ use rtsp_types::{StatusCode, Url};
 use super::player::{PlayerEvent, PlayerSession};
 use super::publisher::{PublisherEvent, PublisherSession};
 use super::server::{Accepted, ServerEvent, ServerSession};
-use super::{ANSWER_TIMEOUT, ClientSession, SessionError};
+use super::{ClientSession, RESPONSE_TIMEOUT, SessionError};
 use crate::h265::ParameterSets;
 use crate::rtsp::message::{Inbound, MessageDecoder};
 use crate::rtsp::sdp::{Description, publisher_description};
@@ -230,11 +230,11 @@ fn a_silent_server_is_an_error_that_names_the_request() {
     let mut world = World::new(0);
     let mut publisher = PublisherSession::new(url(), None, "test", description(), world.client());
     drain(|| publisher.poll_transmit());
-    world.pass(ANSWER_TIMEOUT - Duration::from_millis(1));
+    world.pass(RESPONSE_TIMEOUT - Duration::from_millis(1));
     publisher.handle_timeout(world.client()).unwrap();
     world.pass(Duration::from_millis(1));
     let error = publisher.handle_timeout(world.client()).unwrap_err();
-    assert!(matches!(error, SessionError::NoAnswer { request: "OPTIONS", .. }), "{error}");
+    assert!(matches!(error, SessionError::NoResponse { request: "OPTIONS", .. }), "{error}");
 }
 
 #[test]
@@ -368,9 +368,9 @@ fn media_keeps_a_player_alive_whose_keepalives_go_unanswered() {
         let media = decode(b"$\x00\x00\x01x").remove(0);
         player.handle_input(media, world.client()).unwrap();
     }
-    world.pass(ANSWER_TIMEOUT);
+    world.pass(RESPONSE_TIMEOUT);
     let error = player.handle_timeout(world.client()).unwrap_err();
-    assert!(matches!(error, SessionError::NoAnswer { .. }), "without media, silence is silence: {error}");
+    assert!(matches!(error, SessionError::NoResponse { .. }), "without media, silence is silence: {error}");
 }
 
 #[test]
