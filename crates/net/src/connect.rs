@@ -22,13 +22,13 @@ use crate::stream::Stream;
 use crate::tls::{self, Fingerprint};
 use crate::{Protocol, Target};
 
-/// How long a connection may take to come about.
+/// How long connecting may take, TLS apart.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Unsent bytes that the kernel may hold before the socket counts as full: what lies there on a slow link is delay that
 /// nobody sees, 32 ms at 1 Mbit/s.
 pub const UNSENT_LOW_WATER_BYTES: u32 = 4 * 1024;
 
-/// Why a connection failed. Each names the URL and says what to do.
+/// Why a connection failed. The text names the URL and what to do.
 #[derive(Debug, Error)]
 pub enum NetError {
     /// The URL is none that this build can open.
@@ -46,7 +46,7 @@ pub enum NetError {
     Resolve {
         /// The name.
         host: String,
-        /// The resolver's word.
+        /// The resolver's error.
         error: io::Error,
     },
     /// No connection.
@@ -56,7 +56,7 @@ pub enum NetError {
         address: String,
         /// It is on this computer, and RTSP's, so that the server may be one of ours.
         is_ours: bool,
-        /// The system's word.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The server's certificate is not trusted, or TLS failed otherwise.
@@ -72,16 +72,16 @@ pub enum NetError {
     Io {
         /// The stream.
         url: String,
-        /// The system's word.
+        /// The operating system's error.
         error: io::Error,
     },
-    /// The server closed the connection without a word.
+    /// The server closed the connection without a reason.
     #[error("{url}: the server closed the connection")]
     Closed {
         /// The stream.
         url: String,
     },
-    /// It did so before the stream had begun, as servers do that refuse and say nothing.
+    /// It did so before the stream had begun: how some servers refuse.
     #[error("{url}: the server closed the connection before the stream began: it may want another {wants}")]
     ClosedAtStart {
         /// The stream.
@@ -89,7 +89,7 @@ pub enum NetError {
         /// What it may want.
         wants: &'static str,
     },
-    /// The server asks without listening to the answers.
+    /// The server does not read what is sent to it, and too much is queued.
     #[error("{url}: the server does not read what is sent to it")]
     Stuck {
         /// The stream.
@@ -103,7 +103,7 @@ pub enum NetError {
         /// What it sent.
         error: MessageError,
     },
-    /// A server that spoke RTSP lost its place in what it sends.
+    /// A server that spoke RTSP has sent what cannot be parsed: the framing is lost.
     #[error("{url} has lost its place in what it sends: {error}")]
     FramingLost {
         /// The stream.
@@ -119,7 +119,7 @@ pub enum NetError {
     Rtmp(RtmpError),
 }
 
-// By hand: the inner error is part of the text, so it is no source beside it.
+// Not `#[from]`: the inner error is part of the text, so it must not be its source, too.
 impl From<SessionError> for NetError {
     fn from(error: SessionError) -> NetError {
         NetError::Session(error)
@@ -180,7 +180,7 @@ fn distrust(why: &CertificateError) -> String {
 }
 
 impl NetError {
-    /// Whether trying again later may help without anybody changing the command.
+    /// Whether a later attempt with the same parameters may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Url { .. } | NetError::Message { .. } | NetError::Tls { .. } => false,

@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// All whole frames that stand before the next message, as they came; [`hevcast_wire::rtp::interleave::frames`]
-    /// tells them apart.
+    /// splits them.
     pub fn next_frames(&mut self) -> Option<Bytes> {
         self.decoder.decode_run(&mut self.input)
     }
@@ -274,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.closed {
             return Poll::Pending;
         }
-        // Frames are slices of this buffer, and whoever keeps one keeps the buffer: half of it is used before a new one is
+        // Frames are slices of this buffer, and one that is kept keeps the buffer: half of it is used before a new one is
         // made. The other half is given up: a picture cut in two by the buffer's end would be written twice to each reader.
         if self.input.capacity() - self.input.len() < self.read_bytes / 2 {
             self.input.reserve(self.read_bytes);

@@ -1,6 +1,6 @@
 //! Drives a client's session of `hevcast-wire` over a socket: the loop of [`hevcast_wire::session`], once for all protocols.
 //!
-//! [`Driver::next_event`] moves bytes and time between session, socket and clock until there is something to tell. What a
+//! [`Driver::next_event`] moves bytes and time between session, socket and clock until there is an event. What a
 //! protocol does differently, taking its input off the connection and ending the session, is in [`ClientProtocol`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ const TEARDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 /// Most bytes that may wait for the socket: far above a picture, far below what a server that only asks could pile up.
 const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 
-/// A session, its connection, and the clock that tells it the time.
+/// A session, its connection, and its clock.
 #[derive(Debug)]
 pub struct Driver<S> {
     /// The state machine. What is done to it is sent by the next [`Driver::next_event`] or [`Driver::transmit`].
@@ -42,7 +42,7 @@ pub struct Driver<S> {
 /// What [`Driver::next_event`] returns.
 #[derive(Debug)]
 pub enum DriverEvent<E> {
-    /// News of the session.
+    /// An event of the session.
     Session(E),
     /// The kernel has taken some of the queued output.
     Sent,

@@ -47,7 +47,7 @@ impl ClientProtocol for RtmpSession {
     }
 }
 
-/// Connects to `target`, authenticates if that is asked for, and opens the stream.
+/// Connects to `target`, authenticates if the server requires it, and opens the stream.
 ///
 /// # Errors
 /// [`NetError`]: no connection, a refusal, or silence.
@@ -66,7 +66,7 @@ pub async fn connect(target: &Target, role: Role, agent: &str, clock: Clock) -> 
             {
                 credentials = target.credentials.iter().map(|known| challenge.answer(known, seed as u32)).collect();
             }
-            // It was answered, and is asked for again.
+            // The challenge was answered, and comes again.
             Err(NetError::Rtmp(RtmpError::CredentialsRequired { url, reason, .. })) if target.credentials.is_some() => {
                 return Err(RtmpError::CredentialsRefused { url, reason }.into());
             }

@@ -23,7 +23,7 @@ pub enum RtmpError {
         /// As given.
         url: String,
     },
-    /// The other end speaks something else.
+    /// The peer's first byte is no version of RTMP.
     #[error("{url}: the server does not speak RTMP")]
     NotRtmp {
         /// The stream.
@@ -34,7 +34,7 @@ pub enum RtmpError {
     NoResponse {
         /// The stream.
         url: String,
-        /// What was asked.
+        /// The command that was refused or is unanswered.
         request: &'static str,
     },
     /// The server asks for credentials.
@@ -66,7 +66,7 @@ pub enum RtmpError {
     Refused {
         /// The stream.
         url: String,
-        /// What was asked.
+        /// The command that was refused or is unanswered.
         request: &'static str,
         /// The server's reason.
         reason: String,
@@ -122,7 +122,7 @@ pub enum RtmpError {
 }
 
 impl RtmpError {
-    /// Whether a later try may succeed without anybody changing the command.
+    /// Whether a later attempt with the same parameters may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
             RtmpError::NoResponse { .. } | RtmpError::EndedByServer { .. } | RtmpError::Unread { .. } => true,

@@ -1,7 +1,7 @@
 //! The handshake (RTMP 1.0 section 5.2), in its simple form, which every server takes.
 //!
-//! A version byte and 1536 bytes each way, and the other's 1536 bytes back. What they hold is of no use any more: times
-//! that nobody looks at, and noise to recognise by that it was read.
+//! A version byte and 1536 bytes each way, and the other's 1536 bytes back. Their contents have no use any more: times
+//! that are ignored, and noise that is echoed to show that it was read.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -10,7 +10,7 @@ const VERSION: u8 = 3;
 /// Bytes of C1, C2, S1 and S2.
 const PACKET_LEN: usize = 1536;
 
-/// The other end says something else.
+/// The peer's first byte is no version of RTMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotRtmp;
 

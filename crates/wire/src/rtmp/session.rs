@@ -144,8 +144,8 @@ impl RtmpSession {
         &self.address
     }
 
-    /// Whether the server is known to keep nothing of H.265 for readers who come later: nginx's RTMP module, by the name
-    /// that it gives itself.
+    /// Whether the server is known not to cache the SequenceStart of H.265 for readers that join later: nginx's RTMP module,
+    /// by its `fmsVer`.
     pub fn caches_no_sequence_start(&self) -> bool {
         self.server == "FMS/3,0,1,123"
     }

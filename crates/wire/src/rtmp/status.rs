@@ -1,4 +1,4 @@
-//! What a server says of a stream by `onStatus` and `_error` (RTMP 1.0 section 7.2.2).
+//! The status of a stream by `onStatus` and `_error` (RTMP 1.0 section 7.2.2).
 
 use super::amf::Value;
 
@@ -9,7 +9,7 @@ pub enum Status {
     Started,
     /// The stream is over.
     Ended,
-    /// What was asked for cannot be.
+    /// The request failed.
     Failed,
     /// Nothing that needs doing.
     Note,

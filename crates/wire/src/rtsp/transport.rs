@@ -126,7 +126,7 @@ impl<'h> Alternative<'h> {
                 "multicast" => alternative.multicast = true,
                 "client_port" | "server_port" | "port" => alternative.has_ports = true,
                 "interleaved" => alternative.interleaved = Some(value),
-                // FFmpeg says `record`, GStreamer `RECORD`, some cameras quote it; RECEIVE is a GStreamer elder's word.
+                // FFmpeg says `record`, GStreamer `RECORD`, some cameras quote it; old GStreamer says RECEIVE.
                 "mode" => {
                     alternative.record = value.eq_ignore_ascii_case("record") || value.eq_ignore_ascii_case("receive");
                 }

@@ -176,7 +176,7 @@ impl FromStr for Ha1 {
     }
 }
 
-/// What a 401 asks for.
+/// The challenge of a 401 response.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     /// Of this connection alone, unguessable.
@@ -204,7 +204,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// In a time that does not tell where they differ.
+/// Compares in constant time, so that response times reveal nothing of a secret.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }

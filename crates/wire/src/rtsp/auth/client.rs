@@ -137,7 +137,7 @@ fn parse(text: &str) -> Vec<ChallengeRef<'_>> {
     http_auth::parse_challenges(text).unwrap_or_else(|_| parse_leniently(text))
 }
 
-/// Challenges of devices that leave out a comma or a quote, end in a comma, or put blanks into a bare word.
+/// Challenges of devices that leave out a comma or a quote, end in a comma, or put blanks into an unquoted value.
 fn parse_leniently(text: &str) -> Vec<ChallengeRef<'_>> {
     let mut challenges: Vec<ChallengeRef<'_>> = Vec::new();
     let mut rest = text;

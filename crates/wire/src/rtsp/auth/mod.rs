@@ -1,7 +1,7 @@
 //! Authentication by Basic (RFC 7617) and Digest (RFC 7616), both ends of it.
 //!
-//! [`ClientAuth`] answers a server's challenges with [`Credentials`]; [`Authorization`] is what a server makes of the header
-//! that a client sends in answer to its [`Challenge`].
+//! [`ClientAuth`] answers a server's challenges with [`Credentials`]; [`Authorization`] is the parsed header that a
+//! client sends in response to a server's [`Challenge`].
 
 mod authorization;
 mod client;

@@ -54,7 +54,7 @@ pub trait ClientSession: for<'i> Session<Input<'i> = Inbound, Error = SessionErr
         self.client_mut().send(Purpose::Teardown, &url, &[], Vec::new(), now);
     }
 
-    /// The server's clock as seen from here; `None` when the server cannot tell.
+    /// The server's clock as seen from here; `None` where the server takes no clock exchange.
     fn clock(&self) -> Option<ClockOffset> {
         self.client().clock.best()
     }
@@ -138,7 +138,7 @@ impl Client {
         &self.url
     }
 
-    /// The stream's URL for people, without what is secret in it.
+    /// The stream's URL for error texts, without secrets.
     pub fn shown(&self) -> String {
         shown_url(&self.url)
     }

@@ -24,7 +24,7 @@ pub(super) struct DescribedUrls<'a> {
     pub track: Option<&'a str>,
 }
 
-/// Where to ask for a track, and for the session, in the order of trying.
+/// URLs for SETUP of the track and for PLAY of the session, in the order of trying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
     /// For SETUP.

@@ -175,13 +175,13 @@ impl SessionError {
         match self {
             SessionError::NotFound { request, .. } => Some(request),
             // Bad request, parameter not understood, session not found, not in this state, aggregate or not (RFC 2326
-            // section 11.3): what servers say to an address that they do not know.
+            // section 11.3): what servers answer for an address that they do not know.
             SessionError::Refused { request, status: 400 | 451 | 454 | 455 | 459 | 460, .. } => Some(request),
             _ => None,
         }
     }
 
-    /// Whether a later try may succeed without anybody changing the command.
+    /// Whether a later attempt with the same parameters may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
             SessionError::NotFound { .. } | SessionError::NoResponse { .. } | SessionError::Unread { .. } => true,

@@ -42,7 +42,7 @@ pub struct PlayerSession {
     client: Client,
     /// Addresses of the track that have not been refused, the present one first; those of the session likewise.
     addresses: Addresses,
-    /// What the first address was refused with.
+    /// The refusal of the first address tried.
     first_refusal: Option<SessionError>,
     parameter_sets: ParameterSets,
     format: PayloadFormat,
@@ -52,7 +52,7 @@ pub struct PlayerSession {
     events: VecDeque<PlayerEvent>,
 }
 
-/// The pair of channels asked for.
+/// The pair of channels that SETUP requests.
 const REQUESTED: Channels = Channels { rtp: 0, rtcp: 1 };
 
 impl PlayerSession {
@@ -72,7 +72,7 @@ impl PlayerSession {
         }
     }
 
-    /// What the description says of the track's packets.
+    /// How the track's packets are formed, by the description.
     pub fn payload_format(&self) -> PayloadFormat {
         self.format
     }
@@ -84,7 +84,7 @@ impl PlayerSession {
         let packet = frame.packet();
         let (channel, is_own_rtp) = (frame.channel(), self.format.is_own_rtp(&packet));
         if channel != channels.rtp && channel != channels.rtcp {
-            // One track was asked for. Where its packets come on other channels than were granted, and only there, these are it.
+            // One track was set up. Where its packets come on other channels than were granted, and only there, these are it.
             if self.has_media || !is_own_rtp {
                 return;
             }
@@ -132,7 +132,7 @@ impl PlayerSession {
         self.client.send(Purpose::Play, &url, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
     }
 
-    /// Goes on with the next address where the server does not know the one before.
+    /// Continues with the next address where the server does not know the one before.
     ///
     /// # Errors
     /// That which the first one was refused with, when there is no other; or `error`, where it is of another kind.
@@ -157,7 +157,7 @@ impl PlayerSession {
         Ok(())
     }
 
-    /// Finds the H.265 track, and where it may be asked for.
+    /// Finds the H.265 track and the URLs it may have.
     fn handle_description(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
         let bad = |what: String| SessionError::BadResponse { request: "DESCRIBE", url: shown_url(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;

@@ -63,7 +63,7 @@ impl PublisherSession {
         }
     }
 
-    /// One limit is in force, the newest; whoever requested for it is told so (RFC 5104 section 4.2.2).
+    /// The newest limit is in force; its requester is notified by TMMBN (RFC 5104 section 4.2.2).
     fn handle_rate_limit(&mut self, ssrc: u32, bits_per_s: u64, requester: u32) {
         self.events.retain(|event| !matches!(event, PublisherEvent::RateLimited(_)));
         self.events.push_back(PublisherEvent::RateLimited(bits_per_s));
@@ -120,7 +120,7 @@ impl Session for PublisherSession {
             }
             Inbound::Noise(_) => {}
             Inbound::Frame(frame) => {
-                // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
+                // A server sends a publisher RTCP only; packets that do not parse are ignored.
                 let events = rtcp::parse(&frame.packet()).unwrap_or_default();
                 let wanted = events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. }));
                 if wanted && !self.events.contains(&PublisherEvent::KeyframeRequested) {

@@ -23,8 +23,8 @@ impl ServerSession {
     /// Answers the open request with a challenge for credentials (401).
     pub fn challenge(&mut self, challenge: &Challenge) {
         let Some(OpenRequest { request, .. }) = self.open.take() else { return };
-        // A line for each, written by hand: in one line, as the parser's crate would join them, some clients find the
-        // second part of the first's.
+        // One header line per scheme, which `rtsp-types` would join into one: some clients parse only the first scheme
+        // of a line.
         let response = response_bytes(&reply(&request, StatusCode::Unauthorized).replace_body(Vec::new()));
         let status_line = response.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
         let mut bytes = BytesMut::from(&response[..status_line]);

@@ -1,4 +1,4 @@
-//! The server's side of one RTSP connection: what a publisher or a reader may ask, and in which order (RFC 2326
+//! The server's end of one RTSP connection: which requests a publisher or a reader may send, and in which order (RFC 2326
 //! appendix A.2).
 //!
 //! The session knows its connection only. Whether a path exists, or may be published on, the program decides: an event that
@@ -68,7 +68,7 @@ enum RequestKind {
 pub struct ServerSession {
     id: String,
     role: Role,
-    /// The one that the program has been told of and has not decided.
+    /// The request that waits for the program's decision.
     open: Option<OpenRequest>,
     /// Those behind it, and their bytes.
     waiting: VecDeque<Waiting>,
@@ -80,9 +80,9 @@ pub struct ServerSession {
     pub stray_frames: u64,
     /// Refusals that have not been polled.
     refusals: VecDeque<Refusal>,
-    /// Which clock answers an exchange.
+    /// The clock that is named in responses to clock exchanges.
     clock: Option<ClockId>,
-    /// The peer has asked for the time: it is one of ours.
+    /// The peer has sent a clock exchange, which only a hevcast does.
     compared_clocks: bool,
 }
 
@@ -110,7 +110,7 @@ impl ServerSession {
         ServerSession { clock, ..self }
     }
 
-    /// The id that the peer is told.
+    /// The session id, as in the Session header.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -125,8 +125,8 @@ impl ServerSession {
         self.last_received = now.instant;
     }
 
-    /// Takes a frame by its channel alone, from those who forward frames without taking them apart: its track, and
-    /// whether it is RTCP; `None` for a stray one.
+    /// Handles a frame by its channel alone, for programs that forward frames without parsing them. Returns its track and
+    /// whether it is RTCP; `None` for a frame on a channel of no track.
     pub fn handle_channel(&mut self, channel: u8, now: Now) -> Option<(usize, bool)> {
         self.last_received = now.instant;
         let (channels, is_open) = match &self.role {
@@ -298,7 +298,7 @@ impl ServerSession {
         self.advance();
     }
 
-    /// Tells a reader that its stream is over, by a TEARDOWN from the server's side.
+    /// Ends the session from the server's end, by a TEARDOWN to the peer.
     pub fn teardown(&mut self, url: Url) {
         let request = rtsp_types::Request::builder(Method::Teardown, Version::V1_0)
             .request_uri(url)

@@ -1,4 +1,4 @@
-//! Refusing a request: what the peer is told, and what the log is.
+//! Refusing a request: the status for the peer, and the reason for the log.
 
 use rtsp_types::StatusCode;
 
@@ -8,9 +8,9 @@ use crate::rtsp::message::{BadRequest, Request, reply, reply_to_bad, response_by
 /// How a request was refused, for the program's log.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The status that the peer was told. A challenge for credentials (401) is no refusal.
+    /// The status sent to the peer. A challenge for credentials (401) is no refusal.
     pub status: StatusCode,
-    /// What was wrong; empty where the status says it all.
+    /// What was wrong; empty where the status is enough.
     pub reason: String,
 }
 
