@@ -19,10 +19,12 @@
 //! 2. [`Session::poll_transmit`] until it returns `None`, writing the bytes in that order.
 //! 3. [`Session::poll_timeout`], once: any earlier value is out of date.
 //!
-//! Only then is there anything to wait for: bytes of the peer, or the deadline. A session queues events and bytes for one
-//! input only; a program that hands in the next input before it has polled does not make a session fail, but may find that
-//! the input is refused or left where it is, for no queue of a session is unbounded. After an error from any method the
-//! session is over: what it still has to transmit may be sent, and nothing else may be called.
+//! Only then is there anything to wait for: bytes of the peer, or the deadline. Queues of events and of requests are bounded
+//! for a program that keeps this order: one input brings one or two events. Where a program hands in more input before it
+//! has polled, an RTSP server refuses it, an RTSP player drops media, and RTMP takes nothing off its buffer.
+//!
+//! After an error from any method the session is over: what it still has to transmit may be sent, and nothing else may be
+//! called.
 //!
 //! # Example
 //!

@@ -219,3 +219,28 @@ fn what_waits_behind_an_undecided_request_is_bounded() {
     let (requests, bytes) = fill(60_000);
     assert!(requests == 4 && bytes <= MAX_WAITING_REQUEST_BYTES, "{requests} requests of {bytes} bytes");
 }
+
+#[test]
+fn what_a_program_does_not_poll_is_bounded() {
+    let mut server = ServerSession::new("c0ffee".into(), now());
+    let refused = (0..10_000u32).find(|cseq| server.handle_input(request(0, *cseq), now()).is_err());
+    assert_eq!((refused, server.waiting_answers()), (Some(1024), 1024));
+
+    let mut player = PlayerSession::new(url(), None, "test", now());
+    for (cseq, (headers, body)) in [
+        ("", Bytes::new()),
+        ("", description()),
+        ("Transport: RTP/AVP/TCP;interleaved=0-1\r\nSession: 1\r\n", Bytes::new()),
+        ("", Bytes::new()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let head = format!("RTSP/1.0 200 OK\r\nCSeq: {}\r\n{headers}Content-Length: {}\r\n\r\n", cseq + 1, body.len());
+        player.handle_input(decode(&[head.as_bytes(), &body].concat()).remove(0), now()).unwrap();
+    }
+    for _ in 0..10_000 {
+        player.handle_input(decode(b"$\x00\x00\x01x").remove(0), now()).unwrap();
+    }
+    assert_eq!(std::iter::from_fn(|| player.poll_event()).count(), 4096, "PLAY's response and the first packets");
+}

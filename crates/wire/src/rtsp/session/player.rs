@@ -52,6 +52,8 @@ pub struct PlayerSession {
     events: VecDeque<PlayerEvent>,
 }
 
+/// Most events that may be unpolled; media beyond them is dropped.
+const MAX_EVENTS: usize = 4096;
 /// The pair of channels that SETUP requests.
 const REQUESTED: Channels = Channels { rtp: 0, rtcp: 1 };
 
@@ -77,6 +79,13 @@ impl PlayerSession {
         self.format
     }
 
+    /// Queues what comes without being requested, and so within a bound.
+    fn push_media(&mut self, event: PlayerEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
     /// Hands a packet on by what it is: some servers have RTCP on the channel of RTP, or both on one.
     fn handle_frame(&mut self, frame: &Frame) {
         // Some servers let the first packets overtake PLAY's answer: they belong to the stream all the same.
@@ -93,7 +102,7 @@ impl PlayerSession {
         self.has_media = true;
         let is_rtcp =
             self.format.is_rtcp(&packet) || (channel == channels.rtcp && channel != channels.rtp && !is_own_rtp);
-        self.events.push_back(if is_rtcp { PlayerEvent::Rtcp(packet) } else { PlayerEvent::Rtp(packet) });
+        self.push_media(if is_rtcp { PlayerEvent::Rtcp(packet) } else { PlayerEvent::Rtp(packet) });
     }
 
     fn advance(&mut self, purpose: Purpose, response: &Response, now: Now) -> Result<(), SessionError> {
@@ -205,7 +214,7 @@ impl Session for PlayerSession {
                 Err(error) => self.try_next_address(error, now)?,
             },
             Inbound::BadRequest(request) => self.client.handle_bad_request(&request)?,
-            Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
+            Inbound::Noise(bytes) => self.push_media(PlayerEvent::Noise(bytes)),
             Inbound::Request(request) => {
                 if self.client.handle_request(&request)? {
                     self.events.push_back(PlayerEvent::Ended);

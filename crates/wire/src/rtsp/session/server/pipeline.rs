@@ -18,8 +18,8 @@ use crate::time::Now;
 pub const MAX_WAITING_REQUESTS: usize = 64;
 /// Most bytes of such requests: a few descriptions.
 pub const MAX_WAITING_REQUEST_BYTES: usize = 256 * 1024;
-/// Most events that the program may leave unpolled.
-const MAX_EVENTS: usize = 1024;
+/// Most events, and most pieces of responses, that the program may leave unpolled.
+const MAX_UNPOLLED: usize = 1024;
 /// Most refusals kept for the log; of a program that does not poll them the newest are dropped.
 const MAX_REFUSALS: usize = MAX_WAITING_REQUESTS + 1;
 
@@ -30,8 +30,8 @@ pub enum ServerSessionError {
     /// Nothing has come from the peer for the session's time-out (RFC 2326 section 12.37).
     #[error("nothing was received for {} s", SESSION_TIMEOUT.as_secs())]
     Timeout,
-    /// More is pipelined behind an undecided request than is kept.
-    #[error("too many requests are pipelined behind one that is undecided")]
+    /// More requests are pipelined than are kept: they wait behind an undecided one, or their responses are not polled.
+    #[error("more requests are pipelined than are kept")]
     TooManyPipelined,
 }
 
@@ -121,7 +121,7 @@ impl Session for ServerSession {
     /// # Errors
     /// [`ServerSessionError::TooManyPipelined`].
     fn handle_input(&mut self, input: Inbound, now: Now) -> Result<(), ServerSessionError> {
-        if self.events.len() >= MAX_EVENTS {
+        if self.events.len().max(self.transmits.len()) >= MAX_UNPOLLED {
             return Err(ServerSessionError::TooManyPipelined);
         }
         self.last_received = now.instant;
