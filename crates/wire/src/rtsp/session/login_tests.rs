@@ -8,6 +8,7 @@ use rtsp_types::Url;
 use super::client::MAX_UNREAD_RESPONSES;
 use super::player::PlayerSession;
 use super::server::{Accepted, ServerEvent, ServerSession};
+use super::tests::{World, decode, drain, url};
 use super::{ClientSession, SessionError};
 use crate::rtsp::auth::Credentials;
 use crate::rtsp::auth::{Authorization, Challenge, Ha1};
@@ -159,5 +160,22 @@ fn without_the_right_password_it_is_told_to_give_one() {
         let words = if password.is_some() { "\"me\" or the password is wrong" } else { "asks for a login" };
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(log.len(), 1 + usize::from(password.is_some()));
+    }
+}
+
+#[test]
+fn a_stale_nonce_is_answered_anew() {
+    let world = World::new(0);
+    let credentials = Credentials { user: "u".into(), password: "p".into() };
+    let mut player = PlayerSession::new(url(), Some(credentials), "test", world.client());
+    drain(|| player.poll_transmit());
+    for (cseq, nonce, stale) in [(1, "a", ""), (2, "b", ", stale=true"), (3, "c", ", stale=\"TRUE\"")] {
+        let challenge = format!(
+            "RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\n\
+             WWW-Authenticate: Digest realm=\"r\", nonce=\"{nonce}\"{stale}\r\n\r\n"
+        );
+        player.handle_input(decode(challenge.as_bytes()).remove(0), world.client()).unwrap();
+        let again = String::from_utf8(drain(|| player.poll_transmit())).unwrap();
+        assert!(again.contains(&format!("nonce=\"{nonce}\"")), "{again}");
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! The session knows its connection only. Whether a path exists, or may be published on, the program decides: an event that
 //! stands for a request ([`ServerEvent`]) is answered by [`ServerSession::accept`], [`ServerSession::refuse`] or
-//! [`ServerSession::challenge`], now or later. Requests that come meanwhile wait, see [`pipeline`], and responses go out in
-//! the order of the requests (RFC 2326 section 9.1).
+//! [`ServerSession::challenge`], now or later. Requests that come meanwhile wait, up to
+//! [`MAX_WAITING_REQUESTS`], and responses go out in the order of the requests (RFC 2326 section 9.1).
 
 mod auth;
 mod body;
