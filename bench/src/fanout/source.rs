@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use hevcast_media::FrameRate;
-use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
+use hevcast_net::publish::{OutgoingPicture, PublishEvent, Publisher};
 use hevcast_net::{Clock, Target};
 use hevcast_wire::rtp::interleave;
 use hevcast_wire::rtsp::sdp::publisher_description;
@@ -108,13 +108,13 @@ async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: S
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline.into()) => break,
-                news = publisher.turn() => match news? {
-                    PublishNews::KeyframeRequested => {
+                news = publisher.next_event() => match news? {
+                    PublishEvent::KeyframeRequested => {
                         keyframe_wanted = true;
                         sent.keyframe_requests += 1;
                     }
-                    PublishNews::Sent | PublishNews::RateLimited(_) => {}
-                    PublishNews::Ended => bail!("the server ended the session"),
+                    PublishEvent::Sent | PublishEvent::RateLimited(_) => {}
+                    PublishEvent::Ended => bail!("the server ended the session"),
                 },
             }
         }

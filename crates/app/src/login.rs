@@ -11,7 +11,7 @@ use clap::Args;
 use hevcast_net::Target;
 use hevcast_net::target::srt_passphrase;
 use hevcast_wire::redact::holds_secret;
-use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtsp::auth::Credentials;
 use hevcast_wire::secret::Secret;
 
 /// The variable that a password is taken from, where no file is named.

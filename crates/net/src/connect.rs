@@ -17,17 +17,18 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::hints;
 use crate::stream::Stream;
 use crate::tls::{self, Fingerprint};
 use crate::{Protocol, Target};
 
-/// How long a connection may take to come about.
+/// How long connecting may take, TLS apart.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Unsent bytes that the kernel may hold before the socket counts as full: what lies there on a slow link is delay that
 /// nobody sees, 32 ms at 1 Mbit/s.
 pub const UNSENT_LOW_WATER_BYTES: u32 = 4 * 1024;
 
-/// Why a connection failed. Each names the URL and says what to do.
+/// Why a connection failed. The text names the URL and what to do.
 #[derive(Debug, Error)]
 pub enum NetError {
     /// The URL is none that this build can open.
@@ -45,7 +46,7 @@ pub enum NetError {
     Resolve {
         /// The name.
         host: String,
-        /// The resolver's word.
+        /// The resolver's error.
         error: io::Error,
     },
     /// No connection.
@@ -55,7 +56,7 @@ pub enum NetError {
         address: String,
         /// It is on this computer, and RTSP's, so that the server may be one of ours.
         is_ours: bool,
-        /// The system's word.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The server's certificate is not trusted, or TLS failed otherwise.
@@ -71,24 +72,24 @@ pub enum NetError {
     Io {
         /// The stream.
         url: String,
-        /// The system's word.
+        /// The operating system's error.
         error: io::Error,
     },
-    /// The server closed the connection without a word.
+    /// The server closed the connection without a reason.
     #[error("{url}: the server closed the connection")]
     Closed {
         /// The stream.
         url: String,
     },
-    /// It did so before the stream had begun, as servers do that refuse and say nothing.
+    /// It did so before the stream had begun: how some servers refuse.
     #[error("{url}: the server closed the connection before the stream began: it may want another {wants}")]
-    TurnedAway {
+    ClosedAtStart {
         /// The stream.
         url: String,
         /// What it may want.
         wants: &'static str,
     },
-    /// The server asks without listening to the answers.
+    /// The server does not read what is sent to it, and too much is queued.
     #[error("{url}: the server does not read what is sent to it")]
     Stuck {
         /// The stream.
@@ -102,20 +103,33 @@ pub enum NetError {
         /// What it sent.
         error: MessageError,
     },
-    /// A server that spoke RTSP lost its place in what it sends.
+    /// A server that spoke RTSP has sent what cannot be parsed: the framing is lost.
     #[error("{url} has lost its place in what it sends: {error}")]
-    LostPlace {
+    FramingLost {
         /// The stream.
         url: String,
         /// What came last.
         error: MessageError,
     },
     /// The server refused, by RTSP.
-    #[error(transparent)]
-    Session(#[from] SessionError),
+    #[error("{}{}", .0, hints::of_session(.0))]
+    Session(SessionError),
     /// The server refused or ended the stream, or cannot be understood, by RTMP.
-    #[error(transparent)]
-    Rtmp(#[from] RtmpError),
+    #[error("{}{}", .0, hints::of_rtmp(.0))]
+    Rtmp(RtmpError),
+}
+
+// Not `#[from]`: the inner error is part of the text, so it must not be its source, too.
+impl From<SessionError> for NetError {
+    fn from(error: SessionError) -> NetError {
+        NetError::Session(error)
+    }
+}
+
+impl From<RtmpError> for NetError {
+    fn from(error: RtmpError) -> NetError {
+        NetError::Rtmp(error)
+    }
 }
 
 fn connect_hint(error: &io::Error, is_ours: bool) -> String {
@@ -166,7 +180,7 @@ fn distrust(why: &CertificateError) -> String {
 }
 
 impl NetError {
-    /// Whether trying again later may help without anybody changing the command.
+    /// Whether a later attempt with the same parameters may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Url { .. } | NetError::Message { .. } | NetError::Tls { .. } => false,
@@ -174,8 +188,8 @@ impl NetError {
             | NetError::Connect { .. }
             | NetError::Io { .. }
             | NetError::Closed { .. }
-            | NetError::TurnedAway { .. }
-            | NetError::LostPlace { .. }
+            | NetError::ClosedAtStart { .. }
+            | NetError::FramingLost { .. }
             | NetError::Stuck { .. } => true,
             NetError::Session(error) => error.is_temporary(),
             NetError::Rtmp(error) => error.is_temporary(),

@@ -1,7 +1,7 @@
 //! Bytes between a socket and a state machine.
 //!
-//! One task owns a [`Connection`]; [`Connection::turn`] waits until the socket has moved something, in either direction,
-//! so that a peer who does not read never keeps us from hearing it.
+//! One task owns a [`Connection`]; [`Connection::wait_io`] waits until the socket has moved something, in either direction,
+//! so that a peer who does not read never keeps us from reading what it sends.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,9 +14,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use hevcast_wire::rtsp::message::{Inbound, MessageDecoder, MessageError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Space offered to a read of a peer who says little: most of a thousand readers.
+/// Space offered to a read of a peer that sends little, as most readers do, bytes.
 const SMALL_READ_BYTES: usize = 2 * 1024;
-/// Space offered to a read of a peer who fills what it is offered: a keyframe's worth of packets.
+/// Space offered to a read of a peer that fills what it is offered, bytes: a keyframe's worth of packets.
 const LARGE_READ_BYTES: usize = 64 * 1024;
 /// Buffers handed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
@@ -43,7 +43,7 @@ pub struct Connection<S> {
     closed: bool,
 }
 
-// What is sent may hold a login.
+// What is sent may hold credentials.
 impl<S: fmt::Debug> fmt::Debug for Connection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Connection");
@@ -51,9 +51,9 @@ impl<S: fmt::Debug> fmt::Debug for Connection<S> {
     }
 }
 
-/// What a turn did.
+/// Which way bytes went in one [`Connection::poll_io`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turned {
+pub enum Io {
     /// Bytes were read, or the peer closed its side.
     Read,
     /// Bytes were written, and nothing was there to read: the task will be woken for what comes, and for room once a
@@ -112,13 +112,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.sent_bytes
     }
 
-    /// Whether the peer has closed its side and everything read has been taken apart.
+    /// Whether the peer has closed its side. What was read before may not be parsed yet.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// All whole frames that stand before the next message, as they came; [`hevcast_wire::rtp::interleave::frames`]
-    /// tells them apart.
+    /// splits them.
     pub fn next_frames(&mut self) -> Option<Bytes> {
         self.decoder.decode_run(&mut self.input)
     }
@@ -131,17 +131,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.decoder.decode(&mut self.input)
     }
 
-    /// Whether the peer has said anything that could be read.
+    /// Whether the peer has sent a message or a frame.
     pub fn has_begun(&self) -> bool {
         self.decoder.has_begun()
     }
 
-    /// Bytes that came and were passed over, where nothing that could be read was among them.
+    /// Bytes that were skipped, where no message or frame was among them; 0 where one was.
     pub fn unread_bytes(&self) -> usize {
         if self.decoder.has_begun() { 0 } else { self.decoder.noise_bytes() }
     }
 
-    /// The bytes read and not yet taken apart, for who speaks something else than RTSP.
+    /// The bytes read and not yet parsed, for protocols other than RTSP.
     pub fn input(&mut self) -> &mut BytesMut {
         &mut self.input
     }
@@ -150,21 +150,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ///
     /// # Errors
     /// The socket's.
-    pub async fn turn(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_turn(cx)).await?;
+    pub async fn wait_io(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_io(cx)).await?;
         Ok(())
     }
 
-    /// As [`Connection::turn`], for a task that waits for other things too.
+    /// As [`Connection::wait_io`], for a task that waits for other things too.
     ///
     /// # Errors
     /// The socket's.
-    pub fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turned>> {
+    pub fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
         let wrote = self.poll_write(cx)?;
         let read = self.poll_read(cx)?;
         match (read.is_ready(), wrote.is_ready()) {
-            (true, _) => Poll::Ready(Ok(Turned::Read)),
-            (false, true) => Poll::Ready(Ok(Turned::Wrote)),
+            (true, _) => Poll::Ready(Ok(Io::Read)),
+            (false, true) => Poll::Ready(Ok(Io::Wrote)),
             (false, false) => Poll::Pending,
         }
     }
@@ -194,12 +194,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// As [`Connection::poll_turn`], while another may write to the socket: nothing is written.
+    /// As [`Connection::poll_io`], while another may write to the socket: nothing is written.
     ///
     /// # Errors
     /// The socket's.
-    pub fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turned>> {
-        self.poll_read(cx).map_ok(|()| Turned::Read)
+    pub fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
+        self.poll_read(cx).map_ok(|()| Io::Read)
     }
 
     /// The socket.
@@ -274,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.closed {
             return Poll::Pending;
         }
-        // Frames are slices of this buffer, and whoever keeps one keeps the buffer: half of it is used before a new one is
+        // Frames are slices of this buffer, and one that is kept keeps the buffer: half of it is used before a new one is
         // made. The other half is given up: a picture cut in two by the buffer's end would be written twice to each reader.
         if self.input.capacity() - self.input.len() < self.read_bytes / 2 {
             self.input.reserve(self.read_bytes);
@@ -327,7 +327,7 @@ mod tests {
         connection.queue(Bytes::from_static(&[0; 100]));
         tokio::io::AsyncWriteExt::write_all(&mut theirs, b"$\x00\x00\x01x").await.unwrap();
         loop {
-            connection.turn().await.unwrap();
+            connection.wait_io().await.unwrap();
             if let Some(Inbound::Frame(frame)) = connection.next_message().unwrap() {
                 assert_eq!(&frame.packet()[..], b"x");
                 break;

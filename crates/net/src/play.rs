@@ -15,7 +15,7 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::rtsp::session::ClientSession;
 use hevcast_wire::rtsp::session::player::{PlayerEvent, PlayerSession};
 
-use crate::link::{Link, Turn};
+use crate::driver::{Driver, DriverEvent};
 use crate::redirect::Redirects;
 use crate::{Clock, NetError, Target};
 
@@ -44,7 +44,7 @@ pub enum Played {
 /// A playing connection.
 #[derive(Debug)]
 pub struct Player {
-    link: Link<PlayerSession>,
+    driver: Driver<PlayerSession>,
     parameter_sets: ParameterSets,
     /// Packets that overtook PLAY's answer, as some servers send them.
     early: VecDeque<Bytes>,
@@ -72,23 +72,25 @@ impl Player {
     async fn connect_there(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
         let credentials = target.credentials.clone();
         let start = |now| PlayerSession::new(target.url.clone(), credentials, user_agent, now);
-        let mut link = Link::connect(target, clock, start).await?;
+        let mut driver = Driver::connect(target, clock, start).await?;
         let (mut early, mut early_bytes, mut noises) = (VecDeque::new(), 0, 0);
         loop {
-            match link.turn().await? {
-                Turn::Event(PlayerEvent::Playing(parameter_sets)) => {
+            match driver.next_event().await? {
+                DriverEvent::Session(PlayerEvent::Playing(parameter_sets)) => {
                     let reported = clock.now().instant;
-                    return Ok(Player { link, parameter_sets, early, asked_keyframe: None, reported, noises });
+                    return Ok(Player { driver, parameter_sets, early, asked_keyframe: None, reported, noises });
                 }
-                Turn::Event(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
-                Turn::Event(PlayerEvent::Rtp(packet))
+                DriverEvent::Session(PlayerEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
+                DriverEvent::Session(PlayerEvent::Rtp(packet))
                     if early.len() < MAX_EARLY_PACKETS && early_bytes + packet.len() <= MAX_EARLY_BYTES =>
                 {
                     early_bytes += packet.len();
                     early.push_back(packet);
                 }
-                Turn::Event(PlayerEvent::Noise(bytes)) => tell_noise(&target.shown(), bytes, &mut noises),
-                Turn::Event(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_)) | Turn::Sent | Turn::Drained => {}
+                DriverEvent::Session(PlayerEvent::Noise(bytes)) => tell_noise(&target.shown(), bytes, &mut noises),
+                DriverEvent::Session(PlayerEvent::Rtp(_) | PlayerEvent::Rtcp(_))
+                | DriverEvent::Sent
+                | DriverEvent::Drained => {}
             }
         }
     }
@@ -100,7 +102,7 @@ impl Player {
 
     /// A depacketizer of the track's packets, as the description has them.
     pub fn depacketizer(&self) -> Depacketizer {
-        Depacketizer::of(self.link.session.payload_format())
+        Depacketizer::of(self.driver.session.payload_format())
     }
 
     /// Waits for the next packet. Cancelling it loses nothing.
@@ -112,50 +114,50 @@ impl Player {
             return Ok(Played::Rtp(packet));
         }
         loop {
-            match self.link.turn().await? {
-                Turn::Event(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),
-                Turn::Event(PlayerEvent::Rtcp(packet)) => return Ok(Played::Rtcp(packet)),
-                Turn::Event(PlayerEvent::Ended) => return Ok(Played::Ended),
-                Turn::Event(PlayerEvent::Noise(bytes)) => {
-                    tell_noise(&shown_url(&self.link.session.session_url()), bytes, &mut self.noises);
+            match self.driver.next_event().await? {
+                DriverEvent::Session(PlayerEvent::Rtp(packet)) => return Ok(Played::Rtp(packet)),
+                DriverEvent::Session(PlayerEvent::Rtcp(packet)) => return Ok(Played::Rtcp(packet)),
+                DriverEvent::Session(PlayerEvent::Ended) => return Ok(Played::Ended),
+                DriverEvent::Session(PlayerEvent::Noise(bytes)) => {
+                    tell_noise(&shown_url(&self.driver.session.session_url()), bytes, &mut self.noises);
                 }
-                Turn::Event(PlayerEvent::Playing(_)) | Turn::Sent | Turn::Drained => {}
+                DriverEvent::Session(PlayerEvent::Playing(_)) | DriverEvent::Sent | DriverEvent::Drained => {}
             }
         }
     }
 
     /// Asks for an IRAP picture of `media_ssrc`; more often than every 250 ms is once.
     pub fn request_keyframe(&mut self, media_ssrc: u32) {
-        let now = self.link.clock().now().instant;
+        let now = self.driver.clock().now().instant;
         if self.asked_keyframe.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAME_REQUEST_INTERVAL) {
             return;
         }
         self.asked_keyframe = Some(now);
-        self.link.session.send_rtcp(&rtcp::pli(OWN_SSRC, media_ssrc));
+        self.driver.session.send_rtcp(&rtcp::pli(OWN_SSRC, media_ssrc));
     }
 
     /// Sends a receiver report when one is due; `stats` is asked only then.
     pub fn report(&mut self, media_ssrc: u32, stats: impl FnOnce() -> ReceiverStats) {
-        let now = self.link.clock().now().instant;
+        let now = self.driver.clock().now().instant;
         if now.saturating_duration_since(self.reported) >= REPORT_INTERVAL {
             self.reported = now;
-            self.link.session.send_rtcp(&rtcp::receiver_report(OWN_SSRC, media_ssrc, "hevcast", &stats()));
+            self.driver.session.send_rtcp(&rtcp::receiver_report(OWN_SSRC, media_ssrc, "hevcast", &stats()));
         }
     }
 
     /// The server's clock, if it tells.
     pub fn clock(&self) -> Option<ClockOffset> {
-        self.link.session.clock()
+        self.driver.session.clock()
     }
 
     /// Bytes read from the socket, framing included.
     pub fn received_bytes(&self) -> u64 {
-        self.link.connection.received_bytes()
+        self.driver.connection.received_bytes()
     }
 
     /// Ends the session.
     pub async fn close(self) {
-        self.link.close().await;
+        self.driver.close().await;
     }
 }
 

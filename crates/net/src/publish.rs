@@ -13,7 +13,7 @@ use hevcast_wire::rtsp::session::publisher::{PublisherEvent, PublisherSession};
 use hevcast_wire::rtsp::transport::Channels;
 use hevcast_wire::time::{RtpTicks, UtcMicros};
 
-use crate::link::{Link, Turn};
+use crate::driver::{Driver, DriverEvent};
 use crate::redirect::Redirects;
 use crate::{Clock, NetError, Target};
 
@@ -38,9 +38,9 @@ impl OutgoingPicture {
     }
 }
 
-/// What a turn of the publisher brought.
+/// What [`Publisher::next_event`] returns.
 #[derive(Debug, PartialEq, Eq)]
-pub enum PublishNews {
+pub enum PublishEvent {
     /// The kernel has taken some of what is queued, or all: see [`Publisher::is_drained`].
     Sent,
     /// A reader needs an IRAP picture.
@@ -54,7 +54,7 @@ pub enum PublishNews {
 /// A publishing connection.
 #[derive(Debug)]
 pub struct Publisher {
-    link: Link<PublisherSession>,
+    driver: Driver<PublisherSession>,
     channels: Channels,
     ssrc: u32,
     reported: Option<Instant>,
@@ -93,28 +93,28 @@ impl Publisher {
         let credentials = target.credentials.clone();
         let url = target.url.clone();
         let start = |now| PublisherSession::new(url, credentials, user_agent, description, now);
-        let mut link = Link::connect(target, clock, start).await?;
+        let mut driver = Driver::connect(target, clock, start).await?;
         let channels = loop {
-            match link.turn().await? {
-                Turn::Event(PublisherEvent::Recording(channels)) => break channels,
-                Turn::Event(PublisherEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
-                Turn::Event(PublisherEvent::KeyframeRequested | PublisherEvent::RateLimited(_))
-                | Turn::Sent
-                | Turn::Drained => {}
+            match driver.next_event().await? {
+                DriverEvent::Session(PublisherEvent::Recording(channels)) => break channels,
+                DriverEvent::Session(PublisherEvent::Ended) => return Err(NetError::Closed { url: target.shown() }),
+                DriverEvent::Session(PublisherEvent::KeyframeRequested | PublisherEvent::RateLimited(_))
+                | DriverEvent::Sent
+                | DriverEvent::Drained => {}
             }
         };
-        Ok(Publisher { link, channels, ssrc, reported: None, packet_count: 0, octet_count: 0 })
+        Ok(Publisher { driver, channels, ssrc, reported: None, packet_count: 0, octet_count: 0 })
     }
 
     /// Queues a picture; the packets' payloads are not copied.
     pub fn queue(&mut self, picture: OutgoingPicture) {
-        let now = self.link.clock().now();
+        let now = self.driver.clock().now();
         // Before the first packet too: some servers wait for a report before they pass anything on.
         if self.reported.is_none_or(|at| now.instant.saturating_duration_since(at) >= REPORT_INTERVAL) {
             self.reported = Some(now.instant);
             let (ntp, rtp) = (picture.captured.to_ntp(), picture.timestamp);
             let report = rtcp::sender_report(self.ssrc, ntp, rtp, self.packet_count, self.octet_count, "hevcast");
-            self.link.connection.queue(interleave::frame(self.channels.rtcp, &report));
+            self.driver.connection.queue(interleave::frame(self.channels.rtcp, &report));
         }
         // One buffer for all headers of the picture: they are slices of it, beside the slices of the coded bytes.
         let header_len = |p: &RtpPacket| interleave::HEADER_LEN + p.prefix.len();
@@ -127,42 +127,42 @@ impl Publisher {
         for packet in picture.packets {
             self.packet_count = self.packet_count.wrapping_add(1);
             self.octet_count = self.octet_count.wrapping_add(packet.payload_bytes() as u32);
-            self.link.connection.queue(headers.split_to(header_len(&packet)));
-            self.link.connection.queue(packet.payload);
+            self.driver.connection.queue(headers.split_to(header_len(&packet)));
+            self.driver.connection.queue(packet.payload);
         }
     }
 
     /// Whether the kernel has taken everything queued.
     pub fn is_drained(&self) -> bool {
-        self.link.connection.queued_bytes() == 0
+        self.driver.connection.queued_bytes() == 0
     }
 
     /// Waits for the next news. Cancelling it loses nothing.
     ///
     /// # Errors
     /// [`NetError`]: the session is over.
-    pub async fn turn(&mut self) -> Result<PublishNews, NetError> {
-        Ok(match self.link.turn().await? {
-            Turn::Sent | Turn::Drained => PublishNews::Sent,
-            Turn::Event(PublisherEvent::KeyframeRequested) => PublishNews::KeyframeRequested,
-            Turn::Event(PublisherEvent::RateLimited(limit)) => PublishNews::RateLimited(limit),
-            Turn::Event(PublisherEvent::Ended) => PublishNews::Ended,
-            Turn::Event(PublisherEvent::Recording(_)) => PublishNews::Sent,
+    pub async fn next_event(&mut self) -> Result<PublishEvent, NetError> {
+        Ok(match self.driver.next_event().await? {
+            DriverEvent::Sent | DriverEvent::Drained => PublishEvent::Sent,
+            DriverEvent::Session(PublisherEvent::KeyframeRequested) => PublishEvent::KeyframeRequested,
+            DriverEvent::Session(PublisherEvent::RateLimited(limit)) => PublishEvent::RateLimited(limit),
+            DriverEvent::Session(PublisherEvent::Ended) => PublishEvent::Ended,
+            DriverEvent::Session(PublisherEvent::Recording(_)) => PublishEvent::Sent,
         })
     }
 
     /// The server's clock, if it tells.
     pub fn clock(&self) -> Option<ClockOffset> {
-        self.link.session.clock()
+        self.driver.session.clock()
     }
 
     /// Bytes written to the socket, framing included.
     pub fn sent_bytes(&self) -> u64 {
-        self.link.connection.sent_bytes()
+        self.driver.connection.sent_bytes()
     }
 
     /// Sends what is queued (for as long as the server takes it promptly), then ends the session.
     pub async fn close(self) {
-        self.link.close().await;
+        self.driver.close().await;
     }
 }

@@ -4,10 +4,10 @@ use hevcast_wire::rtsp::session::SessionError;
 
 use crate::{NetError, Target};
 
-/// How often a client lets itself be sent on for one stream.
-pub const MOST_REDIRECTS: usize = 3;
+/// Most redirections followed for one stream.
+pub const MAX_REDIRECTS: usize = 3;
 
-/// Where a stream is, as far as its servers have said.
+/// Where a stream is, by the redirections of its servers so far.
 #[derive(Debug)]
 pub struct Redirects {
     at: Target,
@@ -17,7 +17,7 @@ pub struct Redirects {
 impl Redirects {
     /// Begins at `target`.
     pub fn from(target: &Target) -> Redirects {
-        Redirects { at: target.clone(), left: MOST_REDIRECTS }
+        Redirects { at: target.clone(), left: MAX_REDIRECTS }
     }
 
     /// Where to try now.
@@ -28,7 +28,7 @@ impl Redirects {
     /// Takes what became of that try, if it failed.
     ///
     /// # Errors
-    /// The failure, unless it says where else to try; [`SessionError::Moved`] when the new place is not to be trusted, or
+    /// The failure, unless it is a redirection to follow; [`SessionError::Moved`] when the new place is not to be trusted, or
     /// there have been too many.
     pub fn follow(&mut self, error: NetError) -> Result<(), NetError> {
         let NetError::Session(SessionError::Moved { request, url, to }) = error else { return Err(error) };
@@ -46,8 +46,8 @@ impl Redirects {
 
 impl Target {
     /// The same stream elsewhere; `None` if that is no address of RTSP, or would give up TLS. A login goes along to the
-    /// same scheme, host and port only: whoever listens at another port of a host may be somebody else. What login and pin
-    /// the server writes there is not for it to say.
+    /// same scheme, host and port only: whoever listens at another port of a host may be somebody else. A login or pin
+    /// that the server writes there is ignored.
     fn moved(&self, to: &str) -> Option<Target> {
         // RFC 2326 wants it whole, not every server writes it so.
         let to = self.url.join(to).ok()?;

@@ -78,7 +78,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Writes what there is room for, without waiting and without a word to whoever waits for room: how much that was. An
+/// Writes as much as the socket takes without waiting, and returns how much that was. Tasks that wait for room are not woken. An
 /// error counts as no room; the socket's own task will meet it.
 pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> usize {
     socket2::SockRef::from(socket).send(bytes).unwrap_or(0)

@@ -1,11 +1,11 @@
-//! Where a stream is: a URL, and what stood in it that is nobody's business.
+//! Where a stream is: a URL, and the secrets that stood in it.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use hevcast_wire::redact::{redacted, shown_url};
-use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtsp::auth::Credentials;
 use hevcast_wire::rtsp::path;
 use hevcast_wire::secret::Secret;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -23,7 +23,7 @@ pub const RTMP_PORT: u16 = 1935;
 /// That of RTMP over TLS.
 pub const RTMPS_PORT: u16 = 443;
 
-/// SRT's latency where none is asked for.
+/// SRT's latency where the URL sets none.
 pub const SRT_LATENCY: Duration = Duration::from_millis(120);
 
 /// How a stream travels.
@@ -57,7 +57,7 @@ impl Protocol {
     }
 }
 
-/// Who calls whom.
+/// Which end opens the connection (SRT's `mode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SrtMode {
     /// We call.
@@ -67,12 +67,12 @@ pub enum SrtMode {
     Listener,
 }
 
-/// What an `srt://` URL says behind its port.
+/// The options of an `srt://` URL, from its query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SrtSettings {
-    /// Who calls.
+    /// Which end opens the connection.
     pub mode: SrtMode,
-    /// What the server tells streams apart by.
+    /// SRT's `streamid`, by which a server finds the stream.
     pub stream_id: Option<String>,
     /// How long what is lost may be sent again.
     pub latency: Duration,
@@ -156,7 +156,7 @@ impl Target {
     /// The same, where only a certificate with this fingerprint is trusted, if there is one.
     ///
     /// # Errors
-    /// [`NetError::Url`] where no certificate is shown: a pin that is not looked at would be a false comfort.
+    /// [`NetError::Url`] where no certificate is shown: a pin that is never compared would protect nothing.
     pub fn pinned(self, pin: Option<Fingerprint>) -> Result<Target, NetError> {
         if pin.is_none() || self.is_tls() {
             return Ok(Target { pin: pin.or(self.pin), ..self });
@@ -200,7 +200,7 @@ impl Target {
         self
     }
 
-    /// The URL for people and logs, in its own letters and without what may be secret: of RTMP's, the query often holds a key.
+    /// The URL for error texts and logs, in its own letters and without what may be secret: of RTMP's, the query often holds a key.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
         if self.protocol() == Protocol::Rtmp {
@@ -219,7 +219,7 @@ impl Target {
         }
     }
 
-    /// `HOST:PORT`, for people.
+    /// `HOST:PORT`, for error texts.
     pub fn address(&self) -> String {
         format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
     }

@@ -1,4 +1,4 @@
-//! TLS under RTSP (`rtsps://`): whom a client trusts, and how a pinned certificate is told.
+//! TLS under RTSP and RTMP: which certificates a client trusts, and how a pinned one is recognised.
 //!
 //! A certificate is trusted when the system's authorities vouch for the host's name, or when its fingerprint is the one
 //! given: a server that made its own certificate prints it, and who sits at both ends copies it once.
@@ -53,7 +53,7 @@ impl FromStr for Fingerprint {
 /// a refusal what the server has shown.
 ///
 /// # Errors
-/// What rustls says, where no client can be made.
+/// The error of rustls, where it makes no client.
 pub fn client_config(pin: Option<Fingerprint>) -> Result<(Arc<ClientConfig>, Arc<Shown>), rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -63,7 +63,7 @@ pub fn client_config(pin: Option<Fingerprint>) -> Result<(Arc<ClientConfig>, Arc
         None => {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            // A system without authorities knows nobody.
+            // A system without authorities trusts no server.
             match roots.is_empty() {
                 true => Trust::Nobody,
                 false => {

@@ -8,6 +8,7 @@
 //! - [`rtp`]: packets, RTCP, and the twins [`rtp::packetizer`] and [`rtp::depacketizer`] (RFC 7798).
 //! - [`rtsp`]: messages, SDP, authentication, and the sessions of a publisher, a player and a server (RFC 2326).
 //! - [`rtmp`]: the same pictures over Enhanced RTMP, for servers that take no RTSP.
+//! - [`session`]: the contract of all sessions, RTSP and RTMP, client and server: how they are driven.
 //! - [`mod@shown`], [`redact`] and [`secret`]: what of a peer's text, of an address and of a login may be seen.
 //!
 //! Nothing in this crate does I/O or reads a clock: bytes and time are arguments, so that every test runs in virtual
@@ -30,6 +31,7 @@ pub mod rtsp;
 pub mod secret;
 pub mod sei;
 pub mod sequence_info;
+pub mod session;
 pub mod shown;
 pub mod time;
 pub mod token_bucket;

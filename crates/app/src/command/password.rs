@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Context, Result, ensure};
 use hevcast_server::config::users::argon2_of;
-use hevcast_wire::rtsp::login::Ha1;
+use hevcast_wire::rtsp::auth::Ha1;
 
 use crate::cli::PasswordArgs;
 

@@ -1,9 +1,9 @@
 //! RTMP and RTMPS: the session of `hevcast_wire::rtmp` on a socket.
 //!
-//! [`Publisher`] and [`Player`] are the counterparts of [`crate::publish`] and [`crate::play`]; [`link`] is what they have
-//! in common. They deal in access units, for RTMP has no packets.
+//! [`Publisher`] and [`Player`] are the counterparts of [`crate::publish`] and [`crate::play`]; [`connect`] opens
+//! the stream for both. They deal in access units, for RTMP has no packets.
 
-pub mod link;
+pub mod connect;
 pub mod play;
 pub mod publish;
 

@@ -2,11 +2,12 @@
 
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtmp::RtmpError;
-use hevcast_wire::rtmp::session::{Event, Role};
+use hevcast_wire::rtmp::session::{Role, RtmpEvent, RtmpSession};
 use hevcast_wire::rtmp::unpack::Unpacker;
 use hevcast_wire::rtmp::video::VideoError;
 
-use super::link::{Link, Turn};
+use super::connect::connect;
+use crate::driver::{Driver, DriverEvent};
 use crate::{Clock, NetError, Target};
 
 /// What came from the server.
@@ -27,7 +28,7 @@ pub enum Played {
 /// A playing connection.
 #[derive(Debug)]
 pub struct Player {
-    link: Link,
+    driver: Driver<RtmpSession>,
     unpacker: Unpacker,
     /// A message was broken, and no picture has come since.
     is_after_loss: bool,
@@ -39,8 +40,8 @@ impl Player {
     /// # Errors
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
-        let link = Link::connect(target, Role::Play, user_agent, clock).await?;
-        Ok(Player { link, unpacker: Unpacker::default(), is_after_loss: false })
+        let driver = connect(target, Role::Play, user_agent, clock).await?;
+        Ok(Player { driver, unpacker: Unpacker::default(), is_after_loss: false })
     }
 
     /// Waits for what comes next. Cancelling it loses nothing.
@@ -49,11 +50,11 @@ impl Player {
     /// [`NetError`]: the session is over, or the stream is not H.265.
     pub async fn next(&mut self) -> Result<Played, NetError> {
         loop {
-            let (timestamp, body) = match self.link.turn().await? {
-                Turn::Event(Event::Video { timestamp, body }) => (timestamp, body),
-                Turn::Event(Event::Sound) => return Ok(Played::Sound),
-                Turn::Event(Event::Ended) => return Ok(Played::Ended),
-                Turn::Event(Event::Started) | Turn::Sent => continue,
+            let (timestamp, body) = match self.driver.next_event().await? {
+                DriverEvent::Session(RtmpEvent::Video { timestamp, body }) => (timestamp, body),
+                DriverEvent::Session(RtmpEvent::Sound) => return Ok(Played::Sound),
+                DriverEvent::Session(RtmpEvent::Ended) => return Ok(Played::Ended),
+                DriverEvent::Session(RtmpEvent::Started) | DriverEvent::Sent | DriverEvent::Drained => continue,
             };
             return Ok(match self.unpacker.push(timestamp, &body) {
                 Ok(Some(mut frame)) => {
@@ -62,7 +63,7 @@ impl Player {
                 }
                 Ok(None) => Played::Other,
                 Err(VideoError::NotHevc(codec)) => {
-                    let url = self.link.session.address().shown.clone();
+                    let url = self.driver.session.address().shown.clone();
                     return Err(RtmpError::NotHevc { url, codec }.into());
                 }
                 Err(error) => {
@@ -75,11 +76,11 @@ impl Player {
 
     /// Bytes read from the socket, framing included.
     pub fn received_bytes(&self) -> u64 {
-        self.link.received_bytes()
+        self.driver.connection.received_bytes()
     }
 
     /// Ends the session.
     pub async fn close(self) {
-        self.link.close().await;
+        self.driver.close().await;
     }
 }

@@ -5,17 +5,18 @@
 
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtmp::pack::Packer;
-use hevcast_wire::rtmp::session::{Event, Role};
+use hevcast_wire::rtmp::session::{Role, RtmpEvent, RtmpSession};
 use hevcast_wire::rtmp::{RtmpError, video};
 
-use super::link::{Link, Turn};
-use crate::publish::PublishNews;
+use super::connect::connect;
+use crate::driver::{Driver, DriverEvent};
+use crate::publish::PublishEvent;
 use crate::{Clock, NetError, Target};
 
 /// A publishing connection.
 #[derive(Debug)]
 pub struct Publisher {
-    link: Link,
+    driver: Driver<RtmpSession>,
     packer: Packer,
     /// Time stamp of the last picture, ms.
     last: u32,
@@ -27,9 +28,9 @@ impl Publisher {
     /// # Errors
     /// [`NetError`]: no connection, a refusal, or silence.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Publisher, NetError> {
-        let link = Link::connect(target, Role::Publish, user_agent, clock).await?;
-        let packer = if link.session.is_forgetful() { Packer::insistent() } else { Packer::default() };
-        Ok(Publisher { link, packer, last: 0 })
+        let driver = connect(target, Role::Publish, user_agent, clock).await?;
+        let packer = if driver.session.caches_no_sequence_start() { Packer::insistent() } else { Packer::default() };
+        Ok(Publisher { driver, packer, last: 0 })
     }
 
     /// Queues a frame; its NAL units are not copied. A random access frame has its parameter sets. Frames before the first
@@ -38,7 +39,7 @@ impl Publisher {
     /// # Errors
     /// [`NetError::Rtmp`]: it cannot be announced, or is longer than RTMP allows. What is queued stays whole.
     pub fn queue(&mut self, frame: &CodedFrame) -> Result<(), NetError> {
-        let session = &mut self.link.session;
+        let session = &mut self.driver.session;
         let url = || session.address().shown.clone();
         let packed = self.packer.pack(frame).map_err(|error| RtmpError::Configuration { url: url(), error })?;
         let Some(packed) = packed else { return Ok(()) };
@@ -50,37 +51,39 @@ impl Publisher {
             session.send_video(packed.timestamp, &[start])?;
         }
         session.send_video(packed.timestamp, &packed.picture)?;
-        self.link.transmit();
+        self.driver.transmit();
         Ok(())
     }
 
     /// Whether the kernel has taken everything queued.
     pub fn is_drained(&self) -> bool {
-        self.link.queued_bytes() == 0
+        self.driver.connection.queued_bytes() == 0
     }
 
-    /// Waits for the next news: RTMP has none but [`PublishNews::Sent`] and [`PublishNews::Ended`]. Cancelling it loses
+    /// Waits for the next news: RTMP has none but [`PublishEvent::Sent`] and [`PublishEvent::Ended`]. Cancelling it loses
     /// nothing.
     ///
     /// # Errors
     /// [`NetError`]: the session is over.
-    pub async fn turn(&mut self) -> Result<PublishNews, NetError> {
-        Ok(match self.link.turn().await? {
-            Turn::Event(Event::Ended) => PublishNews::Ended,
-            Turn::Event(Event::Started | Event::Video { .. } | Event::Sound) | Turn::Sent => PublishNews::Sent,
+    pub async fn next_event(&mut self) -> Result<PublishEvent, NetError> {
+        Ok(match self.driver.next_event().await? {
+            DriverEvent::Session(RtmpEvent::Ended) => PublishEvent::Ended,
+            DriverEvent::Session(RtmpEvent::Started | RtmpEvent::Video { .. } | RtmpEvent::Sound)
+            | DriverEvent::Sent
+            | DriverEvent::Drained => PublishEvent::Sent,
         })
     }
 
     /// Bytes written to the socket, framing included.
     pub fn sent_bytes(&self) -> u64 {
-        self.link.sent_bytes()
+        self.driver.connection.sent_bytes()
     }
 
     /// Sends what is queued (for as long as the server takes it promptly), then ends the stream.
     pub async fn close(mut self) {
-        if let Err(error) = self.link.session.send_video(self.last, &[video::write_sequence_end()]) {
+        if let Err(error) = self.driver.session.send_video(self.last, &[video::write_sequence_end()]) {
             tracing::debug!("{error}");
         }
-        self.link.close().await;
+        self.driver.close().await;
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hevcast_wire::rtmp::login::Demand;
-use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtmp::adobe_auth::AdobeChallenge;
+use hevcast_wire::rtsp::auth::Credentials;
 use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::sessions::{
     ServerSession, ServerSessionConfig, ServerSessionEvent as Event, ServerSessionResult as Outcome, StreamMetadata,
@@ -176,6 +176,6 @@ fn login(said: &str) -> Option<&'static str> {
     let Some(nonce) = field("challenge=") else { return Some(CHALLENGE) };
     let nonce = u32::from_str_radix(nonce, 16).unwrap();
     let known = Credentials { user: "cam".to_owned(), password: "secret".into() };
-    let right = Demand::of(CHALLENGE).unwrap().answer(&known, nonce);
+    let right = AdobeChallenge::of(CHALLENGE).unwrap().answer(&known, nonce);
     (said != right).then_some("[ authmod=adobe ] : ?reason=authfailed&opaque=0p")
 }

@@ -55,7 +55,7 @@ async fn next(player: &mut Player) -> CodedFrame {
 async fn publish(publisher: &mut Publisher, number: usize) {
     publisher.queue(&picture(number)).unwrap();
     while !publisher.is_drained() {
-        publisher.turn().await.unwrap();
+        publisher.next_event().await.unwrap();
     }
 }
 
@@ -161,7 +161,7 @@ async fn turns_that_are_given_up_lose_nothing() {
         for number in 0..30 {
             publisher.queue(&picture(number)).unwrap();
             while !publisher.is_drained() {
-                let _ = tokio::time::timeout(Duration::from_micros(50), publisher.turn()).await;
+                let _ = tokio::time::timeout(Duration::from_micros(50), publisher.next_event()).await;
             }
         }
         publisher
@@ -199,7 +199,7 @@ async fn who_is_turned_away_without_a_word_hears_what_may_be_wanted() {
     let published = Publisher::connect(&target, "hevcast/0", Clock::default()).await.map(|_| ()).unwrap_err();
     let played = Player::connect(&target, "hevcast/0", Clock::default()).await.map(|_| ()).unwrap_err();
     for (error, word) in [(published, "somebody may publish there"), (played, "key, login or name")] {
-        assert!(matches!(error, NetError::TurnedAway { .. }) && error.is_temporary(), "{error:?}");
+        assert!(matches!(error, NetError::ClosedAtStart { .. }) && error.is_temporary(), "{error:?}");
         let text = error.to_string();
         assert!(text.contains(word) && !text.contains("wrong"), "{text}");
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::PasswordHashString;
 use hevcast_net::Clock;
-use hevcast_wire::rtsp::login::{Ha1, Login};
+use hevcast_wire::rtsp::auth::{Authorization, Ha1};
 
 use super::login_cache::LoginCache;
 use super::login_queue::Decision;
@@ -25,7 +25,7 @@ pub struct LoginRequest<'a> {
     /// Whence it came.
     pub peer: IpAddr,
     /// The login.
-    pub login: &'a Login,
+    pub login: &'a Authorization,
     /// Method of the request, which a Digest login covers.
     pub method: &'a str,
     /// The nonce that the peer was given, which a Digest login covers.
@@ -130,12 +130,12 @@ impl Authenticator {
         let login = request.login;
         let user = config.users().find(|user| user.name == login.user());
         match login {
-            Login::Digest(digest) => {
+            Authorization::Digest(digest) => {
                 let ha1 = user.and_then(|user| user.ha1);
                 let proves = digest.proves(ha1.unwrap_or_else(|| Ha1::new("", "")), request.method, request.nonce);
                 Some(proves && ha1.is_some())
             }
-            Login::Basic { user: name, password } => {
+            Authorization::Basic { user: name, password } => {
                 let hash_proves = match hash_for(config, name, &self.cache) {
                     None => false,
                     Some(hash) => self.passwords.check(password.clone(), hash, is_trusted).await?,

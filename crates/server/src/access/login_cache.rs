@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::auth::Authorization;
 use sha2::{Digest, Sha256};
 
 use super::claimed_login::{ClaimedLogin, Fingerprint, UserKey};
@@ -56,11 +56,11 @@ impl LoginCache {
     }
 
     /// What is known of a login before it is checked.
-    pub fn claim(&self, login: &Login) -> ClaimedLogin {
+    pub fn claim(&self, login: &Authorization) -> ClaimedLogin {
         let user = UserKey(self.names.hash_one(login.user()));
         let password = match login {
-            Login::Basic { user, password } => self.fingerprint(user, password),
-            Login::Digest(_) => None,
+            Authorization::Basic { user, password } => self.fingerprint(user, password),
+            Authorization::Digest(_) => None,
         };
         let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known_right = password.is_some_and(|password| right.known.contains(&password));
@@ -98,8 +98,8 @@ impl LoginCache {
 mod tests {
     use super::*;
 
-    fn basic(user: &str, password: &str) -> Login {
-        Login::Basic { user: user.into(), password: password.into() }
+    fn basic(user: &str, password: &str) -> Authorization {
+        Authorization::Basic { user: user.into(), password: password.into() }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::login_cache::LoginCache;
-use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::auth::Authorization;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Wrong passwords that one address may have looked at in a minute, beside what trust lets through.
@@ -42,7 +42,7 @@ impl World {
     }
 
     fn basic(&self, user: &str, password: &str) -> ClaimedLogin {
-        self.cache.claim(&Login::Basic { user: user.into(), password: password.into() })
+        self.cache.claim(&Authorization::Basic { user: user.into(), password: password.into() })
     }
 
     fn digest(&self, user: &str) -> ClaimedLogin {

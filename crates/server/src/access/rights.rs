@@ -1,7 +1,7 @@
 //! Whether a connection may do what it requests: by what needs no login, by the user that it has proved to be, or by a login that
 //! comes with the request.
 
-use hevcast_wire::rtsp::login::{Challenge, Login};
+use hevcast_wire::rtsp::auth::{Authorization, Challenge};
 
 use crate::config::{Config, Right};
 
@@ -13,7 +13,7 @@ pub struct AccessRequest<'a> {
     /// The path.
     pub path: &'a str,
     /// The login that came along.
-    pub login: Option<&'a Login>,
+    pub login: Option<&'a Authorization>,
     /// Method of the request, which a digest covers.
     pub method: &'a str,
     /// The nonce that the connection was given.
@@ -25,7 +25,7 @@ pub struct AccessRequest<'a> {
 pub struct Identity {
     user: Option<String>,
     /// The Basic login that proved it: the same one again needs no second check, which is slow by intent.
-    basic: Option<Login>,
+    basic: Option<Authorization>,
 }
 
 impl Identity {
@@ -35,9 +35,9 @@ impl Identity {
     }
 
     /// A login has been proved.
-    pub fn prove(&mut self, login: &Login) {
+    pub fn prove(&mut self, login: &Authorization) {
         self.user = Some(login.user().to_owned());
-        self.basic = matches!(login, Login::Basic { .. }).then(|| login.clone());
+        self.basic = matches!(login, Authorization::Basic { .. }).then(|| login.clone());
     }
 }
 
@@ -89,7 +89,7 @@ pub fn challenge(config: &Config, nonce: &str) -> Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hevcast_wire::rtsp::login::Ha1;
+    use hevcast_wire::rtsp::auth::Ha1;
 
     fn config() -> Config {
         let (camera, viewer) = (Ha1::new("camera", "c"), Ha1::new("viewer", "v"));
@@ -101,11 +101,11 @@ mod tests {
         Config::parse(&text, "test").unwrap()
     }
 
-    fn basic(user: &str, password: &str) -> Login {
-        Login::Basic { user: user.into(), password: password.into() }
+    fn basic(user: &str, password: &str) -> Authorization {
+        Authorization::Basic { user: user.into(), password: password.into() }
     }
 
-    fn request<'a>(right: Right, path: &'a str, login: Option<&'a Login>) -> AccessRequest<'a> {
+    fn request<'a>(right: Right, path: &'a str, login: Option<&'a Authorization>) -> AccessRequest<'a> {
         AccessRequest { right, path, login, method: "DESCRIBE", nonce: "n" }
     }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHashString, PasswordHasher, SaltString};
 use argon2::{Argon2, Block, Params};
-use hevcast_wire::rtsp::login::Ha1;
+use hevcast_wire::rtsp::auth::{Ha1, Ha1Error};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -75,7 +75,8 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 }
 
 fn ha1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ha1>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
+    let with_hint = |error: Ha1Error| D::Error::custom(format!("{error}: let `hevcast password USER` make it"));
+    String::deserialize(deserializer)?.parse().map(Some).map_err(with_hint)
 }
 
 fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordHashString>, D::Error> {

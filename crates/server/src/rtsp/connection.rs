@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_net::connection::{Connection, Turned};
+use hevcast_net::connection::{Connection, Io};
 use hevcast_net::stream::Stream as Socket;
 use hevcast_wire::rtp::{RtcpEvent, interleave, rtcp, tmmbr};
 use hevcast_wire::rtsp::session::server::ServerSession;
 use hevcast_wire::rtsp::transport::Channels;
+use hevcast_wire::session::Session;
 use tokio::time::Sleep;
 
 use super::close_reason::CloseReason;
@@ -204,15 +205,15 @@ impl ConnectionTask {
             if self.fair_share.poll_ready(cx).is_pending() {
                 return self.poll_deadline(cx).map(Woken::Deadline);
             }
-            let turned = if may_write { self.connection.poll_turn(cx) } else { self.connection.poll_reading(cx) };
+            let io = if may_write { self.connection.poll_io(cx) } else { self.connection.poll_reading(cx) };
             self.update_progress();
             if let Err(over) = self.reserve_buffers() {
                 return Poll::Ready(Woken::Ended(over.into()));
             }
-            match turned {
-                Poll::Ready(Ok(Turned::Read)) => return Poll::Ready(Woken::Read),
+            match io {
+                Poll::Ready(Ok(Io::Read)) => return Poll::Ready(Woken::Read),
                 // There may be more to write, or the write ownership to release.
-                Poll::Ready(Ok(Turned::Wrote)) => {}
+                Poll::Ready(Ok(Io::Wrote)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(CloseReason::Broke(error))),
                 Poll::Pending => {
                     self.fair_share.idle();
@@ -265,7 +266,7 @@ impl ConnectionTask {
         if self.session.deadline() <= now && !is_reader_with_room {
             return Some(CloseReason::Silent);
         }
-        self.session.heard(self.state.clock.now());
+        self.session.touch(self.state.clock.now());
         None
     }
 
@@ -300,7 +301,7 @@ impl ConnectionTask {
         if wanted == self.room.bytes() { Ok(()) } else { self.room.resize(wanted) }
     }
 
-    /// Handles everything that has been read.
+    /// Handles everything that has been read. A reader's responses wait until its task may write.
     async fn handle_input(&mut self) -> Result<(), CloseReason> {
         loop {
             if let Some(frames) = self.connection.next_frames() {
@@ -313,15 +314,14 @@ impl ConnectionTask {
                 return Err(CloseReason::TooOften(rate));
             }
             self.deadlines.request_came(now.instant);
-            if let Some(event) = self.session.handle_message(message, now) {
+            self.session.handle_input(message, now).map_err(|_| CloseReason::AnswersUnread)?;
+            while let Some(event) = self.session.poll_event() {
                 self.handle_event(event).await;
             }
             if let (Role::Reader { reader, .. }, true) = (&self.role, self.session.has_compared_clocks()) {
-                // One of this program's, which requests keyframes where it needs one.
-                reader.set_requests_keyframes();
+                reader.set_requests_keyframes(); // A hevcast requests keyframes by itself.
             }
             self.log_refusal();
-            // A reader's answers wait until its task may write.
             if !matches!(self.role, Role::Reader { .. }) {
                 self.queue_answers();
             }

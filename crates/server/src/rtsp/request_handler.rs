@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hevcast_net::stream::{Stream as Socket, send_now};
-use hevcast_wire::rtsp::login::Login;
+use hevcast_wire::rtsp::auth::Authorization;
 use hevcast_wire::rtsp::session::server::{Accepted, Refusal, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
 use rtsp_types::StatusCode;
@@ -98,7 +98,7 @@ impl ConnectionTask {
 
     /// Reads what is announced last of all: whoever may not publish causes no work by it.
     fn announce(&mut self, path: &str) {
-        self.request_rate.charge_bytes(self.session.question_bytes());
+        self.request_rate.charge_bytes(self.session.request_body_bytes());
         let config = self.state.config();
         let (limits, takeover) = (&config.limits, config.takeover.match_path(path));
         let (owner, max_streams_per_owner) = match self.identity.user() {
@@ -157,7 +157,8 @@ impl ConnectionTask {
     /// Whether the peer may do this; where not, it has been answered.
     async fn is_admitted(&mut self, right: Right, path: &str) -> bool {
         let config = self.state.config();
-        let (login, method, nonce) = (self.session.login(), self.session.method().to_owned(), self.nonce.clone());
+        let (login, method, nonce) =
+            (self.session.authorization(), self.session.method().to_owned(), self.nonce.clone());
         let request = AccessRequest { right, path, login: login.as_ref(), method: &method, nonce: &nonce };
         let admission = match (rights::decide(&config, &self.identity, request), &login) {
             (Admission::Unproved, Some(login)) => match self.authenticate(login, request).await {
@@ -181,7 +182,7 @@ impl ConnectionTask {
     }
 
     /// Has a login checked; `None` where that was refused, and the peer has been answered, or the connection should close.
-    async fn authenticate(&mut self, login: &Login, request: AccessRequest<'_>) -> Option<Admission> {
+    async fn authenticate(&mut self, login: &Authorization, request: AccessRequest<'_>) -> Option<Admission> {
         let state = Arc::clone(&self.state);
         let outcome = tokio::select! {
             outcome = state.authenticate(LoginRequest { peer: self.peer.ip(), login, method: request.method, nonce: request.nonce }) => outcome,

@@ -14,7 +14,7 @@ use crate::redact::shown_url;
 /// A stream's address in RTMP's terms.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamAddress {
-    /// For people: the URL without the query, which may hold a key.
+    /// For error texts and logs: the URL without the query, which may hold a key.
     pub shown: String,
     /// Application, with its instance if there is one.
     pub app: String,

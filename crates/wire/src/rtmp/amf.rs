@@ -27,6 +27,7 @@ const LONG_STRING: u8 = 12;
 
 /// Why bytes are no values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum AmfError {
     /// They end within a value.
     #[error("AMF values break off after {len} bytes")]

@@ -12,9 +12,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes of a message that a chunk takes before anybody says otherwise (section 5.4.1).
+/// Bytes of a message that a chunk holds until Set Chunk Size changes that (section 5.4.1).
 pub const DEFAULT_CHUNK_BYTES: usize = 128;
-/// What we say instead, and the most that SRS takes: a header every 64 KiB costs nothing.
+/// Our chunk size, bytes, and the largest that SRS takes: a header every 64 KiB costs nothing.
 pub const OWN_CHUNK_BYTES: usize = 64 * 1024;
 /// A timestamp field of this value: the time stands behind the header (section 5.3.1.3).
 pub(super) const EXTENDED: u32 = 0xff_ffff;
@@ -42,7 +42,7 @@ impl MessageType {
     pub const ACKNOWLEDGEMENT: MessageType = MessageType(3);
     /// Begin, end, ping.
     pub const USER_CONTROL: MessageType = MessageType(4);
-    /// How often arrivals are to be told.
+    /// Window Acknowledgement Size (section 5.4.4).
     pub const WINDOW_SIZE: MessageType = MessageType(5);
     /// How much may be on its way.
     pub const PEER_BANDWIDTH: MessageType = MessageType(6);
@@ -84,7 +84,7 @@ impl Default for ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// Holds from the next message on; the peer must have been told by the one before.
+    /// Sets the chunk size from the next message on; the peer must have got Set Chunk Size before.
     pub fn set_chunk_bytes(&mut self, chunk_bytes: usize) {
         self.chunk_bytes = chunk_bytes.max(1);
     }

@@ -17,6 +17,7 @@ const MAX_HEADER_LEN: usize = 3 + 11 + 4;
 
 /// Why the bytes of a connection make no sense any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ChunkError {
     /// A header refers to one that was never there.
     #[error("a chunk of stream {0} goes on where nothing began")]

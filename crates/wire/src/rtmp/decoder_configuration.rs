@@ -20,6 +20,7 @@ const VERSION: u8 = 1;
 
 /// Why bytes are no configuration, or parameter sets make none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigurationError {
     /// It ends before it should.
     #[error("the decoder configuration breaks off after {len} bytes")]
@@ -27,7 +28,7 @@ pub enum ConfigurationError {
         /// Bytes that were there.
         len: usize,
     },
-    /// It has a version that nobody knows.
+    /// It has an unknown version.
     #[error("the decoder configuration has version {0}, not 1")]
     Version(u8),
     /// NAL units behind lengths of three bytes, which the record does not allow.
@@ -36,12 +37,12 @@ pub enum ConfigurationError {
     /// Without a parameter set of each kind there is nothing to decode by.
     #[error("there is no VPS, SPS or PPS to make a decoder configuration of")]
     Incomplete,
-    /// The SPS tells neither profile nor format.
+    /// The SPS cannot be parsed for profile and format.
     #[error(transparent)]
     Sps(#[from] SpsError),
 }
 
-/// What a configuration says.
+/// A parsed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecoderConfiguration {
     /// The parameter sets.

@@ -4,88 +4,83 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::adobe_auth::AdobeChallenge;
 use super::amf::AmfError;
 use super::dechunk::ChunkError;
 use super::decoder_configuration::ConfigurationError;
-use super::login::Demand;
 use crate::shown::shown;
 
-/// How long an answer may take.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a response may take.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a session failed. Each names the stream and says what to do.
+/// Why a session cannot go on. Each names the stream; what a user can do about it, the program knows.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum RtmpError {
     /// The URL names no stream.
-    #[error("{url} names no application and stream; give an address like rtmp://HOST/APP/STREAM")]
+    #[error("{url} names no application and stream")]
     NoStream {
         /// As given.
         url: String,
     },
-    /// The other end speaks something else.
-    #[error("{url}: the server does not speak RTMP; is this an RTMP port?")]
+    /// The peer's first byte is no version of RTMP.
+    #[error("{url}: the server does not speak RTMP")]
     NotRtmp {
         /// The stream.
         url: String,
     },
-    /// The server took the connection and then kept silent.
-    #[error(
-        "{url}: the server does not answer {request} within {} s; check the address, or try again later",
-        ANSWER_TIMEOUT.as_secs()
-    )]
-    NoAnswer {
+    /// No response came within [`RESPONSE_TIMEOUT`].
+    #[error("{url}: the server does not answer {request} within {} s", RESPONSE_TIMEOUT.as_secs())]
+    NoResponse {
         /// The stream.
         url: String,
-        /// What was asked.
+        /// The command that was refused or is unanswered.
         request: &'static str,
     },
-    /// The server wants a login.
-    #[error(
-        "{url}: the server wants a login ({}): give one with --user and --password-file, or as rtmp://USER:PASSWORD@HOST/…",
-        shown(words)
-    )]
-    LoginWanted {
+    /// The server asks for credentials.
+    #[error("{url}: the server wants a login ({})", shown(reason))]
+    CredentialsRequired {
         /// The stream.
         url: String,
-        /// The server's words.
-        words: String,
-        /// How it can be answered.
-        demand: Demand,
+        /// The server's reason.
+        reason: String,
+        /// What an answer on the next connection must contain.
+        challenge: AdobeChallenge,
     },
-    /// The server refused the login.
-    #[error("{url}: the server refused the login ({}): check the user and the password", shown(words))]
-    WrongLogin {
+    /// The server refused the credentials.
+    #[error("{url}: the server refused the login ({})", shown(reason))]
+    CredentialsRefused {
         /// The stream.
         url: String,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
     },
-    /// The server asks without reading the answers.
+    /// The server sends requests and reads no responses.
     #[error("{url}: the server asks without end and does not read the answers")]
     Unread {
         /// The stream.
         url: String,
     },
     /// The server refused.
-    #[error("{url}: the server refused to {request}: {}{}", shown(words), hint(words))]
+    #[error("{url}: the server refused to {request}: {}", shown(reason))]
     Refused {
         /// The stream.
         url: String,
-        /// What was asked.
+        /// The command that was refused or is unanswered.
         request: &'static str,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
     },
     /// The server ended what had begun.
-    #[error("{url}: the server ended the stream: {}", shown(words))]
-    Dismissed {
+    #[error("{url}: the server ended the stream: {}", shown(reason))]
+    EndedByServer {
         /// The stream.
         url: String,
-        /// The server's words.
-        words: String,
+        /// The server's reason.
+        reason: String,
     },
     /// The stream is there but is not H.265.
-    #[error("the stream at {url} is {}, not H.265: hevcast plays H.265 only", shown(codec))]
+    #[error("the stream at {url} is {}, not H.265", shown(codec))]
     NotHevc {
         /// The stream.
         url: String,
@@ -93,7 +88,7 @@ pub enum RtmpError {
         codec: String,
     },
     /// A picture too long for a message.
-    #[error("{url}: a picture of {bytes} bytes is longer than RTMP allows; lower the bitrate")]
+    #[error("{url}: a picture of {bytes} bytes is longer than RTMP allows")]
     TooLong {
         /// The stream.
         url: String,
@@ -126,29 +121,15 @@ pub enum RtmpError {
     },
 }
 
-fn hint(words: &str) -> &'static str {
-    const HINTS: [(&str, &str); 7] = [
-        ("Unauthorized", "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD"),
-        (
-            "authentication failed",
-            "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD",
-        ),
-        ("Publish.BadName", "; another sender may hold this stream, or its name or key is not known there"),
-        ("Publish.Denied", "; check the stream's key"),
-        ("Play.StreamNotFound", "; is anybody sending there?"),
-        ("Connect.InvalidApp", "; check the application, the part of the address before the stream"),
-        ("Connect.Rejected", "; check the application and the login"),
-    ];
-    HINTS.iter().find(|(code, _)| words.contains(code)).map_or("", |(_, hint)| hint)
-}
-
 impl RtmpError {
-    /// Whether a later try may succeed without anybody changing the command.
+    /// Whether a later attempt with the same parameters may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
-            RtmpError::NoAnswer { .. } | RtmpError::Dismissed { .. } | RtmpError::Unread { .. } => true,
+            RtmpError::NoResponse { .. } | RtmpError::EndedByServer { .. } | RtmpError::Unread { .. } => true,
             // Our own last connection may hold the name still; the sender may come.
-            RtmpError::Refused { words, .. } => words.contains("Publish.BadName") || words.contains("StreamNotFound"),
+            RtmpError::Refused { reason, .. } => {
+                reason.contains("Publish.BadName") || reason.contains("StreamNotFound")
+            }
             _ => false,
         }
     }

@@ -6,10 +6,12 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::address::StreamAddress;
-use super::session::{Event, Role, Session};
+use super::session::{Role, RtmpEvent, RtmpSession};
 use super::unpack::Unpacker;
 use crate::h265::{NalHeader, NalType};
 use crate::rtp::depacketizer::MAX_UNIT_NALS;
+use crate::session::Session;
+use crate::time::{Now, UtcMicros};
 
 /// Runs a series of video messages, each behind its length in two bytes big endian, through the unpacker.
 ///
@@ -52,11 +54,19 @@ pub fn session(data: &[u8], now: Instant) {
         stream: "x".to_owned(),
         app_url: "rtmp://h/live".to_owned(),
     };
-    let mut session = Session::new(role, address, "", "hevcast", 1, now);
+    let now = Now { instant: now, utc: UtcMicros(0) };
+    let mut session = RtmpSession::new(role, address, "", "hevcast", 1, now);
     let mut input = BytesMut::from(&[&[3][..], &[0; 3072], data].concat()[..]);
-    while let Ok(Some(event)) = session.handle(&mut input, now) {
-        if let Event::Video { body, .. } = event {
-            assert!(body.len() <= data.len());
+    while session.handle_input(&mut input, now).is_ok() {
+        let events: Vec<RtmpEvent> = std::iter::from_fn(|| session.poll_event()).collect();
+        assert!(events.len() <= 2, "{} events at once", events.len());
+        if events.is_empty() {
+            break;
+        }
+        for event in events {
+            if let RtmpEvent::Video { body, .. } = event {
+                assert!(body.len() <= data.len());
+            }
         }
     }
     session.end();

@@ -1,7 +1,7 @@
 //! The handshake (RTMP 1.0 section 5.2), in its simple form, which every server takes.
 //!
-//! A version byte and 1536 bytes each way, and the other's 1536 bytes back. What they hold is of no use any more: times
-//! that nobody looks at, and noise to recognise by that it was read.
+//! A version byte and 1536 bytes each way, and the other's 1536 bytes back. Their contents have no use any more: times
+//! that are ignored, and noise that is echoed to show that it was read.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -10,12 +10,12 @@ const VERSION: u8 = 3;
 /// Bytes of C1, C2, S1 and S2.
 const PACKET_LEN: usize = 1536;
 
-/// The other end says something else.
+/// The peer's first byte is no version of RTMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotRtmp;
 
 /// C0 and C1, filled with noise from a seed.
-pub fn hello(seed: u64) -> Bytes {
+pub fn start(seed: u64) -> Bytes {
     let mut out = BytesMut::with_capacity(1 + PACKET_LEN);
     out.put_u8(VERSION);
     out.put_bytes(0, 8);
@@ -33,7 +33,7 @@ pub fn hello(seed: u64) -> Bytes {
 ///
 /// # Errors
 /// [`NotRtmp`] as soon as the first byte shows it.
-pub fn answer(input: &mut BytesMut) -> Result<Option<Bytes>, NotRtmp> {
+pub fn respond(input: &mut BytesMut) -> Result<Option<Bytes>, NotRtmp> {
     if input.first().is_some_and(|version| *version != VERSION) {
         return Err(NotRtmp);
     }
@@ -52,13 +52,13 @@ mod tests {
 
     #[test]
     fn their_packet_goes_back() {
-        let hello = hello(9);
-        assert_eq!((hello.len(), &hello[..9]), (1537, &[3, 0, 0, 0, 0, 0, 0, 0, 0][..]));
-        let mut input = BytesMut::from(&[&[3][..], &[7; PACKET_LEN], &hello[1..1536]].concat()[..]);
-        assert_eq!(answer(&mut input), Ok(None));
+        let start = start(9);
+        assert_eq!((start.len(), &start[..9]), (1537, &[3, 0, 0, 0, 0, 0, 0, 0, 0][..]));
+        let mut input = BytesMut::from(&[&[3][..], &[7; PACKET_LEN], &start[1..1536]].concat()[..]);
+        assert_eq!(respond(&mut input), Ok(None));
         input.extend_from_slice(b"\x00rest");
-        assert_eq!(answer(&mut input), Ok(Some(Bytes::from(vec![7; PACKET_LEN]))));
+        assert_eq!(respond(&mut input), Ok(Some(Bytes::from(vec![7; PACKET_LEN]))));
         assert_eq!(input[..], b"rest"[..]);
-        assert_eq!(answer(&mut BytesMut::from(&b"HTTP/1.1 400"[..])), Err(NotRtmp));
+        assert_eq!(respond(&mut BytesMut::from(&b"HTTP/1.1 400"[..])), Err(NotRtmp));
     }
 }

@@ -1,7 +1,7 @@
 //! RTMP with H.265 in it: Adobe's RTMP 1.0 of 2012, and Enhanced RTMP of the Veovera Software Organization.
 //!
-//! - [`session`]: what a client says and hears, with its [`handshake`], [`login`] and [`status`] words; [`address`] is what
-//!   a URL names.
+//! - [`session`]: the client's state machine, with its [`handshake`], [`adobe_auth`] and [`status`] codes; [`address`] is
+//!   what a URL names.
 //! - [`amf`], [`chunk`] and its twin [`dechunk`]: commands and messages as bytes of a connection.
 //! - [`decoder_configuration`] and [`video`]: parameter sets and pictures as the body of video messages;
 //!   [`pack`] and its twin [`unpack`]: access units to such messages and back, with their time stamps.
@@ -10,6 +10,7 @@
 //! values and cannot tell interleaved messages apart. It is a foreign peer in the tests of `hevcast-net`.
 
 pub mod address;
+pub mod adobe_auth;
 pub mod amf;
 pub mod chunk;
 pub mod dechunk;
@@ -18,7 +19,6 @@ pub mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod handshake;
-pub mod login;
 pub mod pack;
 pub mod session;
 pub mod status;

@@ -4,8 +4,8 @@
 //! C0 C1 → ← S0 S1 S2, C2 → connect → ← _result → createStream → ← _result → publish | play → ← onStatus
 //! ```
 //!
-//! Bytes come in as they are read, bytes to write are polled for. What a server sends beside that is answered where it
-//! wants an answer (ping, window) and passed over where it does not.
+//! [`RtmpSession`] is driven by the contract of [`crate::session`]. What a server sends beside these messages gets a response
+//! where it asks for one (ping, window), and is ignored where it does not.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,24 +14,27 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::address::StreamAddress;
+use super::adobe_auth::AdobeChallenge;
 use super::amf::{self, Value};
 use super::chunk::{ChunkWriter, DATA_CHUNKS, Message, MessageType, VIDEO_CHUNKS};
 use super::dechunk::{ChunkError, ChunkReader};
-use super::error::{ANSWER_TIMEOUT, RtmpError};
+use super::error::{RESPONSE_TIMEOUT, RtmpError};
 use super::handshake;
 use super::status::{self, Status};
+use crate::session::Session;
+use crate::time::Now;
 
 /// Kinds of user control messages (section 7.1.7).
 const STREAM_EOF: u16 = 1;
 const PING_REQUEST: u16 = 6;
 const PING_RESPONSE: u16 = 7;
-/// Answers of ours that may wait for the server to read them, as at
-/// [`MOST_UNREAD_ANSWERS`](crate::rtsp::session::client::MOST_UNREAD_ANSWERS).
-const MOST_UNREAD_ANSWERS: usize = 256;
-/// Longest ping that is answered: it holds the server's time, 4 bytes (section 7.1.7), and whatever else it likes.
+/// Most responses of ours that the server may leave unread, as
+/// [`MAX_UNREAD_RESPONSES`](crate::rtsp::session::client::MAX_UNREAD_RESPONSES) of RTSP.
+const MAX_UNREAD_RESPONSES: usize = 256;
+/// Longest ping that is repeated in full: it holds the server's time, 4 bytes (section 7.1.7), and whatever else it likes.
 const LONGEST_PING_BYTES: usize = 64;
 
-/// Which way pictures go.
+/// Which way media flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// To the server.
@@ -40,9 +43,9 @@ pub enum Role {
     Play,
 }
 
-/// What came of the server's bytes.
+/// News from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum RtmpEvent {
     /// The stream is open: pictures may go, or will come.
     Started,
     /// A video message of the stream.
@@ -69,11 +72,11 @@ enum State {
 }
 
 /// The session's state machine.
-pub struct Session {
+pub struct RtmpSession {
     role: Role,
     address: StreamAddress,
-    /// Behind the application's name.
-    login: String,
+    /// Query behind the application's name that answers an [`AdobeChallenge`]; empty before one.
+    credentials: String,
     agent: String,
     state: State,
     reader: ChunkReader,
@@ -89,18 +92,18 @@ pub struct Session {
     acknowledged_bytes: u64,
     window_bytes: Option<u32>,
     /// Answers that the socket has not taken yet, and whether an acknowledgement is among what it has not.
-    unread_answers: usize,
+    unread_responses: usize,
     is_acknowledging: bool,
     /// What the server calls itself.
     server: String,
-    /// A video message that came instead of an answer to play.
-    early: Option<Event>,
+    /// At most two: input is taken while there is none, and one message brings two at most.
+    events: VecDeque<RtmpEvent>,
 }
 
-// What is sent holds logins and keys.
-impl fmt::Debug for Session {
+// What is sent holds credentials and stream keys.
+impl fmt::Debug for RtmpSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Session");
+        let mut shown = f.debug_struct("RtmpSession");
         shown
             .field("role", &self.role)
             .field("address", &self.address)
@@ -109,29 +112,30 @@ impl fmt::Debug for Session {
     }
 }
 
-impl Session {
-    /// A session that will say hello; `login` is an answer of [`super::login`], or empty, `seed` is random.
-    pub fn new(role: Role, address: StreamAddress, login: &str, agent: &str, seed: u64, now: Instant) -> Session {
-        Session {
+impl RtmpSession {
+    /// A session whose handshake is queued. `credentials` is an [answer](AdobeChallenge::answer) to a challenge, or empty; `seed`
+    /// is random.
+    pub fn new(role: Role, address: StreamAddress, credentials: &str, agent: &str, seed: u64, now: Now) -> RtmpSession {
+        RtmpSession {
             role,
             address,
-            login: login.to_owned(),
+            credentials: credentials.to_owned(),
             agent: agent.to_owned(),
             state: State::Handshake,
             reader: ChunkReader::default(),
             writer: ChunkWriter::default(),
-            output: VecDeque::from([handshake::hello(seed)]),
+            output: VecDeque::from([handshake::start(seed)]),
             transaction: 0,
             awaited: 0,
-            deadline: Some(now + ANSWER_TIMEOUT),
+            deadline: Some(now.instant + RESPONSE_TIMEOUT),
             stream: 0,
             received_bytes: 0,
             acknowledged_bytes: 0,
             window_bytes: None,
-            unread_answers: 0,
+            unread_responses: 0,
             is_acknowledging: false,
             server: String::new(),
-            early: None,
+            events: VecDeque::new(),
         }
     }
 
@@ -140,72 +144,10 @@ impl Session {
         &self.address
     }
 
-    /// Whether the server is known to keep nothing of H.265 for readers who come later: nginx's RTMP module, by the name
-    /// that it gives itself.
-    pub fn is_forgetful(&self) -> bool {
+    /// Whether the server is known not to cache the SequenceStart of H.265 for readers that join later: nginx's RTMP module,
+    /// by its `fmsVer`.
+    pub fn caches_no_sequence_start(&self) -> bool {
         self.server == "FMS/3,0,1,123"
-    }
-
-    /// Bytes to write, in order.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.output.pop_front()
-    }
-
-    /// The socket has taken everything that was to be sent.
-    pub fn all_sent(&mut self) {
-        (self.unread_answers, self.is_acknowledging) = (0, false);
-    }
-
-    /// When [`Session::handle_timeout`] is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// An answer has not come in time.
-    ///
-    /// # Errors
-    /// [`RtmpError::NoAnswer`], if it is time indeed.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), RtmpError> {
-        match self.deadline.filter(|deadline| *deadline <= now) {
-            Some(_) => Err(RtmpError::NoAnswer { url: self.url(), request: self.request() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes bytes off `input` up to the next event; `None` when more bytes are needed.
-    ///
-    /// # Errors
-    /// [`RtmpError`]: the session is over.
-    pub fn handle(&mut self, input: &mut BytesMut, now: Instant) -> Result<Option<Event>, RtmpError> {
-        if let Some(event) = self.early.take() {
-            return Ok(Some(event));
-        }
-        loop {
-            let before = input.len();
-            if self.state == State::Handshake {
-                match handshake::answer(input) {
-                    Ok(Some(reply)) => {
-                        self.output.push_back(reply);
-                        self.connect(now);
-                    }
-                    Ok(None) => return Ok(None),
-                    Err(handshake::NotRtmp) => return Err(RtmpError::NotRtmp { url: self.url() }),
-                }
-                self.received_bytes += (before - input.len()) as u64;
-                continue;
-            }
-            let message = self.reader.read(input).map_err(|error| self.chunk_error(error))?;
-            self.received_bytes += (before - input.len()) as u64;
-            self.acknowledge();
-            let Some(message) = message else { return Ok(None) };
-            let event = self.handle_message(message, now)?;
-            if self.unread_answers > MOST_UNREAD_ANSWERS {
-                return Err(RtmpError::Unread { url: self.url() });
-            }
-            if event.is_some() {
-                return Ok(event);
-            }
-        }
     }
 
     /// Sends a data message of the stream.
@@ -224,7 +166,7 @@ impl Session {
         Err(RtmpError::TooLong { url: self.url(), bytes: parts.iter().map(Bytes::len).sum() })
     }
 
-    /// Says goodbye; nothing answers that.
+    /// Ends the stream and the session; the server sends no response to that.
     pub fn end(&mut self) {
         if matches!(self.state, State::Opening | State::Running) {
             let stream = Value::text(&self.address.stream);
@@ -244,7 +186,7 @@ impl Session {
         RtmpError::Chunk { url: self.url(), error }
     }
 
-    /// What the server has been asked last, for people.
+    /// The command that waits for its response, for error texts.
     fn request(&self) -> &'static str {
         match (self.state, self.role) {
             (State::Handshake, _) => "the handshake",
@@ -265,7 +207,7 @@ impl Session {
         }
     }
 
-    fn handle_message(&mut self, message: Message, now: Instant) -> Result<Option<Event>, RtmpError> {
+    fn handle_message(&mut self, message: Message, now: Instant) -> Result<(), RtmpError> {
         let mut body = message.body;
         let number = body.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
         match (message.kind, number) {
@@ -277,40 +219,38 @@ impl Session {
             (MessageType::ABORT, Some(chunk_stream)) => self.reader.abort(chunk_stream),
             (MessageType::WINDOW_SIZE, Some(window)) => self.window_bytes = Some(window),
             (MessageType::PEER_BANDWIDTH, Some(_)) => {
-                self.unread_answers += 1;
-                self.tell_window();
+                self.unread_responses += 1;
+                self.send_window();
             }
             (MessageType::USER_CONTROL, Some(_)) => match body.get_u16() {
                 PING_REQUEST => {
                     body.truncate(LONGEST_PING_BYTES);
-                    self.unread_answers += 1;
+                    self.unread_responses += 1;
                     self.user_control(PING_RESPONSE, &body);
                 }
-                STREAM_EOF if self.role == Role::Play && self.state == State::Running => return Ok(self.ended()),
+                STREAM_EOF if self.role == Role::Play && self.state == State::Running => self.end_by_server(),
                 _ => {}
             },
             (MessageType::VIDEO, _) if message.stream == self.stream && self.role == Role::Play => {
-                let video = Event::Video { timestamp: message.timestamp, body };
-                match self.state {
-                    State::Running => return Ok(Some(video)),
-                    State::Opening => {
-                        self.early = Some(video);
-                        return Ok(Some(self.started()));
-                    }
-                    _ => {}
+                // Some servers send video in place of a response to play.
+                if self.state == State::Opening {
+                    self.start();
+                }
+                if self.state == State::Running {
+                    self.events.push_back(RtmpEvent::Video { timestamp: message.timestamp, body });
                 }
             }
             (MessageType::AUDIO, _) if message.stream == self.stream && self.state == State::Running => {
-                return Ok((self.role == Role::Play).then_some(Event::Sound));
+                self.events.extend((self.role == Role::Play).then_some(RtmpEvent::Sound));
             }
             (MessageType::COMMAND, _) => return self.handle_command(&body, now),
             (MessageType::COMMAND_AMF3, _) if body.first() == Some(&0) => return self.handle_command(&body[1..], now),
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn handle_command(&mut self, body: &[u8], now: Instant) -> Result<Option<Event>, RtmpError> {
+    fn handle_command(&mut self, body: &[u8], now: Instant) -> Result<(), RtmpError> {
         let values = amf::read(body).map_err(|error| RtmpError::Command { url: self.url(), error })?;
         let name = values.first().and_then(Value::as_text).unwrap_or_default();
         let transaction = values.get(1).and_then(Value::as_number).unwrap_or_default();
@@ -327,44 +267,107 @@ impl Session {
                 None => return Err(self.refused("createStream gave no stream".to_owned())),
             },
             ("_error", State::Connecting | State::Creating | State::Opening) if is_awaited => {
-                return Err(self.refused(status::words(&values)));
+                return Err(self.refused(status::reason(&values)));
             }
             ("onStatus", State::Opening | State::Running) => return self.handle_status(&values),
-            ("close", _) => return Ok(self.ended()),
+            ("close", _) => self.end_by_server(),
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn handle_status(&mut self, values: &[Value]) -> Result<Option<Event>, RtmpError> {
+    fn handle_status(&mut self, values: &[Value]) -> Result<(), RtmpError> {
         match (Status::of(values), self.state) {
-            (Status::Started, State::Opening) => Ok(Some(self.started())),
-            (Status::Ended, State::Running) if self.role == Role::Play => Ok(self.ended()),
+            (Status::Started, State::Opening) => self.start(),
+            (Status::Ended, State::Running) if self.role == Role::Play => self.end_by_server(),
             (Status::Ended | Status::Failed, State::Running) => {
-                Err(RtmpError::Dismissed { url: self.url(), words: status::words(values) })
+                return Err(RtmpError::EndedByServer { url: self.url(), reason: status::reason(values) });
             }
-            (Status::Failed, _) => Err(self.refused(status::words(values))),
-            _ => Ok(None),
+            (Status::Failed, _) => return Err(self.refused(status::reason(values))),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn refused(&self, reason: String) -> RtmpError {
+        match AdobeChallenge::of(&reason) {
+            Some(challenge) => RtmpError::CredentialsRequired { url: self.url(), reason, challenge },
+            None if reason.contains("reason=authfailed") => RtmpError::CredentialsRefused { url: self.url(), reason },
+            None => RtmpError::Refused { url: self.url(), request: self.request(), reason },
         }
     }
 
-    fn refused(&self, words: String) -> RtmpError {
-        match super::login::Demand::of(&words) {
-            Some(demand) => RtmpError::LoginWanted { url: self.url(), words, demand },
-            None if words.contains("reason=authfailed") => RtmpError::WrongLogin { url: self.url(), words },
-            None => RtmpError::Refused { url: self.url(), request: self.request(), words },
-        }
-    }
-
-    fn started(&mut self) -> Event {
+    fn start(&mut self) {
         (self.state, self.deadline) = (State::Running, None);
-        Event::Started
+        self.events.push_back(RtmpEvent::Started);
     }
 
-    fn ended(&mut self) -> Option<Event> {
-        let is_news = self.state != State::Ended;
+    fn end_by_server(&mut self) {
+        if self.state != State::Ended {
+            self.events.push_back(RtmpEvent::Ended);
+        }
         (self.state, self.deadline) = (State::Ended, None);
-        is_news.then_some(Event::Ended)
+    }
+}
+
+impl Session for RtmpSession {
+    /// Bytes as they were read from the connection; those behind the last message that was taken stay.
+    type Input<'i> = &'i mut BytesMut;
+    type Event = RtmpEvent;
+    type Error = RtmpError;
+
+    /// Takes messages off the front of `input` up to one that brings an event, or until more bytes are needed. With an event
+    /// still to be polled it takes nothing.
+    fn handle_input(&mut self, input: &mut BytesMut, now: Now) -> Result<(), RtmpError> {
+        while self.events.is_empty() {
+            let before = input.len();
+            if self.state == State::Handshake {
+                match handshake::respond(input) {
+                    Ok(Some(reply)) => {
+                        self.output.push_back(reply);
+                        self.connect(now.instant);
+                    }
+                    Ok(None) => break,
+                    Err(handshake::NotRtmp) => return Err(RtmpError::NotRtmp { url: self.url() }),
+                }
+                self.received_bytes += (before - input.len()) as u64;
+                continue;
+            }
+            let message = self.reader.read(input).map_err(|error| self.chunk_error(error))?;
+            self.received_bytes += (before - input.len()) as u64;
+            self.acknowledge();
+            let Some(message) = message else { break };
+            self.handle_message(message, now.instant)?;
+            if self.unread_responses > MAX_UNREAD_RESPONSES {
+                return Err(RtmpError::Unread { url: self.url() });
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<RtmpEvent> {
+        self.events.pop_front()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.output.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// # Errors
+    /// [`RtmpError::NoResponse`], once the server's time to answer has passed.
+    fn handle_timeout(&mut self, now: Now) -> Result<(), RtmpError> {
+        match self.deadline.filter(|deadline| *deadline <= now.instant) {
+            Some(_) => Err(RtmpError::NoResponse { url: self.url(), request: self.request() }),
+            None => Ok(()),
+        }
+    }
+
+    fn handle_drained(&mut self) {
+        (self.unread_responses, self.is_acknowledging) = (0, false);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a server says of a stream by `onStatus` and `_error` (RTMP 1.0 section 7.2.2).
+//! The status of a stream by `onStatus` and `_error` (RTMP 1.0 section 7.2.2).
 
 use super::amf::Value;
 
@@ -9,7 +9,7 @@ pub enum Status {
     Started,
     /// The stream is over.
     Ended,
-    /// What was asked for cannot be.
+    /// The request failed.
     Failed,
     /// Nothing that needs doing.
     Note,
@@ -33,7 +33,7 @@ impl Status {
 }
 
 /// A command's code and description, as the server has them.
-pub fn words(values: &[Value]) -> String {
+pub fn reason(values: &[Value]) -> String {
     let parts = ["code", "description"].map(|name| field(values, name).unwrap_or_default().trim());
     match parts {
         ["", ""] => "it gives no reason".to_owned(),

@@ -47,6 +47,7 @@ const LEGACY_HEVC: u8 = 12;
 
 /// Why a video message cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum VideoError {
     /// It is of another codec.
     #[error("the video is {0}, not H.265")]

@@ -5,16 +5,16 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use rtsp_types::{StatusCode, Url};
 
+use super::auth::{Authorization, Challenge, Ha1};
 use super::clock::{ClockReply, ClockRequest};
-use super::login::{Challenge, Ha1, Login};
 use super::message::{Inbound, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_NOISE_BYTES, MessageDecoder};
 use super::path::{self, MAX_PATH_BYTES, StreamPath};
 use super::sdp::{Description, MAX_TRACKS};
-use super::session::ClientSession;
 use super::session::player::PlayerSession;
 use super::session::server::{Accepted, ServerEvent, ServerSession};
 use super::transport::{Channels, Transport};
 use crate::rtp::interleave;
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 /// Bytes handed to a decoder at a time, where they do not come at once.
@@ -128,8 +128,8 @@ impl Runner {
     fn answer(&mut self, session: &mut ServerSession, event: ServerEvent) {
         assert_possible(&event);
         assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown | ServerEvent::Pause));
-        let login = session.login();
-        if let Some(Login::Digest(digest)) = &login {
+        let login = session.authorization();
+        if let Some(Authorization::Digest(digest)) = &login {
             digest.proves(Ha1::new("me", "secret"), session.method(), "f00");
         }
         let decision = self.decisions & 3;
@@ -213,7 +213,8 @@ pub fn session(data: &[u8], start: Instant) {
         let Ok(Some(message)) = decoder.decode(&mut buffer) else { break };
         assert!(!matches!(message, Inbound::Frame(_)), "frames come in runs, and this one would be lost");
         let is_request = matches!(message, Inbound::Request(_) | Inbound::BadRequest(_));
-        if let Some(event) = session.handle_message(message, now) {
+        session.handle_input(message, now).expect("nothing is left to wait behind");
+        if let Some(event) = session.poll_event() {
             runner.answer(&mut session, event);
         }
         assert!(session.method().is_empty(), "a question is left open");
@@ -248,7 +249,7 @@ pub fn player(data: &[u8], start: Instant) {
     let mut requests = std::iter::from_fn(|| session.poll_transmit()).count();
     while let Ok(Some(message)) = decoder.decode(&mut buffer) {
         let is_frame = matches!(message, Inbound::Frame(_) | Inbound::Noise(_));
-        let is_over = session.handle_message(message, now).is_err();
+        let is_over = session.handle_input(message, now).is_err();
         let sent: Vec<Bytes> = std::iter::from_fn(|| session.poll_transmit()).collect();
         assert!(sent.len() <= if is_frame { 0 } else { MAX_REQUESTS_AT_ONCE }, "{sent:?}");
         for bytes in sent {

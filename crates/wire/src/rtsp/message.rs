@@ -2,11 +2,11 @@
 //!
 //! [`MessageDecoder`] is fed whatever arrived and yields one [`Inbound`] at a time. Frames (`$`, channel, length; RFC
 //! 2326 section 10.12) are the hot path: they are split off the receive buffer without a copy. Text messages are read by
-//! `head` as strangers write them, but only after their head has been found whole and the body it promises is within the
+//! `head` leniently, but only after their head has been found whole and the body it promises is within the
 //! limit, so that no peer can make us keep or allocate more than [`MAX_HEADER_BYTES`] + [`MAX_BODY_BYTES`].
 //!
 //! Where a peer loses its place, what cannot be read is passed over up to [`MAX_NOISE_BYTES`] ([`Inbound::Noise`]): always
-//! from a server, and from a client once frames of it have come. Before that a client that speaks something else is told
+//! from a server, and from a client once frames of it have come. Before that a client of another protocol is refused
 //! at its first bytes.
 
 mod body;
@@ -46,7 +46,7 @@ pub enum Inbound {
     Request(Request),
     /// A response.
     Response(Response),
-    /// A request that nobody can make out; to be answered with 400.
+    /// A request that cannot be parsed; to be answered with 400.
     BadRequest(BadRequest),
     /// An interleaved frame.
     Frame(Frame),
@@ -75,6 +75,7 @@ impl Frame {
 
 /// Bytes that are not RTSP. The connection cannot be read any further.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MessageError {
     /// No end of the header within the limit.
     #[error("a message header is longer than {MAX_HEADER_BYTES} bytes")]
@@ -108,7 +109,7 @@ pub struct MessageDecoder {
 }
 
 impl MessageDecoder {
-    /// A decoder of what a server says.
+    /// A decoder for what a server sends.
     pub fn of_server() -> MessageDecoder {
         MessageDecoder { takes_noise: true, ..MessageDecoder::default() }
     }
@@ -124,7 +125,7 @@ impl MessageDecoder {
     }
 
     /// Takes all whole frames off the front of `buffer` at once, up to the next text; `None` when there is none. The twin
-    /// of [`MessageDecoder::decode`] for those who forward frames: [`interleave::frames`] tells them apart.
+    /// of [`MessageDecoder::decode`] for programs that forward frames: [`interleave::frames`] splits them.
     pub fn decode_run(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
         if self.noise.is_some() {
             return None;
@@ -133,7 +134,7 @@ impl MessageDecoder {
         match interleave::run_len(buffer) {
             0 => None,
             len => {
-                self.saw_frame(buffer.get(1).copied().unwrap_or_default());
+                self.note_frame(buffer.get(1).copied().unwrap_or_default());
                 Some(buffer.split_to(len).freeze())
             }
         }
@@ -145,12 +146,12 @@ impl MessageDecoder {
     /// [`MessageError`]: the connection has lost its framing and must be closed.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Inbound>, MessageError> {
         if self.noise.is_some() {
-            return self.pass_over(buffer, 0);
+            return self.skip_noise(buffer, 0);
         }
         self.skip_blanks(buffer);
         match interleave::peek(buffer) {
             Peek::Frame { channel, len } => {
-                self.saw_frame(channel);
+                self.note_frame(channel);
                 let whole = interleave::HEADER_LEN + usize::from(len);
                 return Ok(Some(Inbound::Frame(Frame { framed: buffer.split_to(whole).freeze() })));
             }
@@ -160,8 +161,8 @@ impl MessageDecoder {
         match noise::text_start(buffer) {
             Start::Perhaps => return Ok(None),
             Start::Yes => {}
-            Start::No if self.takes_noise && !is_http(buffer) => return self.pass_over(buffer, 1),
-            // A byte no message starts with is told at once, not after 16 KiB of it.
+            Start::No if self.takes_noise && !is_http(buffer) => return self.skip_noise(buffer, 1),
+            // A byte that no message starts with is an error at once, not after 16 KiB.
             Start::No if buffer.first().is_some_and(|b| !b.is_ascii_alphabetic()) => return Err(malformed(buffer)),
             Start::No => {}
         }
@@ -174,7 +175,7 @@ impl MessageDecoder {
         };
         let Some(read) = read else {
             let is_noise = self.takes_noise && !is_http(buffer);
-            return if is_noise { self.pass_over(buffer, 1) } else { Err(malformed(buffer)) };
+            return if is_noise { self.skip_noise(buffer, 1) } else { Err(malformed(buffer)) };
         };
         buffer.advance(head_len + body_len);
         self.searched = 0;
@@ -186,8 +187,8 @@ impl MessageDecoder {
         }))
     }
 
-    fn saw_frame(&mut self, channel: u8) {
-        self.channels.saw(channel);
+    fn note_frame(&mut self, channel: u8) {
+        self.channels.note(channel);
         self.has_begun = true;
         self.takes_noise = true;
     }
@@ -200,8 +201,8 @@ impl MessageDecoder {
         }
     }
 
-    /// Goes on with a stretch of noise, or begins one, of which the first `known` bytes are not worth another look.
-    fn pass_over(&mut self, buffer: &mut BytesMut, known: usize) -> Result<Option<Inbound>, MessageError> {
+    /// Continues a stretch of noise, or begins one whose first `known` bytes are known to be noise.
+    fn skip_noise(&mut self, buffer: &mut BytesMut, known: usize) -> Result<Option<Inbound>, MessageError> {
         let passed = self.noise.unwrap_or_default();
         let limit = if self.has_begun { MAX_NOISE_BYTES } else { MAX_NOISE_AT_START_BYTES };
         let (skip, is_found) = match noise::find(buffer, &self.channels, known) {
@@ -255,7 +256,7 @@ pub fn reply(request: &Request, status: rtsp_types::StatusCode) -> rtsp_types::R
     response
 }
 
-/// The answer to a request that nobody can make out.
+/// The response to a request that cannot be parsed.
 pub fn reply_to_bad(request: &BadRequest) -> Bytes {
     let mut response =
         rtsp_types::Response::builder(Version::V1_0, rtsp_types::StatusCode::BadRequest).build(Vec::new());

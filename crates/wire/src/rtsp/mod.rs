@@ -1,15 +1,14 @@
 //! RTSP/1.0 (RFC 2326): the only version with ANNOUNCE and RECORD.
 //!
-//! A connection carries requests, responses and `$`-framed RTP side by side; [`message`] takes them apart. The sessions
-//! of [`session`] decide what to say: a publisher (ANNOUNCE, SETUP, RECORD), a player (DESCRIBE, SETUP, PLAY) and a
-//! server that answers both. [`path`] is the name of a stream; [`sdp`] describes a stream, [`transport`] names its channels, [`digest`] logs in, its
-//! twin [`login`] checks that, and [`clock`] measures how far the two ends' clocks are apart.
+//! A connection carries requests, responses and `$`-framed RTP side by side; [`message`] splits and parses them. The state
+//! machines of [`session`] are a publisher (ANNOUNCE, SETUP, RECORD), a player (DESCRIBE, SETUP, PLAY) and a server for both.
+//! [`path`] is the name of a stream, [`sdp`] describes one, [`transport`] names its channels; [`auth`] has both ends of
+//! authentication, and [`clock`] measures how far the two ends' clocks are apart.
 
+pub mod auth;
 pub mod clock;
-pub mod digest;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
-pub mod login;
 pub mod message;
 pub mod path;
 mod request_line;

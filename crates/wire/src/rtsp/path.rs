@@ -44,6 +44,7 @@ const ENCODED: &AsciiSet = &CONTROLS
 
 /// Why a text is no stream's path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PathError {
     /// Its bytes are of another encoding, such as GBK or Latin-1.
     #[error("the path {0:?} is not UTF-8")]

@@ -19,10 +19,10 @@ impl Channels {
     }
 }
 
-/// What a client asked for, or a server granted.
+/// What a client requested for, or a server granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
-    /// The pair asked for; `None` leaves the choice to the server.
+    /// The pair requested for; `None` leaves the choice to the server.
     pub interleaved: Option<Channels>,
     /// `mode=record` was given: the client wants to send.
     pub record: bool,
@@ -30,6 +30,7 @@ pub struct Transport {
 
 /// Why a Transport header cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransportError {
     /// None of the alternatives is RTP over this connection: answer 461.
     #[error("no RTP/AVP/TCP in {0:?}")]
@@ -68,19 +69,19 @@ impl Transport {
         Err(TransportError::NotInterleaved(header.to_owned()))
     }
 
-    /// Reads the Transport header of a server's answer, where `asked` was asked for: the channels that it grants. What it
-    /// leaves out, or writes so that it cannot be read, is as asked; it refused nothing. Both channels may be one.
+    /// Reads the Transport header of a server's answer, where `requested` was requested for: the channels that it grants. What it
+    /// leaves out, or writes so that it cannot be read, is as requested; it refused nothing. Both channels may be one.
     ///
     /// # Errors
     /// [`TransportError::NotInterleaved`] when it grants another transport: multicast, or ports of UDP.
-    pub fn granted(header: &str, asked: Channels) -> Result<Channels, TransportError> {
+    pub fn granted(header: &str, requested: Channels) -> Result<Channels, TransportError> {
         let alternatives = || header.split(',').map(Alternative::parse);
         if let Some(channels) = alternatives().find_map(|alternative| alternative.interleaved) {
-            return Ok(parse_channels(channels).unwrap_or(asked));
+            return Ok(parse_channels(channels).unwrap_or(requested));
         }
         match alternatives().all(|alternative| alternative.multicast || alternative.has_ports) {
             true => Err(TransportError::NotInterleaved(header.to_owned())),
-            false => Ok(asked),
+            false => Ok(requested),
         }
     }
 
@@ -125,7 +126,7 @@ impl<'h> Alternative<'h> {
                 "multicast" => alternative.multicast = true,
                 "client_port" | "server_port" | "port" => alternative.has_ports = true,
                 "interleaved" => alternative.interleaved = Some(value),
-                // FFmpeg says `record`, GStreamer `RECORD`, some cameras quote it; RECEIVE is a GStreamer elder's word.
+                // FFmpeg says `record`, GStreamer `RECORD`, some cameras quote it; old GStreamer says RECEIVE.
                 "mode" => {
                     alternative.record = value.eq_ignore_ascii_case("record") || value.eq_ignore_ascii_case("receive");
                 }
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_an_answer_leaves_out_is_as_asked() {
-        let asked = Channels { rtp: 0, rtcp: 1 };
+        let requested = Channels { rtp: 0, rtcp: 1 };
         for answer in [
             "RTP/AVP/TCP;unicast;interleaved=0-1",
             "RTP/AVP;unicast;destination=192.0.2.1;source=192.0.2.2;interleaved=0-1",
@@ -186,12 +187,12 @@ mod tests {
             "RTP/AVP/TCP;unicast;mode=receive",
             "",
         ] {
-            assert_eq!(Transport::granted(answer, asked), Ok(asked), "{answer}");
+            assert_eq!(Transport::granted(answer, requested), Ok(requested), "{answer}");
         }
-        assert_eq!(Transport::granted("RTP/AVP;INTERLEAVED=4-5", asked), Ok(Channels { rtp: 4, rtcp: 5 }));
-        assert_eq!(Transport::granted("RTP/AVP/TCP;interleaved=6-6", asked), Ok(Channels { rtp: 6, rtcp: 6 }));
+        assert_eq!(Transport::granted("RTP/AVP;INTERLEAVED=4-5", requested), Ok(Channels { rtp: 4, rtcp: 5 }));
+        assert_eq!(Transport::granted("RTP/AVP/TCP;interleaved=6-6", requested), Ok(Channels { rtp: 6, rtcp: 6 }));
         for other in ["RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001", "RTP/AVP;multicast"] {
-            assert!(matches!(Transport::granted(other, asked), Err(TransportError::NotInterleaved(_))), "{other}");
+            assert!(matches!(Transport::granted(other, requested), Err(TransportError::NotInterleaved(_))), "{other}");
         }
     }
 

@@ -6,7 +6,7 @@
 
 use hevcast_media::srt::SrtError;
 use hevcast_net::NetError;
-use hevcast_net::publish::PublishNews;
+use hevcast_net::publish::PublishEvent;
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtp::PacketizeError;
 use hevcast_wire::rtsp::clock::ClockOffset;
@@ -35,7 +35,7 @@ pub trait Output: Send {
     ///
     /// # Errors
     /// The connection is lost.
-    fn event(&mut self) -> impl Future<Output = Result<PublishNews, OutputError>> + Send;
+    fn event(&mut self) -> impl Future<Output = Result<PublishEvent, OutputError>> + Send;
 
     /// Whether all that was offered has left.
     fn is_drained(&self) -> bool;

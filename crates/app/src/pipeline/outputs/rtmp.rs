@@ -1,6 +1,6 @@
 //! Frames by Enhanced RTMP.
 
-use hevcast_net::publish::PublishNews;
+use hevcast_net::publish::PublishEvent;
 use hevcast_net::rtmp::Publisher;
 use hevcast_net::{Clock, Target};
 use hevcast_wire::CodedFrame;
@@ -43,8 +43,8 @@ impl Output for RtmpOutput {
         Ok(self.publisher.queue(&frame)?)
     }
 
-    async fn event(&mut self) -> Result<PublishNews, OutputError> {
-        Ok(self.publisher.turn().await?)
+    async fn event(&mut self) -> Result<PublishEvent, OutputError> {
+        Ok(self.publisher.next_event().await?)
     }
 
     fn is_drained(&self) -> bool {

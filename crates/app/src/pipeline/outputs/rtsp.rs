@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use hevcast_net::publish::{OutgoingPicture, PublishNews, Publisher};
+use hevcast_net::publish::{OutgoingPicture, PublishEvent, Publisher};
 use hevcast_net::{Clock, Target};
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtp::{DEFAULT_MAX_PAYLOAD, Packetizer};
@@ -68,8 +68,8 @@ impl Output for RtspOutput {
         Ok(())
     }
 
-    async fn event(&mut self) -> Result<PublishNews, OutputError> {
-        Ok(self.publisher.turn().await?)
+    async fn event(&mut self) -> Result<PublishEvent, OutputError> {
+        Ok(self.publisher.next_event().await?)
     }
 
     fn is_drained(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hevcast_media::Stop;
 use hevcast_media::srt::{SrtAddress, SrtError, SrtWriter};
 use hevcast_net::Target;
-use hevcast_net::publish::PublishNews;
+use hevcast_net::publish::PublishEvent;
 use hevcast_net::target::{SrtMode, SrtSettings};
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtsp::clock::ClockOffset;
@@ -124,12 +124,12 @@ impl Output for SrtOutput {
         Ok(())
     }
 
-    async fn event(&mut self) -> Result<PublishNews, OutputError> {
+    async fn event(&mut self) -> Result<PublishEvent, OutputError> {
         match self.written.recv().await {
             Some(Ok(bytes)) => {
                 self.in_flight = false;
                 self.sent_bytes += bytes;
-                Ok(PublishNews::Sent)
+                Ok(PublishEvent::Sent)
             }
             Some(Err(error)) => Err(error.into()),
             None => Err(SrtError::Lost { url: self.url.clone(), why: "it ended".to_owned() }.into()),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use hevcast_net::publish::PublishNews;
+use hevcast_net::publish::PublishEvent;
 use hevcast_net::reconnect::Backoff;
 use hevcast_wire::CodedFrame;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -180,10 +180,10 @@ impl<C: Connector> Task<C> {
                     None => return Left::Done,
                 },
                 event = output.event() => match event {
-                    Ok(PublishNews::Sent) => {}
-                    Ok(PublishNews::RateLimited(limit_bps)) => state.limit_readers(limit_bps),
-                    Ok(PublishNews::KeyframeRequested) => state.want_keyframe(),
-                    Ok(PublishNews::Ended) => return Left::Dismissed,
+                    Ok(PublishEvent::Sent) => {}
+                    Ok(PublishEvent::RateLimited(limit_bps)) => state.limit_readers(limit_bps),
+                    Ok(PublishEvent::KeyframeRequested) => state.want_keyframe(),
+                    Ok(PublishEvent::Ended) => return Left::Dismissed,
                     Err(error) => return Left::Lost(error.to_string()),
                 },
                 () = tokio::time::sleep_until((moved + TAKES_NOTHING).into()), if in_flight => {

@@ -8,7 +8,7 @@ use hevcast_media::capture::{Input, Wanted};
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::Target;
 use hevcast_wire::redact::redacted;
-use hevcast_wire::rtsp::digest::Credentials;
+use hevcast_wire::rtsp::auth::Credentials;
 use hevcast_wire::secret::Secret;
 use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hevcast_wire::rtsp::login::{Login, REALM};
+use hevcast_wire::rtsp::auth::{Authorization, REALM};
 
 use super::context::Context;
 use super::origin;
@@ -74,7 +74,9 @@ enum Admission {
 /// Checks the login that came. That a user is no administrator shows only when its password is right.
 async fn admission(context: &Context, peer: SocketAddr, headers: &HeaderMap) -> Admission {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(Ok(login @ Login::Basic { .. })) = header.map(Login::parse) else { return Admission::LoginWanted };
+    let Some(Ok(login @ Authorization::Basic { .. })) = header.map(Authorization::parse) else {
+        return Admission::LoginWanted;
+    };
     match context.state.authenticate(LoginRequest { peer: peer.ip(), login: &login, method: "", nonce: "" }).await {
         LoginOutcome::Overloaded => Admission::Overloaded,
         LoginOutcome::Wrong => Admission::LoginWanted,

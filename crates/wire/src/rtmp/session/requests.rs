@@ -1,4 +1,4 @@
-//! What a client asks for, in its order (RTMP 1.0 section 7.2).
+//! The commands of a client, in their order (RTMP 1.0 section 7.2).
 
 use std::time::Instant;
 
@@ -6,17 +6,17 @@ use bytes::Bytes;
 
 use super::super::amf::{self, Value};
 use super::super::chunk::{COMMAND_CHUNKS, CONTROL_CHUNKS, MessageType, OWN_CHUNK_BYTES};
-use super::super::error::ANSWER_TIMEOUT;
-use super::{Role, Session, State};
+use super::super::error::RESPONSE_TIMEOUT;
+use super::{Role, RtmpSession, State};
 
-/// Arrivals of ours that we want to be told of, bytes (section 5.4.4): what other clients ask for.
+/// Window Acknowledgement Size that we request, bytes (section 5.4.4): that of other clients.
 const OWN_WINDOW_BYTES: u32 = 2_500_000;
 /// How much a server may hold back for us, ms (section 7.1.7).
 const BUFFER_MS: u32 = 100;
-/// The user control message that says so.
+/// The user control message for [`BUFFER_MS`].
 const SET_BUFFER_LENGTH: u16 = 3;
 
-impl Session {
+impl RtmpSession {
     /// Sends a message that stands in parts; false if it is too long.
     pub(super) fn send(&mut self, chunks: u8, kind: MessageType, stream: u32, timestamp: u32, parts: &[Bytes]) -> bool {
         let output = &mut self.output;
@@ -42,27 +42,27 @@ impl Session {
         self.transaction
     }
 
-    /// How often we want to be told of what has arrived.
-    pub(super) fn tell_window(&mut self) {
+    /// Sends our Window Acknowledgement Size (section 5.4.4).
+    pub(super) fn send_window(&mut self) {
         self.control(MessageType::WINDOW_SIZE, OWN_WINDOW_BYTES.to_be_bytes().to_vec());
     }
 
     fn await_answer(&mut self, state: State, transaction: u32, now: Instant) {
-        (self.state, self.awaited, self.deadline) = (state, transaction, Some(now + ANSWER_TIMEOUT));
+        (self.state, self.awaited, self.deadline) = (state, transaction, Some(now + RESPONSE_TIMEOUT));
     }
 
-    /// Asks for the application (section 7.2.1.1).
+    /// Sends `connect` for the application (section 7.2.1.1).
     pub(super) fn connect(&mut self, now: Instant) {
         let text = |text: &str| Value::text(text);
-        let login = &self.login;
+        let credentials = &self.credentials;
         let mut properties = vec![
-            ("app", text(&format!("{}{login}", self.address.app))),
+            ("app", text(&format!("{}{credentials}", self.address.app))),
             ("type", text("nonprivate")),
             ("flashVer", text(&format!("FMLE/3.0 (compatible; {})", self.agent))),
-            ("tcUrl", text(&format!("{}{login}", self.address.app_url))),
+            ("tcUrl", text(&format!("{}{credentials}", self.address.app_url))),
         ];
         if self.role == Role::Play {
-            // The codecs of old that Flash could play: some servers send nothing to who can play nothing.
+            // Flash's codecs: some servers send nothing to a client that announces none.
             let numbers =
                 [("capabilities", 15.0), ("audioCodecs", 4071.0), ("videoCodecs", 252.0), ("videoFunction", 1.0)];
             properties.push(("fpad", Value::Boolean(false)));
@@ -76,13 +76,13 @@ impl Session {
         self.await_answer(State::Connecting, transaction, now);
     }
 
-    /// The application is there: asks for a message stream (section 7.2.1.3).
+    /// `connect` has succeeded: requests a message stream (section 7.2.1.3).
     pub(super) fn connected(&mut self, now: Instant) {
-        self.tell_window();
+        self.send_window();
         self.control(MessageType::SET_CHUNK_SIZE, (OWN_CHUNK_BYTES as u32).to_be_bytes().to_vec());
         self.writer.set_chunk_bytes(OWN_CHUNK_BYTES);
         if self.role == Role::Publish {
-            // What Adobe's encoder says; some servers wait for it, others do not know it, and its answer tells nothing.
+            // As Adobe's encoder does: some servers wait for these, others do not know them, so responses are ignored.
             let stream = Value::text(&self.address.stream);
             self.command("releaseStream", Value::Null, std::slice::from_ref(&stream), 0);
             self.command("FCPublish", Value::Null, &[stream], 0);
@@ -91,7 +91,7 @@ impl Session {
         self.await_answer(State::Creating, transaction, now);
     }
 
-    /// The message stream is there: asks to publish or to play (sections 7.2.2.6 and 7.2.2.1).
+    /// `createStream` has succeeded: sends `publish` or `play` (sections 7.2.2.6 and 7.2.2.1).
     pub(super) fn created(&mut self, stream: u32, now: Instant) {
         self.stream = stream;
         let name = Value::text(&self.address.stream);

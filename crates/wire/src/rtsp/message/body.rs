@@ -32,7 +32,7 @@ fn announced(head: &[u8]) -> Result<Option<usize>, MessageError> {
     Ok(length.map(|len| len as usize))
 }
 
-/// Whether a message that says nothing of its length says that it has a session description.
+/// Whether a message without Content-Length has a session description by its Content-Type.
 fn is_description(head: &[u8]) -> bool {
     head::values(head, b"content-type").any(|value| {
         let kind = value.split(|&byte| byte == b';').next().unwrap_or_default();
@@ -40,7 +40,7 @@ fn is_description(head: &[u8]) -> bool {
     })
 }
 
-/// Bytes of a session description whose length nobody announced: lines of a small letter, `=` and a text. It ends before
+/// Length of a session description without Content-Length, bytes: lines of a small letter, `=` and a text. It ends before
 /// the first line that is none, or where what came so far ends with a line and has a medium: its sender waits for us then.
 fn description_len(rest: &[u8]) -> Result<Option<usize>, MessageError> {
     let mut end = 0;

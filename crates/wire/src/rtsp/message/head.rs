@@ -1,4 +1,4 @@
-//! The head of a message, read as strangers write it.
+//! The head of a message, parsed leniently: as clients and servers in the field write it.
 //!
 //! RFC 2326 section 4 wants lines that end in CR LF, one blank between the parts of the first line and a reason phrase
 //! behind a status. Cameras and clients keep to none of that, and what they mean is clear all the same:
@@ -23,7 +23,7 @@ use crate::rtsp::request_line::quoted;
 /// Most headers taken from one message; the rest is passed over. Real ones have 3 to 20.
 pub const MAX_HEADERS: usize = 128;
 
-/// A request that was understood to be one, but not what it asks for: it can only be refused (400).
+/// A message that is a request but cannot be parsed: it can only be refused (400).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRequest {
     /// Its CSeq, to be answered with; empty where it has none.
@@ -104,7 +104,7 @@ pub(super) fn read(head: &[u8], body: Vec<u8>) -> Option<Head> {
             None => return bad(format!("{:?} is no address of a stream", quoted(address.as_bytes()))),
         },
     };
-    // Whatever calls itself 1 is taken for 1.0; of other versions the session says that it does not speak them.
+    // Whatever calls itself 1 is taken for 1.0; the session refuses other versions (505).
     let version = if version.starts_with("1.") || version == "1" { Version::V1_0 } else { Version::V2_0 };
     let mut request = rtsp_types::Request::builder(read_method(method), version).build(body);
     request.set_request_uri(url);

@@ -1,4 +1,4 @@
-//! Bytes that are neither a message nor a frame, and where what can be read goes on behind them.
+//! Bytes that are neither a message nor a frame, and where the next message or frame begins behind them.
 //!
 //! Some cameras lose their place: what a full socket did not take of a frame is never sent, or the first answer after a
 //! reconnect stands behind the rest of an older stream. FFmpeg and VLC look for the next `$` or message then, and so do
@@ -6,7 +6,7 @@
 
 use crate::rtp::interleave;
 
-/// Methods by which a request can be told amid noise.
+/// Methods by which a request is recognised amid noise.
 const METHODS: [&[u8]; 11] = [
     b"OPTIONS",
     b"DESCRIBE",
@@ -33,7 +33,7 @@ pub(super) struct Channels([u64; 4]);
 
 impl Channels {
     /// A frame came on this one; its RTCP or RTP may come on the neighbour.
-    pub fn saw(&mut self, channel: u8) {
+    pub fn note(&mut self, channel: u8) {
         for channel in [channel, channel ^ 1] {
             if let Some(word) = self.0.get_mut(usize::from(channel / 64)) {
                 *word |= 1 << (channel % 64);
@@ -53,7 +53,7 @@ impl Channels {
 pub(super) enum Start {
     /// That of a message, as far as it can be seen.
     Yes,
-    /// More bytes would tell.
+    /// Not decided: more bytes are needed.
     Perhaps,
     /// None.
     No,
@@ -80,7 +80,7 @@ fn is_prefix(prefix: &[u8], of: &[u8]) -> bool {
     of.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
 }
 
-/// Where reading goes on.
+/// Where parsing continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// A message or a frame begins there.

@@ -47,16 +47,16 @@ fn a_message_may_come_a_byte_at_a_time() {
 
 #[test]
 fn what_stands_in_a_cseq_adds_nothing_to_the_answer() {
-    let answer_to = |cseq: &str| {
+    let request_of = |cseq: &str| {
         let bytes = format!("OPTIONS rtsp://h/p RTSP/1.0\r\nCSeq: {cseq}\r\n\r\n123456789");
         let mut buffer = BytesMut::from(bytes.as_bytes());
         let decoded = MessageDecoder::default().decode(&mut buffer);
         let Ok(Some(Inbound::Request(request))) = decoded else { panic!("{decoded:?}") };
         response_bytes(&reply(&request, rtsp_types::StatusCode::Ok).replace_body(Vec::new()))
     };
-    assert_eq!(&answer_to("7")[..], b"RTSP/1.0 200 Ok\r\nCSeq: 7\r\n\r\n");
+    assert_eq!(&request_of("7")[..], b"RTSP/1.0 200 Ok\r\nCSeq: 7\r\n\r\n");
     for cseq in ["7\nContent-Length: 9", "7\r", "7\x0b\x00", "\x007", "7\r\nX: y"] {
-        assert_eq!(&answer_to(cseq)[..], b"RTSP/1.0 200 Ok\r\nCSeq: 7\r\n\r\n", "{cseq:?}");
+        assert_eq!(&request_of(cseq)[..], b"RTSP/1.0 200 Ok\r\nCSeq: 7\r\n\r\n", "{cseq:?}");
     }
 }
 

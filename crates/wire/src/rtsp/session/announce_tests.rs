@@ -7,6 +7,7 @@ use rtsp_types::StatusCode;
 
 use super::server::{Accepted, Refusal, ServerEvent, ServerSession};
 use crate::rtsp::message::{Inbound, MessageDecoder};
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 struct Bench {
@@ -26,7 +27,8 @@ impl Bench {
         let mut buffer = BytesMut::from(text.as_bytes());
         let message = self.decoder.decode(&mut buffer).unwrap().expect("a message");
         assert!(buffer.is_empty(), "{buffer:?}");
-        match self.session.handle_message(message, self.now) {
+        self.session.handle_input(message, self.now).unwrap();
+        match self.session.poll_event() {
             Some(ServerEvent::Setup { .. }) => self.session.accept(Accepted::Tracks(1)),
             Some(ServerEvent::Announce { path }) => match self.session.announced().expect("a description") {
                 Ok(description) => self.session.accept(Accepted::Announced(Box::new(description))),

@@ -9,6 +9,7 @@ use super::player::{PlayerEvent, PlayerSession};
 use super::{ClientSession, SessionError};
 use crate::rtp::interleave;
 use crate::rtsp::message::MessageDecoder;
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 /// What a camera does when it is asked; the default is right.
@@ -90,7 +91,7 @@ impl Bench {
     fn hear(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         let mut buffer = BytesMut::from(bytes);
         while let Some(message) = self.decoder.decode(&mut buffer).unwrap() {
-            self.session.handle_message(message, self.now)?;
+            self.session.handle_input(message, self.now)?;
         }
         assert!(buffer.is_empty(), "a message was cut: {buffer:?}");
         Ok(())
@@ -177,8 +178,8 @@ fn a_camera_that_knows_no_address_is_left_with_its_first_refusal() {
         let answer = bench.answer(std::str::from_utf8(&request).unwrap());
         bench.hear(&answer).unwrap();
     }
-    assert!(matches!(bench.session.closed(), Some(SessionError::NotFound { request: "SETUP", .. })));
-    assert!(bench.session.closed().is_none() && Bench::new(RIGHT).session.closed().is_none());
+    assert!(matches!(bench.session.handle_closed(), Some(SessionError::NotFound { request: "SETUP", .. })));
+    assert!(bench.session.handle_closed().is_none() && Bench::new(RIGHT).session.handle_closed().is_none());
     // Another refusal has nothing to do with the address.
     let mut bench = Bench::new(Camera { setup: Some("nowhere"), refusal: "453 Not Enough Bandwidth", ..RIGHT });
     assert!(bench.converse().is_err());

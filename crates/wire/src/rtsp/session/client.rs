@@ -1,4 +1,4 @@
-//! What a publisher and a player have in common: requests in flight, login, liveness, and the clock exchange.
+//! What publisher and player share: requests in flight, authentication, keepalives, and the clock exchange.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
-use super::answers::{self, AnswerTo};
-use super::{ANSWER_TIMEOUT, LoginRefusal, SessionError};
+use super::responses;
+use super::{AuthFailure, RESPONSE_TIMEOUT, SessionError};
 use crate::redact::shown_url;
+use crate::rtsp::auth::{ClientAuth, Credentials};
 use crate::rtsp::clock::{self, ClockEstimator, ClockOffset, ClockReply, ClockRequest};
-use crate::rtsp::digest::{Credentials, Login};
 use crate::rtsp::message::{BadRequest, Inbound, Request, Response, reply_to_bad, request_bytes, response_bytes};
+use crate::session::Session;
 use crate::time::Now;
 
 pub use super::purpose::Purpose;
@@ -25,120 +26,84 @@ const CLOCK_QUICK: Duration = Duration::from_millis(40);
 const CLOCK_QUICK_COUNT: usize = 5;
 /// Afterwards one exchange in this time follows the drift.
 const CLOCK_STEADY: Duration = Duration::from_secs(1);
-/// How often one request is sent with a login: the first, and two more for a server that calls each nonce stale.
-const MOST_LOGINS: u8 = 3;
-/// Answers of ours that may wait for a server to read them. A server asks now and then; one that asks on and on without
-/// reading is of no use, and its answers would pile up.
-pub const MOST_UNREAD_ANSWERS: usize = 256;
-/// Their bytes: what an answer repeats of its request is the server's to choose.
-pub const MOST_UNREAD_ANSWER_BYTES: usize = 64 * 1024;
+/// How often one request is sent with credentials: once, and twice more for a server that calls each nonce stale.
+const MAX_AUTHORIZED_SENDS: u8 = 3;
+/// Most responses of ours that a server may leave unread. Servers send requests now and then; responses to one that sends them
+/// without reading would pile up.
+pub const MAX_UNREAD_RESPONSES: usize = 256;
+/// Most bytes of them: what a response repeats of its request is the server's to choose.
+pub const MAX_UNREAD_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// A session of a client: what drives a publisher and a player alike.
-pub trait ClientSession {
-    /// News of the session.
-    type Event;
-
-    /// The common part.
+/// The session of a client, publisher or player: [`Session`] and what only clients have.
+pub trait ClientSession: for<'i> Session<Input<'i> = Inbound, Error = SessionError> {
+    /// The part that publisher and player share.
     fn client(&self) -> &Client;
 
-    /// The common part, to change.
+    /// The same, to change.
     fn client_mut(&mut self) -> &mut Client;
 
-    /// The URL that stands for the whole session.
+    /// The URL that PLAY, RECORD and TEARDOWN are sent for: that of all tracks together.
     fn session_url(&self) -> Url;
-
-    /// Takes what the server sent.
-    ///
-    /// # Errors
-    /// [`SessionError`] when the server refuses; the session is over.
-    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError>;
-
-    /// The next event.
-    fn poll_event(&mut self) -> Option<Self::Event>;
 
     /// Whether this event says that the session is over.
     fn is_end(event: &Self::Event) -> bool;
 
-    /// The next bytes for the socket.
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.client_mut().transmits.pop_front()
-    }
-
-    /// When [`Self::handle_timeout`] wants to be called.
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.client().poll_timeout()
-    }
-
-    /// Sends what is due: keepalives and clock exchanges.
-    ///
-    /// # Errors
-    /// [`SessionError::NoAnswer`] when the server has fallen silent.
-    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-        self.client_mut().handle_timeout(now)
-    }
-
-    /// The socket has taken everything that was to be sent: answers of ours among it are as good as read.
-    fn all_sent(&mut self) {
-        self.client_mut().unread_answers = (0, 0);
-    }
-
-    /// The server has closed the connection: why, if it said so before.
-    fn closed(&mut self) -> Option<SessionError> {
-        None
-    }
-
-    /// Asks the server to end the session; an event that [`Self::is_end`] follows.
+    /// Asks the server to end the session; its response is an event that [`Self::is_end`] recognises.
     fn teardown(&mut self, now: Now) {
         let url = self.session_url();
         self.client_mut().send(Purpose::Teardown, &url, &[], Vec::new(), now);
     }
 
-    /// The server's clock as seen from here; `None` when the server cannot tell.
+    /// The server's clock as seen from here; `None` where the server takes no clock exchange.
     fn clock(&self) -> Option<ClockOffset> {
         self.client().clock.best()
     }
 }
 
+/// A request whose response has not come.
 struct Pending {
     cseq: u32,
     purpose: Purpose,
     request: Request,
     deadline: Instant,
-    /// How often it has been sent with a login.
-    logins: u8,
+    /// How often it has been sent with credentials.
+    authorized_sends: u8,
+    /// [`ClientAuth::challenges`] when it was sent.
+    sent_after: u32,
 }
 
-/// One client's side of an RTSP connection. [`super::publisher`] and [`super::player`] say what is asked; this says how.
+/// The client's end of an RTSP connection: numbering, authentication and time-outs of the requests that [`super::publisher`]
+/// and [`super::player`] send.
 pub struct Client {
     url: Url,
     user_agent: String,
-    login: Login,
+    auth: ClientAuth,
     next_cseq: u32,
     session: Option<String>,
     session_timeout: Duration,
     get_parameter: bool,
     pending: VecDeque<Pending>,
     /// The CSeq of the last answer that was one to something; `None` where it had none.
-    last_answered: Option<u32>,
+    last_cseq: Option<u32>,
     transmits: VecDeque<Bytes>,
     established: bool,
     /// The server has answered at all.
-    has_answered: bool,
-    /// Number and bytes of the answers that the socket has not taken yet.
-    unread_answers: (usize, usize),
+    has_responded: bool,
+    /// Number and bytes of our responses since the socket was last drained.
+    unread_responses: (usize, usize),
     next_keep_alive: Option<Instant>,
     /// The server has answered a keepalive before, so its silence means something.
-    keep_alive_answered: bool,
+    keep_alive_confirmed: bool,
     clock: ClockEstimator,
     clock_supported: bool,
     clock_exchanges: usize,
     next_clock: Option<Instant>,
 }
 
-// What is sent holds logins.
+// What is sent holds credentials.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("url", &self.shown()).field("login", &self.login).finish_non_exhaustive()
+        f.debug_struct("Client").field("url", &self.shown()).field("auth", &self.auth).finish_non_exhaustive()
     }
 }
 
@@ -148,19 +113,19 @@ impl Client {
         Client {
             url,
             user_agent: user_agent.to_owned(),
-            login: Login::new(credentials),
+            auth: ClientAuth::new(credentials),
             next_cseq: 1,
             session: None,
             session_timeout: DEFAULT_SESSION_TIMEOUT,
             get_parameter: false,
             pending: VecDeque::new(),
-            last_answered: None,
+            last_cseq: None,
             transmits: VecDeque::new(),
             established: false,
-            has_answered: false,
-            unread_answers: (0, 0),
+            has_responded: false,
+            unread_responses: (0, 0),
             next_keep_alive: None,
-            keep_alive_answered: false,
+            keep_alive_confirmed: false,
             clock: ClockEstimator::default(),
             clock_supported: false,
             clock_exchanges: 0,
@@ -173,14 +138,14 @@ impl Client {
         &self.url
     }
 
-    /// The stream's URL for people, without what is secret in it.
+    /// The stream's URL for error texts, without secrets.
     pub fn shown(&self) -> String {
         shown_url(&self.url)
     }
 
-    /// How it stands with the login.
-    pub fn login(&self) -> &Login {
-        &self.login
+    /// The state of authentication.
+    pub fn auth(&self) -> &ClientAuth {
+        &self.auth
     }
 
     /// Queues a request.
@@ -194,7 +159,7 @@ impl Client {
         self.transmit(purpose, builder.build(body), 0, now);
     }
 
-    fn transmit(&mut self, purpose: Purpose, mut request: Request, logins: u8, now: Now) {
+    fn transmit(&mut self, purpose: Purpose, mut request: Request, authorized_sends: u8, now: Now) {
         let cseq = self.next_cseq;
         self.next_cseq += 1;
         request.insert_header(headers::CSEQ, cseq.to_string());
@@ -204,13 +169,15 @@ impl Client {
         }
         let method: &str = request.method().into();
         let uri = request.request_uri().map_or("*", |url| url.as_str());
-        let authorization = self.login.authorization(method, uri);
-        let logins = logins + u8::from(authorization.is_some());
+        let authorization = self.auth.authorization(method, uri);
+        let authorized_sends = authorized_sends + u8::from(authorization.is_some());
         if let Some(authorization) = authorization {
             request.insert_header(headers::AUTHORIZATION, authorization);
         }
         self.transmits.push_back(request_bytes(&request));
-        self.pending.push_back(Pending { cseq, purpose, request, deadline: now.instant + ANSWER_TIMEOUT, logins });
+        let deadline = now.instant + RESPONSE_TIMEOUT;
+        let sent_after = self.auth.challenges();
+        self.pending.push_back(Pending { cseq, purpose, request, deadline, authorized_sends, sent_after });
     }
 
     /// Queues bytes that are no request, such as a framed RTCP packet.
@@ -218,29 +185,30 @@ impl Client {
         self.transmits.push_back(bytes);
     }
 
-    /// Takes an answer. Returns what the session has to act on: a 2xx answer and its purpose.
+    /// Takes a response. Returns what the session has to act on: a 2xx response and the purpose of its request.
     ///
     /// # Errors
     /// A refusal, as the [`SessionError`] that names it.
-    pub fn answered(&mut self, response: Response, now: Now) -> Result<Option<(Purpose, Response)>, SessionError> {
-        let open: Vec<(u32, Purpose)> = self.pending.iter().map(|p| (p.cseq, p.purpose)).collect();
-        let index = match answers::answer_to(&response, &open, self.last_answered) {
-            AnswerTo::Open(index) => Some(index),
-            AnswerTo::Nothing => None,
-        };
+    pub fn handle_response(
+        &mut self,
+        response: Response,
+        now: Now,
+    ) -> Result<Option<(Purpose, Response)>, SessionError> {
+        let pending: Vec<(u32, Purpose)> = self.pending.iter().map(|p| (p.cseq, p.purpose)).collect();
+        let index = responses::request_of(&response, &pending, self.last_cseq);
         let Some(pending) = index.and_then(|i| self.pending.remove(i)) else { return Ok(None) };
-        let Pending { purpose, request, logins, .. } = pending;
-        self.last_answered = answers::cseq(&response);
-        self.has_answered = true;
+        let Pending { purpose, request, authorized_sends, sent_after, .. } = pending;
+        self.last_cseq = responses::cseq(&response);
+        self.has_responded = true;
         if response.status() == StatusCode::Unauthorized {
             let challenge = response.header(&headers::WWW_AUTHENTICATE).map(|header| header.as_str());
-            let may_repeat = logins < MOST_LOGINS;
-            if challenge.is_some_and(|challenge| may_repeat && self.login.challenged(challenge)) {
-                self.transmit(purpose, request, logins, now);
+            let may_repeat = authorized_sends < MAX_AUTHORIZED_SENDS;
+            if challenge.is_some_and(|challenge| may_repeat && self.auth.handle_challenge(challenge, sent_after)) {
+                self.transmit(purpose, request, authorized_sends, now);
                 return Ok(None);
             }
-        } else if logins > 0 {
-            self.login.accepted();
+        } else if authorized_sends > 0 {
+            self.auth.handle_accepted();
         }
         if !response.status().is_success() {
             // A server may dislike these without the stream being any worse for it.
@@ -255,21 +223,21 @@ impl Client {
                 return Err(SessionError::Moved { request, url, to });
             }
             if response.status() == StatusCode::Unauthorized {
-                return Err(SessionError::Unauthorized { request, url, why: LoginRefusal::of(&self.login) });
+                return Err(SessionError::Unauthorized { request, url, why: AuthFailure::of(&self.auth) });
             }
             return Err(SessionError::of_status(request, url, response.status(), response.reason_phrase()));
         }
         match purpose {
             Purpose::KeepAlive => {
-                self.keep_alive_answered = true;
+                self.keep_alive_confirmed = true;
                 return Ok(None);
             }
             Purpose::Clock => {
-                self.clock_answered(&response, now);
+                self.handle_clock_response(&response, now);
                 return Ok(None);
             }
-            Purpose::Options => self.options_answered(&response, now),
-            Purpose::Setup => self.setup_answered(&response),
+            Purpose::Options => self.handle_options_response(&response, now),
+            Purpose::Setup => self.handle_setup_response(&response),
             Purpose::Play | Purpose::Record => self.established = true,
             _ => {}
         }
@@ -277,7 +245,7 @@ impl Client {
         Ok(Some((purpose, response)))
     }
 
-    fn options_answered(&mut self, response: &Response, now: Now) {
+    fn handle_options_response(&mut self, response: &Response, now: Now) {
         let public = response.header(&headers::PUBLIC).map(|v| v.as_str()).unwrap_or_default();
         self.get_parameter = public.split(',').any(|m| m.trim().eq_ignore_ascii_case("GET_PARAMETER"));
         if let Ok(name) = HeaderName::try_from(clock::SUPPORT_HEADER) {
@@ -288,9 +256,9 @@ impl Client {
         }
     }
 
-    fn setup_answered(&mut self, response: &Response) {
+    fn handle_setup_response(&mut self, response: &Response) {
         let Some(header) = response.header(&headers::SESSION) else { return };
-        let (id, seconds) = answers::session(header.as_str());
+        let (id, seconds) = responses::session(header.as_str());
         self.session = id;
         if let Some(seconds) = seconds {
             self.session_timeout = Duration::from_secs(u64::clamp(seconds, 2, 3600));
@@ -304,7 +272,7 @@ impl Client {
         self.next_clock = None;
     }
 
-    fn clock_answered(&mut self, response: &Response, now: Now) {
+    fn handle_clock_response(&mut self, response: &Response, now: Now) {
         if let Some(reply) = ClockReply::parse(response.body()) {
             self.clock.add(&reply, now);
         }
@@ -313,11 +281,12 @@ impl Client {
         self.next_clock = Some(now.instant + pause);
     }
 
-    /// Media has come: the server is there, and an answer may be queued behind what it sends.
-    pub fn heard(&mut self, now: Now) {
+    /// Media has come: the server is alive, and a response may be queued behind what it sends. Extends the deadlines of requests
+    /// that only keep the session alive.
+    pub fn touch(&mut self, now: Now) {
         for pending in &mut self.pending {
             if matches!(pending.purpose, Purpose::KeepAlive | Purpose::Clock) {
-                pending.deadline = now.instant + ANSWER_TIMEOUT;
+                pending.deadline = now.instant + RESPONSE_TIMEOUT;
             }
         }
     }
@@ -325,49 +294,57 @@ impl Client {
     /// Answers a request of the server. True when it was a TEARDOWN.
     ///
     /// # Errors
-    /// [`SessionError::Unread`] when the server asks and asks and reads no answer.
-    pub fn asked(&mut self, request: &Request) -> Result<bool, SessionError> {
+    /// [`SessionError::Unread`] when the server sends requests and reads no response.
+    pub fn handle_request(&mut self, request: &Request) -> Result<bool, SessionError> {
         let (status, teardown) = match request.method() {
             Method::Options | Method::GetParameter | Method::SetParameter => (StatusCode::Ok, false),
             Method::Teardown => (StatusCode::Ok, true),
             _ => (StatusCode::NotImplemented, false),
         };
         let response = crate::rtsp::message::reply(request, status);
-        self.answer(response_bytes(&response.map_body(|_| Vec::new())))?;
+        self.respond(response_bytes(&response.map_body(|_| Vec::new())))?;
         Ok(teardown)
     }
 
-    /// Answers a request of the server that nobody can make out.
+    /// Answers a request of the server that cannot be parsed (400).
     ///
     /// # Errors
-    /// As [`Client::asked`].
-    pub fn asked_badly(&mut self, request: &BadRequest) -> Result<(), SessionError> {
-        self.answer(reply_to_bad(request))
+    /// As [`Client::handle_request`].
+    pub fn handle_bad_request(&mut self, request: &BadRequest) -> Result<(), SessionError> {
+        self.respond(reply_to_bad(request))
     }
 
-    fn answer(&mut self, bytes: Bytes) -> Result<(), SessionError> {
-        let (answers, answer_bytes) = &mut self.unread_answers;
-        (*answers, *answer_bytes) = (*answers + 1, *answer_bytes + bytes.len());
-        if *answers > MOST_UNREAD_ANSWERS || *answer_bytes > MOST_UNREAD_ANSWER_BYTES {
+    fn respond(&mut self, bytes: Bytes) -> Result<(), SessionError> {
+        let (responses, response_bytes) = &mut self.unread_responses;
+        (*responses, *response_bytes) = (*responses + 1, *response_bytes + bytes.len());
+        if *responses > MAX_UNREAD_RESPONSES || *response_bytes > MAX_UNREAD_RESPONSE_BYTES {
             return Err(SessionError::Unread { url: self.shown() });
         }
         self.transmits.push_back(bytes);
         Ok(())
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.transmits.pop_front()
+    }
+
+    pub(super) fn handle_drained(&mut self) {
+        self.unread_responses = (0, 0);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let answer = self.pending.iter().map(|p| p.deadline).min();
         let keep_alive = if self.established { self.next_keep_alive } else { None };
         [answer, keep_alive, self.next_clock].into_iter().flatten().min()
     }
 
-    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+    pub(super) fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
         // Some servers never answer a keepalive while they record.
-        let forgive = !self.keep_alive_answered;
+        let forgive = !self.keep_alive_confirmed;
         self.pending.retain(|p| !(forgive && p.purpose == Purpose::KeepAlive && p.deadline <= now.instant));
         if let Some(late) = self.pending.iter().find(|p| p.deadline <= now.instant) {
-            let (request, has_answered) = (late.purpose.name(), self.has_answered);
-            return Err(SessionError::NoAnswer { request, url: self.shown(), has_answered });
+            let (request, has_responded) = (late.purpose.name(), self.has_responded);
+            return Err(SessionError::NoResponse { request, url: self.shown(), has_responded });
         }
         if self.next_clock.is_some_and(|at| at <= now.instant) && self.clock_supported {
             self.send_clock(now);

@@ -99,10 +99,10 @@ fn run(mut client: impl ClientSession, own: Computer, server: Computer, ways: [W
             continue;
         }
         at += ways[0].take(chance);
-        let answer = session.turn_at(&bytes, server.now(at));
+        let answer = session.exchange_at(&bytes, server.now(at));
         at += ways[1].take(chance);
         for message in decode(&answer) {
-            client.handle_message(message, own.now(at)).unwrap();
+            client.handle_input(message, own.now(at)).unwrap();
         }
         known.extend(client.clock().map(|clock| (at, clock)));
     }

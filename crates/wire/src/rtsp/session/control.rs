@@ -13,7 +13,7 @@ const MAX_TRIED: usize = 6;
 
 /// What an answer to DESCRIBE names.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Named<'a> {
+pub(super) struct DescribedUrls<'a> {
     /// The header Content-Base, as it came.
     pub content_base: Option<&'a str>,
     /// The header Content-Location, as it came.
@@ -24,7 +24,7 @@ pub(super) struct Named<'a> {
     pub track: Option<&'a str>,
 }
 
-/// Where to ask for a track, and for the session, in the order of trying.
+/// URLs for SETUP of the track and for PLAY of the session, in the order of trying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
     /// For SETUP.
@@ -35,7 +35,7 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Those that `named` may mean, in an answer to a request for `request`.
-    pub fn new(request: &Url, named: Named<'_>) -> Addresses {
+    pub fn new(request: &Url, named: DescribedUrls<'_>) -> Addresses {
         let mut bases: Vec<Url> = Vec::new();
         for text in [named.content_base, named.content_location].into_iter().flatten() {
             bases.extend(text.split(',').filter_map(|text| read_base(text, request)));
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    fn addresses(request: &str, named: Named<'_>) -> (Vec<String>, Vec<String>) {
+    fn addresses(request: &str, named: DescribedUrls<'_>) -> (Vec<String>, Vec<String>) {
         let Addresses { track, session } = Addresses::new(&Url::parse(request).unwrap(), named);
         let texts = |urls: Vec<Url>| urls.into_iter().map(String::from).collect();
         (texts(track), texts(session))
@@ -185,7 +185,7 @@ mod tests {
     /// The first address for a track and for the session.
     fn first(request: &str, content_base: &str, session: &str, track: &str) -> (String, String) {
         let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
-        let named = Named {
+        let named = DescribedUrls {
             content_base: some(content_base),
             content_location: None,
             session: some(session),
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_address_of_its_own_is_asked_for_as_it_stands_then_at_our_host() {
-        let named = Named { track: Some("rtsp://10.0.0.9:554/media/video"), ..Named::default() };
+        let named = DescribedUrls { track: Some("rtsp://10.0.0.9:554/media/video"), ..DescribedUrls::default() };
         let (track, session) = addresses("rtsp://public:8554/media", named);
         assert_eq!(track[..2], ["rtsp://10.0.0.9:554/media/video", "rtsp://public:8554/media/video"]);
         assert_eq!(session[0], "rtsp://public:8554/media");
@@ -252,7 +252,11 @@ mod tests {
 
     #[test]
     fn what_a_server_may_mean_is_all_there() {
-        let named = Named { content_base: Some("rtsp://h/a/?x=1"), track: Some("trackID=1"), ..Named::default() };
+        let named = DescribedUrls {
+            content_base: Some("rtsp://h/a/?x=1"),
+            track: Some("trackID=1"),
+            ..DescribedUrls::default()
+        };
         let (track, _) = addresses("rtsp://h/a?x=1", named);
         for meant in [
             "rtsp://h/a/?x=1/trackID=1",
@@ -262,7 +266,7 @@ mod tests {
         ] {
             assert!(track.iter().any(|url| url == meant), "{meant} in {track:?}");
         }
-        let (track, session) = addresses("rtsp://h/a", Named::default());
+        let (track, session) = addresses("rtsp://h/a", DescribedUrls::default());
         assert_eq!((track, session), (vec!["rtsp://h/a".to_owned()], vec!["rtsp://h/a".to_owned()]));
     }
 
@@ -272,7 +276,7 @@ mod tests {
             base in ".{0,40}", session in ".{0,20}", track in ".{0,40}", path in "[a-z/?=&%]{0,20}",
         ) {
             let request = Url::parse(&format!("rtsp://h/{path}")).unwrap();
-            let named = Named {
+            let named = DescribedUrls {
                 content_base: Some(&base), content_location: Some(&track), session: Some(&session), track: Some(&track),
             };
             let found = Addresses::new(&request, named);

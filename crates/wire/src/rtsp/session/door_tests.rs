@@ -5,8 +5,9 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::server::{Accepted, ServerEvent, ServerSession};
-use crate::rtsp::login::Challenge;
+use crate::rtsp::auth::Challenge;
 use crate::rtsp::message::{Inbound, MessageDecoder};
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 fn now() -> Now {
@@ -15,7 +16,8 @@ fn now() -> Now {
 
 fn asked(session: &mut ServerSession, text: &str) -> Option<ServerEvent> {
     let message = MessageDecoder::default().decode(&mut BytesMut::from(text.as_bytes())).unwrap().unwrap();
-    session.handle_message(message, now())
+    session.handle_input(message, now()).unwrap();
+    session.poll_event()
 }
 
 fn answer(session: &mut ServerSession) -> Vec<Bytes> {

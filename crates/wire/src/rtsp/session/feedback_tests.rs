@@ -1,9 +1,9 @@
 //! What a server's feedback is to a publisher.
 
-use super::ClientSession;
 use super::publisher::{PublisherEvent, PublisherSession};
 use super::tests::{Server, World, converse, decode, description, drain, url};
 use crate::rtp::{interleave, rtcp, tmmbr};
+use crate::session::Session;
 
 #[test]
 fn wishes_for_keyframes_and_for_less_are_heard_once_and_the_latter_answered() {
@@ -15,14 +15,14 @@ fn wishes_for_keyframes_and_for_less_are_heard_once_and_the_latter_answered() {
 
     let pli = interleave::frame(1, &rtcp::pli(1, 2));
     for message in decode(&pli.repeat(3)) {
-        publisher.handle_message(message, world.client()).unwrap();
+        publisher.handle_input(message, world.client()).unwrap();
     }
     assert_eq!(publisher.poll_event(), Some(PublisherEvent::KeyframeRequested));
     assert_eq!(publisher.poll_event(), None, "requests in one read are one request");
 
     let limits = [900_000, 800_000].map(|bps| interleave::frame(1, &tmmbr::tmmbr(1, 2, bps)));
     for message in decode(&limits.concat()) {
-        publisher.handle_message(message, world.client()).unwrap();
+        publisher.handle_input(message, world.client()).unwrap();
     }
     assert_eq!(publisher.poll_event(), Some(PublisherEvent::RateLimited(800_000)));
     assert_eq!(publisher.poll_event(), None, "the newest limit is the one");

@@ -5,13 +5,15 @@ use std::time::Instant;
 use bytes::BytesMut;
 use rtsp_types::Url;
 
-use super::client::MOST_UNREAD_ANSWERS;
+use super::client::MAX_UNREAD_RESPONSES;
 use super::player::PlayerSession;
 use super::server::{Accepted, ServerEvent, ServerSession};
+use super::tests::{World, decode, drain, url};
 use super::{ClientSession, SessionError};
-use crate::rtsp::digest::Credentials;
-use crate::rtsp::login::{Challenge, Ha1, Login};
+use crate::rtsp::auth::Credentials;
+use crate::rtsp::auth::{Authorization, Challenge, Ha1};
 use crate::rtsp::message::{Inbound, MessageDecoder};
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 fn now() -> Now {
@@ -38,13 +40,18 @@ fn describe(password: Option<&str>, challenge: &Challenge) -> (Result<(), Sessio
             return (Ok(()), log);
         }
         for request in requests {
-            if let Some(ServerEvent::Describe { .. }) = server.handle_message(request, now()) {
-                let may = match server.login() {
-                    Some(Login::Digest(digest)) => digest.proves(ha1, server.method(), &challenge.nonce),
-                    Some(Login::Basic { user, password }) => ha1.is_of(&user, &password),
+            server.handle_input(request, now()).unwrap();
+            if let Some(ServerEvent::Describe { .. }) = server.poll_event() {
+                let may = match server.authorization() {
+                    Some(Authorization::Digest(digest)) => digest.proves(ha1, server.method(), &challenge.nonce),
+                    Some(Authorization::Basic { user, password }) => ha1.is_of(&user, &password),
                     None => false,
                 };
-                log.push(format!("{} {:?} {may}", server.method(), server.login().map(|l| l.user().to_owned())));
+                log.push(format!(
+                    "{} {:?} {may}",
+                    server.method(),
+                    server.authorization().map(|l| l.user().to_owned())
+                ));
                 match may {
                     true => server.accept(Accepted::Yes),
                     false => server.challenge(challenge),
@@ -53,7 +60,7 @@ fn describe(password: Option<&str>, challenge: &Challenge) -> (Result<(), Sessio
         }
         for answer in messages(|| server.poll_transmit()) {
             // An "accept" of the wrong kind counts as a server's fault: enough to see that it got there.
-            match player.handle_message(answer, now()) {
+            match player.handle_input(answer, now()) {
                 Err(SessionError::Refused { status: 500, .. }) => return (Ok(()), log),
                 Err(error) => return (Err(error), log),
                 Ok(()) => {}
@@ -84,7 +91,7 @@ fn challenged(credentials: Credentials, challenge: impl Fn(usize) -> String) -> 
             move || once.take()
         });
         for answer in answer {
-            if let Err(error) = player.handle_message(answer, now()) {
+            if let Err(error) = player.handle_input(answer, now()) {
                 return (asked, error);
             }
         }
@@ -113,8 +120,8 @@ fn what_is_sent_is_not_in_what_a_session_shows_of_itself() {
     while player.poll_transmit().is_some() {}
     let mut challenge =
         Some(bytes::Bytes::from("RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n"));
-    player.handle_message(messages(|| challenge.take()).remove(0), now()).unwrap();
-    let shown = format!("{:?} {:?}", player.client(), player.client().login());
+    player.handle_input(messages(|| challenge.take()).remove(0), now()).unwrap();
+    let shown = format!("{:?} {:?}", player.client(), player.client().auth());
     assert!(!shown.contains("secret") && !shown.contains("bWU6c2VjcmV0") && shown.contains("token=…"), "{shown}");
 }
 
@@ -125,19 +132,19 @@ fn a_server_that_asks_and_reads_nothing_is_left() {
         let request = format!("OPTIONS * RTSP/1.0\r\nCSeq: {cseq}\r\n\r\n");
         let mut once = Some(bytes::Bytes::from(request));
         let request = messages(move || once.take()).remove(0);
-        player.handle_message(request, now())
+        player.handle_input(request, now())
     };
     for _ in 0..10 {
-        for _ in 0..MOST_UNREAD_ANSWERS {
+        for _ in 0..MAX_UNREAD_RESPONSES {
             ask(&mut player, "1").unwrap();
         }
-        player.all_sent();
+        player.handle_drained();
     }
     while player.poll_transmit().is_some() {}
     let left = (0..).map(|n| (n, ask(&mut player, "1"))).find(|(_, asked)| asked.is_err());
-    assert!(matches!(left, Some((MOST_UNREAD_ANSWERS, Err(SessionError::Unread { .. })))), "{left:?}");
-    assert_eq!(std::iter::from_fn(|| player.poll_transmit()).count(), MOST_UNREAD_ANSWERS);
-    player.all_sent();
+    assert!(matches!(left, Some((MAX_UNREAD_RESPONSES, Err(SessionError::Unread { .. })))), "{left:?}");
+    assert_eq!(std::iter::from_fn(|| player.poll_transmit()).count(), MAX_UNREAD_RESPONSES);
+    player.handle_drained();
     let long = "1".repeat(10_000);
     let left = (0..).map(|n| (n, ask(&mut player, &long))).find(|(_, asked)| asked.is_err()).unwrap();
     assert!(left.0 < 10, "answers are bounded by their bytes, too");
@@ -153,5 +160,22 @@ fn without_the_right_password_it_is_told_to_give_one() {
         let words = if password.is_some() { "\"me\" or the password is wrong" } else { "asks for a login" };
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(log.len(), 1 + usize::from(password.is_some()));
+    }
+}
+
+#[test]
+fn a_stale_nonce_is_answered_anew() {
+    let world = World::new(0);
+    let credentials = Credentials { user: "u".into(), password: "p".into() };
+    let mut player = PlayerSession::new(url(), Some(credentials), "test", world.client());
+    drain(|| player.poll_transmit());
+    for (cseq, nonce, stale) in [(1, "a", ""), (2, "b", ", stale=true"), (3, "c", ", stale=\"TRUE\"")] {
+        let challenge = format!(
+            "RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\n\
+             WWW-Authenticate: Digest realm=\"r\", nonce=\"{nonce}\"{stale}\r\n\r\n"
+        );
+        player.handle_input(decode(challenge.as_bytes()).remove(0), world.client()).unwrap();
+        let again = String::from_utf8(drain(|| player.poll_transmit())).unwrap();
+        assert!(again.contains(&format!("nonce=\"{nonce}\"")), "{again}");
     }
 }

@@ -1,17 +1,14 @@
-//! RTSP sessions as state machines: bytes and time in, bytes and events out.
+//! RTSP sessions as state machines, driven by the contract of [`crate::session`].
 //!
-//! [`publisher`] sends a stream, [`player`] takes one, [`server`] answers both; [`client`] is what the first two share:
-//! numbering, time-outs, logging in, keeping alive and the clock exchange. Every machine is driven the same way:
-//!
-//! - `handle_message` for what arrived, `handle_timeout` when `poll_timeout` has come,
-//! - then `poll_transmit` until it has no more bytes for the socket, and `poll_event` until it has no more news.
+//! [`publisher`] sends a stream, [`player`] takes one, [`server`] is the other end of both; [`client`] is what the first two
+//! share: numbering, time-outs, authentication, keepalives and the clock exchange.
 
-mod answers;
 pub mod client;
 mod control;
 pub mod player;
 pub mod publisher;
 mod purpose;
+mod responses;
 pub mod server;
 
 pub use client::ClientSession;
@@ -22,46 +19,44 @@ use rtsp_types::StatusCode;
 use thiserror::Error;
 
 use crate::redact::redacted;
-use crate::rtsp::digest::Login;
+use crate::rtsp::auth::ClientAuth;
 use crate::shown::shown;
 
-/// How long a request waits for its answer.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for its response.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a client's session cannot go on. Each names the request and the URL, and what to do.
+/// Why a client's session cannot go on. Each names the request and the URL; what a user can do about it, the program knows.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SessionError {
-    /// The server wants a login, and has none that it accepts.
-    #[error("{url} {why} ({request}: 401): {}", why.advice())]
+    /// The server asks for credentials, and has got none that it accepts (401).
+    #[error("{url} {why} ({request}: 401)")]
     Unauthorized {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
-        /// What is wrong with the one that it has.
-        why: LoginRefusal,
+        /// What is wrong with the credentials that it got.
+        why: AuthFailure,
     },
-    /// Nothing is there.
-    #[error("nothing is published at {url} ({request}: 404): check the path, or start the sender first")]
+    /// Nothing is published at the URL (404).
+    #[error("nothing is published at {url} ({request}: 404)")]
     NotFound {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
     },
-    /// The server cannot carry RTP on the RTSP connection.
-    #[error("{url} does not take RTP over TCP ({request}: 461): allow TCP (interleaved) transport at the server")]
+    /// The server does not carry RTP on the RTSP connection (461).
+    #[error("{url} does not take RTP over TCP ({request}: 461)")]
     Transport {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
     },
-    /// It is elsewhere.
-    #[error(
-        "{url} sends {request} on to {}, where hevcast does not follow: give that address, if you trust it",
-        redacted(to)
-    )]
+    /// The stream is at another address (3xx).
+    #[error("{url} sends {request} on to {}", redacted(to))]
     Moved {
         /// Method of the request.
         request: &'static str,
@@ -71,7 +66,7 @@ pub enum SessionError {
         to: String,
     },
     /// Any other refusal.
-    #[error("{url} refused {request}: {status} {}{}", shown(reason), hint(*status))]
+    #[error("{url} refused {request}: {status} {}", shown(reason))]
     Refused {
         /// Method of the request.
         request: &'static str,
@@ -82,17 +77,17 @@ pub enum SessionError {
         /// The server's reason phrase.
         reason: String,
     },
-    /// The server took the connection and then kept silent.
-    #[error("{url} does not answer {request} within {} s: {}", ANSWER_TIMEOUT.as_secs(), silence(request, *has_answered))]
-    NoAnswer {
+    /// No response came within [`RESPONSE_TIMEOUT`].
+    #[error("{url} does not answer {request} within {} s", RESPONSE_TIMEOUT.as_secs())]
+    NoResponse {
         /// Method of the request.
         request: &'static str,
         /// The stream.
         url: String,
-        /// It has answered other requests before.
-        has_answered: bool,
+        /// Whether it has answered other requests before.
+        has_responded: bool,
     },
-    /// The server asks without reading the answers.
+    /// The server sends requests and reads no responses.
     #[error("{url}: the server sends requests without end and does not read the answers")]
     Unread {
         /// The stream.
@@ -106,18 +101,15 @@ pub enum SessionError {
         /// Tracks as described.
         offer: String,
     },
-    /// The stream is encrypted.
-    #[error(
-        "the stream at {url} is encrypted by SRTP (RTP/SAVP), which hevcast does not speak: take its address without SRTP \
-         (at UniFi Protect, without ?enableSrtp), or one of rtsps://"
-    )]
+    /// The stream is encrypted by SRTP (RFC 3711).
+    #[error("the stream at {url} is encrypted by SRTP (RTP/SAVP)")]
     Encrypted {
         /// The stream.
         url: String,
     },
-    /// An answer that makes no sense.
+    /// A response that cannot be used.
     #[error("{url} answered {request} with something unusable: {}", shown(what))]
-    BadAnswer {
+    BadResponse {
         /// Method of the request.
         request: &'static str,
         /// The stream.
@@ -127,79 +119,43 @@ pub enum SessionError {
     },
 }
 
-/// What is wrong with the login that a server refused.
+/// Why a server answers 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoginRefusal {
-    /// None was given.
-    None,
-    /// The one of this user was refused.
-    Wrong {
+#[non_exhaustive]
+pub enum AuthFailure {
+    /// It asks for credentials, and there are none.
+    NoCredentials,
+    /// The credentials of this user were refused.
+    Refused {
         /// User name.
         user: String,
     },
-    /// The server wants it in a way that we do not know.
-    Unknown {
+    /// It offers no scheme that is supported.
+    UnsupportedSchemes {
         /// The schemes that it names.
         schemes: String,
     },
 }
 
-impl LoginRefusal {
-    fn of(login: &Login) -> LoginRefusal {
-        match (login.credentials(), login.unknown()) {
-            (_, Some(schemes)) => LoginRefusal::Unknown { schemes: schemes.to_owned() },
-            (Some(credentials), None) => LoginRefusal::Wrong { user: credentials.user.clone() },
-            (None, None) => LoginRefusal::None,
-        }
-    }
-
-    fn advice(&self) -> &'static str {
-        match self {
-            LoginRefusal::None => {
-                "give one with --user and --password-file, or in the URL as in rtsp://USER:PASSWORD@HOST/PATH"
-            }
-            LoginRefusal::Wrong { .. } => {
-                "check both; in a URL, characters such as @ / # ? % of a password are written %40 %2F %23 %3F %25"
-            }
-            LoginRefusal::Unknown { .. } => {
-                "hevcast knows Digest (MD5, SHA-256, SHA-512-256) and Basic; allow one of them there"
-            }
+impl AuthFailure {
+    fn of(auth: &ClientAuth) -> AuthFailure {
+        match (auth.credentials(), auth.unsupported_schemes()) {
+            (_, Some(schemes)) => AuthFailure::UnsupportedSchemes { schemes: schemes.to_owned() },
+            (Some(credentials), None) => AuthFailure::Refused { user: credentials.user.clone() },
+            (None, None) => AuthFailure::NoCredentials,
         }
     }
 }
 
-impl std::fmt::Display for LoginRefusal {
+impl std::fmt::Display for AuthFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            LoginRefusal::None => f.write_str("asks for a login"),
-            LoginRefusal::Wrong { user } => {
+            AuthFailure::NoCredentials => f.write_str("asks for a login"),
+            AuthFailure::Refused { user } => {
                 write!(f, "refused the login: the user {:?} or the password is wrong", shown(user))
             }
-            LoginRefusal::Unknown { schemes } => write!(f, "asks for a login by {}", shown(schemes)),
+            AuthFailure::UnsupportedSchemes { schemes } => write!(f, "asks for a login by {}", shown(schemes)),
         }
-    }
-}
-
-/// What it may mean that no answer comes to this request.
-fn silence(request: &str, has_answered: bool) -> &'static str {
-    match (request, has_answered) {
-        ("ANNOUNCE", _) => "it may not take publishers by RTSP; check the address, or use another server or protocol",
-        ("DESCRIBE", true) => {
-            "it answers other requests, so it may be waiting for the stream itself; see whether the camera or the sender \
-             behind it is on, or wait for it with --wait"
-        }
-        ("OPTIONS" | "DESCRIBE", _) => "is that an RTSP port, and is the server well? check the address, or try again",
-        (_, _) => "it answered before; the server may be overloaded or stuck; try again",
-    }
-}
-
-fn hint(status: u16) -> &'static str {
-    match status {
-        403 => ": another sender may hold this path, or you may not use it",
-        405 | 501 => ": the server may not take publishers by RTSP",
-        453 => ": the server is out of bandwidth or places",
-        503 => ": the server is busy; try again",
-        _ => "",
     }
 }
 
@@ -207,7 +163,7 @@ impl SessionError {
     /// The error that a status code other than 2xx stands for.
     pub(super) fn of_status(request: &'static str, url: String, status: StatusCode, reason: &str) -> SessionError {
         match u16::from(status) {
-            401 => SessionError::Unauthorized { request, url, why: LoginRefusal::None },
+            401 => SessionError::Unauthorized { request, url, why: AuthFailure::NoCredentials },
             404 => SessionError::NotFound { request, url },
             461 => SessionError::Transport { request, url },
             status => SessionError::Refused { request, url, status, reason: reason.to_owned() },
@@ -219,16 +175,16 @@ impl SessionError {
         match self {
             SessionError::NotFound { request, .. } => Some(request),
             // Bad request, parameter not understood, session not found, not in this state, aggregate or not (RFC 2326
-            // section 11.3): what servers say to an address that they do not know.
+            // section 11.3): what servers answer for an address that they do not know.
             SessionError::Refused { request, status: 400 | 451 | 454 | 455 | 459 | 460, .. } => Some(request),
             _ => None,
         }
     }
 
-    /// Whether a later try may succeed without anybody changing the command.
+    /// Whether a later attempt with the same parameters may succeed.
     pub fn is_temporary(&self) -> bool {
         match self {
-            SessionError::NotFound { .. } | SessionError::NoAnswer { .. } | SessionError::Unread { .. } => true,
+            SessionError::NotFound { .. } | SessionError::NoResponse { .. } | SessionError::Unread { .. } => true,
             SessionError::Refused { status, .. } => *status >= 500 || *status == 403 || *status == 453,
             _ => false,
         }
@@ -251,6 +207,8 @@ mod login_tests;
 mod names_tests;
 #[cfg(test)]
 mod pause_tests;
+#[cfg(test)]
+mod pipeline_tests;
 #[cfg(test)]
 mod shown_tests;
 #[cfg(test)]

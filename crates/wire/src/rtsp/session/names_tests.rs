@@ -8,6 +8,7 @@ use rtsp_types::StatusCode;
 use super::server::{Accepted, Refusal, ServerEvent, ServerSession};
 use crate::rtsp::message::MessageDecoder;
 use crate::rtsp::path::MAX_PATH_BYTES;
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 const DESCRIPTION: &str = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n\
@@ -31,7 +32,8 @@ impl Peer {
         let head = format!(" RTSP/1.0\r\nCSeq: 1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
         let bytes = [method.as_bytes(), b" ", url.as_ref(), head.as_bytes()].concat();
         let message = MessageDecoder::default().decode(&mut BytesMut::from(&bytes[..])).unwrap().unwrap();
-        let accepted = match self.session.handle_message(message, self.now) {
+        self.session.handle_input(message, self.now).unwrap();
+        let accepted = match self.session.poll_event() {
             None => None,
             Some(ServerEvent::Describe { path }) => Some((path, Accepted::Description("v=0\r\n".into()))),
             Some(ServerEvent::Setup { path }) => Some((path, Accepted::Tracks(2))),

@@ -7,7 +7,7 @@ use super::tests::{Server, World, description};
 
 /// Sends requests; the last answer.
 fn ask(server: &mut Server, world: &World, text: &str) -> String {
-    String::from_utf8(server.turn(text.as_bytes(), world)).unwrap()
+    String::from_utf8(server.exchange(text.as_bytes(), world)).unwrap()
 }
 
 fn request(method: &str, headers: &str) -> String {
@@ -33,7 +33,7 @@ fn a_reader_pauses_and_plays_again_as_often_as_it_likes() {
         world.pass(SESSION_TIMEOUT / 2);
         assert!(ask(&mut server, &world, &request("GET_PARAMETER", "")).contains(" 200 "));
         world.pass(SESSION_TIMEOUT / 2);
-        server.turn(b"$\x03\x00\x01x", &world);
+        server.exchange(b"$\x03\x00\x01x", &world);
         assert_eq!(server.session.deadline(), world.server().instant + SESSION_TIMEOUT);
         world.pass(Duration::from_secs(1));
     }
@@ -54,10 +54,10 @@ fn a_publishers_pause_is_taken_for_what_it_is() {
     assert!(ask(&mut server, &world, setup).contains(" 200 "));
     for strays in 1..3 {
         assert!(ask(&mut server, &world, &request("RECORD", "")).contains(" 200 "));
-        server.turn(b"$\x00\x00\x01x", &world);
+        server.exchange(b"$\x00\x00\x01x", &world);
         assert_eq!(server.session.stray_frames, strays - 1);
         assert!(ask(&mut server, &world, &request("PAUSE", "")).contains(" 200 "));
-        server.turn(b"$\x00\x00\x01x", &world);
+        server.exchange(b"$\x00\x00\x01x", &world);
         assert_eq!(server.session.stray_frames, strays, "what comes all the same means nothing");
     }
     let events = server.log.iter().filter(|event| *event == "Record").count();

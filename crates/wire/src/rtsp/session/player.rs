@@ -1,22 +1,24 @@
 //! A receiver's session: OPTIONS, DESCRIBE, SETUP of the H.265 track, PLAY (RFC 2326 section 10.5).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
 
 use super::SessionError;
 use super::client::{Client, ClientSession, Purpose};
-use super::control::{Addresses, Named};
+use super::control::{Addresses, DescribedUrls};
 use super::publisher::granted;
 use crate::parameter_sets::ParameterSets;
 use crate::redact::shown_url;
 use crate::rtp::{PayloadFormat, interleave};
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 use crate::rtsp::message::{Frame, Inbound, Response};
 use crate::rtsp::sdp::Description;
 use crate::rtsp::srtp;
 use crate::rtsp::transport::{Channels, Transport};
+use crate::session::Session;
 use crate::time::Now;
 
 /// News from the server.
@@ -40,18 +42,20 @@ pub struct PlayerSession {
     client: Client,
     /// Addresses of the track that have not been refused, the present one first; those of the session likewise.
     addresses: Addresses,
-    /// What the first address was refused with.
-    refused: Option<SessionError>,
+    /// The refusal of the first address tried.
+    first_refusal: Option<SessionError>,
     parameter_sets: ParameterSets,
     format: PayloadFormat,
     channels: Option<Channels>,
     /// Packets have come on those channels.
-    is_heard: bool,
+    has_media: bool,
     events: VecDeque<PlayerEvent>,
 }
 
-/// The pair of channels asked for.
-const ASKED: Channels = Channels { rtp: 0, rtcp: 1 };
+/// Most events that may be unpolled; media beyond them is dropped.
+const MAX_EVENTS: usize = 4096;
+/// The pair of channels that SETUP requests.
+const REQUESTED: Channels = Channels { rtp: 0, rtcp: 1 };
 
 impl PlayerSession {
     /// Starts playing the stream at `url`.
@@ -61,18 +65,25 @@ impl PlayerSession {
         PlayerSession {
             client,
             addresses: Addresses { track: Vec::new(), session: vec![url] },
-            refused: None,
+            first_refusal: None,
             parameter_sets: ParameterSets::default(),
             format: PayloadFormat::default(),
             channels: None,
-            is_heard: false,
+            has_media: false,
             events: VecDeque::new(),
         }
     }
 
-    /// What the description says of the track's packets.
+    /// How the track's packets are formed, by the description.
     pub fn payload_format(&self) -> PayloadFormat {
         self.format
+    }
+
+    /// Queues what comes without being requested, and so within a bound.
+    fn push_media(&mut self, event: PlayerEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
     }
 
     /// Hands a packet on by what it is: some servers have RTCP on the channel of RTP, or both on one.
@@ -82,16 +93,16 @@ impl PlayerSession {
         let packet = frame.packet();
         let (channel, is_own_rtp) = (frame.channel(), self.format.is_own_rtp(&packet));
         if channel != channels.rtp && channel != channels.rtcp {
-            // One track was asked for. Where its packets come on other channels than were granted, and only there, these are it.
-            if self.is_heard || !is_own_rtp {
+            // One track was set up. Where its packets come on other channels than were granted, and only there, these are it.
+            if self.has_media || !is_own_rtp {
                 return;
             }
             self.channels = Some(Channels { rtp: channel, rtcp: channel ^ 1 });
         }
-        self.is_heard = true;
+        self.has_media = true;
         let is_rtcp =
             self.format.is_rtcp(&packet) || (channel == channels.rtcp && channel != channels.rtp && !is_own_rtp);
-        self.events.push_back(if is_rtcp { PlayerEvent::Rtcp(packet) } else { PlayerEvent::Rtp(packet) });
+        self.push_media(if is_rtcp { PlayerEvent::Rtcp(packet) } else { PlayerEvent::Rtp(packet) });
     }
 
     fn advance(&mut self, purpose: Purpose, response: &Response, now: Now) -> Result<(), SessionError> {
@@ -101,16 +112,16 @@ impl PlayerSession {
                 self.client.send(Purpose::Describe, &url, &[(headers::ACCEPT, "application/sdp")], Vec::new(), now);
             }
             Purpose::Describe => {
-                self.described(response, &url)?;
+                self.handle_description(response, &url)?;
                 self.send_setup(now);
             }
             Purpose::Setup => {
-                self.channels = Some(granted(response, ASKED, &url)?);
-                self.refused = None;
+                self.channels = Some(granted(response, REQUESTED, &url)?);
+                self.first_refusal = None;
                 self.send_play(now);
             }
             Purpose::Play => {
-                self.refused = None;
+                self.first_refusal = None;
                 self.events.push_back(PlayerEvent::Playing(std::mem::take(&mut self.parameter_sets)));
             }
             Purpose::Teardown => self.events.push_back(PlayerEvent::Ended),
@@ -120,7 +131,7 @@ impl PlayerSession {
     }
 
     fn send_setup(&mut self, now: Now) {
-        let transport = Transport { interleaved: Some(ASKED), record: false }.header();
+        let transport = Transport { interleaved: Some(REQUESTED), record: false }.header();
         let url = self.addresses.track.first().cloned().unwrap_or_else(|| self.client.url().clone());
         self.client.send(Purpose::Setup, &url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
     }
@@ -130,23 +141,23 @@ impl PlayerSession {
         self.client.send(Purpose::Play, &url, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
     }
 
-    /// Goes on with the next address where the server does not know the one before.
+    /// Continues with the next address where the server does not know the one before.
     ///
     /// # Errors
     /// That which the first one was refused with, when there is no other; or `error`, where it is of another kind.
-    fn try_elsewhere(&mut self, error: SessionError, now: Now) -> Result<(), SessionError> {
+    fn try_next_address(&mut self, error: SessionError, now: Now) -> Result<(), SessionError> {
         let request = error.refused_address();
         let addresses = match request {
             Some("SETUP") => &mut self.addresses.track,
             Some("PLAY") => &mut self.addresses.session,
             _ => return Err(error),
         };
-        let first = self.refused.take().unwrap_or(error);
+        let first = self.first_refusal.take().unwrap_or(error);
         if addresses.len() < 2 {
             return Err(first);
         }
         addresses.remove(0);
-        self.refused = Some(first);
+        self.first_refusal = Some(first);
         if request == Some("SETUP") {
             self.send_setup(now)
         } else {
@@ -155,9 +166,9 @@ impl PlayerSession {
         Ok(())
     }
 
-    /// Finds the track to play, and where it may be asked for.
-    fn described(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
-        let bad = |what: String| SessionError::BadAnswer { request: "DESCRIBE", url: shown_url(url), what };
+    /// Finds the track to play and the URLs it may have.
+    fn handle_description(&mut self, response: &Response, url: &Url) -> Result<(), SessionError> {
+        let bad = |what: String| SessionError::BadResponse { request: "DESCRIBE", url: shown_url(url), what };
         let description = Description::parse(response.body()).map_err(|e| bad(e.to_string()))?;
         let Some((index, track)) = description.video_track() else {
             return Err(SessionError::NotHevc { url: shown_url(url), offer: description.offer() });
@@ -168,7 +179,7 @@ impl PlayerSession {
         self.parameter_sets = track.parameter_sets.clone();
         self.format = description.payload_format(index);
         let header = |name| response.header(name).map(|value| value.as_str());
-        let named = Named {
+        let named = DescribedUrls {
             content_base: header(&headers::CONTENT_BASE),
             content_location: header(&headers::CONTENT_LOCATION),
             session: description.control(),
@@ -186,9 +197,60 @@ impl PlayerSession {
     }
 }
 
-impl ClientSession for PlayerSession {
+impl Session for PlayerSession {
+    type Input<'i> = Inbound;
     type Event = PlayerEvent;
+    type Error = SessionError;
 
+    fn handle_input(&mut self, input: Inbound, now: Now) -> Result<(), SessionError> {
+        match input {
+            Inbound::Frame(frame) => {
+                self.client.touch(now);
+                self.handle_frame(&frame);
+            }
+            Inbound::Response(response) => match self.client.handle_response(response, now) {
+                Ok(Some((purpose, response))) => self.advance(purpose, &response, now)?,
+                Ok(None) => {}
+                Err(error) => self.try_next_address(error, now)?,
+            },
+            Inbound::BadRequest(request) => self.client.handle_bad_request(&request)?,
+            Inbound::Noise(bytes) => self.push_media(PlayerEvent::Noise(bytes)),
+            Inbound::Request(request) => {
+                if self.client.handle_request(&request)? {
+                    self.events.push_back(PlayerEvent::Ended);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<PlayerEvent> {
+        self.events.pop_front()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client.handle_timeout(now)
+    }
+
+    fn handle_drained(&mut self) {
+        self.client.handle_drained();
+    }
+
+    /// Some servers close the connection behind a refusal, and do not look at another address.
+    fn handle_closed(&mut self) -> Option<SessionError> {
+        self.first_refusal.take()
+    }
+}
+
+impl ClientSession for PlayerSession {
     fn client(&self) -> &Client {
         &self.client
     }
@@ -199,37 +261,6 @@ impl ClientSession for PlayerSession {
 
     fn session_url(&self) -> Url {
         self.addresses.session.first().unwrap_or(self.client.url()).clone()
-    }
-
-    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-        match message {
-            Inbound::Frame(frame) => {
-                self.client.heard(now);
-                self.handle_frame(&frame);
-            }
-            Inbound::Response(response) => match self.client.answered(response, now) {
-                Ok(Some((purpose, response))) => self.advance(purpose, &response, now)?,
-                Ok(None) => {}
-                Err(error) => self.try_elsewhere(error, now)?,
-            },
-            Inbound::BadRequest(request) => self.client.asked_badly(&request)?,
-            Inbound::Noise(bytes) => self.events.push_back(PlayerEvent::Noise(bytes)),
-            Inbound::Request(request) => {
-                if self.client.asked(&request)? {
-                    self.events.push_back(PlayerEvent::Ended);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Some servers close the connection behind a refusal, and do not look at another address.
-    fn closed(&mut self) -> Option<SessionError> {
-        self.refused.take()
-    }
-
-    fn poll_event(&mut self) -> Option<PlayerEvent> {
-        self.events.pop_front()
     }
 
     fn is_end(event: &PlayerEvent) -> bool {

@@ -1,6 +1,7 @@
 //! A sender's session: OPTIONS, ANNOUNCE, SETUP, RECORD (RFC 2326 sections 10.3 and 10.11).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
@@ -10,10 +11,11 @@ use super::client::{Client, ClientSession, Purpose};
 use crate::redact::shown_url;
 use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 use crate::rtsp::message::{Inbound, Response};
 use crate::rtsp::sdp::TRACK_CONTROL;
 use crate::rtsp::transport::{Channels, Transport};
+use crate::session::Session;
 use crate::time::Now;
 
 /// News from the server.
@@ -35,7 +37,7 @@ pub struct PublisherSession {
     client: Client,
     description: Bytes,
     track_url: Url,
-    asked: Channels,
+    requested: Channels,
     channels: Option<Channels>,
     events: VecDeque<PublisherEvent>,
 }
@@ -55,14 +57,14 @@ impl PublisherSession {
             client,
             description,
             track_url: append(&url, &format!("{TRACK_CONTROL}0")),
-            asked: Channels { rtp: 0, rtcp: 1 },
+            requested: Channels { rtp: 0, rtcp: 1 },
             channels: None,
             events: VecDeque::new(),
         }
     }
 
-    /// One limit is in force, the newest; whoever asked for it is told so (RFC 5104 section 4.2.2).
-    fn limited(&mut self, ssrc: u32, bits_per_s: u64, requester: u32) {
+    /// The newest limit is in force; its requester is notified by TMMBN (RFC 5104 section 4.2.2).
+    fn handle_rate_limit(&mut self, ssrc: u32, bits_per_s: u64, requester: u32) {
         self.events.retain(|event| !matches!(event, PublisherEvent::RateLimited(_)));
         self.events.push_back(PublisherEvent::RateLimited(bits_per_s));
         if let Some(channels) = self.channels {
@@ -78,12 +80,12 @@ impl PublisherSession {
                 self.client.send(Purpose::Announce, &url, &[(headers::CONTENT_TYPE, "application/sdp")], body, now);
             }
             Purpose::Announce => {
-                let transport = Transport { interleaved: Some(self.asked), record: true }.header();
+                let transport = Transport { interleaved: Some(self.requested), record: true }.header();
                 let track_url = self.track_url.clone();
                 self.client.send(Purpose::Setup, &track_url, &[(headers::TRANSPORT, &transport)], Vec::new(), now);
             }
             Purpose::Setup => {
-                self.channels = Some(granted(response, self.asked, &url)?);
+                self.channels = Some(granted(response, self.requested, &url)?);
                 self.client.send(Purpose::Record, &url, &[(headers::RANGE, "npt=0.000-")], Vec::new(), now);
             }
             Purpose::Record => {
@@ -98,37 +100,27 @@ impl PublisherSession {
     }
 }
 
-impl ClientSession for PublisherSession {
+impl Session for PublisherSession {
+    type Input<'i> = Inbound;
     type Event = PublisherEvent;
+    type Error = SessionError;
 
-    fn client(&self) -> &Client {
-        &self.client
-    }
-
-    fn client_mut(&mut self) -> &mut Client {
-        &mut self.client
-    }
-
-    fn session_url(&self) -> Url {
-        self.client.url().clone()
-    }
-
-    fn handle_message(&mut self, message: Inbound, now: Now) -> Result<(), SessionError> {
-        match message {
+    fn handle_input(&mut self, input: Inbound, now: Now) -> Result<(), SessionError> {
+        match input {
             Inbound::Response(response) => {
-                if let Some((purpose, response)) = self.client.answered(response, now)? {
+                if let Some((purpose, response)) = self.client.handle_response(response, now)? {
                     self.advance(purpose, &response, now)?;
                 }
             }
-            Inbound::BadRequest(request) => self.client.asked_badly(&request)?,
+            Inbound::BadRequest(request) => self.client.handle_bad_request(&request)?,
             Inbound::Request(request) => {
-                if self.client.asked(&request)? {
+                if self.client.handle_request(&request)? {
                     self.events.push_back(PublisherEvent::Ended);
                 }
             }
             Inbound::Noise(_) => {}
             Inbound::Frame(frame) => {
-                // RTCP is the only thing a server sends a publisher; what does not parse says nothing.
+                // A server sends a publisher RTCP only; packets that do not parse are ignored.
                 let events = rtcp::parse(&frame.packet()).unwrap_or_default();
                 let wanted = events.iter().any(|event| matches!(event, RtcpEvent::KeyframeRequest { .. }));
                 if wanted && !self.events.contains(&PublisherEvent::KeyframeRequested) {
@@ -139,7 +131,7 @@ impl ClientSession for PublisherSession {
                     _ => None,
                 });
                 if let Some((ssrc, bits_per_s, requester)) = limit {
-                    self.limited(ssrc, bits_per_s, requester);
+                    self.handle_rate_limit(ssrc, bits_per_s, requester);
                 }
             }
         }
@@ -148,6 +140,36 @@ impl ClientSession for PublisherSession {
 
     fn poll_event(&mut self) -> Option<PublisherEvent> {
         self.events.pop_front()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.client.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+        self.client.handle_timeout(now)
+    }
+
+    fn handle_drained(&mut self) {
+        self.client.handle_drained();
+    }
+}
+
+impl ClientSession for PublisherSession {
+    fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    fn session_url(&self) -> Url {
+        self.client.url().clone()
     }
 
     fn is_end(event: &PublisherEvent) -> bool {
@@ -164,10 +186,10 @@ pub(super) fn append(url: &Url, control: &str) -> Url {
     appended
 }
 
-/// The channels that a SETUP answer grants: those asked for, unless it names others.
-pub(super) fn granted(response: &Response, asked: Channels, url: &Url) -> Result<Channels, SessionError> {
-    let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(asked) };
-    Transport::granted(header.as_str(), asked).map_err(|error| SessionError::BadAnswer {
+/// The channels that a SETUP answer grants: those requested for, unless it names others.
+pub(super) fn granted(response: &Response, requested: Channels, url: &Url) -> Result<Channels, SessionError> {
+    let Some(header) = response.header(&headers::TRANSPORT) else { return Ok(requested) };
+    Transport::granted(header.as_str(), requested).map_err(|error| SessionError::BadResponse {
         request: "SETUP",
         url: shown_url(url),
         what: error.to_string(),

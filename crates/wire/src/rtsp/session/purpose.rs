@@ -1,4 +1,4 @@
-//! What a client asks a server for.
+//! Why a client sends a request.
 
 use rtsp_types::Method;
 
@@ -19,7 +19,7 @@ pub enum Purpose {
     Record,
     /// TEARDOWN; its answer ends the session.
     Teardown,
-    /// A request only to be heard.
+    /// A request that keeps the session alive.
     KeepAlive,
     /// A clock exchange.
     Clock,

@@ -10,6 +10,7 @@ use super::player::PlayerSession;
 use super::publisher::PublisherSession;
 use super::{ClientSession, SessionError};
 use crate::rtsp::message::MessageDecoder;
+use crate::session::Session;
 use crate::shown::is_harmless;
 use crate::time::{Now, UtcMicros};
 
@@ -30,7 +31,7 @@ fn error_of(session: &mut impl ClientSession, answers: &[String]) -> Option<Stri
             Ok(None) => return None,
             Err(error) => return Some(error.to_string()),
         };
-        if let Err(error) = session.handle_message(message, now()) {
+        if let Err(error) = session.handle_input(message, now()) {
             return Some(error.to_string());
         }
     }
@@ -77,28 +78,20 @@ proptest! {
 }
 
 #[test]
-fn silence_says_what_it_may_mean() {
-    let silent = |answered: &[String], publishes: bool| {
-        let (begun, later) = (now(), |now: Now| Now { instant: now.instant + Duration::from_secs(6), ..now });
-        let error =
-            |session: &mut dyn FnMut(Now) -> Result<(), SessionError>| session(later(now())).unwrap_err().to_string();
-        match publishes {
-            true => {
-                let mut session = PublisherSession::new(Url::parse(URL).unwrap(), None, "test", "v=0".into(), begun);
-                error_of(&mut session, answered);
-                error(&mut |now| session.handle_timeout(now))
-            }
-            false => {
-                let mut session = PlayerSession::new(Url::parse(URL).unwrap(), None, "test", begun);
-                error_of(&mut session, answered);
-                error(&mut |now| session.handle_timeout(now))
-            }
-        }
-    };
+fn a_time_out_names_the_request_and_whether_others_were_answered() {
+    let later = Now { instant: now().instant + Duration::from_secs(6), ..now() };
     let ok = ["RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n".to_owned()];
-    assert!(silent(&[], false).contains("OPTIONS within 5 s: is that an RTSP port"));
-    let held = silent(&ok, false);
-    assert!(held.contains("DESCRIBE within 5 s: it answers other requests") && held.contains("--wait"), "{held}");
-    assert!(silent(&ok, true).contains("may not take publishers by RTSP"));
-    assert!(is_fit(&held));
+    for (answered, expected) in [(&[][..], ("OPTIONS", false)), (&ok, ("DESCRIBE", true))] {
+        let mut player = PlayerSession::new(Url::parse(URL).unwrap(), None, "test", now());
+        error_of(&mut player, answered);
+        let error = player.handle_timeout(later).unwrap_err();
+        assert!(is_fit(&error.to_string()) && error.to_string().ends_with("within 5 s"), "{error}");
+        assert!(
+            matches!(error, SessionError::NoResponse { request, has_responded, .. } if (request, has_responded) == expected)
+        );
+    }
+    let mut publisher = PublisherSession::new(Url::parse(URL).unwrap(), None, "test", "v=0".into(), now());
+    error_of(&mut publisher, &ok);
+    let error = publisher.handle_timeout(later).unwrap_err();
+    assert!(matches!(error, SessionError::NoResponse { request: "ANNOUNCE", has_responded: true, .. }), "{error:?}");
 }

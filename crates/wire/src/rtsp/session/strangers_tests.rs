@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use rtsp_types::Url;
 
-use super::ClientSession;
 use super::publisher::{PublisherEvent, PublisherSession};
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 use crate::rtsp::message::{Inbound, MessageDecoder};
 use crate::rtsp::transport::Channels;
+use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
 /// A publisher, and what it has asked so far: each request's text.
@@ -41,7 +41,7 @@ impl Bench {
         let cseq = request.lines().find_map(|line| line.strip_prefix("CSeq: ")).unwrap();
         let mut bytes = BytesMut::from(format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}\r\n").as_bytes());
         let message: Inbound = MessageDecoder::default().decode(&mut bytes).unwrap().unwrap();
-        self.session.handle_message(message, self.now).unwrap();
+        self.session.handle_input(message, self.now).unwrap();
         request
     }
 

@@ -1,4 +1,4 @@
-//! What passes between a server session and whoever runs it.
+//! What passes between a server session and the program that runs it.
 
 use bytes::Bytes;
 
@@ -7,41 +7,42 @@ use crate::rtsp::path::StreamPath;
 use crate::rtsp::sdp::Description;
 use crate::rtsp::transport::Channels;
 
-/// What a connection says or asks.
+/// What happened on a connection. The variants named after methods from DESCRIBE to RECORD are requests that the program
+/// decides on by `accept`, `refuse` or `challenge`; one is open at a time.
 #[derive(Debug)]
 pub enum ServerEvent {
-    /// Question: what is at this path? Accept with [`Accepted::Description`].
+    /// Request: what is at this path? Accept with [`Accepted::Description`].
     Describe {
         /// The stream's path.
         path: StreamPath,
     },
-    /// Question: may this be published? What will be sent tells [`announced`](super::ServerSession::announced), which
-    /// should be asked when it is known that the peer may. Accept with [`Accepted::Announced`].
+    /// Request: may this be published? [`announced`](super::ServerSession::announced) has the description; call it once
+    /// the peer is known to have the right. Accept with [`Accepted::Announced`].
     Announce {
         /// The stream's path.
         path: StreamPath,
     },
-    /// Question: how many tracks has this path? Accept with [`Accepted::Tracks`].
+    /// Request: how many tracks has this path? Accept with [`Accepted::Tracks`].
     Setup {
         /// The stream's path.
         path: StreamPath,
     },
-    /// Question: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
+    /// Request: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
     Play {
         /// The stream's path.
         path: StreamPath,
         /// By track: the channels, or `None` where the reader did not set it up.
         channels: Vec<Option<Channels>>,
     },
-    /// Question: start receiving. Accept with [`Accepted::Yes`].
+    /// Request: start receiving. Accept with [`Accepted::Yes`].
     Record {
         /// The stream's path.
         path: StreamPath,
         /// By track: the channels, or `None` where the publisher did not set it up.
         channels: Vec<Option<Channels>>,
     },
-    /// The reader wants nothing more for now, and may ask to [play](ServerEvent::Play) again. The answer is queued: no media
-    /// after it.
+    /// The reader wants no media until it asks to [play](ServerEvent::Play) again. The response is queued: no media may be
+    /// written behind it.
     Pause,
     /// A packet from a publisher (either kind) or a reader (RTCP only).
     Media {
@@ -57,15 +58,15 @@ pub enum ServerEvent {
     Teardown,
 }
 
-/// A positive answer to a question.
+/// How a request is granted.
 #[derive(Debug)]
 pub enum Accepted {
-    /// Go on.
+    /// PLAY and RECORD.
     Yes,
-    /// The path's description for readers.
+    /// DESCRIBE: the path's description for readers.
     Description(Bytes),
-    /// The path's number of tracks.
+    /// SETUP: the path's number of tracks.
     Tracks(usize),
-    /// What was announced is taken.
+    /// ANNOUNCE: the description as the program has taken it.
     Announced(Box<Description>),
 }

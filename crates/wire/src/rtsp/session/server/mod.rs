@@ -1,30 +1,33 @@
-//! The server's side of one RTSP connection: what a publisher or a reader may ask, and in which order (RFC 2326
+//! The server's end of one RTSP connection: which requests a publisher or a reader may send, and in which order (RFC 2326
 //! appendix A.2).
 //!
-//! The session knows its connection only. Whether a path exists, or may be published on, it asks of whoever runs it: a
-//! [`ServerEvent`] with a question is answered by [`ServerSession::accept`] or [`ServerSession::refuse`] before the next
-//! message is handed in.
+//! The session knows its connection only. Whether a path exists, or may be published on, the program decides: an event that
+//! stands for a request ([`ServerEvent`]) is answered by [`ServerSession::accept`], [`ServerSession::refuse`] or
+//! [`ServerSession::challenge`], now or later. Requests that come meanwhile wait, up to
+//! [`MAX_WAITING_REQUESTS`], and responses go out in the order of the requests (RFC 2326 section 9.1).
 
+mod auth;
 mod body;
 mod event;
-mod login;
+mod pipeline;
 mod refusal;
 mod setup;
 mod url;
-mod waiting;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use event::{Accepted, ServerEvent};
+pub use pipeline::{MAX_WAITING_REQUEST_BYTES, MAX_WAITING_REQUESTS, ServerSessionError};
 pub use refusal::Refusal;
 
 use bytes::Bytes;
 use rtsp_types::{HeaderName, Method, StatusCode, Url, Version, headers};
 
+use self::pipeline::Waiting;
 use self::url::content_base;
 use crate::rtsp::clock::{self, ClockReply, ClockRequest};
-use crate::rtsp::message::{Frame, Inbound, Request, Response, header, reply, response_bytes};
+use crate::rtsp::message::{Request, Response, header, reply, response_bytes};
 use crate::rtsp::path::{PathError, StreamPath};
 use crate::rtsp::sdp::{Description, MAX_TRACKS};
 use crate::rtsp::transport::{Channels, Transport};
@@ -43,15 +46,16 @@ enum Role {
     Reader { path: StreamPath, channels: Vec<Option<Channels>>, playing: bool },
 }
 
-/// A question put to the runner, and the request it came from.
+/// A request that the program has to decide on.
 #[derive(Debug)]
-struct Question {
+struct OpenRequest {
     request: Request,
-    asked: Asked,
+    kind: RequestKind,
 }
 
+/// What the request is, with what has been read of it.
 #[derive(Debug)]
-enum Asked {
+enum RequestKind {
     Describe,
     Announce { path: StreamPath },
     Setup { path: StreamPath, track: Option<usize>, transport: Transport },
@@ -64,16 +68,21 @@ enum Asked {
 pub struct ServerSession {
     id: String,
     role: Role,
-    question: Option<Question>,
+    /// The request that waits for the program's decision.
+    open: Option<OpenRequest>,
+    /// Those behind it, and their bytes.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    events: VecDeque<ServerEvent>,
     transmits: VecDeque<Bytes>,
-    last_heard: Instant,
+    last_received: Instant,
     /// Frames on channels that belong to no track, and stretches of bytes that are no frames.
     pub stray_frames: u64,
-    /// How the last message was refused, if it was and nobody has looked.
-    refused: Option<Refusal>,
-    /// Which clock answers an exchange.
+    /// Refusals that have not been polled.
+    refusals: VecDeque<Refusal>,
+    /// The clock that is named in responses to clock exchanges.
     clock: Option<ClockId>,
-    /// The peer has asked for the time: it is one of ours.
+    /// The peer has sent a clock exchange, which only a hevcast does.
     compared_clocks: bool,
 }
 
@@ -83,11 +92,14 @@ impl ServerSession {
         ServerSession {
             id,
             role: Role::Undecided,
-            question: None,
+            open: None,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            events: VecDeque::new(),
             transmits: VecDeque::new(),
-            last_heard: now.instant,
+            last_received: now.instant,
             stray_frames: 0,
-            refused: None,
+            refusals: VecDeque::new(),
             clock: None,
             compared_clocks: false,
         }
@@ -98,50 +110,25 @@ impl ServerSession {
         ServerSession { clock, ..self }
     }
 
-    /// The id that the peer is told.
+    /// The session id, as in the Session header.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// When the peer will have been silent for too long.
+    /// When the peer will have been silent for [`SESSION_TIMEOUT`].
     pub fn deadline(&self) -> Instant {
-        self.last_heard + SESSION_TIMEOUT
+        self.last_received + SESSION_TIMEOUT
     }
 
-    /// The peer has shown by other means than a message that it is there.
-    pub fn heard(&mut self, now: Now) {
-        self.last_heard = now.instant;
+    /// Starts the time-out anew: the peer has shown by other means than a message that it is there.
+    pub fn touch(&mut self, now: Now) {
+        self.last_received = now.instant;
     }
 
-    /// The next bytes for the socket.
-    pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.transmits.pop_front()
-    }
-
-    /// Takes what the peer sent. A question among the events must be answered before the next call.
-    pub fn handle_message(&mut self, message: Inbound, now: Now) -> Option<ServerEvent> {
-        self.last_heard = now.instant;
-        match message {
-            Inbound::Request(request) => self.handle_request(request, now),
-            Inbound::Frame(frame) => self.handle_frame(frame, now),
-            Inbound::BadRequest(request) => self.fail_bad(&request),
-            // We ask nothing of clients, so an answer means nothing.
-            Inbound::Response(_) => None,
-            Inbound::Noise(_) => {
-                self.stray_frames += 1;
-                None
-            }
-        }
-    }
-
-    fn handle_frame(&mut self, frame: Frame, now: Now) -> Option<ServerEvent> {
-        self.handle_channel(frame.channel(), now).map(|(track, rtcp)| ServerEvent::Media { track, rtcp, frame })
-    }
-
-    /// Takes a frame by its channel alone, from those who forward frames without taking them apart: its track, and
-    /// whether it is RTCP; `None` for a stray one.
+    /// Handles a frame by its channel alone, for programs that forward frames without parsing them. Returns its track and
+    /// whether it is RTCP; `None` for a frame on a channel of no track.
     pub fn handle_channel(&mut self, channel: u8, now: Now) -> Option<(usize, bool)> {
-        self.last_heard = now.instant;
+        self.last_received = now.instant;
         let (channels, is_open) = match &self.role {
             Role::Publisher { channels, recording, .. } => (&channels[..], *recording),
             Role::Reader { channels, .. } => (&channels[..], true),
@@ -157,12 +144,12 @@ impl ServerSession {
         found
     }
 
-    fn handle_request(&mut self, request: Request, now: Now) -> Option<ServerEvent> {
+    fn handle_request(&mut self, request: Request, now: Now) {
         if request.version() != Version::V1_0 {
             return self.fail(&request, StatusCode::RTSPVersionNotSupported);
         }
-        let named = header(&request, &headers::SESSION).map(|s| s.split(';').next().unwrap_or_default().trim());
-        if named.is_some_and(|named| named != self.id) {
+        let session = header(&request, &headers::SESSION).map(|s| s.split(';').next().unwrap_or_default().trim());
+        if session.is_some_and(|session| session != self.id) {
             return self.fail(&request, StatusCode::SessionNotFound);
         }
         let path = request.request_uri().map_or(Err(PathError::Empty), StreamPath::of_url);
@@ -175,7 +162,7 @@ impl ServerSession {
             Method::GetParameter => self.get_parameter(&request, now),
             Method::SetParameter => self.succeed(&request, &[], Vec::new()),
             Method::Describe => match path {
-                Ok(path) => self.ask(request, Asked::Describe, ServerEvent::Describe { path }),
+                Ok(path) => self.open(request, RequestKind::Describe, ServerEvent::Describe { path }),
                 Err(error) => self.fail_path(&request, &error),
             },
             Method::Announce => match path {
@@ -189,13 +176,13 @@ impl ServerSession {
             Method::Teardown => {
                 self.succeed(&request, &[], Vec::new());
                 self.role = Role::Undecided;
-                Some(ServerEvent::Teardown)
+                self.events.push_back(ServerEvent::Teardown);
             }
             _ => self.fail(&request, StatusCode::NotImplemented),
         }
     }
 
-    fn options(&mut self, request: &Request) -> Option<ServerEvent> {
+    fn options(&mut self, request: &Request) {
         let mut extra = vec![(headers::PUBLIC, PUBLIC.to_owned())];
         if let Ok(name) = HeaderName::try_from(clock::SUPPORT_HEADER) {
             extra.push((name, "1".to_owned()));
@@ -204,7 +191,7 @@ impl ServerSession {
     }
 
     /// Answers a clock exchange; any other GET_PARAMETER is a keepalive.
-    fn get_parameter(&mut self, request: &Request, now: Now) -> Option<ServerEvent> {
+    fn get_parameter(&mut self, request: &Request, now: Now) {
         match ClockRequest::parse(request.body()) {
             None => self.succeed(request, &[], Vec::new()),
             Some(ClockRequest { t1 }) => {
@@ -215,18 +202,18 @@ impl ServerSession {
         }
     }
 
-    fn announce(&mut self, request: Request, path: StreamPath) -> Option<ServerEvent> {
+    fn announce(&mut self, request: Request, path: StreamPath) {
         if !matches!(self.role, Role::Undecided) {
             return self.fail(&request, StatusCode::MethodNotValidInThisState);
         }
-        self.ask(request, Asked::Announce { path: path.clone() }, ServerEvent::Announce { path })
+        self.open(request, RequestKind::Announce { path: path.clone() }, ServerEvent::Announce { path })
     }
 
-    fn play(&mut self, request: Request) -> Option<ServerEvent> {
+    fn play(&mut self, request: Request) {
         match &self.role {
             Role::Reader { path, channels, playing: false } => {
                 let event = ServerEvent::Play { path: path.clone(), channels: channels.clone() };
-                self.ask(request, Asked::Play, event)
+                self.open(request, RequestKind::Play, event)
             }
             // Some players send PLAY again as a keepalive.
             Role::Reader { playing: true, .. } => self.succeed(&request, &[], Vec::new()),
@@ -236,12 +223,14 @@ impl ServerSession {
 
     /// Ends the flow in either direction and keeps the session (RFC 2326 section 10.6). What does not flow may be paused, too:
     /// players press it twice.
-    fn pause(&mut self, request: &Request) -> Option<ServerEvent> {
+    fn pause(&mut self, request: &Request) {
         match &mut self.role {
             Role::Reader { playing, .. } => {
                 let was_playing = std::mem::take(playing);
                 self.succeed(request, &[], Vec::new());
-                was_playing.then_some(ServerEvent::Pause)
+                if was_playing {
+                    self.events.push_back(ServerEvent::Pause);
+                }
             }
             Role::Publisher { recording, .. } => {
                 *recording = false;
@@ -251,36 +240,37 @@ impl ServerSession {
         }
     }
 
-    fn record(&mut self, request: Request) -> Option<ServerEvent> {
+    fn record(&mut self, request: Request) {
         match &self.role {
             Role::Publisher { path, channels, recording: false, .. } if channels.iter().any(Option::is_some) => {
                 let event = ServerEvent::Record { path: path.clone(), channels: channels.clone() };
-                self.ask(request, Asked::Record, event)
+                self.open(request, RequestKind::Record, event)
             }
             _ => self.fail(&request, StatusCode::MethodNotValidInThisState),
         }
     }
 
-    fn ask(&mut self, request: Request, asked: Asked, event: ServerEvent) -> Option<ServerEvent> {
-        self.question = Some(Question { request, asked });
-        Some(event)
+    /// Leaves a request to the program.
+    fn open(&mut self, request: Request, kind: RequestKind, event: ServerEvent) {
+        self.open = Some(OpenRequest { request, kind });
+        self.events.push_back(event);
     }
 
-    /// Answers the open question with yes. An answer of the wrong kind counts as a fault of ours: 500.
+    /// Grants the open request. A grant of another kind than the request counts as a fault of the program: 500.
     pub fn accept(&mut self, accepted: Accepted) {
-        let Some(Question { request, asked }) = self.question.take() else { return };
-        match (asked, accepted) {
-            (Asked::Describe, Accepted::Description(sdp)) => {
+        let Some(OpenRequest { request, kind }) = self.open.take() else { return };
+        match (kind, accepted) {
+            (RequestKind::Describe, Accepted::Description(sdp)) => {
                 let base = request.request_uri().map(content_base).unwrap_or_default();
                 let extra = [(headers::CONTENT_TYPE, "application/sdp".to_owned()), (headers::CONTENT_BASE, base)];
                 self.succeed_with(&request, &extra, sdp);
             }
-            (Asked::Announce { path }, Accepted::Announced(description)) => {
+            (RequestKind::Announce { path }, Accepted::Announced(description)) => {
                 let channels = vec![None; description.tracks().len()];
                 self.role = Role::Publisher { path, description, channels, recording: false };
                 self.succeed(&request, &[], Vec::new());
             }
-            (Asked::Setup { path, track, transport }, Accepted::Tracks(count)) => {
+            (RequestKind::Setup { path, track, transport }, Accepted::Tracks(count)) => {
                 if matches!(self.role, Role::Undecided) {
                     self.role = Role::Reader { path, channels: vec![None; count.min(MAX_TRACKS)], playing: false };
                 }
@@ -291,25 +281,24 @@ impl ServerSession {
                     self.role = Role::Undecided;
                 }
             }
-            (Asked::Play, Accepted::Yes) => {
+            (RequestKind::Play, Accepted::Yes) => {
                 if let Role::Reader { playing, .. } = &mut self.role {
                     *playing = true;
                 }
                 self.succeed(&request, &[(headers::RANGE, "npt=now-".to_owned())], Vec::new());
             }
-            (Asked::Record, Accepted::Yes) => {
+            (RequestKind::Record, Accepted::Yes) => {
                 if let Role::Publisher { recording, .. } = &mut self.role {
                     *recording = true;
                 }
                 self.succeed(&request, &[], Vec::new());
             }
-            _ => {
-                self.fail(&request, StatusCode::InternalServerError);
-            }
+            _ => self.fail(&request, StatusCode::InternalServerError),
         }
+        self.advance();
     }
 
-    /// Tells a reader that its stream is over, by a TEARDOWN from the server's side.
+    /// Ends the session from the server's end, by a TEARDOWN to the peer.
     pub fn teardown(&mut self, url: Url) {
         let request = rtsp_types::Request::builder(Method::Teardown, Version::V1_0)
             .request_uri(url)
@@ -319,10 +308,9 @@ impl ServerSession {
         self.transmits.push_back(crate::rtsp::message::request_bytes(&request));
     }
 
-    fn succeed(&mut self, request: &Request, extra: &[(HeaderName, String)], body: Vec<u8>) -> Option<ServerEvent> {
+    fn succeed(&mut self, request: &Request, extra: &[(HeaderName, String)], body: Vec<u8>) {
         let response = self.ok(request, extra, body);
         self.transmits.push_back(response_bytes(&response));
-        None
     }
 
     fn ok(&self, request: &Request, extra: &[(HeaderName, String)], body: Vec<u8>) -> Response {

@@ -1,58 +1,50 @@
-//! Refusing a request: what the peer is told, and what the log is.
+//! Refusing a request: the status for the peer, and the reason for the log.
 
 use rtsp_types::StatusCode;
 
-use super::{Question, ServerEvent, ServerSession};
+use super::{OpenRequest, ServerSession};
 use crate::rtsp::message::{BadRequest, Request, reply, reply_to_bad, response_bytes};
 
-/// How the last message was refused.
+/// How a request was refused, for the program's log.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What the peer was told; the wish for a login is no refusal.
+    /// The status sent to the peer. A challenge for credentials (401) is no refusal.
     pub status: StatusCode,
-    /// What was wrong, for the log; empty where the status says it all.
+    /// What was wrong; empty where the status is enough.
     pub reason: String,
 }
 
 impl ServerSession {
-    /// How the last message was refused, once.
+    /// The oldest refusal that has not been polled. Polled for the log only: the response is on its way.
     pub fn poll_refusal(&mut self) -> Option<Refusal> {
-        self.refused.take()
+        self.refusals.pop_front()
     }
 
-    /// Answers the open question with no.
+    /// Refuses the open request.
     pub fn refuse(&mut self, status: StatusCode) {
-        if let Some(Question { request, .. }) = self.question.take() {
-            self.fail(&request, status);
-        }
+        self.refuse_because(status, String::new());
     }
 
-    /// Answers the open question with no; what was wrong is for the log.
+    /// Refuses the open request; `reason` is what [`ServerSession::poll_refusal`] says of it.
     pub fn refuse_because(&mut self, status: StatusCode, reason: String) {
-        if let Some(Question { request, .. }) = self.question.take() {
+        if let Some(OpenRequest { request, .. }) = self.open.take() {
             self.fail_because(&request, status, reason);
+            self.advance();
         }
     }
 
-    pub(super) fn fail(&mut self, request: &Request, status: StatusCode) -> Option<ServerEvent> {
-        self.fail_because(request, status, String::new())
+    pub(super) fn fail(&mut self, request: &Request, status: StatusCode) {
+        self.fail_because(request, status, String::new());
     }
 
-    pub(super) fn fail_because(
-        &mut self,
-        request: &Request,
-        status: StatusCode,
-        reason: String,
-    ) -> Option<ServerEvent> {
+    pub(super) fn fail_because(&mut self, request: &Request, status: StatusCode, reason: String) {
         self.transmits.push_back(response_bytes(&reply(request, status).replace_body(Vec::new())));
-        self.refused = Some(Refusal { status, reason });
-        None
+        self.note_refusal(Refusal { status, reason });
     }
 
-    /// Refuses a request that nobody can make out.
-    pub(super) fn fail_bad(&mut self, request: &BadRequest) -> Option<ServerEvent> {
+    /// Answers a request that cannot be parsed (400).
+    pub(super) fn fail_bad(&mut self, request: &BadRequest) {
         self.transmits.push_back(reply_to_bad(request));
-        self.refused = Some(Refusal { status: StatusCode::BadRequest, reason: request.what.clone() });
-        None
+        self.note_refusal(Refusal { status: StatusCode::BadRequest, reason: request.what.clone() });
     }
 }

@@ -3,14 +3,14 @@
 use rtsp_types::{StatusCode, Url, headers};
 
 use super::url::{names_track, path_of, split_track};
-use super::{Asked, Request, Role, ServerEvent, ServerSession};
+use super::{Request, RequestKind, Role, ServerEvent, ServerSession};
 use crate::rtsp::message::header;
 use crate::rtsp::path::{PathError, StreamPath};
 use crate::rtsp::sdp::MAX_TRACKS;
 use crate::rtsp::transport::{Channels, Transport, TransportError};
 
 impl ServerSession {
-    pub(super) fn setup(&mut self, request: Request, path: Result<StreamPath, PathError>) -> Option<ServerEvent> {
+    pub(super) fn setup(&mut self, request: Request, path: Result<StreamPath, PathError>) {
         let transport = match header(&request, &headers::TRANSPORT).map(Transport::parse) {
             Some(Ok(transport)) => transport,
             Some(Err(error @ TransportError::NotInterleaved(_))) => {
@@ -44,18 +44,13 @@ impl ServerSession {
                     return self.fail(&request, StatusCode::AggregateOperationNotAllowed);
                 }
                 let event = ServerEvent::Setup { path: path.clone() };
-                self.ask(request, Asked::Setup { path, track, transport }, event)
+                self.open(request, RequestKind::Setup { path, track, transport }, event)
             }
         }
     }
 
     /// Reserves channels for a track and answers its SETUP.
-    pub(super) fn grant(
-        &mut self,
-        request: &Request,
-        track: Option<usize>,
-        transport: Transport,
-    ) -> Option<ServerEvent> {
+    pub(super) fn grant(&mut self, request: &Request, track: Option<usize>, transport: Transport) {
         let channels = match &mut self.role {
             Role::Publisher { channels, .. } | Role::Reader { channels, .. } => channels,
             Role::Undecided => return self.fail(request, StatusCode::MethodNotValidInThisState),

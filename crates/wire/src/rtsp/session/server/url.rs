@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use rtsp_types::{StatusCode, Url};
 
-use super::{Request, ServerEvent, ServerSession};
+use super::{Request, ServerSession};
 use crate::rtsp::path::{PathError, StreamPath};
 use crate::rtsp::sdp::TRACK_CONTROL;
 
 impl ServerSession {
     /// Refuses a request for the path of its URL.
-    pub(super) fn fail_path(&mut self, request: &Request, error: &PathError) -> Option<ServerEvent> {
+    pub(super) fn fail_path(&mut self, request: &Request, error: &PathError) {
         let status = match error {
             PathError::Empty => StatusCode::NotFound,
             PathError::TooLong { .. } => StatusCode::RequestURITooLong,

@@ -1,50 +1,41 @@
-//! Which request an answer belongs to, and what its headers say, as servers write them.
+//! Matching responses to requests, and reading their headers as servers write them.
 //!
-//! An answer repeats the request's CSeq (RFC 2326 section 12.17). Cameras leave it out, always write 0, or that of the request
-//! before. One that nobody can mistake is taken all the same: while one request is open, there is nothing else to answer.
+//! A response repeats the CSeq of its request (RFC 2326 section 12.17). Some cameras omit it, always write 0, or repeat that of
+//! the request before. A response that can only mean one request is taken all the same.
 
 use rtsp_types::headers;
 
 use super::client::Purpose;
 use crate::rtsp::message::Response;
 
-/// What an answer answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnswerTo {
-    /// The open request with this index.
-    Open(usize),
-    /// Nothing that is open.
-    Nothing,
-}
-
-/// The CSeq of an answer; `None` where it has none that is a number.
+/// The CSeq of a response; `None` where it has none that is a number.
 pub(super) fn cseq(response: &Response) -> Option<u32> {
     response.header(&headers::CSEQ)?.as_str().trim().parse().ok()
 }
 
-/// Which of the `open` requests (by CSeq and purpose, the oldest first) an answer is to, where `last_answered` is the CSeq
-/// of the answer before.
-pub(super) fn answer_to(response: &Response, open: &[(u32, Purpose)], last_answered: Option<u32>) -> AnswerTo {
-    // A provisional answer (RFC 2326 section 7.1.1): another follows.
+/// The index of the request that a response belongs to, among the `pending` ones (by CSeq and purpose, the oldest first).
+/// `last_cseq` is the CSeq of the response before.
+pub(super) fn request_of(response: &Response, pending: &[(u32, Purpose)], last_cseq: Option<u32>) -> Option<usize> {
+    // A provisional response (RFC 2326 section 7.1.1): another follows.
     if u16::from(response.status()) < 200 {
-        return AnswerTo::Nothing;
+        return None;
     }
-    let named = cseq(response);
-    if let Some(index) = open.iter().position(|(cseq, _)| named == Some(*cseq)) {
-        return AnswerTo::Open(index);
+    let number = cseq(response);
+    if let Some(index) = pending.iter().position(|(cseq, _)| number == Some(*cseq)) {
+        return Some(index);
     }
-    let Some(&(_, oldest)) = open.first() else { return AnswerTo::Nothing };
-    // Without a number answers come in order (section 10.1), so the oldest request is meant. One with a number that is none of
-    // ours might be to any of several; and one that repeats the number before may be that answer once more.
-    let is_repeated = named.is_some_and(|named| named != 0 && last_answered == Some(named));
-    match named {
-        None | Some(0) => AnswerTo::Open(0),
-        Some(_) if open.len() == 1 && (!is_repeated || fits(oldest, response)) => AnswerTo::Open(0),
-        Some(_) => AnswerTo::Nothing,
+    let &(_, oldest) = pending.first()?;
+    // Responses come in the order of requests (section 9.1), so without a number the oldest is meant. A number that is none of
+    // ours might mean any of several; and one that repeats the number before may be that response once more.
+    let is_repeated = number.is_some_and(|number| number != 0 && last_cseq == Some(number));
+    match number {
+        None | Some(0) => Some(0),
+        Some(_) if pending.len() == 1 && (!is_repeated || fits(oldest, response)) => Some(0),
+        Some(_) => None,
     }
 }
 
-/// Whether an answer says what one to this request must say, and one to another does not.
+/// Whether a response has what one to this request must have and one to another has not.
 fn fits(purpose: Purpose, response: &Response) -> bool {
     let has = |name| response.header(&name).is_some();
     if !response.status().is_success() {
@@ -95,29 +86,29 @@ mod tests {
     fn one_open_request_is_answered_whatever_the_number() {
         for cseq in ["7", " 7", "0", "", "6", "8", "4294967295", "99999999999", "-1", "x"] {
             let answer = response(StatusCode::Ok, cseq, &[]);
-            assert_eq!(answer_to(&answer, ONE, Some(5)), AnswerTo::Open(0), "{cseq:?}");
+            assert_eq!(request_of(&answer, ONE, Some(5)), Some(0), "{cseq:?}");
         }
-        assert_eq!(answer_to(&response(StatusCode::Ok, "7", &[]), &[], None), AnswerTo::Nothing);
+        assert_eq!(request_of(&response(StatusCode::Ok, "7", &[]), &[], None), None);
     }
 
     #[test]
     fn an_answer_that_comes_twice_answers_nothing_else() {
         let transport = [(headers::TRANSPORT, "RTP/AVP/TCP")];
         let again = response(StatusCode::Ok, "6", &[(headers::PUBLIC, "PLAY")]);
-        assert_eq!(answer_to(&again, ONE, Some(6)), AnswerTo::Nothing);
+        assert_eq!(request_of(&again, ONE, Some(6)), None);
         let misnumbered = response(StatusCode::Ok, "6", &transport);
-        assert_eq!(answer_to(&misnumbered, ONE, Some(6)), AnswerTo::Open(0), "always one behind");
+        assert_eq!(request_of(&misnumbered, ONE, Some(6)), Some(0), "always one behind");
         let refused = response(StatusCode::BadRequest, "6", &[]);
-        assert_eq!(answer_to(&refused, &[(7, Purpose::KeepAlive)], Some(6)), AnswerTo::Open(0));
+        assert_eq!(request_of(&refused, &[(7, Purpose::KeepAlive)], Some(6)), Some(0));
     }
 
     #[test]
     fn of_several_open_requests_the_number_tells_or_else_the_order() {
-        let to = |cseq| answer_to(&response(StatusCode::Ok, cseq, &[]), TWO, None);
-        assert_eq!([to("8"), to("7"), to(""), to("0")], [1, 0, 0, 0].map(AnswerTo::Open));
-        assert_eq!(to("3"), AnswerTo::Nothing);
+        let to = |cseq| request_of(&response(StatusCode::Ok, cseq, &[]), TWO, None);
+        assert_eq!([to("8"), to("7"), to(""), to("0")], [1, 0, 0, 0].map(Some));
+        assert_eq!(to("3"), None);
         let provisional = response(StatusCode::Continue, "7", &[]);
-        assert_eq!(answer_to(&provisional, ONE, None), AnswerTo::Nothing);
+        assert_eq!(request_of(&provisional, ONE, None), None);
     }
 
     #[test]

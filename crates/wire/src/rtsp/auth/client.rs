@@ -1,8 +1,8 @@
-//! Logging in to a server that answers 401: Basic (RFC 7617) and Digest (RFC 7616), through `http-auth`.
+//! The client's end: answers to 401 by Basic (RFC 7617) and Digest (RFC 7616), through `http-auth`.
 //!
-//! [`Credentials`] come from the URL or from options; [`Login`] keeps the server's last challenge and writes the
-//! Authorization header of each request. The first 401 of a connection is the invitation, not a failure; a second one
-//! for the same request is, unless the server calls the nonce stale.
+//! [`Credentials`] come from the URL or from the program; [`ClientAuth`] keeps the server's last challenge and writes the
+//! Authorization header of each request. The first 401 of a connection is a challenge, not a failure; a second one for the
+//! same request is, unless the server calls the nonce stale.
 
 use http_auth::{ChallengeRef, ParamValue, PasswordClient, PasswordParams};
 use percent_encoding::percent_decode_str;
@@ -34,36 +34,49 @@ impl Credentials {
     }
 }
 
-/// How a server may be logged in to.
+/// The schemes that we can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Digest,
     Basic,
 }
 
-/// The state of a client's login on one connection.
+/// The state of a client's authentication on one connection.
 #[derive(Debug, Default)]
-pub struct Login {
+pub struct ClientAuth {
     credentials: Option<Credentials>,
     client: Option<(Scheme, PasswordClient)>,
-    /// The server has taken this login for a request.
+    /// How many challenges have been taken up; a request is sent in answer to the last of them.
+    challenges: u32,
+    /// The server has accepted a request in answer to the present challenge.
     is_accepted: bool,
-    /// It wants one that we cannot do: the schemes that it names.
-    unknown: Option<String>,
+    /// The schemes that the server names, where we can do none of them.
+    unsupported: Option<String>,
 }
 
-impl Login {
-    /// A login that will use these credentials, if any.
-    pub fn new(credentials: Option<Credentials>) -> Login {
-        Login { credentials, ..Login::default() }
+impl ClientAuth {
+    /// The state at the start of a connection: no challenge yet. Without credentials every challenge is a refusal.
+    pub fn new(credentials: Option<Credentials>) -> ClientAuth {
+        ClientAuth { credentials, ..ClientAuth::default() }
     }
 
-    /// Takes the challenge of a 401: all its WWW-Authenticate headers, joined by `, `. True when the request should be sent
-    /// again; false when there are no credentials, they were already refused, or the server asks for what we cannot do.
+    /// How many challenges had been taken up when a request was sent; to be given to [`ClientAuth::handle_challenge`] with the
+    /// response to that request.
+    pub fn challenges(&self) -> u32 {
+        self.challenges
+    }
+
+    /// Takes the challenge of a 401: all its WWW-Authenticate headers, joined by `, `, in response to a request that was sent
+    /// after `sent_after` challenges. True when the request should be sent again; false when there are no credentials, they
+    /// were already refused, or the server asks for what we cannot do.
     ///
-    /// A login that was taken before is tried once more where the server calls its nonce stale, or has changed it without
-    /// saying so. The caller bounds how often that is done for one request.
-    pub fn challenged(&mut self, www_authenticate: &str) -> bool {
+    /// Of requests that are in flight together each is refused: the first refusal is taken up, and the others are sent again
+    /// in answer to the same challenge. Credentials that were accepted before are tried once more where the server calls its
+    /// nonce stale, or has changed it without saying so. The caller bounds how often that is done for one request.
+    pub fn handle_challenge(&mut self, www_authenticate: &str, sent_after: u32) -> bool {
+        if sent_after < self.challenges && self.client.is_some() {
+            return true;
+        }
         let challenges = parse(www_authenticate);
         let is_true = |challenge: &ChallengeRef<'_>| {
             parameter(challenge, "stale").is_some_and(|stale| stale.trim().eq_ignore_ascii_case("true"))
@@ -79,33 +92,34 @@ impl Login {
             let named = named.filter(|challenge| can_be_answered(challenge));
             named.filter_map(|challenge| PasswordClient::try_from(challenge).ok()).map(|client| (scheme, client)).next()
         };
-        // Who has proved the password by Digest does not show it afterwards.
+        // A password that has been proved by Digest is not sent as it is afterwards.
         let may_show = self.client.as_ref().is_none_or(|(scheme, _)| *scheme == Scheme::Basic);
         self.client = of(Scheme::Digest, "digest").or_else(|| of(Scheme::Basic, "basic").filter(|_| may_show));
         if self.client.is_none() {
             let names: Vec<&str> = challenges.iter().map(|challenge| challenge.scheme).collect();
-            self.unknown = Some(names.join(", "));
+            self.unsupported = Some(names.join(", "));
         }
+        self.challenges += 1;
         self.client.is_some()
     }
 
-    /// The server has taken a request with this login.
-    pub fn accepted(&mut self) {
+    /// The server has accepted a request that carried an Authorization header.
+    pub fn handle_accepted(&mut self) {
         self.is_accepted = self.client.is_some();
     }
 
-    /// Whether there is something to log in with.
+    /// The credentials in use, if any were given.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
 
-    /// The schemes that the server wants, of which we can do none.
-    pub fn unknown(&self) -> Option<&str> {
-        self.unknown.as_deref()
+    /// The schemes that the server offers, where none of them is supported.
+    pub fn unsupported_schemes(&self) -> Option<&str> {
+        self.unsupported.as_deref()
     }
 
-    /// Whether the password travels as it is: by Basic.
-    pub fn shows_password(&self) -> bool {
+    /// Whether requests carry the password readable by anyone on the network: the scheme in use is Basic.
+    pub fn sends_password(&self) -> bool {
         matches!(self.client, Some((Scheme::Basic, _)))
     }
 
@@ -123,7 +137,7 @@ fn parse(text: &str) -> Vec<ChallengeRef<'_>> {
     http_auth::parse_challenges(text).unwrap_or_else(|_| parse_leniently(text))
 }
 
-/// Challenges of devices that leave out a comma or a quote, end in a comma, or put blanks into a bare word.
+/// Challenges of devices that leave out a comma or a quote, end in a comma, or put blanks into an unquoted value.
 fn parse_leniently(text: &str) -> Vec<ChallengeRef<'_>> {
     let mut challenges: Vec<ChallengeRef<'_>> = Vec::new();
     let mut rest = text;
@@ -165,8 +179,8 @@ fn parameter<'c>(challenge: &'c ChallengeRef<'_>, name: &str) -> Option<&'c str>
 mod tests {
     use super::*;
 
-    fn login() -> Login {
-        Login::new(Some(Credentials { user: "Mufasa".into(), password: "Circle Of Life".into() }))
+    fn auth() -> ClientAuth {
+        ClientAuth::new(Some(Credentials { user: "Mufasa".into(), password: "Circle Of Life".into() }))
     }
 
     #[test]
@@ -182,13 +196,16 @@ mod tests {
     /// RFC 2617 section 3.5's example, without qop as RTSP servers send it: the hash is worked out from RFC 2069's rule.
     #[test]
     fn digest_answers_a_challenge_once() {
-        let mut login = login();
+        let mut auth = auth();
         let challenge = r#"Digest realm="r", nonce="n""#;
-        assert!(login.challenged(challenge));
-        let header = login.authorization("DESCRIBE", "rtsp://h/p").unwrap();
+        assert!(auth.handle_challenge(challenge, auth.challenges()));
+        let header = auth.authorization("DESCRIBE", "rtsp://h/p").unwrap();
         assert!(header.starts_with("Digest username=\"Mufasa\"") && header.contains("uri=\"rtsp://h/p\""), "{header}");
-        assert!(!login.challenged(challenge), "refused credentials are not tried again");
-        assert!(login.challenged(r#"Digest realm="r", nonce="m", stale=true"#), "a stale nonce is");
+        assert!(!auth.handle_challenge(challenge, auth.challenges()), "refused credentials are not tried again");
+        assert!(
+            auth.handle_challenge(r#"Digest realm="r", nonce="m", stale=true"#, auth.challenges()),
+            "a stale nonce is"
+        );
     }
 
     #[test]
@@ -207,15 +224,15 @@ mod tests {
             (vec!["Bearer", other, basic], "Basic ", ""),
             (vec!["Negotiate", basic], "Basic ", ""),
         ] {
-            let mut login = login();
-            assert!(login.challenged(&offers.join(", ")), "{offers:?}");
-            let header = login.authorization("DESCRIBE", "rtsp://h/p").unwrap();
+            let mut auth = auth();
+            assert!(auth.handle_challenge(&offers.join(", "), auth.challenges()), "{offers:?}");
+            let header = auth.authorization("DESCRIBE", "rtsp://h/p").unwrap();
             assert!(header.starts_with(begins) && header.contains(contains), "{offers:?}: {header}");
-            assert_eq!(login.shows_password(), begins == "Basic ");
+            assert_eq!(auth.sends_password(), begins == "Basic ");
         }
-        let mut login = login();
-        assert!(!login.challenged(&[other, "Bearer realm=\"x\""].join(", ")));
-        assert_eq!(login.unknown(), Some("Digest, Bearer"));
+        let mut auth = auth();
+        assert!(!auth.handle_challenge(&[other, "Bearer realm=\"x\""].join(", "), auth.challenges()));
+        assert_eq!(auth.unsupported_schemes(), Some("Digest, Bearer"));
     }
 
     #[test]
@@ -228,15 +245,15 @@ mod tests {
             r#"Digest  realm = "IP Camera" , nonce = "n" , "#,
             r#"Digest realm="IP Camera", nonce="n", Basic realm="IP Camera"#,
         ] {
-            let mut login = login();
-            assert!(login.challenged(text), "{text}");
-            let header = login.authorization("DESCRIBE", "rtsp://h/p").unwrap();
+            let mut auth = auth();
+            assert!(auth.handle_challenge(text, auth.challenges()), "{text}");
+            let header = auth.authorization("DESCRIBE", "rtsp://h/p").unwrap();
             assert!(header.contains(r#"realm="IP Camera""#) && header.contains(r#"nonce="n""#), "{text}: {header}");
         }
-        let mut basic = login();
-        assert!(basic.challenged("Basic realm=IP Camera (A000)") && basic.shows_password());
+        let mut basic = auth();
+        assert!(basic.handle_challenge("Basic realm=IP Camera (A000)", basic.challenges()) && basic.sends_password());
         for nothing in ["", "=", "Digest", "Digest realm", "\"\"", "Digest nonce=\"", "客厅", "Basic\u{0}=\""] {
-            let _ = login().challenged(nothing);
+            let _ = auth().handle_challenge(nothing, 0);
         }
     }
 
@@ -245,36 +262,48 @@ mod tests {
     fn sha_256_is_hashed_as_the_rfc_has_it() {
         let challenge = r#"Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=SHA-256,
             nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#;
-        let mut login = Login::new(Some(Credentials { user: "Mufasa".into(), password: "Circle of Life".into() }));
-        assert!(login.challenged(&challenge.replace('\n', "")));
-        let header = login.authorization("GET", "/dir/index.html").unwrap();
+        let mut auth = ClientAuth::new(Some(Credentials { user: "Mufasa".into(), password: "Circle of Life".into() }));
+        assert!(auth.handle_challenge(&challenge.replace('\n', ""), auth.challenges()));
+        let header = auth.authorization("GET", "/dir/index.html").unwrap();
         assert!(header.contains("algorithm=SHA-256") && header.contains("qop=auth") && header.contains("nc=00000001"));
     }
 
     #[test]
     fn a_login_that_was_taken_is_renewed_and_never_shown_afterwards() {
-        let mut login = login();
-        assert!(login.challenged(r#"Digest realm="r", nonce="n""#));
-        login.accepted();
-        assert!(login.challenged(r#"Digest realm="r", nonce="m""#), "the server changed its nonce");
-        assert!(!login.challenged(r#"Digest realm="r", nonce="o""#), "and has not taken the login since");
-        assert!(login.challenged(r#"Digest realm="r", nonce="m", stale="TRUE""#), "quoted, as some servers write it");
-        login.accepted();
-        assert!(!login.challenged(r#"Basic realm="r", stale=true"#), "a digest is not followed by the password");
+        let mut auth = auth();
+        assert!(auth.handle_challenge(r#"Digest realm="r", nonce="n""#, auth.challenges()));
+        auth.handle_accepted();
+        assert!(
+            auth.handle_challenge(r#"Digest realm="r", nonce="m""#, auth.challenges()),
+            "the server changed its nonce"
+        );
+        assert!(
+            !auth.handle_challenge(r#"Digest realm="r", nonce="o""#, auth.challenges()),
+            "and has not taken the login since"
+        );
+        assert!(
+            auth.handle_challenge(r#"Digest realm="r", nonce="m", stale="TRUE""#, auth.challenges()),
+            "quoted, as some servers write it"
+        );
+        auth.handle_accepted();
+        assert!(
+            !auth.handle_challenge(r#"Basic realm="r", stale=true"#, auth.challenges()),
+            "a digest is not followed by the password"
+        );
     }
 
     #[test]
     fn basic_and_nothing() {
-        let mut basic = login();
-        assert!(basic.challenged(r#"Basic realm="r""#));
+        let mut basic = auth();
+        assert!(basic.handle_challenge(r#"Basic realm="r""#, basic.challenges()));
         assert_eq!(basic.authorization("OPTIONS", "*").unwrap(), "Basic TXVmYXNhOkNpcmNsZSBPZiBMaWZl");
-        assert!(!Login::new(None).challenged(r#"Basic realm="r""#));
+        assert!(!ClientAuth::new(None).handle_challenge(r#"Basic realm="r""#, 0));
         let mut nameless = Url::parse("rtsp://:p%20w@h/live").unwrap();
         let credentials = Credentials::take_from(&mut nameless).unwrap();
         assert_eq!(
             (nameless.as_str(), credentials.user.as_str(), credentials.password.reveal()),
             ("rtsp://h/live", "", "p w")
         );
-        assert!(!login().challenged("Bearer x"));
+        assert!(!auth().handle_challenge("Bearer x", 0));
     }
 }

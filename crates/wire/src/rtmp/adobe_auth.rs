@@ -1,21 +1,21 @@
-//! The login that Adobe's media server asks for, and Wowza after it: a refusal of `connect` names a challenge, and the
-//! next connection answers it behind the application's name.
+//! Authentication as Adobe's media server has it, and Wowza after it (`authmod=adobe`): a refusal of `connect` holds a
+//! challenge, and the next connection answers it in a query behind the application's name.
 //!
-//! There is no specification; this is how Adobe's own encoder does it and FFmpeg after it. The password does not travel:
+//! There is no specification; this is how Adobe's encoder does it, and FFmpeg after it. The password is not sent:
 //! `response = base64(MD5(base64(MD5(user salt password)) opaque nonce))`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use crate::rtsp::digest::Credentials;
+use crate::rtsp::auth::Credentials;
 
-/// What a server that refused a connection wants to be told.
+/// What a server that refused `connect` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Who is there.
-    Name,
-    /// That whoever it is knows the password.
+pub enum AdobeChallenge {
+    /// The user name; the challenge proper follows in the next refusal.
+    User,
+    /// A response computed from the password.
     Proof {
         /// Goes into the password's hash.
         salt: String,
@@ -26,14 +26,14 @@ pub enum Demand {
     },
 }
 
-impl Demand {
-    /// Reads the description of a refusal.
-    pub fn of(description: &str) -> Option<Demand> {
+impl AdobeChallenge {
+    /// Parses the description of a refusal; `None` if it asks for nothing of this kind.
+    pub fn of(description: &str) -> Option<AdobeChallenge> {
         if !description.contains("authmod=adobe") {
             return None;
         }
         if description.contains("code=403 need auth") {
-            return Some(Demand::Name);
+            return Some(AdobeChallenge::User);
         }
         let query = description.rsplit_once('?')?.1;
         let field = |name: &str| {
@@ -43,18 +43,18 @@ impl Demand {
         if field("reason")? != "needauth" {
             return None;
         }
-        Some(Demand::Proof { salt: field("salt")?, challenge: field("challenge")?, opaque: field("opaque") })
+        Some(AdobeChallenge::Proof { salt: field("salt")?, challenge: field("challenge")?, opaque: field("opaque") })
     }
 
-    /// What goes behind the application's name on the next connection. The nonce is random.
-    pub fn answer(&self, login: &Credentials, nonce: u32) -> String {
-        let user = &login.user;
+    /// The query behind the application's name of the next connection. `nonce` is random.
+    pub fn answer(&self, credentials: &Credentials, nonce: u32) -> String {
+        let user = &credentials.user;
         match self {
-            Demand::Name => format!("?authmod=adobe&user={user}"),
-            Demand::Proof { salt, challenge, opaque } => {
+            AdobeChallenge::User => format!("?authmod=adobe&user={user}"),
+            AdobeChallenge::Proof { salt, challenge, opaque } => {
                 let hash = |text: String| STANDARD.encode(Md5::digest(text));
                 let nonce = format!("{nonce:08x}");
-                let password = hash(format!("{user}{salt}{}", login.password.reveal()));
+                let password = hash(format!("{user}{salt}{}", credentials.password.reveal()));
                 let response = hash(format!("{password}{}{nonce}", opaque.as_ref().unwrap_or(challenge)));
                 let opaque = opaque.as_ref().map(|opaque| format!("&opaque={opaque}")).unwrap_or_default();
                 format!("?authmod=adobe&user={user}&challenge={nonce}&response={response}{opaque}")
@@ -70,17 +70,17 @@ mod tests {
     #[test]
     fn a_server_asks_twice() {
         let login = Credentials { user: "cam".to_owned(), password: "secret".into() };
-        let first = Demand::of("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ").unwrap();
-        assert_eq!((&first, &*first.answer(&login, 7)), (&Demand::Name, "?authmod=adobe&user=cam"));
+        let first = AdobeChallenge::of("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ").unwrap();
+        assert_eq!((&first, &*first.answer(&login, 7)), (&AdobeChallenge::User, "?authmod=adobe&user=cam"));
         let text = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=cam&salt=Q1w=&challenge=AbC=&opaque=xYz=";
-        let second = Demand::of(text).unwrap();
+        let second = AdobeChallenge::of(text).unwrap();
         let (salt, challenge, opaque) = ("Q1w=".to_owned(), "AbC=".to_owned(), Some("xYz=".to_owned()));
-        assert_eq!(second, Demand::Proof { salt, challenge, opaque });
+        assert_eq!(second, AdobeChallenge::Proof { salt, challenge, opaque });
         // By openssl: printf 'camQ1w=secret' | openssl md5 -binary | base64, and once more over all.
         let expected = "?authmod=adobe&user=cam&challenge=0000002a&response=p5LbWHGLX75cf4VZ26emJw==&opaque=xYz=";
         assert_eq!(second.answer(&login, 42), expected);
         for other in ["no", "authmod=llnw code=403 need auth", "[ authmod=adobe ] : ?reason=authfailed&opaque=x"] {
-            assert_eq!(Demand::of(other), None, "{other}");
+            assert_eq!(AdobeChallenge::of(other), None, "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a client's Authorization header says and whether it proves its user: the server's side of [`super::digest`].
+//! The server's end: what a client's Authorization header says, and whether it proves the user's password.
 //!
 //! Basic (RFC 7617) shows the password; Digest (RFC 7616, and RFC 2069 without `qop`, as RTSP clients have it) proves that
 //! the client knows it, over a [`Challenge`]. The nonce belongs to one connection and is never given to another, so an
@@ -16,9 +16,10 @@ use thiserror::Error;
 /// The realm of every challenge of ours; [`Ha1`] holds for one realm only.
 pub const REALM: &str = "hevcast";
 
-/// Why an Authorization header means nothing.
+/// Why an Authorization header cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum LoginError {
+#[non_exhaustive]
+pub enum AuthorizationError {
     /// Neither Basic nor Digest.
     #[error("its scheme is neither Basic nor Digest")]
     Scheme,
@@ -27,9 +28,9 @@ pub enum LoginError {
     Malformed,
 }
 
-/// A login as the client sent it.
+/// The content of an Authorization header.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Login {
+pub enum Authorization {
     /// User name and password.
     Basic {
         /// User name.
@@ -37,13 +38,13 @@ pub enum Login {
         /// Password.
         password: String,
     },
-    /// A proof of knowing the password.
-    Digest(Box<Digest>),
+    /// A response to a [`Challenge`], computed from the password.
+    Digest(Box<DigestResponse>),
 }
 
-/// The parts of a digest (RFC 7616 section 3.4), `algorithm=MD5`.
+/// The parameters of a digest (RFC 7616 section 3.4), `algorithm=MD5`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Digest {
+pub struct DigestResponse {
     user: String,
     realm: String,
     nonce: String,
@@ -53,39 +54,39 @@ pub struct Digest {
     protection: Option<[String; 3]>,
 }
 
-impl Login {
+impl Authorization {
     /// Reads an Authorization header.
     ///
     /// # Errors
-    /// [`LoginError`]: treat it as if there were none.
-    pub fn parse(header: &str) -> Result<Login, LoginError> {
-        let (scheme, rest) = header.trim().split_once(' ').ok_or(LoginError::Malformed)?;
+    /// [`AuthorizationError`]: treat the request as one without credentials.
+    pub fn parse(header: &str) -> Result<Authorization, AuthorizationError> {
+        let (scheme, rest) = header.trim().split_once(' ').ok_or(AuthorizationError::Malformed)?;
         if scheme.eq_ignore_ascii_case("basic") {
-            let bytes = STANDARD.decode(rest.trim()).map_err(|_| LoginError::Malformed)?;
-            let text = String::from_utf8(bytes).map_err(|_| LoginError::Malformed)?;
-            let (user, password) = text.split_once(':').ok_or(LoginError::Malformed)?;
-            return Ok(Login::Basic { user: user.to_owned(), password: password.to_owned() });
+            let bytes = STANDARD.decode(rest.trim()).map_err(|_| AuthorizationError::Malformed)?;
+            let text = String::from_utf8(bytes).map_err(|_| AuthorizationError::Malformed)?;
+            let (user, password) = text.split_once(':').ok_or(AuthorizationError::Malformed)?;
+            return Ok(Authorization::Basic { user: user.to_owned(), password: password.to_owned() });
         }
         if !scheme.eq_ignore_ascii_case("digest") {
-            return Err(LoginError::Scheme);
+            return Err(AuthorizationError::Scheme);
         }
         // Challenge and answer have the same grammar (RFC 7235 section 2.1).
-        let parsed = http_auth::parse_challenges(header).map_err(|_| LoginError::Malformed)?;
-        let [challenge] = &parsed[..] else { return Err(LoginError::Malformed) };
+        let parsed = http_auth::parse_challenges(header).map_err(|_| AuthorizationError::Malformed)?;
+        let [challenge] = &parsed[..] else { return Err(AuthorizationError::Malformed) };
         let find = |name: &str| {
             let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.to_unescaped())
         };
-        let need = |name| find(name).ok_or(LoginError::Malformed);
+        let need = |name| find(name).ok_or(AuthorizationError::Malformed);
         if find("algorithm").is_some_and(|algorithm| !algorithm.eq_ignore_ascii_case("md5")) {
-            return Err(LoginError::Malformed);
+            return Err(AuthorizationError::Malformed);
         }
         let protection = match find("qop") {
             Some(qop) if qop.eq_ignore_ascii_case("auth") => Some([need("nc")?, need("cnonce")?, qop]),
-            Some(_) => return Err(LoginError::Malformed),
+            Some(_) => return Err(AuthorizationError::Malformed),
             None => None,
         };
-        Ok(Login::Digest(Box::new(Digest {
+        Ok(Authorization::Digest(Box::new(DigestResponse {
             user: need("username")?,
             realm: need("realm")?,
             nonce: need("nonce")?,
@@ -95,24 +96,24 @@ impl Login {
         })))
     }
 
-    /// Whose login it claims to be.
+    /// The user name that it claims.
     pub fn user(&self) -> &str {
         match self {
-            Login::Basic { user, .. } => user,
-            Login::Digest(digest) => &digest.user,
+            Authorization::Basic { user, .. } => user,
+            Authorization::Digest(digest) => &digest.user,
         }
     }
 }
 
-// A password is for nobody's log.
-impl fmt::Debug for Login {
+// A password must not reach a log.
+impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if matches!(self, Login::Basic { .. }) { "Basic" } else { "Digest" };
+        let scheme = if matches!(self, Authorization::Basic { .. }) { "Basic" } else { "Digest" };
         f.debug_struct(scheme).field("user", &self.user()).finish_non_exhaustive()
     }
 }
 
-impl Digest {
+impl DigestResponse {
     /// Whether it proves knowledge of `ha1`'s password, for this request method and the nonce that the connection was
     /// given.
     pub fn proves(&self, ha1: Ha1, method: &str, nonce: &str) -> bool {
@@ -125,6 +126,11 @@ impl Digest {
         is_ours && same(hex(&expected).as_bytes(), self.response.to_ascii_lowercase().as_bytes())
     }
 }
+
+/// A text that is no [`Ha1`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an HA1 is 32 hexadecimal digits")]
+pub struct Ha1Error;
 
 /// MD5 of `user:realm:password`: what a server must keep to check a digest. It is not the password, but whoever has it
 /// can log in to this realm by Digest.
@@ -156,22 +162,21 @@ impl fmt::Debug for Ha1 {
 }
 
 impl FromStr for Ha1 {
-    type Err = &'static str;
+    type Err = Ha1Error;
 
-    fn from_str(text: &str) -> Result<Ha1, &'static str> {
-        let wrong = "an HA1 is 32 hexadecimal digits: let `hevcast password USER` make it";
+    fn from_str(text: &str) -> Result<Ha1, Ha1Error> {
         if text.len() != 32 || !text.is_ascii() {
-            return Err(wrong);
+            return Err(Ha1Error);
         }
         let mut bytes = [0; 16];
         for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong)?;
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| Ha1Error)?;
         }
         Ok(Ha1(bytes))
     }
 }
 
-/// What a 401 asks for.
+/// The challenge of a 401 response.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     /// Of this connection alone, unguessable.
@@ -199,7 +204,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// In a time that does not tell where they differ.
+/// Compares in constant time, so that response times reveal nothing of a secret.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }
@@ -207,19 +212,19 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtsp::digest::{self, Credentials};
+    use crate::rtsp::auth::{ClientAuth, Credentials};
 
-    fn answer_to(challenge: &Challenge, password: &str) -> Login {
+    fn request_of(challenge: &Challenge, password: &str) -> Authorization {
         let credentials = Credentials { user: "me".into(), password: password.into() };
-        let mut client = digest::Login::new(Some(credentials));
-        assert!(client.challenged(&challenge.headers().join(", ")));
-        Login::parse(&client.authorization("DESCRIBE", "rtsp://h/live").unwrap()).unwrap()
+        let mut client = ClientAuth::new(Some(credentials));
+        assert!(client.handle_challenge(&challenge.headers().join(", "), 0));
+        Authorization::parse(&client.authorization("DESCRIBE", "rtsp://h/live").unwrap()).unwrap()
     }
 
     #[test]
     fn what_the_client_answers_is_right_for_its_password_method_and_nonce_only() {
         let challenge = Challenge { nonce: "f00".into(), digest: true, basic: true };
-        let Login::Digest(digest) = answer_to(&challenge, "secret") else { panic!("not the digest") };
+        let Authorization::Digest(digest) = request_of(&challenge, "secret") else { panic!("not the digest") };
         assert!(digest.proves(Ha1::new("me", "secret"), "DESCRIBE", "f00"));
         assert!(!digest.proves(Ha1::new("me", "other"), "DESCRIBE", "f00"));
         assert!(!digest.proves(Ha1::new("me", "secret"), "ANNOUNCE", "f00"));
@@ -229,8 +234,8 @@ mod tests {
     #[test]
     fn basic_alone_is_answered_with_the_password() {
         let challenge = Challenge { nonce: "f00".into(), digest: false, basic: true };
-        let login = answer_to(&challenge, "a:b");
-        assert_eq!(login, Login::Basic { user: "me".into(), password: "a:b".into() });
+        let login = request_of(&challenge, "a:b");
+        assert_eq!(login, Authorization::Basic { user: "me".into(), password: "a:b".into() });
         assert!(!format!("{login:?}").contains("a:b"));
         assert!(Ha1::new("me", "a:b").is_of("me", "a:b") && !Ha1::new("me", "a:b").is_of("you", "a:b"));
     }
@@ -242,7 +247,9 @@ mod tests {
             algorithm=MD5, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001,
             cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth,
             response="8ca523f5e9506fed4657c9700eebdbec", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#;
-        let Ok(Login::Digest(mut digest)) = Login::parse(&header.replace('\n', "")) else { panic!("not read") };
+        let Ok(Authorization::Digest(mut digest)) = Authorization::parse(&header.replace('\n', "")) else {
+            panic!("not read")
+        };
         let ha1 = Ha1(md5(&["Mufasa", "http-auth@example.org", "Circle of Life"]));
         let nonce = digest.nonce.clone();
         assert!(!digest.proves(ha1, "GET", &nonce), "the realm is not ours");
@@ -263,11 +270,11 @@ mod tests {
 
     #[test]
     fn headers_that_say_nothing() {
-        assert_eq!(Login::parse("Bearer x"), Err(LoginError::Scheme));
+        assert_eq!(Authorization::parse("Bearer x"), Err(AuthorizationError::Scheme));
         for text in ["", "Basic", "Basic !", "Basic bWU=", "Digest", "Digest realm", r#"Digest username="me""#] {
-            assert_eq!(Login::parse(text), Err(LoginError::Malformed), "{text}");
+            assert_eq!(Authorization::parse(text), Err(AuthorizationError::Malformed), "{text}");
         }
         let sha = r#"Digest username="a", realm="hevcast", nonce="n", uri="u", response="r", algorithm=SHA-256"#;
-        assert_eq!(Login::parse(sha), Err(LoginError::Malformed));
+        assert_eq!(Authorization::parse(sha), Err(AuthorizationError::Malformed));
     }
 }
