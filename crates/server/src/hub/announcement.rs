@@ -12,6 +12,8 @@ use crate::budget::Reservation;
 #[derive(Debug)]
 pub(super) struct Announcement {
     description: Arc<Description>,
+    /// Index of the H.265 track: looked up once, as every read needs it.
+    hevc_track: Option<usize>,
     /// The same as SDP for readers, written once however many ask.
     sdp: Bytes,
     /// The memory that it takes, counted in the budget.
@@ -21,7 +23,8 @@ pub(super) struct Announcement {
 impl Announcement {
     /// A description whose memory has been reserved.
     pub fn new(description: Description, room: Reservation) -> Announcement {
-        Announcement { sdp: description.for_readers(), description: Arc::new(description), _room: room }
+        let hevc_track = description.hevc_track().map(|(track, _)| track);
+        Announcement { hevc_track, sdp: description.for_readers(), description: Arc::new(description), _room: room }
     }
 
     /// The description.
@@ -36,7 +39,7 @@ impl Announcement {
 
     /// Index of the H.265 track, if there is one.
     pub fn hevc_track(&self) -> Option<usize> {
-        self.description.hevc_track().map(|(track, _)| track)
+        self.hevc_track
     }
 
     /// Whether the publisher of the H.265 track takes bit rate limits (TMMBR).
