@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use hevcast_wire::shown::shown_line;
+use hevcast_wire::token_bucket::TokenBucket;
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -51,28 +52,19 @@ struct Calm {
     places: Mutex<HashMap<Identifier, Place>>,
 }
 
-/// A bucket that fills with time.
+/// How many lines of one place may still be written.
 #[derive(Debug)]
-struct Place {
-    credit: f64,
-    counted: Instant,
-}
+struct Place(TokenBucket);
 
 impl Place {
     fn new(now: Instant) -> Place {
-        Place { credit: TOGETHER, counted: now }
+        Place(TokenBucket::full(PER_SECOND, TOGETHER, now))
     }
 
     /// Whether another line may be written.
     fn takes(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.counted).as_secs_f64();
-        self.counted = now;
-        self.credit = (self.credit + passed * PER_SECOND).min(TOGETHER);
-        let takes = self.credit >= 1.0;
-        if takes {
-            self.credit -= 1.0;
-        }
-        takes
+        self.0.refill(now);
+        self.0.try_take(1.0)
     }
 }
 

@@ -1,8 +1,9 @@
 //! One budget of memory for all that peers can make the server hold (`[limits] memory`).
 //!
-//! Code that is about to hold bytes for a peer makes a [`Reservation`] of them first, in coarse steps, and drops it when the
-//! bytes are freed; where there is no room, the request is refused, or nothing is cached. Some kinds may fill only a
-//! part of the budget ([`Kind::share_percent`]): caches must leave room for new publishers, and queues for logins.
+//! Code that is about to hold bytes for a peer makes a [`Reservation`] of them first, in coarse steps, and drops it
+//! when the bytes are freed; where there is no room, the request is refused, or nothing is cached. Some kinds may fill
+//! only a part of the budget ([`Kind::share_percent`]): caches must leave room for new publishers, and queues for
+//! logins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,8 +58,8 @@ impl Kind {
         }
     }
 
-    /// How full the whole budget may become by a reservation of this kind, percent. Kinds that the server can do without leave
-    /// room for those that it cannot.
+    /// How full the whole budget may become by a reservation of this kind, percent. Kinds that the server can do
+    /// without leave room for those that it cannot.
     pub fn share_percent(self) -> u64 {
         match self {
             Kind::Groups | Kind::Stills => 75,

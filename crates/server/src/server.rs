@@ -64,8 +64,8 @@ impl Server {
         Server::start(Config::open_to_all(address), Path::new("."), None, clock).await
     }
 
-    /// Starts a server as configured; must be called within a tokio runtime. The configuration's file names are relative to
-    /// `folder`; `stills` makes the pictures of the status page.
+    /// Starts a server as configured; must be called within a tokio runtime. The configuration's file names are
+    /// relative to `folder`; `stills` makes the pictures of the status page.
     ///
     /// # Errors
     /// [`ServeError`]: an address that cannot be listened on, or no certificate.
@@ -138,8 +138,8 @@ impl Server {
         &self.state
     }
 
-    /// Takes another configuration for requests from now on, and reads the certificate again. Returns which settings need a
-    /// restart to take effect.
+    /// Takes another configuration for requests from now on, and reads the certificate again. Returns which settings
+    /// need a restart to take effect.
     ///
     /// # Errors
     /// [`OpensDoor`]: the configuration before stays in effect.

@@ -1,8 +1,8 @@
 //! Checks logins: the order in which that happens ([`super::login_throttle`]), the check itself
 //! ([`super::password_checker`]), and what is remembered of it ([`super::login_cache`]).
 //!
-//! The time that an answer takes does not show whether a user exists, is an administrator, or has this or that kind of hash:
-//! where one user has an argon2 hash, every Basic login that is checked costs the computation of one.
+//! The time that an answer takes does not show whether a user exists, is an administrator, or has this or that kind of
+//! hash: where one user has an argon2 hash, every Basic login that is checked costs the computation of one.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +73,8 @@ impl Authenticator {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).resize(config.login_memory_bytes() as u64)
     }
 
-    /// Waits until the login may be checked, checks it against the configuration that holds then, and counts the outcome.
+    /// Waits until the login may be checked, checks it against the configuration that holds then, and counts the
+    /// outcome.
     pub async fn authenticate(
         &self,
         request: LoginRequest<'_>,
@@ -149,8 +150,8 @@ impl Authenticator {
     }
 }
 
-/// The hash with which a Basic login of this name is checked: its user's own or, for the time that it takes, another's, always
-/// the same one for the same name. `None` where no user has one.
+/// The hash with which a Basic login of this name is checked: its user's own or, for the time that it takes, another's,
+/// always the same one for the same name. `None` where no user has one.
 fn hash_for(config: &Config, name: &str, cache: &LoginCache) -> Option<PasswordHashString> {
     let own = config.users().find(|user| user.name == name).and_then(|user| user.argon2.as_ref());
     let others: Vec<&PasswordHashString> = config.users().filter_map(|user| user.argon2.as_ref()).collect();

@@ -1,6 +1,7 @@
 //! File descriptors left for the status page: RTSP connections get none of the last ones that the process may have.
 //!
-//! The system gives out the lowest free number, so that a connection's own number tells how many are left, whoever has them.
+//! The system gives out the lowest free number, so that a connection's own number tells how many are left, whoever has
+//! them.
 
 /// Descriptors kept free of RTSP connections where there are many: the page's connections, recordings' files, stills.
 const RESERVED: u64 = 128;
@@ -13,7 +14,7 @@ pub struct DescriptorReserve {
 }
 
 impl DescriptorReserve {
-    /// That of a process that may have `limit` descriptors: the last [`RESERVED`], at most a quarter.
+    /// That of a process that may have `limit` descriptors: the last `RESERVED`, at most a quarter.
     pub fn of_limit(limit: Option<u64>) -> DescriptorReserve {
         DescriptorReserve { first: limit.map(|limit| limit - RESERVED.min(limit / 4)) }
     }

@@ -1,8 +1,8 @@
-//! Logins that were right, as keyed hashes: a right password needs no second check of a hash that is slow by intent, and a wrong
-//! one is recognised when it is repeated.
+//! Logins that were right, as keyed hashes: a right password needs no second check of a hash that is slow by intent,
+//! and a wrong one is recognised when it is repeated.
 //!
-//! The key is random and this process's, so that the hashes mean nothing elsewhere. A configuration that is read again begins
-//! another generation, in which what was right or wrong before means nothing.
+//! The key is random and this process's, so that the hashes mean nothing elsewhere. A configuration that is read again
+//! begins another generation, in which what was right or wrong before means nothing.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};

@@ -1,12 +1,15 @@
 //! The logins of one address (an IPv4 address or a /64 network): in which order they are checked, and when.
 //!
-//! - Logins are checked one after another. After a wrong one the next check waits: 0.5 s, then twice as long each time, up
-//!   to 4 s. It is the check that waits, not the answer, so that many connections guess no faster than one.
-//! - The next check is that of the user whose last one was longest ago, and of one user's logins the newest: clients that come
-//!   again and again with an old password delay neither other users nor somebody who has just typed the right one.
+//! - Logins are checked one after another. After a wrong one the next check waits: 0.5 s, then twice as long each time,
+//!   up to 4 s. It is the check that waits, not the answer, so that many connections guess no faster than one.
+//! - The next check is that of the user whose last one was longest ago, and of one user's logins the newest: clients
+//!   that come again and again with an old password delay neither other users nor somebody who has just typed the right
+//!   one.
 //! - A password that was wrong before is not checked again. Its answer is held back, which delays nobody else's check.
-//! - A right login clears the failures of its own user only, or whoever has an account could guess at others' for nothing.
-//! - A user who has logged in from here is trusted here: its logins wait for nobody, until [`MAX_TRUSTED_ATTEMPTS`] were wrong.
+//! - A right login clears the failures of its own user only, or whoever has an account could guess at others' for
+//!   nothing.
+//! - A user who has logged in from here is trusted here: its logins wait for nobody, until `MAX_TRUSTED_ATTEMPTS` were
+//!   wrong.
 //!
 //! Nothing here reads a clock. [`super::login_throttle`] keeps one queue for each address.
 
@@ -38,7 +41,7 @@ pub(super) const MAX_TRUSTED_ATTEMPTS: u32 = 8;
 /// What is to be done with a login now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is to be checked. The outcome must be told by [`LoginQueue::finish`] or [`LoginQueue::cancel`].
+    /// It is to be checked. The outcome must be told by `LoginQueue::finish` or `LoginQueue::cancel`.
     Check,
     /// It waits: to be polled again at this time, or when something has changed in the queue.
     Wait(Instant),
@@ -84,7 +87,8 @@ struct User {
     failed_at: Option<Instant>,
     /// Number of its last check; 0 for none.
     last_check: u64,
-    /// Logins since its last right one from here that were not right, or are not known to be; `None` while none was right.
+    /// Logins since its last right one from here that were not right, or are not known to be; `None` while none was
+    /// right.
     trusted_attempts: Option<u32>,
     trusted_attempt_at: Option<Instant>,
 }

@@ -59,8 +59,8 @@ impl World {
         self.answers.push((client.id, what, self.now.saturating_duration_since(client.since)));
     }
 
-    /// Lets everybody ask whose turn may have come, then time pass until somebody's has; `is_right` knows the passwords. The
-    /// next answers, of which there is at least one.
+    /// Lets everybody ask whose turn may have come, then time pass until somebody's has; `is_right` knows the
+    /// passwords. The next answers, of which there is at least one.
     fn step(&mut self, is_right: &dyn Fn(usize, ClaimedLogin) -> bool) -> Vec<(usize, &'static str, Duration)> {
         while self.answers.is_empty() {
             let mut soonest = self.now + LONGEST_WAIT;

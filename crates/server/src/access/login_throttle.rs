@@ -11,7 +11,8 @@ use super::claimed_login::ClaimedLogin;
 use super::login_queue::{Decision, Lane, LoginQueue};
 use super::peer_network::peer_network;
 
-/// Addresses kept; beyond them, one from which nobody has logged in is forgotten first, and of those the one silent longest.
+/// Addresses kept; beyond them, one from which nobody has logged in is forgotten first, and of those the one silent
+/// longest.
 const MAX_ADDRESSES: usize = 4096;
 
 /// The addresses from which logins came.
@@ -27,7 +28,8 @@ struct Address {
     changed: Arc<Notify>,
 }
 
-/// A login from its arrival to its outcome. Dropping it removes it from its queue; dropped while it is checked, it counts as wrong.
+/// A login from its arrival to its outcome. Dropping it removes it from its queue; dropped while it is checked, it
+/// counts as wrong.
 #[derive(Debug)]
 pub struct LoginAttempt {
     throttle: Arc<LoginThrottle>,

@@ -1,9 +1,9 @@
 //! Checks passwords against argon2 hashes: on few threads of low priority, in memory that they keep for it.
 //!
-//! Hand-off `passwords`: connection's task → one of [`login_threads`] threads; [`MAX_WAITING`] checks wait at most. Each address has
-//! one check here at a time ([`super::login_queue`]). Those whose user is trusted at its address come first; of the others, the
-//! newest and the oldest in turn, so that a flood from many addresses neither holds up a new one nor starves an old one. When
-//! too many wait, the oldest is refused.
+//! Hand-off `passwords`: connection's task → one of [`login_threads`] threads; `MAX_WAITING` checks wait at most.
+//! Each address has one check here at a time ([`super::login_queue`]). Those whose user is trusted at its address come
+//! first; of the others, the newest and the oldest in turn, so that a flood from many addresses neither holds up a new
+//! one nor starves an old one. When too many wait, the oldest is refused.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

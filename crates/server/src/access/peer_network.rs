@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network by which a peer is counted: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
+/// The network by which a peer is counted: an IPv4 address, or an IPv6 network of 64 bits, which is what one household
+/// gets.
 pub fn peer_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

@@ -1,5 +1,5 @@
-//! Whether a connection may do what it requests: by what needs no login, by the user that it has proved to be, or by a login that
-//! comes with the request.
+//! Whether a connection may do what it requests: by what needs no login, by the user that it has proved to be, or by a
+//! login that comes with the request.
 
 use hevcast_wire::rtsp::auth::{Authorization, Challenge};
 

@@ -1,8 +1,8 @@
 //! The configuration, `hevcast.toml`, and the defaults of what it leaves out.
 //!
 //! [`Config::parse`] reads the text; an unknown key, a value out of its range and values that contradict each other are
-//! errors with their line and column. [`users`] are the users and their rights, [`patterns`] the paths that those are for. `docs/config.md` is the manual, and a test reads its
-//! example.
+//! errors with their line and column. [`users`] are the users and their rights, [`patterns`] the paths that those are
+//! for. `docs/config.md` is the manual, and a test reads its example.
 
 pub mod patterns;
 pub mod record;
@@ -40,8 +40,9 @@ pub struct ConfigError {
     pub what: String,
 }
 
-/// A configuration that may not replace the one before while the server runs: it says nothing of who may connect, and the one
-/// before did. A file that was cut short, emptied or commented out reads so; an open server can be configured explicitly.
+/// A configuration that may not replace the one before while the server runs: it says nothing of who may connect, and
+/// the one before did. A file that was cut short, emptied or commented out reads so; an open server can be configured
+/// explicitly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "it has neither users nor [anyone], which would let in everybody where a login was needed; if that is meant, give [anyone] \
@@ -230,7 +231,8 @@ impl Config {
         None
     }
 
-    /// Whether the other configuration may replace this one while the server runs. Only that access would be opened is refused.
+    /// Whether the other configuration may replace this one while the server runs. Only that access would be opened is
+    /// refused.
     ///
     /// # Errors
     /// [`OpensDoor`]

@@ -4,8 +4,8 @@ use hevcast_wire::rtsp::path::{self, StreamPath};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Paths: `live` is one, `cameras/*` all that begin so, `*` every one. They are read as those of URLs are, into the form
-/// that streams have: `客厅` and `%E5%AE%A2%E5%8E%85` are the same.
+/// Paths: `live` is one, `cameras/*` all that begin so, `*` every one. They are read as those of URLs are, into the
+/// form that streams have: `客厅` and `%E5%AE%A2%E5%8E%85` are the same.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Patterns(Vec<Pattern>);

@@ -110,8 +110,8 @@ pub fn login_threads() -> usize {
     *THREADS
 }
 
-/// The most memory that checks of these users' hashes take, bytes: for each thread a block as large as the largest hash asks
-/// for. To be counted in the memory budget once.
+/// The most memory that checks of these users' hashes take, bytes: for each thread a block as large as the largest hash
+/// asks for. To be counted in the memory budget once.
 pub fn login_memory_bytes<'a>(users: impl Iterator<Item = &'a User>) -> usize {
     let hashes = users.filter_map(|user| user.argon2.as_ref());
     let largest = hashes.filter_map(|hash| Params::try_from(&hash.password_hash()).ok()).map(|p| p.block_count()).max();

@@ -12,6 +12,8 @@ use crate::budget::Reservation;
 #[derive(Debug)]
 pub(super) struct Announcement {
     description: Arc<Description>,
+    /// Index of the H.265 track: looked up once, as every read needs it.
+    video_track: Option<usize>,
     /// The same as SDP for readers, written once however many ask.
     sdp: Bytes,
     /// The memory that it takes, counted in the budget.
@@ -21,7 +23,8 @@ pub(super) struct Announcement {
 impl Announcement {
     /// A description whose memory has been reserved.
     pub fn new(description: Description, room: Reservation) -> Announcement {
-        Announcement { sdp: description.for_readers(), description: Arc::new(description), _room: room }
+        let video_track = description.video_track().map(|(track, _)| track);
+        Announcement { video_track, sdp: description.for_readers(), description: Arc::new(description), _room: room }
     }
 
     /// The description.
@@ -36,7 +39,7 @@ impl Announcement {
 
     /// Index of the track whose pictures are looked at: the first of H.265, else the first of H.264.
     pub fn video_track(&self) -> Option<usize> {
-        self.description.video_track().map(|(track, _)| track)
+        self.video_track
     }
 
     /// Whether the publisher of the video track takes bit rate limits (TMMBR).

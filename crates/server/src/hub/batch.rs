@@ -1,8 +1,8 @@
 //! Packets that were read together, and how they become runs for readers.
 //!
-//! What a publisher sends in one go stands in the receive buffer as one stretch of interleaved frames. For a reader on the
-//! same channels that stretch already is what its socket must be given: one reference, one write, no copy. For every other
-//! [`Framing`] see `packet_run`.
+//! What a publisher sends in one go stands in the receive buffer as one stretch of interleaved frames. For a reader on
+//! the same channels that stretch already is what its socket must be given: one reference, one write, no copy. For
+//! every other [`Framing`] see `packet_run`.
 
 use std::ops::Range;
 
@@ -32,8 +32,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whole interleaved frames, as they were read. `kind_of` gives the track of a channel, and whether it is the channel of RTCP;
-    /// `None` for a channel whose packets are nobody's.
+    /// Whole interleaved frames, as they were read. `kind_of` gives the track of a channel, and whether it is the
+    /// channel of RTCP; `None` for a channel whose packets are nobody's.
     pub fn interleaved(whole: Bytes, mut kind_of: impl FnMut(u8) -> Option<(usize, bool)>) -> Batch {
         let mut batch = Batch { whole, packets: Vec::new() };
         for (channel, frame) in interleave::frames(&batch.whole) {
@@ -46,8 +46,8 @@ impl Batch {
         batch
     }
 
-    /// Packets that came one by one, by track and kind: they are copied once, with the space in which their headers are stored. What
-    /// is longer than an interleaved frame (65535 bytes) is left out.
+    /// Packets that came one by one, by track and kind: they are copied once, with the space in which their headers are
+    /// stored. What is longer than an interleaved frame (65535 bytes) is left out.
     pub fn of_packets<'a>(packets: impl IntoIterator<Item = (usize, bool, &'a [u8])>) -> Batch {
         let (mut whole, mut named) = (BytesMut::new(), Vec::new());
         for (track, rtcp, packet) in packets {

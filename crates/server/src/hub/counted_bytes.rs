@@ -1,8 +1,8 @@
 //! Bytes that are counted in the memory budget for as long as there is a reference to them.
 //!
-//! What a publisher's read brought is a part of a receive buffer, and a reference to a small part keeps the whole buffer. So
-//! packets that wait are copied, once for all readers that wait for them, into memory of their own size. That carries its
-//! [`Reservation`], which is given back with the last reference, wherever that is by then.
+//! What a publisher's read brought is a part of a receive buffer, and a reference to a small part keeps the whole
+//! buffer. So packets that wait are copied, once for all readers that wait for them, into memory of their own size.
+//! That carries its [`Reservation`], which is given back with the last reference, wherever that is by then.
 
 use std::sync::Arc;
 

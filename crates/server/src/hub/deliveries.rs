@@ -7,8 +7,8 @@ use super::packet_run::{FramedCache, Outgoing};
 use super::reader::Reader;
 use crate::budget::{Budget, Kind};
 
-/// What the task that pushed a batch writes to readers' sockets. Each of these readers' write ownership is the publisher's
-/// until [`deliver`](Deliveries::deliver) has released it, so that none of them may be dropped undelivered.
+/// What the task that pushed a batch writes to readers' sockets. Each of these readers' write ownership is the
+/// publisher's until [`deliver`](Deliveries::deliver) has released it, so that none of them may be dropped undelivered.
 #[derive(Debug, Default)]
 #[must_use = "readers wait until it is delivered"]
 pub struct Deliveries {
@@ -28,7 +28,8 @@ impl Deliveries {
         self.list.push((Arc::clone(reader), outgoing));
     }
 
-    /// Writes them to the readers' sockets, one after another. It never waits: what does not fit is left to the reader's task.
+    /// Writes them to the readers' sockets, one after another. It never waits: what does not fit is left to the
+    /// reader's task.
     pub fn deliver(mut self) {
         let list = std::mem::take(&mut self.list);
         let Some(budget) = self.budget.take().filter(|_| !list.is_empty()) else { return };

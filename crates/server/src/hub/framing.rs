@@ -1,9 +1,10 @@
 //! How packets are framed for a reader, as they leave the hub.
 //!
-//! In the hub packets are ranges of shared bytes, with [`HEADER_LEN`](interleave::HEADER_LEN) bytes in front of each. From a
-//! publisher on an RTSP connection those are the header of the frame in which the packet came, so that what one read brought
-//! leaves to readers on the same channels as it is, by reference. For every other reader the header only says, by its channel,
-//! of which track the packet is and whether it is RTCP, and how long it is; a [`Reframing`] makes of it what that reader gets.
+//! In the hub packets are ranges of shared bytes, with [`HEADER_LEN`](hevcast_wire::rtp::interleave::HEADER_LEN) bytes in front of each.
+//! From a publisher on an RTSP connection those are the header of the frame in which the packet came, so that what one
+//! read brought leaves to readers on the same channels as it is, by reference. For every other reader the header only
+//! says, by its channel, of which track the packet is and whether it is RTCP, and how long it is; a `Reframing` makes
+//! of it what that reader gets.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use hevcast_wire::rtsp::transport::Channels;
 /// How a reader gets its packets. Readers of the same framing share the framed bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Framing {
-    /// In frames on its RTSP connection (RFC 2326 section 10.12). By track: its channels; `None` where the reader did not set
-    /// the track up.
+    /// In frames on its RTSP connection (RFC 2326 section 10.12). By track: its channels; `None` where the reader did
+    /// not set the track up.
     Interleaved(Vec<Option<Channels>>),
     /// Each packet as one datagram. By track: whether the reader set it up.
     Datagram(Vec<bool>),
@@ -49,8 +50,8 @@ impl StoredChannel {
 /// What becomes of stored packets for readers that do not get them as they are stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reframing {
-    /// Frames on other channels, or fewer of them. Pairs of the stored channel and the reader's, `None` for what the reader
-    /// does not get.
+    /// Frames on other channels, or fewer of them. Pairs of the stored channel and the reader's, `None` for what the
+    /// reader does not get.
     Interleaved(Vec<(u8, Option<u8>)>),
     /// Datagrams. Pairs of the stored channel and what it stands for, `None` for what the reader does not get.
     Datagrams(Vec<(u8, Option<StoredChannel>)>),
@@ -70,8 +71,8 @@ impl Reframing {
         }
     }
 
-    /// Of which track the datagrams of a stored channel are, and whether they are RTCP; `None` where the reader does not get them
-    /// as datagrams.
+    /// Of which track the datagrams of a stored channel are, and whether they are RTCP; `None` where the reader does
+    /// not get them as datagrams.
     pub fn datagram(&self, stored: u8) -> Option<(usize, bool)> {
         match self {
             Reframing::Interleaved(_) => None,

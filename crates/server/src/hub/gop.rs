@@ -1,9 +1,10 @@
 //! The current group of pictures of a video track: everything since the last random access picture began (H.265: IRAP; H.264:
 //! IDR, or with a recovery point message).
 //!
-//! A reader that joins gets it in one burst and can decode at once. The packets of an access unit have one RTP time stamp; whether
-//! the unit is an IRAP picture shows only in its first slice, behind parameter sets and SEI messages, so its packets so far are
-//! kept apart until that is known. What is kept is a copy (`packet_log`), since a part of a receive buffer would keep all of it.
+//! A reader that joins gets it in one burst and can decode at once. The packets of an access unit have one RTP time
+//! stamp; whether the unit is an IRAP picture shows only in its first slice, behind parameter sets and SEI messages, so
+//! its packets so far are kept apart until that is known. What is kept is a copy (`packet_log`), since a part of a
+//! receive buffer would keep all of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +45,8 @@ pub struct GopCache {
     /// When the group's first packet came; `None` while the cache does not begin with an IRAP picture.
     began: Option<Instant>,
     sets: KnownParameterSets,
-    /// Stored packets with the parameter sets, for readers that have got none, where the group does not begin with them.
+    /// Stored packets with the parameter sets, for readers that have got none, where the group does not begin with
+    /// them.
     preface: Option<Bytes>,
 }
 
@@ -66,8 +68,9 @@ impl GopCache {
         }
     }
 
-    /// Reads an RTP packet that is about to be kept, `framed` being the packet as it is stored. True where it is the one that shows
-    /// its access unit to be an IRAP picture: the cache then begins with the packets of that unit so far.
+    /// Reads an RTP packet that is about to be kept, `framed` being the packet as it is stored. True where it is the
+    /// one that shows its access unit to be an IRAP picture: the cache then begins with the packets of that unit so
+    /// far.
     pub fn begins_irap(&mut self, packet: Bytes, framed: &[u8], now: Instant) -> bool {
         let Ok(packet) = ReceivedPacket::parse(packet) else { return false };
         // The payload of a retransmission or of another format could look like a slice.
@@ -116,7 +119,8 @@ impl GopCache {
         introduction.take(self.first(framed))
     }
 
-    /// The stored packet with which the group begins: where it has just begun, that may be `frame`, the packet last read.
+    /// The stored packet with which the group begins: where it has just begun, that may be `frame`, the packet last
+    /// read.
     pub(super) fn first<'a>(&'a self, frame: &'a [u8]) -> &'a [u8] {
         let front = self.group.front();
         let first = interleave::frames(front).next().and_then(|(_, range)| front.get(range));
@@ -171,8 +175,8 @@ impl GopCache {
         self.sets.take_new()
     }
 
-    /// Queues the group so far for a reader that begins with it. One that `is_new` has got no parameter sets in band yet. False
-    /// where there is no memory for its queue.
+    /// Queues the group so far for a reader that begins with it. One that `is_new` has got no parameter sets in band
+    /// yet. False where there is no memory for its queue.
     pub(super) fn send_to(&mut self, reader: &Reader, track: usize, is_new: bool, now: Instant) -> bool {
         if !reader.framing().takes(track) || self.began.is_none() {
             return true;

@@ -1,9 +1,9 @@
 //! Decides when the publisher is asked for a keyframe (IRAP picture).
 //!
-//! All readers' requests are joined, since one keyframe serves everybody who waits. A request is passed on at once unless a
-//! keyframe has begun less than [`KEYFRAME_SPACING`] ago; up to [`KEYFRAMES_AT_ONCE`] are passed on in a row, and one a second
-//! behind them, however many readers ask and however often. While a reader is there that never asks (a relay that does
-//! not pass on its viewers' requests), one keyframe is requested every [`KEYFRAME_FOR_SILENT`].
+//! All readers' requests are joined, since one keyframe serves everybody who waits. A request is passed on at once
+//! unless a keyframe has begun less than [`KEYFRAME_SPACING`] ago; up to [`KEYFRAMES_AT_ONCE`] are passed on in a row,
+//! and one a second behind them, however many readers ask and however often. While a reader is there that never asks (a
+//! relay that does not pass on its viewers' requests), one keyframe is requested every [`KEYFRAME_FOR_SILENT`].
 
 use std::time::{Duration, Instant};
 
@@ -133,8 +133,8 @@ mod tests {
 
     const PICTURE: Duration = Duration::from_millis(33);
 
-    /// Lets pictures pass, with `each` before every one. Returns how often the publisher was asked, which it answers two
-    /// pictures later.
+    /// Lets pictures pass, with `each` before every one. Returns how often the publisher was asked, which it answers
+    /// two pictures later.
     fn run(
         requester: &mut KeyframeRequester,
         start: Instant,

@@ -14,7 +14,8 @@ use super::returning_tests::PARAMETER_SETS;
 use super::stream::{KEYFRAME_FOR_SILENT, YOUNG_GOP};
 use super::tests::{CHANNELS, FRAME_INTERVAL, World, batch, sequence_numbers, taken};
 
-/// Publishes for so long, with a keyframe whenever one is wanted; how often that was. `each` happens before each picture.
+/// Publishes for so long, with a keyframe whenever one is wanted; how often that was. `each` happens before each
+/// picture.
 fn run(world: &mut World, time: Duration, mut each: impl FnMut(&mut World)) -> u32 {
     let mut asked = 0;
     for _ in 0..time.as_millis() / FRAME_INTERVAL.as_millis() {

@@ -1,7 +1,7 @@
 //! The parameter sets that a stream has named so far, in its description or in band.
 //!
-//! Some publishers send theirs once, with their first picture, so that readers that join later would never get them. They are
-//! added to the description that readers get, and stand in front of the group of pictures that a joiner gets
+//! Some publishers send theirs once, with their first picture, so that readers that join later would never get them.
+//! They are added to the description that readers get, and stand in front of the group of pictures that a joiner gets
 //! (RFC 7798 section 7.1: what the description says may be said in band as well).
 
 use bytes::{Bytes, BytesMut};

@@ -1,14 +1,15 @@
 //! Who publishes which path, and who reads it.
 //!
-//! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, by [`owner`] too. A [`stream`] forwards each
-//! packet to its `readers` as it comes, together with those that came in the same read ([`batch`]). [`gop`] caches the current
-//! group of pictures for readers that join, and `sender_reports` what they get before it. [`reader`] is the bounded queue in
-//! front of one reader's socket; [`deliveries`] are what can be written without queueing. `keyframe_requester` and `rate_requester`
-//! decide what the publisher is asked for. Where a publisher is lost and another follows, `publisher_slot` knows who publishes,
-//! `timeline_rewriter` makes one RTP stream of the two, and `parameter_set_injector` sends the second one's parameter sets.
+//! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, by [`owner`] too. A [`stream`]
+//! forwards each packet to its `readers` as it comes, together with those that came in the same read ([`batch`]).
+//! [`gop`] caches the current group of pictures for readers that join, and `sender_reports` what they get before it.
+//! [`reader`] is the bounded queue in front of one reader's socket; [`deliveries`] are what can be written without
+//! queueing. `keyframe_requester` and `rate_requester` decide what the publisher is asked for. Where a publisher is
+//! lost and another follows, `publisher_slot` knows who publishes, `timeline_rewriter` makes one RTP stream of the two,
+//! and `parameter_set_injector` sends the second one's parameter sets.
 //!
-//! Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to push a batch to queues in
-//! memory.
+//! Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to push a batch to
+//! queues in memory.
 
 mod announcement;
 pub mod batch;
@@ -134,8 +135,8 @@ impl Hub {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where cached groups of pictures have nearly filled the budget, those that began longest ago are given up: a publisher that
-    /// sends no keyframe for long has the largest, and joiners have the least use of it.
+    /// Where cached groups of pictures have nearly filled the budget, those that began longest ago are given up: a
+    /// publisher that sends no keyframe for long has the largest, and joiners have the least use of it.
     fn relieve(&self, now: Instant) {
         let Ok(mut relieved) = self.relieved.try_lock() else { return };
         if relieved.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_RELIEFS) {
@@ -172,7 +173,8 @@ impl Hub {
     }
 }
 
-/// A publisher's hold on a path. Dropping it ends the stream for all its readers, unless another publisher has taken over.
+/// A publisher's hold on a path. Dropping it ends the stream for all its readers, unless another publisher has taken
+/// over.
 #[derive(Debug)]
 pub struct Publication {
     hub: Arc<Hub>,

@@ -1,4 +1,5 @@
-//! Stored packets in chunks that are counted and shared: they can be handed out at any time, and more be added behind them.
+//! Stored packets in chunks that are counted and shared: they can be handed out at any time, and more be added behind
+//! them.
 
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use bytes::Bytes;
 use super::counted_bytes::{OVERHEAD_BYTES, share};
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
-/// Bytes of the smallest and of the largest chunk. Large ones are mapped by the allocator each for itself, and go back to the
-/// system when they are freed.
+/// Bytes of the smallest and of the largest chunk. Large ones are mapped by the allocator each for itself, and go back
+/// to the system when they are freed.
 const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 2 * 1024..=256 * 1024;
 /// A new chunk's size is one part in this many of what is there already, which bounds the memory held without use.
 const CHUNK_PART: usize = 4;

@@ -1,8 +1,8 @@
 //! Packets on their way to one reader: shared bytes, and how that reader gets them.
 //!
-//! All readers share the bytes in which packets are stored. To a reader whose framing is that of the publisher they leave as they
-//! are. For any other interleaved reader a copy with its channels is made in small pieces as they leave, and datagrams are
-//! parts of the shared bytes.
+//! All readers share the bytes in which packets are stored. To a reader whose framing is that of the publisher they
+//! leave as they are. For any other interleaved reader a copy with its channels is made in small pieces as they leave,
+//! and datagrams are parts of the shared bytes.
 
 use std::ops::Range;
 use std::sync::Arc;

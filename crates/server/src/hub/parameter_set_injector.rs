@@ -1,8 +1,8 @@
 //! Parameter sets as packets, for readers that have not got them.
 //!
-//! Some publishers (FFmpeg) name their parameter sets in the description only. A reader that stays while another publisher
-//! follows has the first publisher's; so the next publisher's first keyframe is preceded by packets that carry its own
-//! (RFC 7798 section 7.1 lets what the description says be said in band as well).
+//! Some publishers (FFmpeg) name their parameter sets in the description only. A reader that stays while another
+//! publisher follows has the first publisher's; so the next publisher's first keyframe is preceded by packets that
+//! carry its own (RFC 7798 section 7.1 lets what the description says be said in band as well).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hevcast_wire::ParameterSets;
@@ -31,8 +31,8 @@ impl ParameterSetInjector {
         self.nals.is_empty()
     }
 
-    /// The packets in their frames, with the time stamp and the sequence numbers right before those of `before`, the frame that
-    /// they precede. The injector is empty afterwards.
+    /// The packets in their frames, with the time stamp and the sequence numbers right before those of `before`, the
+    /// frame that they precede. The injector is empty afterwards.
     pub fn take(&mut self, before: &[u8]) -> Option<Bytes> {
         let packet = before.get(interleave::HEADER_LEN..)?;
         let channel = *before.get(1)?;

@@ -3,8 +3,8 @@
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// A publisher that has sent nothing for this long gives its path to another: its connection may be half open, which TCP
-/// reports after minutes only.
+/// A publisher that has sent nothing for this long gives its path to another: its connection may be half open, which
+/// TCP reports after minutes only.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// What the hub asks of a publisher.

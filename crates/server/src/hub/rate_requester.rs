@@ -1,7 +1,7 @@
 //! Decides when the publisher is asked to send at another bit rate (TMMBR, RFC 5104 section 3.5.4).
 //!
-//! The limit requested is that of the reader with the fastest link, so that no reader gets less than its link could take.
-//! Readers with slower links lose pictures by the bounds of their own queues.
+//! The limit requested is that of the reader with the fastest link, so that no reader gets less than its link could
+//! take. Readers with slower links lose pictures by the bounds of their own queues.
 
 use std::time::{Duration, Instant};
 
@@ -43,9 +43,9 @@ impl RateRequester {
         }
     }
 
-    /// Looks at the readers' queues at most every [`SAMPLE_INTERVAL`]; true when the publisher's connection must be woken to take
-    /// a new limit. `published_bytes` have come from the publisher so far; `limit_of` is given the mean rate of that, bits/s,
-    /// and returns what the fastest link takes, `None` where it takes everything.
+    /// Looks at the readers' queues at most every [`SAMPLE_INTERVAL`]; true when the publisher's connection must be
+    /// woken to take a new limit. `published_bytes` have come from the publisher so far; `limit_of` is given the mean
+    /// rate of that, bits/s, and returns what the fastest link takes, `None` where it takes everything.
     pub fn update(&mut self, published_bytes: u64, now: Instant, limit_of: impl FnOnce(u64) -> Option<u64>) -> bool {
         let passed = self.sampled_at.map(|at| now.saturating_duration_since(at));
         if !self.is_supported || passed.is_some_and(|passed| passed < SAMPLE_INTERVAL) {
@@ -79,7 +79,8 @@ impl RateRequester {
 mod tests {
     use super::*;
 
-    /// Publishes 1 Mbit/s in pictures of 40 ms; every limit that was requested, and the last mean rate that readers were shown.
+    /// Publishes 1 Mbit/s in pictures of 40 ms; every limit that was requested, and the last mean rate that readers
+    /// were shown.
     fn run(requester: &mut RateRequester, pictures: u32, limit_bps: impl Fn(u32) -> Option<u64>) -> (Vec<u64>, u64) {
         let (start, mut requested, mut mean_bps) = (Instant::now(), Vec::new(), 0);
         for picture in 0..pictures {

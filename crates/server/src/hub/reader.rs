@@ -1,13 +1,15 @@
 //! The queue in front of one reader's socket.
 //!
-//! It is bounded by age and by bytes. Past a bound everything queued is given up, but for the end of a picture whose beginning
-//! has left, and the reader waits for the next keyframe: its viewer sees a jump, and no other reader is affected. What is
-//! queued is what one read of the publisher's brought, as a reference to shared bytes: a thousand readers hold a picture once.
+//! It is bounded by age and by bytes. Past a bound everything queued is given up, but for the end of a picture whose
+//! beginning has left, and the reader waits for the next keyframe: its viewer sees a jump, and no other reader is
+//! affected. What is queued is what one read of the publisher's brought, as a reference to shared bytes: a thousand
+//! readers hold a picture once.
 //!
-//! Most readers most of the time have an empty queue and room in their socket. Waking their tasks for every picture would cost
-//! more than all other work of the server, so the publisher's task writes to the socket itself, through the reader's
-//! [`Outlet`]. [`WriteOwnership`] says which of the two tasks writes: the reader's task acquires it when it has something to
-//! write or the socket was full, and releases it when it has nothing. Neither waits for it with a lock held.
+//! Most readers most of the time have an empty queue and room in their socket. Waking their tasks for every picture
+//! would cost more than all other work of the server, so the publisher's task writes to the socket itself, through the
+//! reader's [`Outlet`]. `WriteOwnership` says which of the two tasks writes: the reader's task acquires it when it
+//! has something to write or the socket was full, and releases it when it has nothing. Neither waits for it with a lock
+//! held.
 
 mod link_rate;
 mod publisher_side;
@@ -32,12 +34,12 @@ pub use super::write_permit::{ReaderMetrics, WritePermit};
 
 /// Where packets can be written without waiting: a socket, of which the hub knows no more than this.
 pub trait Outlet: Send + Sync + std::fmt::Debug {
-    /// Writes as much of these interleaved frames as there is room for, and returns how many bytes that were. Errors are left for the
-    /// reader's task to find.
+    /// Writes as much of these interleaved frames as there is room for, and returns how many bytes that were. Errors
+    /// are left for the reader's task to find.
     fn try_send(&self, frames: &[u8]) -> usize;
 
-    /// Sends a packet as one datagram; false where there is no room now, so that the reader's task has to. An outlet of a
-    /// connection sends none.
+    /// Sends a packet as one datagram; false where there is no room now, so that the reader's task has to. An outlet of
+    /// a connection sends none.
     fn try_send_datagram(&self, _datagram: &Datagram) -> bool {
         false
     }
@@ -157,8 +159,8 @@ impl Reader {
         Reader { hot, framing: framing.into(), requests_keyframes, inner: Mutex::default() }
     }
 
-    /// A reader within this program that must not change what the publisher is asked for: it has no link, and nobody sees all it
-    /// gets.
+    /// A reader within this program that must not change what the publisher is asked for: it has no link, and nobody
+    /// sees all it gets.
     pub fn looking_on(channels: Vec<Option<Channels>>) -> Reader {
         let mut reader = Reader::new(channels, None).with_keyframe_requests();
         reader.hot.looks_on = true;

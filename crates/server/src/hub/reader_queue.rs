@@ -120,8 +120,8 @@ impl ReaderQueue {
         Some((piece, at))
     }
 
-    /// Gives up what waits, but where `is_amid_picture` for the end of the picture whose beginning has left: a viewer would see half
-    /// a picture as damage. Returns how many packets were given up.
+    /// Gives up what waits, but where `is_amid_picture` for the end of the picture whose beginning has left: a viewer
+    /// would see half a picture as damage. Returns how many packets were given up.
     pub fn give_up(&mut self, is_amid_picture: bool) -> u64 {
         // The memory of a long list is freed with it.
         let entries = std::mem::take(&mut self.entries);

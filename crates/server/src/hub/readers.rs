@@ -1,4 +1,5 @@
-//! The readers of a stream: those that get each packet, and those that wait for a keyframe (IRAP picture) to begin with.
+//! The readers of a stream: those that get each packet, and those that wait for a keyframe (IRAP picture) to begin
+//! with.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -54,7 +54,8 @@ impl SenderReports {
         self.last.iter().enumerate().filter_map(|(track, report)| Some((track, report.as_ref()?)))
     }
 
-    /// Takes a packet: keeps the publisher's report, or makes one where that is due, which readers should get before this packet.
+    /// Takes a packet: keeps the publisher's report, or makes one where that is due, which readers should get before
+    /// this packet.
     pub fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
         let last = self.last.get_mut(packet.track)?;
         if packet.rtcp {

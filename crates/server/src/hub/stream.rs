@@ -1,9 +1,9 @@
 //! One live path: its publisher's packets, and the readers that they go to.
 //!
-//! A [`Stream`] composes parts that each know one thing: who publishes ([`PublisherSlot`]) and what ([`Announcement`]), how
-//! packets look to readers when the publisher was another before ([`Timelines`], [`ParameterSetInjector`]), what joiners get
-//! ([`GopCache`], [`SenderReports`]), who reads ([`Readers`]), and what the publisher is asked for ([`KeyframeRequester`],
-//! [`RateRequester`]). Packets are forwarded as they come, before their picture is complete.
+//! A [`Stream`] composes parts that each know one thing: who publishes (`PublisherSlot`) and what (`Announcement`),
+//! how packets look to readers when the publisher was another before (`Timelines`, `ParameterSetInjector`), what
+//! joiners get ([`GopCache`], `SenderReports`), who reads (`Readers`), and what the publisher is asked for
+//! (`KeyframeRequester`, `RateRequester`). Packets are forwarded as they come, before their picture is complete.
 
 mod accessors;
 
@@ -109,8 +109,8 @@ impl Stream {
         }
     }
 
-    /// Lets another publisher of the same tracks follow one that is lost or, with `takeover`, is there. Returns the number of
-    /// its publication.
+    /// Lets another publisher of the same tracks follow one that is lost or, with `takeover`, is there. Returns the
+    /// number of its publication.
     ///
     /// # Errors
     /// [`ResumeError`] with the reservation, which was not used.
@@ -165,7 +165,8 @@ impl Stream {
         let batch = rewritten.as_ref().unwrap_or(batch);
         let packets = batch.packets();
         let video_track = inner.announcement.video_track();
-        // What has been looked at is forwarded as one stretch, cut where readers begin or a report of ours comes between.
+        // What has been looked at is forwarded as one stretch, cut where readers begin or a report of ours comes
+        // between.
         let mut sent = 0;
         for (at, packet) in packets.iter().enumerate() {
             if let Some(report) = inner.reports.update(batch, packet, now) {
@@ -209,8 +210,9 @@ impl Stream {
         });
     }
 
-    /// Removes a reader, and with it the reference to its socket: there may be no further packet at which that could be done.
-    /// Only for the task that owns the writing to [its socket](super::write_permit::WritePermit::Granted), and keeps that.
+    /// Removes a reader, and with it the reference to its socket: there may be no further packet at which that could be
+    /// done. Only for the task that owns the writing to [its socket](super::write_permit::WritePermit::Granted), and
+    /// keeps that.
     pub fn leave(&self, reader: &Arc<Reader>) {
         self.lock().readers.leave(reader);
     }
@@ -284,7 +286,8 @@ impl Inner {
         }
     }
 
-    /// What comes next does not continue what came: readers wait for a keyframe, and nothing is requested of the publisher.
+    /// What comes next does not continue what came: readers wait for a keyframe, and nothing is requested of the
+    /// publisher.
     fn interrupt(&mut self) {
         self.group.give_up();
         self.keyframes.publisher_changed();

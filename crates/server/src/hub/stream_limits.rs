@@ -58,8 +58,8 @@ pub(super) fn check(streams: &Streams, terms: &Terms) -> Result<(), PublishRefus
     find_stream_to_end(streams, terms).map(|_| ())
 }
 
-/// Makes room for one more stream of this owner. Where a limit is reached, the oldest stream that was announced and has had no
-/// media ends: of the owner's streams, if the limit is the owner's.
+/// Makes room for one more stream of this owner. Where a limit is reached, the oldest stream that was announced and has
+/// had no media ends: of the owner's streams, if the limit is the owner's.
 ///
 /// # Errors
 /// As [`check`].

@@ -2,8 +2,8 @@
 //!
 //! A publisher that starts anew has another SSRC, another first sequence number and another time stamp offset (RFC 3550
 //! section 5.1). Readers that stay would take that for another source, or for hours of silence. So what comes after a
-//! return continues where the last packet stood: with the same SSRC, the next sequence number, and a time stamp that is later by
-//! the time that has passed. Before the first return no packet is changed, and none is copied.
+//! return continues where the last packet stood: with the same SSRC, the next sequence number, and a time stamp that is
+//! later by the time that has passed. Before the first return no packet is changed, and none is copied.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,8 @@ impl Timelines {
         Timelines { tracks: clock_rates_hz.map(TimelineRewriter::new).collect() }
     }
 
-    /// What comes next is another publisher's. `reserved` says for each track how many sequence numbers are left free before
-    /// it, for packets of ours.
+    /// What comes next is another publisher's. `reserved` says for each track how many sequence numbers are left free
+    /// before it, for packets of ours.
     pub fn resume(&mut self, reserved: impl Fn(usize) -> u16) {
         self.tracks.iter_mut().enumerate().for_each(|(track, rewriter)| rewriter.resume(reserved(track)));
     }

@@ -1,8 +1,8 @@
 //! Who writes to a reader's socket: the task of the reader's connection, or the publisher's task.
 //!
-//! One atomic byte, not a part of the queue's lock: at a thousand readers, each cache line that is touched for each of them
-//! and each packet counts. Only two transitions are made without that lock, both by the publisher's task: acquiring free ownership,
-//! and releasing it while nobody else has requested it.
+//! One atomic byte, not a part of the queue's lock: at a thousand readers, each cache line that is touched for each of
+//! them and each packet counts. Only two transitions are made without that lock, both by the publisher's task:
+//! acquiring free ownership, and releasing it while nobody else has requested it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -34,8 +34,8 @@ impl WriteOwnership {
         self.change(FREE, PUBLISHER)
     }
 
-    /// The publisher's task has written all it had and releases its ownership; false where the reader's task has requested
-    /// it: then it must be [passed on](WriteOwnership::pass_to_task).
+    /// The publisher's task has written all it had and releases its ownership; false where the reader's task has
+    /// requested it: then it must be [passed on](WriteOwnership::pass_to_task).
     pub fn publisher_release(&self) -> bool {
         self.change(PUBLISHER, FREE)
     }
@@ -45,8 +45,8 @@ impl WriteOwnership {
         self.0.store(TASK, Ordering::Release);
     }
 
-    /// The ownership is the reader's task's from now on, or next if the publisher's task is writing just now. To be called
-    /// with the queue's lock.
+    /// The ownership is the reader's task's from now on, or next if the publisher's task is writing just now. To be
+    /// called with the queue's lock.
     pub fn request(&self) {
         // Each attempt fails only when the publisher's task has just changed the state, which it can do but once.
         while !(self.change(FREE, TASK)

@@ -22,11 +22,12 @@ pub enum WritePermit {
     Idle,
     /// The publisher's task is writing just now. It is woken afterwards.
     Busy,
-    /// As [`Idle`](WritePermit::Idle), after the queue was given up while the reader took nothing at all: now that it takes something again, a
-    /// keyframe is worth requesting.
+    /// As [`Idle`](WritePermit::Idle), after the queue was given up while the reader took nothing at all: now that it
+    /// takes something again, a keyframe is worth requesting.
     NeedsKeyframe,
     /// The stream is over, and everything has been taken.
     Ended,
-    /// There was no memory in the budget for the rest of a frame that had begun to leave, so that nothing can follow it.
+    /// There was no memory in the budget for the rest of a frame that had begun to leave, so that nothing can follow
+    /// it.
     OutOfMemory,
 }

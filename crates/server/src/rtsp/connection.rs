@@ -1,5 +1,5 @@
-//! The task of one connection: a publisher's packets go into the hub, a reader's come out of it, and requests are handled in
-//! [`super::request_handler`].
+//! The task of one connection: a publisher's packets go into the hub, a reader's come out of it, and requests are
+//! handled in [`super::request_handler`].
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -30,18 +30,21 @@ use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sessions::{EndRequest, SessionEntry};
 use crate::state::State;
 
-/// Bytes handed to a reader's socket at a time, as in one write. What waits beyond them waits in its queue, where its age is
-/// known: on a slow link, bytes in the socket are delay that cannot be measured.
+/// Bytes handed to a reader's socket at a time, as in one write. What waits beyond them waits in its queue, where its
+/// age is known: on a slow link, bytes in the socket are delay that cannot be measured.
 const READER_BATCH_BYTES: usize = 8 * 1024;
-/// Most bytes of answers that may wait for a peer that sends requests without reading; more than a batch and a burst of requests.
+/// Most bytes of answers that may wait for a peer that sends requests without reading; more than a batch and a burst of
+/// requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// Most answers that may wait for a reader that does not read.
 const MAX_ANSWERS: usize = 256;
 
-/// Memory of a connection beside its buffers: its task, its session, small reads and answers; under TLS the records', too.
+/// Memory of a connection beside its buffers: its task, its session, small reads and answers; under TLS the records',
+/// too.
 const CONNECTION_BYTES: u64 = 24 * 1024;
 const TLS_BYTES: u64 = 48 * 1024;
-/// Steps in which memory for larger buffers is reserved, and buffers that the connection's own reservation includes, bytes.
+/// Steps in which memory for larger buffers is reserved, and buffers that the connection's own reservation includes,
+/// bytes.
 const BUFFER_STEP_BYTES: usize = 64 * 1024;
 const SMALL_BUFFER_BYTES: usize = 8 * 1024;
 /// How much of a reader's output is counted elsewhere: packets, which it shares with other readers.
@@ -228,8 +231,8 @@ impl ConnectionTask {
         self.connection.queued_bytes() > 0 || self.session.waiting_answers() > 0
     }
 
-    /// Queues what a reader's socket gets next, once it has taken what it got last: the rest of a frame, then answers, then
-    /// packets.
+    /// Queues what a reader's socket gets next, once it has taken what it got last: the rest of a frame, then answers,
+    /// then packets.
     fn fill(&mut self, reader: &Reader) {
         if self.connection.queued_bytes() == 0 {
             self.connection.queue(reader.take_rest());

@@ -1,9 +1,9 @@
 //! Shares the runtime's threads among connections, so that those which move little do not wait for all that move much.
 //!
 //! A task that always finds something to read, or room to write, would run for megabytes before others do; a hundred of
-//! them, each with a fair share, would still run before the next picture of another stream. So a connection that has moved
-//! [`SHARE_BYTES`] without a pause needs a permit to go on, of which there are as many as the runtime has threads. The others
-//! wait for one, first come, first served.
+//! them, each with a fair share, would still run before the next picture of another stream. So a connection that has
+//! moved [`SHARE_BYTES`] without a pause needs a permit to go on, of which there are as many as the runtime has
+//! threads. The others wait for one, first come, first served.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// What a connection may move without a pause before it needs a permit, bytes, in both directions: less than 100 µs of a thread's time, and more than any
-/// picture of a small stream.
+/// What a connection may move without a pause before it needs a permit, bytes, in both directions: less than 100 µs of
+/// a thread's time, and more than any picture of a small stream.
 const SHARE_BYTES: u64 = 64 * 1024;
 
 type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;

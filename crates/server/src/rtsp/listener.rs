@@ -51,8 +51,8 @@ pub(crate) async fn accept(
                     match state.slots.acquire(peer.ip(), &state.config().limits) {
                         Ok(slot) => {
                             tune(&socket);
-                            let serve = serve(socket, peer, slot, tls.as_ref().map(|shown| shown.config()), Arc::clone(&state), stopped.clone());
-                            connections.spawn(serve);
+                            let tls = tls.as_ref().map(|certificate| certificate.config());
+                            connections.spawn(serve(socket, peer, slot, tls, Arc::clone(&state), stopped.clone()));
                         }
                         Err(refused) => refuse(refused, peer, &state, &mut log),
                     }
@@ -110,8 +110,8 @@ fn accept_failure(error: &io::Error) -> String {
     }
 }
 
-/// How fast connections are accepted: a few at once, further ones as time passes. Connections that are open already wait for
-/// the work of one new one, not of all, however many come together.
+/// How fast connections are accepted: a few at once, further ones as time passes. Connections that are open already
+/// wait for the work of one new one, not of all, however many come together.
 #[derive(Debug)]
 struct AcceptRate(TokenBucket);
 

@@ -181,11 +181,13 @@ impl ConnectionTask {
         false
     }
 
-    /// Has a login checked; `None` where that was refused, and the peer has been answered, or the connection should close.
+    /// Has a login checked; `None` where that was refused, and the peer has been answered, or the connection should
+    /// close.
     async fn authenticate(&mut self, login: &Authorization, request: AccessRequest<'_>) -> Option<Admission> {
         let state = Arc::clone(&self.state);
+        let (peer, method, nonce) = (self.peer.ip(), request.method, request.nonce);
         let outcome = tokio::select! {
-            outcome = state.authenticate(LoginRequest { peer: self.peer.ip(), login, method: request.method, nonce: request.nonce }) => outcome,
+            outcome = state.authenticate(LoginRequest { peer, login, method, nonce }) => outcome,
             () = self.entry.session.end_requested() => return None,
         };
         match outcome {

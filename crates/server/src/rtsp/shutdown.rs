@@ -17,8 +17,8 @@ use crate::sessions::SessionActivity;
 
 /// How long a peer may take to accept the last messages.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(150);
-/// How long a peer may take to close its side after them. What it sends meanwhile (GStreamer answers our BYE) is read: a
-/// closed socket would answer it by a reset, which the peer takes for a failure instead of the stream's end.
+/// How long a peer may take to close its side after them. What it sends meanwhile (GStreamer answers our BYE) is read:
+/// a closed socket would answer it by a reset, which the peer takes for a failure instead of the stream's end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl ConnectionTask {
@@ -54,8 +54,8 @@ impl ConnectionTask {
         }
     }
 
-    /// Ends the connection: sends BYE and TEARDOWN as far as the peer still reads. Returns the publication of a publisher
-    /// that is lost.
+    /// Ends the connection: sends BYE and TEARDOWN as far as the peer still reads. Returns the publication of a
+    /// publisher that is lost.
     pub(super) async fn shutdown(mut self, reason: &CloseReason) -> Option<Publication> {
         let mut lost = None;
         match self.leave_role(reason).await {

@@ -1,5 +1,5 @@
-//! What can be seen of a server: a [`snapshot`] of all of it once a second, [`http`], which shows it, with [`stills`] made by the
-//! program, and the log's warnings of memory that is used up.
+//! What can be seen of a server: a [`snapshot`] of all of it once a second, [`http`], which shows it, with [`stills`]
+//! made by the program, and the log's warnings of memory that is used up.
 
 pub mod http;
 pub(crate) mod memory_warnings;

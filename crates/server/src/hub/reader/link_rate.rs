@@ -8,8 +8,8 @@ use hevcast_wire::congestion::{Governor, Queue};
 use super::Reader;
 
 impl Reader {
-    /// The bit rate that its link takes, bits/s; `None` where nothing shows that it takes less than the `sent_bps` that it is sent. To be
-    /// called a few dozen times a second.
+    /// The bit rate that its link takes, bits/s; `None` where nothing shows that it takes less than the `sent_bps` that
+    /// it is sent. To be called a few dozen times a second.
     pub(in crate::hub) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
         // Of a thousand readers most have nothing waiting: for them only the cache line of `Hot` is read.
         if self.hot.ownership.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {

@@ -18,8 +18,8 @@ struct Written {
 }
 
 impl Reader {
-    /// Queues packets and wakes the reader's task, or hands them back to be written. What waits is a copy, which is shared with
-    /// others who wait.
+    /// Queues packets and wakes the reader's task, or hands them back to be written. What waits is a copy, which is
+    /// shared with others who wait.
     pub(in crate::hub) fn push(&self, mut run: PacketRun, now: Instant, waiting: &mut SharedCopy) -> Pushed {
         if self.hot.ownership.publisher_try_acquire() {
             self.hot.note_leaving(run.is_amid_picture);
@@ -57,8 +57,8 @@ impl Reader {
         Pushed::Queued
     }
 
-    /// Writes packets that [`Reader::push`] handed back. What does not fit is left to the reader's task, as a part of a copy
-    /// that others share.
+    /// Writes packets that [`Reader::push`] handed back. What does not fit is left to the reader's task, as a part of a
+    /// copy that others share.
     pub(in crate::hub) fn deliver(&self, outgoing: &Outgoing, framed: &mut FramedCache, rest: &mut SharedCopy) {
         let written = match outgoing.is_datagrams() {
             false => self.write_frames(outgoing, framed, rest),

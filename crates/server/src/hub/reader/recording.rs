@@ -1,7 +1,7 @@
 //! The queue of a reader that records: every picture is wanted, however late, and what is missing is counted.
 //!
-//! A late picture is as good as any for a recording, and there is no link behind the queue. So it is bounded in bytes only: a
-//! publisher whose link was interrupted sends many seconds of pictures at once.
+//! A late picture is as good as any for a recording, and there is no link behind the queue. So it is bounded in bytes
+//! only: a publisher whose link was interrupted sends many seconds of pictures at once.
 
 use std::time::Duration;
 

@@ -8,8 +8,8 @@ use super::{Datagram, Reader, WritePermit};
 use crate::hub::packet_run::Outgoing;
 
 impl Reader {
-    /// Whether the reader's task may write: what it has itself (`has_output`) or what is queued. The task is woken when that may
-    /// have changed.
+    /// Whether the reader's task may write: what it has itself (`has_output`) or what is queued. The task is woken when
+    /// that may have changed.
     pub fn poll_write(&self, cx: &mut Context<'_>, has_output: bool) -> WritePermit {
         let mut inner = self.lock();
         if inner.waker.is_none() {
@@ -47,8 +47,8 @@ impl Reader {
         }
     }
 
-    /// Takes what a write of the publisher's task left of a frame, before which nothing else may be written to a connection. Only
-    /// for a task whose permit is [`WritePermit::Granted`].
+    /// Takes what a write of the publisher's task left of a frame, before which nothing else may be written to a
+    /// connection. Only for a task whose permit is [`WritePermit::Granted`].
     pub fn take_rest(&self) -> Bytes {
         let mut inner = self.lock();
         if inner.rest.is_datagrams() {
@@ -65,8 +65,8 @@ impl Reader {
         inner.unwritten.0 = inner.unwritten.0.saturating_sub(bytes as usize);
     }
 
-    /// Takes frames off the queue until `limit_bytes` are reached. Only for a task whose permit is [`WritePermit::Granted`], after
-    /// [the rest](Reader::take_rest). A reader of datagrams has no frames.
+    /// Takes frames off the queue until `limit_bytes` are reached. Only for a task whose permit is
+    /// [`WritePermit::Granted`], after [the rest](Reader::take_rest). A reader of datagrams has no frames.
     pub fn take(&self, limit_bytes: usize, mut each: impl FnMut(Bytes)) {
         debug_assert!(!matches!(self.framing, super::Framing::Datagram(_)), "a reader of datagrams has no frames");
         self.take_pieces(limit_bytes, |outgoing| each(outgoing.framed()));

@@ -1,5 +1,5 @@
-//! Who may see the status page: this computer, or else users with `admin`; and who may change something through it: the page
-//! itself, and what is no browser.
+//! Who may see the status page: this computer, or else users with `admin`; and who may change something through it: the
+//! page itself, and what is no browser.
 
 use std::net::SocketAddr;
 

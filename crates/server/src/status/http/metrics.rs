@@ -1,4 +1,5 @@
-//! A snapshot as Prometheus reads it (OpenMetrics text). `docs/metrics.md` documents each name, and a test holds it to that.
+//! A snapshot as Prometheus reads it (OpenMetrics text). `docs/metrics.md` documents each name, and a test holds it to
+//! that.
 
 use std::fmt;
 use std::sync::Arc;

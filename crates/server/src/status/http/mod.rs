@@ -1,8 +1,9 @@
 //! The status page and what it is made of, over HTTP or HTTPS: `/`, `/api/v1/…`, `/metrics`, `/healthz`.
 //!
-//! [`routes`] answers requests that [`authorization`] lets through, `origin` knows the page's own requests, [`metrics`] is
-//! Prometheus' format. All answers are made from one [snapshot](rendered_snapshot) a second, however many ask. It runs on a thread
-//! of its own, whatever those do that forward video, and `slots` finds a slot for every new connection, whoever holds others.
+//! [`routes`] answers requests that [`authorization`] lets through, `origin` knows the page's own requests, [`metrics`]
+//! is Prometheus' format. All answers are made from one [snapshot](rendered_snapshot) a second, however many ask. It
+//! runs on a thread of its own, whatever those do that forward video, and `slots` finds a slot for every new
+//! connection, whoever holds others.
 
 mod activity_stream;
 pub mod authorization;

@@ -1,5 +1,5 @@
-//! Whether a browser's request comes from the status page itself, as far as its header shows: other pages must neither read it
-//! under another name (DNS rebinding) nor change anything (cross-site request forgery).
+//! Whether a browser's request comes from the status page itself, as far as its header shows: other pages must neither
+//! read it under another name (DNS rebinding) nor change anything (cross-site request forgery).
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
@@ -9,8 +9,8 @@ use std::net::IpAddr;
 /// The header by which browsers say whence a request comes (Fetch Metadata, W3C).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What a request is addressed to, in lower case: its URI's authority (RFC 9112 section 3.2.2) and its Host. `Err` where
-/// there are several, or one that is none.
+/// What a request is addressed to, in lower case: its URI's authority (RFC 9112 section 3.2.2) and its Host. `Err`
+/// where there are several, or one that is none.
 fn addressed_to(uri: &Uri, headers: &HeaderMap) -> Result<Vec<Authority>, ()> {
     let mut hosts = Vec::new();
     if headers.get_all(HOST).iter().count() > 1 {
@@ -26,8 +26,8 @@ fn addressed_to(uri: &Uri, headers: &HeaderMap) -> Result<Vec<Authority>, ()> {
     }
 }
 
-/// Whether a request names this computer: by an address, as `localhost`, or by one of these names. What names nothing, as
-/// HTTP/1.0 may, comes from no browser.
+/// Whether a request names this computer: by an address, as `localhost`, or by one of these names. What names nothing,
+/// as HTTP/1.0 may, comes from no browser.
 pub(super) fn names_this_computer(uri: &Uri, headers: &HeaderMap, names: &[String]) -> bool {
     let is_ours = |authority: &Authority| {
         let host = authority.host();

@@ -1,9 +1,9 @@
 //! The slots of HTTP connections, and which connection is evicted for a new one.
 //!
-//! A new connection always gets a slot. Where all are in use, a connection is evicted that has not just come and whose answer is
-//! not being made: of the address that has most, the one that has waited longest for its peer. So whoever holds
-//! connections that send nothing, read nothing or are slow keeps nobody out. Each connection's [`Activity`] says in which phase it
-//! is, and by when that must be over.
+//! A new connection always gets a slot. Where all are in use, a connection is evicted that has not just come and whose
+//! answer is not being made: of the address that has most, the one that has waited longest for its peer. So whoever
+//! holds connections that send nothing, read nothing or are slow keeps nobody out. Each connection's [`Activity`] says
+//! in which phase it is, and by when that must be over.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -127,7 +127,8 @@ impl Activity {
         self.evicted.notified().await;
     }
 
-    /// Its claim to its slot, least first: whether it has just come or its answer is being made, its phase, and since when.
+    /// Its claim to its slot, least first: whether it has just come or its answer is being made, its phase, and since
+    /// when.
     fn claim(&self, now: Instant) -> ((bool, bool), Phase, Instant) {
         let state = *self.lock();
         let is_new = now.saturating_duration_since(state.came) < GRACE;
