@@ -12,17 +12,17 @@ use crate::support::process::Process;
 use crate::support::{Scratch, has_peer, real_time};
 
 /// Pictures of each stream.
-const PICTURES: usize = 60;
+pub const PICTURES: usize = 60;
 
 /// A stream of x264's in a file of its own, and what FFmpeg makes of it.
-struct Coded {
-    folder: Scratch,
-    stream: PathBuf,
-    clip: Clip,
+pub struct Coded {
+    pub folder: Scratch,
+    pub stream: PathBuf,
+    pub clip: Clip,
 }
 
 /// Codes a stream with these options; `None` where there is no FFmpeg, which is said.
-fn coded(options: &[&str], scenario: &str) -> Option<Coded> {
+pub fn coded(options: &[&str], scenario: &str) -> Option<Coded> {
     has_peer("ffmpeg", scenario).then(|| {
         let folder = Scratch::new();
         let stream = folder.file("coded.264");
@@ -38,7 +38,7 @@ fn coded(options: &[&str], scenario: &str) -> Option<Coded> {
 }
 
 /// Fails unless both are the same pictures, sample for sample, from the source's picture `first` on to its last.
-fn assert_same(received: &Clip, source: &Clip, first: usize) {
+pub fn assert_same(received: &Clip, source: &Clip, first: usize) {
     assert_eq!((received.width, received.height), (source.width, source.height));
     assert_eq!(received.len(), source.len() - first, "pictures from {first} on");
     for (index, (own, other)) in received.luma.iter().zip(&source.luma[first..]).enumerate() {

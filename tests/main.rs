@@ -44,6 +44,7 @@ mod retina;
 mod rtmp;
 mod rtmp_ffmpeg;
 mod screen;
+mod sources;
 mod status_page;
 mod window_camera;
 mod window_colour;

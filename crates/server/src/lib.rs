@@ -13,6 +13,7 @@ pub mod access;
 pub mod budget;
 pub mod config;
 pub mod counters;
+pub mod demands;
 pub mod hub;
 mod log_throttle;
 pub mod recordings;

@@ -14,6 +14,7 @@ use crate::access::descriptor_reserve::DescriptorReserve;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::demands::Demands;
 use crate::hub::Hub;
 use crate::recordings::Recordings;
 use crate::sessions::Sessions;
@@ -47,6 +48,8 @@ pub struct State {
     pub sessions: Arc<Sessions>,
     /// The recordings that are being made.
     pub recordings: Recordings,
+    /// Paths of sources on demand that somebody wants to read.
+    pub demands: Demands,
     config: RwLock<Arc<Config>>,
     config_changes: watch::Sender<()>,
 }
@@ -71,6 +74,7 @@ impl State {
             counters: Counters::default(),
             sessions: Arc::default(),
             recordings: Recordings::default(),
+            demands: Demands::default(),
             config_changes: watch::Sender::default(),
             config: RwLock::new(Arc::new(config)),
         }

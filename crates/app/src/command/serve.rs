@@ -15,6 +15,7 @@ use crate::descriptors;
 use crate::figures::report::{Format, Reporter};
 use crate::pipeline::give_back;
 use crate::pipeline::serve_record::ServeRecorder;
+use crate::pipeline::serve_sources::ServeSources;
 use crate::pipeline::session::addresses;
 use crate::pipeline::stills::StillMakers;
 
@@ -48,6 +49,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
             tracing::warn!("the page's logins can be overheard on their way; set tls = true in [http]");
         }
     }
+    let sources = ServeSources::start(Arc::clone(server.state()));
     let recorder = ServeRecorder::start(Arc::clone(server.state()), state_folder(&args, &file));
     let mut ended = std::pin::pin!(async {
         tokio::select! {
@@ -62,6 +64,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         }
     }
     recorder.stop().await;
+    sources.stop().await;
     server.stop().await;
     reporter.say("stopped");
     Ok(())

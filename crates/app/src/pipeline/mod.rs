@@ -21,6 +21,7 @@ pub mod record;
 pub mod relay;
 pub mod send;
 pub mod serve_record;
+pub mod serve_sources;
 pub mod session;
 pub mod slot;
 pub mod source;

@@ -109,12 +109,10 @@ pub(super) struct Encoding {
 /// What runs where the source codes ([`super::relay`]).
 #[derive(Debug)]
 pub(super) struct Relayed {
-    /// Ends the source.
-    pub(super) stop_play: watch::Sender<bool>,
-    /// Each ends with the source.
-    pub(super) tasks: Vec<JoinHandle<()>>,
-    /// The source's; its end is the reason.
-    pub(super) play_task: JoinHandle<Result<()>>,
+    /// Ends it.
+    pub(super) stop: watch::Sender<bool>,
+    /// Its end says why the source has ended.
+    pub(super) task: JoinHandle<Result<()>>,
 }
 
 /// Opens everything and starts sending; `show` gets the picture as pushed.
@@ -380,16 +378,13 @@ impl Sending {
     /// What made a stage end by itself, such as a camera that was unplugged.
     pub async fn stop(self) -> Result<()> {
         self.stop.stop();
-        let mut played = Ok(());
-        if let Some(Relayed { stop_play, tasks, play_task }) = self.relayed {
+        let mut relayed = Ok(());
+        if let Some(Relayed { stop, task }) = self.relayed {
             // Nobody listens where it has ended by itself.
-            let _ = stop_play.send(true);
-            played = play_task.await?;
-            for task in tasks {
-                task.await?;
-            }
+            let _ = stop.send(true);
+            relayed = task.await?;
         }
         let sent = outputs::end(self.output_tasks, &self.stop_outputs).await;
-        self.stages.join().await.and(played).and(sent)
+        self.stages.join().await.and(relayed).and(sent)
     }
 }

@@ -7,6 +7,7 @@
 pub mod patterns;
 pub mod record;
 mod size;
+pub mod sources;
 pub mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ use toml::Spanned;
 use crate::budget::DEFAULT_LIMIT_BYTES;
 pub use patterns::Patterns;
 pub use record::Record;
+pub use sources::Source;
 pub use users::{Right, User};
 
 /// Where RTSP is listened for by default.
@@ -64,6 +66,9 @@ pub struct Config {
     pub http: Http,
     /// What is recorded.
     pub record: Record,
+    /// The streams that are pulled from elsewhere.
+    #[serde(rename = "source")]
+    sources: Vec<Spanned<Source>>,
     /// Limits.
     pub limits: Limits,
     /// What needs no login. By default everything while there are no users, and nothing once there are.
@@ -168,7 +173,7 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
 impl Config {
     /// Whether the file contains what logins are checked by, so that others should not be able to read it.
     pub fn has_secrets(&self) -> bool {
-        !self.users.is_empty()
+        !self.users.is_empty() || self.sources().any(Source::has_secret)
     }
 
     /// Reads the text of a configuration; `file` is its name, for errors.
@@ -211,6 +216,15 @@ impl Config {
                     format!("{name} has neither ha1 nor argon2: let `hevcast password {name}` make them"),
                 ));
             }
+        }
+        for (index, source) in self.sources.iter().enumerate() {
+            let (start, path) = (Some(source.span().start), &source.get_ref().path);
+            if self.sources[..index].iter().any(|other| other.get_ref().path == *path) {
+                return Some((start, format!("there are two sources of the path {path}")));
+            }
+        }
+        if self.sources.len() > sources::MAX_SOURCES {
+            return Some((None, format!("at most {} [[source]] are taken", sources::MAX_SOURCES)));
         }
         if self.rtsps.as_ref().is_some_and(|rtsps| rtsps.certificate.is_some() != rtsps.key.is_some()) {
             return Some((None, "[rtsps] needs both certificate and key, or neither".to_owned()));
@@ -256,6 +270,16 @@ impl Config {
     /// The users that may log in.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.iter().map(Spanned::get_ref)
+    }
+
+    /// The streams that are pulled from elsewhere.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().map(Spanned::get_ref)
+    }
+
+    /// Whether a source on demand is read at this path.
+    pub fn has_source_on_demand(&self, path: &str) -> bool {
+        self.sources().any(|source| source.on_demand && source.path == path)
     }
 
     /// Whether this right needs no login on this path.
@@ -359,6 +383,9 @@ mod tests {
                  argon2 = \"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$4dqWBhHhGTA3Kg\"",
                 "argon2 hashes take",
             ),
+            ("[[source]]\npath = \"a/../b\"\nurl = \"rtsp://h/x\"", "hevcast.toml:2:8: "),
+            ("[[source]]\npath = \"door\"\nurl = \"camera\"", "hevcast.toml:3:7: a URL is wanted here"),
+            ("[[source]]\npath = \"door\"", "hevcast.toml:1:1: "),
             ("a = [", "hevcast.toml:1:"),
         ] {
             let error = error_of(text);
@@ -366,6 +393,12 @@ mod tests {
         }
         let user = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\n");
         assert!(error_of(&format!("{user}{user}")).starts_with("hevcast.toml:4:1: there are two users called a"));
+        let source = "[[source]]\npath = \"/door/\"\nurl = \"rtsp://u:secret@h/x\"\n";
+        let twice = error_of(&format!("{source}{source}"));
+        assert!(twice.starts_with("hevcast.toml:4:1: there are two sources of the path door"), "{twice}");
+        let config = Config::parse(source, "hevcast.toml").unwrap();
+        assert!(config.has_secrets() && !config.has_source_on_demand("door"));
+        assert!(!format!("{config:?}").contains("secret"));
     }
 
     #[test]

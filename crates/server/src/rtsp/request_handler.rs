@@ -1,7 +1,7 @@
 //! Handles the requests of a session: whether the peer may make them, and what the hub has for them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hevcast_net::stream::{Stream as Socket, send_now};
 use hevcast_wire::rtsp::auth::Authorization;
@@ -18,8 +18,12 @@ use crate::config::Right;
 use crate::counters::status_kind;
 use crate::hub::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
+use crate::hub::stream::Stream;
 use crate::hub::{PublishRefused, Terms};
 use crate::sessions::SessionActivity;
+
+/// How long a reader waits for the first picture of a source that is pulled for it.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A socket without TLS, to which a publisher's task may write.
 impl Outlet for TcpStream {
@@ -46,7 +50,7 @@ impl ConnectionTask {
         match event {
             // Frames are taken off the connection before messages, so that the session reports none.
             ServerEvent::Media { .. } => {}
-            ServerEvent::Describe { path } => match self.state.hub.find(&path) {
+            ServerEvent::Describe { path } => match self.find_or_demand(&path).await {
                 Some(stream) => {
                     let description = stream.description_for_readers();
                     self.request_rate.charge_bytes(description.len());
@@ -89,6 +93,32 @@ impl ConnectionTask {
             }
             _ if reason.is_empty() => {}
             _ => tracing::warn!("answered {}: {reason}", u16::from(status)),
+        }
+    }
+
+    /// The live stream at a path; that of a source on demand is waited for, [`SOURCE_PATIENCE`] at most.
+    async fn find_or_demand(&mut self, path: &str) -> Option<Arc<Stream>> {
+        let state = Arc::clone(&self.state);
+        let mut published = state.hub.changes();
+        let on_demand = state.config().has_source_on_demand(path);
+        if on_demand {
+            // Also where it is live: whoever pulls it knows then that it goes on being wanted.
+            state.demands.add(path, self.now());
+        }
+        let live = async {
+            loop {
+                if let Some(stream) = state.hub.find(path) {
+                    return Some(stream);
+                }
+                if !on_demand || published.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        tokio::select! {
+            live = live => live,
+            () = tokio::time::sleep(SOURCE_PATIENCE), if on_demand => None,
+            () = self.entry.session.end_requested() => None,
         }
     }
 

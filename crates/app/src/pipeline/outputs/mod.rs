@@ -1,6 +1,7 @@
 //! publish: the outputs of a sender, each with its own queue, state and reconnects.
 //!
-//! * [`output`]: what a connection is, whatever it speaks; [`rtsp`], [`rtmp`] and [`srt`], which needs a thread;
+//! * [`output`]: what a connection is, whatever it speaks; [`rtsp`], [`rtmp`], [`srt`], which needs a thread, and
+//!   [`hub`], of a server in this process;
 //! * [`queue`]: the encoder's end of an output, with what its link takes;
 //! * [`task`]: the other end, which connects, sends, and connects again;
 //! * [`state`]: what both tell each other and the figures.
@@ -9,6 +10,7 @@
 //! what fits, from IRAP picture to IRAP picture, and one that fails gets nothing, and neither touches the others. So a
 //! single output's link decides alone.
 
+pub mod hub;
 pub mod output;
 pub mod queue;
 pub mod rtmp;
