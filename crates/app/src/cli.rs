@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hevcast_media::FrameRate;
-use hevcast_media::capture::{Input, Wanted};
+use hevcast_media::capture::Wanted;
 use hevcast_media::codec::{EncoderChoice, RateControl};
 use hevcast_net::tls::Fingerprint;
 use hevcast_net::{Clock, NetError, Target};
@@ -17,7 +17,7 @@ use crate::command::generate::GenerateArgs;
 use crate::figures::report::Format;
 use crate::login::LoginArgs;
 use crate::pipeline::origin::Origin;
-use crate::pipeline::session::{Destination, SendPlan};
+use crate::pipeline::session::{Destination, SendInput, SendPlan};
 use crate::ui::words::Language;
 use crate::units;
 
@@ -89,27 +89,6 @@ pub enum Command {
     Generate(GenerateArgs),
 }
 
-/// What a sender sends.
-#[derive(Clone, Debug)]
-pub enum SendInput {
-    /// Pictures, which it codes.
-    Pictures(Input),
-    /// A stream, which it passes on.
-    Stream(Box<Target>),
-}
-
-impl FromStr for SendInput {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<SendInput, String> {
-        if text.contains("://") {
-            return units::target(text).map(|target| SendInput::Stream(Box::new(target)));
-        }
-        let named: Result<Input, _> = text.parse();
-        named.map(SendInput::Pictures).map_err(|error| error.to_string())
-    }
-}
-
 /// Where pictures come from.
 #[derive(Clone, Debug, Args)]
 pub struct SourceArgs {
@@ -130,20 +109,8 @@ pub struct SourceArgs {
 
 impl SourceArgs {
     /// The input, if one was asked for.
-    pub fn input(&self) -> Option<Input> {
-        match self.input.clone()? {
-            SendInput::Pictures(Input::File { path, .. }) => Some(Input::File { path, looped: self.looped }),
-            SendInput::Pictures(other) => Some(other),
-            SendInput::Stream(_) => None,
-        }
-    }
-
-    /// The stream to pass on, if one was named.
-    pub fn relay_from(&self) -> Option<&Target> {
-        match &self.input {
-            Some(SendInput::Stream(target)) => Some(target),
-            _ => None,
-        }
+    pub fn input(&self) -> Option<SendInput> {
+        self.input.clone().map(|input| input.looped(self.looped))
     }
 
     /// Size and rate asked for.
@@ -199,7 +166,6 @@ impl EncodeArgs {
     pub fn plan(&self, source: &SourceArgs, destination: Destination) -> SendPlan {
         SendPlan {
             input: source.input(),
-            relay_from: source.relay_from().cloned(),
             wanted: source.wanted(),
             encoder: self.encoder.clone(),
             rate: self.rate(),
@@ -303,8 +269,8 @@ impl SendArgs {
             targets => Destination::Servers(targets.iter().map(target).collect::<Result<_, _>>()?),
         };
         let plan = self.encode.plan(&self.source, destination);
-        let relay_from = plan.relay_from.map(|target| self.login.complete(target));
-        Ok(SendPlan { record: self.record.clone(), relay_from, ..plan })
+        let input = plan.input.map(|input| input.completed_by(&self.login));
+        Ok(SendPlan { record: self.record.clone(), input, ..plan })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::figures::report::Reporter;
 use crate::figures::send::SendReporter;
 use crate::figures::text;
 use crate::pipeline::send::Sending;
-use crate::pipeline::session::SendSession;
+use crate::pipeline::session::{SendInput, SendSession};
 
 /// Runs until the source ends, the time is over, or a signal comes.
 ///
@@ -23,7 +23,7 @@ use crate::pipeline::session::SendSession;
 pub async fn run(mut args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
-    let typed = [args.to.clone(), args.source.relay_from().into_iter().cloned().collect()].concat();
+    let typed = [args.to.clone(), args.source.input().iter().filter_map(SendInput::stream).cloned().collect()].concat();
     let typed: Vec<&Target> = typed.iter().collect();
     args.login.ask(&typed)?;
     let mut warnings = args.login.warnings(&typed);

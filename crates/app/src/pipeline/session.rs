@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,18 +16,64 @@ use super::preview::Show;
 use super::record::Recorder;
 use super::relay::{self, RelaySettings};
 use super::send::{self, SendSettings, Sending};
-use crate::descriptors;
+use crate::login::LoginArgs;
+use crate::{descriptors, units};
 
 /// Viewers that a server inside should have room for.
 const VIEWERS: usize = 256;
+
+/// What a sender sends.
+#[derive(Clone, Debug)]
+pub enum SendInput {
+    /// Pictures, which it codes.
+    Pictures(Input),
+    /// A stream, which it passes on.
+    Stream(Box<Target>),
+}
+
+impl SendInput {
+    /// The same, where a file starts over at its end.
+    pub fn looped(self, looped: bool) -> SendInput {
+        match self {
+            SendInput::Pictures(Input::File { path, .. }) => SendInput::Pictures(Input::File { path, looped }),
+            other => other,
+        }
+    }
+
+    /// The same, with this login where a stream has none of its own.
+    pub fn completed_by(self, login: &LoginArgs) -> SendInput {
+        match self {
+            SendInput::Stream(target) => SendInput::Stream(Box::new(login.complete(*target))),
+            pictures => pictures,
+        }
+    }
+
+    /// The stream, if it is one.
+    pub fn stream(&self) -> Option<&Target> {
+        match self {
+            SendInput::Stream(target) => Some(target),
+            SendInput::Pictures(_) => None,
+        }
+    }
+}
+
+impl FromStr for SendInput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SendInput, String> {
+        if text.contains("://") {
+            return units::target(text).map(|target| SendInput::Stream(Box::new(target)));
+        }
+        let named: Result<Input, _> = text.parse();
+        named.map(SendInput::Pictures).map_err(|error| error.to_string())
+    }
+}
 
 /// What to send, how, and to whom.
 #[derive(Clone, Debug)]
 pub struct SendPlan {
     /// Where pictures come from; `None`: the first camera, or the pattern where there is none.
-    pub input: Option<Input>,
-    /// A stream that is passed on as it is, in place of pictures.
-    pub relay_from: Option<Target>,
+    pub input: Option<SendInput>,
     /// Size and rate asked of it.
     pub wanted: Wanted,
     /// Which encoder.
@@ -93,9 +140,15 @@ impl SendSession {
         let watch_at = watch_at.collect();
         let started = async {
             let record = plan.record.clone();
-            let sending = match plan.relay_from.clone() {
-                Some(origin) => relay::start(RelaySettings { origin, targets }, show, clock).await?,
-                None => send::start(settings(plan, targets).await?, show, clock).await?,
+            let sending = match plan.input.clone() {
+                Some(SendInput::Stream(origin)) => {
+                    relay::start(RelaySettings { origin: *origin, targets }, show, clock).await?
+                }
+                Some(SendInput::Pictures(input)) => send::start(settings(plan, input, targets), show, clock).await?,
+                None => {
+                    let input = tokio::task::spawn_blocking(default_input).await?;
+                    send::start(settings(plan, input, targets), show, clock).await?
+                }
             };
             let recorder = record.map(|path| sending.record(path)).transpose()?;
             anyhow::Ok((sending, recorder))
@@ -129,14 +182,14 @@ impl SendSession {
     }
 }
 
-/// The pipeline's settings. Looking for cameras may take a moment.
-async fn settings(plan: SendPlan, targets: Vec<Target>) -> Result<SendSettings> {
-    let default = || if capture::cameras().is_empty() { Input::Pattern } else { Input::Camera(None) };
-    let input = match plan.input {
-        Some(input) => input,
-        None => tokio::task::spawn_blocking(default).await?,
-    };
-    Ok(SendSettings {
+/// The first camera, or the pattern where there is none. Looking for cameras may take a moment.
+fn default_input() -> Input {
+    if capture::cameras().is_empty() { Input::Pattern } else { Input::Camera(None) }
+}
+
+/// The pipeline's settings.
+fn settings(plan: SendPlan, input: Input, targets: Vec<Target>) -> SendSettings {
+    SendSettings {
         input,
         wanted: plan.wanted,
         encoder: plan.encoder,
@@ -144,7 +197,7 @@ async fn settings(plan: SendPlan, targets: Vec<Target>) -> Result<SendSettings> 
         preset: plan.preset,
         keyframe_interval: plan.keyframe_interval,
         targets,
-    })
+    }
 }
 
 /// The URL by which this process reaches its own server.

@@ -13,7 +13,7 @@ use hevcast_wire::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{DEFAULT_QP, SendArgs};
-use crate::pipeline::session::{Destination, SendPlan};
+use crate::pipeline::session::{Destination, SendInput, SendPlan};
 use crate::ui::words::Words;
 use crate::units;
 
@@ -156,8 +156,7 @@ impl SendForm {
             Destination::Servers(targets.into_iter().map(complete).collect())
         };
         Ok(SendPlan {
-            input: self.input(words)?,
-            relay_from: None,
+            input: self.input(words)?.map(SendInput::Pictures),
             wanted: Wanted {
                 size: read(words.size, &self.size, units::size)?,
                 fps: read(words.frame_rate, &self.frame_rate, |t| FrameRate::from_str(t).map_err(|e| e.to_string()))?,
@@ -219,7 +218,12 @@ impl SendForm {
 
     /// Takes over what the command line asked for.
     pub fn apply(&mut self, args: &SendArgs) {
-        match args.source.input() {
+        let pictures = args.source.input().and_then(|input| match input {
+            SendInput::Pictures(input) => Some(input),
+            // A stream has no place in the panel: see `SendWindow`.
+            SendInput::Stream(_) => None,
+        });
+        match pictures {
             None => {}
             Some(Input::Camera(name)) => (self.input, self.camera) = (InputKind::Camera, name.unwrap_or_default()),
             Some(Input::Screen) => self.input = InputKind::Screen,

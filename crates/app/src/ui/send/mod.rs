@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eframe::egui;
 use hevcast_media::capture::{self, Input};
 use hevcast_media::codec;
-use hevcast_net::Target;
 use tokio::runtime::Handle;
 
 use self::control::SendControl;
@@ -26,6 +25,7 @@ use super::words::Words;
 use crate::cli::SendArgs;
 use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
+use crate::pipeline::session::SendInput;
 use crate::ui::recording;
 
 /// The sender's window.
@@ -38,10 +38,8 @@ pub struct SendWindow {
     trouble: Option<String>,
     /// Where a server inside listens, and the path of its stream.
     at_home: (SocketAddr, String),
-    /// Pictures from a pipe, which the panel cannot name.
-    pipe: Option<Input>,
-    /// A stream to pass on, which has no place in the panel either.
-    relay_from: Option<Target>,
+    /// Pictures from a pipe, or a stream to pass on, which the panel cannot name.
+    unnamed_input: Option<SendInput>,
     preset: Option<String>,
     /// Where the first start is recorded.
     record: Option<PathBuf>,
@@ -61,8 +59,7 @@ impl SendWindow {
             devices: Arc::default(),
             trouble: None,
             at_home: (args.listen, args.path.clone()),
-            pipe: args.source.input().filter(|input| *input == Input::Y4mStdin),
-            relay_from: args.source.relay_from().map(|target| args.login.complete(target.clone())),
+            unnamed_input: args.source.input().filter(has_no_name).map(|input| input.completed_by(&args.login)),
             preset: args.encode.preset.clone(),
             record: args.record.clone(),
         };
@@ -107,8 +104,7 @@ impl SendWindow {
         remembered.save();
         match remembered.send.plan((self.at_home.0, &self.at_home.1), words) {
             Ok(mut plan) => {
-                plan.input = self.pipe.clone().or(plan.input);
-                plan.relay_from.clone_from(&self.relay_from);
+                plan.input = self.unnamed_input.clone().or(plan.input);
                 plan.preset.clone_from(&self.preset);
                 plan.record = self.record.take();
                 self.trouble = None;
@@ -155,4 +151,9 @@ impl SendWindow {
     pub async fn close(self) {
         self.control.close().await;
     }
+}
+
+/// Whether the panel has no place for an input.
+fn has_no_name(input: &SendInput) -> bool {
+    matches!(input, SendInput::Stream(_) | SendInput::Pictures(Input::Y4mStdin))
 }
