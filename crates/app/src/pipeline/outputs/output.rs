@@ -7,7 +7,7 @@
 use hevcast_media::srt::SrtError;
 use hevcast_net::NetError;
 use hevcast_net::publish::PublishEvent;
-use hevcast_wire::CodedFrame;
+use hevcast_wire::{CodecId, CodedFrame};
 use hevcast_wire::rtp::PacketizeError;
 use hevcast_wire::rtsp::clock::ClockOffset;
 
@@ -68,6 +68,14 @@ pub enum OutputError {
     /// SRT's.
     #[error(transparent)]
     Srt(#[from] SrtError),
+    /// The protocol is spoken for H.265 only.
+    #[error("{url}: the stream is {codec}, which hevcast does not send there; rtsp:// and srt:// take it")]
+    Codec {
+        /// Where to, without a password.
+        url: String,
+        /// What it is in.
+        codec: CodecId,
+    },
     /// A frame of more than 65535 packets, or a broken one.
     #[error("a coded picture does not fit into packets: {0}")]
     Packetize(#[from] PacketizeError),
@@ -79,6 +87,7 @@ impl OutputError {
         match self {
             OutputError::Net(error) => error.is_temporary(),
             OutputError::Srt(error) => error.is_temporary(),
+            OutputError::Codec { .. } => false,
             OutputError::Packetize(_) => true,
         }
     }

@@ -1,9 +1,9 @@
-//! Frames by Enhanced RTMP.
+//! Frames by Enhanced RTMP, of H.265.
 
 use hevcast_net::publish::PublishEvent;
 use hevcast_net::rtmp::Publisher;
 use hevcast_net::{Clock, Target};
-use hevcast_wire::CodedFrame;
+use hevcast_wire::{CodecId, CodedFrame};
 use hevcast_wire::rtsp::clock::ClockOffset;
 
 use super::OutputSettings;
@@ -14,13 +14,14 @@ use crate::USER_AGENT;
 #[derive(Debug)]
 pub struct RtmpConnector {
     target: Target,
+    codec: CodecId,
     clock: Clock,
 }
 
 impl RtmpConnector {
     /// To the settings' target.
     pub fn new(settings: OutputSettings) -> RtmpConnector {
-        RtmpConnector { target: settings.target, clock: settings.clock }
+        RtmpConnector { codec: settings.parameter_sets.codec(), target: settings.target, clock: settings.clock }
     }
 }
 
@@ -28,6 +29,9 @@ impl Connector for RtmpConnector {
     type Output = RtmpOutput;
 
     async fn connect(&mut self) -> Result<RtmpOutput, OutputError> {
+        if self.codec != CodecId::H265 {
+            return Err(OutputError::Codec { url: self.target.shown(), codec: self.codec });
+        }
         Ok(RtmpOutput { publisher: Publisher::connect(&self.target, USER_AGENT, self.clock).await? })
     }
 }
@@ -62,5 +66,21 @@ impl Output for RtmpOutput {
 
     async fn close(self, _: Close) {
         self.publisher.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hevcast_wire::ParameterSets;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn h264_is_refused_before_anybody_is_connected_to() {
+        let target = Target::parse("rtmp://127.0.0.1:1/live/x").unwrap();
+        let parameter_sets = ParameterSets::new(CodecId::H264);
+        let settings = OutputSettings { target, parameter_sets, clock: Clock::default(), size: (64, 64) };
+        let refused = RtmpConnector::new(settings).connect().await.unwrap_err();
+        assert!(!refused.is_temporary() && refused.to_string().contains("H.264"), "{refused}");
     }
 }
