@@ -59,6 +59,7 @@ const RECEIVER: [&str; 39] = [
     "delay_ms.over_60s.p50",
     "delay_ms.over_60s.p95",
     "delay_ms.p95",
+    "delay_ms.relayed",
     "delay_ms.timescale",
     "delay_unknown",
     "frame_interval_jitter_ms",

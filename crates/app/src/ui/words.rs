@@ -139,7 +139,7 @@ words! {
     dark_nothing: "The server plays, but nothing comes. Is the camera on, and does anybody send there?", "服务器在播放，但没有数据。摄像头是否已开启？是否有人在推流？";
     dark_only_sound: "Only sound comes, and no picture. Check the camera, or the address of its video.", "只有声音，没有画面。请检查摄像头或其视频地址。";
     dark_h264: "H.264 comes, though H.265 was announced. Set the camera's encoding to H.265.", "声明为 H.265，实际收到 H.264。请把摄像头编码设为 H.265。";
-    dark_not_hevc: "What comes is not H.265: it may be encrypted (SRTP), or of another codec. Check the camera's settings.", "收到的不是 H.265：可能已加密 (SRTP) 或为其他编码。请检查摄像头设置。";
+    dark_not_hevc: "What comes is not the video that was announced: it may be encrypted (SRTP), or of another codec. Check the camera's settings.", "收到的内容与声明的视频编码不符：可能已加密 (SRTP) 或为其他编码。请检查摄像头设置。";
     dark_no_whole_picture: "Parts of pictures come, but no picture is whole. Check the camera and the network.", "只收到不完整的画面。请检查摄像头和网络。";
     dark_no_keyframe: "Waiting for a keyframe: pictures come, but none to begin with. A shorter keyframe interval at the camera shortens this.", "等待关键帧：有画面到来，但没有可开始解码的关键帧。缩短摄像头的关键帧间隔可减少等待。";
     dark_damaged_keyframes: "Keyframes come, but parts of each are missing. Check the network.", "收到的关键帧均不完整。请检查网络。";

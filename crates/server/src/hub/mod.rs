@@ -234,6 +234,8 @@ mod description_tests;
 #[cfg(test)]
 mod formats_tests;
 #[cfg(test)]
+mod h264_tests;
+#[cfg(test)]
 mod keyframe_tests;
 #[cfg(test)]
 mod memory_tests;

@@ -20,7 +20,7 @@ pub const DEFAULT_MAX_PAYLOAD: usize = 1400;
 /// The smallest limit that is accepted, in bytes.
 pub const MIN_MAX_PAYLOAD: usize = 64;
 
-/// Why an frame cannot go on RTP. Nothing of it was sent then.
+/// Why a frame cannot go on RTP. Nothing of it was sent then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PacketizeError {
     /// It has no NAL units.

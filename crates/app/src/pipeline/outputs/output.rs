@@ -7,9 +7,9 @@
 use hevcast_media::srt::SrtError;
 use hevcast_net::NetError;
 use hevcast_net::publish::PublishEvent;
-use hevcast_wire::{CodecId, CodedFrame};
 use hevcast_wire::rtp::PacketizeError;
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::{CodecId, CodedFrame};
 
 /// Makes connections to one server.
 pub trait Connector: Send + 'static {

@@ -3,8 +3,8 @@
 use hevcast_net::publish::PublishEvent;
 use hevcast_net::rtmp::Publisher;
 use hevcast_net::{Clock, Target};
-use hevcast_wire::{CodecId, CodedFrame};
 use hevcast_wire::rtsp::clock::ClockOffset;
+use hevcast_wire::{CodecId, CodedFrame};
 
 use super::OutputSettings;
 use super::output::{Close, Connector, Output, OutputError};
