@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hevcast::media::capture::{Input, Wanted};
-use hevcast::media::codec::{EncoderChoice, RateControl};
+use hevcast::media::codec::{EncoderChoice, Qp, RateControl};
 use hevcast::pipeline::send::{self, SendSettings};
 use hevcast::{Clock, Target};
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         input,
         wanted: Wanted { size: None, fps: None },
         encoder: EncoderChoice::Auto,
-        rate: RateControl::Best(23),
+        rate: RateControl::Best(Qp::clamped(23)),
         preset: None,
         keyframe_interval: None,
         targets: vec![Target::parse(&url)?],

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
-use hevcast_media::codec::{EncoderChoice, RateControl};
+use hevcast_media::codec::{Bitrate, Crf, EncoderChoice, Qp, RateControl};
 use hevcast_net::tls::Fingerprint;
 use hevcast_net::{Clock, NetError, Target};
 
@@ -20,7 +20,7 @@ use crate::report::Format;
 use crate::units;
 
 /// QP where none is asked for: within the band 20 to 25 in which H.265 looks good and stays small.
-pub const DEFAULT_QP: u8 = 23;
+pub const DEFAULT_QP: Qp = Qp::clamped(23);
 
 /// What a sender sends.
 #[derive(Clone, Debug)]
@@ -93,17 +93,17 @@ pub struct EncodeArgs {
     pub encoder: EncoderChoice,
     /// The best QP, 0 to 51; 20 to 25 is the good band. Coarser where the link takes no more, and for a tenth of a
     /// second where the scene changes (default: 23)
-    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
-    pub best_qp: Option<u8>,
+    #[arg(long, group = "rate")]
+    pub best_qp: Option<Qp>,
     /// Constant QP instead, 0 to 51; a link too slow for it gets fewer pictures
-    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
-    pub qp: Option<u8>,
+    #[arg(long, group = "rate")]
+    pub qp: Option<Qp>,
     /// Constant quality instead, 0 to 51, coarser where the link takes no more
-    #[arg(long, value_parser = units::crf, group = "rate")]
-    pub crf: Option<f32>,
+    #[arg(long, group = "rate")]
+    pub crf: Option<Crf>,
     /// Constant bitrate instead, such as 800k or 2M, less where the link takes no more
     #[arg(long, value_parser = units::bitrate, group = "rate")]
-    pub bitrate: Option<u64>,
+    pub bitrate: Option<Bitrate>,
     /// The encoder's own speed preset
     #[arg(long)]
     pub preset: Option<String>,
