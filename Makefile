@@ -15,6 +15,7 @@ check: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-layers
+	scripts/check-features
 
 # All benchmarks, some forty minutes; writes docs/performance.md and its plots. Status 1 when a bar is missed.
 bench: setup-tests
@@ -28,7 +29,8 @@ fuzz:
 	  cargo +nightly fuzz run -O "$$target" "$$(mktemp -d)" "corpus/$$target" -- -runs=1000000 -max_len=4096 || exit 1; \
 	done
 
-# A .deb and a single file that needs no FFmpeg, in target/package; FFmpeg's part of that takes some minutes once.
+# A .deb and a single file that needs no FFmpeg, and both of the server alone, in target/package; FFmpeg's part of that takes
+# some minutes once.
 package: setup-package
 	scripts/package
 

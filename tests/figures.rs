@@ -45,7 +45,7 @@ const SENDER: [&str; 34] = [
 ];
 
 /// The receiver's names.
-const RECEIVER: [&str; 39] = [
+const RECEIVER: [&str; 40] = [
     "delay_ms.bound",
     "delay_ms.last",
     "delay_ms.median",

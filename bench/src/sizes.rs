@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
 use hevcast_wire::h265::parse_sps;
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn measure(size: (u32, u32), args: &SizesArgs) -> Result<Row> {
     let settings = EncoderSettings {
         format: footage.format(),
         frame_rate: FrameRate::whole(RATE),
-        rate: RateControl::Qp(args.qp),
+        rate: RateControl::Qp(Qp::clamped(args.qp)),
         preset: None,
         x265_params: String::new(),
         keyframe_interval: Duration::from_secs(3600),

@@ -133,7 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use hevcast_media::FrameRate;
-    use hevcast_media::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, RateControl};
+    use hevcast_media::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
     use hevcast_media::picture::{Colour, Matrix, Range};
 
     use super::*;
@@ -208,7 +208,7 @@ mod tests {
             let settings = EncoderSettings {
                 format,
                 frame_rate: FrameRate::whole(30),
-                rate: RateControl::Qp(qp),
+                rate: RateControl::Qp(Qp::clamped(qp)),
                 preset: None,
                 x265_params: String::new(),
                 keyframe_interval: Duration::from_secs(2),

@@ -215,12 +215,12 @@ mod tests {
 
     #[test]
     fn what_a_message_says_a_decoder_does() {
-        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, RateControl};
+        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
         let picture = crate::test_pictures::pattern(PictureFormat::limited(320, 192), 1).remove(0);
         let settings = EncoderSettings {
             format: picture.format(),
             frame_rate: crate::FrameRate::whole(30),
-            rate: RateControl::Qp(10),
+            rate: RateControl::Qp(Qp::clamped(10)),
             preset: None,
             x265_params: String::new(),
             keyframe_interval: std::time::Duration::from_secs(2),

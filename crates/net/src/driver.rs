@@ -84,7 +84,7 @@ impl<S: ClientProtocol> Driver<S> {
     }
 
     /// The stream's URL as it may be shown.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 

@@ -15,6 +15,7 @@ pub mod play;
 pub mod publish;
 pub mod reconnect;
 pub mod redirect;
+#[cfg(feature = "rtmp")]
 pub mod rtmp;
 pub mod stream;
 pub mod target;

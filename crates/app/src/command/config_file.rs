@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use hevcast_server::config::Config;
 
+use super::serve_media;
 use crate::cli::ServeArgs;
-use crate::login::open_to_others;
+use crate::permissions::open_to_others;
 
 /// The configuration that is read where none is named, if it is there.
 const DEFAULT_CONFIG: &str = "hevcast.toml";
@@ -94,6 +95,12 @@ impl ConfigFile {
 
     /// With what the command line says, and the names of files in full.
     fn completed(&self, mut config: Config) -> Result<Config> {
+        serve_media::check(&config)?;
+        if config.http.listen.is_some() && !cfg!(feature = "status") {
+            bail!(
+                "[http] asks for the status page, which this hevcast was built without; build one with the feature status"
+            );
+        }
         config.listen = self.listen.or(config.listen);
         // What is read counts from the configuration's folder, wherever things are made.
         let folder = std::env::current_dir().unwrap_or_default().join(self.folder());

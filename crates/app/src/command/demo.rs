@@ -9,14 +9,13 @@ use hevcast_net::{Clock, Target};
 use super::send::describe;
 use super::signals::Signals;
 use super::sinks::{Newest, write_png};
-use super::{REPORT_INTERVAL, ticks};
 use crate::cli::DemoArgs;
 use crate::figures::receive::{ReceiveFigures, ReceiveReporter};
-use crate::figures::report::{Format, Reporter};
 use crate::figures::send::{SendFigures, SendReporter};
 use crate::figures::text;
 use crate::pipeline::receive::{self, ReceiveSettings};
 use crate::pipeline::session::{Destination, SendSession};
+use crate::report::{Format, REPORT_INTERVAL, Reporter, ticks};
 
 /// Runs server, sender and receiver, prints their figures, and writes the last received picture.
 ///

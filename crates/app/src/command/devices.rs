@@ -4,7 +4,7 @@ use anyhow::Result;
 use hevcast_media::capture;
 use hevcast_media::codec;
 
-use crate::figures::report::{Format, Reporter};
+use crate::report::{Format, Reporter};
 
 /// Prints cameras and encoders. Encoders are really tried, which takes a moment.
 ///

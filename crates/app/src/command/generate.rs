@@ -65,7 +65,7 @@ fn shown(command: &Command) -> Command {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "media", feature = "serve"))]
 mod tests {
     use super::*;
 

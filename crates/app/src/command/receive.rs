@@ -5,15 +5,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use hevcast_net::Target;
 
+use super::after;
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
-use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::{ReceiveArgs, Y4mOutput};
 use crate::figures::receive::ReceiveReporter;
-use crate::figures::report::Reporter;
 use crate::pipeline::darkness::why_it_ended;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
+use crate::report::{REPORT_INTERVAL, Reporter, ticks};
 
 /// Runs until the stream ends (`--once`), the time is over, or a signal comes.
 ///

@@ -7,14 +7,14 @@ use hevcast_media::capture::StampSource;
 use hevcast_media::picture::Depth;
 use hevcast_net::Target;
 
+use super::after;
 use super::signals::Signals;
-use super::{REPORT_INTERVAL, after, ticks};
 use crate::cli::SendArgs;
-use crate::figures::report::Reporter;
 use crate::figures::send::SendReporter;
 use crate::figures::text;
 use crate::pipeline::send::Sending;
 use crate::pipeline::session::{SendInput, SendSession};
+use crate::report::{REPORT_INTERVAL, Reporter, ticks};
 
 /// Runs until the source ends, the time is over, or a signal comes.
 ///

@@ -5,19 +5,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hevcast_server::Server;
-use tokio::runtime::Handle;
 
 use super::after;
 use super::config_file::ConfigFile;
+use super::serve_media::{self, ServeRecorder, ServeSources};
 use super::signals::{Hangup, Signals};
+use crate::addresses::addresses;
 use crate::cli::ServeArgs;
 use crate::descriptors;
-use crate::figures::report::{Format, Reporter};
-use crate::pipeline::give_back;
-use crate::pipeline::serve_record::ServeRecorder;
-use crate::pipeline::serve_sources::ServeSources;
-use crate::pipeline::session::addresses;
-use crate::pipeline::stills::StillMakers;
+use crate::report::{Format, Reporter};
 
 /// Runs until the time is over or a signal comes; SIGHUP makes it read its configuration again.
 ///
@@ -70,10 +66,17 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     Ok(())
 }
 
+/// A server's threads. One writes to some thousand readers, and each further one makes every write dearer, where its
+/// readers run on the same processors: half of them at most.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
+}
+
 /// Starts a server as the arguments and the configuration have it.
 ///
 /// # Errors
 /// When the configuration is wrong, or an address cannot be had.
+#[cfg(feature = "gui")]
 pub async fn start(args: &ServeArgs) -> Result<Server> {
     start_with(args, &ConfigFile::of(args)).await
 }
@@ -82,9 +85,8 @@ async fn start_with(args: &ServeArgs, file: &ConfigFile) -> Result<Server> {
     let config = file.read()?;
     descriptors::raise_limit(config.limits.connections);
     let clock = args.skew.clock();
-    let stills = Arc::new(StillMakers::new(Handle::current(), clock));
-    let server = Server::start(config, &state_folder(args, file), Some(stills), clock).await?;
-    give_back::start(&server.state().budget);
+    let server = Server::start(config, &state_folder(args, file), serve_media::stills(clock), clock).await?;
+    serve_media::give_memory_back(&server.state().budget);
     Ok(server)
 }
 

@@ -8,7 +8,6 @@ pub mod delay;
 pub mod outputs;
 pub mod receive;
 pub mod recorded;
-pub mod report;
 pub mod send;
 pub mod text;
 pub mod window;

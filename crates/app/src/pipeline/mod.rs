@@ -11,7 +11,6 @@
 pub mod capture;
 pub mod darkness;
 pub mod gap;
-pub mod give_back;
 pub mod origin;
 pub mod outputs;
 pub mod play;
@@ -20,12 +19,24 @@ pub mod receive;
 pub mod record;
 pub mod relay;
 pub mod send;
-pub mod serve_record;
-pub mod serve_sources;
 pub mod session;
 pub mod slot;
 pub mod source;
 pub mod stage;
 pub mod stamp;
-pub mod stills;
 pub mod ticks;
+
+#[cfg(feature = "serve")]
+pub(crate) mod give_back;
+#[cfg(feature = "serve")]
+pub(crate) mod serve_record;
+#[cfg(feature = "serve")]
+pub(crate) mod serve_sources;
+#[cfg(feature = "serve")]
+pub(crate) mod stills;
+
+/// Why a protocol cannot be spoken that this program was built without; in one line.
+#[cfg(not(all(feature = "rtmp", feature = "srt")))]
+pub(crate) fn not_built(protocol: hevcast_net::Protocol) -> anyhow::Error {
+    anyhow::anyhow!("{protocol:?} is no part of this hevcast; build or install one with that feature")
+}

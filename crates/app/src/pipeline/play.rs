@@ -19,6 +19,7 @@ use super::origin::Origin;
 use super::receive::ReceiveSettings;
 use super::record::RecordTap;
 use super::source::feed::Feed;
+#[cfg(feature = "rtmp")]
 use super::source::rtmp::RtmpSource;
 use super::source::rtsp::RtspSource;
 use super::source::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, within};
@@ -135,8 +136,12 @@ impl PlayStage {
             Origin::File(path) => self.play_from(Feed::file(path), &mut session).await,
             Origin::Stream(target) => match target.protocol() {
                 Protocol::Rtsp => self.play_from(RtspSource::open(target, clock, counters), &mut session).await,
+                #[cfg(feature = "rtmp")]
                 Protocol::Rtmp => self.play_from(RtmpSource::open(target, clock, counters), &mut session).await,
+                #[cfg(feature = "srt")]
                 Protocol::Srt => self.play_from(Feed::srt(target), &mut session).await,
+                #[cfg(not(all(feature = "rtmp", feature = "srt")))]
+                absent => Err(super::not_built(absent)),
             },
         }
     }

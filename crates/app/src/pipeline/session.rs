@@ -1,6 +1,6 @@
 //! A sender as people start one: the pipeline, and the server inside where no other is named.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::preview::Show;
 use super::record::Recorder;
 use super::relay::{self, RelaySettings};
 use super::send::{self, SendSettings, Sending};
+use crate::addresses::addresses;
 use crate::login::LoginArgs;
 use crate::{descriptors, units};
 
@@ -213,24 +214,6 @@ fn watch_url(target: &Target, address: SocketAddr) -> String {
     // Both fail only for URLs that have no host.
     let _ = (url.set_ip_host(address.ip()), url.set_port(Some(address.port())));
     path::shown(&url)
-}
-
-/// The addresses to tell people: this computer's in its network, where it has one, and the loopback.
-pub fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
-    if !listening.ip().is_unspecified() {
-        return vec![listening];
-    }
-    // Connecting a UDP socket sends nothing; it only asks which of our addresses faces the network.
-    let outward = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
-    let mut addresses = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listening.port())];
-    if let Ok(outward) = outward
-        && !outward.ip().is_loopback()
-        && !outward.ip().is_unspecified()
-    {
-        addresses.insert(0, SocketAddr::new(outward.ip(), listening.port()));
-    }
-    addresses
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ use tokio::runtime::Handle;
 use self::shell::Shell;
 use self::words::Language;
 use crate::cli::{Cli, Command, ReceiveArgs, SendArgs};
-use crate::figures::report::Format;
 use crate::pipeline::stage::lower_priority;
+use crate::report::Format;
 
 /// A window's size at first, in points.
 const SIZE: [f32; 2] = [960.0, 600.0];
@@ -123,5 +123,5 @@ pub fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
 
 /// An error as one line.
 fn one_line(error: &anyhow::Error) -> String {
-    crate::one_line(error)
+    crate::program::one_line(error)
 }

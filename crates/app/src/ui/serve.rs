@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 
 use super::one_line;
 use super::words::Words;
+use crate::addresses::addresses;
 use crate::cli::ServeArgs;
 use crate::command::serve;
-use crate::pipeline::session::addresses;
 
 /// The server's window.
 pub struct ServeWindow {

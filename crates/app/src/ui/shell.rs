@@ -14,8 +14,8 @@ use super::serve::ServeWindow;
 use super::{Opening, OpeningRole, SIZE, fonts, look};
 use crate::cli::{ReceiveArgs, SendArgs, ServeArgs};
 use crate::command::signals::Signals;
-use crate::figures::report::Reporter;
 use crate::figures::window::{Cost, WindowFigures, thread_cpu_time};
+use crate::report::Reporter;
 
 /// How long everything may take to end when the window closes.
 const CLOSING: Duration = Duration::from_secs(2);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::encoder::Encoder;
+use super::limits::Qp;
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
 use super::tree_units::TreeUnits;
 use crate::av::ffi::AVPixelFormat;
@@ -134,7 +135,7 @@ impl Backend {
     /// Bits/s to set on the codec context, and the bits that may run ahead of it.
     pub(crate) fn context_rate(&self, settings: &EncoderSettings) -> (u64, u64) {
         match settings.rate {
-            RateControl::Bitrate(rate) => (rate, rate.saturating_mul(RATE_BUFFER.as_millis() as u64) / 1000),
+            RateControl::Bitrate(rate) => (rate.get(), rate.get() * RATE_BUFFER.as_millis() as u64 / 1000),
             _ => (0, 0),
         }
     }
@@ -209,8 +210,8 @@ fn amf(settings: &EncoderSettings, preset: &str) -> Options {
             options.extend(pairs(&[("rc", "cbr")]));
             return options;
         }
-        RateControl::Qp(qp) | RateControl::Best(qp) => qp,
-        RateControl::Crf(crf) => crf.round() as u8,
+        RateControl::Qp(qp) | RateControl::Best(qp) => qp.get(),
+        RateControl::Crf(crf) => crf.get().round() as u8,
     };
     options.extend(pairs(&[("rc", "cqp")]));
     options.push(("qp_i", qp.to_string()));
@@ -222,7 +223,7 @@ fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
     let mut options = pairs(&[("realtime", "1"), ("allow_sw", "0")]);
     if let Some(qp) = settings.rate.constant_qp() {
         // It takes quality only as 1 (worst) to 100 (best), in lambda units of 118.
-        let quality = 100 - u32::from(qp.min(51)) * 99 / 51;
+        let quality = 100 - u32::from(qp.get()) * 99 / u32::from(Qp::COARSEST.get());
         options.extend(pairs(&[("flags", "+qscale")]));
         options.push(("global_quality", (quality * 118).to_string()));
     }
@@ -232,7 +233,7 @@ fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
 fn constant_quality(settings: &EncoderSettings, options: &mut Options, name: &'static str) {
     match settings.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => options.push((name, qp.to_string())),
-        RateControl::Crf(crf) => options.push((name, (crf.round() as u8).to_string())),
+        RateControl::Crf(crf) => options.push((name, (crf.get().round() as u8).to_string())),
         RateControl::Bitrate(_) => {}
     }
 }
@@ -260,7 +261,7 @@ pub fn encoders() -> Vec<EncoderInfo> {
     let settings = |backend: &Backend| EncoderSettings {
         format: PictureFormat::limited(640, 480),
         frame_rate: FrameRate::whole(30),
-        rate: RateControl::Qp(23),
+        rate: RateControl::Qp(Qp::clamped(23)),
         preset: None,
         x265_params: String::new(),
         keyframe_interval: Duration::from_secs(2),

@@ -3,6 +3,7 @@
 
 use super::backend;
 use super::error::EncodeError;
+use super::limits::Qp;
 use super::settings::{EncoderSettings, RateControl};
 use crate::frame_rate::FrameRate;
 use crate::picture::PictureFormat;
@@ -51,7 +52,7 @@ fn cause(settings: &EncoderSettings, opens: &dyn Fn(&EncoderSettings) -> bool) -
         let why = format!("x265 refuses pictures of {width}x{height}, or has no memory for them");
         return (why, "use a smaller --size".to_owned());
     }
-    if without(&|s| s.rate = RateControl::Qp(23)) {
+    if without(&|s| s.rate = RateControl::Qp(Qp::clamped(23))) {
         return ("x265 refuses this rate control".to_owned(), "use --qp 23".to_owned());
     }
     let why = format!("x265 gives no reason ({width}x{height} at {fps} fps)");
@@ -63,13 +64,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::codec::Crf;
     use crate::codec::EncoderChoice;
 
     fn settings() -> EncoderSettings {
         EncoderSettings {
             format: PictureFormat::limited(8192, 4320),
             frame_rate: FrameRate::whole(240),
-            rate: RateControl::Crf(20.0),
+            rate: RateControl::Crf(Crf::clamped(20.0)),
             preset: Some("placebo".to_owned()),
             x265_params: "qg-size=7".to_owned(),
             keyframe_interval: Duration::from_secs(2),
@@ -102,7 +104,7 @@ mod tests {
         let settings = EncoderSettings {
             format: PictureFormat::limited(1920, 1200),
             frame_rate: USUAL_RATE,
-            rate: RateControl::Qp(23),
+            rate: RateControl::Qp(Qp::clamped(23)),
             preset: None,
             x265_params: "ctu=16".to_owned(),
             ..settings()

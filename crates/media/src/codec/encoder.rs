@@ -53,7 +53,6 @@ impl Encoder {
     /// # Errors
     /// For settings out of bounds, and when the named encoder, or none at all, works here.
     pub fn open(settings: &EncoderSettings) -> Result<(Encoder, Vec<Rejected>), EncodeError> {
-        check_rate(settings.rate)?;
         settings.format.check()?;
         let mut rejected = Vec::new();
         if let EncoderChoice::Named(name) = &settings.choice {
@@ -181,20 +180,6 @@ impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoder").field("name", &self.name()).field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-fn check_rate(rate: RateControl) -> Result<(), EncodeError> {
-    let problem = match rate {
-        RateControl::Qp(qp) | RateControl::Best(qp) if qp > 51 => format!("QP {qp} is out of bounds; use 0 to 51"),
-        RateControl::Crf(crf) if !(0.0..=51.0).contains(&crf) => {
-            format!("CRF {crf} is out of bounds; use 0 to 51")
-        }
-        RateControl::Bitrate(rate) if !(10_000..=1_000_000_000).contains(&rate) => {
-            format!("{rate} bits/s is out of bounds; use 10k to 1000M")
-        }
-        _ => return Ok(()),
-    };
-    Err(EncodeError::Rate(problem))
 }
 
 fn preset(backend: &Backend, settings: &EncoderSettings) -> Result<String, EncodeError> {

@@ -37,9 +37,6 @@ pub enum EncodeError {
         /// The presets that it has.
         known: String,
     },
-    /// A rate control value outside its bounds.
-    #[error("{0}")]
-    Rate(String),
     /// The encoder keeps pictures back, which would be delay.
     #[error("{0} holds pictures back instead of coding each at once; {remedy}", remedy = instead_of(.0, "leave --preset out"))]
     HoldsBack(String),

@@ -13,6 +13,7 @@ mod diagnosis;
 mod encoder;
 mod engine;
 mod error;
+mod limits;
 mod settings;
 mod steering;
 mod tree_units;
@@ -22,6 +23,7 @@ pub use backend::{EncoderInfo, encoders};
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Encoder, FrameRequest};
 pub use error::{DecodeError, EncodeError, Rejected};
+pub use limits::{Bitrate, Crf, OutOfBounds, Qp};
 pub use settings::{EncoderChoice, EncoderSettings, RateControl, UnknownEncoder};
 
 #[cfg(test)]

@@ -3,21 +3,22 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::limits::{Bitrate, Crf, Qp};
 use crate::frame_rate::FrameRate;
 use crate::picture::PictureFormat;
 
 /// What stays constant while the picture changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RateControl {
-    /// The quantisation parameter of every picture, 0 (best) to 51, whatever the link takes.
-    Qp(u8),
+    /// The quantisation parameter of every picture, whatever the link takes.
+    Qp(Qp),
     /// The same, but coarser for a picture that has less [`BitBudget`](hevcast_wire::congestion::BitBudget) than it would need, and
     /// for a few pictures where the scene changes.
-    Best(u8),
-    /// The perceived quality, x265's constant rate factor, 0 (best) to 51.
-    Crf(f32),
-    /// The bitrate in bits/s.
-    Bitrate(u64),
+    Best(Qp),
+    /// The perceived quality, x265's constant rate factor.
+    Crf(Crf),
+    /// The bitrate.
+    Bitrate(Bitrate),
 }
 
 /// Which encoder to use.
@@ -52,7 +53,7 @@ impl FromStr for EncoderChoice {
 
 impl RateControl {
     /// The constant QP that an encoder is opened with, if it is one.
-    pub(crate) fn constant_qp(self) -> Option<u8> {
+    pub(crate) fn constant_qp(self) -> Option<Qp> {
         match self {
             RateControl::Qp(qp) | RateControl::Best(qp) => Some(qp),
             RateControl::Crf(_) | RateControl::Bitrate(_) => None,

@@ -40,7 +40,7 @@ const SIZES: [(u32, u32, u32, bool); 26] = [
 fn the_default_opens_at_every_size_and_rate() {
     for (width, height, fps, is_coded) in SIZES {
         let what = format!("{width}x{height} at {fps}");
-        let mut settings = settings(PictureFormat::limited(width, height), RateControl::Best(23));
+        let mut settings = settings(PictureFormat::limited(width, height), RateControl::Best(Qp::clamped(23)));
         settings.frame_rate = FrameRate::whole(fps);
         if !is_coded {
             Engine::open(backend::find("libx265").unwrap(), &settings, "ultrafast")
@@ -61,7 +61,7 @@ fn the_default_opens_at_every_size_and_rate() {
 fn presets_open_for_small_pictures_too() {
     for preset in ["ultrafast", "medium"] {
         for (width, height) in [(16, 16), (48, 30), (1920, 62)] {
-            let mut settings = settings(PictureFormat::limited(width, height), RateControl::Qp(23));
+            let mut settings = settings(PictureFormat::limited(width, height), RateControl::Qp(Qp::clamped(23)));
             settings.preset = Some(preset.to_owned());
             assert!(Encoder::open(&settings).is_ok(), "{preset} {width}x{height}");
         }
@@ -77,7 +77,7 @@ fn hdr_keeps_its_description_in_ten_bits() {
     for (transfer, code_point) in [(Transfer::Pq, 16), (Transfer::Hlg, 18)] {
         let colour = Colour { range: Range::Limited, matrix: Matrix::Bt2020, transfer };
         let format = PictureFormat { depth: Depth::Ten, ..PictureFormat::new(320, 192, colour) };
-        let mut encoder = open(format, RateControl::Best(20));
+        let mut encoder = open(format, RateControl::Best(Qp::clamped(20)));
         let sps = encoder.parameter_sets().sps().and_then(|sps| hevcast_wire::h265::parse_sps(sps).ok()).unwrap();
         assert_eq!((sps.bit_depth_luma, sps.profile.profile_idc), (10, 2));
         let said = sps.colour.unwrap();

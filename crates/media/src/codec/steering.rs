@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use hevcast_wire::congestion::BitBudget;
 
+use super::limits::Qp;
 use super::settings::RateControl;
 
 /// The finest QP that is ever chosen: beyond it, bits describe noise.
 const FINEST_QP: u8 = 4;
 /// The coarsest one that H.265 has.
-const COARSEST_QP: u8 = 51;
+const COARSEST_QP: u8 = Qp::COARSEST.get();
 /// Where a bitrate begins, before anything is known of the pictures.
 const FIRST_QP: u8 = 28;
 /// Steps of QP by which bits halve.
@@ -126,16 +127,16 @@ impl Steering {
         let finest = match self.goal {
             RateControl::Qp(_) => return None,
             RateControl::Best(qp) if kind == Kind::Cut && self.interval <= LONGEST_INTERVAL_OF_CUTS.as_secs_f64() => {
-                f64::from(qp + COARSER_AT_A_CUT)
+                f64::from(qp.get() + COARSER_AT_A_CUT)
             }
-            RateControl::Best(qp) => f64::from(qp),
+            RateControl::Best(qp) => f64::from(qp.get()),
             RateControl::Crf(_) => {
                 // What the encoder chose last is what it will choose now.
                 let qp = needed(budget_bits?)?;
                 return self.last_qp.is_some_and(|last| qp > last).then(|| bounded(qp.ceil()));
             }
             RateControl::Bitrate(rate) => {
-                let wanted = self.budget(rate as f64, kind);
+                let wanted = self.budget(rate.get() as f64, kind);
                 needed(wanted).unwrap_or_else(|| f64::from(FIRST_QP)).round()
             }
         };
@@ -178,7 +179,7 @@ impl Steering {
             self.interval += (passed.min(PAY_BACK.as_secs_f64()) - self.interval) / INTERVALS;
         }
         let RateControl::Bitrate(rate) = self.goal else { return };
-        let rate = rate as f64;
+        let rate = rate.get() as f64;
         self.debt = (self.debt - rate * passed).max(-rate * SAVE_UP.as_secs_f64());
     }
 
@@ -203,6 +204,7 @@ fn bounded(qp: f64) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::{Bitrate, Crf};
 
     const INTERVAL: Duration = Duration::from_millis(33);
     /// Often enough that keyframes have to be paid back.
@@ -253,7 +255,7 @@ mod tests {
     fn a_bitrate_is_kept_whatever_the_content() {
         for (complexity, steps) in [(3e5, 6.0), (3e6, 6.0), (3e6, 4.5), (1e6, 8.0)] {
             let mut content = Content { complexity, steps, seed: 1 };
-            let sent = send(RateControl::Bitrate(2_000_000), &mut content, 900, |_| None);
+            let sent = send(RateControl::Bitrate(Bitrate::new(2_000_000).unwrap()), &mut content, 900, |_| None);
             for second in sent.bits[60..].chunks_exact(30) {
                 let rate = per_second(second);
                 assert!((1.7e6..2.4e6).contains(&rate), "{rate} bits/s of {complexity}, {steps}");
@@ -265,7 +267,7 @@ mod tests {
 
     #[test]
     fn half_the_pictures_get_twice_the_bits() {
-        let mut steering = Steering::new(RateControl::Bitrate(1_000_000), INTERVAL);
+        let mut steering = Steering::new(RateControl::Bitrate(Bitrate::new(1_000_000).unwrap()), INTERVAL);
         let mut content = Content { complexity: 2e6, steps: 6.0, seed: 1 };
         let start = Instant::now();
         let (mut bits, count) = (0, 300);
@@ -285,7 +287,7 @@ mod tests {
         let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
         let tight = |index: usize| (60..120).contains(&index);
         let room = BitBudget { picture_bits: 30_000, keyframe_bits: 120_000 };
-        let sent = send(RateControl::Best(23), &mut content, 180, |index| tight(index).then_some(room));
+        let sent = send(RateControl::Best(Qp::clamped(23)), &mut content, 180, |index| tight(index).then_some(room));
         assert!(sent.qps[..60].iter().all(|&qp| qp == 23));
         let mean = sent.bits[62..120].iter().sum::<u64>() / 58;
         assert!((20_000..=30_000).contains(&mean), "{mean} bits a picture");
@@ -295,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_cut_is_coarse_at_first_and_good_again_within_four_pictures() {
-        let mut steering = Steering::new(RateControl::Best(23), INTERVAL);
+        let mut steering = Steering::new(RateControl::Best(Qp::clamped(23)), INTERVAL);
         let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
         let start = Instant::now();
         let mut qps = Vec::new();
@@ -312,7 +314,7 @@ mod tests {
         assert_eq!(qps[20..24], [31, 29, 27, 25]);
         assert!(qps[..20].iter().chain(&qps[24..]).all(|&qp| qp == 23), "{qps:?}");
         let qps_at = |interval: Duration| {
-            let mut steering = Steering::new(RateControl::Best(23), interval);
+            let mut steering = Steering::new(RateControl::Best(Qp::clamped(23)), interval);
             let mut content = Content { complexity: 1e6, steps: 6.0, seed: 1 };
             let kinds = [Kind::Keyframe, Kind::Cut, Kind::Next, Kind::Next, Kind::Next];
             let mut at = start;
@@ -327,20 +329,20 @@ mod tests {
         assert_eq!(qps_at(Duration::from_secs(1) / 15), [23, 31, 27, 23, 23]);
         assert_eq!(qps_at(Duration::from_secs(1) / 5), [23; 5], "slides have to be read");
         // A camera that gives five pictures a second where thirty were promised.
-        let mut dark = Steering::new(RateControl::Best(23), INTERVAL);
+        let mut dark = Steering::new(RateControl::Best(Qp::clamped(23)), INTERVAL);
         for index in 0..20 {
             assert_eq!(dark.qp(start + index * Duration::from_millis(200), Kind::Next, None), Some(23));
         }
         assert_eq!(dark.qp(start + Duration::from_secs(4), Kind::Cut, None), Some(23));
-        let mut coarse = Steering::new(RateControl::Best(51), INTERVAL);
+        let mut coarse = Steering::new(RateControl::Best(Qp::clamped(51)), INTERVAL);
         assert_eq!(coarse.qp(start, Kind::Cut, None), Some(51));
-        let mut constant = Steering::new(RateControl::Qp(23), INTERVAL);
+        let mut constant = Steering::new(RateControl::Qp(Qp::clamped(23)), INTERVAL);
         assert_eq!(constant.qp(start, Kind::Cut, None), None);
     }
 
     #[test]
     fn a_cut_does_not_burst_a_bitrate() {
-        let mut steering = Steering::new(RateControl::Bitrate(1_000_000), INTERVAL);
+        let mut steering = Steering::new(RateControl::Bitrate(Bitrate::new(1_000_000).unwrap()), INTERVAL);
         let mut content = Content { complexity: 2e6, steps: 6.0, seed: 1 };
         let start = Instant::now();
         let mut largest = 0;
@@ -366,21 +368,21 @@ mod tests {
     #[test]
     fn a_quality_is_left_alone_where_there_is_room_and_a_qp_always() {
         let now = Instant::now();
-        let mut quality = Steering::new(RateControl::Crf(23.0), INTERVAL);
+        let mut quality = Steering::new(RateControl::Crf(Crf::clamped(23.0)), INTERVAL);
         assert_eq!(quality.qp(now, Kind::Keyframe, None), None);
         quality.coded(Kind::Keyframe, 200_000, 24.0);
         quality.coded(Kind::Next, 50_000, 25.5);
         let room = |picture_bits| Some(BitBudget { picture_bits, keyframe_bits: 4 * picture_bits });
         assert_eq!(quality.qp(now, Kind::Next, room(60_000)), None);
         assert_eq!(quality.qp(now, Kind::Next, room(25_000)), Some(32));
-        let mut fixed = Steering::new(RateControl::Qp(23), INTERVAL);
+        let mut fixed = Steering::new(RateControl::Qp(Qp::clamped(23)), INTERVAL);
         assert_eq!(fixed.qp(now, Kind::Next, room(1)), None);
     }
 
     #[test]
     fn nothing_is_out_of_bounds() {
         for bits in [0, 1, u64::MAX] {
-            let mut steering = Steering::new(RateControl::Best(23), INTERVAL);
+            let mut steering = Steering::new(RateControl::Best(Qp::clamped(23)), INTERVAL);
             steering.coded(Kind::Next, bits, 51.0);
             let room = BitBudget { picture_bits: 0, keyframe_bits: u64::MAX };
             let qp = steering.qp(Instant::now(), Kind::Next, Some(room)).unwrap();

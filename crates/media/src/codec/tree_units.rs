@@ -47,14 +47,14 @@ impl TreeUnits {
 mod tests {
     use super::*;
     use crate::FrameRate;
-    use crate::codec::{EncoderChoice, RateControl};
+    use crate::codec::{EncoderChoice, Qp, RateControl};
     use crate::picture::PictureFormat;
 
     fn units(width: u32, height: u32, fps: u32, preset: Option<&str>) -> (u32, bool) {
         let settings = EncoderSettings {
             format: PictureFormat::limited(width, height),
             frame_rate: FrameRate::whole(fps),
-            rate: RateControl::Qp(23),
+            rate: RateControl::Qp(Qp::clamped(23)),
             preset: preset.map(str::to_owned),
             x265_params: String::new(),
             keyframe_interval: std::time::Duration::from_secs(2),

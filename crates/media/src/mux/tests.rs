@@ -8,7 +8,7 @@ use crate::FrameRate;
 use crate::av::codec::{Output, Threads};
 use crate::av::demux::Demuxer;
 use crate::av::frame::Frame;
-use crate::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl};
+use crate::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
 use crate::picture::PictureFormat;
 use crate::test_pictures::pattern;
 
@@ -47,7 +47,7 @@ fn coded(count: u64) -> (Vec<CodedFrame>, ParameterSets) {
     let settings = EncoderSettings {
         format,
         frame_rate: FrameRate::whole(30),
-        rate: RateControl::Qp(28),
+        rate: RateControl::Qp(Qp::clamped(28)),
         preset: None,
         x265_params: String::new(),
         keyframe_interval: Duration::from_millis(167),

@@ -13,8 +13,10 @@
 pub mod hub;
 pub mod output;
 pub mod queue;
+#[cfg(feature = "rtmp")]
 pub mod rtmp;
 pub mod rtsp;
+#[cfg(feature = "srt")]
 pub mod srt;
 pub mod state;
 pub mod task;
@@ -32,8 +34,10 @@ use tokio::task::JoinHandle;
 
 use self::output::{Connector, OutputError};
 use self::queue::{OUTPUT_DEPTH, OutputQueue};
+#[cfg(feature = "rtmp")]
 use self::rtmp::RtmpConnector;
 use self::rtsp::RtspConnector;
+#[cfg(feature = "srt")]
 use self::srt::SrtConnector;
 pub use self::state::OutputState;
 use super::stage::EndGuard;
@@ -114,8 +118,12 @@ pub async fn start(
         // Whoever adds a protocol adds a line here.
         started.push(match settings.target.protocol() {
             Protocol::Rtsp => begin.with(RtspConnector::new(settings)?),
+            #[cfg(feature = "rtmp")]
             Protocol::Rtmp => begin.with(RtmpConnector::new(settings)),
+            #[cfg(feature = "srt")]
             Protocol::Srt => begin.with(SrtConnector::new(settings)),
+            #[cfg(not(all(feature = "rtmp", feature = "srt")))]
+            absent => return Err(super::not_built(absent)),
         });
     }
     drop(guard);

@@ -2,7 +2,7 @@
 //!
 //! Queue `output`: frames between the encoder's thread and the output's task, at most [`OUTPUT_DEPTH`]. It only
 //! fills when the link stalls, and its [`Governor`] says so long before: then no further picture is worth coding for this
-//! output. If it is coded for another, it waits here until the oldest is [`MAX_AGE`] old; what an output cannot get then, and
+//! output. If it is coded for another, it waits here until the oldest is `MAX_AGE` old; what an output cannot get then, and
 //! what builds on it, is dropped up to the next IRAP picture.
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! A state machine: pictures go in with the time of their arrival, files are behind a trait ([`Shelf`]), and nothing here
 //! reads a clock or touches a disk. A file begins with a keyframe, when the one before is long enough, when the stream
-//! broke off, or when the parameter sets are others; a file for each of these, but not more than [`FilePace`] allows.
+//! broke off, or when the parameter sets are others; a file for each of these, but not more than `FilePace` allows.
 //! Where it does not, a stream that broke off goes on in the file that is open, at the time of arrival; pictures whose
 //! parameter sets the open file does not have are missing, and counted. A time stamp is never a reason to leave a picture
 //! out: see [`super::timeline`].

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
 use hevcast_media::coded_file::CodedFile;
 use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
@@ -41,7 +41,7 @@ fn streams() -> &'static [[CodedFrame; 2]; 3] {
             let settings = EncoderSettings {
                 format,
                 frame_rate: FrameRate::whole(30),
-                rate: RateControl::Qp(30),
+                rate: RateControl::Qp(Qp::clamped(30)),
                 preset: None,
                 x265_params: String::new(),
                 keyframe_interval: Duration::from_secs(10),

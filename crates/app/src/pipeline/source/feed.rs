@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use hevcast_media::Stop;
 use hevcast_media::coded_file::{CodedFile, CodedFileError};
-use hevcast_media::srt::{SrtError, SrtReader};
+use hevcast_media::srt::SrtError;
+#[cfg(feature = "srt")]
+use hevcast_media::srt::SrtReader;
+#[cfg(feature = "srt")]
 use hevcast_net::Target;
 use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodedFrame, ParameterSetStage, ParameterSets};
@@ -16,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats};
+#[cfg(feature = "srt")]
 use crate::pipeline::outputs::srt::address;
 
 /// A gap in a file's time stamps, or a step back, that is not waited for: an odd stamp must not stop it for hours.
@@ -78,6 +82,7 @@ impl Feed {
     ///
     /// # Errors
     /// When there is no peer, or it refuses.
+    #[cfg(feature = "srt")]
     pub async fn srt(target: &Target) -> Result<Feed, FeedError> {
         let (mut address, stop) = (address(target), Stop::new());
         // How long nothing may come, the play stage decides; a peer that is gone libsrt notices itself.

@@ -6,6 +6,7 @@
 
 pub mod feed;
 pub mod hub;
+#[cfg(feature = "rtmp")]
 pub mod rtmp;
 pub mod rtsp;
 

@@ -10,13 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::command::{REPORT_INTERVAL, ticks};
 use crate::figures::receive::{ReceiveCounters, ReceiveFigures, ReceiveReporter};
-use crate::figures::report::Reporter;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::play::PlayState;
 use crate::pipeline::receive::{self, ReceiveSettings, Receiving};
 use crate::pipeline::record::{RecordState, Recorder};
+use crate::report::{REPORT_INTERVAL, Reporter, ticks};
 use crate::ui::one_line;
 use crate::ui::recording::{begun, recorded};
 use crate::ui::screen::{Screen, ScreenSink};

@@ -21,9 +21,9 @@ use super::screen::Screen;
 use super::words::Words;
 use crate::cli::ReceiveArgs;
 use crate::command::sinks::write_png;
-use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
 use crate::pipeline::origin::Origin;
+use crate::report::Reporter;
 use crate::ui::recording::{self, make_folder};
 
 /// How often the window looks whether its stream is still alive, while nothing else wakes it.

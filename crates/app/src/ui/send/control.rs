@@ -13,12 +13,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::command::{REPORT_INTERVAL, ticks};
-use crate::figures::report::Reporter;
 use crate::figures::send::{SendFigures, SendReporter};
 use crate::pipeline::capture::Away;
 use crate::pipeline::record::{RecordState, Recorder};
 use crate::pipeline::session::{SendPlan, SendSession};
+use crate::report::{REPORT_INTERVAL, Reporter, ticks};
 use crate::ui::one_line;
 use crate::ui::recording::{begun, recorded};
 use crate::ui::screen::Screen;

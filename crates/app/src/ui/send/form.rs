@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
-use hevcast_media::codec::{EncoderChoice, RateControl};
+use hevcast_media::codec::{Crf, EncoderChoice, Qp, RateControl};
 use hevcast_net::Target;
 use hevcast_wire::redact::redacted;
 use hevcast_wire::rtsp::auth::Credentials;
@@ -116,8 +116,8 @@ impl Default for SendForm {
             frame_rate: String::new(),
             encoder: "auto".to_owned(),
             rate: RateKind::Best,
-            qp: DEFAULT_QP,
-            crf: f32::from(DEFAULT_QP),
+            qp: DEFAULT_QP.get(),
+            crf: f32::from(DEFAULT_QP.get()),
             bitrate: "2M".to_owned(),
             keyframe_interval: String::new(),
             url: String::new(),
@@ -190,9 +190,9 @@ impl SendForm {
     /// How to write a bitrate.
     pub fn rate(&self, words: &Words) -> Read<RateControl> {
         Ok(match self.rate {
-            RateKind::Best => RateControl::Best(self.qp.min(51)),
-            RateKind::Qp => RateControl::Qp(self.qp.min(51)),
-            RateKind::Crf => RateControl::Crf(self.crf.clamp(0.0, 51.0)),
+            RateKind::Best => RateControl::Best(Qp::clamped(self.qp)),
+            RateKind::Qp => RateControl::Qp(Qp::clamped(self.qp)),
+            RateKind::Crf => RateControl::Crf(Crf::clamped(self.crf)),
             RateKind::Bitrate => {
                 let bits = read(words.bitrate, &self.bitrate, units::bitrate)?;
                 RateControl::Bitrate(bits.ok_or_else(|| format!("{}: 2M", words.bitrate))?)
@@ -245,9 +245,9 @@ impl SendForm {
         }
         if args.encode.names_a_rate() {
             match args.encode.rate() {
-                RateControl::Best(qp) => (self.rate, self.qp) = (RateKind::Best, qp),
-                RateControl::Qp(qp) => (self.rate, self.qp) = (RateKind::Qp, qp),
-                RateControl::Crf(crf) => (self.rate, self.crf) = (RateKind::Crf, crf),
+                RateControl::Best(qp) => (self.rate, self.qp) = (RateKind::Best, qp.get()),
+                RateControl::Qp(qp) => (self.rate, self.qp) = (RateKind::Qp, qp.get()),
+                RateControl::Crf(crf) => (self.rate, self.crf) = (RateKind::Crf, crf.get()),
                 RateControl::Bitrate(bits) => (self.rate, self.bitrate) = (RateKind::Bitrate, bits.to_string()),
             }
         }

@@ -23,9 +23,9 @@ use super::remember::Remembered;
 use super::screen::Screen;
 use super::words::Words;
 use crate::cli::SendArgs;
-use crate::figures::report::Reporter;
 use crate::figures::window::Cost;
 use crate::pipeline::session::SendInput;
+use crate::report::Reporter;
 use crate::ui::recording;
 
 /// The sender's window.

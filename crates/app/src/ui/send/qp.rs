@@ -1,6 +1,7 @@
 //! QP as a bar from 0 to 51, with the good band marked, and a word of advice outside it.
 
 use eframe::egui::{Align2, Color32, FontId, Label, Rect, Response, RichText, Sense, Ui, accesskit, pos2, vec2};
+use hevcast_media::codec::Qp;
 
 use crate::figures::text;
 use crate::ui::figure::describe;
@@ -8,8 +9,8 @@ use crate::ui::words::Words;
 
 /// Where H.265 looks good and stays small.
 pub const GOOD: std::ops::RangeInclusive<f64> = 20.0..=25.0;
-/// The largest QP of 8-bit H.265.
-const LARGEST: f64 = 51.0;
+/// The end of the bar.
+const LARGEST: f64 = Qp::COARSEST.get() as f64;
 
 /// What to say of a QP. A mean within half a step of the band is in it: encoders vary it by block.
 pub fn advice(qp: f64, words: &Words) -> &'static str {

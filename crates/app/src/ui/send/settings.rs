@@ -2,7 +2,7 @@
 
 use eframe::egui::{Button, ComboBox, DragValue, Response, RichText, ScrollArea, Slider, TextEdit, Ui, WidgetText};
 use hevcast_media::capture::CameraInfo;
-use hevcast_media::codec::EncoderInfo;
+use hevcast_media::codec::{Crf, EncoderInfo, Qp};
 
 use super::form::{InputKind, RateKind, SendForm};
 use crate::ui::look;
@@ -147,10 +147,12 @@ fn rate(ui: &mut Ui, form: &mut SendForm, is_open: bool, changes: &mut Changes, 
     });
     match form.rate {
         RateKind::Best | RateKind::Qp => {
-            named(ui, "QP", |ui| ui.add(Slider::new(&mut form.qp, 0..=51)));
+            named(ui, "QP", |ui| ui.add(Slider::new(&mut form.qp, Qp::FINEST.get()..=Qp::COARSEST.get())));
         }
         RateKind::Crf => {
-            named(ui, "CRF", |ui| ui.add(DragValue::new(&mut form.crf).range(0.0..=51.0).speed(0.1)));
+            named(ui, "CRF", |ui| {
+                ui.add(DragValue::new(&mut form.crf).range(Crf::BEST.get()..=Crf::WORST.get()).speed(0.1))
+            });
         }
         RateKind::Bitrate => {
             let response = text(ui, words.bitrate, &mut form.bitrate, "2M");

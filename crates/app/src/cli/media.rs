@@ -1,93 +1,26 @@
-//! The command line.
+//! The commands that deal with pictures: send, receive and demo.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::Args;
 use hevcast_media::FrameRate;
 use hevcast_media::capture::Wanted;
-use hevcast_media::codec::{EncoderChoice, RateControl};
+use hevcast_media::codec::{Bitrate, Crf, EncoderChoice, Qp, RateControl};
 use hevcast_net::tls::Fingerprint;
 use hevcast_net::{Clock, NetError, Target};
 
-use crate::command::generate::GenerateArgs;
-use crate::figures::report::Format;
+use super::SkewArgs;
 use crate::login::LoginArgs;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::session::{Destination, SendInput, SendPlan};
-use crate::ui::words::Language;
+use crate::report::Format;
 use crate::units;
 
 /// QP where none is asked for: within the band 20 to 25 in which H.265 looks good and stays small.
-pub const DEFAULT_QP: u8 = 23;
-
-/// Live H.265 video from a camera to any number of screens, with the true delay on the label.
-#[derive(Debug, Parser)]
-#[command(name = "hevcast", version)]
-pub struct Cli {
-    /// What to do; without a command a window asks, where there is a display.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// Language of the windows (default: the system's)
-    #[arg(long, global = true, value_enum)]
-    pub lang: Option<Language>,
-    /// Say more on standard error; twice for FFmpeg's own words too.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// How the log on standard error is written.
-    #[arg(long, global = true, value_enum, default_value = "text")]
-    pub log: LogForm,
-}
-
-/// Forms of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogForm {
-    /// A line for people.
-    #[default]
-    Text,
-    /// A JSON object a line, with the ids of connection and session as fields.
-    Json,
-}
-
-impl Cli {
-    /// The command for the terminal, which cannot ask for what is missing as a window can.
-    ///
-    /// # Errors
-    /// Without a command, and without the address of the stream to receive.
-    pub fn in_terminal(self) -> Result<Command, clap::Error> {
-        let missing = |what: &str| Cli::command().error(ErrorKind::MissingRequiredArgument, what);
-        match self.command {
-            None => Err(missing("a command is missing: send, serve, receive, demo, devices or password")),
-            Some(Command::Receive(ReceiveArgs { url: None, .. })) => {
-                Err(missing("the stream's URL is missing, such as rtsp://HOST:8554/live"))
-            }
-            Some(command) => Ok(command),
-        }
-    }
-}
-
-/// The program's roles.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Send a camera's picture (or a screen, a file, a pattern) to a server, by default one inside.
-    Send(SendArgs),
-    /// Run a server; without a hevcast.toml anyone may publish on any path, and anyone may read it.
-    Serve(ServeArgs),
-    /// Receive a stream.
-    Receive(ReceiveArgs),
-    /// Server, sender and receiver in one, to see that it works and how fast.
-    Demo(DemoArgs),
-    /// List cameras with their modes, and the encoders that work here.
-    Devices,
-    /// Ask for a password and print a user with it for hevcast.toml.
-    Password(PasswordArgs),
-    /// Write the man pages or the shells' completions into a folder
-    #[command(hide = true)]
-    Generate(GenerateArgs),
-}
+pub const DEFAULT_QP: Qp = Qp::clamped(23);
 
 /// Where pictures come from.
 #[derive(Clone, Debug, Args)]
@@ -127,17 +60,17 @@ pub struct EncodeArgs {
     pub encoder: EncoderChoice,
     /// The best QP, 0 to 51; 20 to 25 is the good band. Coarser where the link takes no more, and for a tenth of a
     /// second where the scene changes (default: 23)
-    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
-    pub best_qp: Option<u8>,
+    #[arg(long, group = "rate")]
+    pub best_qp: Option<Qp>,
     /// Constant QP instead, 0 to 51; a link too slow for it gets fewer pictures
-    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=51), group = "rate")]
-    pub qp: Option<u8>,
+    #[arg(long, group = "rate")]
+    pub qp: Option<Qp>,
     /// Constant quality instead, 0 to 51, coarser where the link takes no more
-    #[arg(long, value_parser = units::crf, group = "rate")]
-    pub crf: Option<f32>,
+    #[arg(long, group = "rate")]
+    pub crf: Option<Crf>,
     /// Constant bitrate instead, such as 800k or 2M, less where the link takes no more
     #[arg(long, value_parser = units::bitrate, group = "rate")]
-    pub bitrate: Option<u64>,
+    pub bitrate: Option<Bitrate>,
     /// The encoder's own speed preset
     #[arg(long)]
     pub preset: Option<String>,
@@ -158,6 +91,7 @@ impl EncodeArgs {
     }
 
     /// Whether anything was said of it, so that nothing remembered counts.
+    #[cfg(feature = "gui")]
     pub fn names_a_rate(&self) -> bool {
         self.best_qp.is_some() || self.qp.is_some() || self.crf.is_some() || self.bitrate.is_some()
     }
@@ -203,21 +137,6 @@ impl RunArgs {
     /// How figures are written in the terminal.
     pub fn stats(&self) -> Format {
         self.stats.unwrap_or_default()
-    }
-}
-
-/// By which clock a command goes.
-#[derive(Clone, Debug, Args)]
-pub struct SkewArgs {
-    /// Run by a clock that is wrong, by so many seconds and gaining so many ppm: for tests of the delay
-    #[arg(long, value_name = "SECONDS,PPM", value_parser = units::clock_skew, allow_hyphen_values = true, hide = true)]
-    pub clock_skew: Option<Clock>,
-}
-
-impl SkewArgs {
-    /// The computer's, unless it is to be wrong.
-    pub fn clock(&self) -> Clock {
-        self.clock_skew.unwrap_or_default()
     }
 }
 
@@ -272,33 +191,6 @@ impl SendArgs {
         let input = plan.input.map(|input| input.completed_by(&self.login));
         Ok(SendPlan { record: self.record.clone(), input, ..plan })
     }
-}
-
-/// `hevcast serve`
-#[derive(Clone, Debug, Args)]
-pub struct ServeArgs {
-    /// Address and port to listen on (default: the configuration's, else 0.0.0.0:8554)
-    #[arg(long)]
-    pub listen: Option<SocketAddr>,
-    /// The configuration (default: hevcast.toml in this folder, if there is one)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// End after this time
-    #[arg(long, value_parser = units::duration)]
-    pub duration: Option<Duration>,
-    /// Where the server keeps what it makes, recordings and its own certificate (default: beside the configuration)
-    #[arg(long, value_name = "FOLDER")]
-    pub state: Option<PathBuf>,
-    /// The clock that peers compare theirs with.
-    #[command(flatten)]
-    pub skew: SkewArgs,
-}
-
-/// `hevcast password`
-#[derive(Clone, Debug, Args)]
-pub struct PasswordArgs {
-    /// The user's name
-    pub name: String,
 }
 
 /// `hevcast receive`
@@ -378,25 +270,12 @@ pub struct DemoArgs {
     pub picture: PathBuf,
 }
 
-/// Arguments as they are where none are given: by clap itself, so that there is one place of defaults.
-macro_rules! defaults {
-    ($($args:ident),*) => {$(
-        impl Default for $args {
-            fn default() -> $args {
-                let command = $args::augment_args(clap::Command::new("hevcast"));
-                let matches = command.get_matches_from(["hevcast"]);
-                // Every argument of these has a default or is optional; a unit test makes each once.
-                $args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-            }
-        }
-    )*};
-}
-
-defaults!(SendArgs, ReceiveArgs, ServeArgs);
-
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::{Cli, Command};
 
     #[test]
     fn a_login_from_a_file_is_for_addresses_without_their_own() {
@@ -450,7 +329,9 @@ mod tests {
 
     #[test]
     fn every_role_can_be_opened_without_arguments() {
-        assert_eq!((SendArgs::default().path, ServeArgs::default().listen), ("live".to_owned(), None));
+        assert_eq!(SendArgs::default().path, "live");
+        #[cfg(feature = "serve")]
+        assert_eq!(crate::cli::ServeArgs::default().listen, None);
         assert!(ReceiveArgs::default().url.is_none());
     }
 }

@@ -1,10 +1,15 @@
 //! Where figures are written: a line each second to standard output, or to standard error where that is taken.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use hevcast_wire::shown::shown_line;
 use serde::Serialize;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// How often figures are reported.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How figures are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -51,4 +56,11 @@ impl Reporter {
             writeln!(std::io::stdout(), "{line}")
         };
     }
+}
+
+/// Ticks of the reporter, beginning one interval from now.
+pub fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at((Instant::now() + interval).into(), interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }

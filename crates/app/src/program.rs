@@ -1,0 +1,138 @@
+//! The program: reads the command line, opens a window or runs the command, and says how that ended.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use hevcast_wire::redact::redacted;
+use hevcast_wire::shown::shown_line;
+use tokio::runtime::Runtime;
+
+use crate::cli::Cli;
+use crate::{command, log};
+
+/// Exit status for a command line that cannot be carried out as written.
+const USAGE: u8 = 2;
+
+/// How long tasks may linger when everything has been said.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// Turns of tasks between two looks at the sockets, where there is always a task to run: a picture that has come waits for
+/// them. A look costs less than a microsecond, a turn up to a hundred.
+const EVENT_INTERVAL: u32 = 1;
+
+/// Runs the command of this process's arguments; returns the status to exit with.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    log::to_stderr(cli.verbose, cli.log);
+    #[cfg(feature = "media")]
+    hevcast_media::init(cli.verbose > 1);
+    if let Some(error) = cli.command.as_ref().and_then(command::refusal) {
+        eprintln!("hevcast: {}", shown_line(&error.to_string()));
+        return ExitCode::from(USAGE);
+    }
+    let workers = cli.command.as_ref().map_or(command::WORKERS, command::workers);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.worker_threads(workers).event_interval(EVENT_INTERVAL).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    #[cfg(feature = "gui")]
+    if let Some(opening) = crate::ui::Opening::of(&cli) {
+        match crate::ui::run(opening, runtime.handle()) {
+            Ok(()) => return end(runtime, Ok(())),
+            Err(why) => tracing::warn!("no window can be opened ({why}); staying in the terminal"),
+        }
+    }
+    let command = match cli.in_terminal() {
+        Ok(command) => command,
+        Err(error) => return usage(&error),
+    };
+    let result = runtime.block_on(command::run(command));
+    end(runtime, result)
+}
+
+fn end(runtime: Runtime, result: anyhow::Result<()>) -> ExitCode {
+    runtime.shutdown_timeout(LINGER);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// One line, what and what to do, and status 1.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("hevcast: {}", one_line(error));
+    ExitCode::FAILURE
+}
+
+/// An error with its causes as one line, fit for a terminal whoever wrote parts of it.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
+    shown_line(&format!("{error:#}").replace('\n', " "))
+}
+
+/// Help and version as clap has them; errors in one line, and status 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        // A closed standard output is no reason to fail.
+        let _ = error.print();
+        return if error.exit_code() == 0 { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+    }
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let what = lines.into_iter().filter(|l| !l.is_empty() && !l.starts_with("For more")).collect::<Vec<_>>().join(" ");
+    let what = without_passwords(what.trim_start_matches("error: "), std::env::args_os());
+    eprintln!("hevcast: {}; see --help", shown_line(&what));
+    ExitCode::from(USAGE)
+}
+
+/// The text without the passwords of the addresses among these arguments, which clap repeats as they are.
+fn without_passwords(text: &str, arguments: impl Iterator<Item = OsString>) -> String {
+    let mut text = text.to_owned();
+    for argument in arguments {
+        let argument = argument.to_string_lossy().into_owned();
+        // As `--to=URL`, too.
+        for word in
+            [argument.split_once('=').filter(|_| argument.starts_with('-')).map(|(_, word)| word), Some(&argument)]
+        {
+            let Some(word) = word.filter(|word| word.contains("://") || word.contains('@')) else { continue };
+            text = text.replace(word, &redacted(word));
+        }
+    }
+    text
+}
+
+#[cfg(all(test, feature = "media"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clap_repeats_has_no_password() {
+        for arguments in [
+            vec!["hevcast", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "receive", "http://u:secret@h/x"],
+            vec!["hevcast", "receive", "rtsp://u:secret@[h/x"],
+            vec!["hevcast", "receive", "u:secret@h/x"],
+            vec!["hevcast", "receive", "rtsp://h/x", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "--to=http://u:secret@h/x"],
+            vec!["hevcast", "send", "--to", "rtsp://u:12/secret@h/x"],
+            vec!["hevcast", "send", "--too=rtsp://u:secret@h/x"],
+            vec!["hevcast", "send", "--input", "http://u:secret@h/x"],
+            vec!["hevcast", "send", "--to", "srt://h:1?passphrase=secret"],
+            vec!["hevcast", "serve", "--listen", "rtsp://u:secret@h/x"],
+        ] {
+            let text = Cli::try_parse_from(&arguments).unwrap_err().to_string();
+            let text = without_passwords(&text, arguments.iter().map(OsString::from));
+            assert!(!text.contains("secret"), "{arguments:?}: {text}");
+        }
+    }
+}
