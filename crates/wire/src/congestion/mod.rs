@@ -52,7 +52,7 @@ const KEYFRAME: Duration = Duration::from_millis(150);
 /// What waits in front of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// Bytes that wait.
+    /// Bytes that were handed to the queue and have not left it.
     pub waiting_bytes: u64,
     /// How long the oldest of them has waited.
     pub age: Duration,
@@ -63,9 +63,9 @@ pub struct Queue {
 /// The bits that there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BitBudget {
-    /// In a picture.
+    /// Bits that there is room for in a picture, where it is not a keyframe.
     pub picture_bits: u64,
-    /// In a keyframe.
+    /// Bits that there is room for in a keyframe.
     pub keyframe_bits: u64,
 }
 
@@ -79,7 +79,7 @@ impl BitBudget {
     }
 }
 
-/// The limit of one link.
+/// The bitrate limit of one link, raised and lowered by what its [`Queue`] shows.
 #[derive(Debug, Default)]
 pub struct Governor {
     limit_bps: Option<f64>,

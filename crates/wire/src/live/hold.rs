@@ -56,12 +56,12 @@ struct Group {
     media_us: i64,
 }
 
-/// How bundles come, for people.
+/// How regularly bundles of pictures come: what a report of them says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bundles {
     /// About so many pictures in each.
     pub pictures: u32,
-    /// From one to the next.
+    /// Time from the beginning of one bundle to that of the next.
     pub every: Duration,
 }
 
@@ -94,7 +94,7 @@ impl Hold {
         *self = Hold { epoch: self.epoch, ..Hold::default() };
     }
 
-    /// Whether pictures are held.
+    /// Whether pictures are being held, since they come in bundles.
     pub fn is_on(&self) -> bool {
         self.base_us.is_some()
     }

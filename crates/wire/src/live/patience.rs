@@ -53,7 +53,7 @@ impl Patience {
         (self.connected, self.last) = (Some(at), Some(at));
     }
 
-    /// A picture came.
+    /// Notes the arrival of a picture, which is what ends a silence.
     pub fn picture(&mut self, at: Instant) {
         let gap = self.last.replace(at).map_or(Duration::ZERO, |last| at.saturating_duration_since(last));
         self.longest_gap = gap.max(self.longest_gap - self.longest_gap / FORGETS);

@@ -5,9 +5,9 @@ use thiserror::Error;
 /// The two interleaved channels of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Channels {
-    /// Channel of the RTP packets.
+    /// Channel of the RTP packets, 0 to 255.
     pub rtp: u8,
-    /// Channel of the RTCP packets.
+    /// Channel of the RTCP packets, 0 to 255; usually that of RTP plus one.
     pub rtcp: u8,
 }
 
