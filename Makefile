@@ -15,6 +15,7 @@ check: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-layers
+	scripts/check-features
 
 # All benchmarks, some forty minutes; writes docs/performance.md and its plots. Status 1 when a bar is missed.
 bench: setup-tests

@@ -1,4 +1,4 @@
-//! Addresses without what is secret in them, for errors, logs and labels.
+//! Addresses of streams with their secrets replaced, for errors, logs and labels.
 //!
 //! A password stands in an address in more than one place: before the `@`, in a query (`?token=…`), in the path of some
 //! cameras (`/user=admin&password=…&channel=1`), in the stream id of an SRT server. And an address that cannot be read is
@@ -11,11 +11,11 @@ use crate::shown::shown_line;
 #[cfg(any(feature = "rtsp", feature = "rtmp"))]
 use crate::url_text;
 
-/// What stands where a secret stood.
+/// The text that replaces a secret.
 pub const HIDDEN: &str = "…";
 
-/// The address of a stream for people, in its own letters, without a login, and without the values of what is called a
-/// password, a key, a token or the like.
+/// A URL as readable text, without its password, and without the values of parameters whose names contain a word like
+/// `pass`, `token` or `key`.
 #[cfg(any(feature = "rtsp", feature = "rtmp"))]
 pub fn shown_url(url: &Url) -> String {
     redacted(&url_text::shown(url))

@@ -1,4 +1,4 @@
-//! What came of a stream of which nothing can be shown, and why not.
+//! Diagnosis of a stream that arrives and shows no picture: counts what came and names the most likely reason.
 
 use std::fmt;
 
@@ -77,7 +77,7 @@ impl fmt::Display for NoPicture {
     }
 }
 
-/// What came since a picture was last shown.
+/// Counts of what has come since a picture was last shown.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// Packets or messages of the picture's track.
@@ -97,12 +97,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Begins anew: a picture was shown, or a connection has begun.
+    /// Resets all counts: a picture was shown, or a connection has begun.
     pub fn forget(&mut self) {
         *self = Evidence::default();
     }
 
-    /// An RTP packet's payload came, of a track announced in this codec.
+    /// Counts the payload of an RTP packet, of a track that was announced in this codec.
     pub fn payload(&mut self, codec: CodecId, payload: &[u8]) {
         add(&mut self.packets);
         let h264 = H264::of(payload);
@@ -120,7 +120,7 @@ impl Evidence {
         }
     }
 
-    /// A message with a picture came, by a protocol that says itself that it is H.265.
+    /// Counts a message with a picture, of a protocol that names the codec in each message (RTMP).
     pub fn message(&mut self) {
         add(&mut self.packets);
         add(&mut self.own_packets);
@@ -131,7 +131,7 @@ impl Evidence {
         add(&mut self.sound);
     }
 
-    /// A frame was put together. A random access frame has the parameter sets known by now (see
+    /// Counts a frame that was put together. A random access frame is expected to have the parameter sets known by now (see
     /// [`ParameterSetStage`](crate::parameter_set_stage::ParameterSetStage)).
     pub fn picture(&mut self, frame: &CodedFrame) {
         let damaged = frame.meta.damaged;
@@ -148,7 +148,7 @@ impl Evidence {
         }
     }
 
-    /// Why nothing of this was shown.
+    /// The most likely reason, by what was counted.
     pub fn why(&self) -> NoPicture {
         let looks_foreign = self.packets >= ENOUGH_PACKETS && self.own_packets < self.packets / 2;
         match self {

@@ -34,7 +34,7 @@ pub const TRACK_CONTROL: &str = "trackID=";
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SdpError {
-    /// The description has no bytes but white space.
+    /// The description has no printable ASCII character.
     #[error("the session description is empty")]
     Empty,
     /// It has no line of the form `letter=text`; the text here is its beginning.
