@@ -10,20 +10,24 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::annexb;
+use crate::clock_offset::ClockOffset;
 use crate::codec::{CodecId, TrackId};
 use crate::nal::{NalKind, PictureKind};
 use crate::parameter_sets::ParameterSets;
-use crate::rtsp::clock::ClockOffset;
 use crate::sei::{CaptureStamp, SendStages};
 use crate::time::{RtpTicks, UtcMicros};
 use crate::{h264, h265};
+
+/// The most NAL units of one access unit that are taken from a peer; whatever has more is dropped. Encoders
+/// of cameras make one to ten slices per picture, beside a few parameter sets and messages.
+pub const MAX_UNIT_NALS: usize = 512;
 
 /// A coded picture with everything that travels beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CodedFrame {
     /// The track that it belongs to.
     pub track: TrackId,
-    /// What it is coded in.
+    /// The codec of all its NAL units.
     pub codec: CodecId,
     /// Sampling instant on the track's 90 kHz clock; for a stream without reordering also the decoding time.
     pub timestamp: RtpTicks,
@@ -234,6 +238,7 @@ pub(crate) mod tests {
     }
 
     /// The same of H.264, of NAL units that can stand in a frame.
+    #[cfg(feature = "rtp")]
     pub(crate) fn h264_picture(count: Range<usize>, size: Range<usize>) -> impl Strategy<Value = CodedFrame> {
         let of = |types: Range<u8>| {
             (nal_of(0..1, size.clone()), types, 0u8..4).prop_map(|(nal, nal_unit_type, ref_idc)| {

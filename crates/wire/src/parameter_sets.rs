@@ -4,19 +4,16 @@
 //! `sprop-pps`) and in band before every random access picture; whoever relays or joins a stream keeps the latest of each. A
 //! stream may have several of a kind, told apart by an id: nearly always there is one, but some hardware encoders use more PPS.
 //!
-//! [`ParameterSetStage`] is the one place where frames that lack theirs get them.
+//! [`ParameterSetStage`](crate::ParameterSetStage) is the one place where frames that lack theirs get them.
 
 use bytes::Bytes;
 
 use crate::codec::CodecId;
-use crate::coded_frame::CodedFrame;
 use crate::h264;
 use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
 use crate::h265::{NalHeader, sps};
+pub use crate::nal::MAX_PARAMETER_SET_BYTES;
 use crate::nal::{NalKind, SetKind};
-
-/// The longest parameter set that is kept, in bytes; real ones have 20 to 200.
-pub const MAX_PARAMETER_SET_BYTES: usize = 4096;
 
 /// The most parameter sets that are kept of a stream, of all kinds and ids: as many as H.265 has ids (16 VPS, 16 SPS, 64
 /// PPS). H.264 has 32 and 256; real streams have up to four in all.
@@ -38,7 +35,7 @@ struct ParameterSet {
 }
 
 impl Default for ParameterSets {
-    /// None, of a stream in H.265: what hevcast sends.
+    /// No parameter sets of a stream in H.265.
     fn default() -> ParameterSets {
         ParameterSets::new(CodecId::H265)
     }
@@ -128,61 +125,6 @@ impl ParameterSets {
     }
 }
 
-/// Gives random access frames the parameter sets that they lack, so that decoding can start there with nothing else at hand:
-/// some encoders send theirs once, some cameras only in the description.
-#[derive(Clone, Debug)]
-pub struct ParameterSetStage {
-    known: ParameterSets,
-}
-
-impl ParameterSetStage {
-    /// Begins with what is known beforehand, from a description or an encoder's global headers.
-    pub fn new(known: ParameterSets) -> ParameterSetStage {
-        ParameterSetStage { known }
-    }
-
-    /// The latest parameter sets.
-    pub fn known(&self) -> &ParameterSets {
-        &self.known
-    }
-
-    /// Learns a parameter set that came outside of a frame. Says whether anything changed.
-    pub fn learn(&mut self, nal: &Bytes) -> bool {
-        self.known.update(nal)
-    }
-
-    /// Learns the frame's own parameter sets, and completes it if it is a random access frame. A kind of parameter set that
-    /// it has is left as it is: the encoder knows best. Of another codec than the stage's it is left as it is.
-    pub fn process(&mut self, frame: &mut CodedFrame) {
-        if frame.codec != self.known.codec {
-            return;
-        }
-        for nal in &frame.nals {
-            self.known.update(nal);
-        }
-        if frame.random_access {
-            complete(frame, &self.known);
-        }
-    }
-}
-
-fn complete(frame: &mut CodedFrame, known: &ParameterSets) {
-    for kind in [SetKind::Vps, SetKind::Sps, SetKind::Pps] {
-        if frame.kinds().any(|of| of == NalKind::ParameterSet(kind)) {
-            continue;
-        }
-        // Behind the delimiter and the parameter sets that must come first.
-        let precedes = |of: NalKind| match of {
-            NalKind::Delimiter => true,
-            NalKind::ParameterSet(other) => other <= kind,
-            _ => false,
-        };
-        let leading = frame.kinds().take_while(|of| !of.is_slice()).enumerate();
-        let at = leading.filter(|&(_, of)| precedes(of)).last().map_or(0, |(index, _)| index + 1);
-        frame.nals.splice(at..at, known.of_kind(kind).cloned());
-    }
-}
-
 /// What a NAL unit sets: its kind, and the id within the kind.
 fn kind_and_id(codec: CodecId, nal: &[u8]) -> Option<(SetKind, u8)> {
     match codec {
@@ -212,9 +154,7 @@ fn h265_kind_and_id(nal: &[u8]) -> Option<(SetKind, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coded_frame::tests::{AUD, IDR, SEI, TRAIL};
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
-    use crate::time::RtpTicks;
 
     /// A PPS of an id below 7, told apart by its last byte.
     fn pps(id: u8, mark: u8) -> Bytes {
@@ -259,12 +199,6 @@ mod tests {
         let mut sets = ParameterSets::of_nals(CodecId::H264, &nals);
         assert!(sets.is_complete() && sets.vps().is_none());
         assert_eq!((sets.sps(), sets.pps()), (Some(&nals[0]), Some(&nals[1])));
-        let mut bare = CodedFrame::new(CodecId::H264, RtpTicks(0), vec![Bytes::from_static(&[0x65, 0x88])]);
-        let foreign = ParameterSetStage::new(ParameterSets::of_nals(CodecId::H265, &[Bytes::from_static(VPS)]));
-        foreign.clone().process(&mut bare);
-        assert_eq!(bare.nals.len(), 1, "of another codec");
-        ParameterSetStage::new(sets.clone()).process(&mut bare);
-        assert_eq!(bare.nals[..2], nals);
         // PPS ids 1 to 254 as ue(v), with room for them in two bytes.
         for id in 1..255u32 {
             let code = (id + 1) << (15 - 2 * (id + 1).ilog2());
@@ -285,37 +219,5 @@ mod tests {
             assert!(!sets.update(&Bytes::copy_from_slice(nal)), "{nal:?}");
         }
         assert!(sets.is_empty());
-    }
-
-    fn unit(nals: impl IntoIterator<Item = Bytes>) -> CodedFrame {
-        CodedFrame::new(CodecId::H265, RtpTicks(0), nals.into_iter().collect())
-    }
-
-    fn stage() -> ParameterSetStage {
-        let nals = [VPS, SPS_640X480, PPS].map(Bytes::from_static);
-        ParameterSetStage::new(ParameterSets::of_nals(CodecId::H265, &nals))
-    }
-
-    #[test]
-    fn missing_parameter_sets_are_put_in_order_before_an_irap() {
-        let [vps, sps, pps] = [VPS, SPS_640X480, PPS].map(Bytes::from_static);
-        let whole = [AUD, vps.clone(), sps.clone(), pps.clone(), SEI, IDR];
-        for present in 0..8 {
-            let has = |bit: u8| present & 1 << bit != 0;
-            let some = [(0, &vps), (1, &sps), (2, &pps)].into_iter().filter(|&(bit, _)| has(bit));
-            let mut au = unit([AUD].into_iter().chain(some.map(|(_, nal)| nal.clone())).chain([SEI, IDR]));
-            stage().process(&mut au);
-            assert_eq!(au.nals, whole, "with {present:03b}");
-        }
-        let mut bare = unit([IDR]);
-        stage().process(&mut bare);
-        assert_eq!(bare.nals, [vps, sps, pps, IDR]);
-    }
-
-    #[test]
-    fn other_pictures_get_no_parameter_sets() {
-        let mut au = unit([TRAIL]);
-        stage().process(&mut au);
-        assert_eq!(au.nals, [TRAIL]);
     }
 }

@@ -9,21 +9,21 @@
 use crate::coded_frame::CodedFrame;
 use crate::nal::PictureKind;
 
-/// What is to be done with a picture.
+/// What a receiver is to do with a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// All that it refers to has come.
+    /// Decode it: everything that it refers to has come.
     Decodable {
-        /// It begins a sequence behind a loss: what the decoder still holds is of before.
+        /// It begins a sequence after a loss: the decoder is to be flushed first.
         begins_anew: bool,
     },
-    /// It is damaged, or the next IRAP picture has to come first.
+    /// Drop it: it is damaged, or decoding waits for the next IRAP picture.
     BeforeIrap,
-    /// A leading picture that refers to pictures before its IRAP picture, which never came.
+    /// Drop it: a RASL picture that refers to pictures which never came.
     Leading,
 }
 
-/// Follows one stream, picture by picture in decoding order.
+/// Decides for each picture of one stream, in decoding order, whether it can be decoded.
 #[derive(Clone, Debug)]
 pub struct RandomAccess {
     /// Nothing can be decoded before the next IRAP picture.
@@ -43,12 +43,12 @@ impl Default for RandomAccess {
 }
 
 impl RandomAccess {
-    /// What comes next does not connect to what came before, as after a reconnect.
+    /// Notes that the next picture does not connect to those before, as after a reconnect.
     pub fn break_off(&mut self) {
         self.is_waiting = true;
     }
 
-    /// Whether nothing can be decoded before the next IRAP picture.
+    /// Whether decoding waits for the next IRAP picture.
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
     }

@@ -1,26 +1,30 @@
-//! Addresses without what is secret in them, for errors, logs and labels.
+//! Addresses of streams with their secrets replaced, for errors, logs and labels.
 //!
 //! A password stands in an address in more than one place: before the `@`, in a query (`?token=…`), in the path of some
 //! cameras (`/user=admin&password=…&channel=1`), in the stream id of an SRT server. And an address that cannot be read is
 //! shown, too: its password may be the very reason. So [`redacted`] goes by the text alone, and rather hides too much.
 
+#[cfg(any(feature = "rtsp", feature = "rtmp"))]
 use url::Url;
 
-use crate::rtsp::path;
 use crate::shown::shown_line;
+#[cfg(any(feature = "rtsp", feature = "rtmp"))]
+use crate::url_text;
 
-/// What stands where a secret stood.
+/// The text that replaces a secret.
 pub const HIDDEN: &str = "…";
 
-/// The address of a stream for people, in its own letters, without a login, and without the values of what is called a
-/// password, a key, a token or the like.
+/// A URL as readable text, without its password, and without the values of parameters whose names contain a word like
+/// `pass`, `token` or `key`.
+#[cfg(any(feature = "rtsp", feature = "rtmp"))]
 pub fn shown_url(url: &Url) -> String {
-    redacted(&path::shown(url))
+    redacted(&url_text::shown(url))
 }
 
 /// Whether an address holds something that [`shown_url`] hides.
+#[cfg(any(feature = "rtsp", feature = "rtmp"))]
 pub fn holds_secret(url: &Url) -> bool {
-    let shown = path::shown(url);
+    let shown = url_text::shown(url);
     redacted(&shown) != shown_line(&shown)
 }
 
@@ -166,8 +170,14 @@ mod tests {
         ] {
             assert_eq!(redacted(text), text);
         }
+    }
+
+    #[cfg(any(feature = "rtsp", feature = "rtmp"))]
+    #[test]
+    fn a_url_is_shown_without_its_secret() {
         let url: Url = "rtsp://host/live?token=abc".parse().unwrap();
         assert_eq!(shown_url(&url), "rtsp://host/live?token=…");
+        assert!(holds_secret(&url) && !holds_secret(&"rtsp://host/live".parse().unwrap()));
     }
 
     proptest! {

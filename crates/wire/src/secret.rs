@@ -1,4 +1,4 @@
-//! Words that are for nobody's eyes.
+//! Passwords in memory, kept out of logs.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// The word itself.
+    /// The password in clear, to be sent or compared.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether the password is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

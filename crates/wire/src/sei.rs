@@ -1,4 +1,4 @@
-//! The two messages hevcast lays beside each picture, so that the far end can tell how old it is: what of them is the same
+//! The two SEI messages that a sender can put beside each picture, so that a receiver can tell its age: what of them is the same
 //! in both codecs. How they become a NAL unit is the matter of [`h264::sei`](crate::h264::sei) and
 //! [`h265::sei`](crate::h265::sei).
 //!
@@ -16,7 +16,7 @@
 //! The FF bytes guard against start codes. Other tools read and write this one too. ST 0604 gives each codec a UUID of its
 //! own: A8687DD4-D759-3758-A5CE-F0338B6545F1 is H.265's, the letters `MISPmicrosectime` are H.264's.
 //!
-//! **Stages**, hevcast's own, 41 bytes: where the time went before the picture left the sender.
+//! **Stages**, an extension of this crate, 41 bytes: where the time went before the picture left the sender.
 //!
 //! ```text
 //! B0DE5EBC-FDED-4A94-966D-D9943052341E   16 bytes
@@ -43,7 +43,7 @@ pub(crate) type Uuid = [u8; 16];
 pub(crate) const CAPTURE_UUID_H264: Uuid = *b"MISPmicrosectime";
 /// UUID of the MISB ST 0604 precision time stamp in H.265.
 pub(crate) const CAPTURE_UUID_H265: Uuid = 0xA8687DD4_D759_3758_A5CE_F0338B6545F1_u128.to_be_bytes();
-/// UUID of hevcast's stages, drawn at random (RFC 9562 version 4).
+/// UUID of the stages message, drawn at random (RFC 9562 version 4).
 const STAGES_UUID: Uuid = 0xB0DE5EBC_FDED_4A94_966D_D9943052341E_u128.to_be_bytes();
 pub(crate) const CAPTURE_LEN: usize = 16 + 1 + 11;
 pub(crate) const STAGES_LEN: usize = 16 + 1 + 4 * 4 + 8;

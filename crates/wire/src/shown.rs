@@ -1,4 +1,4 @@
-//! Text of a peer's, made fit to be shown.
+//! Text from a peer, made safe to show and to log.
 //!
 //! What a server or a client writes into a message may hold anything: escape sequences that rewrite a terminal, line ends
 //! that forge a line of the log, marks that turn the direction of what follows. [`shown`] is the one way by which such a text
@@ -34,7 +34,8 @@ fn harmless(text: impl Iterator<Item = char>) -> String {
     shown
 }
 
-/// Whether a character only draws itself. The two joiners (U+200C, U+200D) belong to the spelling of some languages.
+/// Whether a character has no effect beyond being drawn. The joiners U+200C and U+200D count as harmless: some languages
+/// need them.
 pub fn is_harmless(c: char) -> bool {
     // C0, DEL and C1.
     !c.is_control()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// `instant` drives timers; `utc` is what goes on the wire. Both are readings of the same moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Monotonic reading, for time-outs.
+    /// Reading of the monotonic clock, for time-outs and durations.
     pub instant: Instant,
     /// Wall clock reading, for sender reports, stamps and the clock exchange.
     pub utc: UtcMicros,

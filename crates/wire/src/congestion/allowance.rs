@@ -1,11 +1,11 @@
-//! Fewer pictures, where they cannot be made smaller.
+//! A limit by skipping pictures, for senders that cannot change their size.
 
 use std::time::{Duration, Instant};
 
 /// For how long nothing sent is saved up: a picture's time at 30 a second.
 const SAVED_UP: Duration = Duration::from_millis(33);
 
-/// What may be sent under a limit by who cannot choose the size of a picture: the next one when the last is paid for.
+/// Decides which pictures may be sent under a bitrate limit: the next one once the bits of the last have been accounted for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowance {
     debt_bits: f64,
@@ -13,7 +13,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Whether a picture may be sent at `now` under this limit; always where there is none.
+    /// Whether a picture may be sent at `now` under this limit, bits/s; always true without a limit.
     pub fn allows(&mut self, now: Instant, limit_bps: Option<u64>) -> bool {
         let passed = self.at.replace(now).map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         let Some(limit) = limit_bps.map(|limit| limit as f64) else {
@@ -24,7 +24,7 @@ impl Allowance {
         self.debt_bits <= 0.0
     }
 
-    /// A picture of so many bits has been sent.
+    /// Accounts for a picture of this many bits that has been sent.
     pub fn spend(&mut self, bits: u64) {
         self.debt_bits += bits as f64;
     }

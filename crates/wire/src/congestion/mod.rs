@@ -1,8 +1,8 @@
-//! What a link takes, told from what waits in front of it.
+//! A bitrate limit for a TCP link, derived from the send queue in front of it.
 //!
-//! TCP never loses; it lags. Whoever sends looks at its [`Queue`] once a picture and tells the [`Governor`] what it sees:
-//! how old the oldest waiting byte is, how many wait, how many have left. From this comes a limit for what is coded next.
-//! The sender looks at the queue in front of its own socket, a server at those in front of its readers'.
+//! TCP does not lose data; it delays it. The sender samples its [`Queue`] once per picture and passes it to the [`Governor`]:
+//! age of the oldest waiting byte, bytes waiting, bytes that have left. The governor derives a limit for what is coded next.
+//! A publisher samples the queue of its own socket, a server those of its readers.
 //!
 //! * **Down** at once: a queue older than [`OLD`] means that more comes than leaves. Before anything else is known, less
 //!   comes by what waits. What left while it was busy is the link's speed; the limit is less than that, so that the
@@ -26,11 +26,11 @@ use speed::Speed;
 pub const OLD: Duration = Duration::from_millis(60);
 /// The age, and the time that the waiting bytes will take, at which pictures are skipped.
 pub const TOO_OLD: Duration = Duration::from_millis(100);
-/// Below this age a queue is none.
+/// Below this age the queue counts as empty.
 const YOUNG: Duration = Duration::from_millis(30);
 /// What is sent of what the link takes, so that a queue empties.
 const SHARE: f64 = 0.85;
-/// A step upwards.
+/// Factor of a step upwards.
 const STEP: f64 = 1.125;
 /// A further step downwards, where the first was not enough.
 const AGAIN: f64 = 0.9;
@@ -44,28 +44,28 @@ const BLAME: Duration = Duration::from_secs(1);
 const FAR_ABOVE: f64 = 4.0;
 /// The lowest limit, bits/s: below it, there is no picture to speak of.
 const LOWEST_BPS: f64 = 64_000.0;
-/// The time in which a waiting queue should have passed.
+/// Time within which a queue is to be drained.
 const DRAIN: Duration = Duration::from_millis(200);
-/// The time that a keyframe may take.
+/// Transmission time that a keyframe may take.
 const KEYFRAME: Duration = Duration::from_millis(150);
 
-/// What waits in front of a link.
+/// State of the send queue in front of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// Bytes that wait.
+    /// Bytes that were handed to the queue and have not left it.
     pub waiting_bytes: u64,
-    /// How long the oldest of them has waited.
+    /// How long the oldest waiting byte has been in the queue.
     pub age: Duration,
-    /// Bytes that have left since the beginning.
+    /// Bytes that have left the queue since the beginning.
     pub taken_bytes: u64,
 }
 
-/// The bits that there is room for.
+/// How large the next picture may be to stay within a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BitBudget {
-    /// In a picture.
+    /// Bits that there is room for in a picture, where it is not a keyframe.
     pub picture_bits: u64,
-    /// In a keyframe.
+    /// Bits that there is room for in a keyframe.
     pub keyframe_bits: u64,
 }
 
@@ -79,7 +79,7 @@ impl BitBudget {
     }
 }
 
-/// The limit of one link.
+/// The bitrate limit of one link, raised and lowered by what its [`Queue`] shows.
 #[derive(Debug, Default)]
 pub struct Governor {
     limit_bps: Option<f64>,

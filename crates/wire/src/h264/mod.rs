@@ -11,7 +11,7 @@
 //! - a picture may be one field of a frame: two access units with a time stamp each, or one for both.
 
 mod dpb;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(all(test, feature = "rtp"), feature = "fuzzing"))]
 pub mod fuzz;
 pub mod nal;
 pub mod parameter_sets;

@@ -13,8 +13,11 @@
 
 use thiserror::Error;
 
+use crate::nal::{NalKind, PictureKind, SetKind};
+
 /// Why a byte is not the header of a NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum NalError {
     /// There are no bytes at all.
     #[error("a NAL unit of no bytes has no header")]
@@ -22,7 +25,7 @@ pub enum NalError {
     /// The forbidden_zero_bit is set: the unit was damaged on its way, or this is no NAL unit.
     #[error("the forbidden bit is set in the NAL unit header {header:#04x}")]
     ForbiddenBit {
-        /// The byte.
+        /// The header byte as it was read.
         header: u8,
     },
 }
@@ -32,12 +35,12 @@ pub enum NalError {
 pub struct NalHeader {
     /// nal_ref_idc, 0 to 3: 0 where no other picture is predicted from this unit; above 0 the value only ranks it.
     pub ref_idc: u8,
-    /// What the unit carries.
+    /// nal_unit_type: what the unit carries (table 7-1).
     pub nal_unit_type: NalType,
 }
 
 impl NalHeader {
-    /// Bytes of the header.
+    /// Length of the header, bytes (clause 7.3.1).
     pub const LEN: usize = 1;
 
     /// Reads the header from the front of a NAL unit.
@@ -78,11 +81,11 @@ impl NalType {
     pub const IDR: NalType = NalType(5);
     /// Supplemental enhancement information; always before the slices of its picture.
     pub const SEI: NalType = NalType(6);
-    /// Sequence parameter set.
+    /// Sequence parameter set: size and format of the pictures (clause 7.3.2.1).
     pub const SPS: NalType = NalType(7);
-    /// Picture parameter set.
+    /// Picture parameter set: coding tools of the pictures that name it (clause 7.3.2.2).
     pub const PPS: NalType = NalType(8);
-    /// Access unit delimiter.
+    /// Access unit delimiter, first in its access unit (clause 7.3.2.4).
     pub const AUD: NalType = NalType(9);
     /// End of sequence: the next picture is an IDR picture. One byte, header included.
     pub const END_OF_SEQUENCE: NalType = NalType(10);
@@ -140,6 +143,21 @@ impl NalType {
     /// Whether a unit of this type, behind the slices of a picture, begins the next access unit (clause 7.4.1.2.3).
     pub fn begins_access_unit(self) -> bool {
         matches!(self, NalType::SEI | NalType::SPS | NalType::PPS | NalType::AUD) || (14..=18).contains(&self.0)
+    }
+
+    /// What a unit of this type is, in the terms that both codecs share (H.264 table 7-1).
+    pub fn kind(self) -> NalKind {
+        match self {
+            NalType::SPS => NalKind::ParameterSet(SetKind::Sps),
+            NalType::PPS => NalKind::ParameterSet(SetKind::Pps),
+            NalType::AUD => NalKind::Delimiter,
+            NalType::END_OF_SEQUENCE | NalType::END_OF_STREAM => NalKind::EndOfSequence,
+            NalType::FILLER => NalKind::Filler,
+            NalType::SEI => NalKind::PrefixSei,
+            NalType::IDR => NalKind::Slice(PictureKind::Idr),
+            vcl if vcl.is_vcl() => NalKind::Slice(PictureKind::Trailing),
+            _ => NalKind::Other,
+        }
     }
 }
 

@@ -6,8 +6,7 @@
 use super::nal::{NalHeader, NalType};
 use super::sps;
 use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
-use crate::nal::SetKind;
-use crate::parameter_sets::MAX_PARAMETER_SET_BYTES;
+use crate::nal::{MAX_PARAMETER_SET_BYTES, SetKind};
 
 /// Values of seq_parameter_set_id.
 const SPS_IDS: u32 = 32;

@@ -9,11 +9,11 @@ const HEAD_BYTES: usize = 24;
 /// What a slice's macroblocks may be predicted from (table 7-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SliceType {
-    /// One picture.
+    /// Predicted from at most one picture per block (P).
     P,
     /// Two pictures, which may be shown after it.
     B,
-    /// Its own picture only.
+    /// Predicted within its own picture only (I).
     I,
     /// As P, at a point where streams may be switched (Extended profile).
     Sp,
@@ -39,9 +39,9 @@ impl SliceType {
 pub struct SliceHead {
     /// first_mb_in_slice: 0 where the picture begins; counted in pairs of macroblocks in frames of fields.
     pub first_mb: u32,
-    /// slice_type.
+    /// slice_type, which tells what the slice is predicted from (table 7-6).
     pub slice_type: SliceType,
-    /// pic_parameter_set_id, 0 to 255.
+    /// pic_parameter_set_id of the PPS that it uses, 0 to 255.
     pub pps_id: u8,
 }
 

@@ -22,8 +22,9 @@ const MAX_SPS_BYTES: usize = 4096;
 
 /// Why a NAL unit tells nothing as a sequence parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SpsError {
-    /// Its header is broken.
+    /// The unit's header cannot be read.
     #[error(transparent)]
     Header(#[from] NalError),
     /// It is a unit of another type.
@@ -35,9 +36,9 @@ pub enum SpsError {
     /// An element lies outside the range its semantics allow.
     #[error("sequence parameter set: {element} is {value}, which clause 7.4.2.1.1 does not allow")]
     OutOfRange {
-        /// The element's name in H.264.
+        /// The syntax element's name as clause 7.3.2.1.1 has it.
         element: &'static str,
-        /// The value read.
+        /// The value read, which is out of the element's range.
         value: u32,
     },
 }
@@ -74,10 +75,10 @@ impl SpsProfile {
     }
 }
 
-/// What [`parse_sps`] found.
+/// The size, format and profile of a stream's pictures, as [`parse_sps`] reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpsInfo {
-    /// Profile and level.
+    /// Profile, constraints and level, as `profile-level-id` in SDP has them (RFC 6184 section 8.1).
     pub profile: SpsProfile,
     /// Width of the shown picture in luma samples, within the cropping rectangle.
     pub width: u32,
@@ -102,9 +103,9 @@ pub struct SpsInfo {
     /// The pictures that a decoder holds, 1 to 17: MaxDpbFrames or max_dec_frame_buffering, and the one being decoded. (The
     /// twin of H.265's sps_max_dec_pic_buffering, which counts that one, too.)
     pub held: u8,
-    /// video_full_range_flag of the VUI.
+    /// video_full_range_flag of the VUI (clause E.2.1); `None` where it is not given.
     pub full_range: Option<bool>,
-    /// Colour description of the VUI.
+    /// Colour description of the VUI (clause E.2.1); `None` where it is not given.
     pub colour: Option<Colour>,
     /// Of frames, not of fields as in the VUI: the second number over the first is the frame rate, where it is steady.
     pub timing: Option<(u32, u32)>,

@@ -65,26 +65,26 @@ pub(crate) struct BitWriter {
 
 impl BitWriter {
     /// `u(n)`.
-    pub fn u(&mut self, bits: u32, value: u64) -> &mut BitWriter {
+    pub(crate) fn u(&mut self, bits: u32, value: u64) -> &mut BitWriter {
         self.bits.extend((0..bits).rev().map(|bit| value >> bit & 1 == 1));
         self
     }
 
     /// `ue(v)`.
-    pub fn ue(&mut self, value: u32) -> &mut BitWriter {
+    pub(crate) fn ue(&mut self, value: u32) -> &mut BitWriter {
         let code = u64::from(value) + 1;
         let len = 64 - code.leading_zeros();
         self.u(2 * len - 1, code)
     }
 
     /// `se(v)`.
-    pub fn se(&mut self, value: i32) -> &mut BitWriter {
+    pub(crate) fn se(&mut self, value: i32) -> &mut BitWriter {
         let magnitude = value.unsigned_abs();
         self.ue(if value > 0 { 2 * magnitude - 1 } else { 2 * magnitude })
     }
 
     /// The NAL unit of these bits behind a header byte, and the trailing bit.
-    pub fn nal(&self, header: u8) -> Vec<u8> {
+    pub(crate) fn nal(&self, header: u8) -> Vec<u8> {
         let bits: Vec<bool> = self.bits.iter().copied().chain([true]).collect();
         let byte =
             |eight: &[bool]| eight.iter().enumerate().fold(0, |byte, (at, &bit)| byte | u8::from(bit) << (7 - at));

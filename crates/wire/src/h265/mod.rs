@@ -1,7 +1,7 @@
 //! H.265 as bytes: what this crate needs to know of a coded picture without decoding it.
 //!
 //! A stream is a sequence of [NAL units](nal); some carry slices of a picture (VCL), the rest describe them: parameter
-//! sets, delimiters, messages. The units of one picture form an access unit, which hevcast calls a
+//! sets, delimiters, messages. The units of one picture form an access unit, which this crate calls a
 //! [frame](crate::coded_frame). Inside a unit, [emulation prevention](rbsp) keeps start codes from appearing by accident.
 //!
 //! Read here:

@@ -13,25 +13,28 @@
 
 use thiserror::Error;
 
+use crate::nal::{NalKind, PictureKind, SetKind};
+
 /// Why two bytes are not the header of a NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum NalError {
     /// There is no room for the header.
     #[error("a NAL unit of {len} bytes has no room for its two-byte header")]
     TooShort {
-        /// Bytes that were there.
+        /// Bytes that the unit has.
         len: usize,
     },
     /// The forbidden_zero_bit is set: the unit was damaged on its way, or this is no NAL unit.
     #[error("the forbidden bit is set in the NAL unit header {header:#06x}")]
     ForbiddenBit {
-        /// The two bytes, big endian.
+        /// The two header bytes as they were read, big endian.
         header: u16,
     },
     /// nuh_temporal_id_plus1 is zero, which clause 7.4.2.2 forbids.
     #[error("temporal id plus one is zero in the NAL unit header {header:#06x}")]
     ZeroTemporalId {
-        /// The two bytes, big endian.
+        /// The two header bytes as they were read, big endian.
         header: u16,
     },
 }
@@ -39,16 +42,16 @@ pub enum NalError {
 /// The header of a NAL unit (H.265 clause 7.3.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NalHeader {
-    /// What the unit carries.
+    /// nal_unit_type: what the unit carries (table 7-1).
     pub nal_unit_type: NalType,
     /// nuh_layer_id, 0 to 63; 0 but for scalable and multi-view streams.
     pub layer_id: u8,
-    /// nuh_temporal_id_plus1, 1 to 7.
+    /// nuh_temporal_id_plus1, 1 to 7: the temporal sub-layer, counted from 1.
     pub temporal_id_plus1: u8,
 }
 
 impl NalHeader {
-    /// Bytes of the header.
+    /// Length of the header, bytes (clause 7.3.1.2).
     pub const LEN: usize = 2;
 
     /// Reads the header from the front of a NAL unit.
@@ -116,19 +119,19 @@ impl NalType {
     pub const CRA: NalType = NalType(21);
     /// The last of the IRAP range (reserved).
     pub const RSV_IRAP_VCL23: NalType = NalType(23);
-    /// Video parameter set.
+    /// Video parameter set: the layers of the stream (clause 7.3.2.1).
     pub const VPS: NalType = NalType(32);
-    /// Sequence parameter set.
+    /// Sequence parameter set: size and format of the pictures (clause 7.3.2.2).
     pub const SPS: NalType = NalType(33);
-    /// Picture parameter set.
+    /// Picture parameter set: coding tools of the pictures that name it (clause 7.3.2.3).
     pub const PPS: NalType = NalType(34);
-    /// Access unit delimiter.
+    /// Access unit delimiter, first in its access unit (clause 7.3.2.5).
     pub const AUD: NalType = NalType(35);
-    /// End of sequence.
+    /// End of sequence: an IRAP picture follows (clause 7.3.2.6).
     pub const EOS: NalType = NalType(36);
-    /// End of bitstream.
+    /// End of bitstream: nothing follows, or a new stream (clause 7.3.2.7).
     pub const EOB: NalType = NalType(37);
-    /// Filler data.
+    /// Filler data: bytes that only keep up the bitrate (clause 7.3.2.8).
     pub const FD: NalType = NalType(38);
     /// Supplemental enhancement information that stands before the picture's slices.
     pub const PREFIX_SEI: NalType = NalType(39);
@@ -178,6 +181,28 @@ impl NalType {
     /// Whether this is supplemental enhancement information, before or after the slices.
     pub fn is_sei(self) -> bool {
         matches!(self, NalType::PREFIX_SEI | NalType::SUFFIX_SEI)
+    }
+
+    /// What a unit of this type is, in the terms that both codecs share (H.265 table 7-1).
+    pub fn kind(self) -> NalKind {
+        match self {
+            NalType::VPS => NalKind::ParameterSet(SetKind::Vps),
+            NalType::SPS => NalKind::ParameterSet(SetKind::Sps),
+            NalType::PPS => NalKind::ParameterSet(SetKind::Pps),
+            NalType::AUD => NalKind::Delimiter,
+            NalType::EOS | NalType::EOB => NalKind::EndOfSequence,
+            NalType::FD => NalKind::Filler,
+            NalType::PREFIX_SEI => NalKind::PrefixSei,
+            NalType::SUFFIX_SEI => NalKind::SuffixSei,
+            NalType::IDR_W_RADL | NalType::IDR_N_LP => NalKind::Slice(PictureKind::Idr),
+            NalType::CRA => NalKind::Slice(PictureKind::Cra),
+            // The two reserved types of the range are read as if nothing before them counted.
+            irap if irap.is_irap() => NalKind::Slice(PictureKind::Bla),
+            NalType::RASL_N | NalType::RASL_R => NalKind::Slice(PictureKind::Rasl),
+            NalType::RADL_N | NalType::RADL_R => NalKind::Slice(PictureKind::Radl),
+            vcl if vcl.is_vcl() => NalKind::Slice(PictureKind::Trailing),
+            _ => NalKind::Other,
+        }
     }
 }
 

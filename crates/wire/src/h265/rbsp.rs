@@ -34,6 +34,7 @@ pub fn remove_emulation_prevention(data: &[u8]) -> impl Iterator<Item = u8> {
 
 /// A read that could not be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum BitError {
     /// The payload ends before the value does.
     #[error("{wanted} bits wanted at bit {at_bit}, but the payload ends there")]
@@ -64,7 +65,7 @@ impl<'a> BitReader<'a> {
         BitReader { data, at_bit: 0 }
     }
 
-    /// Bits read so far.
+    /// How many bits were read since the beginning.
     pub fn position(&self) -> usize {
         self.at_bit
     }

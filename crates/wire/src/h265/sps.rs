@@ -17,8 +17,9 @@ const MAX_SPS_BYTES: usize = 4096;
 
 /// Why a NAL unit tells nothing as a sequence parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SpsError {
-    /// Its header is broken.
+    /// The unit's header cannot be read.
     #[error(transparent)]
     Header(#[from] NalError),
     /// It is a unit of another type.
@@ -30,9 +31,9 @@ pub enum SpsError {
     /// An element lies outside the range its semantics allow.
     #[error("sequence parameter set: {element} is {value}, which clause 7.4.3.2 does not allow")]
     OutOfRange {
-        /// The element's name in H.265.
+        /// The syntax element's name as clause 7.3.2.2.1 has it.
         element: &'static str,
-        /// The value read.
+        /// The value read, which is out of the element's range.
         value: u32,
     },
 }
@@ -41,13 +42,13 @@ pub enum SpsError {
 /// what SDP repeats as `profile-id`, `tier-flag`, `level-id` and so on (RFC 7798 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpsProfile {
-    /// sps_video_parameter_set_id, 0 to 15.
+    /// sps_video_parameter_set_id of the VPS that it belongs to, 0 to 15.
     pub vps_id: u8,
     /// sps_seq_parameter_set_id, 0 to 15 in a valid stream; not checked here.
     pub sps_id: u32,
-    /// sps_max_sub_layers_minus1, 0 to 6.
+    /// sps_max_sub_layers_minus1, 0 to 6: how many temporal sub-layers there may be, less one.
     pub max_sub_layers_minus1: u8,
-    /// general_profile_space, 0 to 3.
+    /// general_profile_space, 0 to 3; 0 is the only one in use (clause 7.4.4).
     pub profile_space: u8,
     /// general_tier_flag: true for the high tier.
     pub high_tier: bool,
@@ -64,21 +65,21 @@ pub struct SpsProfile {
 /// The colour description of a VUI, as code points of ITU-T H.273.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
-    /// colour_primaries.
+    /// colour_primaries, the code of table E.3.
     pub primaries: u8,
-    /// transfer_characteristics.
+    /// transfer_characteristics, the code of table E.4.
     pub transfer: u8,
-    /// matrix_coeffs.
+    /// matrix_coeffs, the code of table E.5.
     pub matrix: u8,
 }
 
 /// The most pictures that any stream makes a decoder hold (H.265 clause A.4.2).
 const MAX_HELD: u8 = 16;
 
-/// What [`parse_sps`] found.
+/// The size, format and profile of a stream's pictures, as [`parse_sps`] reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpsInfo {
-    /// Profile, tier and level.
+    /// Profile, tier and level of the whole stream (clause 7.3.3).
     pub profile: SpsProfile,
     /// Width of the shown picture in luma samples, within the conformance window.
     pub width: u32,
@@ -97,9 +98,9 @@ pub struct SpsInfo {
     pub reordered: u8,
     /// sps_max_dec_pic_buffering of the highest sub-layer, 1 to 16: the pictures that a decoder holds.
     pub held: u8,
-    /// video_full_range_flag of the VUI.
+    /// video_full_range_flag of the VUI (clause E.2.1); `None` where it is not given.
     pub full_range: Option<bool>,
-    /// Colour description of the VUI.
+    /// Colour description of the VUI (clause E.2.1); `None` where it is not given.
     pub colour: Option<Colour>,
     /// vui_num_units_in_tick and vui_time_scale: the second over the first is the frame rate of a progressive stream.
     pub timing: Option<(u32, u32)>,

@@ -1,4 +1,4 @@
-//! What came of a stream of which nothing can be shown, and why not.
+//! Diagnosis of a stream that arrives and shows no picture: counts what came and names the most likely reason.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::h265::{NalHeader, NalType};
 /// Packets that tell another codec from a damaged stream.
 const ENOUGH_PACKETS: u32 = 10;
 
-/// Why no picture is shown.
+/// The most likely reason why a stream that is received shows no picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPicture {
-    /// Nothing comes at all.
+    /// No packet of any track has come.
     Nothing,
-    /// Only sound comes.
+    /// Sound comes, and no packet of the picture's track.
     OnlySound,
     /// What comes is H.264, whatever the description says.
     H264,
@@ -33,7 +33,7 @@ pub enum NoPicture {
 }
 
 impl NoPicture {
-    /// For figures: the reason's name.
+    /// The reason as a stable identifier in snake case, for logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             NoPicture::Nothing => "nothing_comes",
@@ -71,13 +71,13 @@ impl fmt::Display for NoPicture {
                  stream: restart the camera, or let its encoder repeat them"
             }
             NoPicture::Undecodable => {
-                "pictures come, but cannot be decoded: their profile may be one that this computer's FFmpeg does not know"
+                "pictures come, but cannot be decoded: their profile may be one that the decoder does not know"
             }
         })
     }
 }
 
-/// What came since a picture was last shown.
+/// Counts of what has come since a picture was last shown.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// Packets or messages of the picture's track.
@@ -97,12 +97,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Begins anew: a picture was shown, or a connection has begun.
+    /// Resets all counts: a picture was shown, or a connection has begun.
     pub fn forget(&mut self) {
         *self = Evidence::default();
     }
 
-    /// An RTP packet's payload came, of a track announced in this codec.
+    /// Counts the payload of an RTP packet, of a track that was announced in this codec.
     pub fn payload(&mut self, codec: CodecId, payload: &[u8]) {
         add(&mut self.packets);
         let h264 = H264::of(payload);
@@ -120,19 +120,19 @@ impl Evidence {
         }
     }
 
-    /// A message with a picture came, by a protocol that says itself that it is H.265.
+    /// Counts a message with a picture, of a protocol that names the codec in each message (RTMP).
     pub fn message(&mut self) {
         add(&mut self.packets);
         add(&mut self.own_packets);
     }
 
-    /// Sound came.
+    /// Counts a packet or message of a track with sound.
     pub fn sound(&mut self) {
         add(&mut self.sound);
     }
 
-    /// A frame was put together. A random access frame has the parameter sets known by now (see
-    /// [`ParameterSetStage`](crate::parameter_sets::ParameterSetStage)).
+    /// Counts a frame that was put together. A random access frame is expected to have the parameter sets known by now (see
+    /// [`ParameterSetStage`](crate::parameter_set_stage::ParameterSetStage)).
     pub fn picture(&mut self, frame: &CodedFrame) {
         let damaged = frame.meta.damaged;
         add(&mut self.pictures);
@@ -148,7 +148,7 @@ impl Evidence {
         }
     }
 
-    /// Why nothing of this was shown.
+    /// The most likely reason, by what was counted.
     pub fn why(&self) -> NoPicture {
         let looks_foreign = self.packets >= ENOUGH_PACKETS && self.own_packets < self.packets / 2;
         match self {
@@ -222,8 +222,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    #[cfg(feature = "rtp")]
     use crate::coded_frame::tests::picture;
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
+    #[cfg(feature = "rtp")]
     use crate::rtp::Packetizer;
     use crate::time::RtpTicks;
 
@@ -304,6 +306,7 @@ mod tests {
             prop_assert_eq!(evidence.why(), NoPicture::NotHevc);
         }
 
+        #[cfg(feature = "rtp")]
         #[test]
         fn h265_is_never_taken_for_another(units in prop::collection::vec(picture(0..4, 3..4000), 12..20)) {
             let mut packetizer = Packetizer::new(1, 96, 7, 1200);

@@ -1,7 +1,7 @@
-//! Pictures that come in bundles, played evenly.
+//! Smoothing of pictures that arrive in bundles.
 //!
 //! Some servers write to a player only every few hundred milliseconds, and then all pictures since the last time: a
-//! receiver that shows the newest would show one picture of each bundle. Here is decided how long each picture waits before
+//! receiver that shows the newest would show one picture of each bundle. [`Hold`] decides how long each picture waits before
 //! it is decoded, so that all are shown, at the pace of their time stamps, and the one that waited longest at the server does
 //! not wait again: no less would give every picture.
 //!
@@ -56,16 +56,16 @@ struct Group {
     media_us: i64,
 }
 
-/// How bundles come, for people.
+/// How regularly bundles of pictures come: what a report of them says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bundles {
-    /// About so many pictures in each.
+    /// Typical number of pictures in a bundle.
     pub pictures: u32,
-    /// From one to the next.
+    /// Time from the beginning of one bundle to that of the next.
     pub every: Duration,
 }
 
-/// Decides how long pictures wait. One for each receiver; time is an argument.
+/// Decides how long pictures wait before they are decoded. One per receiver.
 #[derive(Debug, Default)]
 pub struct Hold {
     epoch: Option<Instant>,
@@ -89,22 +89,22 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// What comes next does not connect to what came before: nothing is held until bundles come again.
+    /// Forgets what came, as after a reconnect: nothing is held until bundles come again.
     pub fn restart(&mut self) {
         *self = Hold { epoch: self.epoch, ..Hold::default() };
     }
 
-    /// Whether pictures are held.
+    /// Whether pictures are being held, since they come in bundles.
     pub fn is_on(&self) -> bool {
         self.base_us.is_some()
     }
 
-    /// Whether a hold has begun since the last question.
+    /// The bundles of a hold that has begun since the last call, if one has.
     pub fn take_news(&mut self) -> Option<Bundles> {
         self.news.take()
     }
 
-    /// A picture came at `at`: when it is to be decoded and shown. `None` while there is no hold: at once. Never before
+    /// Takes a picture that came at `at`, and returns when it is to be decoded; `None` for at once, while there is no hold. Never before
     /// `at`, never more than [`MAX_HOLD`] later, and never before a picture that came earlier.
     pub fn arrived(&mut self, timestamp: RtpTicks, at: Instant) -> Option<Instant> {
         let now = at.saturating_duration_since(*self.epoch.get_or_insert(at)).as_micros() as i64;

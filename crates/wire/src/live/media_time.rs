@@ -7,7 +7,7 @@ const MAX_REORDERED: usize = 16;
 /// Time stamps that part by more than this from one picture to the next, either way, are of another stream, µs.
 const MAX_STEP_US: i64 = 10_000_000;
 
-/// Follows the time stamps of one stream.
+/// Unwraps the time stamps of one stream and orders them for decoding.
 #[derive(Debug, Default)]
 pub struct MediaTime {
     /// The last time stamp as it came, and on a count that does not wrap, µs.

@@ -1,4 +1,4 @@
-//! Judging a live stream by how it comes, in virtual time: what every receiver needs, whatever protocol brings the pictures.
+//! How a live stream arrives, and what a receiver does about it, for every protocol. Time is an argument.
 //!
 //! - [`hold`]: pictures that come in bundles are played evenly;
 //! - [`media_time`]: when a picture is due by its time stamps, in decoding order;

@@ -1,4 +1,4 @@
-//! How long nothing may come before the source counts as lost.
+//! Time-out for a silent source.
 //!
 //! A camera that hangs and a server whose own source is gone keep their TCP connections open, and often answer keepalives:
 //! only the media tell. Slow streams must not be taken for lost ones, and cannot be told from them at first, so by default
@@ -7,20 +7,20 @@
 
 use std::time::{Duration, Instant};
 
-/// Without another wish. A camera that reboots or a wireless link that is lost for a moment comes back within it; a stream
+/// Initial time-out. A camera that reboots or a wireless link that fails for a moment comes back within it; a stream
 /// of a picture every few seconds never gets near it.
 pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 /// The same at a server of ours, which watches its publishers itself and keeps their readers for 15 s by default, for the
 /// publisher's return: it says so when a stream has ended.
 pub const PATIENCE_WITH_OUR_SERVER: Duration = Duration::from_secs(20);
-/// The longest time that adapting comes to: a stream with longer pauses needs a time that is given.
+/// Largest time-out that adapting leads to; a stream with longer pauses needs a fixed one.
 pub const LONGEST_PATIENCE: Duration = Duration::from_secs(120);
 /// So many times the longest recent gap.
 const GAPS: u32 = 3;
 /// What is remembered of a gap shrinks by one part in so many with each picture.
 const FORGETS: u32 = 16;
 
-/// Decides it. One for each receiver, over all its connections; time is an argument.
+/// Adapts the time-out to the gaps between pictures. One per receiver, over all its connections.
 #[derive(Clone, Debug)]
 pub struct Patience {
     given: Option<Duration>,
@@ -33,12 +33,13 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// That of the user, or one that adapts.
+    /// A fixed time-out, or `None` for one that adapts.
     pub fn new(given: Option<Duration>) -> Patience {
         Patience { given, longest_gap: Duration::ZERO, given_up: 0, connected: None, last: None }
     }
 
-    /// How long to wait for the next packet; `at_our_server`: the server is one of ours, by its clock exchange.
+    /// How long to wait for the next packet. `at_our_server`: the server supports the clock exchange, so it watches its publishers
+    /// itself.
     pub fn now(&self, at_our_server: bool) -> Duration {
         if let Some(given) = self.given {
             return given;
@@ -48,12 +49,12 @@ impl Patience {
         doubled.max(self.longest_gap * GAPS).min(LONGEST_PATIENCE)
     }
 
-    /// A connection has begun to play.
+    /// Notes that a connection has begun to play.
     pub fn connected(&mut self, at: Instant) {
         (self.connected, self.last) = (Some(at), Some(at));
     }
 
-    /// A picture came.
+    /// Notes the arrival of a picture, which is what ends a silence.
     pub fn picture(&mut self, at: Instant) {
         let gap = self.last.replace(at).map_or(Duration::ZERO, |last| at.saturating_duration_since(last));
         self.longest_gap = gap.max(self.longest_gap - self.longest_gap / FORGETS);
@@ -63,7 +64,7 @@ impl Patience {
         }
     }
 
-    /// The connection was given up, as nothing came for that long.
+    /// Notes that a connection was given up because nothing came within the time-out.
     pub fn given_up(&mut self) {
         self.given_up = self.given_up.saturating_add(1);
         self.last = None;

@@ -8,26 +8,26 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use crate::rtsp::auth::Credentials;
+use crate::credentials::Credentials;
 
-/// What a server that refused `connect` asks for.
+/// What a server that refused `connect` asks of the next connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdobeChallenge {
-    /// The user name; the challenge proper follows in the next refusal.
+    /// The user name. The next refusal then holds the challenge.
     User,
     /// A response computed from the password.
     Proof {
-        /// Goes into the password's hash.
+        /// The `salt` of the refusal, hashed with user name and password.
         salt: String,
-        /// Goes into the response, unless there is an opaque value.
+        /// The `challenge` of the refusal, hashed into the response where there is no opaque value.
         challenge: String,
-        /// Goes into the response and comes back.
+        /// The `opaque` value of the refusal: hashed into the response, and sent back with it.
         opaque: Option<String>,
     },
 }
 
 impl AdobeChallenge {
-    /// Parses the description of a refusal; `None` if it asks for nothing of this kind.
+    /// Parses the description of a `connect` refusal; `None` if it holds no `authmod=adobe` challenge.
     pub fn of(description: &str) -> Option<AdobeChallenge> {
         if !description.contains("authmod=adobe") {
             return None;
@@ -46,7 +46,8 @@ impl AdobeChallenge {
         Some(AdobeChallenge::Proof { salt: field("salt")?, challenge: field("challenge")?, opaque: field("opaque") })
     }
 
-    /// The query behind the application's name of the next connection. `nonce` is random.
+    /// The query to put behind the application's name in the next `connect`. `nonce` is a random client nonce, sent as eight
+    /// hexadecimal digits.
     pub fn answer(&self, credentials: &Credentials, nonce: u32) -> String {
         let user = &credentials.user;
         match self {

@@ -1,17 +1,17 @@
 //! Action Message Format 0: the values of RTMP's commands (Adobe's AMF 0 specification of 2007).
 //!
-//! Strings, numbers and trees of them, each behind a byte that says what it is. A tree from outside is bounded in depth;
-//! in size it is bounded by the message around it.
+//! Each value is a type marker byte followed by its content; objects and arrays nest. What is read is bounded: 8 levels,
+//! 1024 values, and in bytes by the message around it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-/// Objects within objects that are read; commands have two.
+/// Most levels of nesting that are read; commands have two.
 const MAX_DEPTH: usize = 8;
-/// Values of one message that are read.
+/// Most values of one message that are read, nested ones included.
 const MAX_VALUES: usize = 1024;
 
-/// Markers (section 2.1).
+/// Type markers (section 2.1).
 const NUMBER: u8 = 0;
 const BOOLEAN: u8 = 1;
 const STRING: u8 = 2;
@@ -25,53 +25,53 @@ const STRICT_ARRAY: u8 = 10;
 const DATE: u8 = 11;
 const LONG_STRING: u8 = 12;
 
-/// Why bytes are no values.
+/// Why bytes cannot be read as AMF 0 values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AmfError {
-    /// They end within a value.
+    /// The bytes end within a value.
     #[error("AMF values break off after {len} bytes")]
     Truncated {
-        /// Bytes that were there.
+        /// Length of the whole, bytes.
         len: usize,
     },
-    /// A marker that AMF 0 does not have, or that commands do not use.
+    /// A type marker that AMF 0 does not have, or that commands do not use.
     #[error("AMF marker {0} stands for nothing that is known here")]
     Marker(u8),
-    /// Deeper or more numerous than any command's.
+    /// More levels or values than any command has; the text names the bounds.
     #[error("AMF values go beyond {MAX_DEPTH} levels or {MAX_VALUES} values")]
     TooMany,
 }
 
-/// A value.
+/// A value of AMF 0 (section 2).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A number.
+    /// A 64-bit floating-point number, the only numeric type (section 2.2).
     Number(f64),
-    /// Yes or no.
+    /// A Boolean (section 2.3).
     Boolean(bool),
-    /// Text.
+    /// A string in UTF-8, short or long form (sections 2.4 and 2.14).
     String(String),
-    /// Names with values, in their order; an ECMA array reads as one too.
+    /// An object: properties in order of sending (section 2.5). An ECMA array is read as one too (section 2.10).
     Object(Vec<(String, Value)>),
-    /// Values in their order.
+    /// A strict array (section 2.12).
     Array(Vec<Value>),
-    /// Nothing; undefined, dates and references read as this.
+    /// Null (section 2.7); undefined, dates and references are read as it.
     Null,
 }
 
 impl Value {
-    /// Text as a value.
+    /// A [`Value::String`] of this text.
     pub fn text(text: &str) -> Value {
         Value::String(text.to_owned())
     }
 
-    /// Names with values as a value.
+    /// A [`Value::Object`] of these properties.
     pub fn object<const N: usize>(properties: [(&str, Value); N]) -> Value {
         Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// The text, if it is one.
+    /// The text of a [`Value::String`].
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
@@ -79,7 +79,7 @@ impl Value {
         }
     }
 
-    /// The number, if it is one.
+    /// The number of a [`Value::Number`].
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Value::Number(number) => Some(*number),
@@ -87,7 +87,7 @@ impl Value {
         }
     }
 
-    /// An object's property.
+    /// The value of an object's property; `None` for other values and unknown names.
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self {
             Value::Object(properties) => properties.iter().find(|(known, _)| known == name).map(|(_, value)| value),
@@ -96,7 +96,7 @@ impl Value {
     }
 }
 
-/// Writes values one behind the other.
+/// Writes values one after the other, as the body of a command or data message.
 pub fn write(values: &[Value]) -> Bytes {
     let mut out = BytesMut::new();
     values.iter().for_each(|value| write_value(value, &mut out));

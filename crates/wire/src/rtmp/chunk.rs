@@ -1,4 +1,4 @@
-//! Messages cut into chunks, as they travel (RTMP 1.0 section 5.3).
+//! The writer of chunks: messages are sent in pieces of a fixed size (RTMP 1.0 section 5.3).
 //!
 //! ```text
 //! +--------------+----------------+--------------------+----------+
@@ -7,71 +7,71 @@
 //! +--------------+----------------+--------------------+----------+
 //! ```
 //!
-//! Written here: every message begins with a whole header, so that none depends on one before, and goes on with chunks
-//! that have none. Read in [`super::dechunk`]: everything that others write.
+//! Every message is written with a full header (format 0), so that it depends on none before, and its further chunks
+//! without one (format 3). The reader, [`super::dechunk`], takes all four formats.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes of a message that a chunk holds until Set Chunk Size changes that (section 5.4.1).
+/// Payload bytes of a chunk until a Set Chunk Size message (section 5.4.1).
 pub const DEFAULT_CHUNK_BYTES: usize = 128;
-/// Our chunk size, bytes, and the largest that SRS takes: a header every 64 KiB costs nothing.
+/// Payload bytes of the chunks that this crate's client sends: the largest size that SRS takes.
 pub const OWN_CHUNK_BYTES: usize = 64 * 1024;
-/// A timestamp field of this value: the time stands behind the header (section 5.3.1.3).
+/// Value of the timestamp field by which an extended timestamp follows the header (section 5.3.1.3).
 pub(super) const EXTENDED: u32 = 0xff_ffff;
-/// The longest message there can be.
+/// Longest message, bytes: its length field has 24 bits (section 5.3.1.2.1).
 pub const MAX_MESSAGE_BYTES: usize = 0xff_ffff;
-/// Parts of a message shorter than this are copied among the headers.
+/// Parts of a message shorter than this, bytes, are copied into the buffer of the headers; longer ones are sent as they are.
 const COPIED_BYTES: usize = 64;
 
-/// Chunk streams that we use (section 5.3.1.1 reserves 0 to 2).
+/// Chunk stream ids that the client uses; section 5.3.1.1 reserves 0 to 2.
 pub(super) const CONTROL_CHUNKS: u8 = 2;
 pub(super) const COMMAND_CHUNKS: u8 = 3;
 pub(super) const DATA_CHUNKS: u8 = 4;
 pub(super) const VIDEO_CHUNKS: u8 = 6;
 
-/// What a message is (sections 5.4 and 7.1).
+/// Message type id (sections 5.4 and 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageType(pub u8);
 
 impl MessageType {
-    /// The sender's chunks hold so many bytes.
+    /// Set Chunk Size: payload bytes of the sender's chunks from here on (section 5.4.1).
     pub const SET_CHUNK_SIZE: MessageType = MessageType(1);
-    /// The rest of a message will not come.
+    /// Abort Message: the rest of a message will not be sent (section 5.4.2).
     pub const ABORT: MessageType = MessageType(2);
-    /// So much has arrived.
+    /// Acknowledgement: bytes received so far (section 5.4.3).
     pub const ACKNOWLEDGEMENT: MessageType = MessageType(3);
-    /// Begin, end, ping.
+    /// User Control: begin and end of streams, ping (sections 6.2 and 7.1.7).
     pub const USER_CONTROL: MessageType = MessageType(4);
-    /// Window Acknowledgement Size (section 5.4.4).
+    /// Window Acknowledgement Size: bytes after which an acknowledgement is due (section 5.4.4).
     pub const WINDOW_SIZE: MessageType = MessageType(5);
-    /// How much may be on its way.
+    /// Set Peer Bandwidth: unacknowledged bytes that the peer may have sent (section 5.4.5).
     pub const PEER_BANDWIDTH: MessageType = MessageType(6);
-    /// Sound.
+    /// Audio message (section 7.1.4).
     pub const AUDIO: MessageType = MessageType(8);
-    /// Pictures.
+    /// Video message (section 7.1.5).
     pub const VIDEO: MessageType = MessageType(9);
-    /// A command whose values are in AMF 3, though most senders write AMF 0 behind one byte.
+    /// Command message in AMF 3 (section 7.1.1); most senders write one zero byte and AMF 0.
     pub const COMMAND_AMF3: MessageType = MessageType(17);
-    /// What a stream is like.
+    /// Data message in AMF 0, such as `onMetaData` (section 7.1.2).
     pub const DATA: MessageType = MessageType(18);
-    /// A command.
+    /// Command message in AMF 0, such as `connect` (section 7.1.1).
     pub const COMMAND: MessageType = MessageType(20);
 }
 
-/// A message.
+/// A message, whole and without chunk headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it is.
+    /// Message type, which decides how the body is read.
     pub kind: MessageType,
     /// Message stream that it belongs to; 0 is the connection's own.
     pub stream: u32,
-    /// When it is for, ms; wraps at 2^32.
+    /// Timestamp, ms; wraps at 2^32.
     pub timestamp: u32,
-    /// Its content.
+    /// Body of the message, without its header.
     pub body: Bytes,
 }
 
-/// Cuts messages into chunks.
+/// Writes messages as chunks, at the present chunk size.
 #[derive(Debug)]
 pub struct ChunkWriter {
     chunk_bytes: usize,
@@ -84,13 +84,13 @@ impl Default for ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// Sets the chunk size from the next message on; the peer must have got Set Chunk Size before.
+    /// Sets the chunk size, bytes, from the next message on. A Set Chunk Size message must have been written before.
     pub fn set_chunk_bytes(&mut self, chunk_bytes: usize) {
         self.chunk_bytes = chunk_bytes.max(1);
     }
 
-    /// Writes a message whose content stands in parts; large ones are not copied. One that is too long for RTMP is not
-    /// written, and that is told by `false`.
+    /// Writes a message whose body is in parts and hands the bytes to `emit` in order; large parts are not copied. Returns `false`
+    /// and writes nothing if the body is longer than [`MAX_MESSAGE_BYTES`].
     #[must_use]
     pub fn write(
         &self,

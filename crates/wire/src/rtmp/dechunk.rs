@@ -1,34 +1,34 @@
-//! Messages put together from chunks (RTMP 1.0 section 5.3); the twin of [`super::chunk`].
+//! The reader of chunks: messages are put together again (RTMP 1.0 section 5.3). The counterpart of [`super::chunk`].
 //!
-//! Chunks of several streams may interleave, and headers leave out what was the same before. Memory is bounded: so many
-//! chunk streams, and so many bytes in messages that are not whole, however much their headers announce.
+//! Chunks of several chunk streams may interleave, and a header may leave out the fields that repeat those of the one before.
+//! Memory is bounded by [`MAX_CHUNK_STREAMS`] and [`MAX_PENDING_BYTES`], whatever lengths the headers announce.
 
 use bytes::{Buf, BytesMut};
 use thiserror::Error;
 
 use super::chunk::{DEFAULT_CHUNK_BYTES, EXTENDED, Message, MessageType};
 
-/// Chunk streams that a peer may use; servers use five.
+/// Most chunk streams that a peer may use; servers use about five.
 pub const MAX_CHUNK_STREAMS: usize = 64;
-/// Bytes of messages that are not whole yet, over all chunk streams: a very large keyframe's.
+/// Most bytes of unfinished messages over all chunk streams: room for a very large keyframe.
 pub const MAX_PENDING_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes of the longest header.
+/// Length of the longest header, bytes: basic, message and extended timestamp.
 const MAX_HEADER_LEN: usize = 3 + 11 + 4;
 
-/// Why the bytes of a connection make no sense any more.
+/// Why the chunk framing of a connection is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ChunkError {
-    /// A header refers to one that was never there.
+    /// A header without all fields, on a chunk stream that has had no full one.
     #[error("a chunk of stream {0} goes on where nothing began")]
     NoPrevious(u32),
     /// A message begins within another of the same chunk stream.
     #[error("a message begins within another on chunk stream {0}")]
     Within(u32),
-    /// More chunk streams than any server uses.
+    /// More than [`MAX_CHUNK_STREAMS`] chunk streams are in use.
     #[error("more than {MAX_CHUNK_STREAMS} chunk streams")]
     TooManyStreams,
-    /// More in unfinished messages than any picture needs.
+    /// Unfinished messages hold more than [`MAX_PENDING_BYTES`].
     #[error("messages of more than {MAX_PENDING_BYTES} bytes")]
     TooLarge,
     /// A chunk size of zero, or beyond 31 bits (section 5.4.1).
@@ -36,7 +36,7 @@ pub enum ChunkError {
     ChunkSize(u32),
 }
 
-/// Puts messages together.
+/// Reads chunks and returns whole messages, at the peer's chunk size.
 #[derive(Debug)]
 pub struct ChunkReader {
     chunk_bytes: usize,
@@ -51,7 +51,7 @@ struct ChunkStream {
     stream: u32,
     len: usize,
     timestamp: u32,
-    /// Added where a message begins without a header of its own.
+    /// Timestamp difference, ms, that applies to a message without a header of its own.
     delta: u32,
     is_extended: bool,
     payload: BytesMut,
@@ -66,7 +66,7 @@ impl Default for ChunkReader {
 }
 
 impl ChunkReader {
-    /// The peer's chunks hold so many bytes from the next on.
+    /// Sets the payload size, bytes, of the peer's chunks from the next one on (section 5.4.1).
     ///
     /// # Errors
     /// [`ChunkError::ChunkSize`].
@@ -78,7 +78,7 @@ impl ChunkReader {
         Ok(())
     }
 
-    /// What there is of a message on this chunk stream is given up (section 5.4.2).
+    /// Drops the unfinished message of this chunk stream, if there is one (section 5.4.2).
     pub fn abort(&mut self, chunk_stream: u32) {
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == chunk_stream) {
             self.pending_bytes -= stream.payload.len();

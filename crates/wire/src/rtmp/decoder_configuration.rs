@@ -15,46 +15,45 @@ use crate::parameter_sets::ParameterSets;
 
 /// Bytes before the arrays.
 const FIXED_LEN: usize = 23;
-/// The one version there is.
+/// The only configurationVersion that is defined.
 const VERSION: u8 = 1;
 
-/// Why bytes are no configuration, or parameter sets make none.
+/// Why a configuration cannot be read, or cannot be written from parameter sets.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigurationError {
-    /// It ends before it should.
+    /// The record ends before its last array does.
     #[error("the decoder configuration breaks off after {len} bytes")]
     Truncated {
-        /// Bytes that were there.
+        /// Length of the record, bytes.
         len: usize,
     },
-    /// It has an unknown version.
+    /// configurationVersion is above 1.
     #[error("the decoder configuration has version {0}, not 1")]
     Version(u8),
-    /// NAL units behind lengths of three bytes, which the record does not allow.
+    /// lengthSizeMinusOne is 2: the record allows lengths of 1, 2 and 4 bytes.
     #[error("the decoder configuration gives NAL units a length of 3 bytes")]
     LengthSize,
-    /// Without a parameter set of each kind there is nothing to decode by.
+    /// The parameter sets lack a VPS, an SPS or a PPS.
     #[error("there is no VPS, SPS or PPS to make a decoder configuration of")]
     Incomplete,
-    /// The SPS cannot be parsed for profile and format.
+    /// The SPS cannot be parsed, so profile and format are unknown.
     #[error(transparent)]
     Sps(#[from] SpsError),
 }
 
-/// A parsed configuration.
+/// What a receiver needs of a HEVCDecoderConfigurationRecord.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecoderConfiguration {
-    /// The parameter sets.
+    /// The VPS, SPS and PPS of the record's arrays.
     pub parameter_sets: ParameterSets,
-    /// Bytes of the length before each NAL unit: 1, 2 or 4.
+    /// Size of the length field before each NAL unit of a picture, bytes: 1, 2 or 4.
     pub nal_length_size: usize,
 }
 
 /// Writes the configuration for these parameter sets, with NAL lengths of four bytes.
 ///
-/// The arrays say that they are complete: that is what the name `hvc1` promises, and no parameter set stands in the
-/// pictures then.
+/// The arrays are marked complete, as `hvc1` demands: pictures then carry no parameter sets of their own (section 8.4.1).
 ///
 /// # Errors
 /// [`ConfigurationError::Incomplete`] or [`ConfigurationError::Sps`].

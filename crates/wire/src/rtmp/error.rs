@@ -1,4 +1,4 @@
-//! Why there is no RTMP session, or no longer.
+//! Errors of RTMP sessions.
 
 use std::time::Duration;
 
@@ -10,113 +10,113 @@ use super::dechunk::ChunkError;
 use super::decoder_configuration::ConfigurationError;
 use crate::shown::shown;
 
-/// How long a response may take.
+/// How long the server may take to answer a command.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a session cannot go on. Each names the stream; what a user can do about it, the program knows.
+/// Why a session is over. Each error names the stream's address without its query, which may hold a key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RtmpError {
-    /// The URL names no stream.
+    /// The URL has neither an application nor a stream name.
     #[error("{url} names no application and stream")]
     NoStream {
-        /// As given.
+        /// The URL as given, without a login.
         url: String,
     },
     /// The peer's first byte is no version of RTMP.
     #[error("{url}: the server does not speak RTMP")]
     NotRtmp {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
     },
     /// No response came within [`RESPONSE_TIMEOUT`].
     #[error("{url}: the server does not answer {request} within {} s", RESPONSE_TIMEOUT.as_secs())]
     NoResponse {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// The command that was refused or is unanswered.
+        /// Name of the command that was refused or not answered.
         request: &'static str,
     },
-    /// The server asks for credentials.
+    /// The server refused `connect` and asks for a user name and password.
     #[error("{url}: the server wants a login ({})", shown(reason))]
     CredentialsRequired {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// The server's reason.
+        /// Code and description that the server gives (section 7.2.2).
         reason: String,
-        /// What an answer on the next connection must contain.
+        /// The challenge that the next connection has to answer, where the server has sent one.
         challenge: AdobeChallenge,
     },
-    /// The server refused the credentials.
+    /// The server refused `connect` with the given user name and password.
     #[error("{url}: the server refused the login ({})", shown(reason))]
     CredentialsRefused {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// The server's reason.
+        /// Code and description that the server gives (section 7.2.2).
         reason: String,
     },
-    /// The server sends requests and reads no responses.
+    /// The server sends requests without end and reads no answers, so that they would pile up.
     #[error("{url}: the server asks without end and does not read the answers")]
     Unread {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
     },
-    /// The server refused.
+    /// The server refused the command.
     #[error("{url}: the server refused to {request}: {}", shown(reason))]
     Refused {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// The command that was refused or is unanswered.
+        /// Name of the command that was refused or not answered.
         request: &'static str,
-        /// The server's reason.
+        /// Code and description that the server gives (section 7.2.2).
         reason: String,
     },
     /// The server ended what had begun.
     #[error("{url}: the server ended the stream: {}", shown(reason))]
     EndedByServer {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// The server's reason.
+        /// Code and description that the server gives (section 7.2.2).
         reason: String,
     },
     /// The stream is there but is not H.265.
     #[error("the stream at {url} is {}, not H.265", shown(codec))]
     NotHevc {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// What it is.
+        /// Name of the codec that the stream has.
         codec: String,
     },
     /// A picture too long for a message.
     #[error("{url}: a picture of {bytes} bytes is longer than RTMP allows")]
     TooLong {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// Its size.
+        /// Size of the message, bytes.
         bytes: usize,
     },
     /// What the encoder gave cannot be announced.
     #[error("{url}: {error}")]
     Configuration {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// What is wrong.
+        /// What is wrong with it.
         error: ConfigurationError,
     },
     /// The server's framing makes no sense.
     #[error("{url}: the server's messages cannot be told apart: {error}")]
     Chunk {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// What is wrong.
+        /// What is wrong with it.
         error: ChunkError,
     },
-    /// A command makes no sense.
+    /// A command's values cannot be read as AMF 0.
     #[error("{url}: a command of the server's cannot be read: {error}")]
     Command {
-        /// The stream.
+        /// Address of the stream, without its query.
         url: String,
-        /// What is wrong.
+        /// What is wrong with it.
         error: AmfError,
     },
 }

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use super::address::StreamAddress;
 use super::session::{Role, RtmpEvent, RtmpSession};
 use super::unpack::Unpacker;
+use crate::coded_frame::MAX_UNIT_NALS;
 use crate::h265::{NalHeader, NalType};
-use crate::rtp::depacketizer::MAX_UNIT_NALS;
 use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 

@@ -1,20 +1,20 @@
 //! The handshake (RTMP 1.0 section 5.2), in its simple form, which every server takes.
 //!
-//! A version byte and 1536 bytes each way, and the other's 1536 bytes back. Their contents have no use any more: times
-//! that are ignored, and noise that is echoed to show that it was read.
+//! Each end sends a version byte (C0, S0) and 1536 bytes (C1, S1), and echoes the other's 1536 bytes (C2, S2). The contents
+//! carry nothing that is used: timestamps, which are ignored, and random bytes.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The version of RTMP that goes unencrypted.
+/// Version of unencrypted RTMP (section 5.2.2).
 const VERSION: u8 = 3;
-/// Bytes of C1, C2, S1 and S2.
+/// Length of each of C1, C2, S1 and S2, bytes (sections 5.2.3 and 5.2.4).
 const PACKET_LEN: usize = 1536;
 
-/// The peer's first byte is no version of RTMP.
+/// The peer's first byte is not version 3: it does not speak RTMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotRtmp;
 
-/// C0 and C1, filled with noise from a seed.
+/// C0 and C1: the bytes that a client sends first, with pseudo-random content from `seed`.
 pub fn start(seed: u64) -> Bytes {
     let mut out = BytesMut::with_capacity(1 + PACKET_LEN);
     out.put_u8(VERSION);

@@ -6,8 +6,7 @@
 //! - [`decoder_configuration`] and [`video`]: parameter sets and pictures as the body of video messages;
 //!   [`pack`] and its twin [`unpack`]: access units to such messages and back, with their time stamps.
 //!
-//! Bytes and state machines are our own: the one crate for clients, `rml_rtmp`, panics on a command of fewer than three
-//! values and cannot tell interleaved messages apart. It is a foreign peer in the tests of `hevcast-net`.
+//! The crate `rml_rtmp` is not used: it panics on a command of fewer than three values and cannot read interleaved messages.
 
 pub mod address;
 pub mod adobe_auth;

@@ -1,11 +1,11 @@
 //! Frames to video messages: what a publisher sends, and when (Enhanced RTMP v1).
 //!
-//! A SequenceStart goes before every IRAP picture, not only the first: a server that knows nothing of H.265 keeps none
-//! for those who come later, but passes on what comes. Some readers, FFmpeg among them, give up at a picture that comes
-//! before any SequenceStart; so where the server is known to be such a one, it goes before every picture (some 120 bytes).
+//! A SequenceStart (parameter sets) is sent before every IRAP picture, not only the first: a server that does not know H.265
+//! does not cache it for readers that join later, but relays it. Some readers, FFmpeg among them, give up at a picture that
+//! precedes any SequenceStart; where the server is known to be of this kind, one is sent before every picture (some 120 bytes).
 //!
-//! Elsewhere an unchanged one is not repeated in a stream's first moments: MediaMTX looks at those of 2 s to learn what the
-//! tracks are, and closes the connection at a second SequenceStart among them.
+//! Elsewhere an unchanged one is not repeated early in a stream: MediaMTX inspects the first 2 s to learn the tracks, and closes
+//! the connection at a second SequenceStart within them.
 
 use bytes::Bytes;
 
@@ -22,20 +22,20 @@ use crate::time::RtpTicks;
 /// and some more, as a server's readers may be told apart by whole seconds.
 const NO_REPEAT_MS: u32 = 3000;
 
-/// Messages for one picture, in the order in which they go.
+/// Message bodies for one picture, in order of sending.
 #[derive(Debug)]
 pub struct Packed {
-    /// Their time stamp, ms since the first picture; wraps at 2^32.
+    /// Timestamp of all of them, ms since the first picture; wraps at 2^32.
     pub timestamp: u32,
     /// Body of a data message that describes the stream, where that has changed.
     pub metadata: Option<Bytes>,
-    /// Body of a SequenceStart.
+    /// Body of a video message with the parameter sets, where one is due.
     pub sequence_start: Option<Bytes>,
-    /// Body of the picture's message, in parts.
+    /// Body of the video message with the picture, in parts to be sent in order.
     pub picture: Vec<Bytes>,
 }
 
-/// Packs the pictures of one connection.
+/// Packs the pictures of one connection into video messages.
 #[derive(Debug)]
 pub struct Packer {
     sets: ParameterSets,
@@ -58,7 +58,7 @@ impl Timeline {
     fn at(&mut self, timestamp: RtpTicks) -> u32 {
         let since = self.last.map_or(0, |last| timestamp.0.wrapping_sub(last.0) as i32);
         self.last = Some(timestamp);
-        // A step back costs nothing but this frame's duration.
+        // A step back counts as no time at all.
         self.elapsed_ticks += u64::try_from(since).unwrap_or(0);
         (self.elapsed_ticks * 1000 / RtpTicks::HZ) as u32
     }
@@ -72,7 +72,7 @@ impl Default for Packer {
 }
 
 impl Packer {
-    /// A packer for a server that keeps no SequenceStart.
+    /// A packer that sends a SequenceStart before every picture, for servers that do not cache it.
     pub fn insistent() -> Packer {
         Packer { is_insistent: true, ..Packer::default() }
     }
@@ -106,7 +106,7 @@ impl Packer {
     }
 }
 
-/// What players like to know first (FLV section E.5; Enhanced RTMP v1, "Enhancing onMetaData").
+/// The `onMetaData` values (FLV section E.5; Enhanced RTMP v1, "Enhancing onMetaData").
 fn write_metadata(info: &SpsInfo) -> Bytes {
     let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
     let mut properties = vec![
@@ -124,7 +124,7 @@ fn write_metadata(info: &SpsInfo) -> Bytes {
 mod tests {
     use super::super::decoder_configuration::tests::sets;
     use super::*;
-    use crate::parameter_sets::ParameterSetStage;
+    use crate::parameter_set_stage::ParameterSetStage;
 
     const IDR: Bytes = Bytes::from_static(&[0x28, 0x01, 0xaf]);
     const TRAIL: Bytes = Bytes::from_static(&[0x02, 0x01, 0xd0]);

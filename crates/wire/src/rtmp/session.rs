@@ -28,36 +28,36 @@ use crate::time::Now;
 const STREAM_EOF: u16 = 1;
 const PING_REQUEST: u16 = 6;
 const PING_RESPONSE: u16 = 7;
-/// Most responses of ours that the server may leave unread, as
+/// Most answers that the server may leave unread, as
 /// [`MAX_UNREAD_RESPONSES`](crate::rtsp::session::client::MAX_UNREAD_RESPONSES) of RTSP.
 const MAX_UNREAD_RESPONSES: usize = 256;
-/// Longest ping that is repeated in full: it holds the server's time, 4 bytes (section 7.1.7), and whatever else it likes.
+/// Longest ping content, bytes, that is echoed; 4 bytes of server time are usual (section 7.1.7).
 const LONGEST_PING_BYTES: usize = 64;
 
-/// Which way media flows.
+/// Whether the client publishes or plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// To the server.
+    /// The client sends media to the server (section 7.2.2.6).
     Publish,
-    /// From the server.
+    /// The server sends media to the client (section 7.2.2.1).
     Play,
 }
 
-/// News from the server.
+/// What a session reports to the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RtmpEvent {
-    /// The stream is open: pictures may go, or will come.
+    /// The server has opened the stream: media may be sent, or will come.
     Started,
     /// A video message of the stream.
     Video {
-        /// Its time, ms.
+        /// Timestamp, ms; wraps at 2^32.
         timestamp: u32,
-        /// Its content.
+        /// Body, for [`video::read`](super::video::read) or an [`Unpacker`](super::unpack::Unpacker).
         body: Bytes,
     },
-    /// A message of the stream with sound.
+    /// An audio message of the stream has come; its content is dropped.
     Sound,
-    /// The stream is over.
+    /// The server has ended the stream.
     Ended,
 }
 
@@ -71,7 +71,7 @@ enum State {
     Ended,
 }
 
-/// The session's state machine.
+/// The state machine of a client's session: one connection, one stream.
 pub struct RtmpSession {
     role: Role,
     address: StreamAddress,
@@ -139,7 +139,7 @@ impl RtmpSession {
         }
     }
 
-    /// The stream's address.
+    /// The address that the session was made for.
     pub fn address(&self) -> &StreamAddress {
         &self.address
     }
@@ -150,12 +150,12 @@ impl RtmpSession {
         self.server == "FMS/3,0,1,123"
     }
 
-    /// Sends a data message of the stream.
+    /// Queues a data message of the stream, such as `onMetaData`. `timestamp` is in ms.
     pub fn send_data(&mut self, timestamp: u32, body: Bytes) {
         self.send(DATA_CHUNKS, MessageType::DATA, self.stream, timestamp, &[body]);
     }
 
-    /// Sends a video message of the stream, which stands in parts.
+    /// Queues a video message of the stream, whose body is in parts. `timestamp` is in ms.
     ///
     /// # Errors
     /// [`RtmpError::TooLong`].
@@ -166,7 +166,7 @@ impl RtmpSession {
         Err(RtmpError::TooLong { url: self.url(), bytes: parts.iter().map(Bytes::len).sum() })
     }
 
-    /// Ends the stream and the session; the server sends no response to that.
+    /// Queues the commands that end the stream. The server does not answer them, so the session is over at once.
     pub fn end(&mut self) {
         if matches!(self.state, State::Opening | State::Running) {
             let stream = Value::text(&self.address.stream);

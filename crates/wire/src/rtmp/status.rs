@@ -2,21 +2,21 @@
 
 use super::amf::Value;
 
-/// What a status comes to.
+/// What a status message means for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The stream is open.
+    /// The server has begun to take or send the stream.
     Started,
-    /// The stream is over.
+    /// The stream has ended, or the server closes the connection.
     Ended,
-    /// The request failed.
+    /// The request failed: level `error` (section 7.2.2).
     Failed,
-    /// Nothing that needs doing.
+    /// Any other status, which needs no reaction.
     Note,
 }
 
 impl Status {
-    /// Of a command's values.
+    /// Reads the values of an `onStatus` or `_error` command.
     pub fn of(values: &[Value]) -> Status {
         let text = |name| field(values, name).unwrap_or_default();
         match text("code") {
@@ -32,7 +32,7 @@ impl Status {
     }
 }
 
-/// A command's code and description, as the server has them.
+/// Code and description of such a command as one text. It is a peer's text: see [`mod@crate::shown`].
 pub fn reason(values: &[Value]) -> String {
     let parts = ["code", "description"].map(|name| field(values, name).unwrap_or_default().trim());
     match parts {

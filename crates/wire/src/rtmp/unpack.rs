@@ -1,17 +1,18 @@
-//! Video messages to access units; the twin of [`super::pack`].
+//! Video messages to coded frames; the counterpart of [`super::pack`].
 
 use bytes::Bytes;
 
 use super::video::{self, VideoError, VideoMessage};
 use crate::codec::CodecId;
 use crate::coded_frame::{CodedFrame, FrameMeta};
-use crate::parameter_sets::{ParameterSetStage, ParameterSets};
+use crate::parameter_set_stage::ParameterSetStage;
+use crate::parameter_sets::ParameterSets;
 use crate::time::RtpTicks;
 
-/// Ticks of the access units' clock in a millisecond.
+/// Ticks of the 90 kHz media clock in a millisecond.
 const TICKS_PER_MS: i64 = RtpTicks::HZ as i64 / 1000;
 
-/// Unpacks the video messages of one connection.
+/// Reads the video messages of one connection as coded frames.
 #[derive(Debug)]
 pub struct Unpacker {
     sets: ParameterSetStage,
@@ -29,13 +30,13 @@ impl Default for Unpacker {
 }
 
 impl Unpacker {
-    /// The latest parameter sets.
+    /// The latest parameter set of each kind and id, by SequenceStart or in band.
     pub fn parameter_sets(&self) -> &ParameterSets {
         self.sets.known()
     }
 
-    /// Takes a video message of a time stamp in ms; returns its picture, if it is one. An IRAP picture gets the parameter
-    /// sets that were told before it.
+    /// Takes a video message with its timestamp in ms, and returns its picture, if it has one. An IRAP picture gets the parameter
+    /// sets that were sent before it.
     ///
     /// # Errors
     /// [`VideoError`]; after [`VideoError::NotHevc`] nothing better will come, after others it may.

@@ -9,24 +9,23 @@
 //! +-+-----+-------+---------------+----------------------+
 //! ```
 //!
-//! Where the first bit is not set, the old header of FLV has a codec's number in the last four bits; 12 stands for H.265
-//! there by custom of Chinese networks, with packets shaped as AVC's are, and is read too.
+//! Where the first bit is 0, the byte is FLV's header with a codec id in its last four bits. 12 is H.265 by convention of
+//! Chinese networks, with packets as those of AVC; it is read too.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use super::decoder_configuration::{self, ConfigurationError, DecoderConfiguration};
-use crate::coded_frame::CodedFrame;
+use crate::coded_frame::{CodedFrame, MAX_UNIT_NALS};
 use crate::h265::{NalError, NalHeader};
 use crate::nal::NalKind;
 use crate::parameter_sets::ParameterSets;
-use crate::rtp::depacketizer::MAX_UNIT_NALS;
 
-/// The codec's name, as parameter sets beside the pictures have it (ISO/IEC 14496-15 section 8.4.1).
+/// FourCC of H.265 with parameter sets outside the pictures (ISO/IEC 14496-15 section 8.4.1).
 pub const FOURCC_HVC1: [u8; 4] = *b"hvc1";
-/// Bytes before a picture's NAL units as this crate writes them.
+/// Length of the header before a picture's NAL units as written here, bytes.
 pub const HEADER_LEN: usize = 5;
-/// Bytes of the length before a NAL unit as this crate writes it.
+/// Size of the length field before a NAL unit as written here, bytes.
 pub const NAL_LENGTH_SIZE: usize = 4;
 
 /// A header with FourCC follows.
@@ -49,45 +48,45 @@ const LEGACY_HEVC: u8 = 12;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum VideoError {
-    /// It is of another codec.
+    /// The message is of another codec, named here.
     #[error("the video is {0}, not H.265")]
     NotHevc(String),
-    /// It ends before it should.
+    /// The message ends within a field or a NAL unit.
     #[error("a video message breaks off after {len} bytes")]
     Truncated {
-        /// Bytes that were there.
+        /// Length of the message, bytes.
         len: usize,
     },
-    /// Its parameter sets cannot be read.
+    /// The decoder configuration of a SequenceStart cannot be read.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    /// What stands behind a length is no NAL unit.
+    /// The bytes after a length have no NAL unit header.
     #[error(transparent)]
     Nal(#[from] NalError),
-    /// More NAL units than a picture may have.
+    /// More than [`MAX_UNIT_NALS`] NAL units.
     #[error("a picture has more than {MAX_UNIT_NALS} NAL units")]
     TooManyNals,
 }
 
-/// A video message, read.
+/// The content of a video message, by its packet type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VideoMessage {
-    /// What a decoder must know before the pictures that follow.
+    /// The decoder configuration for the pictures that follow.
     SequenceStart(DecoderConfiguration),
-    /// A picture.
+    /// A coded picture (CodedFrames or CodedFramesX).
     Picture {
-        /// Time of presentation behind the message's time stamp, ms.
+        /// Composition time offset, ms: presentation time less the message's timestamp.
         composition_ms: i32,
-        /// NAL units, each behind its length.
+        /// NAL units, each preceded by its length; see [`split`].
         nals: Bytes,
     },
-    /// The sequence is over.
+    /// SequenceEnd: no picture follows in this sequence.
     SequenceEnd,
-    /// Nothing that H.265 needs: metadata, a command, several tracks in one message, a type of later days.
+    /// A packet type that is not used here: metadata, a command, multitrack, or one that is not known.
     Ignored,
 }
 
-/// Writes a SequenceStart.
+/// Writes a SequenceStart with the decoder configuration of these parameter sets.
 ///
 /// # Errors
 /// [`ConfigurationError`] when the parameter sets do not suffice.
@@ -96,13 +95,13 @@ pub fn write_sequence_start(sets: &ParameterSets) -> Result<Bytes, Configuration
     Ok([&header(KEYFRAME, SEQUENCE_START)[..], &record].concat().into())
 }
 
-/// Writes a SequenceEnd.
+/// Writes a SequenceEnd, by which a receiver may flush its decoder.
 pub fn write_sequence_end() -> Bytes {
     Bytes::copy_from_slice(&header(KEYFRAME, SEQUENCE_END))
 }
 
-/// Writes a picture as CodedFramesX: it is presented when it is decoded. The parts follow each other; NAL units are not
-/// copied. Parameter sets are left out, as `hvc1` has it: their place is the SequenceStart before.
+/// Writes a picture as CodedFramesX (composition time 0). The parts are to be sent in order; NAL units are not
+/// copied. Parameter sets are left out, as `hvc1` demands: they belong into the SequenceStart.
 pub fn write_picture(unit: &CodedFrame) -> Vec<Bytes> {
     let frame_type = if unit.random_access { KEYFRAME } else { INTER_FRAME };
     let is_kept = |nal: &&Bytes| !matches!(unit.codec.nal_kind(nal), NalKind::ParameterSet(_));

@@ -11,19 +11,19 @@ use super::packet::RtpHeader;
 use super::payload::{Fragment, Payload, PayloadError};
 use crate::annexb;
 use crate::codec::CodecId;
+pub use crate::coded_frame::MAX_UNIT_NALS;
 use crate::coded_frame::{CodedFrame, FrameMeta};
 use crate::nal::NalKind;
 use crate::time::RtpTicks;
 
 /// The largest access unit that is put together, in bytes.
 pub const MAX_UNIT_BYTES: usize = 8 * 1024 * 1024;
-/// The most NAL units in one access unit.
-pub const MAX_UNIT_NALS: usize = 512;
 /// The most that is set aside in advance for a NAL unit in fragments, in bytes.
 const MAX_EXPECTED_NAL_BYTES: usize = 256 * 1024;
 
 /// What was wrong with a packet's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// The payload's structure is broken. What stood before the fault is kept; the unit is damaged, unless the payload
     /// was empty.
@@ -41,7 +41,7 @@ pub enum Fault {
     FragmentTypeChanged {
         /// The type of the first fragment.
         was: u8,
-        /// The type of this one.
+        /// The nal_unit_type of this fragment.
         is: u8,
     },
     /// A fragment that is the first and the last (RFC 7798 section 4.4.3 forbids it). Taken as a whole NAL unit.
@@ -53,9 +53,9 @@ pub enum Fault {
     /// The access unit outgrew [`MAX_UNIT_BYTES`] or [`MAX_UNIT_NALS`]. It is dropped whole.
     #[error("the access unit at {} grew to {bytes} bytes in {nals} NAL units", timestamp.0)]
     UnitTooLarge {
-        /// The access unit.
+        /// RTP timestamp of the access unit.
         timestamp: RtpTicks,
-        /// Its bytes with this packet.
+        /// Bytes that the unit would have with this packet.
         bytes: usize,
         /// Its NAL units with this packet.
         nals: usize,

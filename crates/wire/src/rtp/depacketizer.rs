@@ -34,32 +34,32 @@ pub const MAX_READY: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("RTP packet {sequence_number}: {fault}")]
 pub struct DepacketizeError {
-    /// The packet.
+    /// Sequence number of the packet.
     pub sequence_number: u16,
-    /// What was wrong with it.
+    /// The first thing that was wrong with its payload.
     pub fault: Fault,
 }
 
-/// Counts since the beginning.
+/// Counts of packets and access units since the depacketizer was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DepacketizeStats {
     /// Packets that are not the stream's by their payload type; counted nowhere else.
     pub foreign: u64,
-    /// Packets taken, stale ones included.
+    /// Packets of the track that were taken, stale ones included.
     pub packets: u64,
-    /// Bytes of their payloads.
+    /// Payload bytes of these packets.
     pub payload_bytes: u64,
-    /// Times that sequence numbers jumped.
+    /// How often packets were missing between two that came.
     pub gaps: u64,
     /// Packets missing in these gaps; a jump backwards counts one.
     pub lost_packets: u64,
-    /// Late or repeated packets, ignored.
+    /// Packets that came late or twice, and were ignored.
     pub stale: u64,
     /// Packets that something was wrong with.
     pub malformed: u64,
-    /// Access units completed.
+    /// Access units that were completed, damaged ones included.
     pub units: u64,
-    /// Of these, damaged.
+    /// Of these, those that lack something.
     pub damaged_units: u64,
     /// Access units dropped as too large, or because another source took over.
     pub dropped_units: u64,
@@ -124,7 +124,7 @@ impl Depacketizer {
         self.codec
     }
 
-    /// Counts since the beginning.
+    /// Counts of packets and access units since the depacketizer was made.
     pub fn stats(&self) -> &DepacketizeStats {
         &self.stats
     }

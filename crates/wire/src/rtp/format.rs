@@ -99,17 +99,17 @@ pub(super) enum Choice {
 }
 
 impl Chosen {
-    pub fn new(format: PayloadFormat) -> Chosen {
+    pub(super) fn new(format: PayloadFormat) -> Chosen {
         Chosen { format, ..Chosen::default() }
     }
 
-    pub fn format(&self) -> &PayloadFormat {
+    pub(super) fn format(&self) -> &PayloadFormat {
         &self.format
     }
 
     /// Decides by the payload type. The type that the description names is the track's. Where packets of a type come that it
     /// does not name at all, before any that it does, they are taken: cameras are wrong about their own type.
-    pub fn choose(&mut self, payload_type: u8) -> Choice {
+    pub(super) fn choose(&mut self, payload_type: u8) -> Choice {
         let Some(own) = self.format.own else { return Choice::Take };
         if self.taken == Some(payload_type) {
             self.run = (0, 0);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::depacketizer::{Depacketizer, MAX_UNIT_BYTES, MAX_UNIT_NALS};
 use super::packet::ReceivedPacket;
 use crate::h265::{NalHeader, NalType};
-use crate::parameter_sets::ParameterSetStage;
+use crate::parameter_set_stage::ParameterSetStage;
 
 /// Runs a series of RTP packets, each behind its length in two bytes big endian, through packet and depacketizer.
 ///

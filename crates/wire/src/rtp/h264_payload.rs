@@ -57,8 +57,9 @@ pub fn is_payload_structure(nal_unit_type: NalType) -> bool {
 
 /// What is wrong with a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum H264PayloadError {
-    /// Nothing behind the RTP header.
+    /// The packet has no payload.
     #[error("the payload is empty")]
     Empty,
     /// The payload header, or that of a unit within, is broken.
@@ -70,7 +71,7 @@ pub enum H264PayloadError {
     /// An aggregation packet or a fragment within an aggregation packet or a fragment.
     #[error("payload type {} inside an aggregation packet or a fragment", .0.0)]
     Nested(NalType),
-    /// An aggregation packet without units.
+    /// An aggregation packet (STAP-A) that holds no NAL unit.
     #[error("the aggregation packet is empty")]
     EmptyAggregation,
     /// A unit in an aggregation packet is larger than what is left, or its size is cut off.
@@ -80,7 +81,7 @@ pub enum H264PayloadError {
         at: usize,
         /// The unit's size, or that of the size field.
         size: usize,
-        /// Bytes behind it.
+        /// Bytes left after the size field.
         left: usize,
     },
     /// There is no FU header behind the FU indicator.
@@ -99,14 +100,14 @@ fn interleaved_name(nal_unit_type: NalType) -> &'static str {
     }
 }
 
-/// A payload taken apart.
+/// The content of an RTP payload (RFC 6184 section 5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum H264Payload {
-    /// One NAL unit.
+    /// A single NAL unit packet (section 5.6).
     Single(Bytes),
-    /// Several.
+    /// A single-time aggregation packet, STAP-A (section 5.7.1).
     Aggregation(StapUnits),
-    /// A part of one.
+    /// A fragmentation unit, FU-A (section 5.8).
     Fragment(FuA),
     /// Something of a type that is neither a NAL unit's nor a shape: nothing of the stream, and nothing is missing.
     Undefined(NalType),
@@ -212,7 +213,7 @@ pub fn aggregated_len(nal: &Bytes) -> usize {
 pub struct FuA {
     /// S: the NAL unit's first part.
     pub start: bool,
-    /// E: its last part.
+    /// E bit: this is the last fragment of its NAL unit.
     pub end: bool,
     /// Header of the NAL unit that is sent in parts, put together from FU indicator and FU header. Its type is 0 to 23, 30
     /// or 31; whether the NAL unit counts is only known when it is whole.

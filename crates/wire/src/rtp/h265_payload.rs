@@ -39,20 +39,21 @@ pub fn is_payload_structure(nal_unit_type: NalType) -> bool {
 
 /// What is wrong with a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum H265PayloadError {
-    /// Nothing behind the RTP header.
+    /// The packet has no payload.
     #[error("the payload is empty")]
     Empty,
     /// The payload header, or that of a unit within, is broken.
     #[error(transparent)]
     Header(#[from] NalError),
-    /// PACI, which is not supported.
+    /// A PACI packet (section 4.4.4), which is not supported.
     #[error("payload type 50 (PACI) is not supported")]
     Paci,
     /// An aggregation packet or a fragment within an aggregation packet or a fragment.
     #[error("payload type {} inside an aggregation packet or a fragment", .0.0)]
     Nested(NalType),
-    /// An aggregation packet without units.
+    /// An aggregation packet that holds no NAL unit.
     #[error("the aggregation packet is empty")]
     EmptyAggregation,
     /// A unit in an aggregation packet is larger than what is left, or its size is cut off.
@@ -62,7 +63,7 @@ pub enum H265PayloadError {
         at: usize,
         /// The unit's size, or that of the size field.
         size: usize,
-        /// Bytes behind it.
+        /// Bytes left after the size field.
         left: usize,
     },
     /// A unit in an aggregation packet is too small for a NAL unit header; also what a DONL field looks like.
@@ -70,7 +71,7 @@ pub enum H265PayloadError {
     AggregationUnitTooShort {
         /// Offset of the unit's size in the payload.
         at: usize,
-        /// The unit's size.
+        /// Size of the NAL unit, bytes.
         size: usize,
     },
     /// There is no FU header behind the payload header.
@@ -81,14 +82,14 @@ pub enum H265PayloadError {
     OrderNumberTruncated,
 }
 
-/// A payload taken apart.
+/// The content of an RTP payload (RFC 7798 section 4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum H265Payload {
-    /// One NAL unit.
+    /// A single NAL unit packet (section 4.4.1).
     Single(Bytes),
-    /// Several.
+    /// An aggregation packet (section 4.4.2).
     Aggregation(AggregationUnits),
-    /// A part of one.
+    /// A fragmentation unit (section 4.4.3).
     Fragment(H265Fragment),
 }
 
@@ -217,7 +218,7 @@ pub fn aggregated_len(nal: &Bytes) -> usize {
 pub struct H265Fragment {
     /// S: the NAL unit's first part.
     pub start: bool,
-    /// E: its last part.
+    /// E bit: this is the last fragment of its NAL unit.
     pub end: bool,
     /// Header of the NAL unit that is sent in parts, put together from payload header and FU header.
     pub nal_header: NalHeader,

@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The byte a frame begins with: `$`.
 pub const MAGIC: u8 = b'$';
-/// Bytes of a frame's header.
+/// Length of a frame's header, bytes: `$`, channel, two bytes of length (RFC 2326 section 10.12).
 pub const HEADER_LEN: usize = 4;
 
 /// The header of a frame that carries `len` bytes on `channel`.
@@ -33,14 +33,14 @@ pub fn frame(channel: u8, packet: &[u8]) -> Bytes {
 pub enum Peek {
     /// Nothing yet, or part of a frame: read more.
     Incomplete,
-    /// A whole frame.
+    /// A frame of which all bytes are there.
     Frame {
-        /// The channel number.
+        /// Channel of the frame, as agreed in SETUP.
         channel: u8,
         /// Bytes of the packet, which begins at [`HEADER_LEN`].
         len: u16,
     },
-    /// Something else, so RTSP text.
+    /// The first byte is not `$`, so RTSP text follows.
     NotInterleaved,
 }
 

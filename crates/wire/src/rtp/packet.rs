@@ -22,33 +22,34 @@ use crate::time::RtpTicks;
 
 /// Why bytes are not an RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RtpError {
     /// There is no room for the fixed header.
     #[error("an RTP packet of {len} bytes has no room for its {}-byte header", RtpHeader::LEN)]
     TooShort {
-        /// Bytes that were there.
+        /// Length of the packet, bytes.
         len: usize,
     },
-    /// The version is not 2.
+    /// The version field is not 2 (RFC 3550 section 5.1).
     #[error("RTP version {version}, not 2")]
     Version {
-        /// The version read.
+        /// The version field of the packet.
         version: u8,
     },
     /// The CSRC list or the header extension is longer than the packet.
     #[error("RTP packet {sequence_number}: its header wants {wanted} bytes of {len}")]
     HeaderTruncated {
-        /// The packet.
+        /// Sequence number of the packet.
         sequence_number: u16,
         /// Bytes the header takes by its own account.
         wanted: usize,
-        /// Bytes that were there.
+        /// Length of the packet, bytes.
         len: usize,
     },
     /// The padding is zero bytes long, or longer than the payload.
     #[error("RTP packet {sequence_number}: padding of {padding} bytes in a payload of {len}")]
     Padding {
-        /// The packet.
+        /// Sequence number of the packet.
         sequence_number: u16,
         /// Bytes of padding by the packet's last byte.
         padding: u8,
@@ -66,14 +67,14 @@ pub struct RtpHeader {
     pub payload_type: u8,
     /// One more with each packet, wrapping.
     pub sequence_number: u16,
-    /// Sampling instant, 90 kHz.
+    /// Sampling instant of the picture, in ticks of 90 kHz.
     pub timestamp: RtpTicks,
-    /// Synchronisation source: who sends.
+    /// Synchronization source: identifies the sender of the stream.
     pub ssrc: u32,
 }
 
 impl RtpHeader {
-    /// Bytes of the fixed header.
+    /// Length of the fixed header, bytes.
     pub const LEN: usize = 12;
 
     /// The header's bytes; version 2, without padding, extension or CSRCs.
@@ -89,7 +90,7 @@ impl RtpHeader {
 /// A packet as it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedPacket {
-    /// The fixed header.
+    /// The fixed header, without CSRC list and extension.
     pub header: RtpHeader,
     /// What stands between header and padding; a slice of the received bytes.
     pub payload: Bytes,
@@ -146,7 +147,7 @@ impl ReceivedPacket {
 pub struct RtpPacket {
     /// RTP header, and the payload's own header where the payload does not contain it (fragments).
     pub prefix: Prefix,
-    /// The rest of the packet.
+    /// The rest of the payload, shared with the frame that it is of.
     pub payload: Bytes,
 }
 
@@ -191,7 +192,7 @@ impl RtpPacket {
         packet
     }
 
-    /// Bytes of the whole packet.
+    /// Length of the whole packet with its RTP header, bytes.
     pub fn size_bytes(&self) -> usize {
         self.prefix.len() + self.payload.len()
     }

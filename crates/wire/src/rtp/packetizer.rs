@@ -22,21 +22,22 @@ pub const MIN_MAX_PAYLOAD: usize = 64;
 
 /// Why a frame cannot go on RTP. Nothing of it was sent then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PacketizeError {
-    /// It has no NAL units.
+    /// The frame has no NAL units.
     #[error("the frame at {} is empty", timestamp.0)]
     Empty {
-        /// The frame.
+        /// RTP timestamp of the frame.
         timestamp: RtpTicks,
     },
     /// A NAL unit's header is broken, or its type means something else on RTP.
     #[error("NAL unit {index} of the frame at {}: {source}", timestamp.0)]
     Nal {
-        /// The frame.
+        /// RTP timestamp of the frame.
         timestamp: RtpTicks,
         /// Which of its NAL units, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// Why the NAL unit cannot be sent.
         source: PayloadError,
     },
 }
@@ -62,7 +63,7 @@ impl Packetizer {
         Packetizer { ssrc, payload_type, sequence_number, max_payload, packet_count: 0, octet_count: 0 }
     }
 
-    /// The stream's source.
+    /// The synchronization source (SSRC) of all packets.
     pub fn ssrc(&self) -> u32 {
         self.ssrc
     }

@@ -14,6 +14,7 @@ use crate::{h264, h265};
 
 /// What is wrong with a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PayloadError {
     /// With one of H.264.
     #[error(transparent)]
@@ -33,11 +34,11 @@ impl PayloadError {
 /// A payload taken apart; slices of it, no copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// One NAL unit.
+    /// One NAL unit, as it is.
     Single(Bytes),
-    /// Several.
+    /// Several NAL units in an aggregation packet.
     Aggregation(Units),
-    /// A part of one.
+    /// A fragment of a NAL unit.
     Fragment(Fragment),
     /// Nothing of the stream, and no fault.
     Ignored,
@@ -66,13 +67,13 @@ impl Iterator for Units {
 /// A part of a NAL unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// The NAL unit's first part.
+    /// S bit: this is the first fragment of its NAL unit.
     pub start: bool,
-    /// Its last part.
+    /// E bit: this is the last fragment of its NAL unit.
     pub end: bool,
-    /// nal_unit_type of the NAL unit.
+    /// nal_unit_type of the NAL unit that is fragmented.
     pub nal_unit_type: u8,
-    /// The NAL unit's own header.
+    /// Header of the NAL unit, as it was before it was fragmented.
     pub nal_header: NalHeaderBytes,
     /// The part, behind the NAL unit's header.
     pub part: Bytes,
@@ -81,9 +82,9 @@ pub struct Fragment {
 /// The header of a NAL unit: one byte in H.264, two in H.265.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NalHeaderBytes {
-    /// Of H.264.
+    /// The one byte of H.264.
     One([u8; h264::NalHeader::LEN]),
-    /// Of H.265.
+    /// The two bytes of H.265.
     Two([u8; h265::NalHeader::LEN]),
 }
 

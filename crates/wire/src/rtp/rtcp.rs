@@ -2,7 +2,7 @@
 //!
 //! A compound packet begins with a report, of the sender (SR) or of the receiver (RR), and names its source (SDES
 //! CNAME); then may follow goodbyes (BYE) and payload-specific feedback: "the picture is broken" (PLI, RFC 4585
-//! section 6.3.1) or "give me a full intra picture" (FIR, RFC 5104 section 4.3.1). To hevcast both ask for an IDR. How to
+//! section 6.3.1) or "give me a full intra picture" (FIR, RFC 5104 section 4.3.1). Both ask for an IDR picture here. How to
 //! ask for less is in [`tmmbr`].
 //!
 //! Reading is lenient where nothing depends on it: packets we have no use for are stepped over unread, a PLI may have
@@ -26,33 +26,34 @@ const COMMON_HEADER_LEN: usize = 4;
 
 /// Why bytes are not a compound RTCP packet.
 #[derive(Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RtcpError {
     /// The version of a packet is not 2.
     #[error("RTCP packet at byte {at}: version {version}, not 2")]
     Version {
-        /// Offset in the compound.
+        /// Offset of the packet in the compound packet, bytes.
         at: usize,
-        /// The version read.
+        /// The version field of the packet.
         version: u8,
     },
     /// A packet is longer than what is left of the compound.
     #[error("RTCP packet at byte {at}: {wanted} bytes wanted, {left} are left")]
     Truncated {
-        /// Offset in the compound.
+        /// Offset of the packet in the compound packet, bytes.
         at: usize,
         /// Bytes the packet takes by its own account.
         wanted: usize,
-        /// Bytes from `at` on.
+        /// Bytes of the compound packet from `at` on.
         left: usize,
     },
     /// A packet's content does not fit its type.
     #[error("RTCP packet of type {packet_type} at byte {at}: {source}")]
     Content {
-        /// Offset in the compound.
+        /// Offset of the packet in the compound packet, bytes.
         at: usize,
-        /// RTCP packet type number.
+        /// RTCP packet type, as registered (RFC 3550 section 12.1).
         packet_type: u8,
-        /// What is wrong with it.
+        /// What the parser says of it.
         source: RtcpParseError,
     },
 }
@@ -77,9 +78,9 @@ pub struct ReceiverStats {
 /// A report block: [`ReceiverStats`] and the source they are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportBlock {
-    /// The source reported on.
+    /// SSRC of the source that is reported on.
     pub ssrc: u32,
-    /// How it was received.
+    /// Loss and jitter of that source, as received.
     pub stats: ReceiverStats,
 }
 
@@ -100,43 +101,43 @@ pub enum KeyframeRequestKind {
 pub enum RtcpEvent {
     /// The sender's clock and counts (RFC 3550 section 6.4.1).
     SenderReport {
-        /// The reporting source.
+        /// SSRC of the sender.
         ssrc: u32,
         /// Wall clock in NTP's 64-bit format.
         ntp: u64,
         /// The same instant on the media clock.
         rtp: RtpTicks,
-        /// Packets sent, wrapping.
+        /// Packets sent since the beginning, modulo 2^32.
         packets: u32,
-        /// Payload bytes sent, wrapping.
+        /// Payload bytes sent since the beginning, modulo 2^32.
         octets: u32,
     },
     /// A receiver's view (RFC 3550 section 6.4.2).
     ReceiverReport {
-        /// The receiver.
+        /// SSRC of the receiver that reports.
         ssrc: u32,
         /// One block for each source it hears, at most 31.
         blocks: Vec<ReportBlock>,
     },
     /// Sources that leave (RFC 3550 section 6.6), at most 31.
     Bye {
-        /// Who leaves.
+        /// SSRCs of the sources that leave (BYE).
         ssrcs: Vec<u32>,
     },
-    /// Someone needs a keyframe.
+    /// A receiver asks for a picture at which decoding can start.
     KeyframeRequest {
         /// The source that should send it.
         ssrc: u32,
-        /// How it was asked for.
+        /// Which of the two messages asked for it.
         kind: KeyframeRequestKind,
     },
     /// A source should send no more than so much (RFC 5104 section 4.2.1).
     RateLimit {
-        /// The source.
+        /// SSRC of the source that is to be limited.
         ssrc: u32,
         /// The most that it should send.
         bits_per_s: u64,
-        /// Who asks.
+        /// SSRC of the receiver that asks.
         requester: u32,
     },
     /// A packet that says nothing to us.

@@ -11,13 +11,13 @@ pub const MAX_MISORDER: u16 = 100;
 /// How a packet follows those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The first packet of all.
+    /// The first packet of the source.
     First,
-    /// Right behind the one before.
+    /// The packet after the one before, with none missing.
     Next,
-    /// Some were lost between.
+    /// Packets are missing before this one.
     Gap {
-        /// How many.
+        /// How many packets are missing.
         lost: u16,
     },
     /// The numbers start anew: any number may be lost.
@@ -38,7 +38,7 @@ pub struct SequenceTracker {
 }
 
 impl SequenceTracker {
-    /// Takes the next packet's number.
+    /// Takes the sequence number of the next packet and tells how it follows the ones before (RFC 3550 appendix A.1).
     pub fn follow(&mut self, sequence_number: u16) -> Step {
         let Some(max_seq) = self.max_seq else {
             self.max_seq = Some(sequence_number);

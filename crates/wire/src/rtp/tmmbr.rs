@@ -18,7 +18,7 @@ const TUPLE_LEN: usize = 8;
 const MANTISSA_BITS: u32 = 17;
 /// What a packet costs beyond RTP on an interleaved channel, by what is counted here: its four bytes of framing.
 const OVERHEAD_BYTES: u16 = 4;
-/// Bits/s that say "no limit".
+/// A bitrate, bits/s, that stands for no limit.
 pub const UNLIMITED_BPS: u64 = 1 << 40;
 
 /// One tuple.

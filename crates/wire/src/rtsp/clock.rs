@@ -1,68 +1,70 @@
-//! How far the peer's clock is from ours, measured over the RTSP connection itself.
+//! Measurement of the offset between the peer's clock and the local one, over the RTSP connection.
 //!
-//! Four time stamps, as NTP takes them (RFC 5905 section 8): the client sends a GET_PARAMETER with `t1`, the server
+//! Four timestamps, as in NTP (RFC 5905 section 8): the client sends GET_PARAMETER (RFC 2326 section 10.8) with `t1`, the server
 //! answers with `t1`, its time of arrival `t2` and of departure `t3`, and the client notes the arrival `t4`. Then
 //! offset = ((t2 − t1) + (t3 − t4)) / 2, and the true offset lies within half the round trip of it, at that moment.
 //!
-//! Clocks drift apart, so an exchange loses worth as it ages. Any two exchanges confine the drift between them: to the
-//! difference of their offsets, give or take both their bounds, by the time that lies between. What all pairs of the
-//! last [`HISTORY`] agree on is the drift; it carries an exchange's offset forward ([`ClockOffset::at`]), and its own
-//! uncertainty, with [`WANDER_PPB`] for oscillators that change with the temperature, widens the bound meanwhile. Of the
-//! last [`WINDOW`] exchanges the one with the least bound *now* wins: mostly that with the least round trip, since
-//! queueing can only lengthen it.
+//! Clocks drift, so the bound of an exchange grows with its age. Any two exchanges limit the drift between them: to the
+//! difference of their offsets, plus or minus both bounds, divided by the time between them. The range that all pairs of the
+//! last [`HISTORY`] exchanges allow is the drift; it extrapolates an exchange's offset ([`ClockOffset::at`]), and its own
+//! uncertainty, plus [`WANDER_PPB`] for oscillators that change with temperature, widens the bound over time. Of the
+//! last [`WINDOW`] exchanges the one with the smallest bound *now* is used: mostly that with the shortest round trip, since
+//! queueing can only lengthen a round trip.
 //!
 //! A publisher writes the bound of its own estimate into each picture ([`crate::h265::SendStages`]), so that a reader can
-//! state the error of both ends together, and the clock's identity ([`ClockId`]), so that a reader at another server does
-//! not compare what cannot be compared.
+//! add the errors of both ends, and the id of the server's clock ([`ClockId`]), so that a reader at another server does
+//! not compare times of different clocks.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+pub use crate::clock_offset::ClockOffset;
+use crate::clock_offset::{micros, part};
 use crate::time::{ClockId, Now, UtcMicros};
 
-/// Exchanges of which one is taken.
+/// The number of latest exchanges from which the best is chosen.
 pub const WINDOW: usize = 8;
 
-/// Exchanges by which the drift is told: a minute's.
+/// The number of latest exchanges from which the drift is estimated: one minute at one exchange per second.
 pub const HISTORY: usize = 64;
 
-/// Most that two clocks drift apart, in parts per thousand million: oscillators of computers are within 100 ppm each, and
-/// a clock that is being slewed adds up to 500 (`adjtime`, as most systems do it).
+/// Largest drift between two clocks that is assumed, parts per billion: oscillators are within 100 ppm each, and
+/// slewing by `adjtime` adds up to 500 ppm on most systems.
 pub const MAX_DRIFT_PPB: i64 = 500_000;
 
-/// How far the drift itself may wander from what the last minute told.
+/// How far the drift may change from its estimate over the last minute, parts per billion.
 pub const WANDER_PPB: i64 = 20_000;
 
-/// A clock that advances by this much more or less than its monotonic one, beyond [`MAX_DRIFT_PPB`], was set, µs.
+/// A wall clock that departs from the monotonic clock by more than this, µs, beyond [`MAX_DRIFT_PPB`], counts as set.
 const STEP_MICROS: i64 = 2_000;
 
-/// Header of the OPTIONS answer by which a server says that it takes the exchange.
+/// Header of the OPTIONS response by which a server announces that it supports the exchange.
 pub const SUPPORT_HEADER: &str = "X-Hevcast-Clock";
 
-/// Media type of the exchange's bodies.
+/// Content-Type of the request and response bodies.
 pub const CONTENT_TYPE: &str = "text/x-hevcast-clock";
 
-/// A client's request body.
+/// Body of the client's request: one line per field, `key: value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockRequest {
     /// When the request was sent, by the client's clock.
     pub t1: UtcMicros,
 }
 
-/// The server's answer.
+/// Body of the server's response: all that the client needs beside its own time of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReply {
-    /// As in the request.
+    /// `t1` of the request, echoed.
     pub t1: UtcMicros,
     /// When the request was read, by the server's clock.
     pub t2: UtcMicros,
     /// When the answer was written, by the server's clock.
     pub t3: UtcMicros,
-    /// Which clock that is; `None` where the server does not say.
+    /// Id of the server's clock; `None` where the server gives none.
     pub clock: Option<ClockId>,
 }
 
-/// What a body's line `key: value` says.
+/// The value of a body's line `key: value`.
 fn field<'a>(body: &'a [u8], key: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(body).ok()?;
     Some(text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.trim() == key)?.1.trim())
@@ -73,19 +75,19 @@ fn time(body: &[u8], key: &str) -> Option<UtcMicros> {
 }
 
 impl ClockRequest {
-    /// The body, as text.
+    /// The body in text form, for the media type [`CONTENT_TYPE`].
     pub fn body(&self) -> Vec<u8> {
         format!("t1: {}\r\n", self.t1.0).into_bytes()
     }
 
-    /// Reads a body; `None` when it is none of ours.
+    /// Parses a body; `None` if it lacks a field.
     pub fn parse(body: &[u8]) -> Option<ClockRequest> {
         Some(ClockRequest { t1: time(body, "t1")? })
     }
 }
 
 impl ClockReply {
-    /// The body, as text.
+    /// The body in text form, for the media type [`CONTENT_TYPE`].
     pub fn body(&self) -> Vec<u8> {
         let mut body = format!("t1: {}\r\nt2: {}\r\nt3: {}\r\n", self.t1.0, self.t2.0, self.t3.0);
         if let Some(ClockId(id)) = self.clock {
@@ -94,55 +96,14 @@ impl ClockReply {
         body.into_bytes()
     }
 
-    /// Reads a body; `None` when it is none of ours. An identity that is none leaves the times as they are.
+    /// Parses a body; `None` if it lacks a time. An id that cannot be read counts as absent.
     pub fn parse(body: &[u8]) -> Option<ClockReply> {
         let clock = field(body, "clock").and_then(|id| u64::from_str_radix(id, 16).ok()).and_then(ClockId::new);
         Some(ClockReply { t1: time(body, "t1")?, t2: time(body, "t2")?, t3: time(body, "t3")?, clock })
     }
 }
 
-/// The server's clock as seen from here, as it was measured at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockOffset {
-    /// When, by our monotonic clock.
-    pub measured: Instant,
-    /// Server time − our time then, µs.
-    pub offset_micros: i64,
-    /// The true offset was within this of [`Self::offset_micros`].
-    pub bound: Duration,
-    /// What the offset gains, in parts per thousand million.
-    pub drift_ppb: i64,
-    /// The true drift is within this of [`Self::drift_ppb`].
-    pub drift_bound_ppb: i64,
-    /// Which clock it is; `None` where the server does not say.
-    pub clock: Option<ClockId>,
-}
-
-impl ClockOffset {
-    /// The offset at another moment, with the bound that it has by then.
-    pub fn at(self, when: Instant) -> ClockOffset {
-        let later = micros(when.saturating_duration_since(self.measured));
-        let earlier = micros(self.measured.saturating_duration_since(when));
-        let widened = part(later.max(earlier), self.drift_bound_ppb) + 1;
-        ClockOffset {
-            measured: when,
-            offset_micros: self.offset_micros.saturating_add(part(later - earlier, self.drift_ppb)),
-            bound: self.bound.saturating_add(Duration::from_micros(widened.unsigned_abs())),
-            ..self
-        }
-    }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// `ppb` parts per thousand million of `whole`.
-fn part(whole: i64, ppb: i64) -> i64 {
-    i64::try_from(i128::from(whole) * i128::from(ppb) / 1_000_000_000).unwrap_or(i64::MAX)
-}
-
-/// One exchange.
+/// One request and its response, with the offset that they give.
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
     at: Now,
@@ -150,7 +111,7 @@ struct Exchange {
     bound_micros: i64,
 }
 
-/// The estimate of one connection.
+/// Estimates offset and drift from the exchanges of one connection.
 #[derive(Debug, Default)]
 pub struct ClockEstimator {
     exchanges: VecDeque<Exchange>,
@@ -158,8 +119,8 @@ pub struct ClockEstimator {
 }
 
 impl ClockEstimator {
-    /// Adds an exchange whose answer arrived `now`. Impossible ones (a negative round trip) are ignored. Where our clock
-    /// was set since the last one, or another clock answers, those before say nothing any more.
+    /// Adds an exchange whose response arrived `now`. One with a negative round trip is ignored. When the local clock
+    /// was set since the last one, or another clock answers, earlier exchanges are discarded.
     pub fn add(&mut self, reply: &ClockReply, now: Now) {
         let round_trip = now.utc.micros_since(reply.t1).saturating_sub(reply.t3.micros_since(reply.t2));
         if round_trip < 0 {
@@ -194,7 +155,7 @@ impl ClockEstimator {
         self.best
     }
 
-    /// The drift that all pairs of exchanges allow, and how far it may be off, both in parts per thousand million.
+    /// The middle of the drift range that all pairs of exchanges allow, and its uncertainty, both in parts per billion.
     fn drift(&self) -> (i64, i64) {
         let (mut least, mut most) = (-MAX_DRIFT_PPB, MAX_DRIFT_PPB);
         for (n, later) in self.exchanges.iter().enumerate() {
@@ -214,7 +175,7 @@ impl ClockEstimator {
             }
         }
         if least > most {
-            // No one drift explains them all: it has changed, and nothing but the limit is certain.
+            // No single drift fits all pairs, so it has changed: only the limit is certain.
             return (0, MAX_DRIFT_PPB);
         }
         let half = most / 2 - least / 2 + 1;
@@ -229,7 +190,7 @@ fn was_set(before: Now, now: Now) -> bool {
     gained.saturating_abs() > STEP_MICROS.saturating_add(part(monotonic, MAX_DRIFT_PPB))
 }
 
-/// Whether two exchanges can both be true of clocks that nobody set.
+/// Whether two exchanges are consistent with clocks that were not set between them.
 fn agree(before: &Exchange, now: &Exchange) -> bool {
     let apart = micros(now.at.instant.saturating_duration_since(before.at.instant));
     let difference = now.offset_micros.saturating_sub(before.offset_micros).saturating_abs();
@@ -239,6 +200,8 @@ fn agree(before: &Exchange, now: &Exchange) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use proptest::prelude::*;
 

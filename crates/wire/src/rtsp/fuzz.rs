@@ -17,11 +17,11 @@ use crate::rtp::interleave;
 use crate::session::Session;
 use crate::time::{Now, UtcMicros};
 
-/// Bytes handed to a decoder at a time, where they do not come at once.
+/// Size of the pieces, bytes, where the input is decoded in pieces.
 const CHUNK_BYTES: usize = 7;
 
-/// A connection's bytes, at a server's end and at a client's, at once and in small pieces: whatever they are, decoding ends,
-/// keeps to its bounds, and never panics.
+/// Any bytes through the decoders of a server and of a client, at once and in small pieces. Checks that decoding ends, stays
+/// within its bounds and does not panic.
 pub fn message(data: &[u8]) {
     for decoder in [MessageDecoder::default, MessageDecoder::of_server] {
         decode(decoder(), [data].into_iter());
@@ -80,7 +80,7 @@ fn check(inbound: &Inbound) {
     }
 }
 
-/// A request that was read is written so that it reads the same.
+/// Checks that a request, when written, reads back as one request.
 fn assert_one_request(bytes: Bytes) {
     let mut buffer = BytesMut::from(&bytes[..]);
     match MessageDecoder::default().decode(&mut buffer) {
@@ -92,8 +92,8 @@ fn assert_one_request(bytes: Bytes) {
     }
 }
 
-/// A session description: whatever parses can be rewritten for readers, and what is written reads back as it was, and is
-/// written so again.
+/// Any bytes as a session description. Checks that what parses can be written for readers, reads back the same, and is
+/// then written the same.
 pub fn sdp(data: &[u8]) {
     let Ok(description) = Description::parse(data) else { return };
     assert!((1..=MAX_TRACKS).contains(&description.tracks().len()));
@@ -112,19 +112,19 @@ pub fn sdp(data: &[u8]) {
     let _ = description.offer();
 }
 
-/// What the runner of a session answers, by the input's first bytes: two bits for each question.
+/// Answers to server events, taken from the input: two bits for each event.
 struct Runner {
     decisions: u64,
-    /// What it describes to readers; a publisher's, once there is one.
+    /// The description for readers: that of the publisher, once there is one.
     description: Description,
 }
 
-/// Readers' description until somebody announces another.
+/// Description for readers before a publisher announces one.
 const DESCRIBED: &[u8] = b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n\
 a=rtpmap:96 H265/90000\r\na=control:a\r\nm=audio 0 RTP/AVP 97\r\na=rtpmap:97 OPUS/48000/2\r\na=control:b\r\n";
 
 impl Runner {
-    /// Answers what is a question, as a server's runner would: yes, no, or only with a login.
+    /// Answers an event that needs an answer: accepts, refuses, or asks for credentials.
     fn answer(&mut self, session: &mut ServerSession, event: ServerEvent) {
         assert_possible(&event);
         assert!(!session.method().is_empty() || matches!(event, ServerEvent::Teardown | ServerEvent::Pause));
@@ -156,7 +156,7 @@ impl Runner {
     }
 }
 
-/// What may be asked is within its bounds.
+/// Checks that the values of an event are within their bounds.
 fn assert_possible(event: &ServerEvent) {
     match event {
         ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Announce { path } => {
@@ -167,13 +167,13 @@ fn assert_possible(event: &ServerEvent) {
     }
 }
 
-/// A path is in its one form, and what is written into a URL of it is read as the same.
+/// Checks that a path is in normal form and reads back the same from a URL.
 fn assert_normal(path: &StreamPath) {
     assert!((1..=MAX_PATH_BYTES).contains(&path.len()) && !path.contains(char::is_control));
     assert_eq!(StreamPath::parse(&path::encoded(path).to_string()).as_ref(), Ok(path));
 }
 
-/// There is a track, and no channel belongs to two.
+/// Checks that there is a track, and that no two tracks share a channel.
 fn assert_apart(channels: &[Option<Channels>]) {
     assert!(channels.len() <= MAX_TRACKS && channels.iter().any(Option::is_some));
     let mut all: Vec<u8> = channels.iter().flatten().flat_map(|pair| [pair.rtp, pair.rtcp]).collect();
@@ -181,7 +181,7 @@ fn assert_apart(channels: &[Option<Channels>]) {
     assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "a channel belongs to two: {all:?}");
 }
 
-/// What goes out is one answer that can be read, and nothing behind it.
+/// Checks that the bytes are exactly one response that can be read.
 fn assert_one_answer(bytes: Bytes) {
     assert!(bytes.len() <= 4 * MAX_HEADER_BYTES + MAX_BODY_BYTES);
     let mut buffer = BytesMut::from(&bytes[..]);
@@ -191,8 +191,8 @@ fn assert_one_answer(bytes: Bytes) {
     }
 }
 
-/// A connection at a server, driven as the server does: every request has one answer, whatever was asked before it, and
-/// nothing else has any. The first eight bytes are the runner's decisions, the rest is what the peer says.
+/// A connection to a server session. Checks that every request gets exactly one response, in any state, and that nothing else
+/// gets one. The first eight bytes of the input are the answers to events, the rest is what the peer sends.
 pub fn session(data: &[u8], start: Instant) {
     let Some((decisions, said)) = data.split_first_chunk() else { return };
     let Ok(description) = Description::parse(DESCRIBED) else { return };
@@ -235,11 +235,11 @@ pub fn session(data: &[u8], start: Instant) {
     assert_eq!(session.waiting_answers(), 1);
 }
 
-/// Most requests that one answer can lead to: those that the session goes on with, and its clock exchange.
+/// Most requests that one response can lead to: the next one of the session, and a clock exchange.
 const MAX_REQUESTS_AT_ONCE: usize = 2;
 
-/// What a server says, all of it at once, to a player that asks for `rtsp://h:8554/live?x=1`: each of its messages leads to a
-/// bounded number of ours, ours can be read, and a session that is refused ends.
+/// Any bytes as a server's side of a connection to a player of `rtsp://h:8554/live?x=1`. Checks that each message leads to a
+/// bounded number of requests, that these can be read, and that a refused session ends.
 pub fn player(data: &[u8], start: Instant) {
     let now = Now { instant: start, utc: UtcMicros(0) };
     let Ok(url) = Url::parse("rtsp://h:8554/live?x=1") else { return };

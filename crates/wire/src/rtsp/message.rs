@@ -25,9 +25,9 @@ pub use self::write::{request_bytes, response_bytes, response_head_bytes};
 use super::request_line;
 use crate::rtp::interleave::{self, Peek};
 
-/// A request with its body.
+/// An RTSP request with its body, read or to be written.
 pub type Request = rtsp_types::Request<Vec<u8>>;
-/// A response with its body.
+/// An RTSP response with its body, read or to be written.
 pub type Response = rtsp_types::Response<Vec<u8>>;
 
 /// Longest header accepted, bytes up to and including the empty line.
@@ -42,13 +42,13 @@ pub const MAX_NOISE_AT_START_BYTES: usize = 4 * 1024;
 /// One thing that a peer sent.
 #[derive(Debug)]
 pub enum Inbound {
-    /// A request.
+    /// A whole request with its body (RFC 2326 section 6).
     Request(Request),
-    /// A response.
+    /// A whole response with its body (RFC 2326 section 7).
     Response(Response),
     /// A request that cannot be parsed; to be answered with 400.
     BadRequest(BadRequest),
-    /// An interleaved frame.
+    /// An RTP or RTCP packet in an interleaved frame (RFC 2326 section 10.12).
     Frame(Frame),
     /// So many bytes were neither, and have been passed over. What came just before may lack its end.
     Noise(usize),
@@ -62,7 +62,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The channel it came on.
+    /// Channel number in the frame's header, as agreed in SETUP.
     pub fn channel(&self) -> u8 {
         self.framed.get(1).copied().unwrap_or_default()
     }
@@ -83,7 +83,7 @@ pub enum MessageError {
     /// The body announced is over the limit.
     #[error("a message announces a body of {announced} bytes; at most {MAX_BODY_BYTES} are taken")]
     BodyTooLong {
-        /// Content-Length as announced.
+        /// Length of the body that Content-Length announces, bytes.
         announced: u64,
     },
     /// Content-Length is not a number, or is given twice with different values.

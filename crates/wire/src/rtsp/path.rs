@@ -1,17 +1,19 @@
-//! The name of a stream, in one form however it is written.
+//! Stream paths in one normal form, however a client writes them.
 //!
-//! A request's URL names a stream by its path. Clients write the same name in different ways: as it is in UTF-8, with some or
-//! all of it percent-encoded, with `%e5` for `%E5`, composed or decomposed (macOS). [`StreamPath`] is the one form that all
-//! of them become, and the only one by which streams are found, rights are decided, recordings are named and people are told:
+//! The path of a request's URL names the stream (RFC 2326 section 3.2). Clients write the same path in different ways: in UTF-8,
+//! percent-encoded in whole or in part, with `%e5` for `%E5`, composed or decomposed (macOS). [`StreamPath`] is the normal form
+//! of all of them. Streams, access rules and recordings are found by it alone:
 //!
-//! - percent-decoded, once, and UTF-8 (RFC 3986 section 2.1, RFC 3987 section 3.1); a `%` without two digits behind it is itself;
-//! - in Unicode's normalization form C, so that two names which look alike because they are the same are the same;
-//! - its segments parted by one `/`, none around it. An encoded slash is a slash: rights are decided on this form, so it opens
-//!   nothing. What would be `.` or `..` after decoding is refused, since URLs have resolved those that they know;
-//! - without characters that no name has: those that would change the text around it, as controls, line separators and turns
-//!   of the direction of writing do, and those that are not seen.
+//! - percent-decoded exactly once, and UTF-8 (RFC 3986 section 2.1, RFC 3987 section 3.1); a `%` that is not followed by two
+//!   hexadecimal digits stands for itself;
+//! - in Unicode normalization form C, so that composed and decomposed spellings are equal;
+//! - its segments separated by one `/`, with none at either end. An encoded slash counts as a slash: access is decided on this
+//!   form, so it gives access to nothing more. Segments that are `.` or `..` after decoding are refused: URL parsing has
+//!   resolved the unencoded ones already;
+//! - without control characters, line separators, direction marks and invisible characters, which would change the text around
+//!   the path or make two paths look alike.
 //!
-//! Letters keep their case. It is encoded again only where a URL is written: [`encoded`].
+//! Letters keep their case. A path is percent-encoded again only where a URL is written: [`encoded`].
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,10 +23,14 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use rtsp_types::Url;
 use thiserror::Error;
 
-/// Longest path accepted, bytes of UTF-8 after decoding.
+use crate::url_text::is_out_of_place;
+pub use crate::url_text::shown;
+
+/// Longest path that is accepted, bytes of UTF-8 after decoding.
 pub const MAX_PATH_BYTES: usize = 256;
 
-/// What is percent-encoded of a path in a URL beside everything that is not ASCII (RFC 3986 section 3.3).
+/// The ASCII characters of a path that are percent-encoded in a URL, beside everything that is not ASCII (RFC 3986
+/// section 3.3).
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -42,23 +48,23 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Why a text is no stream's path.
+/// Why a text cannot be a stream's path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// Its bytes are of another encoding, such as GBK or Latin-1.
+    /// The decoded bytes are not UTF-8; they may be GBK or Latin-1.
     #[error("the path {0:?} is not UTF-8")]
     NotUtf8(String),
-    /// A control character, a line separator, one that turns the direction of writing, or one that is not seen.
+    /// It has a control character, a line separator, a direction mark or an invisible character.
     #[error("the path has the character U+{:04X}, which no path may have", u32::from(*.0))]
     Character(char),
-    /// A segment `.` or `..`.
+    /// It has a segment `.` or `..` after decoding.
     #[error("the path {0:?} has a segment . or ..")]
     Dots(String),
-    /// Nothing is named.
+    /// It has no segment at all.
     #[error("no path is given")]
     Empty,
-    /// Longer than [`MAX_PATH_BYTES`].
+    /// It is longer than [`MAX_PATH_BYTES`].
     #[error("the path has {bytes} bytes; at most {MAX_PATH_BYTES} are taken")]
     TooLong {
         /// Bytes of UTF-8 after decoding.
@@ -66,20 +72,21 @@ pub enum PathError {
     },
 }
 
-/// A stream's path in its one form: see [the module](self). It is a text for people and for files; in a URL it is [`encoded`].
+/// A stream's path in normal form: see [the module](self). Decoded, so fit for messages and file names; in a URL it is
+/// [`encoded`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamPath(String);
 
 impl StreamPath {
-    /// That of a request's URL, whose query and fragment name nothing.
+    /// The path of a request's URL; query and fragment do not count.
     ///
     /// # Errors
-    /// [`PathError`], of which [`PathError::Empty`] and [`PathError::TooLong`] say nothing against the URL as such.
+    /// [`PathError`]. After [`PathError::Empty`] and [`PathError::TooLong`] the URL may still be a valid one that names no stream.
     pub fn of_url(url: &Url) -> Result<StreamPath, PathError> {
         StreamPath::parse(url.path())
     }
 
-    /// That which somebody has written, encoded or not.
+    /// The path that a text stands for, percent-encoded or not.
     ///
     /// # Errors
     /// [`PathError`]
@@ -107,10 +114,11 @@ impl fmt::Display for StreamPath {
     }
 }
 
-/// The beginning of paths, in the same form; a slash at its end stays, and `""` begins all.
+/// A prefix of paths in the same normal form. A slash at its end is kept, so that `a/` covers `a/b` and not `ab`; `""` covers
+/// all paths.
 ///
 /// # Errors
-/// [`PathError`]: no path begins so.
+/// [`PathError`]: no path can begin like this.
 pub fn beginning(text: &str) -> Result<String, PathError> {
     let mut path = normal(text)?;
     if !path.is_empty() && decoded(text)?.ends_with('/') {
@@ -122,60 +130,18 @@ pub fn beginning(text: &str) -> Result<String, PathError> {
     }
 }
 
-/// A path in its one form as it stands in a URL.
+/// A path in normal form, percent-encoded for a URL (RFC 3986 section 3.3).
 pub fn encoded(path: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(path, ENCODED)
 }
 
-/// A URL for people: letters of all languages as they are; what is encoded of ASCII, and what has no face, stays encoded, so
-/// that the text can be taken for a URL again and is the same one.
-pub fn shown(url: &Url) -> String {
-    let text = url.as_str();
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        let (before, escapes) = rest.split_at(at);
-        shown.push_str(before);
-        let len = escapes_len(escapes.as_bytes());
-        // ASCII up to there, so this is between characters.
-        let (run, behind) = escapes.split_at(len.max(1));
-        show_run(run, &mut shown);
-        rest = behind;
-    }
-    shown + rest
-}
-
-/// How many bytes of percent-escapes `text` begins with.
-fn escapes_len(text: &[u8]) -> usize {
-    let is_escape =
-        |triple: &&[u8]| matches!(triple, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
-    text.chunks(3).take_while(is_escape).count() * 3
-}
-
-/// Shows a run of percent-escapes.
-fn show_run(run: &str, shown: &mut String) {
-    let bytes: Vec<u8> = percent_decode_str(run).collect();
-    let mut escapes = run.as_bytes().chunks(3).map(String::from_utf8_lossy);
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let escaped: String = escapes.by_ref().take(c.len_utf8()).collect();
-            match c.is_ascii() || c.is_whitespace() || is_out_of_place(c) {
-                true => shown.push_str(&escaped),
-                false => shown.push(c),
-            }
-        }
-        shown.extend(escapes.by_ref().take(chunk.invalid().len()));
-    }
-    shown.extend(escapes);
-}
-
 fn decoded(text: &str) -> Result<String, PathError> {
     let decoded = percent_decode_str(text).decode_utf8();
-    // What is quoted is for a log line, and what follows is more of the same.
+    // Bounded, since the error is written into log lines.
     decoded.map(Into::into).map_err(|_| PathError::NotUtf8(text.chars().take(80).collect()))
 }
 
-/// The one form, of any length.
+/// The normal form, without a bound on its length.
 fn normal(text: &str) -> Result<String, PathError> {
     let decoded = decoded(text)?;
     if let Some(c) = decoded.chars().find(|&c| is_out_of_place(c)) {
@@ -186,19 +152,6 @@ fn normal(text: &str) -> Result<String, PathError> {
         return Err(PathError::Dots(decoded.chars().take(80).collect()));
     }
     Ok(ComposingNormalizerBorrowed::new_nfc().normalize(&segments.join("/")).into_owned())
-}
-
-/// Whether a character changes the text around it, or is not seen at all, instead of being one of it.
-fn is_out_of_place(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            // Line and paragraph ends.
-            '\u{2028}' | '\u{2029}'
-            // Marks, embeddings, overrides and isolates of direction (UAX 9): behind them a line of a log reads backwards.
-            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // Invisible: two names would look alike. The joiners U+200C and U+200D belong to the spelling of some languages.
-            | '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Session descriptions (RFC 8866) of H.265 streams (RFC 7798 section 7.1) and H.264 streams (RFC 6184 section 8).
 //!
-//! Three uses: a publisher writes one ([`publisher_description`], [`sender_description`]), the server rewrites it for its
+//! Three uses: a publisher writes one ([`publisher_description`]), the server rewrites it for its
 //! readers ([`Description::for_readers`]) and a player looks for the track to show in it ([`Description::video_track`]).
 //!
 //! They are read leniently ([`read`](Description::parse)): what stands in `m=`, `a=rtpmap`, `a=fmtp` and `a=control` decides,
@@ -32,11 +32,12 @@ pub const TRACK_CONTROL: &str = "trackID=";
 
 /// Why a description cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SdpError {
-    /// Nothing in it.
+    /// The description has no printable ASCII character.
     #[error("the session description is empty")]
     Empty,
-    /// Not SDP.
+    /// It has no line of the form `letter=text`; the text here is its beginning.
     #[error("the session description has no line of a letter, '=' and a text; it begins {0:?}")]
     Malformed(String),
     /// No media in it, or more than [`MAX_TRACKS`].
@@ -44,7 +45,7 @@ pub enum SdpError {
     TrackCount(usize),
 }
 
-/// One `m=` section.
+/// One media section: an `m=` line with its attributes (RFC 8866 section 5.14).
 #[derive(Clone, Debug)]
 pub struct Track {
     /// Kind of medium in small letters: `video`, `audio`, …
@@ -104,7 +105,7 @@ impl Track {
     }
 }
 
-/// A parsed session description.
+/// A parsed session description with its tracks.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// Session name.
@@ -117,7 +118,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// All tracks, in order.
+    /// All tracks, in the order of their `m=` lines.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
     }

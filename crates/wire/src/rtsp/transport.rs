@@ -5,9 +5,9 @@ use thiserror::Error;
 /// The two interleaved channels of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Channels {
-    /// Channel of the RTP packets.
+    /// Channel of the RTP packets, 0 to 255.
     pub rtp: u8,
-    /// Channel of the RTCP packets.
+    /// Channel of the RTCP packets, 0 to 255; usually that of RTP plus one.
     pub rtcp: u8,
 }
 
@@ -19,10 +19,10 @@ impl Channels {
     }
 }
 
-/// What a client requested for, or a server granted.
+/// The parameters that a client asks for, or a server grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
-    /// The pair requested for; `None` leaves the choice to the server.
+    /// The channels; `None` leaves the choice to the server.
     pub interleaved: Option<Channels>,
     /// `mode=record` was given: the client wants to send.
     pub record: bool,
@@ -35,7 +35,7 @@ pub enum TransportError {
     /// None of the alternatives is RTP over this connection: answer 461.
     #[error("no RTP/AVP/TCP in {0:?}")]
     NotInterleaved(String),
-    /// The channel numbers make no sense.
+    /// `interleaved` is not one or two numbers from 0 to 255.
     #[error("unusable channels in {0:?}")]
     Channels(String),
 }
@@ -85,7 +85,7 @@ impl Transport {
         }
     }
 
-    /// The header of a request or of its answer.
+    /// The header's value, for a request or a response.
     pub fn header(&self) -> String {
         let mut text = String::from("RTP/AVP/TCP;unicast");
         if let Some(Channels { rtp, rtcp }) = self.interleaved {

@@ -20,7 +20,7 @@ pub const REALM: &str = "hevcast";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AuthorizationError {
-    /// Neither Basic nor Digest.
+    /// The scheme is neither Basic nor Digest.
     #[error("its scheme is neither Basic nor Digest")]
     Scheme,
     /// It breaks the scheme's grammar, or lacks a part.
@@ -31,11 +31,11 @@ pub enum AuthorizationError {
 /// The content of an Authorization header.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authorization {
-    /// User name and password.
+    /// User name and password in clear (RFC 7617).
     Basic {
-        /// User name.
+        /// User name as sent; it may hold any character but `:`.
         user: String,
-        /// Password.
+        /// Password in clear; it is not shown by `Debug`.
         password: String,
     },
     /// A response to a [`Challenge`], computed from the password.
@@ -179,11 +179,11 @@ impl FromStr for Ha1 {
 /// The challenge of a 401 response.
 #[derive(Clone, Debug)]
 pub struct Challenge {
-    /// Of this connection alone, unguessable.
+    /// A value that cannot be guessed, used on one connection only (RFC 7616 section 3.3).
     pub nonce: String,
-    /// Digest is offered, before Basic.
+    /// Whether Digest is offered; it is named before Basic.
     pub digest: bool,
-    /// Basic is offered.
+    /// Whether Basic is offered, which shows the password to the server.
     pub basic: bool,
 }
 

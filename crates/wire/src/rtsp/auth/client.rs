@@ -5,34 +5,8 @@
 //! same request is, unless the server calls the nonce stale.
 
 use http_auth::{ChallengeRef, ParamValue, PasswordClient, PasswordParams};
-use percent_encoding::percent_decode_str;
-use url::Url;
 
-use crate::secret::Secret;
-
-/// A user name and a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// User name, decoded; some devices have a password only.
-    pub user: String,
-    /// Password, decoded.
-    pub password: Secret,
-}
-
-impl Credentials {
-    /// Takes the credentials out of a URL, so that they are not sent in request lines.
-    pub fn take_from(url: &mut Url) -> Option<Credentials> {
-        if url.username().is_empty() && url.password().is_none() {
-            return None;
-        }
-        let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let (user, password) = (decode(url.username()), decode(url.password().unwrap_or_default()));
-        // Both fail only for URLs without a host, which have no user name either.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        Some(Credentials { user, password: password.into() })
-    }
-}
+use crate::credentials::Credentials;
 
 /// The schemes that we can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,16 +157,6 @@ mod tests {
         ClientAuth::new(Some(Credentials { user: "Mufasa".into(), password: "Circle Of Life".into() }))
     }
 
-    #[test]
-    fn credentials_leave_the_url() {
-        let mut url = Url::parse("rtsp://me:p%40ss@host:8554/live").unwrap();
-        let credentials = Credentials::take_from(&mut url).unwrap();
-        assert_eq!((credentials.user.as_str(), credentials.password.reveal()), ("me", "p@ss"));
-        assert_eq!(url.as_str(), "rtsp://host:8554/live");
-        assert_eq!(Credentials::take_from(&mut url), None);
-        assert!(!format!("{credentials:?}").contains("p@ss"));
-    }
-
     /// RFC 2617 section 3.5's example, without qop as RTSP servers send it: the hash is worked out from RFC 2069's rule.
     #[test]
     fn digest_answers_a_challenge_once() {
@@ -298,12 +262,6 @@ mod tests {
         assert!(basic.handle_challenge(r#"Basic realm="r""#, basic.challenges()));
         assert_eq!(basic.authorization("OPTIONS", "*").unwrap(), "Basic TXVmYXNhOkNpcmNsZSBPZiBMaWZl");
         assert!(!ClientAuth::new(None).handle_challenge(r#"Basic realm="r""#, 0));
-        let mut nameless = Url::parse("rtsp://:p%20w@h/live").unwrap();
-        let credentials = Credentials::take_from(&mut nameless).unwrap();
-        assert_eq!(
-            (nameless.as_str(), credentials.user.as_str(), credentials.password.reveal()),
-            ("rtsp://h/live", "", "p w")
-        );
         assert!(!auth().handle_challenge("Bearer x", 0));
     }
 }

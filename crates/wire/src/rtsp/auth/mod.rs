@@ -7,4 +7,6 @@ mod authorization;
 mod client;
 
 pub use authorization::{Authorization, AuthorizationError, Challenge, DigestResponse, Ha1, Ha1Error, REALM};
-pub use client::{ClientAuth, Credentials};
+pub use client::ClientAuth;
+
+pub use crate::credentials::Credentials;

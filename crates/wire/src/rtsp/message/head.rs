@@ -28,7 +28,7 @@ pub const MAX_HEADERS: usize = 128;
 pub struct BadRequest {
     /// Its CSeq, to be answered with; empty where it has none.
     pub cseq: String,
-    /// What is wrong with it.
+    /// What is wrong with it, for a log line.
     pub what: String,
 }
 

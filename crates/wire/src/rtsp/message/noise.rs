@@ -33,7 +33,7 @@ pub(super) struct Channels([u64; 4]);
 
 impl Channels {
     /// A frame came on this one; its RTCP or RTP may come on the neighbour.
-    pub fn note(&mut self, channel: u8) {
+    pub(super) fn note(&mut self, channel: u8) {
         for channel in [channel, channel ^ 1] {
             if let Some(word) = self.0.get_mut(usize::from(channel / 64)) {
                 *word |= 1 << (channel % 64);

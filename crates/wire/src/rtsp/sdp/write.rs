@@ -27,7 +27,7 @@ impl Description {
     }
 }
 
-/// The description that a hevcast sender announces: one track, of the parameter sets' codec, that takes requests for keyframes
+/// The description that a publisher announces: one track, of the parameter sets' codec, that takes requests for keyframes
 /// and for less.
 pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Bytes {
     let codec = parameter_sets.codec();

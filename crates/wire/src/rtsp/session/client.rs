@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    /// The stream's URL.
+    /// The stream's URL as it stands in requests.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -143,12 +143,12 @@ impl Client {
         shown_url(&self.url)
     }
 
-    /// The state of authentication.
+    /// The state of authentication on this connection.
     pub fn auth(&self) -> &ClientAuth {
         &self.auth
     }
 
-    /// Queues a request.
+    /// Queues a request with the next CSeq and, where the server has asked for it, an Authorization header.
     pub fn send(&mut self, purpose: Purpose, url: &Url, headers: &[(HeaderName, &str)], body: Vec<u8>, now: Now) {
         let method =
             if purpose == Purpose::KeepAlive && !self.get_parameter { Method::Options } else { purpose.method() };

@@ -35,7 +35,7 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Those that `named` may mean, in an answer to a request for `request`.
-    pub fn new(request: &Url, named: DescribedUrls<'_>) -> Addresses {
+    pub(super) fn new(request: &Url, named: DescribedUrls<'_>) -> Addresses {
         let mut bases: Vec<Url> = Vec::new();
         for text in [named.content_base, named.content_location].into_iter().flatten() {
             bases.extend(text.split(',').filter_map(|text| read_base(text, request)));

@@ -25,16 +25,16 @@ use crate::shown::shown;
 /// How long a request waits for its response.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a client's session cannot go on. Each names the request and the URL; what a user can do about it, the program knows.
+/// Why a client's session cannot go on. Each error names the request and the stream's address.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The server asks for credentials, and has got none that it accepts (401).
     #[error("{url} {why} ({request}: 401)")]
     Unauthorized {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
         /// What is wrong with the credentials that it got.
         why: AuthFailure,
@@ -42,47 +42,47 @@ pub enum SessionError {
     /// Nothing is published at the URL (404).
     #[error("nothing is published at {url} ({request}: 404)")]
     NotFound {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
     },
     /// The server does not carry RTP on the RTSP connection (461).
     #[error("{url} does not take RTP over TCP ({request}: 461)")]
     Transport {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
     },
     /// The stream is at another address (3xx).
     #[error("{url} sends {request} on to {}", redacted(to))]
     Moved {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
         /// The new place, as the server writes it.
         to: String,
     },
-    /// Any other refusal.
+    /// The server refused the request with another status code.
     #[error("{url} refused {request}: {status} {}", shown(reason))]
     Refused {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
-        /// RTSP status code.
+        /// Status code of the response (RFC 2326 section 11).
         status: u16,
-        /// The server's reason phrase.
+        /// Reason phrase of the response: a peer's text.
         reason: String,
     },
     /// No response came within [`RESPONSE_TIMEOUT`].
     #[error("{url} does not answer {request} within {} s", RESPONSE_TIMEOUT.as_secs())]
     NoResponse {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
         /// Whether it has answered other requests before.
         has_responded: bool,
@@ -90,36 +90,36 @@ pub enum SessionError {
     /// The server sends requests and reads no responses.
     #[error("{url}: the server sends requests without end and does not read the answers")]
     Unread {
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
     },
     /// The stream is there but is neither H.265 nor H.264.
     #[error("the stream at {url} is neither H.265 nor H.264 (it offers {})", shown(offer))]
     NotHevc {
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
-        /// Tracks as described.
+        /// The tracks that the description has, for a message.
         offer: String,
     },
     /// The stream is encrypted by SRTP (RFC 3711).
     #[error("the stream at {url} is encrypted by SRTP (RTP/SAVP)")]
     Encrypted {
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
     },
     /// A response that cannot be used.
     #[error("{url} answered {request} with something unusable: {}", shown(what))]
     BadResponse {
-        /// Method of the request.
+        /// Method of the request that failed.
         request: &'static str,
-        /// The stream.
+        /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         what: String,
     },
 }
 
-/// Why a server answers 401.
+/// Why a server answers 401, as far as the client can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthFailure {
@@ -127,12 +127,12 @@ pub enum AuthFailure {
     NoCredentials,
     /// The credentials of this user were refused.
     Refused {
-        /// User name.
+        /// User name that was sent.
         user: String,
     },
     /// It offers no scheme that is supported.
     UnsupportedSchemes {
-        /// The schemes that it names.
+        /// The authentication schemes that the server names.
         schemes: String,
     },
 }

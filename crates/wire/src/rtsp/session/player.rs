@@ -21,16 +21,16 @@ use crate::rtsp::transport::{Channels, Transport};
 use crate::session::Session;
 use crate::time::Now;
 
-/// News from the server.
+/// What a player session reports to the program.
 #[derive(Debug)]
 pub enum PlayerEvent {
     /// Media follows; these are the parameter sets of the description, if it had any.
     Playing(ParameterSets),
-    /// An RTP packet of the H.265 track.
+    /// An RTP packet of the track that is played, without its interleaved header.
     Rtp(Bytes),
-    /// An RTCP packet of the H.265 track.
+    /// An RTCP packet of the track that is played, without its interleaved header.
     Rtcp(Bytes),
-    /// So many bytes were neither RTSP nor RTP, and were passed over.
+    /// This many bytes were neither RTSP nor interleaved frames, and were passed over.
     Noise(usize),
     /// The server closed the session, or answered our TEARDOWN.
     Ended,

@@ -18,7 +18,7 @@ use crate::rtsp::transport::{Channels, Transport};
 use crate::session::Session;
 use crate::time::Now;
 
-/// News from the server.
+/// What a publisher session reports to the program.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PublisherEvent {
     /// The server takes media now, on these channels.

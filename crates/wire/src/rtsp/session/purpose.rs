@@ -5,23 +5,23 @@ use rtsp_types::Method;
 /// What a request in flight is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// OPTIONS at the start.
+    /// OPTIONS at the start, to learn what the server can do (RFC 2326 section 10.1).
     Options,
-    /// DESCRIBE.
+    /// DESCRIBE: asks for the session description (RFC 2326 section 10.2).
     Describe,
-    /// ANNOUNCE.
+    /// ANNOUNCE: sends the session description (RFC 2326 section 10.3).
     Announce,
-    /// SETUP.
+    /// SETUP: agrees on the channels of a track (RFC 2326 section 10.4).
     Setup,
-    /// PLAY.
+    /// PLAY: media is to flow to the client (RFC 2326 section 10.5).
     Play,
-    /// RECORD.
+    /// RECORD: media is to flow to the server (RFC 2326 section 10.11).
     Record,
     /// TEARDOWN; its answer ends the session.
     Teardown,
     /// A request that keeps the session alive.
     KeepAlive,
-    /// A clock exchange.
+    /// GET_PARAMETER with a clock exchange in its body, see [`crate::rtsp::clock`].
     Clock,
 }
 
@@ -40,7 +40,7 @@ impl Purpose {
         }
     }
 
-    /// The method's name, for errors.
+    /// The name of the request's method, for error texts.
     pub fn name(self) -> &'static str {
         match self {
             Purpose::Options => "OPTIONS",

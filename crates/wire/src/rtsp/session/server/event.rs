@@ -13,30 +13,30 @@ use crate::rtsp::transport::Channels;
 pub enum ServerEvent {
     /// Request: what is at this path? Accept with [`Accepted::Description`].
     Describe {
-        /// The stream's path.
+        /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
     /// Request: may this be published? [`announced`](super::ServerSession::announced) has the description; call it once
     /// the peer is known to have the right. Accept with [`Accepted::Announced`].
     Announce {
-        /// The stream's path.
+        /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
     /// Request: how many tracks has this path? Accept with [`Accepted::Tracks`].
     Setup {
-        /// The stream's path.
+        /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
     /// Request: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
     Play {
-        /// The stream's path.
+        /// Path of the stream that the request's URL names.
         path: StreamPath,
         /// By track: the channels, or `None` where the reader did not set it up.
         channels: Vec<Option<Channels>>,
     },
     /// Request: start receiving. Accept with [`Accepted::Yes`].
     Record {
-        /// The stream's path.
+        /// Path of the stream that the request's URL names.
         path: StreamPath,
         /// By track: the channels, or `None` where the publisher did not set it up.
         channels: Vec<Option<Channels>>,
@@ -46,11 +46,11 @@ pub enum ServerEvent {
     Pause,
     /// A packet from a publisher (either kind) or a reader (RTCP only).
     Media {
-        /// Index of the track.
+        /// Index of the track in the description, counted from 0.
         track: usize,
-        /// RTCP rather than RTP.
+        /// Whether the packet is RTCP; else it is RTP.
         rtcp: bool,
-        /// The packet.
+        /// The interleaved frame that holds the packet.
         frame: Frame,
     },
     /// The peer ended the session. It may still send the last of its media, which means nothing now, and closes the
@@ -58,10 +58,10 @@ pub enum ServerEvent {
     Teardown,
 }
 
-/// How a request is granted.
+/// The answer that grants the open request, by kind of request.
 #[derive(Debug)]
 pub enum Accepted {
-    /// PLAY and RECORD.
+    /// For PLAY and RECORD, which need no more than consent.
     Yes,
     /// DESCRIBE: the path's description for readers.
     Description(Bytes),

@@ -82,7 +82,7 @@ pub struct ServerSession {
     refusals: VecDeque<Refusal>,
     /// The clock that is named in responses to clock exchanges.
     clock: Option<ClockId>,
-    /// The peer has sent a clock exchange, which only a hevcast does.
+    /// The peer has sent a clock exchange, an extension of this crate's sessions.
     compared_clocks: bool,
 }
 

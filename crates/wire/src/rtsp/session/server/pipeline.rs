@@ -90,7 +90,7 @@ impl ServerSession {
         }
     }
 
-    /// Whether the peer has compared its clock with ours, as a hevcast does.
+    /// Whether the peer has sent a clock exchange, see [`crate::rtsp::clock`].
     pub fn has_compared_clocks(&self) -> bool {
         self.compared_clocks
     }

@@ -20,7 +20,7 @@ impl ServerSession {
         self.refusals.pop_front()
     }
 
-    /// Refuses the open request.
+    /// Answers the open request with this status code.
     pub fn refuse(&mut self, status: StatusCode) {
         self.refuse_because(status, String::new());
     }
