@@ -3,10 +3,11 @@
 //! What a child says, line by line with the moment it was read, is kept in a bounded log that can be awaited. The end
 //! of its output is how its end is noticed: nothing here polls.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ struct LogInner {
 
 impl Log {
     fn lock(&self) -> MutexGuard<'_, LogInner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Waits until `found` finds something, for at most `timeout`; the last look is the answer.
@@ -63,7 +64,7 @@ impl Log {
             if answer.is_some() || left.is_zero() {
                 return answer;
             }
-            inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut inner, left);
         }
     }
 

@@ -1,9 +1,10 @@
 //! A camera that is not ours, or a server: it answers every request, and then does as a script says.
 
+use parking_lot::Mutex;
 use std::io::{BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::asked::{Asked, next_request};
@@ -146,7 +147,7 @@ fn converse(codec: Codec, stream: TcpStream, seen: &Seen, script: impl Fn(&mut P
             };
             let answer =
                 format!("RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
-            output.lock().unwrap_or_else(PoisonError::into_inner).write_all(answer.as_bytes())?;
+            output.lock().write_all(answer.as_bytes())?;
             if method == "TEARDOWN" {
                 seen.teardowns.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
@@ -208,7 +209,7 @@ impl Playing {
 
     fn write(&self, bytes: &[u8]) {
         // Who has left hears nothing more.
-        let _ = self.stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes);
+        let _ = self.stream.lock().write_all(bytes);
     }
 
     /// Single NAL units and fragments (RFC 6184 section 5.8, RFC 7798 section 4.4).

@@ -18,11 +18,11 @@ pub mod slow_link;
 pub mod webdriver;
 pub mod window;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up on it; nothing here is slow, machines may be.
@@ -32,7 +32,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 pub fn real_time() -> MutexGuard<'static, ()> {
     static PLACE: Mutex<()> = Mutex::new(());
     // A scenario that failed has let its processes go; the place is free all the same.
-    PLACE.lock().unwrap_or_else(PoisonError::into_inner)
+    PLACE.lock()
 }
 
 /// Says something past the test harness, which keeps the words of tests that pass to itself.

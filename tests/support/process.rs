@@ -1,10 +1,11 @@
 //! A child process: its lines as they come, its end, and its certain death with the test.
 
+use parking_lot::{Condvar, Mutex};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -238,7 +239,7 @@ impl Lines {
     pub fn expect(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let begun = Instant::now();
         let (lock, changed) = &*self.shared;
-        let mut collected = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collected = lock.lock();
         loop {
             while let Some(line) = collected.lines.get(self.seen) {
                 self.seen += 1;
@@ -252,13 +253,13 @@ impl Lines {
                 drop(collected);
                 panic!("waiting for {what} on {}: {why}\n{}", self.name, self.told());
             }
-            collected = changed.wait_timeout(collected, left).unwrap_or_else(PoisonError::into_inner).0;
+            changed.wait_for(&mut collected, left);
         }
     }
 
     /// The next line, if it is there already; passed over then.
     pub fn next_now(&mut self) -> Option<String> {
-        let line = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.get(self.seen).cloned();
+        let line = self.shared.0.lock().lines.get(self.seen).cloned();
         self.seen += usize::from(line.is_some());
         line
     }
@@ -268,12 +269,12 @@ impl Lines {
         if let Some(collector) = self.collector.take() {
             collector.join().unwrap();
         }
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+        self.shared.0.lock().lines.clone()
     }
 
     /// The last of what there is so far, with a heading.
     fn told(&self) -> String {
-        let collected = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let collected = self.shared.0.lock();
         let before = collected.lines.len().saturating_sub(TOLD_LINES);
         format!("--- {}, after {before} lines:\n{}", self.name, collected.lines[before..].join("\n"))
     }
@@ -285,10 +286,10 @@ fn collect(stream: impl Read, shared: &(Mutex<Collected>, Condvar)) {
     let mut line = Vec::new();
     while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        lock.lock().unwrap_or_else(PoisonError::into_inner).lines.push(text);
+        lock.lock().lines.push(text);
         changed.notify_all();
         line.clear();
     }
-    lock.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+    lock.lock().ended = true;
     changed.notify_all();
 }

@@ -10,10 +10,11 @@
 //! 1 Mbit/s. With what waits in the link itself, a sender has at most 110 ms in the pipe at 1 Mbit/s, and 65 ms at
 //! 4 Mbit/s. On a link so short this is still enough for any rate that is tried here.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,7 @@ struct DirectionState {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change of what the locks hold is complete in itself.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 fn small_socket() -> Result<Socket> {
@@ -218,10 +219,6 @@ impl Shared {
 }
 
 impl Direction {
-    fn wait<'a>(&self, state: MutexGuard<'a, DirectionState>, timeout: Duration) -> MutexGuard<'a, DirectionState> {
-        self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
-    }
-
     /// Reads as much as the link has room for, until the connection ends.
     fn take_in(&self, mut from: TcpStream, opened: Instant) {
         let mut buffer = [0; SEGMENT_BYTES];
@@ -236,7 +233,7 @@ impl Direction {
                     break;
                 }
                 let until = state.link.next_room(now).map_or(LONG, |at| at.saturating_sub(now));
-                state = self.wait(state, until);
+                self.changed.wait_for(&mut state, until);
             }
             drop(state);
             let read = from.read(&mut buffer);
@@ -271,7 +268,7 @@ impl Direction {
                 if state.broken || (state.ended && next.is_none()) {
                     break None;
                 }
-                state = self.wait(state, next.map_or(LONG, |at| at.saturating_sub(now)));
+                self.changed.wait_for(&mut state, next.map_or(LONG, |at| at.saturating_sub(now)));
             };
             drop(state);
             let written = bytes.as_ref().map(|bytes| to.write_all(bytes));

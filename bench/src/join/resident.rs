@@ -1,8 +1,9 @@
 //! The viewer who has been there from the start, and what a joiner's pictures are held against.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ struct Shared {
 
 impl Shared {
     fn seen(&self) -> MutexGuard<'_, VecDeque<Shown>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

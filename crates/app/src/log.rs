@@ -1,9 +1,9 @@
 //! The log: on standard error, a line for each event, and few lines of a kind however often strangers cause it.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use hevcast_wire::shown::shown_line;
@@ -78,7 +78,7 @@ impl<S> Filter<S> for Calm {
             return true;
         }
         let now = Instant::now();
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock();
         let takes = places.entry(event.metadata().callsite()).or_insert_with(|| Place::new(now)).takes(now);
         if !takes {
             LEFT_OUT.fetch_add(1, Ordering::Relaxed);

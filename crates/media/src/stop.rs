@@ -1,6 +1,7 @@
 //! One switch that ends every wait of a pipeline at once.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Cancels the waits of every stage which holds a clone of it. Once stopped it stays stopped.
@@ -40,16 +41,12 @@ impl Stop {
             if *stopped || left.is_zero() {
                 return *stopped;
             }
-            stopped = match self.shared.changed.wait_timeout(stopped, left) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            self.shared.changed.wait_for(&mut stopped, left);
         }
     }
 
-    /// A poisoned lock still holds a valid flag: nothing can panic while it is held.
     fn lock(&self) -> MutexGuard<'_, bool> {
-        self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.stopped.lock()
     }
 }
 

@@ -4,8 +4,8 @@
 //! `TCP_NOTSENT_LOWAT` makes mean something. What waits, and for how long, is what the capture side looks at before it
 //! spends another picture ([`hevcast_wire::congestion`]).
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hevcast_wire::congestion::Queue;
@@ -42,7 +42,7 @@ impl Inner {
 impl Backlog {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every state of Inner is a valid one, so a panic elsewhere does not spoil it.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// A picture of this many bytes was handed over.
@@ -93,9 +93,8 @@ impl Backlog {
 
     /// Waits until at most `pictures` wait, but no longer than `patience`; true when that came true.
     pub fn wait_for(&self, pictures: usize, patience: Duration) -> bool {
-        let waiting = |inner: &mut Inner| inner.entered.len() > pictures;
-        let result = self.left.wait_timeout_while(self.lock(), patience, waiting);
-        let (inner, _) = result.unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        self.left.wait_while_for(&mut inner, |inner| inner.entered.len() > pictures, patience);
         inner.entered.len() <= pictures
     }
 

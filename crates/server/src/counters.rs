@@ -1,8 +1,8 @@
 //! Counters of what went wrong or was refused, by kind; `docs/metrics.md` names each.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// A counter for each kind. Kinds are words of this program, never a peer's, so that there are few.
 #[derive(Debug, Default)]
@@ -13,12 +13,12 @@ pub struct CounterByKind {
 impl CounterByKind {
     /// Counts one more.
     pub fn increment(&self, kind: &'static str) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+        *self.counts.lock().entry(kind).or_default() += 1;
     }
 
     /// The counters of all kinds that have happened.
     pub fn all(&self) -> BTreeMap<&'static str, u64> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.counts.lock().clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which paths somebody wants to read that nobody publishes: by them, sources on demand are pulled.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ pub struct Demands {
 
 impl Demands {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock()
     }
 
     /// Somebody wants to read `path`, which is that of a configured source.

@@ -1,7 +1,7 @@
 //! The recordings that are being made, by the program: the server itself writes no files.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Recordings {
 
 impl Recordings {
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The stream at `path` is recorded, as `view` shows. Replaces an earlier recording of it.

@@ -1,10 +1,11 @@
 //! The open connections: who each is, what it does, and how to end it.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -61,7 +62,7 @@ pub enum EndRequest {
 
 impl Session {
     fn lock(&self) -> MutexGuard<'_, SessionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// What it is used for now.
@@ -140,7 +141,7 @@ pub struct SessionEntry {
 
 impl Sessions {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     /// Adds a connection.

@@ -1,6 +1,7 @@
 //! What all tasks of a server share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use parking_lot::RwLock;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hevcast_net::Clock;
@@ -82,14 +83,14 @@ impl State {
 
     /// The configuration in effect.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.config.read())
     }
 
     /// Puts another configuration into effect for requests from now on.
     pub fn set_config(&self, config: Config) {
         self.budget.set_limit(config.limits.memory_bytes);
         let config = Arc::new(config);
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
+        *self.config.write() = Arc::clone(&config);
         // Afterwards: what the configuration before found right must not be remembered for this one.
         configure_logins(&self.authenticator, &config);
         self.config_changes.send_replace(());

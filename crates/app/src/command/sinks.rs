@@ -1,8 +1,9 @@
 //! Where the terminal mode presents pictures: nowhere, in a Y4M stream, or as the last one seen.
 
+use parking_lot::Mutex;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -40,7 +41,7 @@ pub struct Newest {
 impl Newest {
     /// The newest picture so far.
     pub fn get(&self) -> Option<Picture> {
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.picture.lock().clone()
     }
 }
 
@@ -50,7 +51,7 @@ impl Sink for Newest {
     }
 
     fn present(&mut self, picture: &Picture) -> Result<Option<Instant>> {
-        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = Some(picture.clone());
+        *self.picture.lock() = Some(picture.clone());
         Ok(Some(Instant::now()))
     }
 }

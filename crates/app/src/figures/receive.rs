@@ -1,7 +1,8 @@
 //! The receiver's figures: delay first, then what came and what became of it.
 
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hevcast_media::picture::PictureFormat;
@@ -72,18 +73,18 @@ impl ReceiveCounters {
     }
 
     fn delays(&self) -> MutexGuard<'_, Delays> {
-        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delays.lock()
     }
 
     /// Counts a coded picture taken out of packets.
     pub fn received(&self, at: Instant) {
         self.received.fetch_add(1, Ordering::Relaxed);
-        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        *self.last_received.lock() = Some(at);
     }
 
     /// When a coded picture was last taken out of packets.
     pub fn last_received(&self) -> Option<Instant> {
-        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last_received.lock()
     }
 
     /// Counts a picture that the decoder gave out.
@@ -98,44 +99,44 @@ impl ReceiveCounters {
 
     /// What came since a picture was last decoded; for adding to, and for asking why none was.
     pub fn evidence(&self) -> MutexGuard<'_, Evidence> {
-        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+        self.evidence.lock()
     }
 
     /// No picture can be shown, for this reason.
     pub fn set_dark(&self, why: NoPicture) {
-        *self.dark.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *self.dark.lock() = Some(why);
     }
 
     /// Pictures are decoded.
     pub fn light(&self) {
-        *self.dark.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.dark.lock() = None;
         self.evidence().forget();
     }
 
     /// Why no picture has been decoded for some time.
     pub fn dark(&self) -> Option<NoPicture> {
-        *self.dark.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.dark.lock()
     }
 
     /// Counts a presented picture.
     pub fn shown(&self, shown: Shown) {
         self.shown.fetch_add(1, Ordering::Relaxed);
-        let before = self.last_shown.lock().unwrap_or_else(PoisonError::into_inner).replace(shown.presented);
+        let before = self.last_shown.lock().replace(shown.presented);
         if let Some(before) = before {
-            self.intervals.lock().unwrap_or_else(PoisonError::into_inner).add(shown.presented - before);
+            self.intervals.lock().add(shown.presented - before);
         }
-        *self.format.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.format);
+        *self.format.lock() = Some(shown.format);
         self.delays().add(&shown, self.clock);
     }
 
     /// The stream has ended, or has not begun.
     pub fn set_waiting(&self) {
-        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last_shown.lock() = None;
         self.delays().forget_recent();
     }
 
     fn is_live(&self, now: Instant) -> bool {
-        let last = *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.last_shown.lock();
         last.is_some_and(|last| now.saturating_duration_since(last) < STALE)
     }
 
@@ -290,7 +291,7 @@ impl ReceiveReporter {
                 damaged: get(&counters.damaged),
                 not_recorded: counters.recorded.read().missing(),
             },
-            intervals: *counters.intervals.lock().unwrap_or_else(PoisonError::into_inner),
+            intervals: *counters.intervals.lock(),
             rtp_gaps: get(&counters.rtp_gaps),
             malformed: get(&counters.malformed),
         }
@@ -313,7 +314,7 @@ impl ReceiveReporter {
             time_s: text::rounded((now - self.started).as_secs_f64()),
             state: if counters.is_live(now) { "live" } else { "waiting" },
             no_picture: counters.dark().map(NoPicture::name),
-            size: counters.format.lock().unwrap_or_else(PoisonError::into_inner).map(|f| (f.width, f.height)),
+            size: counters.format.lock().map(|f| (f.width, f.height)),
             delay_ms: None,
             delay_unknown: None,
             stages_ms: None,

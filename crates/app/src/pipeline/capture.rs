@@ -3,8 +3,9 @@
 //! A source that fails before its first picture ends the stage. Later, one that can come back is waited for, while
 //! outputs keep their connections and readers keep theirs: see [`SourceState`] for what people are told.
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -73,7 +74,7 @@ impl SourceState {
 
     /// What to show.
     pub fn shown(&self) -> Shown {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shown.lock().clone()
     }
 
     /// Tells whether it gives pictures, and why not.
@@ -82,7 +83,7 @@ impl SourceState {
     }
 
     fn change(&self, change: impl FnOnce(&mut Shown)) {
-        change(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.shown.lock());
     }
 }
 
@@ -267,7 +268,7 @@ mod tests {
         }
 
         fn next(&mut self, _stop: &Stop) -> Result<Option<Captured>, CaptureError> {
-            let step = self.script.lock().unwrap().pop_front();
+            let step = self.script.lock().pop_front();
             match step {
                 Some(Step::Picture(width)) => Ok(Some(Captured {
                     picture: Picture::new(PictureFormat::limited(width, 64)).unwrap(),
@@ -289,7 +290,7 @@ mod tests {
 
     impl Reopen for Reopener {
         fn reopen(&mut self) -> Result<Box<dyn Source>, CaptureError> {
-            let mut script = self.0.lock().unwrap();
+            let mut script = self.0.lock();
             let width = match script.front() {
                 Some(Step::Picture(width)) => *width,
                 Some(Step::End) | None => 64,

@@ -8,9 +8,10 @@
 //! A live source's pictures are made to fit what the fastest output takes ([`hevcast_wire::congestion`]): coarser, where
 //! the rate control allows it, and fewer where that is not enough.
 
+use parking_lot::Mutex;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -237,7 +238,7 @@ impl EncodeStage {
             if self.stop.is_stopped() {
                 break;
             }
-            let next = self.next_encoder.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let next = self.next_encoder.lock().take();
             if let Some(next) = next {
                 self.change_encoder(next);
             }
@@ -287,7 +288,7 @@ impl EncodeStage {
         tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
         let choice = EncoderChoice::Named(next.name().to_owned());
         let settings = EncoderSettings { choice, ..settings };
-        *self.encoder_settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        *self.encoder_settings.lock() = settings;
         self.change_encoder(next);
         Ok(())
     }
@@ -354,10 +355,10 @@ impl Sending {
     /// When there is no such encoder; the old one stays at work.
     pub async fn set_rate(&self, rate: RateControl) -> Result<()> {
         let Some(encoding) = &self.encoding else { bail!("the source codes by itself: change its own settings") };
-        let at_work = encoding.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let at_work = encoding.settings.lock().clone();
         let settings = EncoderSettings { rate, ..at_work };
         let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
-        *encoding.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
+        *encoding.next.lock() = Some(encoder);
         Ok(())
     }
 

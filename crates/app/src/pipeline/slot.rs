@@ -2,7 +2,7 @@
 //!
 //! Live pictures: the newest wins, and what it replaces is counted. Patient sources wait for the place instead.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// A place for one value.
 #[derive(Debug)]
@@ -26,11 +26,7 @@ impl<T> Default for Slot<T> {
 
 impl<T> Slot<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&'a self, guard: MutexGuard<'a, Inner<T>>) -> MutexGuard<'a, Inner<T>> {
-        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Puts a value in, in place of one that nobody has taken.
@@ -46,7 +42,7 @@ impl<T> Slot<T> {
     pub fn put_patient(&self, value: T) -> bool {
         let mut inner = self.lock();
         while inner.value.is_some() && !inner.closed {
-            inner = self.wait(inner);
+            self.changed.wait(&mut inner);
         }
         if inner.closed {
             return false;
@@ -67,7 +63,7 @@ impl<T> Slot<T> {
             if inner.closed {
                 return None;
             }
-            inner = self.wait(inner);
+            self.changed.wait(&mut inner);
         }
     }
 

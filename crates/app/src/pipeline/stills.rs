@@ -4,10 +4,11 @@
 //! JPEG, made anew at most once a second. Five seconds after the last question it is gone. Its thread stands behind all
 //! others: a still may stutter, a stream may not.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -71,7 +72,7 @@ struct MakerState {
 
 impl Maker {
     fn lock(&self) -> MutexGuard<'_, MakerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -99,7 +100,7 @@ impl StillMakers {
         let (maker, makers, stream) = (Arc::clone(maker), Arc::clone(&self.makers), Arc::clone(stream));
         self.runtime.spawn(async move {
             read(source, &maker, queue, gate).await;
-            let mut makers = makers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut makers = makers.lock();
             if makers.get(stream.path()).is_some_and(|there| Arc::ptr_eq(there, &maker)) {
                 makers.remove(stream.path());
             }
@@ -111,7 +112,7 @@ impl StillMakers {
 impl Stills for StillMakers {
     fn still(&self, stream: &Arc<Stream>) -> Option<Bytes> {
         let now = self.clock.now().instant;
-        let mut makers = self.makers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut makers = self.makers.lock();
         if let Some(maker) = makers.get(stream.path()) {
             let mut state = maker.lock();
             state.asked = now;
@@ -161,7 +162,7 @@ impl Gate {
         };
         nals.iter().filter(is_own_sps).all(|nal| {
             let Some(bytes) = codec.sequence_info(nal).and_then(|info| decoder_bytes(&info)) else { return false };
-            let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut room = self.room.lock();
             // A smaller picture after a larger one leaves the decoder with what it has.
             bytes <= room.bytes() || room.resize(bytes).is_ok()
         })

@@ -1,6 +1,7 @@
 //! The picture area of a window: a pipeline's newest picture in its own proportions, or black, and which black it is.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Instant;
 
 use eframe::egui::{Align2, Color32, FontId, PaintCallback, Rect, Response, Sense, Ui, accesskit, pos2, vec2};
@@ -46,7 +47,7 @@ impl PictureArea {
 
     /// What copying and drawing pictures has cost so far.
     pub fn cost(&self) -> Cost {
-        self.drawing.lock().unwrap_or_else(PoisonError::into_inner).cost
+        self.drawing.lock().cost
     }
 
     /// Fills what is left of `ui`. `waiting` is what is said until there is a picture.
@@ -74,7 +75,7 @@ impl PictureArea {
 
     /// Why pictures cannot be drawn here.
     fn trouble(&self) -> Option<String> {
-        let drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        let drawing = self.drawing.lock();
         drawing.painter.as_ref()?.as_ref().err().map(ToString::to_string)
     }
 
@@ -84,7 +85,7 @@ impl PictureArea {
         let (drawing, screen) = (Arc::clone(&self.drawing), Arc::clone(&self.screen));
         let callback = CallbackFn::new(move |info, painter| {
             let scale = info.viewport_in_pixels().width_px as f32 / format.width as f32;
-            let mut drawing = drawing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut drawing = drawing.lock();
             if drawing.draw(painter.gl(), number, &picture, scale) {
                 screen.set_drawn(number, Instant::now());
             }

@@ -4,7 +4,8 @@
 //! other but for [`ScreenSink`], whose thread has nothing else to do: it learns here when its picture was drawn, which is
 //! the instant that the delay is told by.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -52,7 +53,7 @@ impl Screen {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Asks the window to draw itself anew.
@@ -110,8 +111,8 @@ impl Screen {
     /// Waits until picture `number`, or a newer one, was drawn; tells when. `None` when it was not, in time or at all.
     fn wait_drawn(&self, number: u64) -> Option<Instant> {
         let is_open = |inner: &mut Inner| !inner.is_black && inner.drawn.is_none_or(|(drawn, _)| drawn < number);
-        let waited = self.drawn.wait_timeout_while(self.lock(), DRAW_PATIENCE, is_open);
-        let (inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        self.drawn.wait_while_for(&mut inner, is_open, DRAW_PATIENCE);
         inner.drawn.filter(|(drawn, _)| *drawn == number).map(|(_, at)| at)
     }
 }

@@ -1,6 +1,7 @@
 //! The server's window: a button, and the addresses.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use eframe::egui::{self, Button, CentralPanel, Color32, Label, RichText, TextEdit, vec2};
 use hevcast_server::Server;
@@ -40,7 +41,7 @@ impl ServeWindow {
     pub fn show(&self, ui: &mut egui::Ui, words: &'static Words) {
         let mut toggle = false;
         CentralPanel::default_margins().show(ui, |ui| {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = self.state.lock();
             ui.add_space(12.0);
             let (name, colour) = match &*state {
                 State::Running(_) => (words.stop_serving, Color32::from_rgb(182, 35, 36)),
@@ -88,13 +89,13 @@ impl ServeWindow {
                     Err(error) => State::Failed(one_line(&error)),
                 },
             };
-            *state.lock().unwrap_or_else(PoisonError::into_inner) = after;
+            *state.lock() = after;
             context.request_repaint();
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// Ends the server.

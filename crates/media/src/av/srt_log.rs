@@ -3,8 +3,8 @@
 //! libsrt writes its warnings to standard error, whatever FFmpeg's log is set to. And FFmpeg says "Input/output error" of
 //! every connection that does not come about, so the log is the only place where the far end's reason stands.
 
+use parking_lot::Mutex;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::{Mutex, PoisonError};
 
 /// `SRT_LOG_HANDLER_FN` (logging_api.h): opaque, level, file, line, area, message.
 type Handler = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, c_int, *const c_char, *const c_char);
@@ -53,12 +53,12 @@ fn set_handler() -> Option<SetHandler> {
 
 /// Forgets what was said of earlier connections.
 pub(crate) fn forget_refusal() {
-    *REFUSAL.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    *REFUSAL.lock() = None;
 }
 
 /// What libsrt has said of a refused connection since [`forget_refusal`]; with several at once it may be another's.
 pub(crate) fn take_refusal() -> Option<String> {
-    REFUSAL.lock().unwrap_or_else(PoisonError::into_inner).take()
+    REFUSAL.lock().take()
 }
 
 /// The reason in a message of libsrt's, if it tells of a refused connection.
@@ -88,7 +88,7 @@ unsafe extern "C" fn on_log(
     let text = String::from_utf8_lossy(bytes.get(..MESSAGE_BYTES).unwrap_or(bytes));
     tracing::debug!("{}: {}", area.to_string_lossy(), text.trim());
     if let Some(reason) = refusal(&text) {
-        *REFUSAL.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        *REFUSAL.lock() = Some(reason.to_owned());
     }
 }
 

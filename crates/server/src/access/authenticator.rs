@@ -4,8 +4,9 @@
 //! The time that an answer takes does not show whether a user exists, is an administrator, or has this or that kind of
 //! hash: where one user has an argon2 hash, every Basic login that is checked costs the computation of one.
 
+use parking_lot::Mutex;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use argon2::password_hash::PasswordHashString;
 use hevcast_net::Clock;
@@ -70,7 +71,7 @@ impl Authenticator {
     /// [`OverBudget`] where there is no room for that memory, which is then taken without being counted.
     pub fn configure(&self, config: &Config) -> Result<(), OverBudget> {
         self.cache.clear();
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).resize(config.login_memory_bytes() as u64)
+        self.memory.lock().resize(config.login_memory_bytes() as u64)
     }
 
     /// Waits until the login may be checked, checks it against the configuration that holds then, and counts the

@@ -1,8 +1,9 @@
 //! The certificate of `rtsps://` and `https://`: that of the configuration, or one that is made at the first start.
 
+use parking_lot::RwLock;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use hevcast_net::tls::Fingerprint;
 use rustls::ServerConfig;
@@ -64,17 +65,17 @@ impl ServedCertificate {
 
     /// The configuration for the next handshake.
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).config)
+        Arc::clone(&self.0.read().config)
     }
 
     /// The fingerprint that clients may pin.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).fingerprint
+        self.0.read().fingerprint
     }
 
     /// Serves another certificate from the next handshake on.
     pub fn replace(&self, certificate: Certificate) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificate;
+        *self.0.write() = certificate;
     }
 }
 

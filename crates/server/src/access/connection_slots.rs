@@ -1,8 +1,9 @@
 //! How many connections there may be at once: in all, and from one address.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::peer_network::peer_network;
 use crate::config::Limits;
@@ -31,7 +32,7 @@ pub struct ConnectionSlot {
 
 impl ConnectionSlots {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        self.used.lock()
     }
 
     /// Acquires a slot for a connection from this address.

@@ -4,10 +4,10 @@
 //! The key is random and this process's, so that the hashes mean nothing elsewhere. A configuration that is read again
 //! begins another generation, in which what was right or wrong before means nothing.
 
+use parking_lot::Mutex;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use hevcast_wire::rtsp::auth::Authorization;
 use sha2::{Digest, Sha256};
@@ -62,7 +62,7 @@ impl LoginCache {
             Authorization::Basic { user, password } => self.fingerprint(user, password),
             Authorization::Digest(_) => None,
         };
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        let right = self.right.lock();
         let is_known_right = password.is_some_and(|password| right.known.contains(&password));
         ClaimedLogin { user, password, is_known_right }
     }
@@ -75,7 +75,7 @@ impl LoginCache {
     /// Keeps a login that was right.
     pub fn insert(&self, claimed: ClaimedLogin) {
         let Some(password) = claimed.password else { return };
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut right = self.right.lock();
         if !right.known.insert(password) {
             return;
         }
@@ -90,7 +90,7 @@ impl LoginCache {
     /// Forgets everything: other passwords may be right now.
     pub fn clear(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        *self.right.lock().unwrap_or_else(PoisonError::into_inner) = Right::default();
+        *self.right.lock() = Right::default();
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
         for n in 0..MAX_RIGHT + 10 {
             cache.insert(cache.claim(&basic("me", &n.to_string())));
         }
-        let right = cache.right.lock().unwrap();
+        let right = cache.right.lock();
         assert_eq!((right.known.len(), right.order.len()), (MAX_RIGHT, MAX_RIGHT));
     }
 }

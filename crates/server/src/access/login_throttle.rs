@@ -1,8 +1,9 @@
 //! Delays those who guess passwords, and nobody else: each address has a [queue](super::login_queue) for its logins.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -50,7 +51,7 @@ enum State {
 
 impl LoginThrottle {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Address>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.addresses.lock()
     }
 
     /// Puts a login into the queue of its address.

@@ -5,8 +5,9 @@
 //! first; of the others, the newest and the oldest in turn, so that a flood from many addresses neither holds up a new
 //! one nor starves an old one. When too many wait, the oldest is refused.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::password_hash::PasswordHashString;
@@ -110,7 +111,7 @@ impl Queue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// A thread's work, until there has been none for a while.
@@ -138,8 +139,7 @@ impl Shared {
             if let Some(job) = queue.pop() {
                 return Some(job);
             }
-            let (again, waited) = self.changed.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
-            queue = again;
+            let waited = self.changed.wait_for(&mut queue, IDLE);
             if waited.timed_out() && queue.trusted.is_empty() && queue.others.is_empty() {
                 queue.threads -= 1;
                 return None;

@@ -1,6 +1,7 @@
 //! Readers of datagrams: they get what was published packet by packet, byte for byte.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hevcast_wire::rtp::{interleave, rtcp};
@@ -19,11 +20,11 @@ struct Port(Mutex<(usize, Vec<Datagram>)>);
 
 impl Port {
     fn make_room(&self, datagrams: usize) {
-        self.0.lock().unwrap().0 = datagrams;
+        self.0.lock().0 = datagrams;
     }
 
     fn take(&self) -> Vec<Datagram> {
-        std::mem::take(&mut self.0.lock().unwrap().1)
+        std::mem::take(&mut self.0.lock().1)
     }
 }
 
@@ -33,7 +34,7 @@ impl Outlet for Port {
     }
 
     fn try_send_datagram(&self, datagram: &Datagram) -> bool {
-        let mut inner = self.0.lock().unwrap();
+        let mut inner = self.0.lock();
         let has_room = inner.0 > 0;
         if has_room {
             inner.0 -= 1;

@@ -1,7 +1,8 @@
 //! Who writes to a reader's socket: the publisher while there is room, the reader's task otherwise, never both.
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -25,18 +26,18 @@ impl Pipe {
     }
 
     fn make_room(&self, room: usize) {
-        self.inner.lock().unwrap().0 = room;
+        self.inner.lock().0 = room;
     }
 
     fn sent(&self) -> Vec<u8> {
-        self.inner.lock().unwrap().1.clone()
+        self.inner.lock().1.clone()
     }
 }
 
 impl Outlet for Pipe {
     fn try_send(&self, bytes: &[u8]) -> usize {
         self.offered.store(bytes.as_ptr() as usize, Ordering::Relaxed);
-        let mut inner = self.inner.lock().unwrap();
+        let mut inner = self.inner.lock();
         let len = bytes.len().min(inner.0);
         inner.0 -= len;
         inner.1.extend_from_slice(&bytes[..len]);

@@ -36,9 +36,10 @@ mod timeline_rewriter;
 mod write_ownership;
 mod write_permit;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -132,13 +133,13 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Stream>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock()
     }
 
     /// Where cached groups of pictures have nearly filled the budget, those that began longest ago are given up: a
     /// publisher that sends no keyframe for long has the largest, and joiners have the least use of it.
     fn relieve(&self, now: Instant) {
-        let Ok(mut relieved) = self.relieved.try_lock() else { return };
+        let Some(mut relieved) = self.relieved.try_lock() else { return };
         if relieved.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_RELIEFS) {
             return;
         }

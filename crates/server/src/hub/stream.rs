@@ -7,7 +7,8 @@
 
 mod accessors;
 
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -148,7 +149,7 @@ impl Stream {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Forwards packets that arrived together. What can be written to sockets at once is the caller's to

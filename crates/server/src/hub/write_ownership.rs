@@ -92,7 +92,7 @@ mod tests {
     fn two_threads_never_write_together() {
         use std::sync::atomic::AtomicBool;
         let (ownership, writing) = (WriteOwnership::default(), AtomicBool::new(false));
-        let lock = std::sync::Mutex::new(());
+        let lock = parking_lot::Mutex::new(());
         let write = || {
             assert!(!writing.swap(true, Ordering::AcqRel), "two at once");
             writing.store(false, Ordering::Release);
@@ -110,7 +110,7 @@ mod tests {
             });
             scope.spawn(|| {
                 for round in 0..100_000 {
-                    let _queue = lock.lock().unwrap();
+                    let _queue = lock.lock();
                     if round % 3 == 0 {
                         ownership.request();
                     }

@@ -1,6 +1,7 @@
 //! Frames by RTSP's RECORD: packetized, described by SDP, under one SSRC.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hevcast_net::publish::{OutgoingPicture, PublishEvent, Publisher};
@@ -45,7 +46,7 @@ impl Connector for RtspConnector {
     type Output = RtspOutput;
 
     async fn connect(&mut self) -> Result<RtspOutput, OutputError> {
-        let ssrc = self.packetizer.lock().unwrap_or_else(PoisonError::into_inner).ssrc();
+        let ssrc = self.packetizer.lock().ssrc();
         let connecting = Publisher::connect(&self.target, USER_AGENT, self.description.clone(), ssrc, self.clock);
         Ok(RtspOutput { publisher: connecting.await?, clock: self.clock, packetizer: Arc::clone(&self.packetizer) })
     }
@@ -62,7 +63,7 @@ pub struct RtspOutput {
 impl Output for RtspOutput {
     fn offer(&mut self, frame: CodedFrame) -> Result<(), OutputError> {
         let mut packets = Vec::with_capacity(frame.size_bytes() / DEFAULT_MAX_PAYLOAD + 4);
-        self.packetizer.lock().unwrap_or_else(PoisonError::into_inner).packetize(&frame, &mut packets)?;
+        self.packetizer.lock().packetize(&frame, &mut packets)?;
         let captured = frame.meta.captured.unwrap_or_else(|| self.clock.now().utc);
         self.publisher.queue(OutgoingPicture { packets, timestamp: frame.timestamp, captured });
         Ok(())

@@ -1,7 +1,7 @@
 //! What an output's task tells everyone else.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use hevcast_net::backlog::Backlog;
 use hevcast_wire::rtp::tmmbr::UNLIMITED_BPS;
@@ -40,7 +40,7 @@ impl OutputState {
 
     /// Why it does not, in one line.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 
     /// Whether the next picture should be an IRAP picture; asking clears it.
@@ -64,12 +64,12 @@ impl OutputState {
 
     /// The server's clock as last measured.
     pub fn server_clock(&self) -> Option<ClockOffset> {
-        *self.server_clock.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.server_clock.lock()
     }
 
     /// Stamps are in this server's time from now on.
     pub(super) fn go_by(&self, clock: Option<ClockOffset>) {
-        *self.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+        *self.server_clock.lock() = clock;
     }
 
     /// A connection is there: what comes next begins anew.
@@ -77,14 +77,14 @@ impl OutputState {
         // Before the first picture: by the lost server's clock its stamp could not be compared.
         self.go_by(clock);
         self.limit_readers(UNLIMITED_BPS);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.trouble.lock() = None;
         self.want_keyframe();
         self.connected.store(true, Ordering::Release);
     }
 
     /// There is none, and why.
     pub(super) fn disconnected(&self, why: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *self.trouble.lock() = why;
         self.connected.store(false, Ordering::Release);
     }
 

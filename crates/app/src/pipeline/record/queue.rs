@@ -4,8 +4,9 @@
 //! seconds, and neither is a reason to lose a picture. What bounds it is [`MAX_BYTES`] for each recording and, in a server, the
 //! [`Budget`] of memory.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use hevcast_server::budget::{Budget, Kind, Reservation};
 
@@ -59,7 +60,7 @@ impl RecordQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Puts a picture into it, if there is room.
@@ -99,7 +100,7 @@ impl RecordQueue {
             if inner.is_closed {
                 return None;
             }
-            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut inner);
         }
     }
 

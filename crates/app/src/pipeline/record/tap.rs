@@ -4,7 +4,8 @@
 //! not fit into the queue is dropped, and with it all that builds on it, up to the next keyframe, which is asked for once
 //! there is room. Each picture is counted when it comes, and when it is dropped.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hevcast_wire::{CodedFrame, ParameterSets};
@@ -96,7 +97,7 @@ impl Intake {
 
 impl RecordTap {
     fn lock(&self) -> MutexGuard<'_, Option<Intake>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn open(&self, intake: Intake) {

@@ -1,7 +1,8 @@
 //! The recorder's thread: takes pictures off the queue, and writes them where the [`Plan`] has them.
 
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hevcast_media::mux::{Finished, RecordError, Recorded, Recording};
 use hevcast_wire::SequenceInfo;
@@ -29,7 +30,7 @@ impl Disk {
 
     /// The last file made.
     fn last(&self) -> Option<PathBuf> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().clone()
     }
 }
 
@@ -44,7 +45,7 @@ impl Shelf for Disk {
         let make = move || {
             make().inspect(|path| {
                 tally.file();
-                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.clone());
+                *last.lock() = Some(path.clone());
             })
         };
         Recording::new(self.files.form(), Box::new(make), &what)

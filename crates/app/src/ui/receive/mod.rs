@@ -5,8 +5,9 @@ pub mod control;
 pub mod graphs;
 pub mod view;
 
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eframe::egui;
@@ -79,7 +80,7 @@ impl ReceiveWindow {
         if status.is_playing() {
             ui.ctx().request_repaint_after(LOOK);
         }
-        let message = self.message.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let message = self.message.lock().clone();
         let shown = Shown {
             status: &status,
             seen: black::seen(&status, self.screen.newest_at(), Instant::now(), words),
@@ -106,12 +107,12 @@ impl ReceiveWindow {
     }
 
     fn say(&self, text: String) {
-        *self.message.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        *self.message.lock() = Some(text);
         self.screen.wake();
     }
 
     fn play(&self, origin: Origin, remembered: &mut Remembered) {
-        *self.message.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.message.lock() = None;
         remembered.add_watched(&origin.to_text());
         remembered.save();
         self.control.play(origin);
@@ -127,7 +128,7 @@ impl ReceiveWindow {
                 Ok(()) => format!("{}: {}", words.saved, path.display()),
                 Err(error) => super::one_line(&error),
             };
-            *message.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+            *message.lock() = Some(said);
             screen.wake();
         });
     }

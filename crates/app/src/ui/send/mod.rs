@@ -6,9 +6,10 @@ mod qp;
 pub mod settings;
 pub mod view;
 
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use eframe::egui;
 use hevcast_media::capture::{self, Input};
@@ -73,7 +74,7 @@ impl SendWindow {
     pub fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
         self.take_dropped_file(ui, remembered);
         let status = self.control.status();
-        let devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let devices = self.devices.lock().clone();
         let shown = Shown {
             status: &status,
             devices: devices.as_ref(),
@@ -134,10 +135,10 @@ impl SendWindow {
     /// Asks drivers and tries encoders, which takes a moment, on a thread of its own.
     fn look_for_devices(&self, context: &egui::Context) {
         let (devices, context) = (Arc::clone(&self.devices), context.clone());
-        *devices.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *devices.lock() = None;
         self.runtime.spawn_blocking(move || {
             let found = Devices { cameras: capture::cameras(), encoders: codec::encoders() };
-            *devices.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            *devices.lock() = Some(found);
             context.request_repaint();
         });
     }

@@ -14,9 +14,10 @@ pub mod rendered_snapshot;
 pub mod routes;
 mod slots;
 
+use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -170,7 +171,7 @@ where
         let now = state.clock.now().instant;
         activity.request_came(now);
         let per_second = state.config().limits.requests_per_second;
-        let is_slow = rate.lock().unwrap_or_else(PoisonError::into_inner).try_request(per_second, now);
+        let is_slow = rate.lock().try_request(per_second, now);
         request.extensions_mut().insert(peer);
         let (router, activity, clock) = (router.clone(), Arc::clone(activity), state.clock);
         async move {

@@ -5,10 +5,11 @@
 //! holds connections that send nothing, read nothing or are slow keeps nobody out. Each connection's [`Activity`] says
 //! in which phase it is, and by when that must be over.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -71,7 +72,7 @@ impl Activity {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Bytes have come.
@@ -159,7 +160,7 @@ pub(super) struct Slot {
 
 impl Slots {
     fn lock(&self) -> MutexGuard<'_, Used> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        self.used.lock()
     }
 
     /// Acquires a slot, where all are in use by evicting a connection.
