@@ -2,6 +2,7 @@
 //! samples; here the samples are made upright and square, for not every player reads what stands beside.
 
 use hevcast_wire::CodecId;
+use hevcast_wire::sei::DisplayOrientation;
 
 use crate::picture::{Picture, PictureError, PictureFormat};
 
@@ -36,28 +37,19 @@ impl Turn {
     /// A display orientation SEI message that says it (H.264 clause D.1.27, H.265 clause D.2.17), as a NAL unit; `None` where
     /// there is nothing to say. Flips come first there, then a turn anticlockwise.
     pub(crate) fn to_sei(self, codec: CodecId) -> Option<Vec<u8>> {
-        const QUARTER: u32 = 1 << 14;
-        /// Payload type 47, three bytes.
-        const MESSAGE: [u8; 2] = [47, 3];
-        let (hor_flip, ver_flip, quarters) = match (self.transposed, self.mirrored, self.flipped) {
+        const QUARTER: u16 = 1 << 14;
+        let (horizontal_flip, vertical_flip, quarters) = match (self.transposed, self.mirrored, self.flipped) {
             (false, false, false) => return None,
-            (false, true, true) => (0, 0, 2),
-            (false, mirrored, flipped) => (u32::from(mirrored), u32::from(flipped), 0),
-            (true, true, false) => (0, 0, 3),
-            (true, false, true) => (0, 0, 1),
-            (true, false, false) => (1, 0, 1),
-            (true, true, true) => (1, 0, 3),
+            (false, true, true) => (false, false, 2),
+            (false, mirrored, flipped) => (mirrored, flipped, 0),
+            (true, true, false) => (false, false, 3),
+            (true, false, true) => (false, false, 1),
+            (true, false, false) => (true, false, 1),
+            (true, true, true) => (true, false, 3),
         };
-        // cancel_flag 0, both flips, the angle; then, up to the payload's stop bit, that it holds until further notice:
-        // repetition_period 1 as ue(v) and extension_flag 0 in H.264, persistence_flag 1 in H.265.
-        let (header, persists) = match codec {
-            CodecId::H264 => (&[6][..], 0b01001),
-            CodecId::H265 => (&[39 << 1, 1][..], 0b11000),
-        };
-        let bits = (hor_flip << 22) | (ver_flip << 21) | ((quarters * QUARTER) << 5) | persists;
-        let [_, a, b, c] = bits.to_be_bytes();
-        // No two zero bytes in a row, so that nothing has to be emulated.
-        Some([header, &MESSAGE, &[a, b, c, 0x80]].concat())
+        let anticlockwise_rotation = quarters * QUARTER;
+        let orientation = DisplayOrientation { horizontal_flip, vertical_flip, anticlockwise_rotation };
+        Some(codec.orientation_sei(orientation).into())
     }
 
     /// Whether there is nothing to do.

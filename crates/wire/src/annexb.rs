@@ -2,7 +2,7 @@
 //!
 //! Encoders write `00 00 00 01` before the first unit of a picture and before parameter sets, and may write only
 //! `00 00 01` elsewhere; x265 mixes both. Zero bytes may pad either side of a unit and belong to none. A unit itself
-//! cannot contain a start code (see [`rbsp`](crate::h265::rbsp)) nor end in a zero byte (clause 7.4.2.1), so the search
+//! cannot contain a start code (see [`rbsp`](crate::syntax::rbsp)) nor end in a zero byte (clause 7.4.2.1), so the search
 //! below needs no context.
 
 use bytes::Bytes;

@@ -16,7 +16,6 @@ use crate::nal::{NalKind, PictureKind};
 use crate::parameter_sets::ParameterSets;
 use crate::sei::{CaptureStamp, SendStages};
 use crate::time::{RtpTicks, UtcMicros};
-use crate::{h264, h265};
 
 /// The most NAL units of one access unit that are taken from a peer; whatever has more is dropped. Encoders
 /// of cameras make one to ten slices per picture, beside a few parameter sets and messages.
@@ -112,16 +111,14 @@ impl CodedFrame {
             _ => None,
         });
         match kind {
-            Some(PictureKind::Trailing) if self.codec == CodecId::H264 && self.recovers_at_once() => {
-                Some(PictureKind::Cra)
-            }
+            Some(PictureKind::Trailing) if self.recovers_at_once() => Some(PictureKind::Cra),
             kind => kind,
         }
     }
 
     /// Whether a recovery point message says that decoding can start here (H.264 clause D.2.8) with this very picture.
     fn recovers_at_once(&self) -> bool {
-        self.nals.iter().find_map(|nal| h264::sei::recovery_point(nal)).is_some_and(|point| point.frames == 0)
+        self.nals.iter().find_map(|nal| self.codec.recovery_frames(nal)) == Some(0)
     }
 
     /// Whether this is an IDR picture.
@@ -151,20 +148,12 @@ impl CodedFrame {
 
     /// The picture's capture time and stages, if a sender stamped it.
     pub fn capture_stamp(&self) -> Option<(CaptureStamp, Option<SendStages>)> {
-        let find = match self.codec {
-            CodecId::H264 => h264::sei::find_capture_stamp,
-            CodecId::H265 => h265::sei::find_capture_stamp,
-        };
-        self.nals.iter().find_map(|nal| find(nal))
+        self.nals.iter().find_map(|nal| self.codec.find_capture_stamp(nal))
     }
 
     /// Lays the capture time and the stages beside the picture, in an SEI message before its first slice.
     pub fn stamp(&mut self, stamp: &CaptureStamp, stages: Option<&SendStages>) {
-        let sei = match self.codec {
-            CodecId::H264 => h264::sei::capture_sei(stamp, stages),
-            CodecId::H265 => h265::sei::capture_sei(stamp, stages),
-        };
-        self.insert_before_first_slice(sei);
+        self.insert_before_first_slice(self.codec.capture_sei(stamp, stages));
     }
 
     /// The parameter sets that it carries itself.
@@ -190,7 +179,8 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::h265::{NalHeader, NalType, rbsp};
+    use crate::h265::{NalHeader, NalType};
+    use crate::syntax::rbsp;
 
     /// A NAL unit of a valid header and noise behind it, free of start codes and of trailing zeros.
     pub(crate) fn nal(size: Range<usize>) -> impl Strategy<Value = Bytes> {

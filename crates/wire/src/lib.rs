@@ -45,17 +45,19 @@ pub mod sei;
 pub mod sequence_info;
 pub mod session;
 pub mod shown;
+pub mod syntax;
 pub mod time;
 pub mod token_bucket;
 #[cfg(any(feature = "rtsp", feature = "rtmp"))]
 pub mod url_text;
+mod video_codec;
 
 pub use clock_offset::ClockOffset;
 pub use codec::{CodecId, TrackId};
 pub use coded_frame::{CodedFrame, FrameMeta};
 #[cfg(any(feature = "rtsp", feature = "rtmp"))]
 pub use credentials::Credentials;
-pub use nal::{NalKind, PictureKind, SetKind};
+pub use nal::{NalError, NalKind, PictureKind, SetKind};
 pub use parameter_set_stage::ParameterSetStage;
 pub use parameter_sets::ParameterSets;
 pub use random_access::{RandomAccess, Verdict};

@@ -4,8 +4,34 @@
 //! H.265 table 7-1). [`CodecId::nal_kind`](crate::CodecId::nal_kind) maps both to one [`NalKind`]; all code that is not about one codec's bits goes by
 //! that.
 
+use thiserror::Error;
+
 /// The longest parameter set that is kept, in bytes; real ones have 20 to 200.
 pub const MAX_PARAMETER_SET_BYTES: usize = 4096;
+
+/// Why bytes are not the header of a NAL unit (H.264 clause 7.4.1, H.265 clause 7.4.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NalError {
+    /// There is no room for the header: one byte in H.264, two in H.265.
+    #[error("a NAL unit of {len} bytes has no room for its header")]
+    TooShort {
+        /// Bytes that the unit has.
+        len: usize,
+    },
+    /// The forbidden_zero_bit is set: the unit was damaged on its way, or this is no NAL unit.
+    #[error("the forbidden bit is set in the NAL unit header {header:#x}")]
+    ForbiddenBit {
+        /// The bytes of the header as they were read, big endian.
+        header: u16,
+    },
+    /// nuh_temporal_id_plus1 is zero, which H.265 forbids. H.264 has no such field.
+    #[error("temporal id plus one is zero in the NAL unit header {header:#x}")]
+    ZeroTemporalId {
+        /// The bytes of the header as they were read, big endian.
+        header: u16,
+    },
+}
 
 /// The kind of a NAL unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +63,11 @@ pub enum SetKind {
     Sps,
     /// Picture parameter set: coding tools of the pictures that name it.
     Pps,
+}
+
+impl SetKind {
+    /// All kinds, in the order in which they have to come.
+    pub const ALL: [SetKind; 3] = [SetKind::Vps, SetKind::Sps, SetKind::Pps];
 }
 
 /// What a picture refers to, as far as its slices' NAL unit type tells.

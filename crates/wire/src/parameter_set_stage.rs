@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::coded_frame::CodedFrame;
-use crate::nal::{NalKind, SetKind};
+use crate::nal::NalKind;
 use crate::parameter_sets::ParameterSets;
 
 /// Gives random access frames the parameter sets that they lack, so that decoding can start there with nothing else at hand:
@@ -45,7 +45,7 @@ impl ParameterSetStage {
 }
 
 fn complete(frame: &mut CodedFrame, known: &ParameterSets) {
-    for kind in [SetKind::Vps, SetKind::Sps, SetKind::Pps] {
+    for &kind in frame.codec.parameter_set_kinds() {
         if frame.kinds().any(|of| of == NalKind::ParameterSet(kind)) {
             continue;
         }

@@ -9,11 +9,8 @@
 use bytes::Bytes;
 
 use crate::codec::CodecId;
-use crate::h264;
-use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
-use crate::h265::{NalHeader, sps};
 pub use crate::nal::MAX_PARAMETER_SET_BYTES;
-use crate::nal::{NalKind, SetKind};
+use crate::nal::SetKind;
 
 /// The most parameter sets that are kept of a stream, of all kinds and ids: as many as H.265 has ids (16 VPS, 16 SPS, 64
 /// PPS). H.264 has 32 and 256; real streams have up to four in all.
@@ -67,7 +64,7 @@ impl ParameterSets {
     /// Other NAL units, overlong ones, those of upper layers and those whose id cannot be read change nothing. The
     /// bytes are copied, so that a few kept bytes do not hold a whole receive buffer.
     pub fn update(&mut self, nal: &Bytes) -> bool {
-        let Some((kind, id)) = kind_and_id(self.codec, nal) else {
+        let Some((kind, id)) = self.codec.parameter_set(nal) else {
             return false;
         };
         match self.sets.binary_search_by_key(&(kind, id), |set| (set.kind, set.id)) {
@@ -110,8 +107,7 @@ impl ParameterSets {
 
     /// Whether there is at least one of each kind that the codec has.
     pub fn is_complete(&self) -> bool {
-        let has_vps = self.codec == CodecId::H264 || self.vps().is_some();
-        has_vps && self.sps().is_some() && self.pps().is_some()
+        self.codec.parameter_set_kinds().iter().all(|kind| self.of_kind(*kind).next().is_some())
     }
 
     /// Whether all of `others` are among these, each as it is there.
@@ -123,32 +119,6 @@ impl ParameterSets {
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()
     }
-}
-
-/// What a NAL unit sets: its kind, and the id within the kind.
-fn kind_and_id(codec: CodecId, nal: &[u8]) -> Option<(SetKind, u8)> {
-    match codec {
-        CodecId::H264 => h264::parameter_sets::kind_and_id(nal),
-        CodecId::H265 => h265_kind_and_id(nal),
-    }
-}
-
-fn h265_kind_and_id(nal: &[u8]) -> Option<(SetKind, u8)> {
-    /// More than enough to reach the id, which in an SPS stands behind up to 72 bytes of sub-layer profiles.
-    const ID_WITHIN_BYTES: usize = 128;
-    let header = NalHeader::parse(nal).ok()?;
-    let NalKind::ParameterSet(kind) = CodecId::H265.nal_kind(nal) else { return None };
-    if header.layer_id != 0 || nal.len() > MAX_PARAMETER_SET_BYTES {
-        return None;
-    }
-    let rbsp: Vec<u8> = remove_emulation_prevention(nal.get(NalHeader::LEN..)?).take(ID_WITHIN_BYTES).collect();
-    let mut reader = BitReader::new(&rbsp);
-    let (id, ids) = match kind {
-        SetKind::Vps => (reader.u(4).ok()?, 16),
-        SetKind::Sps => (sps::read_profile(&mut reader).ok()?.sps_id, 16),
-        SetKind::Pps => (reader.ue().ok()?, 64),
-    };
-    (id < ids).then_some((kind, id as u8))
 }
 
 #[cfg(test)]

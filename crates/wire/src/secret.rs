@@ -12,7 +12,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether the password is empty.
+    /// Whether the text has no characters, as the password of a login without one.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

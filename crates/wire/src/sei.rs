@@ -1,6 +1,6 @@
 //! The two SEI messages that a sender can put beside each picture, so that a receiver can tell its age: what of them is the same
-//! in both codecs. How they become a NAL unit is the matter of [`h264::sei`](crate::h264::sei) and
-//! [`h265::sei`](crate::h265::sei).
+//! in all codecs. [`CodecId::capture_sei`](crate::CodecId::capture_sei) makes a NAL unit of them. Beside them a third: how
+//! pictures are to be turned.
 //!
 //! Both are `user_data_unregistered` messages (H.264 clause D.1.7, H.265 clause D.2.7: payload type 5, a 16-byte UUID, then
 //! free bytes) in one SEI NAL unit before the picture's first slice. Relays that do not transcode pass them through.
@@ -33,10 +33,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::syntax::rbsp::add_emulation_prevention;
 use crate::time::{ClockId, UtcMicros};
 
 /// payloadType of `user_data_unregistered` (H.264 clause D.1.1, H.265 clause D.2.1).
 const USER_DATA_UNREGISTERED: u32 = 5;
+/// payloadType of `display_orientation` (the same clauses).
+const DISPLAY_ORIENTATION: u8 = 47;
+/// rbsp_trailing_bits behind whole bytes (H.264 and H.265 clause 7.3.2.11).
+const RBSP_TRAILING_BITS: u8 = 0x80;
 /// The 16 bytes that a `user_data_unregistered` message begins with.
 pub(crate) type Uuid = [u8; 16];
 /// UUID of the MISB ST 0604 precision time stamp in H.264.
@@ -91,6 +98,36 @@ pub struct SendStages {
     pub relayed: bool,
 }
 
+/// How a picture is to be turned before it is shown (H.264 clause D.2.27, H.265 clause D.3.17): first the flips, then the
+/// rotation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DisplayOrientation {
+    /// hor_flip: left and right are exchanged.
+    pub horizontal_flip: bool,
+    /// ver_flip: top and bottom are exchanged.
+    pub vertical_flip: bool,
+    /// anticlockwise_rotation, in parts of a turn of 1/65536: 16384 is a quarter.
+    pub anticlockwise_rotation: u16,
+}
+
+/// An SEI NAL unit of a header and a payload, to which emulation prevention is added.
+pub(crate) fn nal_unit(header: &[u8], rbsp: &[u8]) -> Bytes {
+    let mut nal = Vec::with_capacity(header.len() + rbsp.len() + rbsp.len() / 2);
+    nal.extend_from_slice(header);
+    add_emulation_prevention(rbsp, &mut nal);
+    Bytes::from(nal)
+}
+
+/// The payload of an SEI NAL unit with a display orientation message. `persists` is its last five bits, by which it holds until
+/// further notice; they differ by codec.
+pub(crate) fn orientation_rbsp(orientation: DisplayOrientation, persists: u8) -> [u8; 6] {
+    let DisplayOrientation { horizontal_flip, vertical_flip, anticlockwise_rotation } = orientation;
+    // display_orientation_cancel_flag 0, hor_flip, ver_flip, then 16 bits of the rotation.
+    let flips = u32::from(horizontal_flip) << 22 | u32::from(vertical_flip) << 21;
+    let [_, a, b, c] = (flips | u32::from(anticlockwise_rotation) << 5 | u32::from(persists)).to_be_bytes();
+    [DISPLAY_ORIENTATION, 3, a, b, c, RBSP_TRAILING_BITS]
+}
+
 /// The payload of an SEI NAL unit that carries a picture's capture time under this UUID and, if given, its stages: without a
 /// header and without emulation prevention.
 pub(crate) fn capture_rbsp(uuid: &Uuid, stamp: &CaptureStamp, stages: Option<&SendStages>) -> Vec<u8> {
@@ -102,7 +139,7 @@ pub(crate) fn capture_rbsp(uuid: &Uuid, stamp: &CaptureStamp, stages: Option<&Se
         rbsp.extend([USER_DATA_UNREGISTERED as u8, (STAGES_LEN + flags_len) as u8]);
         write_stages(stages, &mut rbsp);
     }
-    rbsp.push(0x80); // rbsp_trailing_bits (H.264 and H.265 clause 7.3.2.11)
+    rbsp.push(RBSP_TRAILING_BITS);
     rbsp
 }
 
@@ -202,3 +239,7 @@ fn read_stages(payload: &[u8]) -> Option<SendStages> {
         relayed: rest.get(8).is_some_and(|flags| flags & RELAYED != 0),
     })
 }
+
+#[cfg(test)]
+#[path = "sei_tests.rs"]
+mod tests;

@@ -19,7 +19,6 @@ use hevcast_net::Clock;
 use hevcast_server::budget::{Budget, Kind, Reservation};
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::status::stills::Stills;
-use hevcast_wire::h265::NalHeader;
 use hevcast_wire::{CodecId, CodedFrame, NalKind, SequenceInfo, SetKind};
 use jpeg_encoder::{ColorType, Encoder};
 use tokio::runtime::Handle;
@@ -158,7 +157,7 @@ impl Gate {
         let is_own_sps = |nal: &&Bytes| {
             let is_sps = codec.nal_kind(nal) == NalKind::ParameterSet(SetKind::Sps);
             // Those of upper layers nobody decodes.
-            is_sps && (codec == CodecId::H264 || NalHeader::parse(nal).is_ok_and(|header| header.layer_id == 0))
+            is_sps && codec.is_base_layer(nal)
         };
         nals.iter().filter(is_own_sps).all(|nal| {
             let Some(bytes) = codec.sequence_info(nal).and_then(|info| decoder_bytes(&info)) else { return false };

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hevcast_wire::h264::sei::recovery_point;
 use hevcast_wire::rtp::payload::{Fragment, Payload};
 use hevcast_wire::rtp::{PayloadFormat, ReceivedPacket, interleave};
 use hevcast_wire::time::RtpTicks;
@@ -231,9 +230,7 @@ impl Contents {
             NalKind::Slice(picture) => {
                 Contents { is_slice: true, is_random_access: PictureKind::is_random_access(picture), recovers: false }
             }
-            NalKind::PrefixSei if codec == CodecId::H264 => {
-                Contents { recovers: recovery_point(nal).is_some(), ..Contents::default() }
-            }
+            NalKind::PrefixSei => Contents { recovers: codec.recovery_frames(nal).is_some(), ..Contents::default() },
             _ => Contents::default(),
         }
     }

@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use hevcast_wire::parameter_sets::MAX_PARAMETER_SET_BYTES;
 use hevcast_wire::rtp::payload::{Fragment, Payload};
-use hevcast_wire::{CodecId, NalKind, ParameterSets, SetKind};
+use hevcast_wire::{NalKind, ParameterSets, SetKind};
 
 /// The parameter sets of one track.
 #[derive(Debug, Default)]
@@ -17,8 +17,8 @@ pub(super) struct KnownParameterSets {
     is_changed: bool,
     /// The fragments so far of a parameter set that comes in several packets.
     fragments: BytesMut,
-    /// Which have come in the access unit so far: VPS, SPS, PPS.
-    in_unit: [bool; 3],
+    /// Which have come in the access unit so far, or do not have to: a place for each of [`SetKind::ALL`].
+    in_unit: [bool; SetKind::ALL.len()],
 }
 
 impl KnownParameterSets {
@@ -29,8 +29,9 @@ impl KnownParameterSets {
 
     /// The next access unit begins.
     pub fn begin_unit(&mut self) {
-        // H.264 has no VPS that could be missing.
-        self.in_unit = [self.sets.codec() == CodecId::H264, false, false];
+        // A kind that the codec does not have cannot be missing.
+        let needed = self.sets.codec().parameter_set_kinds();
+        self.in_unit = SetKind::ALL.map(|kind| !needed.contains(&kind));
     }
 
     /// Takes the parameter sets of a packet's payload.
@@ -46,9 +47,7 @@ impl KnownParameterSets {
     /// The place of a NAL unit that is a parameter set, in `in_unit`.
     fn kind(&self, nal: &[u8]) -> Option<usize> {
         match self.sets.codec().nal_kind(nal) {
-            NalKind::ParameterSet(SetKind::Vps) => Some(0),
-            NalKind::ParameterSet(SetKind::Sps) => Some(1),
-            NalKind::ParameterSet(SetKind::Pps) => Some(2),
+            NalKind::ParameterSet(kind) => SetKind::ALL.iter().position(|of| *of == kind),
             _ => None,
         }
     }

@@ -1,49 +1,50 @@
-//! How fast bytes leave: at all, and while there were always some waiting.
+//! Measures two rates of a send queue, in bits/s: what is sent on average, and what the link takes while it is busy, that is
+//! while the queue is never empty.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Queue;
 
-/// In this time what is sent counts half.
+/// Half-life of the average of what is sent, s.
 const HALF_LIFE_S: f64 = 0.5;
-/// Intervals between looks that a link's speed is told by.
+/// How many of the last busy intervals count for a link's rate.
 const INTERVALS: usize = 8;
-/// The least time from which a speed can be told.
+/// The shortest busy time from which a link's rate is told, s.
 const LEAST_S: f64 = 0.05;
-/// A link that takes nothing for this long may stand still, or be so slow.
+/// A link that takes nothing for this long is taken to be paused.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A queue that has been empty for this long says nothing about the next.
+/// After the queue has been empty for this long, the busy intervals before are forgotten.
 const FORGETS: Duration = Duration::from_millis(300);
 
-/// Bits and the time they took.
+/// An amount of bits, and the time in which it was sent.
 #[derive(Clone, Copy, Debug, Default)]
 struct Passed {
     bits: f64,
     seconds: f64,
 }
 
-/// What a link has taken.
+/// The rates of one send queue.
 #[derive(Debug, Default)]
 pub(super) struct Speed {
     last: Option<(Instant, Queue)>,
-    /// The last intervals in which something waited all the time and something left.
+    /// The last intervals in which the queue was never empty, up to [`INTERVALS`].
     busy: VecDeque<Passed>,
-    /// All that has left, the newest counting most.
+    /// All that was sent, weighted by [`HALF_LIFE_S`].
     all: Passed,
-    /// For how long nothing has left while something waited.
+    /// For how long nothing has been sent though the queue is not empty.
     still: Duration,
-    /// For how long nothing has waited.
+    /// For how long the queue has been empty.
     empty: Duration,
 }
 
 impl Speed {
-    /// Of a link to which `bps` are sent already.
+    /// Starts with `bps`, bits/s, as the rate that is sent.
     pub(super) fn sending(bps: f64) -> Speed {
         Speed { all: Passed { bits: bps, seconds: 1.0 }, ..Speed::default() }
     }
 
-    /// Looks at the queue; twice at the same moment says nothing new.
+    /// Takes the state of the queue at `now`; a second state of the same instant changes nothing.
     pub(super) fn look(&mut self, now: Instant, queue: &Queue) {
         let Some((at, before)) = self.last.replace((now, *queue)) else { return };
         let passed = now.saturating_duration_since(at);
@@ -55,7 +56,7 @@ impl Speed {
         if self.empty >= FORGETS {
             self.busy.clear();
         }
-        // Busy if the oldest was there at the last look, so that something waited all the time.
+        // Busy if the oldest entry was queued before the last state, so that the queue was never empty between.
         if before.waiting_bytes == 0 || queue.waiting_bytes == 0 || queue.age < passed {
             self.still = Duration::ZERO;
             return;
@@ -70,13 +71,13 @@ impl Speed {
         }
     }
 
-    /// Whether nothing has left for a while though something waits.
+    /// Whether nothing has been sent for [`PAUSE`] though the queue is not empty.
     pub(super) fn pauses(&self) -> bool {
         self.still >= PAUSE
     }
 
-    /// What the link takes, bits/s, if it was busy for long enough to tell. The longest of the intervals may have been a
-    /// pause, and is left out.
+    /// The rate that the link takes, bits/s; `None` where it was not busy for long enough to tell. The longest interval may
+    /// contain a pause, and is left out.
     pub(super) fn of_link_bps(&self) -> Option<f64> {
         let longest = self.busy.iter().copied().reduce(|a, b| if b.seconds > a.seconds { b } else { a })?;
         let sum = |of: fn(&Passed) -> f64| self.busy.iter().map(of).sum::<f64>() - of(&longest);
@@ -84,7 +85,7 @@ impl Speed {
         (seconds >= LEAST_S).then(|| sum(|passed| passed.bits) / seconds)
     }
 
-    /// What is sent, bits/s, 0 before it is known.
+    /// The average rate that is sent, bits/s; 0 before anything is known.
     pub(super) fn sent_bps(&self) -> f64 {
         if self.all.seconds > 0.0 { self.all.bits / self.all.seconds } else { 0.0 }
     }

@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 
-use super::nal::NalType;
-use super::{parameter_sets, sei, slice, sps};
+use super::codec::H264;
+use super::{sei, slice, sps};
 use crate::annexb;
 use crate::nal::SetKind;
 use crate::parameter_sets::MAX_PARAMETER_SET_BYTES;
-use crate::rtp::h264_payload::{self, FU_HEADERS_LEN, H264Payload, STAP_SIZE_LEN, stap_a};
+use crate::video_codec::payload::{Payload, SIZE_LEN, Units};
+use crate::video_codec::{RtpPayload, VideoCodec};
 
 /// Takes bytes as a payload of RTP, as a NAL unit and as a byte stream with start codes, and each NAL unit found in them for
 /// all that is read of one.
@@ -20,22 +21,23 @@ use crate::rtp::h264_payload::{self, FU_HEADERS_LEN, H264Payload, STAP_SIZE_LEN,
 /// When something comes out that breaks its promises: that is the finding.
 pub fn h264(data: &[u8]) {
     let payload = Bytes::copy_from_slice(data);
-    match H264Payload::parse(&payload) {
-        Ok(H264Payload::Single(unit)) => {
+    match H264::parse_payload(&payload, false) {
+        Ok(Payload::Single(unit)) => {
             assert_eq!(unit, payload);
-            assert!(NalType::of(&unit).is_some_and(h264_payload::is_carried));
+            assert!(H264::is_carried(H264::nal_unit_type(&unit)));
         }
-        Ok(H264Payload::Aggregation(units)) => check_units(&payload, units),
-        Ok(H264Payload::Fragment(fragment)) => {
-            assert_eq!(fragment.part.len() + FU_HEADERS_LEN, payload.len());
-            assert!(!h264_payload::is_payload_structure(fragment.nal_header.nal_unit_type));
+        Ok(Payload::Aggregation(units)) => check_units(&payload, units),
+        Ok(Payload::Fragment(fragment)) => {
+            assert_eq!(fragment.part.len() + H264::FRAGMENT_HEADERS_LEN, payload.len());
+            assert!(!H264::STRUCTURES.contains(&fragment.nal_unit_type));
             // All but the reserved bit is written as it was read.
-            let [indicator, header] = fragment.headers();
-            assert_eq!((indicator, header), (data[0], data[1] & !0x20));
-            nal(&[&[fragment.nal_header.to_byte()][..], &fragment.part].concat());
+            let headers = H264::fragment_headers(&fragment.nal_header, fragment.start, fragment.end);
+            assert_eq!(&headers.expect("a valid header")[..], [data[0], data[1] & !0x20]);
+            nal(&[&fragment.nal_header[..], &fragment.part].concat());
         }
-        Ok(H264Payload::Undefined(of)) => {
-            assert!(!h264_payload::is_carried(of) && !h264_payload::is_payload_structure(of));
+        Ok(Payload::Ignored) => {
+            let of = H264::nal_unit_type(data);
+            assert!(!H264::is_carried(of) && !H264::STRUCTURES.contains(&of));
         }
         Err(_) => {}
     }
@@ -43,26 +45,26 @@ pub fn h264(data: &[u8]) {
     annexb::split(&payload).for_each(|unit| nal(&unit));
 }
 
-fn check_units(payload: &Bytes, units: h264_payload::StapUnits) {
+fn check_units(payload: &Bytes, units: Units) {
     let all: Vec<_> = units.collect();
     let found: Vec<Bytes> = all.iter().flatten().cloned().collect();
     // A fault ends it; without any, there is a unit.
     assert!(all.len() - found.len() <= 1 && !all.is_empty());
     assert!(all.iter().rev().skip(1).all(Result::is_ok));
-    let size: usize = found.iter().map(|unit| STAP_SIZE_LEN + unit.len()).sum();
+    let size: usize = found.iter().map(|unit| SIZE_LEN + unit.len()).sum();
     assert!(size < payload.len(), "{size} bytes out of {}", payload.len());
     for unit in &found {
         assert!(!unit.is_empty());
         nal(unit);
     }
-    if let Ok(H264Payload::Aggregation(again)) = H264Payload::parse(&stap_a(&found)) {
+    if let Ok(Payload::Aggregation(again)) = H264::parse_payload(&H264::aggregate(&found), false) {
         assert_eq!(again.flatten().collect::<Vec<_>>(), found);
     }
 }
 
 /// All that is read of a NAL unit.
 fn nal(nal: &[u8]) {
-    if let Some((kind, id)) = parameter_sets::kind_and_id(nal) {
+    if let Some((kind, id)) = H264::parameter_set(nal) {
         assert!(nal.len() <= MAX_PARAMETER_SET_BYTES && (kind == SetKind::Pps || id < 32));
     }
     if let Ok(info) = sps::parse_sps(nal) {
@@ -74,7 +76,7 @@ fn nal(nal: &[u8]) {
     if let Some(head) = slice::slice_head(nal) {
         assert_eq!(head.first_mb == 0, slice::is_first_slice(nal));
     }
-    let _ = sei::find_capture_stamp(nal);
+    let _ = H264::find_capture_stamp(nal);
     if let Some(point) = sei::recovery_point(nal) {
         assert!(point.frames < 1 << 16);
     }

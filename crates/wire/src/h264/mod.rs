@@ -1,7 +1,7 @@
 //! H.264 as bytes: what this crate needs to know of a coded picture without decoding it; the twin of [`h265`](crate::h265).
 //!
 //! The two codecs share the byte stream format ([`annexb`](crate::annexb)), emulation prevention and Exp-Golomb codes
-//! ([`rbsp`](crate::h265::rbsp)). What differs:
+//! ([`rbsp`](crate::syntax::rbsp)). What differs:
 //!
 //! - the [NAL unit header](nal) has one byte, and a unit may consist of nothing else, as an end of sequence does;
 //! - there is no VPS, and an [SPS](sps) says less: how many pictures are reordered may have to be taken from the level;
@@ -10,11 +10,15 @@
 //!   intra picture at all;
 //! - a picture may be one field of a frame: two access units with a time stamp each, or one for both.
 
+pub(crate) mod codec;
 mod dpb;
 #[cfg(any(all(test, feature = "rtp"), feature = "fuzzing"))]
 pub mod fuzz;
 pub mod nal;
-pub mod parameter_sets;
+#[cfg(feature = "rtp")]
+pub mod payload;
+#[cfg(feature = "rtsp")]
+pub mod sdp;
 pub mod sei;
 pub mod slice;
 pub mod sps;
@@ -22,6 +26,7 @@ pub mod sps;
 pub(crate) mod test_streams;
 mod vui;
 
+pub(crate) use codec::H264;
 pub use nal::{NalError, NalHeader, NalType};
 pub use sei::RecoveryPoint;
 pub use slice::{SliceHead, SliceType, is_first_slice};

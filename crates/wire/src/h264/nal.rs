@@ -11,24 +11,8 @@
 //! own from the unspecified range (RFC 6184 section 5.2). Units of types 14, 20 and 21 have more header bytes behind it,
 //! which only scalable and multi-view streams use; they are not looked at.
 
-use thiserror::Error;
-
+pub use crate::nal::NalError;
 use crate::nal::{NalKind, PictureKind, SetKind};
-
-/// Why a byte is not the header of a NAL unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum NalError {
-    /// There are no bytes at all.
-    #[error("a NAL unit of no bytes has no header")]
-    Empty,
-    /// The forbidden_zero_bit is set: the unit was damaged on its way, or this is no NAL unit.
-    #[error("the forbidden bit is set in the NAL unit header {header:#04x}")]
-    ForbiddenBit {
-        /// The header byte as it was read.
-        header: u8,
-    },
-}
 
 /// The header of a NAL unit (H.264 clause 7.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +34,10 @@ impl NalHeader {
     /// [`NalError`] when the unit is empty or the forbidden_zero_bit is set.
     pub fn parse(nal: &[u8]) -> Result<NalHeader, NalError> {
         let &[header, ..] = nal else {
-            return Err(NalError::Empty);
+            return Err(NalError::TooShort { len: 0 });
         };
         if header & 0x80 != 0 {
-            return Err(NalError::ForbiddenBit { header });
+            return Err(NalError::ForbiddenBit { header: header.into() });
         }
         Ok(NalHeader { ref_idc: (header >> 5) & 0x03, nal_unit_type: NalType::of_first_byte(header) })
     }
@@ -68,6 +52,7 @@ impl NalHeader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NalType(pub u8);
 
+/// Slices (video coding layer).
 impl NalType {
     /// A slice of a picture that is no IDR picture.
     pub const SLICE: NalType = NalType(1);
@@ -79,6 +64,21 @@ impl NalType {
     pub const PARTITION_C: NalType = NalType(4);
     /// A slice of an instantaneous decoding refresh, after which nothing refers to anything before it.
     pub const IDR: NalType = NalType(5);
+
+    /// Whether the unit carries a slice of a primary picture, or a part of one (video coding layer): types 1 to 5. Slices
+    /// of auxiliary pictures and of further layers are none: no decoder of the profiles in annex A shows them.
+    pub fn is_vcl(self) -> bool {
+        (NalType::SLICE..=NalType::IDR).contains(&self)
+    }
+
+    /// Whether this is an IDR picture, after which nothing refers to anything before it.
+    pub fn is_idr(self) -> bool {
+        self == NalType::IDR
+    }
+}
+
+/// What describes pictures or stands between them.
+impl NalType {
     /// Supplemental enhancement information; always before the slices of its picture.
     pub const SEI: NalType = NalType(6);
     /// Sequence parameter set: size and format of the pictures (clause 7.3.2.1).
@@ -93,6 +93,25 @@ impl NalType {
     pub const END_OF_STREAM: NalType = NalType(11);
     /// Filler data, by which an encoder keeps to a constant rate.
     pub const FILLER: NalType = NalType(12);
+
+    /// Whether this is supplemental enhancement information.
+    pub fn is_sei(self) -> bool {
+        self == NalType::SEI
+    }
+
+    /// Whether this is an SPS or a PPS: what a decoder must have before the first picture.
+    pub fn is_parameter_set(self) -> bool {
+        matches!(self, NalType::SPS | NalType::PPS)
+    }
+
+    /// Whether this ends a coded video sequence, so that an IDR picture follows.
+    pub fn is_end_of_sequence(self) -> bool {
+        matches!(self, NalType::END_OF_SEQUENCE | NalType::END_OF_STREAM)
+    }
+}
+
+/// What only scalable streams, streams of several views and auxiliary pictures have.
+impl NalType {
     /// What an SPS lacks to describe auxiliary pictures.
     pub const SPS_EXTENSION: NalType = NalType(13);
     /// Scalability of the slice behind it, for decoders that know scalable streams.
@@ -103,7 +122,9 @@ impl NalType {
     pub const AUXILIARY_SLICE: NalType = NalType(19);
     /// A slice of a further layer or view.
     pub const SLICE_EXTENSION: NalType = NalType(20);
+}
 
+impl NalType {
     /// The type in the first byte of a NAL unit, whatever else is wrong with its header.
     pub fn of_first_byte(first: u8) -> NalType {
         NalType(first & 0x1f)
@@ -112,32 +133,6 @@ impl NalType {
     /// The type of a NAL unit, if it has a first byte.
     pub fn of(nal: &[u8]) -> Option<NalType> {
         nal.first().map(|&first| NalType::of_first_byte(first))
-    }
-
-    /// Whether the unit carries a slice of a primary picture, or a part of one (video coding layer): types 1 to 5. Slices
-    /// of auxiliary pictures and of further layers are none: no decoder of the profiles in annex A shows them.
-    pub fn is_vcl(self) -> bool {
-        (NalType::SLICE..=NalType::IDR).contains(&self)
-    }
-
-    /// Whether this is an IDR picture, after which nothing refers to anything before it.
-    pub fn is_idr(self) -> bool {
-        self == NalType::IDR
-    }
-
-    /// Whether this ends a coded video sequence, so that an IDR picture follows.
-    pub fn is_end_of_sequence(self) -> bool {
-        matches!(self, NalType::END_OF_SEQUENCE | NalType::END_OF_STREAM)
-    }
-
-    /// Whether this is an SPS or a PPS: what a decoder must have before the first picture.
-    pub fn is_parameter_set(self) -> bool {
-        matches!(self, NalType::SPS | NalType::PPS)
-    }
-
-    /// Whether this is supplemental enhancement information.
-    pub fn is_sei(self) -> bool {
-        self == NalType::SEI
     }
 
     /// Whether a unit of this type, behind the slices of a picture, begins the next access unit (clause 7.4.1.2.3).
@@ -176,9 +171,10 @@ mod tests {
 
     #[test]
     fn broken_headers_are_errors() {
-        assert_eq!(NalHeader::parse(&[]), Err(NalError::Empty));
-        for header in 0x80..=0xff {
-            assert_eq!(NalHeader::parse(&[header, 1]), Err(NalError::ForbiddenBit { header }));
+        assert_eq!(NalHeader::parse(&[]), Err(NalError::TooShort { len: 0 }));
+        for header in 0x80..=0xff_u8 {
+            let forbidden = NalError::ForbiddenBit { header: header.into() };
+            assert_eq!(NalHeader::parse(&[header, 1]), Err(forbidden));
         }
     }
 

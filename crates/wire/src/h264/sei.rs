@@ -1,12 +1,11 @@
-//! Messages in SEI NAL units of H.264 (clauses 7.3.2.3 and D.1): a picture's capture time, and where decoding can start
-//! without an IDR picture.
+//! The recovery point message in SEI NAL units of H.264 (clauses 7.3.2.3 and D.1.8): where decoding can start without an IDR
+//! picture.
 
-use bytes::Bytes;
-
-use super::nal::{NalHeader, NalType};
-use crate::h265::rbsp::{BitReader, add_emulation_prevention, remove_emulation_prevention};
-use crate::sei::{CAPTURE_UUID_H264, CAPTURE_UUID_H265, capture_rbsp, find_capture, message_header};
+use super::codec::H264;
+use crate::sei::message_header;
 pub use crate::sei::{CaptureStamp, SendStages};
+use crate::syntax::rbsp::BitReader;
+use crate::video_codec::VideoCodec;
 
 /// payloadType of `recovery_point` (clause D.1.1).
 const RECOVERY_POINT: u32 = 6;
@@ -29,29 +28,10 @@ pub struct RecoveryPoint {
     pub is_broken_link: bool,
 }
 
-/// Builds the SEI NAL unit that carries a picture's capture time and, if given, its stages. Goes before the first VCL NAL
-/// unit.
-pub fn capture_sei(stamp: &CaptureStamp, stages: Option<&SendStages>) -> Bytes {
-    let rbsp = capture_rbsp(&CAPTURE_UUID_H264, stamp, stages);
-    let mut nal = Vec::with_capacity(NalHeader::LEN + rbsp.len() + rbsp.len() / 2);
-    // No picture is predicted from it (clause 7.4.1).
-    nal.push(NalHeader { ref_idc: 0, nal_unit_type: NalType::SEI }.to_byte());
-    add_emulation_prevention(&rbsp, &mut nal);
-    Bytes::from(nal)
-}
-
-/// Finds the capture time, and the stages if they are there, in an SEI NAL unit; the twin of [`capture_sei`]. Also taken is
-/// a time stamp under the UUID that MISB ST 0604 gives to H.265.
-///
-/// `None` for units that are no SEI, have no capture time, or break off before its end.
-pub fn find_capture_stamp(nal: &[u8]) -> Option<(CaptureStamp, Option<SendStages>)> {
-    find_capture(payload(nal)?, &[CAPTURE_UUID_H264, CAPTURE_UUID_H265])
-}
-
 /// Finds the recovery point in an SEI NAL unit. `None` for units that are no SEI, have no such message, or break off before
 /// its end.
 pub fn recovery_point(nal: &[u8]) -> Option<RecoveryPoint> {
-    let mut rbsp = payload(nal)?;
+    let mut rbsp = H264::sei_payload(nal)?;
     while let Some((payload_type, payload_size)) = message_header(&mut rbsp) {
         if payload_type == RECOVERY_POINT {
             let fields: Vec<u8> = rbsp.take(payload_size.min(RECOVERY_POINT_BYTES)).collect();
@@ -67,13 +47,6 @@ pub fn recovery_point(nal: &[u8]) -> Option<RecoveryPoint> {
     None
 }
 
-/// The payload of an SEI NAL unit without emulation prevention.
-fn payload(nal: &[u8]) -> Option<impl Iterator<Item = u8>> {
-    let header = NalHeader::parse(nal).ok()?;
-    header.nal_unit_type.is_sei().then_some(())?;
-    Some(remove_emulation_prevention(nal.get(NalHeader::LEN..)?))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -82,7 +55,8 @@ mod tests {
 
     use super::*;
     use crate::h264::test_streams::{BitWriter, RECOVERY_OPEN_GROUP, RECOVERY_REFRESH};
-    use crate::sei::write_capture;
+    use crate::sei::{CAPTURE_UUID_H264, CAPTURE_UUID_H265, write_capture};
+    use crate::syntax::rbsp::{add_emulation_prevention, remove_emulation_prevention};
     use crate::time::{ClockId, UtcMicros};
 
     /// 2020-04-15T14:25:10.611101Z, the example of MISB ST 0604.
@@ -101,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_known_vector_of_misb_st_0604() {
-        let nal = capture_sei(&KNOWN, None);
+        let nal = H264::capture_sei(&KNOWN, None);
         let expected = [
             &[0x06, 0x05, 0x1c][..],
             b"MISPmicrosectime",
@@ -109,7 +83,7 @@ mod tests {
             &[0x80],
         ];
         assert_eq!(nal, expected.concat());
-        assert_eq!(find_capture_stamp(&nal), Some((KNOWN, None)));
+        assert_eq!(H264::find_capture_stamp(&nal), Some((KNOWN, None)));
     }
 
     #[test]
@@ -119,13 +93,13 @@ mod tests {
             write_capture(&uuid, &KNOWN, &mut ours);
             let before = [message(&[5], &[0x5a; 600]), message(&[0xff, 45], &[0; 7]), message(&[6], &[0xc4])].concat();
             let nal = sei(&[&before[..], &message(&[5], &ours), &[0x80]].concat());
-            assert_eq!(find_capture_stamp(&nal), Some((KNOWN, None)));
+            assert_eq!(H264::find_capture_stamp(&nal), Some((KNOWN, None)));
             assert_eq!(recovery_point(&nal).map(|point| point.frames), Some(0));
             let other = [&[0x01], &nal[1..]].concat();
-            assert_eq!(find_capture_stamp(&other), None, "a slice has no messages");
+            assert_eq!(H264::find_capture_stamp(&other), None, "a slice has no messages");
             let mut of_nobody = ours.clone();
             of_nobody[3] ^= 1;
-            assert_eq!(find_capture_stamp(&sei(&message(&[5], &of_nobody))), None);
+            assert_eq!(H264::find_capture_stamp(&sei(&message(&[5], &of_nobody))), None);
         }
     }
 
@@ -159,9 +133,9 @@ mod tests {
                 clock: ClockId::new(id),
                 ..SendStages::default()
             });
-            let nal = capture_sei(&stamp, stages.as_ref());
+            let nal = H264::capture_sei(&stamp, stages.as_ref());
             prop_assert!(crate::annexb::find_start_code(&nal, 0).is_none());
-            prop_assert_eq!(find_capture_stamp(&nal), Some((stamp, stages)));
+            prop_assert_eq!(H264::find_capture_stamp(&nal), Some((stamp, stages)));
         }
 
         #[test]
@@ -178,7 +152,7 @@ mod tests {
         fn noise_in_an_sei_never_panics(
             rbsp in prop::collection::vec(prop_oneof![Just(5), Just(6), Just(255), any::<u8>()], 0..80),
         ) {
-            prop_assert_eq!(find_capture_stamp(&sei(&rbsp)), None);
+            prop_assert_eq!(H264::find_capture_stamp(&sei(&rbsp)), None);
             let _ = recovery_point(&sei(&rbsp));
         }
     }

@@ -1,7 +1,7 @@
 //! The front of a slice header (H.264 clause 7.3.3): where in its picture the slice stands, and how it is predicted.
 
 use super::nal::{NalHeader, NalType};
-use crate::h265::rbsp::{BitReader, remove_emulation_prevention};
+use crate::syntax::rbsp::{BitReader, remove_emulation_prevention};
 
 /// Bytes that hold the three codes read here, whatever their values: at most 63 bits each.
 const HEAD_BYTES: usize = 24;

@@ -4,45 +4,18 @@
 //! reached. A VUI that breaks off leaves its fields `None`, it does not make the rest unusable: cameras are known to send
 //! bytes behind it that are none of it, and to cut it short (scottlamb/retina issue 102, a Reolink).
 
-use thiserror::Error;
-
 use super::dpb;
-use super::nal::{NalError, NalHeader, NalType};
+use super::nal::{NalHeader, NalType};
 use super::vui::{self, Restriction};
-use crate::h265::rbsp::{BitError, BitReader, remove_emulation_prevention};
-pub use crate::h265::sps::Colour;
+use crate::syntax::rbsp::{BitError, BitReader};
+use crate::syntax::sps::{self, Cropping, SampleFormat, at_most};
+pub use crate::syntax::{Colour, SpsError};
 
 /// The widest or highest picture that any level allows, in luma samples: the square root of 8 MaxFS, in macroblocks of 16
 /// samples (clause A.3.1, level 6.2).
 pub const MAX_DIMENSION: u32 = 1055 * MACROBLOCK;
 /// Luma samples of a macroblock each way.
 const MACROBLOCK: u32 = 16;
-/// Bytes of an SPS that are looked at; real ones have 10 to 60, and 300 more with scaling lists.
-const MAX_SPS_BYTES: usize = 4096;
-
-/// Why a NAL unit tells nothing as a sequence parameter set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum SpsError {
-    /// The unit's header cannot be read.
-    #[error(transparent)]
-    Header(#[from] NalError),
-    /// It is a unit of another type.
-    #[error("a NAL unit of type {0:?} is not a sequence parameter set")]
-    NotAnSps(NalType),
-    /// It breaks off, or a code in it is broken.
-    #[error("sequence parameter set: {0}")]
-    Bits(#[from] BitError),
-    /// An element lies outside the range its semantics allow.
-    #[error("sequence parameter set: {element} is {value}, which clause 7.4.2.1.1 does not allow")]
-    OutOfRange {
-        /// The syntax element's name as clause 7.3.2.1.1 has it.
-        element: &'static str,
-        /// The value read, which is out of the element's range.
-        value: u32,
-    },
-}
-
 /// A stream's profile and level, with the id of the SPS. The first three bytes are what SDP repeats as `profile-level-id`
 /// (RFC 6184 section 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,40 +49,7 @@ impl SpsProfile {
 }
 
 /// The size, format and profile of a stream's pictures, as [`parse_sps`] reads them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpsInfo {
-    /// Profile, constraints and level, as `profile-level-id` in SDP has them (RFC 6184 section 8.1).
-    pub profile: SpsProfile,
-    /// Width of the shown picture in luma samples, within the cropping rectangle.
-    pub width: u32,
-    /// Height of the shown frame in luma samples, both fields of it, within the cropping rectangle.
-    pub height: u32,
-    /// Luma samples of a coded frame, with those outside of the cropping rectangle: what a decoder makes room for.
-    pub coded_samples: u64,
-    /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
-    pub chroma_format_idc: u8,
-    /// Bits of a luma sample, 8 to 14.
-    pub bit_depth_luma: u8,
-    /// Bits of a chroma sample, 8 to 14.
-    pub bit_depth_chroma: u8,
-    /// frame_mbs_only_flag is 0: pictures may be single fields, or frames of two fields at different times.
-    pub is_interlaced: bool,
-    /// The most pictures that are decoded before another and shown after it, 0 to 16: max_num_reorder_frames, or what takes
-    /// its place where the stream does not give it (clause E.2.1), which is mostly far too much.
-    pub reordered: u8,
-    /// `reordered` is what the stream says: by its VUI, or because its pictures have no order of their own
-    /// (pic_order_cnt_type 2). Where not, it is the most that profile and level allow.
-    pub says_reordering: bool,
-    /// The pictures that a decoder holds, 1 to 17: MaxDpbFrames or max_dec_frame_buffering, and the one being decoded. (The
-    /// twin of H.265's sps_max_dec_pic_buffering, which counts that one, too.)
-    pub held: u8,
-    /// video_full_range_flag of the VUI (clause E.2.1); `None` where it is not given.
-    pub full_range: Option<bool>,
-    /// Colour description of the VUI (clause E.2.1); `None` where it is not given.
-    pub colour: Option<Colour>,
-    /// Of frames, not of fields as in the VUI: the second number over the first is the frame rate, where it is steady.
-    pub timing: Option<(u32, u32)>,
-}
+pub type SpsInfo = crate::syntax::SpsInfo<SpsProfile>;
 
 /// Reads a sequence parameter set from its NAL unit, header included.
 ///
@@ -118,14 +58,10 @@ pub struct SpsInfo {
 /// [`SpsError`] when the unit is no SPS, ends before the picture's size does, or breaks its semantics there.
 pub fn parse_sps(nal: &[u8]) -> Result<SpsInfo, SpsError> {
     let header = NalHeader::parse(nal)?;
-    if header.nal_unit_type != NalType::SPS {
-        return Err(SpsError::NotAnSps(header.nal_unit_type));
-    }
-    let payload = nal.get(NalHeader::LEN..).unwrap_or_default();
-    let rbsp: Vec<u8> = remove_emulation_prevention(payload).take(MAX_SPS_BYTES).collect();
+    let rbsp = sps::payload(nal, NalHeader::LEN, header.nal_unit_type.0, NalType::SPS.0)?;
     let mut reader = BitReader::new(&rbsp);
     let profile = read_profile(&mut reader)?;
-    let format = if profile.has_chroma_format() { read_format(&mut reader)? } else { Format::default() };
+    let format = if profile.has_chroma_format() { read_format(&mut reader)? } else { USUAL_FORMAT };
     let order = read_order(&mut reader)?;
     let mut info = read_size(&mut reader, profile, format, order)?;
     // What follows serves only those who want to know more than the size.
@@ -145,23 +81,11 @@ pub(super) fn read_profile(reader: &mut BitReader<'_>) -> Result<SpsProfile, Bit
     })
 }
 
-/// How a sample is coded.
-#[derive(Clone, Copy, Debug)]
-struct Format {
-    chroma_format_idc: u8,
-    bit_depth_luma: u8,
-    bit_depth_chroma: u8,
-}
-
-impl Default for Format {
-    /// That of the profiles that have no other.
-    fn default() -> Format {
-        Format { chroma_format_idc: 1, bit_depth_luma: 8, bit_depth_chroma: 8 }
-    }
-}
+/// The format of the profiles that have no other: 4:2:0 in eight bits.
+const USUAL_FORMAT: SampleFormat = SampleFormat { chroma_format_idc: 1, bit_depth_luma: 8, bit_depth_chroma: 8 };
 
 /// Reads from chroma_format_idc through the scaling lists.
-fn read_format(reader: &mut BitReader<'_>) -> Result<Format, SpsError> {
+fn read_format(reader: &mut BitReader<'_>) -> Result<SampleFormat, SpsError> {
     let chroma_format_idc = at_most(reader.ue()?, 3, "chroma_format_idc")? as u8;
     if chroma_format_idc == 3 {
         reader.skip(1)?; // separate_colour_plane_flag: three monochrome pictures, yet shown as 4:4:4
@@ -177,7 +101,7 @@ fn read_format(reader: &mut BitReader<'_>) -> Result<Format, SpsError> {
             }
         }
     }
-    Ok(Format { chroma_format_idc, bit_depth_luma, bit_depth_chroma })
+    Ok(SampleFormat { chroma_format_idc, bit_depth_luma, bit_depth_chroma })
 }
 
 /// Steps over a scaling list (clause 7.3.2.1.1.1), which ends where the next value would be 0: all that follow are like the
@@ -230,7 +154,7 @@ fn read_order(reader: &mut BitReader<'_>) -> Result<Order, SpsError> {
 fn read_size(
     reader: &mut BitReader<'_>,
     profile: SpsProfile,
-    format: Format,
+    format: SampleFormat,
     order: Order,
 ) -> Result<SpsInfo, SpsError> {
     const MAX_MACROBLOCKS: u32 = MAX_DIMENSION / MACROBLOCK;
@@ -244,33 +168,23 @@ fn read_size(
         reader.skip(1)?; // mb_adaptive_frame_field_flag
     }
     reader.skip(1)?; // direct_8x8_inference_flag
-    let [mut left, mut right, mut top, mut bottom] = [0; 4];
-    // frame_cropping_flag
-    if reader.flag()? {
-        for offset in [&mut left, &mut right, &mut top, &mut bottom] {
-            *offset = at_most(reader.ue()?, MAX_DIMENSION, "frame_crop_offset")?;
-        }
-    }
+    let cropping = Cropping::read(reader, MAX_DIMENSION, "frame_crop_offset")?;
     // The rectangle is given in chroma samples, of a field where there are fields (equations 7-19 to 7-22).
-    let (sub_width, sub_height) = match format.chroma_format_idc {
-        1 => (2, 2),
-        2 => (2, 1),
-        _ => (1, 1),
-    };
-    let width = (columns * MACROBLOCK).saturating_sub(sub_width * (left + right));
-    let height = (rows * MACROBLOCK).saturating_sub(sub_height * fields * (top + bottom));
+    let (unit_width, unit_height) = format.subsampling();
+    let coded = (columns * MACROBLOCK, rows * MACROBLOCK);
+    let (width, height) = cropping.shown(coded, (unit_width, unit_height * fields));
     if width == 0 {
-        return Err(SpsError::OutOfRange { element: "frame_crop_right_offset", value: right });
+        return Err(SpsError::OutOfRange { element: "frame_crop_right_offset", value: cropping.right });
     }
     if height == 0 {
-        return Err(SpsError::OutOfRange { element: "frame_crop_bottom_offset", value: bottom });
+        return Err(SpsError::OutOfRange { element: "frame_crop_bottom_offset", value: cropping.bottom });
     }
     let dpb_frames = if dpb::is_intra_only(&profile) { 0 } else { dpb::max_frames(&profile, columns * rows) };
     Ok(SpsInfo {
         profile,
         width,
         height,
-        coded_samples: u64::from(columns * MACROBLOCK) * u64::from(rows * MACROBLOCK),
+        coded_samples: u64::from(coded.0) * u64::from(coded.1),
         chroma_format_idc: format.chroma_format_idc,
         bit_depth_luma: format.bit_depth_luma,
         bit_depth_chroma: format.bit_depth_chroma,
@@ -292,10 +206,6 @@ fn restrict(info: &mut SpsInfo, order: Order, restriction: Restriction) {
     info.says_reordering = true;
     // Neither may be larger than max_dec_frame_buffering (clause E.2.1), but who knows.
     info.held = 1 + held.max(reordered).max(order.references);
-}
-
-fn at_most(value: u32, limit: u32, element: &'static str) -> Result<u32, SpsError> {
-    if value <= limit { Ok(value) } else { Err(SpsError::OutOfRange { element, value }) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::*;
 use crate::h264::test_streams::{
     BASELINE, BitWriter, HIGH, HIGH_422, HIGH_444, HIGH_1080P, INTERLACED_1080, PPS_OF_HIGH,
 };
+use crate::nal::NalError;
 
 #[test]
 fn x264_at_640x480() {
@@ -72,8 +73,8 @@ fn an_sps_cut_off_before_its_size_is_an_error_and_behind_it_is_not() {
 
 #[test]
 fn other_units_are_refused_by_type() {
-    assert_eq!(parse_sps(PPS_OF_HIGH), Err(SpsError::NotAnSps(NalType::PPS)));
-    assert_eq!(parse_sps(&[]), Err(SpsError::Header(NalError::Empty)));
+    assert_eq!(parse_sps(PPS_OF_HIGH), Err(SpsError::NotAnSps(NalType::PPS.0)));
+    assert_eq!(parse_sps(&[]), Err(SpsError::Header(NalError::TooShort { len: 0 })));
     assert_eq!(parse_sps(&[0xe7, 100]), Err(SpsError::Header(NalError::ForbiddenBit { header: 0xe7 })));
 }
 

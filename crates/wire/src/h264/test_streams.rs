@@ -1,7 +1,7 @@
 //! What the tests of this module read: NAL units of x264 (core 164, made by FFmpeg 5.1), and a writer for others.
 
 use super::slice::SliceType;
-use crate::h265::rbsp::add_emulation_prevention;
+use crate::syntax::rbsp::add_emulation_prevention;
 
 /// 640x480, High profile, level 3, 30 pictures a second, two of them reordered.
 pub(crate) const HIGH: &[u8] = &[
@@ -57,7 +57,7 @@ pub(crate) const RECOVERY_OPEN_GROUP: &[u8] = &[0x06, 0x06, 0x01, 0xc4, 0x80];
 /// The recovery point at the begin of an intra refresh, three frames after which all of the picture is right.
 pub(crate) const RECOVERY_REFRESH: &[u8] = &[0x06, 0x06, 0x02, 0x24, 0x40, 0x80];
 
-/// Writes bits, most significant first: the twin of [`BitReader`](crate::h265::rbsp::BitReader).
+/// Writes bits, most significant first: the twin of [`BitReader`](crate::syntax::rbsp::BitReader).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BitWriter {
     bits: Vec<bool>,

@@ -1,7 +1,7 @@
 //! Video usability information (H.264 annex E): colour, timing, and how many pictures are reordered.
 
-use super::sps::{Colour, SpsInfo};
-use crate::h265::rbsp::{BitError, BitReader};
+use super::sps::SpsInfo;
+use crate::syntax::rbsp::{BitError, BitReader};
 
 /// What bitstream_restriction says that is of use here.
 #[derive(Clone, Copy, Debug)]
@@ -21,27 +21,7 @@ pub(super) fn read(reader: &mut BitReader<'_>, info: &mut SpsInfo, restrict: imp
 }
 
 fn read_parameters(reader: &mut BitReader<'_>, info: &mut SpsInfo) -> Result<Option<Restriction>, BitError> {
-    const EXTENDED_SAR: u32 = 255;
-    if reader.flag()? && reader.u(8)? == EXTENDED_SAR {
-        reader.skip(32)?;
-    }
-    if reader.flag()? {
-        reader.skip(1)?; // overscan_appropriate_flag
-    }
-    // video_signal_type_present_flag
-    if reader.flag()? {
-        reader.skip(3)?; // video_format
-        info.full_range = Some(reader.flag()?);
-        if reader.flag()? {
-            let [primaries, transfer, matrix] = [reader.u(8)? as u8, reader.u(8)? as u8, reader.u(8)? as u8];
-            info.colour = Some(Colour { primaries, transfer, matrix });
-        }
-    }
-    // chroma_loc_info_present_flag
-    if reader.flag()? {
-        reader.ue()?;
-        reader.ue()?;
-    }
+    info.read_vui_front(reader)?;
     // timing_info_present_flag
     if reader.flag()? {
         let (units_in_tick, time_scale) = (reader.u(32)?, reader.u(32)?);

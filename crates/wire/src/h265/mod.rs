@@ -2,22 +2,26 @@
 //!
 //! A stream is a sequence of [NAL units](nal); some carry slices of a picture (VCL), the rest describe them: parameter
 //! sets, delimiters, messages. The units of one picture form an access unit, which this crate calls a
-//! [frame](crate::coded_frame). Inside a unit, [emulation prevention](rbsp) keeps start codes from appearing by accident.
+//! [frame](crate::coded_frame). Inside a unit, [emulation prevention](crate::syntax::rbsp) keeps start codes from appearing by accident.
 //!
 //! Read here:
 //!
 //! - [`sps`]: the picture's size and format;
-//! - [`level`]: what a size and rate ask of decoders and encoders;
-//! - [`sei`]: the capture-time message by which delay is measured.
+//! - [`level`]: what a size and rate ask of decoders and encoders.
 
+pub(crate) mod codec;
 pub mod level;
 pub mod nal;
-pub mod rbsp;
+#[cfg(feature = "rtp")]
+pub mod payload;
 mod scaling_lists;
-pub mod sei;
+#[cfg(feature = "rtsp")]
+mod sdp;
 pub mod sps;
 
+pub(crate) use codec::H265;
 pub use level::Level;
 pub use nal::{NalError, NalHeader, NalType};
-pub use sei::{CaptureStamp, SendStages};
 pub use sps::{SpsError, SpsInfo, parse_sps};
+
+pub use crate::sei::{CaptureStamp, SendStages};

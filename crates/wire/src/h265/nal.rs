@@ -11,33 +11,8 @@
 //! `F` is the forbidden_zero_bit, `TID` is nuh_temporal_id_plus1. RTP reuses the same two bytes as its payload header,
 //! with types of its own from the unspecified range (RFC 7798 section 4.2).
 
-use thiserror::Error;
-
+pub use crate::nal::NalError;
 use crate::nal::{NalKind, PictureKind, SetKind};
-
-/// Why two bytes are not the header of a NAL unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum NalError {
-    /// There is no room for the header.
-    #[error("a NAL unit of {len} bytes has no room for its two-byte header")]
-    TooShort {
-        /// Bytes that the unit has.
-        len: usize,
-    },
-    /// The forbidden_zero_bit is set: the unit was damaged on its way, or this is no NAL unit.
-    #[error("the forbidden bit is set in the NAL unit header {header:#06x}")]
-    ForbiddenBit {
-        /// The two header bytes as they were read, big endian.
-        header: u16,
-    },
-    /// nuh_temporal_id_plus1 is zero, which clause 7.4.2.2 forbids.
-    #[error("temporal id plus one is zero in the NAL unit header {header:#06x}")]
-    ZeroTemporalId {
-        /// The two header bytes as they were read, big endian.
-        header: u16,
-    },
-}
 
 /// The header of a NAL unit (H.265 clause 7.3.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +65,35 @@ impl NalHeader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NalType(pub u8);
 
+/// Slices of pictures at which decoding can start (intra random access points).
+impl NalType {
+    /// A slice of a broken-link access picture with leading pictures; the first of the IRAP range.
+    pub const BLA_W_LP: NalType = NalType(16);
+    /// A slice of a broken-link access picture with decodable leading pictures at most.
+    pub const BLA_W_RADL: NalType = NalType(17);
+    /// A slice of a broken-link access picture without leading pictures.
+    pub const BLA_N_LP: NalType = NalType(18);
+    /// A slice of an instantaneous decoding refresh that decodable leading pictures may follow.
+    pub const IDR_W_RADL: NalType = NalType(19);
+    /// A slice of an instantaneous decoding refresh without leading pictures.
+    pub const IDR_N_LP: NalType = NalType(20);
+    /// A slice of a clean random access picture.
+    pub const CRA: NalType = NalType(21);
+    /// The last of the IRAP range (reserved).
+    pub const RSV_IRAP_VCL23: NalType = NalType(23);
+
+    /// Whether decoding can start at this picture (intra random access point): types 16 to 23.
+    pub fn is_irap(self) -> bool {
+        (NalType::BLA_W_LP..=NalType::RSV_IRAP_VCL23).contains(&self)
+    }
+
+    /// Whether this is an IDR picture, after which nothing refers to anything before it.
+    pub fn is_idr(self) -> bool {
+        matches!(self, NalType::IDR_W_RADL | NalType::IDR_N_LP)
+    }
+}
+
+/// Slices of other pictures.
 impl NalType {
     /// A slice of a trailing picture that nothing of its own temporal layer refers to.
     pub const TRAIL_N: NalType = NalType(0);
@@ -105,20 +109,20 @@ impl NalType {
     pub const RASL_N: NalType = NalType(8);
     /// The same, of a picture that others refer to.
     pub const RASL_R: NalType = NalType(9);
-    /// A slice of a broken-link access picture with leading pictures; the first of the IRAP range.
-    pub const BLA_W_LP: NalType = NalType(16);
-    /// A slice of a broken-link access picture with decodable leading pictures at most.
-    pub const BLA_W_RADL: NalType = NalType(17);
-    /// A slice of a broken-link access picture without leading pictures.
-    pub const BLA_N_LP: NalType = NalType(18);
-    /// A slice of an instantaneous decoding refresh that decodable leading pictures may follow.
-    pub const IDR_W_RADL: NalType = NalType(19);
-    /// A slice of an instantaneous decoding refresh without leading pictures.
-    pub const IDR_N_LP: NalType = NalType(20);
-    /// A slice of a clean random access picture.
-    pub const CRA: NalType = NalType(21);
-    /// The last of the IRAP range (reserved).
-    pub const RSV_IRAP_VCL23: NalType = NalType(23);
+
+    /// Whether the unit carries a slice of a picture (video coding layer): types 0 to 31.
+    pub fn is_vcl(self) -> bool {
+        self.0 < 32
+    }
+
+    /// Whether this is a leading picture that refers to pictures before its IRAP picture (random access skipped leading).
+    pub fn is_rasl(self) -> bool {
+        matches!(self, NalType::RASL_N | NalType::RASL_R)
+    }
+}
+
+/// What describes pictures or stands between them.
+impl NalType {
     /// Video parameter set: the layers of the stream (clause 7.3.2.1).
     pub const VPS: NalType = NalType(32);
     /// Sequence parameter set: size and format of the pictures (clause 7.3.2.2).
@@ -138,6 +142,23 @@ impl NalType {
     /// Supplemental enhancement information that stands after them.
     pub const SUFFIX_SEI: NalType = NalType(40);
 
+    /// Whether this is a VPS, an SPS or a PPS.
+    pub fn is_parameter_set(self) -> bool {
+        matches!(self, NalType::VPS | NalType::SPS | NalType::PPS)
+    }
+
+    /// Whether this ends a coded video sequence, so that an IRAP picture follows.
+    pub fn is_end_of_sequence(self) -> bool {
+        matches!(self, NalType::EOS | NalType::EOB)
+    }
+
+    /// Whether this is supplemental enhancement information, before or after the slices.
+    pub fn is_sei(self) -> bool {
+        matches!(self, NalType::PREFIX_SEI | NalType::SUFFIX_SEI)
+    }
+}
+
+impl NalType {
     /// The type in the first byte of a NAL unit, whatever else is wrong with its header.
     pub fn of_first_byte(first: u8) -> NalType {
         NalType((first >> 1) & 0x3f)
@@ -146,41 +167,6 @@ impl NalType {
     /// The type of a NAL unit, if it has a first byte.
     pub fn of(nal: &[u8]) -> Option<NalType> {
         nal.first().map(|&first| NalType::of_first_byte(first))
-    }
-
-    /// Whether the unit carries a slice of a picture (video coding layer): types 0 to 31.
-    pub fn is_vcl(self) -> bool {
-        self.0 < 32
-    }
-
-    /// Whether decoding can start at this picture (intra random access point): types 16 to 23.
-    pub fn is_irap(self) -> bool {
-        (NalType::BLA_W_LP..=NalType::RSV_IRAP_VCL23).contains(&self)
-    }
-
-    /// Whether this is an IDR picture, after which nothing refers to anything before it.
-    pub fn is_idr(self) -> bool {
-        matches!(self, NalType::IDR_W_RADL | NalType::IDR_N_LP)
-    }
-
-    /// Whether this is a leading picture that refers to pictures before its IRAP picture (random access skipped leading).
-    pub fn is_rasl(self) -> bool {
-        matches!(self, NalType::RASL_N | NalType::RASL_R)
-    }
-
-    /// Whether this ends a coded video sequence, so that an IRAP picture follows.
-    pub fn is_end_of_sequence(self) -> bool {
-        matches!(self, NalType::EOS | NalType::EOB)
-    }
-
-    /// Whether this is a VPS, an SPS or a PPS.
-    pub fn is_parameter_set(self) -> bool {
-        matches!(self, NalType::VPS | NalType::SPS | NalType::PPS)
-    }
-
-    /// Whether this is supplemental enhancement information, before or after the slices.
-    pub fn is_sei(self) -> bool {
-        matches!(self, NalType::PREFIX_SEI | NalType::SUFFIX_SEI)
     }
 
     /// What a unit of this type is, in the terms that both codecs share (H.265 table 7-1).

@@ -1,6 +1,6 @@
 //! The scaling lists of an SPS, of which nothing is needed but their length.
 
-use super::rbsp::{BitError, BitReader};
+use crate::syntax::rbsp::{BitError, BitReader};
 
 /// Steps over scaling_list_data (clause 7.3.4).
 pub(super) fn skip_scaling_lists(reader: &mut BitReader<'_>) -> Result<(), BitError> {

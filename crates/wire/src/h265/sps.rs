@@ -4,40 +4,14 @@
 //! tables whose only use here is to be stepped over. Those are read as far as they go: a VUI that cannot be reached
 //! leaves its fields `None`, it does not make the rest unusable.
 
-use thiserror::Error;
-
-use super::nal::{NalError, NalHeader, NalType};
-use super::rbsp::{BitError, BitReader, remove_emulation_prevention};
+use super::nal::{NalHeader, NalType};
 use super::scaling_lists::skip_scaling_lists;
+use crate::syntax::rbsp::{BitError, BitReader};
+use crate::syntax::sps::{self, Cropping, SampleFormat, at_most};
+pub use crate::syntax::{Colour, SpsError};
 
 /// The widest or highest picture that any level allows, in luma samples (clause A.4.1, level 6.2).
 pub const MAX_DIMENSION: u32 = 16_888;
-/// Bytes of an SPS that are looked at; real ones have 40 to 150.
-const MAX_SPS_BYTES: usize = 4096;
-
-/// Why a NAL unit tells nothing as a sequence parameter set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum SpsError {
-    /// The unit's header cannot be read.
-    #[error(transparent)]
-    Header(#[from] NalError),
-    /// It is a unit of another type.
-    #[error("a NAL unit of type {0:?} is not a sequence parameter set")]
-    NotAnSps(NalType),
-    /// It breaks off, or a code in it is broken.
-    #[error("sequence parameter set: {0}")]
-    Bits(#[from] BitError),
-    /// An element lies outside the range its semantics allow.
-    #[error("sequence parameter set: {element} is {value}, which clause 7.4.3.2 does not allow")]
-    OutOfRange {
-        /// The syntax element's name as clause 7.3.2.2.1 has it.
-        element: &'static str,
-        /// The value read, which is out of the element's range.
-        value: u32,
-    },
-}
-
 /// A stream's profile, tier and level (H.265 clause 7.3.3), with the ids of the SPS around it. The general_ fields are
 /// what SDP repeats as `profile-id`, `tier-flag`, `level-id` and so on (RFC 7798 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,49 +36,19 @@ pub struct SpsProfile {
     pub level_idc: u8,
 }
 
-/// The colour description of a VUI, as code points of ITU-T H.273.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour {
-    /// colour_primaries, the code of table E.3.
-    pub primaries: u8,
-    /// transfer_characteristics, the code of table E.4.
-    pub transfer: u8,
-    /// matrix_coeffs, the code of table E.5.
-    pub matrix: u8,
+impl SpsProfile {
+    /// Whether all pictures are of an interlaced source: general_progressive_source_flag is 0 and
+    /// general_interlaced_source_flag is 1 (clause 7.4.4).
+    fn is_interlaced(&self) -> bool {
+        self.constraints.first().is_some_and(|flags| flags & 0xc0 == 0x40)
+    }
 }
 
 /// The most pictures that any stream makes a decoder hold (H.265 clause A.4.2).
 const MAX_HELD: u8 = 16;
 
 /// The size, format and profile of a stream's pictures, as [`parse_sps`] reads them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpsInfo {
-    /// Profile, tier and level of the whole stream (clause 7.3.3).
-    pub profile: SpsProfile,
-    /// Width of the shown picture in luma samples, within the conformance window.
-    pub width: u32,
-    /// Height of the shown picture in luma samples, within the conformance window.
-    pub height: u32,
-    /// Luma samples of a coded picture, with those outside of the conformance window: what a decoder makes room for.
-    pub coded_samples: u64,
-    /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
-    pub chroma_format_idc: u8,
-    /// Bits of a luma sample, 8 to 16.
-    pub bit_depth_luma: u8,
-    /// Bits of a chroma sample, 8 to 16.
-    pub bit_depth_chroma: u8,
-    /// sps_max_num_reorder_pics of the highest sub-layer, 0 to 15: the most pictures that are decoded before another and
-    /// shown after it.
-    pub reordered: u8,
-    /// sps_max_dec_pic_buffering of the highest sub-layer, 1 to 16: the pictures that a decoder holds.
-    pub held: u8,
-    /// video_full_range_flag of the VUI (clause E.2.1); `None` where it is not given.
-    pub full_range: Option<bool>,
-    /// Colour description of the VUI (clause E.2.1); `None` where it is not given.
-    pub colour: Option<Colour>,
-    /// vui_num_units_in_tick and vui_time_scale: the second over the first is the frame rate of a progressive stream.
-    pub timing: Option<(u32, u32)>,
-}
+pub type SpsInfo = crate::syntax::SpsInfo<SpsProfile>;
 
 /// Reads a sequence parameter set from its NAL unit, header included.
 ///
@@ -113,11 +57,7 @@ pub struct SpsInfo {
 /// [`SpsError`] when the unit is no SPS, ends before the picture's format does, or breaks its semantics there.
 pub fn parse_sps(nal: &[u8]) -> Result<SpsInfo, SpsError> {
     let header = NalHeader::parse(nal)?;
-    if header.nal_unit_type != NalType::SPS {
-        return Err(SpsError::NotAnSps(header.nal_unit_type));
-    }
-    let payload = nal.get(NalHeader::LEN..).unwrap_or_default();
-    let rbsp: Vec<u8> = remove_emulation_prevention(payload).take(MAX_SPS_BYTES).collect();
+    let rbsp = sps::payload(nal, NalHeader::LEN, header.nal_unit_type.0, NalType::SPS.0)?;
     let mut reader = BitReader::new(&rbsp);
     let profile = read_profile(&mut reader)?;
     let mut info = read_format(&mut reader, profile)?;
@@ -169,23 +109,20 @@ pub(crate) fn read_profile(reader: &mut BitReader<'_>) -> Result<SpsProfile, Bit
 /// Reads from chroma_format_idc through bit_depth_chroma_minus8.
 fn read_format(reader: &mut BitReader<'_>, profile: SpsProfile) -> Result<SpsInfo, SpsError> {
     let chroma_format_idc = at_most(reader.ue()?, 3, "chroma_format_idc")?;
-    let separate_colour_planes = chroma_format_idc == 3 && reader.flag()?;
+    if chroma_format_idc == 3 {
+        reader.skip(1)?; // separate_colour_plane_flag
+    }
     let coded_width = at_most(reader.ue()?, MAX_DIMENSION, "pic_width_in_luma_samples")?;
     let coded_height = at_most(reader.ue()?, MAX_DIMENSION, "pic_height_in_luma_samples")?;
-    let [mut left, mut right, mut top, mut bottom] = [0; 4];
-    if reader.flag()? {
-        for offset in [&mut left, &mut right, &mut top, &mut bottom] {
-            *offset = at_most(reader.ue()?, MAX_DIMENSION, "conf_win_offset")?;
-        }
-    }
-    // The window is given in chroma samples (table 6-1).
-    let (sub_width, sub_height) = match chroma_format_idc {
-        1 => (2, 2),
-        2 => (2, 1),
-        _ => (1, 1),
+    let cropping = Cropping::read(reader, MAX_DIMENSION, "conf_win_offset")?;
+    let format = SampleFormat {
+        // Separate planes are decoded as three monochrome pictures, yet shown as 4:4:4.
+        chroma_format_idc: chroma_format_idc as u8,
+        bit_depth_luma: 8 + at_most(reader.ue()?, 8, "bit_depth_luma_minus8")? as u8,
+        bit_depth_chroma: 8 + at_most(reader.ue()?, 8, "bit_depth_chroma_minus8")? as u8,
     };
-    let width = coded_width.saturating_sub(sub_width * (left + right));
-    let height = coded_height.saturating_sub(sub_height * (top + bottom));
+    // The window is given in chroma samples (table 6-1).
+    let (width, height) = cropping.shown((coded_width, coded_height), format.subsampling());
     if width == 0 {
         return Err(SpsError::OutOfRange { element: "pic_width_in_luma_samples", value: coded_width });
     }
@@ -197,20 +134,17 @@ fn read_format(reader: &mut BitReader<'_>, profile: SpsProfile) -> Result<SpsInf
         width,
         height,
         coded_samples: u64::from(coded_width) * u64::from(coded_height),
-        // Separate planes are decoded as three monochrome pictures, yet shown as 4:4:4.
-        chroma_format_idc: if separate_colour_planes { 3 } else { chroma_format_idc as u8 },
-        bit_depth_luma: 8 + at_most(reader.ue()?, 8, "bit_depth_luma_minus8")? as u8,
-        bit_depth_chroma: 8 + at_most(reader.ue()?, 8, "bit_depth_chroma_minus8")? as u8,
+        chroma_format_idc: format.chroma_format_idc,
+        bit_depth_luma: format.bit_depth_luma,
+        bit_depth_chroma: format.bit_depth_chroma,
+        is_interlaced: profile.is_interlaced(),
         reordered: 0,
+        says_reordering: true,
         held: MAX_HELD,
         full_range: None,
         colour: None,
         timing: None,
     })
-}
-
-fn at_most(value: u32, limit: u32, element: &'static str) -> Result<u32, SpsError> {
-    if value <= limit { Ok(value) } else { Err(SpsError::OutOfRange { element, value }) }
 }
 
 /// Steps over what lies between the bit depths and the VUI, all but the reordering; says whether a VUI follows.
@@ -276,25 +210,7 @@ fn skip_short_term_ref_pic_sets(reader: &mut BitReader<'_>) -> Result<(), SpsErr
 
 /// Reads the front of vui_parameters (clause E.2.1), through the timing; what was read before an error stays.
 fn read_vui(reader: &mut BitReader<'_>, info: &mut SpsInfo) -> Result<(), BitError> {
-    const EXTENDED_SAR: u32 = 255;
-    if reader.flag()? && reader.u(8)? == EXTENDED_SAR {
-        reader.skip(32)?;
-    }
-    if reader.flag()? {
-        reader.skip(1)?; // overscan_appropriate_flag
-    }
-    if reader.flag()? {
-        reader.skip(3)?; // video_format
-        info.full_range = Some(reader.flag()?);
-        if reader.flag()? {
-            let [primaries, transfer, matrix] = [reader.u(8)? as u8, reader.u(8)? as u8, reader.u(8)? as u8];
-            info.colour = Some(Colour { primaries, transfer, matrix });
-        }
-    }
-    if reader.flag()? {
-        reader.ue()?; // chroma sample locations of both fields
-        reader.ue()?;
-    }
+    info.read_vui_front(reader)?;
     reader.skip(3)?; // neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
     if reader.flag()? {
         for _ in 0..4 {
@@ -312,6 +228,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nal::NalError;
 
     /// x265 3.5, 640x480, Main, 30 pictures a second.
     pub(crate) const SPS_640X480: &[u8] = &[
@@ -371,7 +288,7 @@ pub(crate) mod tests {
 
     #[test]
     fn other_units_are_refused_by_type() {
-        assert_eq!(parse_sps(PPS), Err(SpsError::NotAnSps(NalType::PPS)));
+        assert_eq!(parse_sps(PPS), Err(SpsError::NotAnSps(NalType::PPS.0)));
         assert_eq!(parse_sps(&[]), Err(SpsError::Header(NalError::TooShort { len: 0 })));
     }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use crate::annexb;
 use crate::codec::CodecId;
 use crate::coded_frame::CodedFrame;
-use crate::h265::{NalHeader, NalType};
+use crate::video_codec::Likeness;
 
 /// Packets that tell another codec from a damaged stream.
 const ENOUGH_PACKETS: u32 = 10;
@@ -84,9 +85,9 @@ pub struct Evidence {
     packets: u32,
     /// Of these, those whose headers can be those of the codec that was announced.
     own_packets: u32,
-    /// Of these, those whose headers can be H.264's.
+    /// Of these, those whose headers can be H.264's though another codec was announced.
     h264_packets: u32,
-    /// Of these, those that begin with an H.264 parameter set.
+    /// Of these, those that begin with an SPS of H.264.
     h264_sets: u32,
     sound: u32,
     pictures: u32,
@@ -105,17 +106,16 @@ impl Evidence {
     /// Counts the payload of an RTP packet, of a track that was announced in this codec.
     pub fn payload(&mut self, codec: CodecId, payload: &[u8]) {
         add(&mut self.packets);
-        let h264 = H264::of(payload);
-        let is_own = match codec {
-            CodecId::H264 => h264.is_some() || payload.starts_with(&[0, 0, 1]) || payload.starts_with(&[0, 0, 0, 1]),
-            CodecId::H265 => is_hevc(payload),
-        };
-        if is_own {
+        let has_start_code = payload.starts_with(&[0, 0, 1]) || payload.starts_with(&annexb::START_CODE);
+        if has_start_code || codec.likeness(payload).is_some() {
             add(&mut self.own_packets);
         }
-        let Some(h264) = h264.filter(|_| codec == CodecId::H265) else { return };
-        add(&mut self.h264_packets);
-        if h264 == H264::ParameterSet {
+        // What cameras send by mistake where another codec was announced is H.264.
+        let h264 = CodecId::H264.likeness(payload).filter(|_| codec != CodecId::H264);
+        if h264.is_some() {
+            add(&mut self.h264_packets);
+        }
+        if h264 == Some(Likeness::ParameterSet) {
             add(&mut self.h264_sets);
         }
     }
@@ -169,53 +169,6 @@ fn add(count: &mut u32) {
     *count = count.saturating_add(1);
 }
 
-/// Whether an RTP payload can be H.265: a NAL unit of the base layer and a known type, an aggregation packet or a fragment
-/// (RFC 7798 section 4.4), or NAL units with start codes before them.
-fn is_hevc(payload: &[u8]) -> bool {
-    /// Aggregation packets and fragments.
-    const STRUCTURES: [NalType; 2] = [NalType(48), NalType(49)];
-    if payload.starts_with(&[0, 0, 1]) || payload.starts_with(&[0, 0, 0, 1]) {
-        return true;
-    }
-    let Ok(header) = NalHeader::parse(payload) else { return false };
-    let kind = header.nal_unit_type;
-    let is_known = kind <= NalType::RASL_R || kind.is_irap() || (NalType::VPS..=NalType::SUFFIX_SEI).contains(&kind);
-    header.layer_id == 0 && (is_known || STRUCTURES.contains(&kind))
-}
-
-/// What an RTP payload would be in H.264 (RFC 6184 section 5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum H264 {
-    /// An SPS of a known profile.
-    ParameterSet,
-    /// Another NAL unit, or a packet of several or of a part.
-    Other,
-}
-
-impl H264 {
-    fn of(payload: &[u8]) -> Option<H264> {
-        /// profile_idc of the profiles that cameras use (H.264 clause A.2).
-        const PROFILES: [u8; 7] = [66, 77, 88, 100, 110, 122, 244];
-        let &[first, second, ..] = payload else { return None };
-        if first & 0x80 != 0 {
-            return None;
-        }
-        let is_sps = |nal: &[u8]| {
-            nal.first().is_some_and(|first| first & 0x1f == 7 && first & 0x60 != 0)
-                && nal.get(1).is_some_and(|profile| PROFILES.contains(profile))
-        };
-        match first & 0x1f {
-            7 if is_sps(payload) => Some(H264::ParameterSet),
-            // STAP-A: a length before each NAL unit.
-            24 if payload.get(3..).is_some_and(is_sps) => Some(H264::ParameterSet),
-            1 | 5 | 6 | 7 | 8 | 9 | 24 => Some(H264::Other),
-            // FU-A: its reserved bit is zero, and it is no start and end at once.
-            28 if second & 0x20 == 0 && second & 0xc0 != 0xc0 && matches!(second & 0x1f, 1..=9) => Some(H264::Other),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -225,6 +178,8 @@ mod tests {
     #[cfg(feature = "rtp")]
     use crate::coded_frame::tests::picture;
     use crate::h265::sps::tests::{PPS, SPS_640X480, VPS};
+    #[cfg(feature = "rtp")]
+    use crate::h265::{NalHeader, NalType};
     #[cfg(feature = "rtp")]
     use crate::rtp::Packetizer;
     use crate::time::RtpTicks;

@@ -61,17 +61,17 @@ pub enum Value {
 }
 
 impl Value {
-    /// A [`Value::String`] of this text.
+    /// Makes a [`Value::String`]; it is written as a long string above 65,535 bytes (section 2.14).
     pub fn text(text: &str) -> Value {
         Value::String(text.to_owned())
     }
 
-    /// A [`Value::Object`] of these properties.
+    /// Makes a [`Value::Object`] whose properties are written in this order.
     pub fn object<const N: usize>(properties: [(&str, Value); N]) -> Value {
         Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// The text of a [`Value::String`].
+    /// The text, if this is a [`Value::String`]; `None` for other types.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
@@ -79,7 +79,7 @@ impl Value {
         }
     }
 
-    /// The number of a [`Value::Number`].
+    /// The number, if this is a [`Value::Number`]; `None` for other types.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Value::Number(number) => Some(*number),

@@ -33,6 +33,7 @@ pub(super) const VIDEO_CHUNKS: u8 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageType(pub u8);
 
+/// Of the protocol itself (sections 5.4 and 6.2).
 impl MessageType {
     /// Set Chunk Size: payload bytes of the sender's chunks from here on (section 5.4.1).
     pub const SET_CHUNK_SIZE: MessageType = MessageType(1);
@@ -46,9 +47,13 @@ impl MessageType {
     pub const WINDOW_SIZE: MessageType = MessageType(5);
     /// Set Peer Bandwidth: unacknowledged bytes that the peer may have sent (section 5.4.5).
     pub const PEER_BANDWIDTH: MessageType = MessageType(6);
-    /// Audio message (section 7.1.4).
+}
+
+/// Of commands and media (section 7.1).
+impl MessageType {
+    /// Audio message: an FLV audio tag's body (section 7.1.4).
     pub const AUDIO: MessageType = MessageType(8);
-    /// Video message (section 7.1.5).
+    /// Video message: an FLV video tag's body (section 7.1.5).
     pub const VIDEO: MessageType = MessageType(9);
     /// Command message in AMF 3 (section 7.1.1); most senders write one zero byte and AMF 0.
     pub const COMMAND_AMF3: MessageType = MessageType(17);
@@ -65,7 +70,7 @@ pub struct Message {
     pub kind: MessageType,
     /// Message stream that it belongs to; 0 is the connection's own.
     pub stream: u32,
-    /// Timestamp, ms; wraps at 2^32.
+    /// Timestamp, ms from an origin that the sender chooses; wraps at 2^32 (section 5.1).
     pub timestamp: u32,
     /// Body of the message, without its header.
     pub body: Bytes,

@@ -30,10 +30,6 @@ pub const NAL_LENGTH_SIZE: usize = 4;
 
 /// A header with FourCC follows.
 const IS_EX_HEADER: u8 = 0x80;
-/// Frame types (FLV section E.4.3.1).
-const KEYFRAME: u8 = 1;
-const INTER_FRAME: u8 = 2;
-const COMMAND_FRAME: u8 = 5;
 /// Packet types.
 const SEQUENCE_START: u8 = 0;
 const CODED_FRAMES: u8 = 1;
@@ -120,6 +116,11 @@ pub fn write_picture(unit: &CodedFrame) -> Vec<Bytes> {
     }
     parts
 }
+
+/// Frame types (FLV section E.4.3.1).
+const KEYFRAME: u8 = 1;
+const INTER_FRAME: u8 = 2;
+const COMMAND_FRAME: u8 = 5;
 
 fn header(frame_type: u8, packet_type: u8) -> [u8; HEADER_LEN] {
     let [a, b, c, d] = FOURCC_HVC1;

@@ -34,7 +34,7 @@ pub const MAX_READY: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("RTP packet {sequence_number}: {fault}")]
 pub struct DepacketizeError {
-    /// Sequence number of the packet.
+    /// Sequence number in the packet's header, 16 bits (RFC 3550 section 5.1).
     pub sequence_number: u16,
     /// The first thing that was wrong with its payload.
     pub fault: Fault,
@@ -47,7 +47,7 @@ pub struct DepacketizeStats {
     pub foreign: u64,
     /// Packets of the track that were taken, stale ones included.
     pub packets: u64,
-    /// Payload bytes of these packets.
+    /// Payload bytes of these packets, without RTP headers and padding.
     pub payload_bytes: u64,
     /// How often packets were missing between two that came.
     pub gaps: u64,
@@ -290,8 +290,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::h265::{NalError, NalType};
-    use crate::rtp::h265_payload::{H265Fragment, H265PayloadError, aggregate};
+    use crate::h265::{NalHeader, NalType};
+    use crate::nal::NalError;
+    use crate::rtp::payload::PayloadError;
 
     const VPS: &[u8] = &[0x40, 0x01, 0x0c];
     const SEI: &[u8] = &[0x4e, 0x01, 0x05];
@@ -356,17 +357,16 @@ mod tests {
 
     /// A fragment of [`SLICE`]: flags `S`, `E`, both or none, of the type given.
     fn fragment(flags: &str, nal_unit_type: NalType, part: &[u8]) -> Vec<u8> {
-        let nal_header = crate::h265::NalHeader { nal_unit_type, layer_id: 0, temporal_id_plus1: 1 };
-        let part = Bytes::copy_from_slice(part);
+        let nal_header = NalHeader { nal_unit_type, layer_id: 0, temporal_id_plus1: 1 }.to_bytes();
         let (start, end) = (flags.contains('S'), flags.contains('E'));
-        let fragment = H265Fragment { start, end, nal_header, part };
-        [&fragment.headers()[..], &fragment.part].concat()
+        let headers = CodecId::H265.fragment_headers(&nal_header, start, end).expect("a valid header");
+        [&headers[..], part].concat()
     }
 
     const R: NalType = NalType::TRAIL_R;
 
-    fn payload_fault(error: H265PayloadError) -> Fault {
-        Fault::Payload(error.into())
+    fn payload_fault(error: PayloadError) -> Fault {
+        Fault::Payload(error)
     }
 
     #[test]
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn parameter_sets_of_their_own_time_stamp_become_the_head_of_the_next_unit() {
         let mut peer = Stranger::new();
-        assert_eq!(peer.send_marked(1, &aggregate(&[VPS.into(), SUFFIX_SEI.into()])), Ok(()));
+        assert_eq!(peer.send_marked(1, &CodecId::H265.aggregate(&[VPS.into(), SUFFIX_SEI.into()])), Ok(()));
         assert_eq!(peer.send_marked(2, SEI), Ok(()));
         assert_eq!(peer.send_marked(3, SLICE), Ok(()));
         assert_eq!(peer.unit(), (3, vec![VPS.into(), SEI.into(), SLICE.into()], false));
@@ -494,9 +494,9 @@ mod tests {
     #[test]
     fn aggregation_truncated_keeps_what_stood_before() {
         let mut peer = Stranger::new();
-        let payload = aggregate(&[SLICE.into(), MORE.into()]);
+        let payload = CodecId::H265.aggregate(&[SLICE.into(), MORE.into()]);
         let cut = &payload[..payload.len() - 1];
-        let truncated = H265PayloadError::AggregationTruncated { at: 8, size: 4, left: 3 };
+        let truncated = PayloadError::AggregationTruncated { at: 8, size: 4, left: 3 };
         assert_eq!(peer.send_marked(1, cut), Err(payload_fault(truncated)));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
     }
@@ -505,7 +505,7 @@ mod tests {
     fn donl_in_an_aggregation_packet_is_an_error() {
         let mut peer = Stranger::new();
         let with_donl = [&[0x60, 0x01, 0, 0, 0, 4][..], SLICE].concat();
-        let too_short = H265PayloadError::AggregationUnitTooShort { at: 2, size: 0 };
+        let too_short = PayloadError::AggregationUnitTooShort { at: 2, size: 0 };
         assert_eq!(peer.send_marked(1, &with_donl), Err(payload_fault(too_short)));
         assert_eq!(peer.poll(), None);
     }
@@ -514,9 +514,12 @@ mod tests {
     fn paci_and_nested_structures_are_errors() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, SLICE), Ok(()));
-        assert_eq!(peer.send(1, &[0x64, 0x01, 0, 0, 0]), Err(payload_fault(H265PayloadError::Paci)));
-        let nested = |number| Err(payload_fault(H265PayloadError::Nested(NalType(number))));
-        assert_eq!(peer.send(1, &aggregate(&[Bytes::from_static(&[0x62, 0x01, 0x80])])), nested(49));
+        assert_eq!(
+            peer.send(1, &[0x64, 0x01, 0, 0, 0]),
+            Err(payload_fault(PayloadError::Unsupported { payload_type: 50, name: "PACI" }))
+        );
+        let nested = |number| Err(payload_fault(PayloadError::Nested(number)));
+        assert_eq!(peer.send(1, &CodecId::H265.aggregate(&[Bytes::from_static(&[0x62, 0x01, 0x80])])), nested(49));
         assert_eq!(peer.send_marked(1, &fragment("S", NalType(48), &[1])), nested(48));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], true));
     }
@@ -541,10 +544,10 @@ mod tests {
     fn payload_empty_or_with_a_broken_header() {
         let mut peer = Stranger::new();
         assert_eq!(peer.send(1, SLICE), Ok(()));
-        assert_eq!(peer.send_marked(1, &[]), Err(payload_fault(H265PayloadError::Empty)));
+        assert_eq!(peer.send_marked(1, &[]), Err(payload_fault(PayloadError::Empty)));
         assert_eq!(peer.unit(), (1, vec![SLICE.into()], false));
         assert_eq!(peer.send(2, SLICE), Ok(()));
-        let forbidden = H265PayloadError::Header(NalError::ForbiddenBit { header: 0x8201 });
+        let forbidden = PayloadError::Header(NalError::ForbiddenBit { header: 0x8201 });
         assert_eq!(peer.send_marked(2, &[0x82, 0x01, 0xd0]), Err(payload_fault(forbidden)));
         assert_eq!(peer.unit(), (2, vec![SLICE.into()], true));
     }

@@ -6,8 +6,9 @@
 //! - [`rtcp`]: reports, and the requests for a keyframe (RFC 3550 section 6, RFC 4585, RFC 5104).
 //! - [`tmmbr`]: the request to send less, and its answer (RFC 5104).
 //! - [`format`](mod@format): which packets on a track's channels are the track's.
-//! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload; [`h264_payload`] (RFC 6184
-//!   section 5.2) and [`h265_payload`] (RFC 7798 section 4.4) write and read them.
+//! - [`payload`]: single NAL unit, aggregation and fragmentation, the three shapes of a payload. What differs is in
+//!   [`h264::payload`](crate::h264::payload) (RFC 6184 section 5.2) and [`h265::payload`](crate::h265::payload) (RFC 7798
+//!   section 4.4).
 //! - [`packetizer`] and its twin [`depacketizer`]: frames to packets and back, with [`sequence`] telling what was
 //!   lost between.
 
@@ -16,16 +17,14 @@ pub mod depacketizer;
 pub mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
-pub mod h264_payload;
-pub mod h265_payload;
 pub mod interleave;
 pub mod packet;
 pub mod packetizer;
-pub mod payload;
 pub mod rtcp;
 pub mod sequence;
 pub mod tmmbr;
 
+pub use crate::video_codec::payload;
 pub use depacketizer::{DepacketizeError, DepacketizeStats, Depacketizer};
 pub use format::PayloadFormat;
 pub use packet::{ReceivedPacket, RtpError, RtpHeader, RtpPacket};

@@ -160,11 +160,12 @@ mod tests {
 
     use super::*;
     use crate::coded_frame::tests::{h264_picture, picture};
-    use crate::h265::{NalError, NalHeader, NalType};
+    use crate::h265::NalHeader;
+    use crate::nal::NalError;
     use crate::rtp::PayloadFormat;
     use crate::rtp::depacketizer::Depacketizer;
-    use crate::rtp::h265_payload::{H265Payload, H265PayloadError};
     use crate::rtp::packet::ReceivedPacket;
+    use crate::rtp::payload::Payload;
 
     fn unit(sizes: &[usize]) -> CodedFrame {
         let nal = |&size: &usize| [&[0x26, 0x01, 0xaf][..], &vec![7; size - 3]].concat().into();
@@ -215,11 +216,11 @@ mod tests {
             |nals: Vec<Bytes>| packetizer.packetize(&CodedFrame::new(CodecId::H265, timestamp, nals), &mut out);
         assert_eq!(try_nal(vec![]), Err(PacketizeError::Empty { timestamp }));
         let slice = Bytes::from_static(&[0x26, 0x01, 0xaf]);
-        let source = H265PayloadError::Header(NalError::TooShort { len: 1 }).into();
+        let source = PayloadError::Header(NalError::TooShort { len: 1 });
         let short = try_nal(vec![slice.clone(), Bytes::from_static(&[0x26])]);
         assert_eq!(short, Err(PacketizeError::Nal { timestamp, index: 1, source }));
         let reserved = try_nal(vec![slice, Bytes::from_static(&[0x62, 0x01])]);
-        let source = H265PayloadError::Nested(NalType(49)).into();
+        let source = PayloadError::Nested(49);
         assert_eq!(reserved, Err(PacketizeError::Nal { timestamp, index: 1, source }));
         assert!(out.is_empty());
         assert_eq!(packetizer.next_sequence_number(), 7);
@@ -280,13 +281,13 @@ mod tests {
                 prop_assert_eq!((packet.header.timestamp, packet.header.ssrc), (au.timestamp, 1));
                 prop_assert!(packet.payload.len() <= max_payload);
                 expected = expected.wrapping_add(1);
-                match H265Payload::parse(&packet.payload).expect("a valid payload") {
-                    H265Payload::Single(nal) => prop_assert!(au.nals.contains(&nal)),
-                    H265Payload::Fragment(fragment) => {
+                match au.codec.parse_payload(&packet.payload, false).expect("a valid payload") {
+                    Payload::Single(nal) => prop_assert!(au.nals.contains(&nal)),
+                    Payload::Fragment(fragment) => {
                         prop_assert!(!(fragment.start && fragment.end));
                         prop_assert!(!fragment.part.is_empty());
                     }
-                    H265Payload::Aggregation(units) => {
+                    Payload::Aggregation(units) => {
                         let units: Vec<Bytes> = units.collect::<Result<_, _>>().expect("whole units");
                         prop_assert!(units.len() >= 2);
                         let headers: Vec<NalHeader> =
@@ -296,6 +297,7 @@ mod tests {
                         let lowest = headers.iter().map(|header| header.temporal_id_plus1).min();
                         prop_assert_eq!(Some(header.temporal_id_plus1), lowest);
                     }
+                    Payload::Ignored => prop_assert!(false, "all of H.265 counts"),
                 }
             }
         }

@@ -54,7 +54,7 @@ pub struct ClockRequest {
 /// Body of the server's response: all that the client needs beside its own time of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReply {
-    /// `t1` of the request, echoed.
+    /// `t1` of the request, repeated so that the two can be matched: when it was sent, by the sender's clock.
     pub t1: UtcMicros,
     /// When the request was read, by the server's clock.
     pub t2: UtcMicros,

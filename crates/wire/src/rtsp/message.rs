@@ -5,7 +5,7 @@
 //! `head` leniently, but only after their head has been found whole and the body it promises is within the
 //! limit, so that no peer can make us keep or allocate more than [`MAX_HEADER_BYTES`] + [`MAX_BODY_BYTES`].
 //!
-//! Where a peer loses its place, what cannot be read is passed over up to [`MAX_NOISE_BYTES`] ([`Inbound::Noise`]): always
+//! Where a peer breaks the framing, bytes that cannot be parsed are skipped, up to [`MAX_NOISE_BYTES`] ([`Inbound::Noise`]): always
 //! from a server, and from a client once frames of it have come. Before that a client of another protocol is refused
 //! at its first bytes.
 
@@ -50,7 +50,7 @@ pub enum Inbound {
     BadRequest(BadRequest),
     /// An RTP or RTCP packet in an interleaved frame (RFC 2326 section 10.12).
     Frame(Frame),
-    /// So many bytes were neither, and have been passed over. What came just before may lack its end.
+    /// This many bytes were neither message nor frame, and were skipped. The message or frame before them may be incomplete.
     Noise(usize),
 }
 
@@ -77,10 +77,10 @@ impl Frame {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// No end of the header within the limit.
+    /// The header does not end within [`MAX_HEADER_BYTES`].
     #[error("a message header is longer than {MAX_HEADER_BYTES} bytes")]
     HeaderTooLong,
-    /// The body announced is over the limit.
+    /// The body that Content-Length announces is longer than [`MAX_BODY_BYTES`].
     #[error("a message announces a body of {announced} bytes; at most {MAX_BODY_BYTES} are taken")]
     BodyTooLong {
         /// Length of the body that Content-Length announces, bytes.
@@ -99,9 +99,9 @@ pub enum MessageError {
 pub struct MessageDecoder {
     /// Bytes of the present text message already searched for the end of its head.
     searched: usize,
-    /// Noise is passed over, and not the end of the connection.
+    /// Noise is skipped; where not, it is an error that ends the connection.
     takes_noise: bool,
-    /// A message or a frame has come.
+    /// A message or a frame has been decoded before.
     has_begun: bool,
     /// Bytes of the present stretch of noise passed over; `None` outside of one.
     noise: Option<usize>,
@@ -231,7 +231,7 @@ impl MessageDecoder {
     }
 }
 
-/// A web server's answer or a browser's question: no noise, but the wrong port.
+/// Whether this is HTTP: then the connection is to the wrong port, and skipping bytes would not help.
 fn is_http(bytes: &[u8]) -> bool {
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let page = [&b"<!doctype"[..], b"<html"];

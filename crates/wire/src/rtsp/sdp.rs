@@ -7,7 +7,6 @@
 //! and what strangers write into the other lines, or leave out, is passed over. They are written strictly, so that
 //! a publisher's liberties are not its readers' trouble.
 
-mod h264;
 mod read;
 mod sets;
 mod sprop;
@@ -15,9 +14,9 @@ mod write;
 
 use thiserror::Error;
 
-pub use self::h264::H264Parameters;
 pub use self::write::publisher_description;
 use crate::codec::{CodecId, TrackId};
+pub use crate::h264::sdp::H264Parameters;
 use crate::parameter_sets::ParameterSets;
 use crate::rtp::PayloadFormat;
 
@@ -58,7 +57,7 @@ pub struct Track {
     pub codec: Option<CodecId>,
     /// RTP clock, ticks per second; 0 when not given.
     pub clock_rate_hz: u32,
-    /// RTP payload type: of the formats in the line the first H.265 one, else the first H.264 one, else the first.
+    /// RTP payload type: of the formats in the line the first of the codec that comes first in [`CodecId::ALL`], else the first.
     pub payload_type: u8,
     /// Payload types of the line's other formats.
     pub other_payload_types: Vec<u8>,
@@ -66,8 +65,6 @@ pub struct Track {
     pub control: Option<String>,
     /// Those of the `sprop-*` parameters, as far as they are given and can be read; none of an unknown codec.
     pub parameter_sets: ParameterSets,
-    /// The other parameters of an H.264 track.
-    pub h264: Option<H264Parameters>,
     /// `sprop-max-don-diff` is above 0: decoding order numbers stand in the packets (RFC 7798 section 4.4).
     pub has_decoding_order_numbers: bool,
     /// The sender takes PLI or FIR (RFC 4585, 5104) for this track.
@@ -92,6 +89,12 @@ struct Written {
 }
 
 impl Track {
+    /// The parameters of its format (`a=fmtp`) that hold no parameter sets, name and value as they came; those without a value
+    /// are left out.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.written.parameters.iter().filter_map(|parameter| parameter.split_once('='))
+    }
+
     /// Whether this is an H.265 track.
     pub fn is_hevc(&self) -> bool {
         self.codec == Some(CodecId::H265)
@@ -133,10 +136,11 @@ impl Description {
         self.tracks.iter().enumerate().find(|(_, track)| track.is_hevc())
     }
 
-    /// The track to show, and its index: the first H.265 track, else the first H.264 track.
+    /// The track to show, and its index: the first H.265 track, else the first of the codec that comes next in
+    /// [`CodecId::ALL`].
     pub fn video_track(&self) -> Option<(usize, &Track)> {
         let first_of = |codec| self.tracks.iter().enumerate().find(move |(_, track)| track.codec == Some(codec));
-        first_of(CodecId::H265).or_else(|| first_of(CodecId::H264))
+        CodecId::ALL.into_iter().find_map(first_of)
     }
 
     /// Which packets are those of the track with this index, and how they are built: for a depacketizer.

@@ -77,7 +77,8 @@ impl HubSource {
         reader: impl FnOnce(Vec<Option<Channels>>) -> Reader,
     ) -> Result<HubSource> {
         let description = stream.description();
-        let (index, track) = description.video_track().context("the stream is neither H.265 nor H.264")?;
+        let refusal = || format!("the stream is neither {}", CodecId::names(" nor "));
+        let (index, track) = description.video_track().with_context(refusal)?;
         let (sets, format) = (track.parameter_sets.clone(), description.payload_format(index));
         let channels = (0..=index).map(|at| Channels::of_track(at).filter(|_| at == index)).collect();
         let reader = Arc::new(reader(channels));

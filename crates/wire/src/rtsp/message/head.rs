@@ -1,15 +1,15 @@
 //! The head of a message, parsed leniently: as clients and servers in the field write it.
 //!
 //! RFC 2326 section 4 wants lines that end in CR LF, one blank between the parts of the first line and a reason phrase
-//! behind a status. Cameras and clients keep to none of that, and what they mean is clear all the same:
+//! behind a status. Cameras and clients deviate from each of these, in ways that can be understood:
 //!
 //! - lines end in LF, with any number of CRs before it or none, mixed within one message;
 //! - a status line may lack its reason phrase; there may be several blanks between parts, and blanks behind the last;
 //! - the method and the version may be in small letters;
-//! - a line without a colon says nothing; one that begins with a blank goes on with the header before it, also with
+//! - a line without a colon is skipped; one that begins with a blank continues the header before it, even if it holds
 //!   nothing but blanks;
-//! - in headers, bytes that are not UTF-8 stand for some character, and control characters for blanks; an address that is
-//!   not UTF-8 is none.
+//! - in headers, bytes that are not UTF-8 become U+FFFD, and control characters become blanks; an address that is not UTF-8
+//!   is invalid.
 //!
 //! Of a header that has one value only, the first counts where it is given twice; other repeated headers are joined by
 //! commas (RFC 2326 section 4.2). A request whose first line names no address that can be read is still a request, and is
@@ -26,7 +26,7 @@ pub const MAX_HEADERS: usize = 128;
 /// A message that is a request but cannot be parsed: it can only be refused (400).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRequest {
-    /// Its CSeq, to be answered with; empty where it has none.
+    /// Its CSeq, which the response has to repeat; empty where it has none.
     pub cseq: String,
     /// What is wrong with it, for a log line.
     pub what: String,
@@ -153,7 +153,7 @@ fn without_zone(address: &str) -> String {
         Some(rest) => ("://", rest),
         None => ("", address),
     };
-    // Of the place only: what stands behind it is a path's own.
+    // Only in the authority: the same characters behind it belong to the path.
     let (place, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if let Some((login, rest)) = place.split_once('[')
         && let Some((host, port)) = rest.split_once(']')

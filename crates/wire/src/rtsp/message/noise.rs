@@ -1,8 +1,8 @@
 //! Bytes that are neither a message nor a frame, and where the next message or frame begins behind them.
 //!
-//! Some cameras lose their place: what a full socket did not take of a frame is never sent, or the first answer after a
-//! reconnect stands behind the rest of an older stream. FFmpeg and VLC look for the next `$` or message then, and so do
-//! we, a little closer: coded pictures are full of `$`.
+//! Some cameras break the framing: the rest of a frame that a full socket did not take is never sent, or the first response
+//! after a reconnect comes behind the remains of an older stream. FFmpeg and VLC then look for the next `$` or message. This
+//! module does the same with more checks, since coded pictures contain many bytes of the value `$`.
 
 use crate::rtp::interleave;
 
@@ -20,14 +20,14 @@ const METHODS: [&[u8]; 11] = [
     b"SET_PARAMETER",
     b"REDIRECT",
 ];
-/// What an answer begins with.
+/// The first bytes of each RTSP response.
 const ANSWER: &[u8] = b"RTSP/1.";
-/// The longest beginning that is looked for: a method and a blank.
+/// The longest beginning of a message that is searched for, bytes: a method's name and a blank.
 const LONGEST_START: usize = 14;
 /// The shortest packet: RTCP's of one report-less header.
 const MIN_PACKET_BYTES: usize = 8;
 
-/// The channels that frames came on.
+/// The channels on which frames have come so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Channels([u64; 4]);
 
@@ -48,14 +48,14 @@ impl Channels {
     }
 }
 
-/// What a beginning may be.
+/// Whether bytes can be the beginning of a message or frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    /// That of a message, as far as it can be seen.
+    /// They can, as far as they have come.
     Yes,
     /// Not decided: more bytes are needed.
     Perhaps,
-    /// None.
+    /// They cannot.
     No,
 }
 
@@ -85,7 +85,7 @@ fn is_prefix(prefix: &[u8], of: &[u8]) -> bool {
 pub(super) enum Found {
     /// A message or a frame begins there.
     At(usize),
-    /// Nothing does up to there; what stands behind may become something with more bytes.
+    /// No message or frame begins before this offset. More bytes have to come before the rest can be judged.
     NotBefore(usize),
 }
 
@@ -103,7 +103,7 @@ pub(super) fn find(bytes: &[u8], channels: &Channels, from: usize) -> Found {
             continue;
         }
         match frame_start(&bytes[at..], channels) {
-            // Also behind one that is not whole yet: that one is the less likely of the two.
+            // Also behind a frame that is not whole yet, which is the less likely of the two.
             Start::Yes => return Found::At(at),
             Start::Perhaps => {
                 undecided.get_or_insert(at);

@@ -27,8 +27,10 @@ fn with_parameters(parameters: &str) -> Description {
     described("a=rtpmap:96 H264/90000", &format!("a=fmtp:96 {parameters}"))
 }
 
-fn h264_of(description: &Description) -> &H264Parameters {
-    description.tracks()[0].h264.as_ref().expect("an H.264 track")
+fn h264_of(description: &Description) -> H264Parameters {
+    let track = &description.tracks()[0];
+    assert_eq!(track.codec, Some(CodecId::H264));
+    H264Parameters::of_parameters(track.parameters())
 }
 
 fn sets_of(description: &Description) -> Vec<Bytes> {
@@ -72,7 +74,8 @@ fn the_codec_is_known_by_its_name() {
     ] {
         let description = described(&format!("a=rtpmap:96 {name}/90000"), "a=fmtp:96 packetization-mode=1");
         let track = &description.tracks()[0];
-        assert_eq!((track.codec, track.h264.is_some()), (codec, codec == Some(CodecId::H264)), "{name}");
+        assert_eq!(track.codec, codec, "{name}");
+        assert_eq!(track.parameters().collect::<Vec<_>>(), [("packetization-mode", "1")], "{name}");
         assert_eq!(description.video_track().is_some(), codec.is_some(), "{name}");
     }
 }

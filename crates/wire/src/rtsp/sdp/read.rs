@@ -4,8 +4,7 @@
 //! text around it. It is looked at when it begins with `m` or `a` and `=`, with blanks between or not. Everything else says
 //! nothing to somebody who takes the media over the RTSP connection: `o=` and `c=` name addresses, `t=` times, `b=` rates.
 
-use super::h264::codec_of;
-use super::sprop::{self, Parameters};
+use super::sprop;
 use super::{Description, MAX_TRACKS, SdpError, Track, Written};
 use crate::codec::CodecId;
 use crate::parameter_sets::ParameterSets;
@@ -148,26 +147,15 @@ impl Section {
         let known = self.payload_types();
         let is_ours = |of: &Option<u8>| is_own(of) || of.is_some_and(|of| !known.contains(&of));
         let fmtps = || own(&self.fmtps, &session.fmtps).filter(|(of, _)| is_ours(of)).map(|(_, text)| text.as_str());
-        let Parameters { sets, h264_sets, h264, max_don_diff, mut others, are_hevc } = sprop::read(fmtps());
-        let by_parameters = match encoding.as_str() {
-            // Only H.265 has parameters of these names.
-            "" if are_hevc => Some(CodecId::H265),
-            // MPEG-4 has a `profile-level-id`, too, and other codecs a `packetization-mode`: an SPS only H.264 has.
-            "" if h264_sets.sps().is_some() => Some(CodecId::H264),
-            _ => None,
-        };
-        if let Some(codec) = by_parameters {
+        let mut parameters = sprop::read(fmtps());
+        if let Some(codec) = parameters.codec().filter(|_| encoding.is_empty()) {
             encoding = codec.encoding_name().to_owned();
             (clock_rate_hz, rtpmap) = (90_000, format!("{encoding}/90000"));
         }
-        let codec = codec_of(&encoding);
-        let sets = match codec {
-            Some(CodecId::H264) => h264_sets,
-            Some(CodecId::H265) => sets,
-            None => ParameterSets::default(),
-        };
+        let codec = CodecId::of_sdp_name(&encoding);
+        let sets = codec.map_or_else(ParameterSets::default, |codec| parameters.sets(codec));
         if codec.is_none() {
-            others = fmtps().filter(|text| !text.is_empty()).map(str::to_owned).collect();
+            parameters.others = fmtps().filter(|text| !text.is_empty()).map(str::to_owned).collect();
         }
         let feedback: Vec<String> =
             self.feedback.iter().filter(|(of, _)| is_own(of)).map(|(_, text)| text.to_ascii_lowercase()).collect();
@@ -183,28 +171,26 @@ impl Section {
             payload_type,
             other_payload_types: known.into_iter().filter(|&of| of != payload_type).collect(),
             control: self.control,
-            has_decoding_order_numbers: max_don_diff > 0,
+            has_decoding_order_numbers: parameters.max_don_diff > 0,
             keyframe_requests: takes("nack pli") || takes("ccm fir"),
             rate_requests: takes("ccm tmmbr") || feedback.iter().any(|text| text.starts_with("ccm tmmbr ")),
             parameter_sets: sets,
-            h264: (codec == Some(CodecId::H264)).then_some(h264),
             codec,
             encoding,
-            written: Written { rtpmap, parameters: others, feedback, attributes: self.attributes },
+            written: Written { rtpmap, parameters: parameters.others, feedback, attributes: self.attributes },
         }
     }
 
-    /// The payload type to take: the line's first that is H.265, or any such that has a mapping, else the same of H.264, else
-    /// the line's first.
+    /// The payload type to take: the line's first that is H.265, or any such that has a mapping, else the same of the other
+    /// codecs in the order of [`CodecId::ALL`], else the line's first.
     fn choose(&self, session: &Section) -> u8 {
         let codec_of_type = |of: u8| {
             let mapping = own(&self.rtpmaps, &session.rtpmaps).find(|(named, _)| *named == Some(of));
-            mapping.and_then(|(_, text)| codec_of(&text.split('/').next()?.trim().to_ascii_uppercase()))
+            mapping.and_then(|(_, text)| CodecId::of_sdp_name(&text.split('/').next()?.trim().to_ascii_uppercase()))
         };
         let all = self.payload_types();
         let first_of = |codec| all.iter().copied().find(|&of| codec_of_type(of) == Some(codec));
-        let known = first_of(CodecId::H265).or_else(|| first_of(CodecId::H264));
-        known.or(all.first().copied()).unwrap_or_default()
+        CodecId::ALL.into_iter().find_map(first_of).or(all.first().copied()).unwrap_or_default()
     }
 
     /// The payload types of the `m=` line, then others that have a mapping.

@@ -11,7 +11,6 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use super::h264::H264Parameters;
 use crate::annexb;
 use crate::codec::CodecId;
 use crate::parameter_sets::ParameterSets;
@@ -30,29 +29,45 @@ const SETS: &str = "sprop-";
 /// Parameters taken apart.
 #[derive(Debug)]
 pub(super) struct Parameters {
-    /// The parameter sets of H.265 among them.
-    pub sets: ParameterSets,
-    /// Those of H.264.
-    pub h264_sets: ParameterSets,
-    /// What else they say of H.264.
-    pub h264: H264Parameters,
-    /// `sprop-max-don-diff`.
+    /// What each codec finds in them, in the order of [`CodecId::ALL`].
+    of_codecs: [OfCodec; CodecId::ALL.len()],
+    /// `sprop-max-don-diff` (RFC 7798 section 7.1); above 0 decoding order numbers stand in the payloads.
     pub max_don_diff: u32,
     /// The parameters that hold no sets, as they were.
     pub others: Vec<String>,
-    /// A parameter was among them that H.265 alone has.
-    pub are_hevc: bool,
+}
+
+/// What a codec finds in parameters.
+#[derive(Debug)]
+struct OfCodec {
+    sets: ParameterSets,
+    /// A parameter of the codec's own that holds parameter sets was among them, with whatever in it.
+    has_own: bool,
+}
+
+impl Parameters {
+    /// The codec that a format without a name is of, by its parameters.
+    pub(super) fn codec(&self) -> Option<CodecId> {
+        let is_named = |of: &&OfCodec| match of.sets.codec().is_named_by_parameters() {
+            true => of.has_own,
+            false => of.sets.sps().is_some(),
+        };
+        self.of_codecs.iter().find(is_named).map(|of| of.sets.codec())
+    }
+
+    /// The parameter sets of this codec among them.
+    pub(super) fn sets(&self, codec: CodecId) -> ParameterSets {
+        let found = self.of_codecs.iter().find(|of| of.sets.codec() == codec);
+        found.map_or(ParameterSets::new(codec), |of| of.sets.clone())
+    }
 }
 
 /// Reads the parameters of all `fmtp` lines of a format.
 pub(super) fn read<'t>(fmtps: impl Iterator<Item = &'t str>) -> Parameters {
     let mut parameters = Parameters {
-        sets: ParameterSets::new(CodecId::H265),
-        h264_sets: ParameterSets::new(CodecId::H264),
-        h264: H264Parameters::default(),
+        of_codecs: CodecId::ALL.map(|codec| OfCodec { sets: ParameterSets::new(codec), has_own: false }),
         max_don_diff: 0,
         others: Vec::new(),
-        are_hevc: false,
     };
     for part in fmtps.flat_map(|text| text.split(';')).flat_map(split_at_sets) {
         let part = part.trim_matches(|c: char| c.is_whitespace() || c == ',');
@@ -62,25 +77,22 @@ pub(super) fn read<'t>(fmtps: impl Iterator<Item = &'t str>) -> Parameters {
             }
             continue;
         };
-        match key.trim().to_ascii_lowercase().as_str() {
-            "sprop-vps" | "sprop-sps" | "sprop-pps" => {
-                parameters.are_hevc = true;
-                read_sets(value, |nal| {
-                    parameters.sets.update(nal);
-                });
-            }
-            "sprop-parameter-sets" => read_sets(value, |nal| {
-                parameters.sets.update(nal);
-                parameters.h264_sets.update(nal);
-            }),
-            other => {
-                parameters.h264.take(other, value);
-                if other == "sprop-max-don-diff" {
-                    parameters.max_don_diff = value.trim().parse().unwrap_or_default();
+        let name = key.trim().to_ascii_lowercase();
+        if CodecId::ALL.iter().any(|codec| codec.reads_sets_from(&name)) {
+            let nals = read_sets(value);
+            for of in &mut parameters.of_codecs {
+                let codec = of.sets.codec();
+                of.has_own |= codec.has_set_parameter(&name);
+                for nal in nals.iter().filter(|_| codec.reads_sets_from(&name)) {
+                    of.sets.update(nal);
                 }
-                parameters.others.push(format!("{}={}", key.trim(), value.trim()));
             }
+            continue;
         }
+        if name == "sprop-max-don-diff" {
+            parameters.max_don_diff = value.trim().parse().unwrap_or_default();
+        }
+        parameters.others.push(format!("{}={}", key.trim(), value.trim()));
     }
     parameters
 }
@@ -99,8 +111,9 @@ fn split_at_sets(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Takes the NAL units of one parameter.
-fn read_sets(value: &str, mut take: impl FnMut(&Bytes)) {
+/// The NAL units of one parameter.
+fn read_sets(value: &str) -> Vec<Bytes> {
+    let mut found = Vec::new();
     for encoded in value.split(',') {
         let plain = encoded.bytes().filter_map(|byte| match byte {
             b'-' => Some(b'+'),
@@ -111,12 +124,11 @@ fn read_sets(value: &str, mut take: impl FnMut(&Bytes)) {
         let Ok(nals) = LENIENT.decode(plain.collect::<Vec<u8>>()) else { continue };
         let nals = Bytes::from(nals);
         if annexb::find_start_code(&nals, 0).is_none() {
-            take(&nals);
+            found.push(nals);
             continue;
         }
         // What stands before the first code, if anything does, and what stands behind each.
-        for nal in annexb::split_glued(&nals).take(1).chain(annexb::split(&nals)) {
-            take(&nal);
-        }
+        found.extend(annexb::split_glued(&nals).take(1).chain(annexb::split(&nals)));
     }
+    found
 }

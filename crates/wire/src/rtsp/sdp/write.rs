@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
-use super::{Description, H264Parameters, TRACK_CONTROL, Track, VIDEO_PAYLOAD_TYPE};
-use crate::codec::CodecId;
+use super::{Description, TRACK_CONTROL, Track, VIDEO_PAYLOAD_TYPE};
 use crate::nal::SetKind;
 use crate::parameter_sets::ParameterSets;
 
@@ -31,10 +30,7 @@ impl Description {
 /// and for less.
 pub fn publisher_description(name: &str, parameter_sets: &ParameterSets) -> Bytes {
     let codec = parameter_sets.codec();
-    let parameters = match codec {
-        CodecId::H264 => h264_parameters(&H264Parameters::of_sets(parameter_sets)),
-        CodecId::H265 => Vec::new(),
-    };
+    let parameters = codec.own_parameters(parameter_sets.sps().map(|sps| &sps[..]));
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
     let mut text = head(&name);
     line(&mut text, format_args!("m=video 0 RTP/AVP {VIDEO_PAYLOAD_TYPE}"));
@@ -75,27 +71,13 @@ fn write_track(text: &mut String, track: &Track) {
 /// The parameters that name parameter sets, as far as there are any: `sprop-parameter-sets` (RFC 6184 section 8.1), or
 /// `sprop-vps`, `sprop-sps` and `sprop-pps` (RFC 7798 section 7.1).
 fn sprops(sets: &ParameterSets) -> Vec<String> {
-    match sets.codec() {
-        CodecId::H264 => sprop("sprop-parameter-sets", sets.nals()).into_iter().collect(),
-        CodecId::H265 => {
-            let kinds = [("sprop-vps", SetKind::Vps), ("sprop-sps", SetKind::Sps), ("sprop-pps", SetKind::Pps)];
-            kinds.into_iter().filter_map(|(key, kind)| sprop(key, sets.of_kind(kind))).collect()
-        }
-    }
+    let of_kinds = |kinds: &'static [SetKind]| kinds.iter().flat_map(|kind| sets.of_kind(*kind));
+    sets.codec().set_parameters().iter().filter_map(|(key, kinds)| sprop(key, of_kinds(kinds))).collect()
 }
 
 fn sprop<'n>(key: &str, nals: impl Iterator<Item = &'n Bytes>) -> Option<String> {
     let nals: Vec<String> = nals.map(|nal| BASE64.encode(nal)).collect();
     (!nals.is_empty()).then(|| format!("{key}={}", nals.join(",")))
-}
-
-/// The parameters of an H.264 track of our own.
-fn h264_parameters(h264: &H264Parameters) -> Vec<String> {
-    let mode = format!("packetization-mode={}", h264.packetization_mode);
-    let level = h264
-        .profile_level_id
-        .map(|[profile, constraints, level]| format!("profile-level-id={profile:02X}{constraints:02X}{level:02X}"));
-    [Some(mode), level].into_iter().flatten().collect()
 }
 
 /// `fmtp`, if there is anything to say.

@@ -60,6 +60,28 @@ pub trait ClientSession: for<'i> Session<Input<'i> = Inbound, Error = SessionErr
     }
 }
 
+/// The methods of [`Session`] that publisher and player leave to their [`Client`], in the field `client`.
+macro_rules! leave_to_client {
+    () => {
+        fn poll_transmit(&mut self) -> Option<bytes::Bytes> {
+            self.client.poll_transmit()
+        }
+
+        fn poll_timeout(&self) -> Option<std::time::Instant> {
+            self.client.poll_timeout()
+        }
+
+        fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
+            self.client.handle_timeout(now)
+        }
+
+        fn handle_drained(&mut self) {
+            self.client.handle_drained();
+        }
+    };
+}
+pub(super) use leave_to_client;
+
 /// A request whose response has not come.
 struct Pending {
     cseq: u32,

@@ -20,16 +20,16 @@ pub(super) struct DescribedUrls<'a> {
     pub content_location: Option<&'a str>,
     /// The description's control for the whole session.
     pub session: Option<&'a str>,
-    /// That of the track.
+    /// The control attribute of the track, as written; `None` where it has none.
     pub track: Option<&'a str>,
 }
 
 /// URLs for SETUP of the track and for PLAY of the session, in the order of trying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
-    /// For SETUP.
+    /// Addresses to try for the track's SETUP, the likeliest first.
     pub track: Vec<Url>,
-    /// For PLAY and what follows.
+    /// Addresses to try for PLAY and the requests behind it, the likeliest first.
     pub session: Vec<Url>,
 }
 

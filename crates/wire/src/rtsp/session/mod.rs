@@ -18,6 +18,7 @@ use std::time::Duration;
 use rtsp_types::StatusCode;
 use thiserror::Error;
 
+use crate::codec::CodecId;
 use crate::redact::redacted;
 use crate::rtsp::auth::ClientAuth;
 use crate::shown::shown;
@@ -93,8 +94,8 @@ pub enum SessionError {
         /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,
     },
-    /// The stream is there but is neither H.265 nor H.264.
-    #[error("the stream at {url} is neither H.265 nor H.264 (it offers {})", shown(offer))]
+    /// The stream is there but is in none of the codecs that are known.
+    #[error("the stream at {url} is neither {} (it offers {})", CodecId::names(" nor "), shown(offer))]
     NotHevc {
         /// The stream's address, without what is secret in it ([`crate::redact`]).
         url: String,

@@ -1,13 +1,12 @@
 //! A receiver's session: OPTIONS, DESCRIBE, SETUP of the H.265 track, PLAY (RFC 2326 section 10.5).
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
 
 use super::SessionError;
-use super::client::{Client, ClientSession, Purpose};
+use super::client::{Client, ClientSession, Purpose, leave_to_client};
 use super::control::{Addresses, DescribedUrls};
 use super::publisher::granted;
 use crate::parameter_sets::ParameterSets;
@@ -228,21 +227,7 @@ impl Session for PlayerSession {
         self.events.pop_front()
     }
 
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.client.poll_transmit()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.client.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-        self.client.handle_timeout(now)
-    }
-
-    fn handle_drained(&mut self) {
-        self.client.handle_drained();
-    }
+    leave_to_client!();
 
     /// Some servers close the connection behind a refusal, and do not look at another address.
     fn handle_closed(&mut self) -> Option<SessionError> {

@@ -1,13 +1,12 @@
 //! A sender's session: OPTIONS, ANNOUNCE, SETUP, RECORD (RFC 2326 sections 10.3 and 10.11).
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use bytes::Bytes;
 use rtsp_types::{Url, headers};
 
 use super::SessionError;
-use super::client::{Client, ClientSession, Purpose};
+use super::client::{Client, ClientSession, Purpose, leave_to_client};
 use crate::redact::shown_url;
 use crate::rtp::rtcp::{self, RtcpEvent};
 use crate::rtp::{interleave, tmmbr};
@@ -142,21 +141,7 @@ impl Session for PublisherSession {
         self.events.pop_front()
     }
 
-    fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.client.poll_transmit()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.client.poll_timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Now) -> Result<(), SessionError> {
-        self.client.handle_timeout(now)
-    }
-
-    fn handle_drained(&mut self) {
-        self.client.handle_drained();
-    }
+    leave_to_client!();
 }
 
 impl ClientSession for PublisherSession {

@@ -11,30 +11,30 @@ use crate::rtsp::transport::Channels;
 /// decides on by `accept`, `refuse` or `challenge`; one is open at a time.
 #[derive(Debug)]
 pub enum ServerEvent {
-    /// Request: what is at this path? Accept with [`Accepted::Description`].
+    /// DESCRIBE: a reader asks for the path's description. Accept with [`Accepted::Description`].
     Describe {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
-    /// Request: may this be published? [`announced`](super::ServerSession::announced) has the description; call it once
+    /// ANNOUNCE: a publisher wants to publish at the path. [`announced`](super::ServerSession::announced) has the description; call it once
     /// the peer is known to have the right. Accept with [`Accepted::Announced`].
     Announce {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
-    /// Request: how many tracks has this path? Accept with [`Accepted::Tracks`].
+    /// SETUP: a reader sets up a track, for which the path's number of tracks is needed. Accept with [`Accepted::Tracks`].
     Setup {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
-    /// Request: start sending. Accept with [`Accepted::Yes`]: the answer is queued before any media.
+    /// PLAY: start to send media to the reader. Accept with [`Accepted::Yes`]: the response is queued before any media.
     Play {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
         /// By track: the channels, or `None` where the reader did not set it up.
         channels: Vec<Option<Channels>>,
     },
-    /// Request: start receiving. Accept with [`Accepted::Yes`].
+    /// RECORD: the publisher is about to send media. Accept with [`Accepted::Yes`].
     Record {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
@@ -53,8 +53,8 @@ pub enum ServerEvent {
         /// The interleaved frame that holds the packet.
         frame: Frame,
     },
-    /// The peer ended the session. It may still send the last of its media, which means nothing now, and closes the
-    /// connection itself or begins another session on it.
+    /// TEARDOWN: the peer ended the session. Media that it still sends is to be ignored. It closes the connection itself, or
+    /// begins another session on it.
     Teardown,
 }
 

@@ -1,8 +1,8 @@
 //! The server's end of one RTSP connection: which requests a publisher or a reader may send, and in which order (RFC 2326
 //! appendix A.2).
 //!
-//! The session knows its connection only. Whether a path exists, or may be published on, the program decides: an event that
-//! stands for a request ([`ServerEvent`]) is answered by [`ServerSession::accept`], [`ServerSession::refuse`] or
+//! The session knows nothing but its connection. Whether a path exists, or may be published on, is decided by the program. It
+//! answers an event that stands for a request ([`ServerEvent`]) by [`ServerSession::accept`], [`ServerSession::refuse`] or
 //! [`ServerSession::challenge`], now or later. Requests that come meanwhile wait, up to
 //! [`MAX_WAITING_REQUESTS`], and responses go out in the order of the requests (RFC 2326 section 9.1).
 
@@ -70,13 +70,13 @@ pub struct ServerSession {
     role: Role,
     /// The request that waits for the program's decision.
     open: Option<OpenRequest>,
-    /// Those behind it, and their bytes.
+    /// Requests behind it in the order in which they came, and the bytes of memory that they take.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     events: VecDeque<ServerEvent>,
     transmits: VecDeque<Bytes>,
     last_received: Instant,
-    /// Frames on channels that belong to no track, and stretches of bytes that are no frames.
+    /// Count of frames on channels that belong to no track, and of stretches of bytes that are neither frame nor message.
     pub stray_frames: u64,
     /// Refusals that have not been polled.
     refusals: VecDeque<Refusal>,
@@ -153,7 +153,7 @@ impl ServerSession {
             return self.fail(&request, StatusCode::SessionNotFound);
         }
         let path = request.request_uri().map_or(Err(PathError::Empty), StreamPath::of_url);
-        // What a URL names matters to some methods only, but that it can be read, to all.
+        // Only some methods need what the URL names, but all need one that can be parsed.
         if let Err(error @ (PathError::NotUtf8(_) | PathError::Character(_) | PathError::Dots(_))) = path {
             return self.fail_path(&request, &error);
         }
@@ -221,8 +221,8 @@ impl ServerSession {
         }
     }
 
-    /// Ends the flow in either direction and keeps the session (RFC 2326 section 10.6). What does not flow may be paused, too:
-    /// players press it twice.
+    /// PAUSE: stops the media in either direction and keeps the session (RFC 2326 section 10.6). A session that is paused already
+    /// may be paused again, for players send it twice.
     fn pause(&mut self, request: &Request) {
         match &mut self.role {
             Role::Reader { playing, .. } => {
@@ -276,7 +276,7 @@ impl ServerSession {
                 }
                 let track = track.or((count == 1).then_some(0));
                 self.grant(&request, track, transport);
-                // Refused at its first track, the peer has no session: one without a track could play nothing for ever.
+                // Where the first SETUP is refused there is no session: one without a track would never carry media.
                 if matches!(&self.role, Role::Reader { channels, .. } if channels.iter().all(Option::is_none)) {
                     self.role = Role::Undecided;
                 }

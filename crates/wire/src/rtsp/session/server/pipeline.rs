@@ -20,14 +20,14 @@ pub const MAX_WAITING_REQUESTS: usize = 64;
 pub const MAX_WAITING_REQUEST_BYTES: usize = 256 * 1024;
 /// Most events, and most pieces of responses, that the program may leave unpolled.
 const MAX_UNPOLLED: usize = 1024;
-/// Most refusals kept for the log; of a program that does not poll them the newest are dropped.
+/// Most refusals that are kept for [`ServerSession::poll_refusal`]; beyond that the newest are dropped.
 const MAX_REFUSALS: usize = MAX_WAITING_REQUESTS + 1;
 
 /// Why a server's session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ServerSessionError {
-    /// Nothing has come from the peer for the session's time-out (RFC 2326 section 12.37).
+    /// The peer has sent nothing for as long as the session's time-out (RFC 2326 section 12.37).
     #[error("nothing was received for {} s", SESSION_TIMEOUT.as_secs())]
     Timeout,
     /// More requests are pipelined than are kept: they wait behind an undecided one, or their responses are not polled.
@@ -35,7 +35,7 @@ pub enum ServerSessionError {
     TooManyPipelined,
 }
 
-/// A request in the queue. When it came is what a clock exchange is answered with.
+/// A request in the queue, with the time when it came: a clock exchange is answered with that time.
 #[derive(Debug)]
 pub(super) enum Waiting {
     Request(Box<Request>, Now),

@@ -5,7 +5,7 @@ use rtsp_types::StatusCode;
 use super::{OpenRequest, ServerSession};
 use crate::rtsp::message::{BadRequest, Request, reply, reply_to_bad, response_bytes};
 
-/// How a request was refused, for the program's log.
+/// A request that was refused: status code and reason, for the program's log.
 #[derive(Debug)]
 pub struct Refusal {
     /// The status sent to the peer. A challenge for credentials (401) is no refusal.

@@ -1,4 +1,4 @@
-//! The raw byte sequence payload inside a NAL unit (H.265 clauses 7.3.1.1 and 7.2), and its bits.
+//! The raw byte sequence payload inside a NAL unit (H.264 clauses 7.3.1 and 7.2, H.265 clauses 7.3.1.1 and 7.2), and its bits.
 //!
 //! Within a unit, an encoder puts `03` between two zero bytes and a following byte of 0 to 3, so that no start code
 //! appears by accident; a reader takes it out again. What remains is read bit by bit: fixed widths `u(n)` and
