@@ -13,8 +13,8 @@ use hevcast_wire::rtsp::session::publisher::PublisherSession;
 use hevcast_wire::session::Session;
 use hevcast_wire::time::Now;
 
-use crate::connect::NetError;
 use crate::connection::Connection;
+use crate::error::NetError;
 use crate::stream::Stream;
 use crate::{Clock, Target};
 

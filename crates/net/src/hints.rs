@@ -3,8 +3,14 @@
 //! The sessions state what a server said; options, settings and the other ways out are the program's. [`crate::NetError`]
 //! puts both together.
 
+use std::io;
+use std::time::Duration;
+
 use hevcast_wire::rtmp::RtmpError;
 use hevcast_wire::rtsp::session::{AuthFailure, SessionError};
+use rustls::CertificateError;
+
+use crate::tls::Fingerprint;
 
 /// What to do about an RTSP session's error, to be put behind its text; empty where there is nothing to say.
 pub fn of_session(error: &SessionError) -> &'static str {
@@ -92,6 +98,56 @@ fn of_reason(reason: &str) -> &'static str {
         ("Connect.Rejected", "; check the application and the login"),
     ];
     HINTS.iter().find(|(code, _)| reason.contains(code)).map_or("", |(_, hint)| hint)
+}
+
+/// What failed at connecting by TCP within `timeout`, and what to do; `is_ours` where the server may be one of ours on this
+/// computer.
+pub fn of_connect(error: &io::Error, is_ours: bool, timeout: Duration) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused if is_ours => {
+            "nothing listens there; start the server (hevcast serve), or check the port".to_owned()
+        }
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there; see whether the server or the camera runs, and check the port".to_owned()
+        }
+        io::ErrorKind::TimedOut => {
+            format!("no answer within {} s; check the address and the firewall", timeout.as_secs())
+        }
+        _ => format!("{error}; check the address and the network"),
+    }
+}
+
+/// What failed in a TLS handshake and what to do, where a certificate with the fingerprint `pin` was asked for and one with
+/// `shown` was received.
+pub fn of_tls(error: &io::Error, scheme: &str, pin: Option<Fingerprint>, shown: Option<Fingerprint>) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (tls, shown, pin) {
+        (Some(rustls::Error::InvalidCertificate(_)), Some(found), Some(_)) => format!(
+            "its certificate is another, with the fingerprint {found}; if that is what the server prints, \
+             give it with --pin {found}"
+        ),
+        (Some(rustls::Error::InvalidCertificate(why)), Some(found), None) => format!(
+            "{}; its fingerprint is {found}: compare that with what the server prints at its start, \
+             and if it is the same, give --pin {found}",
+            distrust(why)
+        ),
+        _ => format!("{error}; is this a port of {scheme}://?"),
+    }
+}
+
+/// What is wrong with a certificate.
+fn distrust(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "nobody this computer knows vouches for its certificate".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; is this computer's clock right?".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name".to_owned()
+        }
+        other => format!("its certificate is not to be trusted ({other})"),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use hevcast_wire::secret::Secret;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
-use crate::connect::NetError;
+use crate::error::NetError;
 use crate::tls::Fingerprint;
 
 /// RTSP's port (RFC 2326 section 3.2).

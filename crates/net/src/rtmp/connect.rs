@@ -8,9 +8,9 @@ use hevcast_wire::rtmp::{RtmpError, StreamAddress};
 use hevcast_wire::session::Session;
 use hevcast_wire::time::Now;
 
-use crate::connect::NetError;
 use crate::connection::Connection;
 use crate::driver::{ClientProtocol, Driver, DriverEvent};
+use crate::error::NetError;
 use crate::stream::Stream;
 use crate::{Clock, Target};
 
