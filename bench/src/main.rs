@@ -14,6 +14,8 @@
 //!
 //! Further benchmarks become further subcommands over the same parts.
 
+#![forbid(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 mod attack;
 mod chain;

@@ -21,7 +21,8 @@
 //!
 //! With `serve` and `status` alone the program links neither FFmpeg, x265, X11 nor OpenGL.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod addresses;
 mod cli;

@@ -8,6 +8,8 @@
 //! * [`publish`] and [`play`]: the two ends of a stream over RTSP; [`rtmp`]: both of RTMP;
 //! * [`backlog`]: which pictures have not left yet; [`reconnect`]: when to try again; [`clock`]: what time it is.
 
+#![forbid(unsafe_code)]
+
 pub mod backlog;
 pub mod clock;
 pub mod connect;

@@ -9,6 +9,9 @@
 //! Modules depend on each other in one direction: `server` on `rtsp` and `status`, those on `state`, and that on the
 //! rest.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests need an instant to start from"))]
+
 pub mod access;
 pub mod budget;
 pub mod config;

@@ -23,7 +23,7 @@ use crate::tls::Fingerprint;
 type Video = (u32, Bytes);
 
 /// The server.
-pub struct Relay {
+pub(super) struct Relay {
     /// Where it listens.
     pub address: SocketAddr,
     /// What publishers said of their streams.
@@ -32,12 +32,12 @@ pub struct Relay {
 
 impl Relay {
     /// Starts one that ends with the test's runtime.
-    pub async fn start() -> Relay {
+    pub(super) async fn start() -> Relay {
         Relay::start_behind(None).await
     }
 
     /// The same under TLS, with its certificate's fingerprint.
-    pub async fn start_secure() -> (Relay, Fingerprint) {
+    pub(super) async fn start_secure() -> (Relay, Fingerprint) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let pin = Fingerprint::of(&certificate);

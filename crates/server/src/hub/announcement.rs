@@ -22,50 +22,50 @@ pub(super) struct Announcement {
 
 impl Announcement {
     /// A description whose memory has been reserved.
-    pub fn new(description: Description, room: Reservation) -> Announcement {
+    pub(super) fn new(description: Description, room: Reservation) -> Announcement {
         let video_track = description.video_track().map(|(track, _)| track);
         Announcement { video_track, sdp: description.for_readers(), description: Arc::new(description), _room: room }
     }
 
     /// The description.
-    pub fn description(&self) -> &Arc<Description> {
+    pub(super) fn description(&self) -> &Arc<Description> {
         &self.description
     }
 
     /// The description as readers get it.
-    pub fn sdp(&self) -> &Bytes {
+    pub(super) fn sdp(&self) -> &Bytes {
         &self.sdp
     }
 
     /// Index of the track whose pictures are looked at: the first of H.265, else the first of H.264.
-    pub fn video_track(&self) -> Option<usize> {
+    pub(super) fn video_track(&self) -> Option<usize> {
         self.video_track
     }
 
     /// Whether the publisher of the video track takes bit rate limits (TMMBR).
-    pub fn takes_rate_requests(&self) -> bool {
+    pub(super) fn takes_rate_requests(&self) -> bool {
         self.description.video_track().is_some_and(|(_, track)| track.rate_requests)
     }
 
     /// Whether the publisher of the video track takes keyframe requests (PLI).
-    pub fn takes_keyframe_requests(&self) -> bool {
+    pub(super) fn takes_keyframe_requests(&self) -> bool {
         self.description.video_track().is_some_and(|(_, track)| track.keyframe_requests)
     }
 
     /// The parameter sets that the description names; none without a video track.
-    pub fn parameter_sets(&self) -> &ParameterSets {
+    pub(super) fn parameter_sets(&self) -> &ParameterSets {
         static NONE: ParameterSets = ParameterSets::new(CodecId::H265);
         self.description.video_track().map_or(&NONE, |(_, track)| &track.parameter_sets)
     }
 
     /// Whether readers of this description can go on with a publisher of that one: the tracks are the same.
-    pub fn is_continued_by(&self, other: &Description) -> bool {
+    pub(super) fn is_continued_by(&self, other: &Description) -> bool {
         let (before, after) = (self.description.tracks(), other.tracks());
         before.len() == after.len() && before.iter().zip(after).all(|(before, after)| before.is_like(after))
     }
 
     /// Adds parameter sets that came in band to the description.
-    pub fn set_parameter_sets(&mut self, track: usize, sets: &ParameterSets) {
+    pub(super) fn set_parameter_sets(&mut self, track: usize, sets: &ParameterSets) {
         self.description = Arc::new(self.description.with_parameter_sets(track, sets));
         self.sdp = self.description.for_readers();
     }

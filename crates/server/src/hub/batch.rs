@@ -186,7 +186,7 @@ pub(super) struct Stretch {
 
 impl Stretch {
     /// The packets for a reader of this framing; `None` when it gets none of them.
-    pub fn framed_for(&self, framing: &Framing) -> Option<PacketRun> {
+    pub(super) fn framed_for(&self, framing: &Framing) -> Option<PacketRun> {
         let Some(reframing) = framing.reframing(&self.stored_on) else { return Some(self.run.clone()) };
         if reframing.is_empty() {
             return None;

@@ -50,12 +50,12 @@ pub(super) struct SharedCopy {
 
 impl SharedCopy {
     /// No copy yet.
-    pub fn new(budget: &Arc<Budget>, kind: Kind) -> SharedCopy {
+    pub(super) fn new(budget: &Arc<Budget>, kind: Kind) -> SharedCopy {
         SharedCopy { budget: Arc::clone(budget), kind, last: None }
     }
 
     /// The budget in which copies are counted.
-    pub fn budget(&self) -> &Arc<Budget> {
+    pub(super) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
@@ -63,7 +63,7 @@ impl SharedCopy {
     ///
     /// # Errors
     /// [`OverBudget`] where there is no room for it.
-    pub fn of(&mut self, original: &Bytes) -> Result<Bytes, OverBudget> {
+    pub(super) fn of(&mut self, original: &Bytes) -> Result<Bytes, OverBudget> {
         if let Some((known, copy)) = &self.last
             && (known.as_ptr(), known.len()) == (original.as_ptr(), original.len())
         {

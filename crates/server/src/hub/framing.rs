@@ -42,7 +42,7 @@ pub(super) struct StoredChannel {
 
 impl StoredChannel {
     /// A channel that belongs to this kind of packet alone; there are at most 16 tracks.
-    pub fn own(track: usize, rtcp: bool) -> StoredChannel {
+    pub(super) fn own(track: usize, rtcp: bool) -> StoredChannel {
         StoredChannel { channel: (track * 2) as u8 | u8::from(rtcp), track, rtcp }
     }
 }
@@ -64,7 +64,7 @@ fn find<T: Copy>(pairs: &[(u8, Option<T>)], channel: u8) -> Option<T> {
 
 impl Reframing {
     /// The reader's channel for packets of a stored channel; `None` where it does not get them in frames.
-    pub fn channel(&self, stored: u8) -> Option<u8> {
+    pub(super) fn channel(&self, stored: u8) -> Option<u8> {
         match self {
             Reframing::Interleaved(pairs) => find(pairs, stored),
             Reframing::Datagrams(_) => None,
@@ -73,7 +73,7 @@ impl Reframing {
 
     /// Of which track the datagrams of a stored channel are, and whether they are RTCP; `None` where the reader does
     /// not get them as datagrams.
-    pub fn datagram(&self, stored: u8) -> Option<(usize, bool)> {
+    pub(super) fn datagram(&self, stored: u8) -> Option<(usize, bool)> {
         match self {
             Reframing::Interleaved(_) => None,
             Reframing::Datagrams(pairs) => find(pairs, stored).map(|of| (of.track, of.rtcp)),
@@ -81,12 +81,12 @@ impl Reframing {
     }
 
     /// Whether the reader gets packets of a stored channel.
-    pub fn takes(&self, stored: u8) -> bool {
+    pub(super) fn takes(&self, stored: u8) -> bool {
         self.channel(stored).is_some() || self.datagram(stored).is_some()
     }
 
     /// Whether the reader gets none of the packets.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             Reframing::Interleaved(pairs) => pairs.iter().all(|(_, target)| target.is_none()),
             Reframing::Datagrams(pairs) => pairs.iter().all(|(_, target)| target.is_none()),
@@ -94,7 +94,7 @@ impl Reframing {
     }
 
     /// Whether packets leave one by one.
-    pub fn is_datagrams(&self) -> bool {
+    pub(super) fn is_datagrams(&self) -> bool {
         matches!(self, Reframing::Datagrams(_))
     }
 }

@@ -14,11 +14,11 @@ pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
 /// Least time between two keyframes that somebody asked for, since one reader's request costs all readers.
 pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
 /// Least time between two requests of one reader that count.
-pub const KEYFRAME_INTERVAL_PER_READER: Duration = Duration::from_secs(1);
+pub(super) const KEYFRAME_INTERVAL_PER_READER: Duration = Duration::from_secs(1);
 /// Longest time without a keyframe while a reader is there that never asks.
 pub const KEYFRAME_FOR_SILENT: Duration = Duration::from_secs(2);
 /// Keyframes that may be requested in a row; behind them one a second.
-pub const KEYFRAMES_AT_ONCE: f64 = 4.0;
+pub(super) const KEYFRAMES_AT_ONCE: f64 = 4.0;
 
 /// Keyframes that may be requested in the long run, per second.
 const KEYFRAMES_PER_SECOND: f64 = 1.0;
@@ -47,7 +47,7 @@ pub(super) struct KeyframeRequester {
 
 impl KeyframeRequester {
     /// No request yet. `is_supported` says whether the publisher answers keyframe requests.
-    pub fn new(is_supported: bool) -> KeyframeRequester {
+    pub(super) fn new(is_supported: bool) -> KeyframeRequester {
         KeyframeRequester {
             is_supported,
             is_needed: false,
@@ -61,28 +61,28 @@ impl KeyframeRequester {
     }
 
     /// A reader needs a keyframe now. Passed on by the next [`update`](KeyframeRequester::update) that finds it due.
-    pub fn request(&mut self) {
+    pub(super) fn request(&mut self) {
         self.is_needed = true;
     }
 
     /// A reader needs a keyframe from `due` on, if none begins before.
-    pub fn request_at(&mut self, due: Instant) {
+    pub(super) fn request_at(&mut self, due: Instant) {
         self.deferred_until = Some(self.deferred_until.map_or(due, |at| at.min(due)));
     }
 
     /// A keyframe has begun: it answers all requests.
-    pub fn keyframe_began(&mut self, now: Instant) {
+    pub(super) fn keyframe_began(&mut self, now: Instant) {
         (self.is_needed, self.deferred_until, self.requested_at) = (false, None, None);
         self.last_keyframe_at = Some(now);
     }
 
     /// The publisher changes: what was requested of the last one does not reach the next. Readers' needs stay.
-    pub fn publisher_changed(&mut self) {
+    pub(super) fn publisher_changed(&mut self) {
         (self.requested_at, self.last_keyframe_at, self.is_pending) = (None, None, false);
     }
 
     /// Whether a request made now would be passed on within [`KEYFRAME_PATIENCE`].
-    pub fn can_request(&mut self, now: Instant) -> bool {
+    pub(super) fn can_request(&mut self, now: Instant) -> bool {
         self.is_supported && (self.requested_at.is_some() || self.refilled(now).has(1.0))
     }
 
@@ -95,7 +95,7 @@ impl KeyframeRequester {
 
     /// Makes a request if one is due: true when the publisher's connection must be woken to take it.
     /// `has_silent_reader` searches the readers for one that never asks.
-    pub fn update(&mut self, now: Instant, has_silent_reader: impl FnOnce() -> bool) -> bool {
+    pub(super) fn update(&mut self, now: Instant, has_silent_reader: impl FnOnce() -> bool) -> bool {
         if !self.is_supported {
             return false;
         }
@@ -122,7 +122,7 @@ impl KeyframeRequester {
     }
 
     /// Takes the request, for the publisher's connection to send it.
-    pub fn take_request(&mut self) -> bool {
+    pub(super) fn take_request(&mut self) -> bool {
         std::mem::take(&mut self.is_pending)
     }
 }

@@ -29,17 +29,17 @@ pub(super) struct PacketLog {
 
 impl PacketLog {
     /// An empty log, counted in this budget.
-    pub fn new(budget: &Arc<Budget>) -> PacketLog {
+    pub(super) fn new(budget: &Arc<Budget>) -> PacketLog {
         PacketLog { sealed: Vec::new(), tail: Vec::new(), tail_packets: 0, room: budget.nothing(Kind::Groups), len: 0 }
     }
 
     /// Bytes of all frames, and what their chunks cost beside them.
-    pub fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         self.len + (self.sealed.len() + 1) * OVERHEAD_BYTES
     }
 
     /// Whether there is no packet.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
@@ -47,7 +47,7 @@ impl PacketLog {
     ///
     /// # Errors
     /// [`OverBudget`]: they are not added, and what is there is of no use without them.
-    pub fn push(&mut self, budget: &Arc<Budget>, frame: &[u8], count: u32) -> Result<(), OverBudget> {
+    pub(super) fn push(&mut self, budget: &Arc<Budget>, frame: &[u8], count: u32) -> Result<(), OverBudget> {
         if self.tail.capacity() - self.tail.len() < frame.len() {
             self.seal(budget);
             let capacity = (self.len / CHUNK_PART).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end()).max(frame.len());
@@ -64,7 +64,7 @@ impl PacketLog {
     ///
     /// # Errors
     /// As [`PacketLog::push`].
-    pub fn append(&mut self, budget: &Arc<Budget>, other: &mut PacketLog) -> Result<(), OverBudget> {
+    pub(super) fn append(&mut self, budget: &Arc<Budget>, other: &mut PacketLog) -> Result<(), OverBudget> {
         if !other.sealed.is_empty() {
             self.seal(budget);
             self.len += other.sealed.iter().map(|(chunk, _)| chunk.len()).sum::<usize>();
@@ -78,12 +78,12 @@ impl PacketLog {
     }
 
     /// The first packets, up to the end of a chunk.
-    pub fn front(&self) -> &[u8] {
+    pub(super) fn front(&self) -> &[u8] {
         self.sealed.first().map_or(&self.tail, |(chunk, _)| chunk)
     }
 
     /// All chunks with their numbers of packets, for others to hold.
-    pub fn chunks(&mut self, budget: &Arc<Budget>) -> &[(Bytes, u32)] {
+    pub(super) fn chunks(&mut self, budget: &Arc<Budget>) -> &[(Bytes, u32)] {
         self.seal(budget);
         &self.sealed
     }

@@ -32,7 +32,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Whether packets leave one by one.
-    pub fn is_datagrams(&self) -> bool {
+    pub(super) fn is_datagrams(&self) -> bool {
         self.reframing.as_ref().is_some_and(|reframing| reframing.is_datagrams())
     }
 
@@ -50,7 +50,7 @@ impl Outgoing {
     }
 
     /// What the reader gets, as one stretch of bytes: a copy only where that is not as it is stored.
-    pub fn framed(self) -> Bytes {
+    pub(super) fn framed(self) -> Bytes {
         if self.reframing.is_none() {
             return self.bytes;
         }
@@ -60,7 +60,7 @@ impl Outgoing {
     }
 
     /// The datagrams that the reader gets, as parts of the stored bytes, and where each is stored with its header.
-    pub fn datagrams(&self) -> impl Iterator<Item = (Datagram, Range<usize>)> + '_ {
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (Datagram, Range<usize>)> + '_ {
         interleave::frames(&self.bytes).filter_map(|(stored, range)| {
             let (track, rtcp) = self.reframing.as_ref()?.datagram(stored)?;
             Some((Datagram { track, rtcp, packet: self.bytes.slice(packet_of(&range)) }, range))
@@ -79,7 +79,7 @@ impl Outgoing {
     }
 
     /// How many packets the reader gets, and how many bytes.
-    pub fn count(&self) -> (u32, usize) {
+    pub(super) fn count(&self) -> (u32, usize) {
         let header_len = self.header_len();
         self.packets().fold((0, 0), |(count, bytes), packet| (count + 1, bytes + header_len + packet.len()))
     }
@@ -107,33 +107,33 @@ pub(super) struct PacketRun {
 
 impl PacketRun {
     /// Packets of which no picture's end is known.
-    pub fn of(outgoing: Outgoing) -> PacketRun {
+    pub(super) fn of(outgoing: Outgoing) -> PacketRun {
         let (packets, len) = outgoing.count();
         PacketRun { outgoing, packets, len, ..PacketRun::default() }
     }
 
     /// So many packets, of which the reader gets each. They are not looked at.
-    pub fn of_all(outgoing: Outgoing, packets: u32) -> PacketRun {
+    pub(super) fn of_all(outgoing: Outgoing, packets: u32) -> PacketRun {
         let stored_only = (interleave::HEADER_LEN - outgoing.header_len()) * packets as usize;
         let len = outgoing.bytes.len().saturating_sub(stored_only);
         PacketRun { outgoing, packets, len, ..PacketRun::default() }
     }
 
     /// Pictures that end in them, by their markers (RFC 7798 section 4.1), where the reader gets one track only.
-    pub fn pictures(&self) -> u64 {
+    pub(super) fn pictures(&self) -> u64 {
         let packets = self.outgoing.packets().filter_map(|range| self.outgoing.bytes.get(range));
         packets.filter(|packet| has_marker(packet)).count() as u64
     }
 
     /// Only what belongs to the first picture.
-    pub fn first_picture(&self) -> Option<PacketRun> {
+    pub(super) fn first_picture(&self) -> Option<PacketRun> {
         let end = self.picture_end?.min(self.outgoing.bytes.len());
         let outgoing = Outgoing { bytes: self.outgoing.bytes.slice(..end), ..self.outgoing.clone() };
         Some(PacketRun { is_amid_picture: Some(false), ..PacketRun::of(outgoing) })
     }
 
     /// Takes a piece of whole packets off the front: all of them where they are not too large.
-    pub fn take_piece(&mut self) -> Piece {
+    pub(super) fn take_piece(&mut self) -> Piece {
         let is_copied = self.outgoing.reframing.is_some() && !self.outgoing.is_datagrams();
         let most = if is_copied { COPIED_PIECE_BYTES } else { PIECE_BYTES };
         if self.outgoing.bytes.len() <= most {
@@ -195,7 +195,7 @@ pub(super) struct FramedCache {
 
 impl FramedCache {
     /// The packets as the reader gets them.
-    pub fn bytes_of<'a>(&'a mut self, outgoing: &'a Outgoing) -> &'a [u8] {
+    pub(super) fn bytes_of<'a>(&'a mut self, outgoing: &'a Outgoing) -> &'a [u8] {
         let Some(reframing) = &outgoing.reframing else { return &outgoing.bytes };
         if (self.stored.as_ptr(), self.stored.len()) != (outgoing.bytes.as_ptr(), outgoing.bytes.len()) {
             self.stored = outgoing.bytes.clone();

@@ -16,24 +16,24 @@ pub(super) struct ParameterSetInjector {
 
 impl ParameterSetInjector {
     /// For these parameter sets; empty where they are incomplete.
-    pub fn new(sets: &ParameterSets) -> ParameterSetInjector {
+    pub(super) fn new(sets: &ParameterSets) -> ParameterSetInjector {
         let nals = if sets.is_complete() { sets.nals().cloned().collect() } else { Vec::new() };
         ParameterSetInjector { nals }
     }
 
     /// Number of packets, and with it of sequence numbers, that they take.
-    pub fn len(&self) -> u16 {
+    pub(super) fn len(&self) -> u16 {
         self.nals.len() as u16
     }
 
     /// Whether there is nothing to send, or it has been sent.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.nals.is_empty()
     }
 
     /// The packets in their frames, with the time stamp and the sequence numbers right before those of `before`, the
     /// frame that they precede. The injector is empty afterwards.
-    pub fn take(&mut self, before: &[u8]) -> Option<Bytes> {
+    pub(super) fn take(&mut self, before: &[u8]) -> Option<Bytes> {
         let packet = before.get(interleave::HEADER_LEN..)?;
         let channel = *before.get(1)?;
         let header = ReceivedPacket::parse(Bytes::copy_from_slice(packet)).ok()?.header;

@@ -54,58 +54,58 @@ pub(super) struct PublisherSlot {
 
 impl PublisherSlot {
     /// Number of the publication that holds the slot.
-    pub fn holder(&self) -> u64 {
+    pub(super) fn holder(&self) -> u64 {
         self.holder
     }
 
     /// Whether the publication of this number holds the slot.
-    pub fn is_held_by(&self, publication: u64) -> bool {
+    pub(super) fn is_held_by(&self, publication: u64) -> bool {
         self.holder == publication
     }
 
     /// Whether the holder is lost and its return awaited.
-    pub fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         self.is_abandoned
     }
 
     /// Packets have come.
-    pub fn touch(&mut self, now: Instant) {
+    pub(super) fn touch(&mut self, now: Instant) {
         self.last_packet_at = Some(now);
     }
 
     /// Whether the holder has sent packets, but none for [`SILENCE`]; false where `now` is not known.
-    pub fn is_silent(&self, now: Option<Instant>) -> bool {
+    pub(super) fn is_silent(&self, now: Option<Instant>) -> bool {
         let silence = now.zip(self.last_packet_at).map(|(now, at)| now.saturating_duration_since(at));
         silence.is_some_and(|silence| silence >= SILENCE)
     }
 
     /// The connection of this publication is lost; false where the publication does not hold the slot any more.
-    pub fn abandon(&mut self, publication: u64) -> bool {
+    pub(super) fn abandon(&mut self, publication: u64) -> bool {
         let is_holder = self.is_held_by(publication);
         self.is_abandoned |= is_holder;
         is_holder
     }
 
     /// Whether another publisher may take the slot: the holder is lost, or may be replaced (`takeover`).
-    pub fn is_free(&self, takeover: bool) -> bool {
+    pub(super) fn is_free(&self, takeover: bool) -> bool {
         self.is_abandoned || takeover
     }
 
     /// Gives the slot to the next publication and returns its number. The caller has made sure that it is
     /// [free](PublisherSlot::is_free), and wakes the last holder.
-    pub fn resume(&mut self) -> u64 {
+    pub(super) fn resume(&mut self) -> u64 {
         self.is_abandoned = false;
         self.holder += 1;
         self.holder
     }
 
     /// The task to be woken when something is requested of the holder.
-    pub fn set_waker(&mut self, cx: &Context<'_>) {
+    pub(super) fn set_waker(&mut self, cx: &Context<'_>) {
         self.waker = Some(cx.waker().clone());
     }
 
     /// Wakes the holder's connection, which then looks at what is requested of it.
-    pub fn wake(&mut self) {
+    pub(super) fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

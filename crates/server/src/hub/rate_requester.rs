@@ -32,7 +32,7 @@ pub(super) struct RateRequester {
 
 impl RateRequester {
     /// No limit yet. `is_supported` says whether the publisher takes limits.
-    pub fn new(is_supported: bool) -> RateRequester {
+    pub(super) fn new(is_supported: bool) -> RateRequester {
         RateRequester {
             is_supported,
             sampled_at: None,
@@ -46,7 +46,12 @@ impl RateRequester {
     /// Looks at the readers' queues at most every [`SAMPLE_INTERVAL`]; true when the publisher's connection must be
     /// woken to take a new limit. `published_bytes` have come from the publisher so far; `limit_of` is given the mean
     /// rate of that, bits/s, and returns what the fastest link takes, `None` where it takes everything.
-    pub fn update(&mut self, published_bytes: u64, now: Instant, limit_of: impl FnOnce(u64) -> Option<u64>) -> bool {
+    pub(super) fn update(
+        &mut self,
+        published_bytes: u64,
+        now: Instant,
+        limit_of: impl FnOnce(u64) -> Option<u64>,
+    ) -> bool {
         let passed = self.sampled_at.map(|at| now.saturating_duration_since(at));
         if !self.is_supported || passed.is_some_and(|passed| passed < SAMPLE_INTERVAL) {
             return false;
@@ -70,7 +75,7 @@ impl RateRequester {
     }
 
     /// Takes the new limit, bits/s, for the publisher's connection to send it.
-    pub fn take_request(&mut self) -> Option<u64> {
+    pub(super) fn take_request(&mut self) -> Option<u64> {
         self.pending_bps.take()
     }
 }

@@ -39,43 +39,43 @@ struct Queued {
 
 impl ReaderQueue {
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Whether one entry waits, so that the reader's task must be woken.
-    pub fn is_first(&self) -> bool {
+    pub(super) fn is_first(&self) -> bool {
         self.entries.len() == 1
     }
 
     /// Bytes that wait, without a joining burst.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Packets that wait.
-    pub fn depth(&self) -> u64 {
+    pub(super) fn depth(&self) -> u64 {
         self.depth
     }
 
     /// Whether a joining burst waits.
-    pub fn is_burst(&self) -> bool {
+    pub(super) fn is_burst(&self) -> bool {
         self.burst > 0
     }
 
     /// When the oldest entry was queued.
-    pub fn oldest(&self) -> Option<Instant> {
+    pub(super) fn oldest(&self) -> Option<Instant> {
         self.entries.front().map(|oldest| oldest.at)
     }
 
     /// Whether it is past one of these bounds.
-    pub fn is_beyond(&self, now: Instant, max_age: Duration, max_bytes: usize) -> bool {
+    pub(super) fn is_beyond(&self, now: Instant, max_age: Duration, max_bytes: usize) -> bool {
         let is_late = self.oldest().is_some_and(|at| now.saturating_duration_since(at) > max_age);
         is_late || self.bytes > max_bytes
     }
 
     /// Pictures that end in what waits, where the reader gets one track only.
-    pub fn pictures(&self) -> u64 {
+    pub(super) fn pictures(&self) -> u64 {
         self.entries.iter().map(|queued| queued.run.pictures()).sum()
     }
 
@@ -83,7 +83,7 @@ impl ReaderQueue {
     ///
     /// # Errors
     /// [`OverBudget`]: they have not been added.
-    pub fn push(&mut self, run: PacketRun, now: Instant, budget: &Arc<Budget>) -> Result<(), OverBudget> {
+    pub(super) fn push(&mut self, run: PacketRun, now: Instant, budget: &Arc<Budget>) -> Result<(), OverBudget> {
         if self.entries.len() == self.entries.capacity() {
             let capacity = (self.entries.len() * 2).max(IDLE_ENTRIES);
             let bytes = (capacity * size_of::<Queued>()) as u64;
@@ -97,12 +97,12 @@ impl ReaderQueue {
     }
 
     /// Declares all that waits to be a joining burst.
-    pub fn be_burst(&mut self) {
+    pub(super) fn be_burst(&mut self) {
         (self.burst, self.bytes) = (self.entries.len(), 0);
     }
 
     /// Takes the next piece, with the time at which it was queued; `None` for that of a joining burst.
-    pub fn take_piece(&mut self) -> Option<(Piece, Option<Instant>)> {
+    pub(super) fn take_piece(&mut self) -> Option<(Piece, Option<Instant>)> {
         let Queued { run, at } = self.entries.front_mut()?;
         let (piece, at) = (run.take_piece(), *at);
         let at = (self.burst == 0).then_some(at);
@@ -122,7 +122,7 @@ impl ReaderQueue {
 
     /// Gives up what waits, but where `is_amid_picture` for the end of the picture whose beginning has left: a viewer
     /// would see half a picture as damage. Returns how many packets were given up.
-    pub fn give_up(&mut self, is_amid_picture: bool) -> u64 {
+    pub(super) fn give_up(&mut self, is_amid_picture: bool) -> u64 {
         // The memory of a long list is freed with it.
         let entries = std::mem::take(&mut self.entries);
         let before = self.depth;
@@ -139,7 +139,7 @@ impl ReaderQueue {
     }
 
     /// Forgets everything, and frees the memory of the list.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         *self = ReaderQueue::default();
     }
 }

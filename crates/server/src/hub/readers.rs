@@ -56,7 +56,7 @@ pub(super) struct JoinSource<'a> {
 
 impl Readers {
     /// No reader yet. `video` is the H.265 track, if there is one.
-    pub fn new(video: Option<usize>, budget: &Arc<Budget>) -> Readers {
+    pub(super) fn new(video: Option<usize>, budget: &Arc<Budget>) -> Readers {
         Readers {
             budget: Arc::clone(budget),
             video,
@@ -70,12 +70,12 @@ impl Readers {
     }
 
     /// How many readers there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.attached.len()
     }
 
     /// Adds a reader and queues what it begins with. True where a keyframe should be requested for it to begin with.
-    pub fn join(&mut self, reader: Arc<Reader>, source: JoinSource<'_>, now: Instant) -> bool {
+    pub(super) fn join(&mut self, reader: Arc<Reader>, source: JoinSource<'_>, now: Instant) -> bool {
         let reports = source.reports.all().filter_map(|(track, report)| report.framed_for(reader.framing(), track));
         let has_reports = reader.push_burst(reports, &self.budget, now);
         let (has_begun, needs_keyframe) = match (self.video, source.group) {
@@ -91,7 +91,7 @@ impl Readers {
     }
 
     /// Removes a reader, and with it the reference to its socket.
-    pub fn leave(&mut self, reader: &Arc<Reader>) {
+    pub(super) fn leave(&mut self, reader: &Arc<Reader>) {
         while let Some(at) = self.attached.iter().position(|attached| Arc::ptr_eq(&attached.reader, reader)) {
             let group = self.attached.remove(at).group;
             self.groups[group].1 -= 1;
@@ -103,19 +103,19 @@ impl Readers {
     }
 
     /// Tells all readers that the stream is over, and forgets them.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         (self.groups, self.free) = (Vec::new(), Vec::new());
         self.known.clear();
         self.attached.drain(..).for_each(|attached| attached.reader.end());
     }
 
     /// All readers wait for a keyframe: what comes next does not continue what came.
-    pub fn wait_for_keyframe(&mut self) {
+    pub(super) fn wait_for_keyframe(&mut self) {
         self.attached.iter_mut().for_each(|attached| attached.is_waiting = self.video.is_some());
     }
 
     /// A keyframe has begun: those who waited get its packets so far, and the rest as it comes.
-    pub fn keyframe_began(&mut self, group: &mut GopCache, track: usize, now: Instant) {
+    pub(super) fn keyframe_began(&mut self, group: &mut GopCache, track: usize, now: Instant) {
         for attached in self.attached.iter_mut().filter(|attached| attached.is_waiting) {
             attached.is_waiting = !group.send_to(&attached.reader, track, attached.is_new, now);
             attached.is_new &= attached.is_waiting;
@@ -124,13 +124,13 @@ impl Readers {
     }
 
     /// Whether there is a reader that takes what comes and has never asked for a keyframe.
-    pub fn has_silent(&self) -> bool {
+    pub(super) fn has_silent(&self) -> bool {
         self.attached.iter().any(|attached| attached.reader.never_asks())
     }
 
     /// Gives packets to all readers that do not wait. A reader that is overrun waits from now on; true where a keyframe
     /// should be requested because of that.
-    pub fn forward(
+    pub(super) fn forward(
         &mut self,
         batch: &Batch,
         packets: &[MediaPacket],
@@ -160,7 +160,13 @@ impl Readers {
     }
 
     /// Gives a sender report of ours to all readers that do not wait; returns as [`Readers::forward`].
-    pub fn send_report(&mut self, track: usize, report: &Report, now: Instant, metrics: &mut StreamMetrics) -> bool {
+    pub(super) fn send_report(
+        &mut self,
+        track: usize,
+        report: &Report,
+        now: Instant,
+        metrics: &mut StreamMetrics,
+    ) -> bool {
         self.push(now, metrics, |attached| report.framed_for(attached.reader.framing(), track))
     }
 
@@ -188,7 +194,7 @@ impl Readers {
     }
 
     /// What the reader with the fastest link takes, bits/s; `None` where one takes all that comes.
-    pub fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
+    pub(super) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
         // Each reader is asked, as each has its queue to look at.
         let counted = self.attached.iter().filter(|attached| !attached.reader.looks_on());
         let limits = counted.map(|attached| attached.reader.limit_bps(sent_bps, now).unwrap_or(u64::MAX));
@@ -196,7 +202,7 @@ impl Readers {
     }
 
     /// What can be written at once, for the caller to write when it holds no lock.
-    pub fn take_deliveries(&mut self) -> Deliveries {
+    pub(super) fn take_deliveries(&mut self) -> Deliveries {
         std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget))
     }
 

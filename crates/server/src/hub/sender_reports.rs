@@ -25,7 +25,7 @@ pub(super) struct Report {
 
 impl Report {
     /// The report of a track for a reader of this framing; `None` where it did not set the track up.
-    pub fn framed_for(&self, framing: &Framing, track: usize) -> Option<PacketRun> {
+    pub(super) fn framed_for(&self, framing: &Framing, track: usize) -> Option<PacketRun> {
         let stored = Some(framing.stored_channel(track, true)).filter(|_| framing.takes(track))?;
         let bytes = interleave::frame(stored.channel, &self.packet);
         Some(PacketRun::of(Outgoing { bytes, reframing: framing.reframing(&[stored]) }))
@@ -40,23 +40,23 @@ pub(super) struct SenderReports {
 
 impl SenderReports {
     /// No report yet of so many tracks.
-    pub fn new(tracks: usize) -> SenderReports {
+    pub(super) fn new(tracks: usize) -> SenderReports {
         SenderReports { last: vec![None; tracks] }
     }
 
     /// Forgets them. The next publisher's own name time stamps that readers do not see, so that ours take their place.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.last.fill(None);
     }
 
     /// The last reports of those tracks that have one.
-    pub fn all(&self) -> impl Iterator<Item = (usize, &Report)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, &Report)> {
         self.last.iter().enumerate().filter_map(|(track, report)| Some((track, report.as_ref()?)))
     }
 
     /// Takes a packet: keeps the publisher's report, or makes one where that is due, which readers should get before
     /// this packet.
-    pub fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
+    pub(super) fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
         let last = self.last.get_mut(packet.track)?;
         if packet.rtcp {
             let bytes = batch.packet(packet);

@@ -24,18 +24,18 @@ pub(super) struct Timelines {
 
 impl Timelines {
     /// Tracks of these clock rates, of which nothing has come.
-    pub fn new(clock_rates_hz: impl Iterator<Item = u32>) -> Timelines {
+    pub(super) fn new(clock_rates_hz: impl Iterator<Item = u32>) -> Timelines {
         Timelines { tracks: clock_rates_hz.map(TimelineRewriter::new).collect() }
     }
 
     /// What comes next is another publisher's. `reserved` says for each track how many sequence numbers are left free
     /// before it, for packets of ours.
-    pub fn resume(&mut self, reserved: impl Fn(usize) -> u16) {
+    pub(super) fn resume(&mut self, reserved: impl Fn(usize) -> u16) {
         self.tracks.iter_mut().enumerate().for_each(|(track, rewriter)| rewriter.resume(reserved(track)));
     }
 
     /// Follows a batch; `Some` is the batch as readers get it, where that is not as it came.
-    pub fn rewrite(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
+    pub(super) fn rewrite(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
         if !self.tracks.iter().any(TimelineRewriter::rewrites) {
             for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {
                 if let Some(rewriter) = self.tracks.get_mut(packet.track) {
@@ -56,12 +56,12 @@ impl Timelines {
     }
 
     /// The SSRC by which the publisher knows a track's packets; 0 before the first of them.
-    pub fn publisher_ssrc(&self, track: usize) -> u32 {
+    pub(super) fn publisher_ssrc(&self, track: usize) -> u32 {
         self.tracks.get(track).map_or(0, |rewriter| rewriter.publisher_ssrc)
     }
 
     /// Packets missing so far by their sequence numbers, of all tracks.
-    pub fn lost_packets(&self) -> u64 {
+    pub(super) fn lost_packets(&self) -> u64 {
         self.tracks.iter().map(|rewriter| rewriter.lost_packets).sum()
     }
 }

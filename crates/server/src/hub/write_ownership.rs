@@ -25,29 +25,29 @@ impl WriteOwnership {
     }
 
     /// Whether nothing waits to be written.
-    pub fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.0.load(Ordering::Relaxed) == FREE
     }
 
     /// The publisher's task acquires free ownership; false where it is not free.
-    pub fn publisher_try_acquire(&self) -> bool {
+    pub(super) fn publisher_try_acquire(&self) -> bool {
         self.change(FREE, PUBLISHER)
     }
 
     /// The publisher's task has written all it had and releases its ownership; false where the reader's task has
     /// requested it: then it must be [passed on](WriteOwnership::pass_to_task).
-    pub fn publisher_release(&self) -> bool {
+    pub(super) fn publisher_release(&self) -> bool {
         self.change(PUBLISHER, FREE)
     }
 
     /// The publisher's task gives its ownership to the reader's task, which must be woken.
-    pub fn pass_to_task(&self) {
+    pub(super) fn pass_to_task(&self) {
         self.0.store(TASK, Ordering::Release);
     }
 
     /// The ownership is the reader's task's from now on, or next if the publisher's task is writing just now. To be
     /// called with the queue's lock.
-    pub fn request(&self) {
+    pub(super) fn request(&self) {
         // Each attempt fails only when the publisher's task has just changed the state, which it can do but once.
         while !(self.change(FREE, TASK)
             || self.change(PUBLISHER, REQUESTED)
@@ -57,12 +57,12 @@ impl WriteOwnership {
 
     /// The reader's task acquires the ownership unless the publisher's task is writing just now. To be called with the
     /// queue's lock.
-    pub fn try_acquire(&self) -> bool {
+    pub(super) fn try_acquire(&self) -> bool {
         self.change(FREE, TASK) || self.0.load(Ordering::Acquire) == TASK
     }
 
     /// The reader's task, which has the ownership, has nothing to write. To be called with the queue's lock.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         self.0.store(FREE, Ordering::Release);
     }
 }

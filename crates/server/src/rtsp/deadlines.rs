@@ -30,39 +30,39 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     /// Those of a new connection, which must ask something within `timeout`.
-    pub fn new(now: Instant, timeout: Duration) -> Deadlines {
+    pub(super) fn new(now: Instant, timeout: Duration) -> Deadlines {
         Deadlines { requested_at: now, timeout: Some(timeout), media: None, close_at: None, stall: None, sent_bytes: 0 }
     }
 
     /// The peer has announced: it must [record](Deadlines::recording_began) within `timeout`, whatever else it asks.
-    pub fn announced(&mut self, now: Instant, timeout: Duration) {
+    pub(super) fn announced(&mut self, now: Instant, timeout: Duration) {
         self.media = Some((now + timeout, timeout));
     }
 
     /// The peer publishes now, and must send something.
-    pub fn recording_began(&mut self, now: Instant) {
+    pub(super) fn recording_began(&mut self, now: Instant) {
         (self.timeout, self.close_at) = (None, None);
         self.media = Some((now + FIRST_MEDIA, FIRST_MEDIA));
     }
 
     /// Media flows now, to the peer or from it.
-    pub fn media_flows(&mut self) {
+    pub(super) fn media_flows(&mut self) {
         (self.timeout, self.media, self.close_at) = (None, None, None);
     }
 
     /// A whole request has come.
-    pub fn request_came(&mut self, now: Instant) {
+    pub(super) fn request_came(&mut self, now: Instant) {
         self.requested_at = now;
     }
 
     /// TEARDOWN has come: the session is over.
-    pub fn teardown_came(&mut self, now: Instant) {
+    pub(super) fn teardown_came(&mut self, now: Instant) {
         self.media = None;
         self.close_at = Some(now + AFTER_TEARDOWN);
     }
 
     /// Follows the output; true when the caller should call [`output_waits`](Deadlines::output_waits).
-    pub fn output_changed(&mut self, is_waiting: bool, sent_bytes: u64) -> bool {
+    pub(super) fn output_changed(&mut self, is_waiting: bool, sent_bytes: u64) -> bool {
         let has_moved = std::mem::replace(&mut self.sent_bytes, sent_bytes) != sent_bytes;
         if !is_waiting {
             self.stall = None;
@@ -71,12 +71,12 @@ impl Deadlines {
     }
 
     /// Output waits since `now`, for at most `timeout`.
-    pub fn output_waits(&mut self, now: Instant, timeout: Duration) {
+    pub(super) fn output_waits(&mut self, now: Instant, timeout: Duration) {
         self.stall = Some((now, timeout));
     }
 
     /// The next deadline, `session` being that of the session's silence.
-    pub fn next(&self, session: Instant) -> Instant {
+    pub(super) fn next(&self, session: Instant) -> Instant {
         let idle = self.timeout.map(|timeout| self.requested_at + timeout);
         let stall = self.stall.map(|(since, timeout)| since + timeout);
         let media = self.media.map(|(at, _)| at);
@@ -84,7 +84,7 @@ impl Deadlines {
     }
 
     /// Why the connection should close now, if a deadline has passed.
-    pub fn expired(&self, now: Instant) -> Option<CloseReason> {
+    pub(super) fn expired(&self, now: Instant) -> Option<CloseReason> {
         if self.close_at.is_some_and(|at| at <= now) {
             return Some(CloseReason::Lingering);
         }

@@ -10,7 +10,7 @@ use hevcast_wire::rtsp::transport::Channels;
 use super::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
 
 /// Queue `reader` of a recording: how many bytes it may hold.
-pub const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
 
 impl Reader {
     /// A reader within this program that records.
