@@ -11,7 +11,7 @@ use crate::ui::words::Words;
 /// A name that no file has yet, by the time of day; in the home folder where there is no better one.
 pub fn new_file(folder: Option<PathBuf>, extension: &str) -> PathBuf {
     let folder = folder.or_else(dirs::home_dir).unwrap_or_default();
-    let now = jiff::Zoned::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
+    let now = jiff::ZonedDateTime::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
     let names = std::iter::once(now.clone()).chain((2..).map(|n| format!("{now}-{n}")));
     let mut paths = names.map(|name| folder.join(format!("{name}.{extension}")));
     // The names go on without end, so one of them is free.

@@ -111,7 +111,7 @@ impl Collector for Seen {
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for stream in &seen.streams {
             for (cause, pictures) in stream.recording.iter().flat_map(|recording| &recording.not_recorded_by) {
-                let labels = [("path", label(&stream.path)), ("cause", (*cause).to_owned())];
+                let labels = [("path", stream.path.clone()), ("cause", (*cause).to_owned())];
                 ConstCounter::new(*pictures).encode(metric.encode_family(&labels)?)?;
             }
         }
@@ -119,7 +119,7 @@ impl Collector for Seen {
             let kind = if is_counter { MetricType::Counter } else { MetricType::Gauge };
             let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
             for stream in &seen.streams {
-                let labels = [("path", label(&stream.path))];
+                let labels = [("path", stream.path.clone())];
                 let metric = metric.encode_family(&labels)?;
                 match is_counter {
                     true => ConstCounter::new(value(stream)).encode(metric)?,
@@ -129,12 +129,6 @@ impl Collector for Seen {
         }
         Ok(())
     }
-}
-
-/// A path as a label's value. Peers choose paths, and the format has three characters that mean something:
-/// they are escaped, so that no two paths become one.
-fn label(path: &str) -> String {
-    path.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
