@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_to_be_recorded_is_refused() {
+    fn only_what_is_to_be_recorded_or_pulled_is_refused() {
         let parsed = |text| Config::parse(text, "hevcast.toml").unwrap();
         for text in ["", "[record]", "[record]\npaths = []\nformat = \"mkv\""] {
             assert!(check(&parsed(text)).is_ok(), "{text}");
@@ -77,5 +77,8 @@ mod tests {
             let error = check(&parsed(text)).unwrap_err().to_string();
             assert!(error.starts_with("[record] ") && !error.contains('\n'), "{text}: {error}");
         }
+        let text = "[[source]]\npath = \"door\"\nurl = \"rtsp://camera/1\"";
+        let error = check(&parsed(text)).unwrap_err().to_string();
+        assert!(error.starts_with("[[source]] ") && !error.contains('\n'), "{error}");
     }
 }
