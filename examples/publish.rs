@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hevcast::media::capture::{Input, Wanted};
-use hevcast::media::codec::{EncoderChoice, Qp, RateControl};
+use hevcast::media::codec::EncoderOptions;
 use hevcast::pipeline::send::{self, SendSettings};
 use hevcast::{Clock, Target};
 
@@ -28,11 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     hevcast::media::init(false);
     let settings = SendSettings {
         input,
-        wanted: Wanted { size: None, fps: None },
-        encoder: EncoderChoice::Auto,
-        rate: RateControl::Best(Qp::clamped(23)),
-        preset: None,
-        keyframe_interval: None,
+        wanted: Wanted::default(),
+        encoder: EncoderOptions::default(),
         targets: vec![Target::parse(&url)?],
     };
     let sending = send::start(settings, None, Clock::default()).await?;

@@ -82,7 +82,7 @@ fn the_rate_changes_while_pictures_are_pushed() {
     window.press("Settings");
     // What cannot change while pictures are pushed is grey.
     window.expect("Size", |element| element.role == "TextInput" && element.disabled);
-    let slider = window.expect("QP", |element| element.role == "Slider" && !element.disabled).area();
+    let slider = window.expect("Best QP", |element| element.role == "Slider" && !element.disabled).area();
     let coarse = (slider.x + (slider.width / 4 * 3) as i16, slider.centre().1);
     window.display.hold(coarse);
     let turned = Instant::now();

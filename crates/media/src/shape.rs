@@ -215,16 +215,17 @@ mod tests {
 
     #[test]
     fn what_a_message_says_a_decoder_does() {
-        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
         let picture = crate::test_pictures::pattern(PictureFormat::limited(320, 192), 1).remove(0);
         let settings = EncoderSettings {
             format: picture.format(),
             frame_rate: crate::FrameRate::whole(30),
-            rate: RateControl::Qp(Qp::clamped(10)),
-            preset: None,
-            x265_params: String::new(),
-            keyframe_interval: std::time::Duration::from_secs(2),
-            choice: EncoderChoice::Named("libx265".to_owned()),
+            options: EncoderOptions {
+                choice: EncoderChoice::Named("libx265".to_owned()),
+                rate: RateControl::Qp(Qp::clamped(10)),
+                keyframe_interval: Some(std::time::Duration::from_secs(2)),
+                ..EncoderOptions::default()
+            },
         };
         let coded = Encoder::open(&settings).unwrap().0.encode(&picture, true).unwrap();
         for bits in 0..8 {

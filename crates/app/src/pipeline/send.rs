@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, FrameRequest, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, FrameRequest, RateControl};
 use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
@@ -38,11 +38,8 @@ use crate::figures::send::SendCounters;
 /// How long a file waits before it looks again whether the link has taken what was coded.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Time between keyframes where the server passes on the wish for one, as ours does: each takes longer to code and to send
-/// than its neighbours, so the fewer the better, but a recording wants some to find its way by.
-const RARE_KEYFRAMES: Duration = Duration::from_secs(10);
-
-/// The same where readers cannot ask, so that nobody waits for long.
+/// Longest time between keyframes where readers cannot request one, so that none waits for long. Where they can, the
+/// encoder's own interval holds.
 const FREQUENT_KEYFRAMES: Duration = Duration::from_secs(2);
 
 /// What to send, and where.
@@ -52,15 +49,9 @@ pub struct SendSettings {
     pub input: Input,
     /// Size and rate asked of it.
     pub wanted: Wanted,
-    /// Which encoder.
-    pub encoder: EncoderChoice,
-    /// What stays constant.
-    pub rate: RateControl,
-    /// The encoder's speed preset, if not our own choice.
-    pub preset: Option<String>,
-    /// Time between keyframes nobody asked for; `None`: as rare as the server allows.
-    pub keyframe_interval: Option<Duration>,
-    /// Where to, once or several times.
+    /// The encoder and what it is asked for. Without a keyframe interval, keyframes are as rare as the outputs allow.
+    pub encoder: EncoderOptions,
+    /// The servers to publish to, one or more.
     pub targets: Vec<Target>,
 }
 
@@ -123,7 +114,7 @@ pub(super) struct Relayed {
 pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> Result<Sending> {
     let stop = Stop::new();
     let targets = settings.targets.clone();
-    let fixed_keyframes = settings.keyframe_interval.is_some();
+    let fixed_keyframes = settings.encoder.keyframe_interval.is_some();
     let (opened, fallbacks) = tokio::task::spawn_blocking(move || open(&settings)).await??;
     let Opened { source, encoder } = opened;
     let info = source.info().clone();
@@ -145,8 +136,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let next_encoder = Arc::new(Mutex::new(None));
     let (tap, keyframe_wanted) = (RecordTap::default(), Arc::new(AtomicBool::new(false)));
     let encoder_name = encoder.name().to_owned();
-    let choice = EncoderChoice::Named(encoder_name.clone());
-    let encoder_settings = EncoderSettings { choice, ..encoder.settings().clone() };
+    let encoder_settings = encoder.settings().clone().with_choice(EncoderChoice::Named(encoder_name.clone()));
     let encoder_settings = Arc::new(Mutex::new(encoder_settings));
     let source_state = Arc::new(SourceState::new(info.description.clone()));
     let mut stages = Stages::default();
@@ -197,15 +187,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
 fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
     let source = capture::open(&settings.input, &settings.wanted)?;
     let info = source.info();
-    let encoder_settings = EncoderSettings {
-        format: info.format,
-        frame_rate: info.frame_rate,
-        rate: settings.rate,
-        preset: settings.preset.clone(),
-        x265_params: String::new(),
-        keyframe_interval: settings.keyframe_interval.unwrap_or(RARE_KEYFRAMES),
-        choice: settings.encoder.clone(),
-    };
+    let encoder_settings =
+        EncoderSettings { format: info.format, frame_rate: info.frame_rate, options: settings.encoder.clone() };
     let (encoder, rejected) = Encoder::open(&encoder_settings)?;
     let fallbacks = rejected.iter().map(|r| format!("{}: {}", r.name, r.why)).collect();
     Ok((Opened { source, encoder }, fallbacks))
@@ -282,13 +265,11 @@ impl EncodeStage {
             return Ok(());
         }
         let same = EncoderChoice::Named(self.encoder.name().to_owned());
-        let settings = EncoderSettings { format, frame_rate, choice: same, ..at_work.clone() };
-        let any = || Encoder::open(&EncoderSettings { choice: EncoderChoice::Auto, ..settings.clone() });
+        let settings = EncoderSettings { format, frame_rate, ..at_work.clone() }.with_choice(same);
+        let any = || Encoder::open(&settings.clone().with_choice(EncoderChoice::Auto));
         let (next, _) = Encoder::open(&settings).or_else(|_| any())?;
         tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
-        let choice = EncoderChoice::Named(next.name().to_owned());
-        let settings = EncoderSettings { choice, ..settings };
-        *self.encoder_settings.lock() = settings;
+        *self.encoder_settings.lock() = settings.with_choice(EncoderChoice::Named(next.name().to_owned()));
         self.change_encoder(next);
         Ok(())
     }
@@ -355,8 +336,8 @@ impl Sending {
     /// When there is no such encoder; the old one stays at work.
     pub async fn set_rate(&self, rate: RateControl) -> Result<()> {
         let Some(encoding) = &self.encoding else { bail!("the source codes by itself: change its own settings") };
-        let at_work = encoding.settings.lock().clone();
-        let settings = EncoderSettings { rate, ..at_work };
+        let mut settings = encoding.settings.lock().clone();
+        settings.options.rate = rate;
         let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
         *encoding.next.lock() = Some(encoder);
         Ok(())

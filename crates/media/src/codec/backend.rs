@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::encoder::Encoder;
 use super::limits::Qp;
-use super::settings::{EncoderChoice, EncoderSettings, RateControl};
+use super::settings::{EncoderChoice, EncoderOptions, EncoderSettings, RateControl};
 use super::tree_units::TreeUnits;
 use crate::av::ffi::AVPixelFormat;
 use crate::frame_rate::FrameRate;
@@ -134,7 +134,7 @@ impl Backend {
 
     /// Bits/s to set on the codec context, and the bits that may run ahead of it.
     pub(crate) fn context_rate(&self, settings: &EncoderSettings) -> (u64, u64) {
-        match settings.rate {
+        match settings.options.rate {
             RateControl::Bitrate(rate) => (rate.get(), rate.get() * RATE_BUFFER.as_millis() as u64 / 1000),
             _ => (0, 0),
         }
@@ -153,7 +153,7 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
         "frame-threads=1:bframes=0:rc-lookahead=0:scenecut=0:slices=1:aud=0:\
          info=0:repeat-headers=1:open-gop=0:keyint={keyframes}:min-keyint=1"
     );
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => params.push_str(&format!(":ipratio=1.0:qp={qp}")),
         RateControl::Crf(crf) => params.push_str(&format!(":crf={crf}")),
         RateControl::Bitrate(_) => params.push_str(":ipratio=1.0:qp=28"),
@@ -163,8 +163,8 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
     if breaks_level {
         params.push_str(":allow-non-conformance=1");
     }
-    let tuning = if settings.preset.is_none() { X265_TUNING } else { "" };
-    let all = [&params, tuning, &settings.x265_params];
+    let tuning = if settings.options.preset.is_none() { X265_TUNING } else { "" };
+    let all = [&params, tuning, &settings.options.x265_params];
     let pairs = all.iter().flat_map(|list| list.split(':')).filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "1"))).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
@@ -172,7 +172,7 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
 fn nvenc(settings: &EncoderSettings, preset: &str) -> Options {
     let mut options =
         pairs(&[("preset", preset), ("tune", "ull"), ("zerolatency", "1"), ("delay", "0"), ("forced-idr", "1")]);
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => {
             options.extend(pairs(&[("rc", "constqp")]));
             options.push(("qp", qp.to_string()));
@@ -195,7 +195,7 @@ fn qsv(settings: &EncoderSettings, preset: &str) -> Options {
 fn vaapi(settings: &EncoderSettings, _: &str) -> Options {
     // Later FFmpegs submit two pictures before they wait for the first; 1 waits for each.
     let mut options = pairs(&[("async_depth", "1")]);
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Bitrate(_) => options.extend(pairs(&[("rc_mode", "CBR")])),
         _ => options.extend(pairs(&[("rc_mode", "CQP")])),
     }
@@ -205,7 +205,7 @@ fn vaapi(settings: &EncoderSettings, _: &str) -> Options {
 
 fn amf(settings: &EncoderSettings, preset: &str) -> Options {
     let mut options = pairs(&[("usage", "ultralowlatency"), ("quality", preset)]);
-    let qp = match settings.rate {
+    let qp = match settings.options.rate {
         RateControl::Bitrate(_) => {
             options.extend(pairs(&[("rc", "cbr")]));
             return options;
@@ -221,7 +221,7 @@ fn amf(settings: &EncoderSettings, preset: &str) -> Options {
 
 fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
     let mut options = pairs(&[("realtime", "1"), ("allow_sw", "0")]);
-    if let Some(qp) = settings.rate.constant_qp() {
+    if let Some(qp) = settings.options.rate.constant_qp() {
         // It takes quality only as 1 (worst) to 100 (best), in lambda units of 118.
         let quality = 100 - u32::from(qp.get()) * 99 / u32::from(Qp::COARSEST.get());
         options.extend(pairs(&[("flags", "+qscale")]));
@@ -231,7 +231,7 @@ fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
 }
 
 fn constant_quality(settings: &EncoderSettings, options: &mut Options, name: &'static str) {
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => options.push((name, qp.to_string())),
         RateControl::Crf(crf) => options.push((name, (crf.get().round() as u8).to_string())),
         RateControl::Bitrate(_) => {}
@@ -261,11 +261,12 @@ pub fn encoders() -> Vec<EncoderInfo> {
     let settings = |backend: &Backend| EncoderSettings {
         format: PictureFormat::limited(640, 480),
         frame_rate: FrameRate::whole(30),
-        rate: RateControl::Qp(Qp::clamped(23)),
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_secs(2),
-        choice: EncoderChoice::Named(backend.name.to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named(backend.name.to_owned()),
+            rate: RateControl::Qp(Qp::clamped(23)),
+            keyframe_interval: Some(Duration::from_secs(2)),
+            ..EncoderOptions::default()
+        },
     };
     TABLE
         .iter()

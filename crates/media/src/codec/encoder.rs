@@ -55,14 +55,15 @@ impl Encoder {
     pub fn open(settings: &EncoderSettings) -> Result<(Encoder, Vec<Rejected>), EncodeError> {
         settings.format.check()?;
         let mut rejected = Vec::new();
-        if let EncoderChoice::Named(name) = &settings.choice {
+        if let EncoderChoice::Named(name) = &settings.options.choice {
             let backend = backend::find(name).ok_or_else(|| EncodeError::Missing(name.to_owned()))?;
             return Ok((Encoder::prove(backend, settings)?, rejected));
         }
         for backend in backend::TABLE {
             let is_last = backend.name == backend::SOFTWARE;
             // Presets are named differently by each encoder: one given belongs to libx265.
-            let own = EncoderSettings { preset: settings.preset.clone().filter(|_| is_last), ..settings.clone() };
+            let mut own = settings.clone();
+            own.options.preset.take_if(|_| !is_last);
             match Encoder::prove(backend, &own) {
                 Ok(encoder) => return Ok((encoder, rejected)),
                 Err(error) if is_last => return Err(error),
@@ -99,7 +100,7 @@ impl Encoder {
             backend,
             settings: settings.clone(),
             engine: Engine::open(backend, settings, &preset)?,
-            steering: Steering::new(settings.rate, interval),
+            steering: Steering::new(settings.options.rate, interval),
             cuts: Cuts::default(),
             parameter_sets: ParameterSetStage::new(ParameterSets::default()),
             count: 0,
@@ -124,7 +125,7 @@ impl Encoder {
 
     /// Whether it keeps within the bit budget of each picture; others can only be given fewer pictures.
     pub fn keeps_within_budget(&self) -> bool {
-        self.engine.takes_qp() && !matches!(self.settings.rate, RateControl::Qp(_))
+        self.engine.takes_qp() && !matches!(self.settings.options.rate, RateControl::Qp(_))
     }
 
     /// Encodes the picture captured just now, which may take any number of bits; see [`Encoder::encode_as`].
@@ -184,7 +185,7 @@ impl std::fmt::Debug for Encoder {
 
 fn preset(backend: &Backend, settings: &EncoderSettings) -> Result<String, EncodeError> {
     let known = backend.presets;
-    match &settings.preset {
+    match &settings.options.preset {
         None => Ok(known.first().copied().unwrap_or_default().to_owned()),
         Some(preset) if known.contains(&preset.as_str()) => Ok(preset.clone()),
         Some(preset) => Err(EncodeError::Preset {

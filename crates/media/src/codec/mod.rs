@@ -24,7 +24,7 @@ pub use decoder::{Decoded, Decoder};
 pub use encoder::{Encoder, FrameRequest};
 pub use error::{DecodeError, EncodeError, Rejected};
 pub use limits::{Bitrate, Crf, OutOfBounds, Qp};
-pub use settings::{EncoderChoice, EncoderSettings, RateControl, UnknownEncoder};
+pub use settings::{DEFAULT_QP, EncoderChoice, EncoderOptions, EncoderSettings, RateControl, UnknownEncoder};
 
 #[cfg(test)]
 mod size_tests;

@@ -61,29 +61,62 @@ impl RateControl {
     }
 }
 
-/// Everything an encoder is opened with.
+/// QP of an encoder where none is chosen: within the band 20 to 25, in which H.265 looks good and stays small.
+pub const DEFAULT_QP: Qp = Qp::clamped(23);
+
+/// Time between keyframes where none is chosen. A keyframe takes longer to encode and to send than its neighbours, so there
+/// should be few; but a recording can be entered at keyframes only.
+pub const DEFAULT_KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a user chooses of the encoder. The command line, the window, the pipeline and the encoder all hold this one type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncoderOptions {
+    /// Which encoder.
+    pub choice: EncoderChoice,
+    /// What stays constant.
+    pub rate: RateControl,
+    /// The encoder's own speed preset; `None`: the one that was measured to be best here, see `backend::TABLE`.
+    pub preset: Option<String>,
+    /// Longest time between keyframes; `None`: [`DEFAULT_KEYFRAME_INTERVAL`], and whoever drives the encoder may ask for more.
+    pub keyframe_interval: Option<Duration>,
+    /// More of libx265's parameters, as `name=value:name=value`, which overrule those of the table: for measuring.
+    pub x265_params: String,
+}
+
+impl Default for EncoderOptions {
+    fn default() -> EncoderOptions {
+        EncoderOptions {
+            choice: EncoderChoice::Auto,
+            rate: RateControl::Best(DEFAULT_QP),
+            preset: None,
+            keyframe_interval: None,
+            x265_params: String::new(),
+        }
+    }
+}
+
+/// Everything an encoder is opened with: the pictures that the source gives, and what the user chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderSettings {
     /// Size and colour of the pictures to come.
     pub format: PictureFormat,
-    /// How many of them a second.
+    /// Pictures per second.
     pub frame_rate: FrameRate,
-    /// What stays constant.
-    pub rate: RateControl,
-    /// The encoder's own speed preset; `None` takes what was measured to be best here, see the table.
-    pub preset: Option<String>,
-    /// More of libx265's parameters, as `name=value:name=value`, which overrule those of the table: for measuring.
-    pub x265_params: String,
-    /// Time from one keyframe to the next, when nobody asks for one earlier.
-    pub keyframe_interval: Duration,
-    /// Which encoder.
-    pub choice: EncoderChoice,
+    /// What the user chose.
+    pub options: EncoderOptions,
 }
 
 impl EncoderSettings {
-    /// The keyframe interval in pictures, at least 1.
+    /// The same with another encoder.
+    pub fn with_choice(mut self, choice: EncoderChoice) -> EncoderSettings {
+        self.options.choice = choice;
+        self
+    }
+
+    /// The longest time between keyframes in pictures, at least 1.
     pub(crate) fn keyframe_pictures(&self) -> u32 {
-        let pictures = self.keyframe_interval.as_secs_f64() * self.frame_rate.per_second();
+        let interval = self.options.keyframe_interval.unwrap_or(DEFAULT_KEYFRAME_INTERVAL);
+        let pictures = interval.as_secs_f64() * self.frame_rate.per_second();
         // `as` saturates, so that any interval is in bounds.
         (pictures.round() as u32).clamp(1, 1_000_000)
     }

@@ -16,11 +16,12 @@ pub(super) fn settings(format: PictureFormat, rate: RateControl) -> EncoderSetti
     EncoderSettings {
         format,
         frame_rate: FrameRate::whole(30),
-        rate,
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_secs(2),
-        choice: EncoderChoice::Named("libx265".to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named("libx265".to_owned()),
+            rate,
+            keyframe_interval: Some(Duration::from_secs(2)),
+            ..EncoderOptions::default()
+        },
     }
 }
 
@@ -95,7 +96,7 @@ fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
     let format = PictureFormat::limited(320, 192);
     let coded = |preset: Option<&str>, params: &str| {
         let mut asked = settings(format, RateControl::Qp(Qp::clamped(28)));
-        (asked.preset, asked.x265_params) = (preset.map(str::to_owned), params.to_owned());
+        (asked.options.preset, asked.options.x265_params) = (preset.map(str::to_owned), params.to_owned());
         Encoder::open(&asked).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().nals
     };
     assert_ne!(coded(None, ""), coded(Some("ultrafast"), ""));
@@ -106,7 +107,7 @@ fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
 fn keyframes_come_at_their_interval() {
     let format = PictureFormat::limited(320, 192);
     let mut asked = settings(format, RateControl::Qp(Qp::clamped(30)));
-    asked.keyframe_interval = Duration::from_millis(100);
+    asked.options.keyframe_interval = Some(Duration::from_millis(100));
     let mut encoder = Encoder::open(&asked).unwrap().0;
     let keyframes: Vec<bool> =
         pattern(format, 7).iter().map(|picture| encoder.encode(picture, false).unwrap().random_access).collect();
@@ -293,7 +294,7 @@ fn a_cut_frame_is_not_passed_off_as_whole() {
 #[test]
 fn auto_falls_back_and_says_what_it_tried() {
     let mut asked = settings(small(Range::Limited), RateControl::Qp(Qp::clamped(30)));
-    asked.choice = EncoderChoice::Auto;
+    asked.options.choice = EncoderChoice::Auto;
     let (encoder, rejected) = Encoder::open(&asked).unwrap();
     assert!(rejected.iter().all(|one| !one.why.is_empty() && !one.why.contains('\n')));
     let works: Vec<String> = encoders().into_iter().filter(|info| info.works.is_ok()).map(|info| info.name).collect();
@@ -309,8 +310,8 @@ fn what_cannot_be_opened_says_why() {
         change(&mut asked);
         Encoder::open(&asked).err().unwrap().to_string()
     };
-    assert!(error(&|s| s.preset = Some("warp".to_owned())).contains("ultrafast"));
-    assert!(error(&|s| s.choice = EncoderChoice::Named("h264".to_owned())).contains("h264"));
+    assert!(error(&|s| s.options.preset = Some("warp".to_owned())).contains("ultrafast"));
+    assert!(error(&|s| s.options.choice = EncoderChoice::Named("h264".to_owned())).contains("h264"));
     assert!(error(&|s| s.format.width = 321).contains("321x192"));
     assert_eq!("x265".parse(), Ok(EncoderChoice::Named("libx265".to_owned())));
     assert_eq!("hevc_nvenc".parse::<EncoderChoice>(), "nvenc".parse());

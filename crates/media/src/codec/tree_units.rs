@@ -34,7 +34,7 @@ impl TreeUnits {
         let level = Level::lowest(padded(width), padded(height), rate.num(), rate.den());
         let least = level.map_or(BEYOND_ALL_LEVELS, Level::smallest_ctb);
         let most = SIZES.into_iter().find(|size| *size <= width.min(height)).unwrap_or(PADDED_TO);
-        let wanted = match settings.preset.as_deref() {
+        let wanted = match settings.options.preset.as_deref() {
             None => least,
             Some(preset) if FAST_PRESETS.contains(&preset) => 32,
             Some(_) => 64,
@@ -47,18 +47,20 @@ impl TreeUnits {
 mod tests {
     use super::*;
     use crate::FrameRate;
-    use crate::codec::{EncoderChoice, Qp, RateControl};
+    use crate::codec::{EncoderChoice, EncoderOptions, Qp, RateControl};
     use crate::picture::PictureFormat;
 
     fn units(width: u32, height: u32, fps: u32, preset: Option<&str>) -> (u32, bool) {
         let settings = EncoderSettings {
             format: PictureFormat::limited(width, height),
             frame_rate: FrameRate::whole(fps),
-            rate: RateControl::Qp(Qp::clamped(23)),
-            preset: preset.map(str::to_owned),
-            x265_params: String::new(),
-            keyframe_interval: std::time::Duration::from_secs(2),
-            choice: EncoderChoice::Named("libx265".to_owned()),
+            options: EncoderOptions {
+                choice: EncoderChoice::Named("libx265".to_owned()),
+                rate: RateControl::Qp(Qp::clamped(23)),
+                preset: preset.map(str::to_owned),
+                keyframe_interval: Some(std::time::Duration::from_secs(2)),
+                ..EncoderOptions::default()
+            },
         };
         let TreeUnits { size, breaks_level } = TreeUnits::of(&settings);
         (size, breaks_level)

@@ -8,7 +8,7 @@ use crate::FrameRate;
 use crate::av::codec::{Output, Threads};
 use crate::av::demux::Demuxer;
 use crate::av::frame::Frame;
-use crate::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+use crate::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
 use crate::picture::PictureFormat;
 use crate::test_pictures::pattern;
 
@@ -47,11 +47,12 @@ fn coded(count: u64) -> (Vec<CodedFrame>, ParameterSets) {
     let settings = EncoderSettings {
         format,
         frame_rate: FrameRate::whole(30),
-        rate: RateControl::Qp(Qp::clamped(28)),
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_millis(167),
-        choice: EncoderChoice::Named("libx265".to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named("libx265".to_owned()),
+            rate: RateControl::Qp(Qp::clamped(28)),
+            keyframe_interval: Some(Duration::from_millis(167)),
+            ..EncoderOptions::default()
+        },
     };
     let mut encoder = Encoder::open(&settings).unwrap().0;
     let sets = encoder.parameter_sets().clone();

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
 use hevcast_media::coded_file::CodedFile;
 use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
@@ -41,11 +41,12 @@ fn streams() -> &'static [[CodedFrame; 2]; 3] {
             let settings = EncoderSettings {
                 format,
                 frame_rate: FrameRate::whole(30),
-                rate: RateControl::Qp(Qp::clamped(30)),
-                preset: None,
-                x265_params: String::new(),
-                keyframe_interval: Duration::from_secs(10),
-                choice: EncoderChoice::Named("libx265".to_owned()),
+                options: EncoderOptions {
+                    choice: EncoderChoice::Named("libx265".to_owned()),
+                    rate: RateControl::Qp(Qp::clamped(30)),
+                    keyframe_interval: Some(Duration::from_secs(10)),
+                    ..EncoderOptions::default()
+                },
             };
             let mut encoder = Encoder::open(&settings).unwrap().0;
             [true, false].map(|idr| {
