@@ -17,7 +17,7 @@ use crate::login::LoginArgs;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::session::{Destination, SendInput, SendPlan};
 use crate::report::Format;
-use crate::units;
+use crate::units::{self, Y4mOutput};
 
 /// QP where none is asked for: within the band 20 to 25 in which H.265 looks good and stays small.
 pub const DEFAULT_QP: Qp = Qp::clamped(23);
@@ -228,15 +228,6 @@ pub struct ReceiveArgs {
     /// How long, and how figures are written.
     #[command(flatten)]
     pub run: RunArgs,
-}
-
-/// Where received pictures are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Y4mOutput {
-    /// Standard output.
-    Stdout,
-    /// A file.
-    File(PathBuf),
 }
 
 impl ReceiveArgs {

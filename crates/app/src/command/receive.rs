@@ -8,12 +8,13 @@ use hevcast_net::Target;
 use super::after;
 use super::signals::Signals;
 use super::sinks::{Nowhere, Y4mSink};
-use crate::cli::{ReceiveArgs, Y4mOutput};
+use crate::cli::ReceiveArgs;
 use crate::figures::receive::ReceiveReporter;
-use crate::pipeline::darkness::why_it_ended;
+use crate::pipeline::no_picture::why_it_ended;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 use crate::report::{REPORT_INTERVAL, Reporter, ticks};
+use crate::units::Y4mOutput;
 
 /// Runs until the stream ends (`--once`), the time is over, or a signal comes.
 ///
@@ -54,7 +55,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
     let recorded = match recorder {
-        Some(recorder) => recorder.stop_and_tell().await,
+        Some(recorder) => recorder.stop_and_report().await,
         None => Ok(()),
     };
     // Without a single picture there is nothing to sum up, only the error to tell.
@@ -63,7 +64,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     }
     // The stream came and went without anything to see: that is no success.
     if result.is_ok() && has_ended && is_live && counters.decoded_count() == 0 {
-        let why = counters.dark().unwrap_or_else(|| counters.evidence().why());
+        let why = counters.no_picture().unwrap_or_else(|| counters.evidence().why());
         bail!("{shown}: the stream ended before a picture could be shown: {}", why_it_ended(why));
     }
     result.and(recorded)

@@ -11,9 +11,9 @@ use hevcast_media::FrameRate;
 use hevcast_media::picture::Picture;
 use hevcast_media::y4m;
 
-use crate::cli::Y4mOutput;
 use crate::pipeline::receive::Sink;
 use crate::pipeline::record::files::overwrite_private;
+use crate::units::Y4mOutput;
 
 /// The rate that a Y4M header states: pictures are written as they come, and their true times are not known to Y4M.
 const Y4M_RATE: FrameRate = FrameRate::whole(30);

@@ -6,8 +6,6 @@ use hevcast_media::codec::Bitrate;
 use hevcast_media::mux::Form;
 use hevcast_net::Target;
 
-use crate::cli::Y4mOutput;
-
 /// A bitrate in bits/s: `800k`, `2M`, `2500000`.
 ///
 /// # Errors
@@ -64,6 +62,15 @@ pub fn path(text: &str) -> Result<String, String> {
         "" => Err("give a path such as live".to_owned()),
         path => Ok(path.to_owned()),
     }
+}
+
+/// Where received pictures are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Y4mOutput {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
 }
 
 /// `y4m:-`, or a file whose name ends in `.y4m`.

@@ -26,7 +26,7 @@ pub fn seen(status: &ReceiveStatus, decoded: Option<Instant>, now: Instant, word
         (Phase::Playing(PlayState::Playing { since }), Some(counters)) => match playing(counters, decoded, *since, now)
         {
             Playing::Live => Seen::Picture,
-            dark => match (counters.dark(), dark) {
+            dark => match (counters.no_picture(), dark) {
                 (Some(why), _) => black(reason(why, words)),
                 (None, Playing::NoSignal) => black(words.no_signal),
                 (None, _) => black(words.waiting_for_keyframe),
@@ -114,10 +114,10 @@ mod tests {
         for (why, part) in
             [(NoPicture::H264, "H.264"), (NoPicture::NoParameterSets, "参数集"), (NoPicture::Nothing, "没有数据")]
         {
-            counters.set_dark(why);
+            counters.set_no_picture(why);
             assert!(said(5).contains(part), "{}", said(5));
         }
-        counters.light();
+        counters.clear_no_picture();
         assert_eq!(said(5), words.no_signal);
     }
 
