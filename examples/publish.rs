@@ -9,7 +9,6 @@
 //! The second argument is what `hevcast send --input` takes: `camera`, `screen`, `file:PATH`, `pattern`, `y4m:-`.
 
 use std::error::Error;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hevcast::media::capture::{Input, Wanted};
@@ -40,6 +39,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let counters = sending.counters.clone();
     sending.stop().await?;
-    println!("{} pictures captured", counters.captured.load(Ordering::Relaxed));
+    println!("{} pictures captured", counters.captured.get());
     Ok(())
 }

@@ -7,7 +7,7 @@ use hevcast_net::Target;
 
 use crate::cli::ReceiveArgs;
 use crate::figures::receive::ReceiveReporter;
-use crate::pipeline::darkness::why_it_ended;
+use crate::pipeline::no_picture::why_it_ended;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 use crate::report::{REPORT_INTERVAL, Reporter, ticks};
@@ -53,7 +53,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
     let recorded = match recorder {
-        Some(recorder) => recorder.stop_and_tell().await,
+        Some(recorder) => recorder.stop_and_report().await,
         None => Ok(()),
     };
     // After a failure without any picture the error alone is written.
@@ -62,7 +62,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     }
     // A stream that ended before any picture could be shown is an error, too.
     if result.is_ok() && has_ended && is_live && counters.decoded_count() == 0 {
-        let why = counters.dark().unwrap_or_else(|| counters.evidence().why());
+        let why = counters.no_picture().unwrap_or_else(|| counters.evidence().why());
         bail!("{shown}: the stream ended before a picture could be shown: {}", why_it_ended(why));
     }
     result.and(recorded)

@@ -4,6 +4,7 @@
 //! difference over the second that has passed, and writes it as a line of text for people or of JSON for programs. The
 //! names are fixed and listed in `docs/figures.md`.
 
+pub mod counters;
 pub mod delay;
 pub mod outputs;
 pub mod receive;

@@ -2,7 +2,6 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hevcast_media::picture::PictureFormat;
@@ -10,66 +9,53 @@ use hevcast_net::Clock;
 use hevcast_wire::live::{Evidence, NoPicture};
 use serde::Serialize;
 
+use super::counters::counters;
 use super::delay::{DelayMs, Delays, NoDelay, STALE, Shown, StagesMs};
-use super::recorded::Tally;
+use super::recorded::RecordCounters;
 use super::text;
 
-/// Counts since the start, added to by the stages.
-#[derive(Debug)]
-pub struct ReceiveCounters {
-    /// Bytes read from the socket, framing included.
-    pub received_bytes: AtomicU64,
-    received: AtomicU64,
-    /// Pictures not shown: behind the live edge, or waiting for a keyframe.
-    pub dropped: AtomicU64,
-    /// Pictures with parts missing.
-    pub damaged: AtomicU64,
-    /// Holes in the RTP sequence numbers.
-    pub rtp_gaps: AtomicU64,
-    /// RTP packets and RTMP messages that made no sense.
-    pub malformed: AtomicU64,
-    /// Times the stream came back.
-    pub reconnects: AtomicU64,
-    /// What has become of the pictures that were to be recorded.
-    pub recorded: Arc<Tally>,
-    decoded: AtomicU64,
-    shown: AtomicU64,
-    /// What came since a picture was last decoded.
-    evidence: Mutex<Evidence>,
-    /// Why none is, if that is so for some time.
-    dark: Mutex<Option<NoPicture>>,
-    /// When a picture was last presented; `None` since the stream's end.
-    last_shown: Mutex<Option<Instant>>,
-    last_received: Mutex<Option<Instant>>,
-    intervals: Mutex<Intervals>,
-    clock: Clock,
-    format: Mutex<Option<PictureFormat>>,
-    delays: Mutex<Delays>,
+counters! {
+    /// What the stages of a receiver have counted since its start, and what they know of why nothing may be shown.
+    pub struct ReceiveCounters {
+        /// Bytes read from the socket, framing included.
+        pub received_bytes,
+        received,
+        decoded,
+        shown,
+        /// Pictures not shown: behind the live edge, or waiting for a keyframe.
+        pub dropped,
+        /// Pictures with parts missing.
+        pub damaged,
+        /// Holes in the RTP sequence numbers.
+        pub rtp_gaps,
+        /// RTP packets and RTMP messages that could not be read.
+        pub malformed,
+        /// Times the stream came back.
+        pub reconnects,
+    }
+    beside {
+        /// What has become of the frames that were to be recorded.
+        pub recorded: Arc<RecordCounters>,
+        /// What came since a picture was last decoded.
+        evidence: Mutex<Evidence>,
+        /// Why none is, if that is so for some time.
+        no_picture: Mutex<Option<NoPicture>>,
+        /// When a picture was last presented; `None` since the stream's end.
+        last_shown: Mutex<Option<Instant>>,
+        last_received: Mutex<Option<Instant>>,
+        intervals: Mutex<Intervals>,
+        clock: Clock,
+        format: Mutex<Option<PictureFormat>>,
+        delays: Mutex<Delays>,
+    }
+    /// A reading of [`ReceiveCounters`], or the difference of two.
+    pub struct ReceiveCounts;
 }
 
 impl ReceiveCounters {
     /// Counters whose delays are taken by `clock`.
     pub fn new(clock: Clock) -> ReceiveCounters {
-        ReceiveCounters {
-            received_bytes: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            damaged: AtomicU64::new(0),
-            rtp_gaps: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
-            reconnects: AtomicU64::new(0),
-            recorded: Arc::default(),
-            decoded: AtomicU64::new(0),
-            shown: AtomicU64::new(0),
-            evidence: Mutex::default(),
-            dark: Mutex::new(None),
-            last_shown: Mutex::new(None),
-            last_received: Mutex::new(None),
-            intervals: Mutex::default(),
-            clock,
-            format: Mutex::new(None),
-            delays: Mutex::default(),
-        }
+        ReceiveCounters { clock, ..ReceiveCounters::default() }
     }
 
     fn delays(&self) -> MutexGuard<'_, Delays> {
@@ -78,7 +64,7 @@ impl ReceiveCounters {
 
     /// Counts a coded picture taken out of packets.
     pub fn received(&self, at: Instant) {
-        self.received.fetch_add(1, Ordering::Relaxed);
+        self.received.add(1);
         *self.last_received.lock() = Some(at);
     }
 
@@ -89,12 +75,12 @@ impl ReceiveCounters {
 
     /// Counts a picture that the decoder gave out.
     pub fn decoded(&self) {
-        self.decoded.fetch_add(1, Ordering::Relaxed);
+        self.decoded.add(1);
     }
 
     /// Pictures that the decoder gave out so far.
     pub fn decoded_count(&self) -> u64 {
-        self.decoded.load(Ordering::Relaxed)
+        self.decoded.get()
     }
 
     /// What came since a picture was last decoded; for adding to, and for asking why none was.
@@ -102,25 +88,25 @@ impl ReceiveCounters {
         self.evidence.lock()
     }
 
-    /// No picture can be shown, for this reason.
-    pub fn set_dark(&self, why: NoPicture) {
-        *self.dark.lock() = Some(why);
+    /// Notes why no picture has been decoded for some time.
+    pub fn set_no_picture(&self, why: NoPicture) {
+        *self.no_picture.lock() = Some(why);
     }
 
-    /// Pictures are decoded.
-    pub fn light(&self) {
-        *self.dark.lock() = None;
+    /// Notes that pictures are decoded: what came before is no evidence any more of why none were.
+    pub fn clear_no_picture(&self) {
+        *self.no_picture.lock() = None;
         self.evidence().forget();
     }
 
     /// Why no picture has been decoded for some time.
-    pub fn dark(&self) -> Option<NoPicture> {
-        *self.dark.lock()
+    pub fn no_picture(&self) -> Option<NoPicture> {
+        *self.no_picture.lock()
     }
 
     /// Counts a presented picture.
     pub fn shown(&self, shown: Shown) {
-        self.shown.fetch_add(1, Ordering::Relaxed);
+        self.shown.add(1);
         let before = self.last_shown.lock().replace(shown.presented);
         if let Some(before) = before {
             self.intervals.lock().add(shown.presented - before);
@@ -142,7 +128,7 @@ impl ReceiveCounters {
 
     /// Pictures presented so far.
     pub fn shown_count(&self) -> u64 {
-        self.shown.load(Ordering::Relaxed)
+        self.shown.get()
     }
 }
 
@@ -187,18 +173,6 @@ pub struct ReceivePictures {
     pub not_recorded: u64,
 }
 
-impl ReceivePictures {
-    fn since(self, before: ReceivePictures) -> ReceivePictures {
-        ReceivePictures {
-            received: self.received - before.received,
-            shown: self.shown - before.shown,
-            dropped: self.dropped - before.dropped,
-            damaged: self.damaged - before.damaged,
-            not_recorded: self.not_recorded - before.not_recorded,
-        }
-    }
-}
-
 /// One line: the last second, or in the summary the whole run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReceiveFigures {
@@ -236,13 +210,22 @@ pub struct ReceiveFigures {
     pub reconnects: u64,
 }
 
+/// What the reporter remembers of one reading for the next.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
-    bytes: u64,
-    pictures: ReceivePictures,
+    counts: ReceiveCounts,
+    not_recorded: u64,
     intervals: Intervals,
-    rtp_gaps: u64,
-    malformed: u64,
+}
+
+impl Reading {
+    fn of(counters: &ReceiveCounters) -> Reading {
+        Reading {
+            counts: counters.read(),
+            not_recorded: counters.recorded.read().missing(),
+            intervals: *counters.intervals.lock(),
+        }
+    }
 }
 
 /// Reads the counters once a second.
@@ -261,7 +244,7 @@ impl ReceiveReporter {
 
     /// The figures since the last call.
     pub fn second(&mut self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
-        let reading = Self::read(counters);
+        let reading = Reading::of(counters);
         let mut figures = self.figures("second", self.before, reading, now - self.last, counters, now);
         {
             let delays = counters.delays();
@@ -275,26 +258,9 @@ impl ReceiveReporter {
     /// The figures of the whole run.
     pub fn summary(&self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
         let mut figures =
-            self.figures("summary", Reading::default(), Self::read(counters), now - self.started, counters, now);
+            self.figures("summary", Reading::default(), Reading::of(counters), now - self.started, counters, now);
         (figures.delay_ms, figures.stages_ms) = counters.delays().whole_run();
         figures
-    }
-
-    fn read(counters: &ReceiveCounters) -> Reading {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Reading {
-            bytes: get(&counters.received_bytes),
-            pictures: ReceivePictures {
-                received: get(&counters.received),
-                shown: get(&counters.shown),
-                dropped: get(&counters.dropped),
-                damaged: get(&counters.damaged),
-                not_recorded: counters.recorded.read().missing(),
-            },
-            intervals: *counters.intervals.lock(),
-            rtp_gaps: get(&counters.rtp_gaps),
-            malformed: get(&counters.malformed),
-        }
     }
 
     fn figures(
@@ -307,24 +273,31 @@ impl ReceiveReporter {
         now: Instant,
     ) -> ReceiveFigures {
         let seconds = span.as_secs_f64().max(1e-3);
-        let pictures = reading.pictures.since(before.pictures);
+        let counts = reading.counts.since(before.counts);
+        let pictures = ReceivePictures {
+            received: counts.received,
+            shown: counts.shown,
+            dropped: counts.dropped,
+            damaged: counts.damaged,
+            not_recorded: reading.not_recorded.saturating_sub(before.not_recorded),
+        };
         ReceiveFigures {
             role: "receive",
             kind,
             time_s: text::rounded((now - self.started).as_secs_f64()),
             state: if counters.is_live(now) { "live" } else { "waiting" },
-            no_picture: counters.dark().map(NoPicture::name),
+            no_picture: counters.no_picture().map(NoPicture::name),
             size: counters.format.lock().map(|f| (f.width, f.height)),
             delay_ms: None,
             delay_unknown: None,
             stages_ms: None,
-            throughput_bps: ((reading.bytes - before.bytes) as f64 * 8.0 / seconds) as u64,
+            throughput_bps: (counts.received_bytes as f64 * 8.0 / seconds) as u64,
             frame_rate: text::rounded(pictures.shown as f64 / seconds),
             frame_interval_jitter_ms: reading.intervals.jitter_ms(before.intervals),
             pictures,
-            rtp_gaps: reading.rtp_gaps - before.rtp_gaps,
-            malformed_packets: reading.malformed - before.malformed,
-            reconnects: counters.reconnects.load(Ordering::Relaxed),
+            rtp_gaps: counts.rtp_gaps,
+            malformed_packets: counts.malformed,
+            reconnects: reading.counts.reconnects,
         }
     }
 }

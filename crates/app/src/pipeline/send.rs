@@ -11,7 +11,6 @@
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,16 +26,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::capture::{CaptureStage, CapturedFrame, SourceState};
+use super::keyframe::KeyframeRequest;
+use super::outputs::output::Output;
 use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
-use super::record::{RecordTap, Recorder};
+use super::record::{RecordOutput, Recorder};
 use super::slot::Slot;
 use super::stage::{End, Stages};
 use super::stamp::{SentStages, Stamper};
+use crate::figures::counters::Counter;
 use crate::figures::send::SendCounters;
 
 /// How long a file waits before it looks again whether the link has taken what was coded.
-const PATIENCE: Duration = Duration::from_millis(100);
+const ROOM_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Longest time between keyframes where readers cannot request one, so that none waits for long. Where they can, the
 /// encoder's own interval holds.
@@ -74,8 +76,7 @@ pub struct Sending {
     pub counters: Arc<SendCounters>,
     /// Each output's figures.
     pub outputs: Vec<Arc<OutputState>>,
-    pub(super) tap: RecordTap,
-    pub(super) keyframe_wanted: Arc<AtomicBool>,
+    pub(super) recording: RecordOutput,
     /// How the source stands.
     pub source_state: Arc<SourceState>,
     /// The encoder's; `None` where the source codes.
@@ -134,7 +135,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let slot = Arc::new(Slot::default());
     let counters = Arc::new(SendCounters::default());
     let next_encoder = Arc::new(Mutex::new(None));
-    let (tap, keyframe_wanted) = (RecordTap::default(), Arc::new(AtomicBool::new(false)));
+    let (recording, keyframe_request) = (RecordOutput::default(), KeyframeRequest::default());
     let encoder_name = encoder.name().to_owned();
     let encoder_settings = encoder.settings().clone().with_choice(EncoderChoice::Named(encoder_name.clone()));
     let encoder_settings = Arc::new(Mutex::new(encoder_settings));
@@ -149,9 +150,9 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         pacing: info.pacing,
         keyframes_are_fixed: fixed_keyframes,
         last_keyframe: None,
-        keyframe_wanted: Arc::clone(&keyframe_wanted),
+        keyframe_request: keyframe_request.clone(),
         outputs,
-        tap: tap.clone(),
+        recording: recording.clone(),
         counters: Arc::clone(&counters),
         stop: stop.clone(),
     };
@@ -160,7 +161,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         slot: Arc::clone(&slot),
         counters: Arc::clone(&counters),
         state: Arc::clone(&source_state),
-        keyframe_wanted: Arc::clone(&keyframe_wanted),
+        keyframe_request,
         stop: stop.clone(),
     };
     stages.spawn("capture", move || capture.run())?;
@@ -171,8 +172,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         fallbacks,
         counters,
         outputs: running.states,
-        tap,
-        keyframe_wanted,
+        recording,
         source_state,
         encoding: Some(Encoding { settings: encoder_settings, next: next_encoder }),
         relayed: None,
@@ -206,10 +206,10 @@ struct EncodeStage {
     keyframes_are_fixed: bool,
     /// When the last keyframe was captured.
     last_keyframe: Option<Instant>,
-    /// By whoever records.
-    keyframe_wanted: Arc<AtomicBool>,
+    /// The capture stage's.
+    keyframe_request: KeyframeRequest,
     outputs: Outputs,
-    tap: RecordTap,
+    recording: RecordOutput,
     counters: Arc<SendCounters>,
     stop: Stop,
 }
@@ -223,27 +223,28 @@ impl EncodeStage {
             }
             let next = self.next_encoder.lock().take();
             if let Some(next) = next {
-                self.change_encoder(next);
+                // Its first picture is an IDR picture.
+                self.encoder = next;
             }
             self.fit_encoder(captured.picture.format(), frame_rate)?;
             match self.bit_budget() {
                 Ok(budget) => self.encode(&captured, budget)?,
-                Err(dropped) => _ = dropped.fetch_add(1, Ordering::Relaxed),
+                Err(dropped) => dropped.add(1),
             }
         }
         Ok(())
     }
 
     /// The bit budget of this picture; the counter of the cause where it is not worth coding.
-    fn bit_budget(&mut self) -> Result<Option<BitBudget>, &AtomicU64> {
+    fn bit_budget(&mut self) -> Result<Option<BitBudget>, &Counter> {
         if self.pacing == Pacing::Patient && self.outputs.is_connected() {
             // A file has no live edge to keep up with: it waits until the link has taken what was coded.
-            while !self.stop.is_stopped() && !self.outputs.wait_for_room(PATIENCE) {}
+            while !self.stop.is_stopped() && !self.outputs.wait_for_room(ROOM_TIMEOUT) {}
             return Ok(None);
         }
         match self.outputs.bit_budget(Instant::now(), self.encoder.keeps_within_budget()) {
             Ok(budget) => Ok(budget),
-            Err(Skip::NoConnection) if self.tap.is_recording() => Ok(None),
+            Err(Skip::NoConnection) if self.recording.is_recording() => Ok(None),
             Err(Skip::NoConnection) => Err(&self.counters.dropped_no_connection),
             Err(Skip::Backlog) => Err(&self.counters.dropped_backlog),
         }
@@ -253,7 +254,7 @@ impl EncodeStage {
     fn keyframe_is_due(&self, at: Instant) -> bool {
         let age = self.last_keyframe.map(|last| at.saturating_duration_since(last));
         !self.keyframes_are_fixed
-            && !self.outputs.can_ask_for_keyframes()
+            && !self.outputs.pass_on_keyframe_requests()
             && age.is_some_and(|age| age >= FREQUENT_KEYFRAMES)
     }
 
@@ -281,8 +282,11 @@ impl EncodeStage {
 
     fn encode(&mut self, captured: &Captured, budget: Option<BitBudget>) -> Result<()> {
         let (begun, at) = (Instant::now(), captured.at);
-        let wanted = self.keyframe_wanted.swap(false, Ordering::AcqRel) | self.outputs.take_keyframe_wanted();
-        let idr = wanted || self.keyframe_is_due(at);
+        // All are taken, for one keyframe serves all.
+        let is_requested = self.keyframe_request.take()
+            | self.outputs.take_keyframe_request()
+            | self.recording.take_keyframe_request();
+        let idr = is_requested || self.keyframe_is_due(at);
         let request = FrameRequest { captured: at, timestamp: self.stamper.rtp(at), idr, budget };
         let mut frame = self.encoder.encode_as(&captured.picture, &request)?;
         frame.meta.captured = Some(self.stamper.utc(at));
@@ -300,13 +304,15 @@ impl EncodeStage {
             stamper.stamp(&mut frame, at, clock, &stages);
             frame
         };
-        self.tap.offer_with(|| stamped(None, Duration::ZERO));
+        if self.recording.is_recording() {
+            self.recording.offer(stamped(None, Duration::ZERO))?;
+        }
         let stamped_for = |output: &OutputState| stamped(output.server_clock(), output.backlog.last_wait());
         self.outputs.offer(&frame, Instant::now(), stamped_for);
         if let Some(preview) = &mut self.preview
             && !preview.offer(&frame)
         {
-            self.counters.dropped_preview.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped_preview.add(1);
         }
         Ok(())
     }
@@ -348,9 +354,7 @@ impl Sending {
     /// # Errors
     /// When no file can be made there, or there is no thread for it.
     pub fn record(&self, path: PathBuf) -> Result<Recorder> {
-        let wanted = Arc::clone(&self.keyframe_wanted);
-        let ask = Arc::new(move || wanted.store(true, Ordering::Release));
-        Recorder::start(self.tap.clone(), path, Arc::clone(&self.counters.recorded), ask)
+        Recorder::start(&self.recording, path, Arc::clone(&self.counters.recorded))
     }
 
     /// Ends the stages in order: source, encoder, outputs. A link that does not take the last pictures within a moment is

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::origin::Origin;
 use super::outputs::hub::HubOutput;
 use super::outputs::output::Output;
-use super::record::RecordTap;
+use super::record::RecordOutput;
 use super::relay::source::RelaySource;
 
 /// How long after a failure the next try comes.
@@ -135,7 +135,7 @@ fn idle_for(state: &State, source: &Source) -> Duration {
 /// Pulls a source until it ends, or nobody wants it any more.
 async fn pull(state: &State, source: &Source) -> Result<()> {
     let origin: Origin = source.url.parse().map_err(anyhow::Error::msg)?;
-    let (mut relay, _state) = RelaySource::start(origin, false, RecordTap::default(), state.clock)?;
+    let (mut relay, _state) = RelaySource::start(origin, false, RecordOutput::default(), state.clock)?;
     let passed = pass_on(state, source, &mut relay).await;
     let ended = relay.stop().await;
     passed.and(ended)

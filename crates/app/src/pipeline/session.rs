@@ -167,7 +167,7 @@ impl SendSession {
     pub async fn stop(self) -> Result<()> {
         let result = self.sending.stop().await;
         let recorded = match self.recorder {
-            Some(recorder) => recorder.stop_and_tell().await,
+            Some(recorder) => recorder.stop_and_report().await,
             None => Ok(()),
         };
         if let Some(server) = self.server {

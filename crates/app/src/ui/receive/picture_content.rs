@@ -29,7 +29,7 @@ pub fn of(status: &ReceiveStatus, decoded: Option<Instant>, now: Instant, words:
             }
             (Some(PlayState::Playing { since }), Some(counters)) => match reception(counters, decoded, *since, now) {
                 Reception::Live => PictureContent::Picture,
-                missing => match (counters.dark(), missing) {
+                missing => match (counters.no_picture(), missing) {
                     (Some(why), _) => message(reason(why, words)),
                     (None, Reception::NoSignal) => message(words.no_signal),
                     (None, _) => message(words.waiting_for_keyframe),
@@ -121,10 +121,10 @@ mod tests {
         for (why, part) in
             [(NoPicture::H264, "H.264"), (NoPicture::NoParameterSets, "参数集"), (NoPicture::Nothing, "没有数据")]
         {
-            counters.set_dark(why);
+            counters.set_no_picture(why);
             assert!(message(5).contains(part), "{}", message(5));
         }
-        counters.light();
+        counters.clear_no_picture();
         assert_eq!(message(5), words.no_signal);
     }
 
