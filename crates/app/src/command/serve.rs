@@ -65,8 +65,8 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     Ok(())
 }
 
-/// How many threads a server's tasks run on. One thread writes to some thousand readers, and each further one makes writes slower if
-/// the readers run on the same processors: half of the processors, at most 8.
+/// How many threads a server's tasks run on: half of the processors, at most 8. One thread writes to some thousand readers, and
+/// each further one makes writes slower if the readers run on the same processors.
 pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
 }
