@@ -9,11 +9,12 @@
 
 mod again;
 mod choose;
-#[allow(unsafe_code)]
 mod device;
 mod formats;
 #[allow(unsafe_code)]
 mod queue;
+#[allow(unsafe_code)]
+mod v4l2;
 
 use std::io;
 use std::path::PathBuf;
@@ -283,7 +284,7 @@ impl Camera {
             let expected = self.sequence.map(|sequence| sequence.wrapping_add(1));
             *lost += gap(expected, filled.sequence);
             self.sequence = Some(filled.sequence);
-            if filled.broken {
+            if filled.damaged {
                 *lost += 1;
                 self.queue.give_back(filled)?;
                 continue;
