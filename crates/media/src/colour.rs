@@ -1,9 +1,5 @@
 //! What the samples of a picture mean: range, matrix, light; and how many bits they have.
 
-use crate::av::ffi::{
-    AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic as AVTransfer, AVPixelFormat,
-};
-
 /// Which sample values mean black and white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Range {
@@ -67,31 +63,6 @@ impl Colour {
     pub fn is_hdr(self) -> bool {
         self.transfer != Transfer::Standard
     }
-
-    /// Primaries and transfer for a stream's description; unspecified where they are the usual ones.
-    pub(crate) fn description_to_av(self) -> (AVColorPrimaries, AVTransfer) {
-        let primaries = match self.matrix {
-            Matrix::Bt2020 => AVColorPrimaries::BT2020,
-            Matrix::Bt601 | Matrix::Bt709 => AVColorPrimaries::UNSPECIFIED,
-        };
-        let transfer = match (self.transfer, self.matrix) {
-            (Transfer::Pq, _) => AVTransfer::SMPTE2084,
-            (Transfer::Hlg, _) => AVTransfer::ARIB_STD_B67,
-            (Transfer::Standard, Matrix::Bt2020) => AVTransfer::BT2020_10,
-            (Transfer::Standard, _) => AVTransfer::UNSPECIFIED,
-        };
-        (primaries, transfer)
-    }
-}
-
-impl Transfer {
-    pub(crate) fn from_av(transfer: AVTransfer) -> Transfer {
-        match transfer {
-            AVTransfer::SMPTE2084 => Transfer::Pq,
-            AVTransfer::ARIB_STD_B67 => Transfer::Hlg,
-            _ => Transfer::Standard,
-        }
-    }
 }
 
 impl std::fmt::Display for Colour {
@@ -110,39 +81,14 @@ impl std::fmt::Display for Colour {
     }
 }
 
-impl Range {
-    pub(crate) fn to_av(self) -> AVColorRange {
-        match self {
-            Range::Limited => AVColorRange::MPEG,
-            Range::Full => AVColorRange::JPEG,
-        }
-    }
-}
-
 impl Matrix {
     /// What is meant where nothing is said: BT.709 from 720 lines on, BT.601 below.
     pub fn by_height(height: u32) -> Matrix {
         if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }
     }
-
-    pub(crate) fn to_av(self) -> AVColorSpace {
-        match self {
-            Matrix::Bt601 => AVColorSpace::SMPTE170M,
-            Matrix::Bt709 => AVColorSpace::BT709,
-            Matrix::Bt2020 => AVColorSpace::BT2020_NCL,
-        }
-    }
 }
 
 impl Depth {
-    /// FFmpeg's name of planar 4:2:0 with so many bits.
-    pub(crate) fn pixels(self) -> AVPixelFormat {
-        match self {
-            Depth::Eight => AVPixelFormat::YUV420P,
-            Depth::Ten => AVPixelFormat::YUV420P10LE,
-        }
-    }
-
     /// Bytes of a sample.
     pub(crate) fn bytes(self) -> usize {
         match self {

@@ -17,6 +17,7 @@
 //! of a second; the screen is the exception, whose grabber waits for its next frame.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![warn(unreachable_pub, clippy::undocumented_unsafe_blocks, clippy::type_complexity)]
 
 #[allow(unsafe_code)]
 mod av;
@@ -29,9 +30,10 @@ pub mod frame_rate;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod mux;
+mod orientation;
 pub mod picture;
+mod picture_format;
 pub mod present;
-mod shape;
 pub mod srt;
 pub mod stop;
 mod tone;

@@ -8,26 +8,14 @@
 
 use std::sync::Arc;
 
-use crate::av::AvError;
-use crate::av::ffi::AVPixelFormat;
+use crate::av::colour::planar_420;
 use crate::av::frame::Frame;
 use crate::av::scaler::{Scaler, Side};
+use crate::av::{AVPixelFormat, AvError};
 pub use crate::colour::{Colour, Depth, Matrix, Range, Transfer};
-use crate::shape::square_size;
+use crate::picture_format::square_size;
+pub use crate::picture_format::{PictureError, PictureFormat};
 use crate::tone;
-
-/// Size and colour of a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PictureFormat {
-    /// Width in luma samples, even.
-    pub width: u32,
-    /// Height in luma samples, even.
-    pub height: u32,
-    /// What the samples mean.
-    pub colour: Colour,
-    /// Bits of a sample.
-    pub depth: Depth,
-}
 
 /// A picture, owned by reference count. Cloning shares the samples.
 #[derive(Clone)]
@@ -36,83 +24,11 @@ pub struct Picture {
     format: PictureFormat,
 }
 
-/// Why a picture could not be made or converted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
-    /// The size is odd, zero, or beyond what can be coded.
-    #[error("{width}x{height} is no picture size; use even sides from 16 to {max}", max = PictureFormat::MAX_SIDE)]
-    Size {
-        /// Width in luma samples.
-        width: u32,
-        /// Height in luma samples.
-        height: u32,
-    },
-    /// No memory for the samples.
-    #[error("no memory for a picture; close other programs or use a smaller size")]
-    Memory,
-    /// The samples come in a layout that FFmpeg cannot convert.
-    #[error("this pixel format cannot be converted ({0}); use a source that gives yuv420p")]
-    Convert(String),
-}
-
-impl PictureFormat {
-    /// The shortest side accepted, in samples: a coding tree unit.
-    pub const MIN_SIDE: u32 = 16;
-    /// The longest side accepted, in samples.
-    pub const MAX_SIDE: u32 = 8192;
-
-    /// A limited-range format of this size with the matrix usual for it.
-    pub fn limited(width: u32, height: u32) -> PictureFormat {
-        PictureFormat::new(width, height, Colour::new(Range::Limited, Matrix::by_height(height)))
-    }
-
-    /// A format of 8 bits a sample.
-    pub fn new(width: u32, height: u32, colour: Colour) -> PictureFormat {
-        PictureFormat { width, height, colour, depth: Depth::Eight }
-    }
-
-    /// Bits of one picture before coding: 12 for each pixel of 8-bit 4:2:0, 15 of 10-bit.
-    pub fn raw_bits(self) -> u64 {
-        let bits = match self.depth {
-            Depth::Eight => 12,
-            Depth::Ten => 15,
-        };
-        u64::from(self.width) * u64::from(self.height) * bits
-    }
-
-    /// Bytes of a row of plane `index`, and its rows.
-    fn plane_bytes(self, index: usize) -> (usize, usize) {
-        let (width, rows) = self.plane_size(index);
-        (width * self.depth.bytes(), rows)
-    }
-
-    /// Size of plane `index` in samples: full for luma (0), half each way for chroma (1, 2).
-    pub fn plane_size(self, index: usize) -> (usize, usize) {
-        let (width, height) = (self.width as usize, self.height as usize);
-        match index {
-            0 => (width, height),
-            _ => (width / 2, height / 2),
-        }
-    }
-
-    /// Whether a picture can have this size.
-    ///
-    /// # Errors
-    /// [`PictureError::Size`] for odd sides and those out of bounds.
-    pub fn check(self) -> Result<(), PictureError> {
-        let good = |side: u32| side.is_multiple_of(2) && (Self::MIN_SIDE..=Self::MAX_SIDE).contains(&side);
-        if good(self.width) && good(self.height) {
-            return Ok(());
-        }
-        Err(PictureError::Size { width: self.width, height: self.height })
-    }
-}
-
 impl From<AvError> for PictureError {
     fn from(error: AvError) -> PictureError {
-        match error {
-            AvError::Other { .. } => PictureError::Memory,
-            other => PictureError::Convert(other.to_string()),
+        match error.is_system() {
+            true => PictureError::Memory,
+            false => PictureError::Convert(error.to_string()),
         }
     }
 }
@@ -142,16 +58,16 @@ impl Picture {
     /// Rows are `align` bytes apart (0: as the processor likes them, 1: tight).
     pub(crate) fn uninitialised(format: PictureFormat, align: u8) -> Result<Picture, PictureError> {
         format.check()?;
-        let frame = Frame::alloc(format.depth.pixels(), format.width, format.height, align)?;
+        let frame = Frame::alloc(planar_420(format.depth), format.width, format.height, align)?;
         Picture::from_frame(frame, format)
     }
 
     /// Takes over a planar 4:2:0 frame of the format's depth whose size is even and at least `format`'s.
     pub(crate) fn from_frame(mut frame: Frame, format: PictureFormat) -> Result<Picture, PictureError> {
         format.check()?;
-        frame.set_size(format.width, format.height);
+        frame.crop(format.width, format.height);
         // Full range is said by the range field alone: the J formats are deprecated.
-        frame.set_format(format.depth.pixels());
+        frame.set_format(planar_420(format.depth));
         frame.set_colour(format.colour);
         let picture = Picture { frame: Arc::new(frame), format };
         let whole = (0..3).all(|index| {
@@ -261,17 +177,18 @@ impl Picture {
     }
 
     pub(crate) fn side(&self) -> Side {
-        Side {
-            format: self.format.depth.pixels(),
-            width: self.format.width,
-            height: self.format.height,
-            colour: self.format.colour,
-        }
+        side_of(self.format)
     }
 
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
     }
+}
+
+/// The side of a conversion that pictures of this format are.
+pub(crate) fn side_of(format: PictureFormat) -> Side {
+    let PictureFormat { width, height, colour, depth } = format;
+    Side { format: planar_420(depth), width, height, colour }
 }
 
 impl std::fmt::Debug for Picture {

@@ -14,9 +14,10 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use crate::av::AvError;
+use crate::av::codec_names::SUPPORTED;
 use crate::av::demux::Demuxer;
-use crate::av::interrupt::Interrupt;
 use crate::av::mux::{Muxer, MuxerSetup};
+use crate::av::options::Interrupt;
 use crate::av::packet::Packet;
 use crate::av::srt_log;
 use crate::mux::TICKS_PER_SECOND;
@@ -45,14 +46,14 @@ impl SrtAddress {
     }
 
     /// Why there is no connection, by FFmpeg's word and libsrt's.
-    fn failed(&self, error: &AvError) -> SrtError {
+    fn failed(&self, error: AvError) -> SrtError {
         let url = self.url.clone();
         match (error, srt_log::take_refusal()) {
-            (AvError::ProtocolNotFound, _) => SrtError::Missing { url },
+            (AvError::PROTOCOL_NOT_FOUND, _) => SrtError::Missing { url },
             (_, Some(reason)) if is_about_passphrase(&reason) => SrtError::Passphrase { url, reason },
             (_, Some(reason)) => SrtError::Refused { url, reason },
             // FFmpeg says no more of a peer that does not answer.
-            (AvError::Other { .. }, None) => SrtError::NoAnswer { url },
+            (error, None) if error.is_system() => SrtError::NoAnswer { url },
             (error, None) => SrtError::Failed { url, why: error.to_string() },
         }
     }
@@ -118,7 +119,7 @@ pub enum SrtError {
         why: String,
     },
     /// The stream is neither H.264 nor H.265.
-    #[error("{url}: the stream is {}; hevcast shows H.265 and H.264", shown(codec))]
+    #[error("{url}: the stream is {}; hevcast shows {SUPPORTED}", shown(codec))]
     Codec {
         /// The address.
         url: String,
@@ -160,7 +161,7 @@ impl SrtWriter {
         let muxer = Muxer::connect(&address.url, "mpegts", &setup, &address.pairs(), Interrupt::new(stop));
         match muxer {
             Ok(muxer) => Ok(SrtWriter { muxer, address }),
-            Err(error) => Err(address.failed(&error)),
+            Err(error) => Err(address.failed(error)),
         }
     }
 
@@ -198,7 +199,7 @@ impl SrtReader {
             .and_then(|demuxer| Ok((demuxer, Packet::empty()?)));
         match opened {
             Ok((demuxer, packet)) => Ok(SrtReader { demuxer, packet, address }),
-            Err(error) => Err(address.failed(&error)),
+            Err(error) => Err(address.failed(error)),
         }
     }
 
@@ -218,11 +219,11 @@ impl SrtReader {
                 frame.meta.is_live = true;
                 Ok(Some(frame))
             }
-            Err(AvError::StreamNotFound) => {
-                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec().0 })
+            Err(AvError::STREAM_NOT_FOUND) => {
+                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec().0.to_owned() })
             }
             // libsrt says this of a peer that has closed and of one that is gone alike.
-            Err(AvError::Other { .. }) => Ok(None),
+            Err(error) if error.is_system() => Ok(None),
             Err(error) => Err(SrtError::Lost { url: self.address.url.clone(), why: error.to_string() }),
         }
     }

@@ -1,7 +1,7 @@
 //! High dynamic range brought down to what ordinary screens show (ITU-R BT.2100 for the light behind a sample, BT.2087
 //! for the primaries). The shader has the same sums: see `present::gl`.
 
-use crate::picture::Transfer;
+use crate::colour::Transfer;
 
 /// What white paper is in HDR, in cd/m² (ITU-R BT.2408).
 pub(crate) const WHITE: f32 = 203.0;

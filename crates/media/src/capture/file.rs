@@ -39,9 +39,9 @@ impl FileSource {
         let failed = |error: AvError| file_error(path, error);
         let mut reader = Reader::open(path).map_err(failed)?;
         let first = reader.next().map_err(failed)?;
-        let first = first.ok_or_else(|| failed(AvError::StreamNotFound))?;
+        let first = first.ok_or_else(|| failed(AvError::STREAM_NOT_FOUND))?;
         let mut shaper = Shaper::new(wanted.size);
-        let (format, mut notes) = shaper.learn(&first, &reader.demuxer);
+        let (format, mut notes) = shaper.start(&first, &reader.demuxer);
         let frame_rate = reader.demuxer.frame_rate().unwrap_or(DEFAULT_RATE);
         if reader.demuxer.is_interlaced() {
             notes.push("interlaced: the two fields of a picture are sent together".to_owned());
@@ -99,9 +99,7 @@ impl Source for FileSource {
         let Some(frame) = self.next_frame()? else {
             return Ok(None);
         };
-        let stamp = frame.raw().best_effort_timestamp;
-        let stamp = (stamp != i64::MIN).then_some(stamp);
-        let media_time = self.clock.media_time(stamp, &self.reader.demuxer);
+        let media_time = self.clock.media_time(frame.estimated_pts(), &self.reader.demuxer);
         let picture = self.shaper.picture(frame, &self.reader.demuxer)?;
         let release = self.clock.release(media_time, Instant::now());
         if stop.wait_until(release) {
@@ -113,8 +111,8 @@ impl Source for FileSource {
 
 fn file_error(path: &Path, error: AvError) -> CaptureError {
     let why = match error {
-        AvError::StreamNotFound => "it holds no video (a cover does not count); choose a video file".to_owned(),
-        AvError::InvalidData => "it is no video file, or damaged; choose another".to_owned(),
+        AvError::STREAM_NOT_FOUND => "it holds no video (a cover does not count); choose a video file".to_owned(),
+        AvError::INVALID_DATA => "it is no video file, or damaged; choose another".to_owned(),
         other => format!("{other}; check the path"),
     };
     CaptureError::File { path: path.to_owned(), why }

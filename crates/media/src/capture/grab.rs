@@ -41,7 +41,7 @@ pub(crate) struct GrabSource {
 
 impl GrabSource {
     pub(crate) fn open(device: Device<'_>) -> Result<GrabSource, AvError> {
-        let demuxer = Demuxer::open(device.url, Some(device.kind), device.options)?;
+        let demuxer = Demuxer::open_device(device.url, device.kind, device.options)?;
         let decoder = demuxer.decoder(Threads::One)?;
         let mut this = GrabSource {
             info: SourceInfo {
@@ -60,7 +60,7 @@ impl GrabSource {
             packet: Packet::empty()?,
             converter: Converter::default(),
         };
-        let first = this.grab()?.ok_or(AvError::Eof)?.0;
+        let first = this.grab()?.ok_or(AvError::EOF)?.0;
         let (width, height) = device.size.unwrap_or((first.width(), first.height()));
         let format = natural_format(&first, device.size);
         this.info.format = format;

@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::convert::{Converter, crop_note, even, oblong_note};
 use crate::picture::PictureFormat;
-use crate::shape::square_size;
+use crate::picture_format::square_size;
+
 use crate::stop::Stop;
 use crate::y4m::{Reader, Y4mError};
 

@@ -6,7 +6,7 @@ use super::encoder::Encoder;
 use super::limits::Qp;
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
 use super::tree_units::TreeUnits;
-use crate::av::ffi::AVPixelFormat;
+use crate::av::AVPixelFormat;
 use crate::frame_rate::FrameRate;
 use crate::picture::{Depth, PictureFormat};
 

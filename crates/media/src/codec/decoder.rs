@@ -5,12 +5,11 @@ use hevcast_wire::{CodecId, CodedFrame};
 use super::error::DecodeError;
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output};
-use crate::av::ffi::AV_FRAME_FLAG_CORRUPT;
 use crate::av::frame::Frame;
 use crate::av::packet::Packet;
 use crate::convert::Converter;
+use crate::orientation::Orientation;
 use crate::picture::Picture;
-use crate::shape::Turn;
 
 /// One decoded picture.
 #[derive(Clone, Debug)]
@@ -74,7 +73,7 @@ impl Decoder {
         let refused = |error: AvError| DecodeError::Refused { bytes, why: error.to_string() };
         if bytes == 0 {
             // An empty packet would mean the end of the stream.
-            return Err(refused(AvError::InvalidData));
+            return Err(refused(AvError::INVALID_DATA));
         }
         let mut packet = Packet::of_frame(frame).map_err(refused)?;
         packet.set_pts(tag);
@@ -107,11 +106,11 @@ impl Decoder {
                 }
             }
             self.note_damage();
-            let tag = self.frame.raw().pts;
+            let tag = self.frame.pts();
             let frame = std::mem::replace(&mut self.frame, empty_frame()?);
             // As the stream's display orientation message says, or the file around it (`coded_file`).
-            let turn = frame.display_matrix().as_ref().map(Turn::of_matrix).unwrap_or_default();
-            let picture = turn.run(&self.converter.picture(frame)?)?;
+            let orientation = frame.display_matrix().as_ref().map(Orientation::of_matrix).unwrap_or_default();
+            let picture = orientation.apply(&self.converter.picture(frame)?)?;
             out.push(Decoded { picture, tag, damaged: self.damaged });
         }
         self.note_damage();
@@ -119,10 +118,8 @@ impl Decoder {
     }
 
     fn note_damage(&mut self) {
-        let raw = self.frame.raw();
         let errors = self.codec.errors_logged();
-        self.damaged |=
-            errors != self.errors_seen || raw.flags & AV_FRAME_FLAG_CORRUPT != 0 || raw.decode_error_flags != 0;
+        self.damaged |= errors != self.errors_seen || self.frame.is_damaged();
         self.errors_seen = errors;
     }
 }

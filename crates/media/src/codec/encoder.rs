@@ -10,7 +10,7 @@ use hevcast_wire::{CodecId, CodedFrame, ParameterSetStage, ParameterSets};
 
 use super::backend::{self, Backend};
 use super::cut::Cuts;
-use super::engine::Engine;
+use super::engine::{Encoded, Engine};
 use super::error::{EncodeError, Rejected};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
 use super::steering::{Kind, Steering};
@@ -158,7 +158,7 @@ impl Encoder {
         };
         let params = EncodeParams { idr: request.idr, qp };
         let coded = self.engine.encode(picture, self.count, params).map_err(|why| self.failed(why))?;
-        let (nals, qp) = coded.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
+        let Encoded { nals, qp } = coded.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
         let mut frame = CodedFrame::new(CodecId::H265, request.timestamp, nals);
         frame.meta.qp = qp;
         self.count += 1;

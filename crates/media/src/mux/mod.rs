@@ -167,7 +167,7 @@ impl Recording {
         Muxer::create(path, self.form.name(), &setup).map_err(|error| {
             // On a full disk a file can be made, but not its header.
             self.cut(None);
-            self.failed(&error)
+            self.failed(error)
         })
     }
 
@@ -181,7 +181,7 @@ impl Recording {
     }
 
     fn try_write(&mut self, frame: &CodedFrame, ticks: i64) -> Result<(), RecordError> {
-        let packet = Packet::of_frame(frame).map_err(|error| self.failed(&error))?;
+        let packet = Packet::of_frame(frame).map_err(|error| self.failed(error))?;
         self.held.push_back(Held { packet, ticks, random_access: frame.random_access });
         let told = self.times.push(ticks);
         self.tell(&told);
@@ -225,7 +225,7 @@ impl Recording {
         if let Err(error) = written {
             drop(muxer);
             self.cut(whole.filter(|_| !is_first));
-            return Err(self.failed(&error));
+            return Err(self.failed(error));
         }
         if is_first {
             self.kept = 1;
@@ -248,7 +248,7 @@ impl Recording {
         drop(cut);
     }
 
-    fn failed(&self, error: &AvError) -> RecordError {
+    fn failed(&self, error: AvError) -> RecordError {
         RecordError { path: self.path.clone().unwrap_or_default(), why: error.to_string() }
     }
 
@@ -266,7 +266,7 @@ impl Recording {
         let whole = muxer.length();
         muxer.finish().map_err(|error| {
             self.cut(whole);
-            self.failed(&error)
+            self.failed(error)
         })?;
         self.kept = self.written;
         Ok(())

@@ -68,13 +68,13 @@ fn read_back(path: &Path) -> Vec<u128> {
     while demuxer.read(&mut packet).unwrap() {
         decoder.send_packet(Some(&packet)).unwrap();
         while decoder.receive_frame(&mut frame).unwrap() == Output::Ready {
-            let nanos = demuxer.time_since(frame.raw().pts, 0).as_nanos();
+            let nanos = demuxer.time_since(frame.pts(), 0).as_nanos();
             stamps.push((nanos * TICKS_PER_SECOND as u128 + 500_000_000) / 1_000_000_000);
         }
     }
     decoder.send_packet(None).unwrap();
     while decoder.receive_frame(&mut frame).unwrap() == Output::Ready {
-        stamps.push((demuxer.time_since(frame.raw().pts, 0).as_nanos() * 90_000 + 500_000_000) / 1_000_000_000);
+        stamps.push((demuxer.time_since(frame.pts(), 0).as_nanos() * 90_000 + 500_000_000) / 1_000_000_000);
     }
     stamps
 }

@@ -19,7 +19,15 @@ use crate::frame_rate::FrameRate;
 use crate::picture::{Depth, Matrix, Picture, PictureFormat, Range, Transfer};
 use workers::Workers;
 
-#[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, dead_code, clippy::all)]
+#[allow(
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    dead_code,
+    unreachable_pub,
+    clippy::all
+)]
 mod ffi {
     include!(concat!(env!("OUT_DIR"), "/x265.rs"));
 }

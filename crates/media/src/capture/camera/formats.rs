@@ -1,7 +1,8 @@
 //! V4L2's pixel formats and colour descriptions, translated to FFmpeg's and [`Colour`]. Sources: linux/videodev2.h and the
 //! "Colorspaces" chapter of the kernel's media documentation.
 
-use crate::av::ffi::AVPixelFormat;
+use crate::av::AVPixelFormat;
+use crate::av::colour::is_rgb;
 use crate::picture::{Colour, Matrix, PictureFormat, Range};
 
 /// How a pixel format is turned into a picture.
@@ -85,7 +86,7 @@ pub(super) struct DriverColour {
 /// The colour of the samples as captured. Values that the driver left at their default follow V4L2's rules
 /// (`V4L2_MAP_QUANTIZATION_DEFAULT`, `V4L2_MAP_YCBCR_ENC_DEFAULT`).
 pub(super) fn sample_colour(layout: Layout, described: DriverColour) -> Colour {
-    let rgb = matches!(layout, Layout::Raw(format) if crate::av::is_rgb(format));
+    let rgb = matches!(layout, Layout::Raw(format) if is_rgb(format));
     let full = match described.quantization {
         quantization::FULL_RANGE => true,
         quantization::LIM_RANGE => false,
@@ -107,7 +108,7 @@ pub(super) fn sample_colour(layout: Layout, described: DriverColour) -> Colour {
 /// The colour of the converted pictures: that of the samples, but limited range and the usual matrix for RGB.
 pub(super) fn picture_colour(layout: Layout, described: DriverColour, height: u32) -> Colour {
     match layout {
-        Layout::Raw(format) if crate::av::is_rgb(format) => PictureFormat::limited(16, height).colour,
+        Layout::Raw(format) if is_rgb(format) => PictureFormat::limited(16, height).colour,
         _ => sample_colour(layout, described),
     }
 }

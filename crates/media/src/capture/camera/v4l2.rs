@@ -424,7 +424,7 @@ mod tests {
             (ENUM_FRAMESIZES.opcode, 0xc02c_564a),
             (ENUM_FRAMEINTERVALS.opcode, 0xc034_564b),
         ] {
-            assert_eq!(opcode as u32, number, "{number:#x}");
+            assert_eq!(opcode, number, "{number:#x}");
         }
     }
 
