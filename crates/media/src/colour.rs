@@ -1,6 +1,6 @@
-//! What the samples of a picture mean: range, matrix, light; and how many bits they have.
+//! The colour description of samples: range, matrix and transfer function; and their depth in bits.
 
-/// Which sample values mean black and white.
+/// The range of sample values from black to white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Range {
     /// Luma 16..=235, chroma 16..=240 (ITU-R BT.601 and BT.709).
@@ -9,7 +9,7 @@ pub enum Range {
     Full,
 }
 
-/// Which matrix turns red, green and blue into luma and chroma.
+/// The matrix from red, green and blue to luma and chroma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Matrix {
     /// ITU-R BT.601: standard definition and JPEG.
@@ -20,10 +20,10 @@ pub enum Matrix {
     Bt2020,
 }
 
-/// What light a sample value stands for.
+/// The transfer function: from a sample value to light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Transfer {
-    /// As BT.709 and its relatives: what screens show without more ado.
+    /// That of BT.709 and similar ones: standard dynamic range, shown without conversion.
     #[default]
     Standard,
     /// Perceptual quantiser (SMPTE ST 2084, ITU-R BT.2100): HDR up to 10 000 cd/m².
@@ -32,18 +32,18 @@ pub enum Transfer {
     Hlg,
 }
 
-/// What the samples of a picture mean.
+/// The colour description of a picture's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Colour {
     /// Range of the sample values.
     pub range: Range,
-    /// Conversion matrix.
+    /// Matrix from red, green and blue.
     pub matrix: Matrix,
-    /// From sample value to light.
+    /// Transfer function of the sample values.
     pub transfer: Transfer,
 }
 
-/// Bits of a sample.
+/// Bits per sample, and how a sample is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Depth {
     /// 8, one byte each.
@@ -54,12 +54,12 @@ pub enum Depth {
 }
 
 impl Colour {
-    /// Samples of standard range of light.
+    /// A colour of standard dynamic range.
     pub const fn new(range: Range, matrix: Matrix) -> Colour {
         Colour { range, matrix, transfer: Transfer::Standard }
     }
 
-    /// Whether it is high dynamic range, which screens without it show pale.
+    /// Whether it is of high dynamic range, which needs tone mapping for ordinary screens.
     pub fn is_hdr(self) -> bool {
         self.transfer != Transfer::Standard
     }
@@ -82,14 +82,14 @@ impl std::fmt::Display for Colour {
 }
 
 impl Matrix {
-    /// What is meant where nothing is said: BT.709 from 720 lines on, BT.601 below.
+    /// The matrix of a stream that does not specify one: BT.709 from 720 lines on, BT.601 below.
     pub fn by_height(height: u32) -> Matrix {
         if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }
     }
 }
 
 impl Depth {
-    /// Bytes of a sample.
+    /// Bytes per sample in memory.
     pub(crate) fn bytes(self) -> usize {
         match self {
             Depth::Eight => 1,

@@ -1,12 +1,12 @@
-//! Makes [`Picture`]s of whatever a decoder or device gives: crops to even sizes, converts pixel
-//! formats, scales. Pictures that already are 8-bit 4:2:0 pass without a copy.
+//! Makes [`Picture`]s of a decoder's or device's frames: crops to even sizes, converts pixel formats, scales. Frames that are
+//! 8-bit 4:2:0 already become pictures without a copy.
 
 use crate::av::colour::{is_planar_420, is_rgb};
 use crate::av::frame::Frame;
 use crate::av::scaler::{Scaler, Side};
 use crate::picture::{Picture, PictureError, PictureFormat, side_of};
 
-/// Converts frames, keeping the last conversion's tables.
+/// Converts frames. It keeps the tables of the last conversion for the next frame of the same kind.
 #[derive(Default)]
 pub(crate) struct Converter {
     scaler: Option<Scaler>,
@@ -49,7 +49,7 @@ impl Converter {
         Picture::from_frame(scaled, format)
     }
 
-    /// `picture` in another format; itself when it already is.
+    /// `picture` converted to `format`; a clone when it has that format.
     pub(crate) fn reformat(&mut self, picture: &Picture, format: PictureFormat) -> Result<Picture, PictureError> {
         if picture.format() == format {
             return Ok(picture.clone());
@@ -73,24 +73,24 @@ impl Converter {
 pub(crate) fn natural_format(frame: &Frame, size: Option<(u32, u32)>) -> PictureFormat {
     let from = Side::of(frame);
     let (width, height) = size.unwrap_or((from.width, from.height));
-    // RGB has no range and matrix to keep: take what viewers expect.
+    // RGB has no YUV range and matrix to keep: take the usual ones.
     let colour = if is_rgb(from.format) { PictureFormat::limited(width, height).colour } else { from.colour };
     PictureFormat::new(even(width), even(height), colour)
 }
 
-/// The next even number at or below `side`.
+/// The largest even number up to `side`.
 pub(crate) fn even(side: u32) -> u32 {
     side & !1
 }
 
-/// What to tell the user when a source's size had to be cropped; `None` when it was even.
+/// A note for the user that a source's size was cropped; `None` when it was even.
 pub(crate) fn crop_note(width: u32, height: u32) -> Option<String> {
     let (even_width, even_height) = (even(width), even(height));
     let cropped = (width, height) != (even_width, even_height);
     cropped.then(|| format!("{width}x{height} cropped to {even_width}x{even_height}: H.265 4:2:0 needs even sizes"))
 }
 
-/// What to tell the user when oblong pixels were made square; `None` when they were, or another size is `wanted`.
+/// A note for the user that oblong pixels were made square; `None` when they were, or where a size is `wanted`.
 pub(crate) fn oblong_note(wanted: Option<(u32, u32)>, stored: (u32, u32), square: (u32, u32)) -> Option<String> {
     let is_changed = wanted.is_none() && stored != square;
     is_changed

@@ -1,10 +1,10 @@
 //! Uncompressed pictures: planar YUV 4:2:0, even sized, shared by reference.
 //!
 //! Every stage between capture and encoder, and between decoder and screen, handles
-//! [`Picture`]s. Cloning one copies no samples. The [`Colour`] says what the samples mean; it
-//! travels from the camera through the encoder's VUI to the viewer's shader.
+//! [`Picture`]s. Cloning one copies no samples. The [`Colour`] describes the samples; it is passed on from the camera through
+//! the encoder's VUI to the viewer's shader.
 //!
-//! Samples have 8 bits everywhere but between a file of HDR and the encoder ([`Depth::Ten`]).
+//! Samples have 8 bits, except from a file with HDR to the encoder ([`Depth::Ten`]).
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl From<AvError> for PictureError {
 }
 
 impl Picture {
-    /// A black picture. Fails for odd or absurd sizes and without memory.
+    /// A black picture. Fails for a size that [`PictureFormat::check`] rejects, and without memory.
     pub fn new(format: PictureFormat) -> Result<Picture, PictureError> {
         let mut picture = Picture::uninitialised(format, 0)?;
         let black = match format.colour.range {
@@ -54,19 +54,19 @@ impl Picture {
         Ok(picture)
     }
 
-    /// A picture whose samples are whatever the memory held: the caller writes all of them.
-    /// Rows are `align` bytes apart (0: as the processor likes them, 1: tight).
+    /// A picture whose samples are uninitialised memory: the caller must write all of them. Rows begin at multiples of `align`
+    /// bytes (1: without padding, 0: what the processor's vector instructions need).
     pub(crate) fn uninitialised(format: PictureFormat, align: u8) -> Result<Picture, PictureError> {
         format.check()?;
         let frame = Frame::alloc(planar_420(format.depth), format.width, format.height, align)?;
         Picture::from_frame(frame, format)
     }
 
-    /// Takes over a planar 4:2:0 frame of the format's depth whose size is even and at least `format`'s.
+    /// A picture of a planar 4:2:0 frame of the format's depth, whose size is even and at least `format`'s.
     pub(crate) fn from_frame(mut frame: Frame, format: PictureFormat) -> Result<Picture, PictureError> {
         format.check()?;
         frame.crop(format.width, format.height);
-        // Full range is said by the range field alone: the J formats are deprecated.
+        // The range field alone describes full range: the J formats are deprecated.
         frame.set_format(planar_420(format.depth));
         frame.set_colour(format.colour);
         let picture = Picture { frame: Arc::new(frame), format };
@@ -77,7 +77,7 @@ impl Picture {
         if whole { Ok(picture) } else { Err(PictureError::Convert("planes are missing".to_owned())) }
     }
 
-    /// Size and colour.
+    /// Size, colour and depth, which are fixed for the picture's life.
     pub fn format(&self) -> PictureFormat {
         self.format
     }
@@ -110,17 +110,17 @@ impl Picture {
         plane.chunks(stride).map(move |row| &row[..width.min(row.len())])
     }
 
-    /// Width and height that it is to be shown with: its own, unless its pixels are oblong.
+    /// Width and height in which it is to be shown: its own, unless its pixels are oblong.
     pub fn shown_size(&self) -> (u32, u32) {
         square_size((self.format.width, self.format.height), self.frame.pixel_aspect())
     }
 
-    /// The same with square pixels; itself where they are. Fails without memory.
+    /// The picture scaled to square pixels; a clone where they are square. Fails without memory.
     pub fn squared(&self) -> Result<Picture, PictureError> {
         self.scaled(self.shown_size())
     }
 
-    /// The same in proportions as they are, with sides of at most `longest` samples. Fails without memory.
+    /// The picture scaled down, in the same proportions, to sides of at most `longest` samples. Fails without memory.
     pub(crate) fn within(&self, longest: u32) -> Result<Picture, PictureError> {
         let PictureFormat { width, height, .. } = self.format;
         let too_long = f64::from(width.max(height)) / f64::from(longest.max(PictureFormat::MIN_SIDE));
@@ -141,7 +141,7 @@ impl Picture {
     }
 
     /// The picture as 24-bit RGB: `width * height * 3` bytes, rows from the top without padding,
-    /// converted by the picture's own matrix and range, HDR brought down to what screens show. Fails without memory.
+    /// converted by the picture's own matrix and range, with HDR tone-mapped to standard range. Fails without memory.
     pub fn to_rgb24(&self) -> Result<Vec<u8>, PictureError> {
         let from = self.side();
         let colour = Colour { range: Range::Full, ..self.format.colour };
@@ -149,14 +149,14 @@ impl Picture {
         let rgb = Scaler::new(from, to)?.run(&self.frame)?;
         let (row_bytes, rows) = (self.format.width as usize * 3, self.format.height as usize);
         let (bytes, stride) = rgb.plane(0, row_bytes, rows).ok_or(PictureError::Memory)?;
-        let mut tight = Vec::with_capacity(row_bytes * rows);
+        let mut packed = Vec::with_capacity(row_bytes * rows);
         for row in bytes.chunks(stride) {
-            tight.extend_from_slice(&row[..row_bytes]);
+            packed.extend_from_slice(&row[..row_bytes]);
         }
         if self.format.colour.is_hdr() {
-            tone::to_standard(self.format.colour.transfer, &mut tight);
+            tone::to_sdr(self.format.colour.transfer, &mut packed);
         }
-        Ok(tight)
+        Ok(packed)
     }
 
     /// Peak signal-to-noise ratio of luma planes of 8 bits in dB: infinite for equal planes, zero for pictures of
@@ -176,10 +176,12 @@ impl Picture {
         10.0 * (255.0 * 255.0 * samples / squares as f64).log10()
     }
 
+    /// The side of a conversion that this picture is.
     pub(crate) fn side(&self) -> Side {
         side_of(self.format)
     }
 
+    /// The frame with the samples, which clones may share.
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
     }

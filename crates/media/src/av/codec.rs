@@ -1,7 +1,7 @@
 //! Owner of an `AVCodecContext`: an opened encoder or decoder.
 //!
 //! Not ffmpeg-the-third's `codec::Context`: it has no place for the error counter that the log needs, no bound of the picture
-//! size, no graphics memory, and it opens a codec without telling which options were not understood.
+//! size and no graphics memory, and without memory it is a null pointer.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU32, Ordering};

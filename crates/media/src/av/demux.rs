@@ -1,8 +1,7 @@
 //! A file, a capture device or a connection that is read: its video stream's packets, and the decoder for them.
 //!
-//! Not ffmpeg-the-third's `format::context::Input`: it opens an input either with options or with an interrupt callback, but
-//! not with both, which SRT needs, and never in a given format; it always probes, which delays live inputs; and it has neither
-//! the display matrix nor the pixel aspect of a stream.
+//! Not ffmpeg-the-third's `format::context::Input`: it opens an input either with options or with an interrupt callback, while
+//! SRT needs both, and never in a given format; and it always probes, which delays live inputs.
 
 use std::ffi::CStr;
 use std::path::Path;

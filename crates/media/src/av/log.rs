@@ -1,4 +1,4 @@
-//! FFmpeg's log: silent by default, and counted for each decoder. ffmpeg-the-third sets its level only, not its callback.
+//! FFmpeg's log: silent by default, and counted for each decoder. ffmpeg-the-third sets its level and flags, not its callback.
 //!
 //! FFmpeg's HEVC decoder conceals damage: where a reference is missing or a slice is broken, it fills the picture in and
 //! returns it as if nothing had happened; but it logs an error on its codec context. The callback here counts those errors in

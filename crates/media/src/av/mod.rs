@@ -12,8 +12,8 @@
 //! * [`log`]: FFmpeg's log, silenced, and counted per decoder; [`srt_log`]: libsrt's.
 //!
 //! They stand on the bindings alone (`ffmpeg-sys-the-third`). Where `ffmpeg-the-third`, the safe crate over the same
-//! bindings, has a counterpart, the head of the file says what it lacks here. In common: it ignores failed allocations, it
-//! panics on names with a zero byte, and it cannot interrupt an output that waits for the network.
+//! bindings, has a counterpart, the head of the file says what it lacks here. In common: it ignores failed allocations or panics
+//! on them, it panics on names with a zero byte, and it cannot interrupt an output that waits for the network.
 
 pub(crate) mod codec;
 pub(crate) mod codec_names;

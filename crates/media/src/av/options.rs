@@ -1,7 +1,7 @@
 //! What inputs, outputs and codecs are opened with: options by name, addresses, and the callback that ends their waits.
 //!
-//! Not ffmpeg-the-third's `Dictionary`, since its `set` panics on text with a zero byte and ignores a failed allocation. Not
-//! its `interrupt`, since that leaks the closure, and outputs cannot be given one.
+//! Not ffmpeg-the-third's `Dictionary`, since its `set` panics on text with a zero byte and without memory. Not its
+//! `interrupt`, since that leaks the closure, and outputs cannot be given one.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 

@@ -114,24 +114,24 @@ fn keyframes_come_at_their_interval() {
 }
 
 #[test]
-fn the_qp_told_is_the_qp_asked_for() {
+fn the_reported_qp_is_the_requested_qp() {
     let format = PictureFormat::limited(320, 192);
     for qp in [20, 35] {
         let mut encoder = open(format, RateControl::Qp(Qp::clamped(qp)));
         for picture in pattern(format, 4) {
-            let told = encoder.encode(&picture, false).unwrap().meta.qp.unwrap();
-            assert!((told - f32::from(qp)).abs() <= 1.0, "{told} for {qp}");
+            let reported = encoder.encode(&picture, false).unwrap().meta.qp.unwrap();
+            assert!((reported - f32::from(qp)).abs() <= 1.0, "{reported} for {qp}");
         }
     }
     for rate in [RateControl::Crf(Crf::clamped(28.0)), RateControl::Bitrate(Bitrate::new(500_000).unwrap())] {
         let mut encoder = open(format, rate);
-        let told = encoder.encode(&pattern(format, 1)[0], false).unwrap().meta.qp;
-        assert!((0.0..=51.0).contains(&told.unwrap()));
+        let reported = encoder.encode(&pattern(format, 1)[0], false).unwrap().meta.qp;
+        assert!((0.0..=51.0).contains(&reported.unwrap()));
     }
 }
 
 #[test]
-fn a_keyframe_that_was_asked_for_has_the_room_of_a_keyframe() {
+fn a_requested_keyframe_has_the_budget_of_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let (mut encoder, start) = (open(format, RateControl::Best(Qp::clamped(20))), Instant::now());
     let tight = Some(BitBudget { picture_bits: 1000, keyframe_bits: 10_000_000 });
@@ -161,7 +161,7 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
 }
 
 #[test]
-fn a_picture_keeps_within_its_room_at_once_and_without_a_keyframe() {
+fn a_picture_keeps_within_its_budget_at_once_and_without_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let mut encoder = open(format, RateControl::Best(Qp::clamped(16)));
     assert!(encoder.keeps_within_budget());
@@ -221,7 +221,7 @@ fn range_matrix_and_levels_survive() {
 }
 
 #[test]
-fn damage_is_told_until_the_next_keyframe() {
+fn damage_is_reported_until_the_next_keyframe() {
     let format = PictureFormat::limited(320, 192);
     let mut encoder = open(format, RateControl::Qp(Qp::clamped(25)));
     let coded: Vec<CodedFrame> = pattern(format, 8)
@@ -281,8 +281,8 @@ fn a_cut_frame_is_not_passed_off_as_whole() {
     let picture = &pattern(format, 1)[0];
     let coded = open(format, RateControl::Qp(Qp::clamped(18))).encode(picture, false).unwrap();
     let mut out = Vec::new();
-    // Within the slice's header: what is missing behind it FFmpeg fills in without a word, unless the encoder worked by
-    // wavefront and so told where each row begins. The depacketizer knows of lost packets in any case.
+    // Within the slice's header: FFmpeg conceals what is missing behind it without logging an error, unless the encoder used
+    // wavefronts and so signalled where each row begins. The depacketizer knows of lost packets in any case.
     let mut cut = coded.clone();
     let slice = cut.nals.iter_mut().rfind(|nal| CodecId::H265.nal_kind(nal).is_slice()).unwrap();
     slice.truncate(3);
