@@ -14,7 +14,7 @@ pub enum Range {
 pub enum Matrix {
     /// ITU-R BT.601: standard definition and JPEG.
     Bt601,
-    /// ITU-R BT.709: high definition.
+    /// ITU-R BT.709: high definition and most cameras.
     Bt709,
     /// ITU-R BT.2020 with non-constant luminance, and its primaries: ultra high definition and HDR.
     Bt2020,
@@ -46,10 +46,10 @@ pub struct Colour {
 /// Bits per sample, and how a sample is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Depth {
-    /// 8, one byte each.
+    /// 8 bits, in one byte.
     #[default]
     Eight,
-    /// 10, two bytes each, the low one first.
+    /// 10 bits, in two bytes, the low one first.
     Ten,
 }
 

@@ -16,7 +16,7 @@ pub struct PictureFormat {
     pub height: u32,
     /// Range, matrix and transfer of the samples.
     pub colour: Colour,
-    /// Bits per sample.
+    /// Bits per sample, and how a sample is stored.
     pub depth: Depth,
 }
 

@@ -26,7 +26,7 @@ use crate::stop::Stop;
 /// Address and options of a connection: `srt://HOST:PORT`, and libsrt's options by FFmpeg's names.
 #[derive(Clone)]
 pub struct SrtAddress {
-    /// Address and port alone.
+    /// `srt://HOST:PORT`, without options, so that it can be shown.
     pub url: String,
     /// Options by name, such as `streamid` or `passphrase`.
     pub options: Vec<(&'static str, String)>,
@@ -110,7 +110,7 @@ pub enum SrtError {
         /// FFmpeg's message.
         why: String,
     },
-    /// The connection was lost.
+    /// A connection that had been made was lost.
     #[error("the SRT connection with {url} is lost: {why}")]
     Lost {
         /// The address, without options.

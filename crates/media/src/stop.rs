@@ -17,7 +17,7 @@ struct Shared {
 }
 
 impl Stop {
-    /// A flag that is not stopped, and shared with nobody yet.
+    /// A flag that is not stopped and has no clones yet.
     pub fn new() -> Stop {
         Stop::default()
     }

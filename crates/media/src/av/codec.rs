@@ -39,7 +39,7 @@ pub(crate) enum Threads {
     Slices,
     /// Several pictures at once: the highest throughput, and a delay of as many pictures as there are threads.
     Pictures,
-    /// None but the caller's.
+    /// No further threads: the caller's does all the work.
     One,
 }
 

@@ -1,4 +1,6 @@
 //! FFmpeg's names for what each codec needs. In this crate a further codec touches this file only.
+//!
+//! Not ffmpeg-the-third's `codec::Id`, since converting FFmpeg's identifiers to it panics on those that a newer FFmpeg has added.
 
 use std::ffi::CStr;
 

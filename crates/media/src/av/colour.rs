@@ -1,4 +1,7 @@
 //! FFmpeg's constants for colours and pixel formats, from and to this crate's types.
+//!
+//! Not ffmpeg-the-third's `color` and `format::Pixel`, since converting FFmpeg's constants to them panics on those that a newer
+//! FFmpeg has added.
 
 use super::ffi::{
     self, AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic as AVTransfer, AVFrame,

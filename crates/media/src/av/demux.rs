@@ -45,7 +45,7 @@ impl Demuxer {
         Demuxer::open_input(&c_string(url)?, Some(kind), options, None)?.with_stream()
     }
 
-    /// Connects to `url`, in a format whose packets tell of its streams as they come, without probing. The video stream is the
+    /// Connects to `url`, in a format that adds its streams when their packets come, without probing. The video stream is the
     /// first with packets: see [`Demuxer::read_live`].
     pub(crate) fn open_live(
         url: &str,

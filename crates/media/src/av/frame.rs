@@ -48,12 +48,12 @@ impl Frame {
         check(unsafe { ffi::av_frame_make_writable(self.as_mut_ptr()) }).map(drop)
     }
 
-    /// Plane `index` of a planar frame, which has `rows` rows of `row_bytes` bytes: its bytes, up to the end of the last row,
-    /// and the stride in bytes. `None` when there is no such plane, or a bottom-up one.
+    /// Plane `index` of a 4:2:0 frame (or plane 0 of any): the bytes of its first `rows` rows of `row_bytes` bytes each, up to the
+    /// end of the last one, and the stride in bytes. `None` when there is no such plane, a smaller or a bottom-up one.
     pub(crate) fn plane(&self, index: usize, row_bytes: usize, rows: usize) -> Option<(&[u8], usize)> {
         let (data, length, stride) = self.extent(index, row_bytes, rows)?;
-        // SAFETY: `extent` computed the rows' length in the plane that FFmpeg allocated; the buffer lives as long as `self`,
-        // and nobody writes to it before `self` is borrowed mutably.
+        // SAFETY: `extent` checked that FFmpeg allocated so many rows; the buffer lives as long as `self`, and is not written to
+        // before `self` is borrowed mutably.
         Some((unsafe { bytes_at(data, length) }, stride))
     }
 
@@ -71,7 +71,8 @@ impl Frame {
     fn extent(&self, index: usize, row_bytes: usize, rows: usize) -> Option<(*mut u8, usize, usize)> {
         let data = *self.0.data.get(index)?;
         let stride = usize::try_from(*self.0.linesize.get(index)?).ok()?;
-        if data.is_null() || stride < row_bytes || rows == 0 {
+        let height = if index == 0 { self.height() } else { self.height().div_ceil(2) };
+        if data.is_null() || stride < row_bytes || rows == 0 || rows > height as usize {
             return None;
         }
         Some((data, stride * (rows - 1) + row_bytes, stride))
@@ -202,4 +203,41 @@ pub(super) fn display_matrix(side_data: &[u8]) -> Option<[i32; 9]> {
         *number = numbers.next()?;
     }
     Some(matrix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_end_where_the_frame_ends() {
+        let mut frame = Frame::alloc(AVPixelFormat::YUV420P, 64, 48, 0).unwrap();
+        assert!(frame.plane(0, 64, 48).is_some() && frame.plane(2, 32, 24).is_some());
+        for (index, row_bytes, rows) in [(0, 64, 49), (1, 32, 25), (3, 1, 1), (9, 1, 1), (0, 1 << 20, 1), (0, 64, 0)] {
+            assert!(frame.plane(index, row_bytes, rows).is_none(), "{rows} rows of {row_bytes} in plane {index}");
+            assert!(frame.plane_mut(index, row_bytes, rows).is_none());
+        }
+        frame.crop(32, 64);
+        assert_eq!((frame.width(), frame.height()), (64, 48), "a frame does not grow");
+        frame.crop(32, 16);
+        assert_eq!((frame.width(), frame.height()), (32, 16));
+        assert!(frame.plane(0, 32, 17).is_none());
+    }
+
+    #[test]
+    fn shared_samples_are_not_written_to() {
+        let mut frame = Frame::alloc(AVPixelFormat::YUV420P, 64, 48, 0).unwrap();
+        frame.plane_mut(0, 64, 48).unwrap().0.fill(7);
+        let mut copy = frame.share().unwrap();
+        assert!(copy.plane_mut(0, 64, 48).is_none() && frame.plane_mut(0, 64, 48).is_none());
+        copy.make_writable().unwrap();
+        copy.plane_mut(0, 64, 48).unwrap().0.fill(9);
+        assert_eq!((frame.plane(0, 64, 48).unwrap().0[0], copy.plane(0, 64, 48).unwrap().0[0]), (7, 9));
+    }
+
+    #[test]
+    fn a_short_display_matrix_is_none() {
+        assert_eq!(display_matrix(&[0; 35]), None);
+        assert_eq!(display_matrix(&[0; 40]), Some([0; 9]));
+    }
 }

@@ -1,4 +1,4 @@
-//! One owner for all objects that FFmpeg allocates.
+//! One owner for all objects that FFmpeg allocates. ffmpeg-the-third has one for each type, most of which do not check for null.
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;

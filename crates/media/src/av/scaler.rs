@@ -162,3 +162,43 @@ fn swscale_matrix(matrix: Matrix) -> i32 {
         Matrix::Bt2020 => 9,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(format: AVPixelFormat, width: u32, height: u32) -> Side {
+        Side { format, width, height, colour: Colour::new(Range::Full, Matrix::Bt601) }
+    }
+
+    #[test]
+    fn a_buffer_is_converted_only_if_it_has_all_rows() {
+        let to = side(AVPixelFormat::YUV420P, 64, 48);
+        for (format, row, bytes) in [
+            (AVPixelFormat::YUYV422, 128, 128 * 48),
+            (AVPixelFormat::NV12, 64, 64 * 72),
+            (AVPixelFormat::YUV420P, 64, 64 * 72),
+            (AVPixelFormat::RGB24, 192, 192 * 48),
+        ] {
+            let mut scaler = Scaler::new(side(format, 64, 48), to).unwrap();
+            let buffer = vec![128; bytes * 2];
+            assert!(scaler.run_bytes(&buffer[..bytes], row).is_ok());
+            assert!(scaler.run_bytes(&buffer, row * 2).is_ok(), "rows may be padded");
+            for (length, stride) in
+                [(bytes - 1, row), (0, row), (bytes, row - 1), (bytes, row + 2), (bytes, usize::MAX)]
+            {
+                assert!(scaler.run_bytes(&buffer[..length], stride).is_err(), "{length} bytes in rows of {stride}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_size_or_format_is_refused() {
+        let from = side(AVPixelFormat::YUV420P, 64, 48);
+        let mut scaler = Scaler::new(from, side(AVPixelFormat::RGB24, 64, 48)).unwrap();
+        let mut frame = |format, width, height| scaler.run(&Frame::alloc(format, width, height, 0).unwrap()).map(drop);
+        assert_eq!(frame(AVPixelFormat::YUV420P, 64, 48), Ok(()));
+        assert_eq!(frame(AVPixelFormat::YUV420P, 64, 32), Err(AvError::INPUT_CHANGED));
+        assert_eq!(frame(AVPixelFormat::NV12, 64, 48), Err(AvError::INPUT_CHANGED));
+    }
+}

@@ -8,7 +8,7 @@ use crate::y4m::Y4mError;
 /// Why a source could not be opened, or failed later.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// No camera at all.
+    /// There is no camera that can be opened.
     #[error("no camera found; plug one in, or try `--input pattern`")]
     NoCamera,
     /// No camera of this name.
@@ -25,7 +25,7 @@ pub enum CaptureError {
     /// The user lacks the permission to open the device.
     #[error("no permission to open {0}; on Linux add yourself to the group `video` and log in again")]
     Forbidden(String),
-    /// The camera was unplugged.
+    /// The camera was unplugged, or its driver was removed.
     #[error("{0} has gone; plug it in again and restart the stream")]
     Gone(String),
     /// The camera is present but delivers no frames.
@@ -56,7 +56,7 @@ pub enum CaptureError {
         /// The system's message.
         why: String,
     },
-    /// No display to grab.
+    /// There is no display, or it cannot be captured.
     #[error("no screen to capture: {0}")]
     NoScreen(String),
     /// The file does not exist, or is not a video.

@@ -13,7 +13,7 @@ pub enum Input {
     Camera(Option<String>),
     /// The whole screen, with the pointer.
     Screen,
-    /// A video file.
+    /// A video file, which is decoded and played in real time.
     File {
         /// Path of the file.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum Input {
     },
     /// A moving test picture with a clock.
     Pattern,
-    /// Y4M from standard input.
+    /// Raw pictures in Y4M format from standard input.
     Y4mStdin,
 }
 
@@ -31,7 +31,7 @@ pub enum Input {
 pub struct Wanted {
     /// Width and height in pixels.
     pub size: Option<(u32, u32)>,
-    /// Frame rate.
+    /// Pictures per second, which cameras, the screen and the pattern are set to.
     pub fps: Option<FrameRate>,
 }
 

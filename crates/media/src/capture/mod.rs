@@ -56,7 +56,7 @@ pub struct SourceInfo {
     /// Format of its first picture. A file whose size changes, and a camera that was plugged in again, may continue with
     /// another one.
     pub format: PictureFormat,
-    /// Nominal frame rate.
+    /// Nominal frame rate; the real one may be lower.
     pub frame_rate: FrameRate,
     /// Whether it waits for a slow caller or drops pictures.
     pub pacing: Pacing,
@@ -136,9 +136,9 @@ pub struct CameraInfo {
 pub struct CameraMode {
     /// V4L2's four characters for the pixel format, such as `YUYV` or `MJPG`.
     pub fourcc: String,
-    /// Width in pixels.
+    /// Width of its pictures in luma samples.
     pub width: u32,
-    /// Height in pixels.
+    /// Height of its pictures in luma samples.
     pub height: u32,
     /// Rates offered at this size; empty when the driver lists none.
     pub frame_rates: Vec<FrameRate>,

@@ -20,7 +20,7 @@ pub struct Decoded {
     pub tag: i64,
     /// Whether the decoder concealed damage in it or in a picture that it may refer to: a broken slice, a missing reference.
     /// The next undamaged random access picture ends that. A slice that is cut off behind its header is noticed only where
-    /// the encoder used wavefronts; whoever depacketized the frame knows of lost packets.
+    /// the encoder used wavefronts; lost packets are known where the frame was depacketized.
     pub damaged: bool,
 }
 

@@ -18,9 +18,9 @@ use crate::x265::{self, EncodeParams, X265};
 
 /// An opened encoder of the table.
 pub(super) enum Engine {
-    /// libx265.
+    /// libx265, called directly.
     X265(Box<X265>),
-    /// One of FFmpeg's.
+    /// An encoder of FFmpeg's.
     FFmpeg(FFmpeg),
 }
 

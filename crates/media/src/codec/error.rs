@@ -7,11 +7,11 @@ use crate::picture::{PictureError, PictureFormat};
 pub struct Rejected {
     /// FFmpeg's name of it, such as `hevc_nvenc`.
     pub name: String,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub why: String,
 }
 
-/// Why encoding failed.
+/// Why an encoder could not be opened, or failed on a picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// FFmpeg was built without the encoder.
@@ -78,7 +78,7 @@ impl EncodeError {
     }
 }
 
-/// Why decoding failed.
+/// Why a decoder could not be opened, or refused a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// FFmpeg was built without the decoder.

@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// A number outside of its type's bounds, or a text that is no number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfBounds {
-    /// Not a [`Qp`].
+    /// Not a [`Qp`]: the text or number is not one from 0 to 51.
     #[error("a QP is a whole number from {} (finest) to {}", Qp::FINEST.0, Qp::COARSEST.0)]
     Qp,
-    /// Not a [`Crf`].
+    /// Not a [`Crf`]: the text or number is not one from 0 to 51.
     #[error("the constant rate factor lies between {} (best) and {}", Crf::BEST.0, Crf::WORST.0)]
     Crf,
-    /// Not a [`Bitrate`].
+    /// Not a [`Bitrate`]: the number is below 10 kbit/s or above 1 Gbit/s.
     #[error("the bitrate must lie between {}k and {}M bits per second", Bitrate::LEAST.0 / 1000, Bitrate::MOST.0 / 1_000_000)]
     Bitrate,
 }
@@ -85,7 +85,7 @@ impl Crf {
     }
 }
 
-/// A bitrate in bits/s.
+/// The bitrate that an encoder is set to, in bits/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bitrate(u64);
 
@@ -106,7 +106,7 @@ impl Bitrate {
         }
     }
 
-    /// The bitrate in bits/s.
+    /// The number of bits per second.
     pub const fn get(self) -> u64 {
         self.0
     }

@@ -17,7 +17,7 @@ pub enum RateControl {
     Best(Qp),
     /// A constant perceived quality: x265's constant rate factor.
     Crf(Crf),
-    /// A constant bitrate.
+    /// A constant bitrate, kept over a fraction of a second.
     Bitrate(Bitrate),
 }
 
@@ -68,7 +68,7 @@ pub struct EncoderSettings {
     pub format: PictureFormat,
     /// Nominal frame rate of these pictures.
     pub frame_rate: FrameRate,
-    /// Rate control.
+    /// How the number of bits is controlled.
     pub rate: RateControl,
     /// The encoder's own speed preset; `None`: its fastest one, for libx265 with tuned parameters.
     pub preset: Option<String>,
@@ -76,7 +76,7 @@ pub struct EncoderSettings {
     pub x265_params: String,
     /// Time from one keyframe to the next when none is requested earlier.
     pub keyframe_interval: Duration,
-    /// Which encoder to open.
+    /// Which encoder to open: one by name, or the best that works.
     pub choice: EncoderChoice,
 }
 

@@ -33,7 +33,7 @@ pub(super) fn decoder() -> Decoder {
     Decoder::new(CodecId::H265).unwrap()
 }
 
-/// What is asked for the picture of this number at 30 pictures/s.
+/// The request for the picture of this number at 30 pictures/s.
 fn request(start: Instant, index: u32) -> FrameRequest {
     let captured = start + Duration::from_micros(33_333) * index;
     FrameRequest { captured, timestamp: RtpTicks(index * 3000), idr: false, budget: None }
@@ -94,9 +94,9 @@ fn a_forced_idr_comes_at_once_with_its_parameter_sets() {
 fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
     let format = PictureFormat::limited(320, 192);
     let coded = |preset: Option<&str>, params: &str| {
-        let mut asked = settings(format, RateControl::Qp(Qp::clamped(28)));
-        (asked.preset, asked.x265_params) = (preset.map(str::to_owned), params.to_owned());
-        Encoder::open(&asked).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().nals
+        let mut requested = settings(format, RateControl::Qp(Qp::clamped(28)));
+        (requested.preset, requested.x265_params) = (preset.map(str::to_owned), params.to_owned());
+        Encoder::open(&requested).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().nals
     };
     assert_ne!(coded(None, ""), coded(Some("ultrafast"), ""));
     assert_eq!(coded(None, "ctu=32:psy-rd=2"), coded(Some("ultrafast"), "subme=1"), "the later word counts");
@@ -105,9 +105,9 @@ fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
 #[test]
 fn keyframes_come_at_their_interval() {
     let format = PictureFormat::limited(320, 192);
-    let mut asked = settings(format, RateControl::Qp(Qp::clamped(30)));
-    asked.keyframe_interval = Duration::from_millis(100);
-    let mut encoder = Encoder::open(&asked).unwrap().0;
+    let mut requested = settings(format, RateControl::Qp(Qp::clamped(30)));
+    requested.keyframe_interval = Duration::from_millis(100);
+    let mut encoder = Encoder::open(&requested).unwrap().0;
     let keyframes: Vec<bool> =
         pattern(format, 7).iter().map(|picture| encoder.encode(picture, false).unwrap().random_access).collect();
     assert_eq!(keyframes, [true, false, false, true, false, false, true]);
@@ -151,7 +151,8 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
     let qps = |rate: RateControl| {
         let (mut encoder, start) = (open(format, rate), Instant::now());
         let requests = (0..).map(|index| request(start, index));
-        let coded = pictures.iter().zip(requests).map(|(picture, asked)| encoder.encode_as(picture, &asked).unwrap());
+        let coded =
+            pictures.iter().zip(requests).map(|(picture, requested)| encoder.encode_as(picture, &requested).unwrap());
         coded.map(|coded| (coded.random_access, coded.meta.qp.unwrap().round() as u8)).collect::<Vec<_>>()
     };
     let best = qps(RateControl::Best(Qp::clamped(20)));
@@ -292,9 +293,9 @@ fn a_cut_frame_is_not_passed_off_as_whole() {
 
 #[test]
 fn auto_falls_back_and_says_what_it_tried() {
-    let mut asked = settings(small(Range::Limited), RateControl::Qp(Qp::clamped(30)));
-    asked.choice = EncoderChoice::Auto;
-    let (encoder, rejected) = Encoder::open(&asked).unwrap();
+    let mut requested = settings(small(Range::Limited), RateControl::Qp(Qp::clamped(30)));
+    requested.choice = EncoderChoice::Auto;
+    let (encoder, rejected) = Encoder::open(&requested).unwrap();
     assert!(rejected.iter().all(|one| !one.why.is_empty() && !one.why.contains('\n')));
     let works: Vec<String> = encoders().into_iter().filter(|info| info.works.is_ok()).map(|info| info.name).collect();
     assert_eq!(works.first().map(String::as_str), Some(encoder.name()));
@@ -305,9 +306,9 @@ fn auto_falls_back_and_says_what_it_tried() {
 fn what_cannot_be_opened_says_why() {
     let format = small(Range::Limited);
     let error = |change: &dyn Fn(&mut EncoderSettings)| {
-        let mut asked = settings(format, RateControl::Qp(Qp::clamped(30)));
-        change(&mut asked);
-        Encoder::open(&asked).err().unwrap().to_string()
+        let mut requested = settings(format, RateControl::Qp(Qp::clamped(30)));
+        change(&mut requested);
+        Encoder::open(&requested).err().unwrap().to_string()
     };
     assert!(error(&|s| s.preset = Some("warp".to_owned())).contains("ultrafast"));
     assert!(error(&|s| s.choice = EncoderChoice::Named("h264".to_owned())).contains("h264"));

@@ -61,9 +61,9 @@ mod tests {
 
     fn all(depth: usize, shown: &[i64]) -> Vec<i64> {
         let mut times = DecodeTimes::new(depth);
-        let mut told: Vec<i64> = shown.iter().flat_map(|&at| times.push(at)).collect();
-        told.extend(times.end());
-        told
+        let mut decoded: Vec<i64> = shown.iter().flat_map(|&at| times.push(at)).collect();
+        decoded.extend(times.end());
+        decoded
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) enum X265Error {
     /// The library is of another version than its header, or was built without this bit depth.
     #[error("the x265 library does not fit the one that hevcast was built with; build hevcast anew")]
     Library,
-    /// No memory.
+    /// An allocation of x265's failed.
     #[error("no memory for x265")]
     Memory,
     /// An unknown preset or tuning.

@@ -67,7 +67,7 @@ impl Device {
     /// Which camera it is; `None` as for [`Device::camera_name`].
     pub(super) fn identity(&self) -> io::Result<Option<Identity>> {
         let device = v4l2::query_capability(&self.file)?;
-        // A camera has several nodes; only `device_caps` tells them apart.
+        // A camera has several nodes; only `device_caps` distinguishes them.
         let node = match device.capabilities & v4l2::CAP_DEVICE_CAPS {
             0 => device.capabilities,
             _ => device.device_caps,

@@ -108,8 +108,8 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
     let mode = &modes[choice.mode];
     let fourcc = fourcc(&mode.fourcc);
     let format = device.set_format(fourcc, mode.width, mode.height).map_err(failed("set its format"))?;
-    let asked = choice.frame_rate.unwrap_or(DEFAULT_RATE);
-    let frame_rate = device.set_rate(asked).unwrap_or(asked);
+    let requested = choice.frame_rate.unwrap_or(DEFAULT_RATE);
+    let frame_rate = device.set_rate(requested).unwrap_or(requested);
     let Some(layout) = formats::layout(format.fourcc) else {
         let why = io::Error::other("the driver changed the pixel format");
         return Err(failed("set its format")(why));

@@ -214,7 +214,7 @@ impl Buffer {
 
 /// Sizes that a device offers in a pixel format.
 pub(super) enum FrameSize {
-    /// One width and height.
+    /// A width and a height, in samples.
     Discrete(u32, u32),
     /// All within bounds: least, most and step of the width, then of the height.
     Stepwise([u32; 3], [u32; 3]),
@@ -222,7 +222,7 @@ pub(super) enum FrameSize {
 
 /// Times per frame that a device offers at a size.
 pub(super) enum FrameInterval {
-    /// One time.
+    /// One time per frame, in seconds.
     Discrete(Fraction),
     /// All from the shortest to the longest.
     Stepwise(Fraction, Fraction),
