@@ -1,5 +1,4 @@
-//! Why x265 did not open. It only says that it did not, so that the cause is found by opening it without each part of
-//! what was asked for in turn.
+//! Finds out why x265 did not open. x265 gives no reason, so it is opened again without each part of the settings in turn.
 
 use super::backend;
 use super::error::EncodeError;
@@ -13,7 +12,7 @@ use crate::x265::{Setup, X265, X265Error};
 const SMALL: (u32, u32) = (640, 480);
 const USUAL_RATE: FrameRate = FrameRate::whole(30);
 
-/// The error that says why x265 does not open with `settings`, and what would help.
+/// The error for the user: why x265 does not open with `settings`, and what would help.
 pub(super) fn of_x265(error: X265Error, settings: &EncoderSettings, preset: &str) -> EncodeError {
     let (why, remedy) = match error {
         X265Error::Open => cause(settings, &|settings| opens(settings, preset)),
@@ -29,7 +28,7 @@ fn opens(settings: &EncoderSettings, preset: &str) -> bool {
     X265::open(&Setup { format: settings.format, frame_rate: settings.frame_rate, preset, params: &params }).is_ok()
 }
 
-/// The cause and its remedy: the first part without which it opens.
+/// The cause and its remedy: the first part of the settings without which x265 opens.
 fn cause(settings: &EncoderSettings, opens: &dyn Fn(&EncoderSettings) -> bool) -> (String, String) {
     let PictureFormat { width, height, .. } = settings.format;
     let fps = settings.frame_rate;
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn x265_itself_is_asked() {
+    fn x265_itself_is_opened() {
         let settings = EncoderSettings {
             format: PictureFormat::limited(1920, 1200),
             frame_rate: USUAL_RATE,

@@ -1,4 +1,4 @@
-//! The size of x265's coding tree units, derived from the pictures' size and rate.
+//! The choice of x265's coding tree unit (CTU) size for the pictures' size and rate.
 //!
 //! Units of 16 samples are coded fastest (`hevcast-bench encoder`), but H.265 does not allow them from level 5 on, and
 //! x265 then does not open. Nor does it open for a picture whose shorter side is less than one unit.
@@ -9,24 +9,24 @@ use super::settings::EncoderSettings;
 
 /// x265 pads pictures to whole coding units, which have at least this size each way in its fastest preset.
 const PADDED_TO: u32 = 16;
-/// What is taken beyond the highest level: every encoder and decoder for such sizes has it.
+/// The least size beyond the highest level: all encoders and decoders for such pictures support it.
 const BEYOND_ALL_LEVELS: u32 = 32;
 /// x265's sizes, the largest first.
 const SIZES: [u32; 3] = [64, 32, 16];
 /// Presets that use units of 32 samples; the slower ones use 64.
 const FAST_PRESETS: [&str; 2] = ["ultrafast", "superfast"];
 
-/// A choice of the size.
+/// The chosen size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreeUnits {
     /// Luma samples each way: 16, 32 or 64.
     pub(super) size: u32,
-    /// No size fits both the level and the picture: strips such as 8192x16, which are coded against the level's rule.
+    /// No size fits both the level and the picture: for strips such as 8192x16, which are coded against the level's rule.
     pub(super) breaks_level: bool,
 }
 
 impl TreeUnits {
-    /// The smallest size that is allowed, or with a preset given its own, as far as the picture has room for it.
+    /// The smallest size that the level allows, or that of a given preset, but at most the picture's shorter side.
     pub(super) fn of(settings: &EncoderSettings) -> TreeUnits {
         let (width, height) = (settings.format.width, settings.format.height);
         let padded = |side: u32| side.next_multiple_of(PADDED_TO);
