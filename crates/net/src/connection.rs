@@ -54,7 +54,7 @@ impl<S: fmt::Debug> fmt::Debug for Connection<S> {
 /// In which direction a [`Connection::poll_io`] has moved bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Io {
-    /// Bytes were read, or the peer closed its side.
+    /// Bytes were read, or the peer closed its side ([`Connection::is_closed`]).
     Read,
     /// Bytes were written, and there was nothing to read. The task will be woken when there is, and when the socket
     /// accepts more after a partial write.
@@ -62,7 +62,7 @@ pub enum Io {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Wraps a connected socket.
+    /// Wraps a connected socket, with empty buffers.
     pub fn new(stream: S) -> Connection<S> {
         Connection {
             stream,

@@ -32,7 +32,7 @@ pub struct Driver<S> {
     /// The protocol's state machine. What it wants to send is sent by the next [`Driver::next_event`] or
     /// [`Driver::transmit`].
     pub session: S,
-    /// The socket, with its buffers.
+    /// The socket, with its input and output buffers.
     pub connection: Connection<Stream>,
     clock: Clock,
     url: String,
@@ -43,10 +43,10 @@ pub struct Driver<S> {
     exposed_to: Option<String>,
 }
 
-/// What [`Driver::next_event`] returns.
+/// What [`Driver::next_event`] returns: `E` is the type of the session's events.
 #[derive(Debug)]
 pub enum DriverEvent<E> {
-    /// The session reports this event.
+    /// An event that the session has reported.
     Session(E),
     /// The kernel has accepted a part of the queued output.
     Sent,
@@ -247,9 +247,9 @@ fn exposed_address(target: &Target) -> Option<String> {
 enum Sent {
     /// No bytes, or nothing was queued.
     Nothing,
-    /// A part of it.
+    /// A part of the output, so that the rest is still queued.
     Some,
-    /// All of it, so that the queue is empty.
+    /// All of the output, so that the queue is empty.
     All,
 }
 

@@ -31,7 +31,7 @@ pub enum NetError {
     /// The host name could not be resolved.
     #[error("{host} has no address ({error}): check the name, or give an IP address")]
     Resolve {
-        /// The host name.
+        /// The host name that could not be resolved.
         host: String,
         /// The error that the resolver returned.
         error: io::Error,
@@ -39,7 +39,7 @@ pub enum NetError {
     /// No TCP connection could be made.
     #[error("no connection to {address}: {}", hints::of_connect(error, *is_ours, CONNECT_TIMEOUT))]
     Connect {
-        /// The address as `HOST:PORT`.
+        /// The server's address, as `HOST:PORT`.
         address: String,
         /// Whether the address is on this computer and RTSP, so that the server may be `hevcast serve`.
         is_ours: bool,
@@ -49,7 +49,7 @@ pub enum NetError {
     /// The server's certificate is not trusted, or the TLS handshake failed otherwise.
     #[error("no TLS with {address}: {}", shown_line(what))]
     Tls {
-        /// The address as `HOST:PORT`.
+        /// The server's address, as `HOST:PORT`.
         address: String,
         /// What failed, and what the user can do.
         what: String,
@@ -57,7 +57,7 @@ pub enum NetError {
     /// The connection failed after it had been made.
     #[error("the connection to {url} broke: {error}")]
     Io {
-        /// The stream's URL, without secrets.
+        /// The URL of the stream, without secrets.
         url: String,
         /// The error that the operating system returned.
         error: io::Error,
@@ -65,13 +65,13 @@ pub enum NetError {
     /// The server closed the connection without giving a reason.
     #[error("{url}: the server closed the connection")]
     Closed {
-        /// The stream's URL, without secrets.
+        /// The URL of the stream, without secrets.
         url: String,
     },
     /// The server closed the connection before the stream began, which is how some servers refuse a stream.
     #[error("{url}: the server closed the connection before the stream began: it may want another {wants}")]
     ClosedAtStart {
-        /// The stream's URL, without secrets.
+        /// The URL of the stream, without secrets.
         url: String,
         /// What the server may require to be different, such as the stream's key.
         wants: &'static str,
@@ -79,23 +79,23 @@ pub enum NetError {
     /// The server does not read what is sent to it, and too many bytes are queued.
     #[error("{url}: the server does not read what is sent to it")]
     Stuck {
-        /// The stream's URL, without secrets.
+        /// The URL of the stream, without secrets.
         url: String,
     },
     /// The server sent something that is not RTSP, from the start.
     #[error("{url}: {error}; is this an RTSP port?")]
     Message {
-        /// The stream's URL, without secrets.
+        /// The URL of the stream, without secrets.
         url: String,
-        /// What could not be parsed.
+        /// What could not be parsed, and why.
         error: MessageError,
     },
     /// The server spoke RTSP, and then sent something that cannot be parsed: the framing is lost.
     #[error("{url} has lost its place in what it sends: {error}")]
     FramingLost {
-        /// The stream's URL, without secrets.
+        /// The URL of the stream, without secrets.
         url: String,
-        /// What could not be parsed.
+        /// What could not be parsed, and why.
         error: MessageError,
     },
     /// The server refused a request or ended the session, by RTSP.

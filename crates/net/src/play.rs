@@ -30,14 +30,14 @@ const MAX_EARLY_BYTES: usize = 8 * 1024 * 1024;
 /// The synchronisation source (SSRC) of our reports. It need not be unique, since a reader is alone on its connection.
 const OWN_SSRC: u32 = 0x6865_7663;
 
-/// What [`Player::next`] returns.
+/// What [`Player::next`] returns: a packet of the stream, or its end.
 #[derive(Debug)]
 pub enum Played {
     /// An RTP packet of the video track that is played.
     Rtp(Bytes),
     /// A compound RTCP packet of that track.
     Rtcp(Bytes),
-    /// The server ended the session.
+    /// The session is over: the server sent TEARDOWN, or responded to ours.
     Ended,
 }
 

@@ -39,7 +39,7 @@ impl OutgoingPicture {
     }
 }
 
-/// What [`Publisher::next_event`] returns.
+/// What [`Publisher::next_event`] returns: progress, or a request of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PublishEvent {
     /// The kernel has accepted a part of what is queued, or all: see [`Publisher::is_drained`].
@@ -48,7 +48,7 @@ pub enum PublishEvent {
     KeyframeRequested,
     /// The publisher should send at most this bit rate, in bits/s (TMMBR, RFC 5104).
     RateLimited(u64),
-    /// The server ended the session.
+    /// The server ended the session, so that nothing more can be sent.
     Ended,
 }
 

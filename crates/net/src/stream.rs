@@ -19,7 +19,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Wraps a socket without TLS.
+    /// Wraps a connected socket that is used without TLS.
     pub fn plain(socket: TcpStream) -> Stream {
         Stream::Plain(Arc::new(socket))
     }

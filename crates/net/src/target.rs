@@ -33,7 +33,7 @@ pub enum Protocol {
     Rtsp,
     /// Enhanced RTMP, over TCP or TLS.
     Rtmp,
-    /// MPEG-TS over SRT.
+    /// MPEG-TS over SRT, as caller or as listener.
     Srt,
 }
 
@@ -71,7 +71,7 @@ pub enum SrtMode {
 /// The options of an `srt://` URL, from its query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SrtSettings {
-    /// Which end opens the connection.
+    /// The option `mode`: which end opens the connection.
     pub mode: SrtMode,
     /// The option `streamid`, by which a server identifies the stream.
     pub stream_id: Option<String>,

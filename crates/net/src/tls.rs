@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of this certificate.
+    /// Computes the fingerprint of a certificate in DER.
     pub fn of(certificate: &CertificateDer<'_>) -> Fingerprint {
         Fingerprint(Sha256::digest(certificate).into())
     }
@@ -90,7 +90,7 @@ impl Shown {
     }
 }
 
-/// Which certificates are trusted.
+/// Which server certificates a client trusts.
 #[derive(Debug)]
 enum Trust {
     /// One certificate, whatever its names and dates. The handshake proves that the server holds its key.

@@ -28,7 +28,7 @@ impl CounterByKind {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds `more` to the counter.
+    /// Adds `more` to the counter; it never decreases.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
@@ -42,7 +42,7 @@ impl Counter {
 /// The server's counters that belong to no stream.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// RTSP connections accepted.
+    /// RTSP connections accepted, including those that are refused afterwards.
     pub accepted: Counter,
     /// RTSP connections refused, by reason: `full`, `address_full`, `tls`, `descriptors`, `memory`.
     pub refused: CounterByKind,

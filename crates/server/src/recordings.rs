@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct RecordingView {
     /// The name of the file being written; `None` while the first keyframe is awaited.
     pub file: Option<String>,
-    /// How many files were begun.
+    /// How many files were begun, the present one included.
     pub files: u64,
     /// Pictures that were to be recorded: the sum of `pictures`, `not_recorded` and those that still wait to be
     /// written.
@@ -22,7 +22,7 @@ pub struct RecordingView {
     pub bytes: u64,
     /// Pictures that are missing from the files.
     pub not_recorded: u64,
-    /// The missing pictures by cause.
+    /// The missing pictures by cause, such as a full disk.
     pub not_recorded_by: BTreeMap<&'static str, u64>,
     /// Why nothing is being written although it should be, such as a full disk.
     pub trouble: Option<String>,

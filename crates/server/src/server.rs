@@ -20,7 +20,7 @@ use crate::status::http::{self, Page};
 use crate::status::memory_warnings;
 use crate::status::stills::Stills;
 
-/// Why [`Server::start`] failed.
+/// Why a server could not be started.
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The server cannot listen on an address that was configured.

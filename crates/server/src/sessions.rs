@@ -17,7 +17,7 @@ pub enum SessionActivity {
     /// The connection neither publishes nor reads at the moment.
     #[default]
     Idle,
-    /// The connection publishes this path.
+    /// The connection publishes a stream at this path.
     Publishing(String),
     /// The connection reads this path, through this reader.
     Reading(String, Arc<Reader>),
@@ -28,11 +28,11 @@ pub enum SessionActivity {
 pub struct Session {
     /// The number of the connection, counted from 1: its id in the API and in the log.
     pub id: u64,
-    /// The peer's address and port.
+    /// The address and port of the peer.
     pub peer: SocketAddr,
     /// Whether the connection is under TLS (`rtsps://`).
     pub tls: bool,
-    /// When the connection was accepted.
+    /// When the connection was accepted, for its age.
     pub since: Instant,
     /// Bytes received from the socket so far, framing included.
     pub received_bytes: AtomicU64,
@@ -56,7 +56,7 @@ struct SessionState {
 pub enum EndRequest {
     /// An administrator ended the session through the API.
     Kicked = 1,
-    /// The server is shutting down.
+    /// The server is shutting down, and ends all sessions.
     ServerStops = 2,
 }
 

@@ -46,7 +46,7 @@ pub struct State {
     authenticator: Authenticator,
     /// Counters of errors and refusals that belong to no stream.
     pub counters: Counters,
-    /// The open RTSP connections.
+    /// The registry of the open RTSP connections.
     pub sessions: Arc<Sessions>,
     /// The recordings in progress, for the status page.
     pub recordings: Recordings,

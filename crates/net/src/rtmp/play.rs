@@ -10,7 +10,7 @@ use super::connect::connect;
 use crate::driver::{Driver, DriverEvent};
 use crate::{Clock, NetError, Target};
 
-/// What [`Player::next`] returns.
+/// What [`Player::next`] returns: a message of the stream, or its end.
 #[derive(Debug)]
 pub enum Played {
     /// A coded frame; a random access frame contains its parameter sets.
@@ -21,7 +21,7 @@ pub enum Played {
     Malformed(VideoError),
     /// An audio message; audio is not played.
     Sound,
-    /// The server ended the stream.
+    /// The server ended the stream, so that nothing more comes.
     Ended,
 }
 

@@ -23,7 +23,7 @@ use crate::tls::Fingerprint;
 /// A video message: its time stamp in ms, and its body.
 type Video = (u32, Bytes);
 
-/// A running server.
+/// A running server, and what the tests need of it.
 pub(super) struct Relay {
     /// The address and port on which it listens.
     pub address: SocketAddr,

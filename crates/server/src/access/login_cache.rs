@@ -32,7 +32,7 @@ pub struct LoginCache {
 #[derive(Debug, Default)]
 struct Right {
     known: HashSet<Fingerprint>,
-    /// The same, oldest first.
+    /// The same logins, oldest first, to forget the oldest.
     by_age: VecDeque<Fingerprint>,
 }
 

@@ -75,7 +75,7 @@ pub(super) struct LoginQueue {
     users: Vec<User>,
     /// Failures of users past [`MAX_USERS`]. No right login clears them, only time.
     others_failures: u32,
-    /// How many checks were begun.
+    /// How many checks were begun: the number of the last one.
     checks: u64,
     /// When a login was last added or checked.
     pub(super) active_at: Instant,
@@ -93,7 +93,7 @@ struct WaitingLogin {
 #[derive(Debug)]
 struct User {
     key: UserKey,
-    /// Wrong logins in a row.
+    /// Wrong logins in a row since the last right one.
     failures: u32,
     failed_at: Option<Instant>,
     /// The number of the user's last check; 0 for none.

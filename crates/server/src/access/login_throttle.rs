@@ -48,7 +48,7 @@ enum State {
     Waiting,
     /// The login is known to be wrong, and its response is delayed.
     Delayed,
-    /// The login is being checked.
+    /// The login is being checked; the lane is needed to report the outcome.
     Checking(Lane),
     /// The outcome is known and reported.
     Done,

@@ -43,11 +43,11 @@ struct Shared {
 struct Queue {
     /// Checks of logins whose user is trusted at the address.
     trusted: VecDeque<Check>,
-    /// All other checks.
+    /// Checks of all other logins.
     others: VecDeque<Check>,
     /// Whether the last of the `others` was the newest; it alternates with the oldest.
     took_newest: bool,
-    /// Threads that are running.
+    /// How many threads are running.
     threads: usize,
     /// Whether the threads should end, since the server stops.
     is_closed: bool,
@@ -78,7 +78,7 @@ impl PasswordChecker {
         received.await.ok()
     }
 
-    /// How many checks wait now.
+    /// How many checks wait now, in both queues together.
     pub fn waiting(&self) -> usize {
         let queue = self.shared.lock();
         queue.trusted.len() + queue.others.len()

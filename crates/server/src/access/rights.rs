@@ -42,10 +42,10 @@ impl Identity {
     }
 }
 
-/// The decision about a request.
+/// The decision about a request, and the response that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// The request is allowed.
+    /// The request is allowed and may be carried out.
     Granted,
     /// A login is needed: the response is 401 Unauthorized with a challenge.
     LoginWanted,

@@ -32,7 +32,7 @@ impl Announcement {
         }
     }
 
-    /// The description, parsed.
+    /// The parsed description, shared so that it can be used without a lock.
     pub(super) fn description(&self) -> &Arc<Description> {
         &self.description
     }

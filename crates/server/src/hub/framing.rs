@@ -29,7 +29,7 @@ pub struct Datagram {
     pub track: usize,
     /// Whether the packet is RTCP, which is sent to a port of its own (RFC 3550 section 11).
     pub rtcp: bool,
-    /// The packet, without framing.
+    /// The bytes of the packet, a slice of the stored bytes.
     pub packet: Bytes,
 }
 

@@ -63,7 +63,7 @@ const DESCRIPTION_FACTOR: u64 = 4;
 /// Least time between two searches for cached groups of pictures to free.
 const CACHE_FREEING_INTERVAL: Duration = Duration::from_millis(50);
 
-/// All live streams, by path.
+/// All live streams by path, with the budget that they take memory from.
 #[derive(Debug, Default)]
 pub struct Hub {
     budget: Arc<Budget>,

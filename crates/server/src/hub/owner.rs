@@ -3,7 +3,7 @@
 // From `core`, since the hub uses addresses as values only and does no I/O.
 use core::net::IpAddr;
 
-/// Who publishes a stream.
+/// Who publishes a stream: a user, or a network without a login.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// The publisher logged in as this user.

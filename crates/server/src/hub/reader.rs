@@ -116,7 +116,7 @@ pub(super) enum Pushed {
     Deliver(Outgoing),
     /// The queue was past a bound and has been emptied. Nothing more may be pushed before the next keyframe.
     Overrun {
-        /// Packets discarded.
+        /// How many packets were discarded.
         packets: u64,
         /// Whether a keyframe should be requested: false if the reader has accepted no bytes since its queue was last
         /// emptied.

@@ -34,7 +34,7 @@ impl Default for Terms {
 /// Why a path cannot be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PublishRefused {
-    /// Another publisher holds the path.
+    /// Another publisher holds the path and may not be replaced.
     #[error("another sender publishes this path")]
     Taken,
     /// The limit for all streams, [`Terms::max_streams`], is reached.

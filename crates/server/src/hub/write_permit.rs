@@ -1,9 +1,9 @@
 //! What a reader's queue reports to the task of the reader's connection.
 
-/// Counters of one reader's queue.
+/// Counters of one reader's queue, since the reader joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReaderMetrics {
-    /// Packets in the queue now.
+    /// How many packets are in the queue now.
     pub depth: u64,
     /// Packets discarded so far, because the queue was past a bound.
     pub dropped_packets: u64,

@@ -11,7 +11,7 @@ use crate::budget::OverBudget;
 /// Why a connection was closed. The text is part of a log line that names the peer.
 #[derive(Debug, Error)]
 pub enum CloseReason {
-    /// The peer closed the connection.
+    /// The peer closed the connection without TEARDOWN, or after it.
     #[error("it closed the connection")]
     Closed,
     /// The peer was a reader, and its stream ended.
@@ -20,7 +20,7 @@ pub enum CloseReason {
     /// The peer was a publisher, and another publisher took over its path.
     #[error("another publisher took over")]
     Replaced,
-    /// The server is shutting down.
+    /// The server is shutting down, and closes all connections.
     #[error("the server stops")]
     Stopped,
     /// An administrator ended the session through the API.
@@ -56,7 +56,7 @@ pub enum CloseReason {
     /// The peer sent something that is not RTSP, or a message that is too long.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// The socket failed.
+    /// Reading from or writing to the socket failed.
     #[error("the connection broke: {0}")]
     Broke(#[from] io::Error),
 }

@@ -56,11 +56,11 @@ pub(super) enum Role {
     Undecided,
     /// It publishes; `channels` are those that the publisher set up, by track.
     Publisher { publication: Publication, channels: Vec<Option<Channels>> },
-    /// It reads a stream.
+    /// It reads a stream, through this reader.
     Reader { stream: Arc<Stream>, reader: Arc<Reader> },
 }
 
-/// Why the connection's task continues.
+/// Why the connection's task continues after waiting.
 enum Woken {
     /// Bytes were read, or the peer closed its side.
     Read,
@@ -68,7 +68,7 @@ enum Woken {
     Feedback(usize, Bytes),
     /// A deadline has passed; the value is the present time.
     Deadline(Instant),
-    /// The connection should close.
+    /// The connection should close for this reason.
     Ended(CloseReason),
 }
 

@@ -102,7 +102,7 @@ pub struct StreamView {
 pub struct SessionView {
     /// The connection's id, as in the log and for `DELETE /api/v1/sessions/ID`.
     pub id: u64,
-    /// The peer's address and port.
+    /// The address and port of the peer, as text.
     pub peer: String,
     /// The name of the user that logged in; `None` without a login.
     pub user: Option<String>,
@@ -127,11 +127,11 @@ pub struct SessionView {
 /// The values of the [counters](crate::counters::Counters) that belong to no stream.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CountersView {
-    /// RTSP connections accepted so far.
+    /// RTSP connections accepted since the server started.
     pub accepted: u64,
-    /// RTSP connections refused, by reason.
+    /// RTSP connections refused, by the reasons of [`Counters::refused`](crate::counters::Counters::refused).
     pub refused: BTreeMap<&'static str, u64>,
-    /// RTSP connections ended, by reason.
+    /// RTSP connections ended, by [`CloseReason::kind`](crate::rtsp::close_reason::CloseReason::kind).
     pub ended: BTreeMap<&'static str, u64>,
     /// RTSP requests refused, by status code.
     pub refused_requests: BTreeMap<&'static str, u64>,

@@ -72,7 +72,7 @@ impl Stream {
         self.lock().readers.len()
     }
 
-    /// The stream's counters.
+    /// The stream's counters at this moment, over all its publishers.
     pub fn metrics(&self) -> StreamMetrics {
         let inner = self.lock();
         StreamMetrics {
