@@ -1,4 +1,4 @@
-//! FFmpeg in place of either of our ends, with the same demands on every picture.
+//! FFmpeg as the sender or as the receiver, with the same checks of every picture.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
 use crate::support::{Scratch, real_time};
 
-/// Length of the excerpts, seconds.
+/// The length of the excerpts, in seconds.
 const SECONDS: u32 = 4;
 
-/// The command that publishes a file in H.265 at QP 23, as fast as it plays.
+/// The command that publishes a file in H.265 at QP 23, in real time.
 fn publishing(file: &str, url: &str) -> Command {
     let codec =
         ["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-x265-params", "qp=23:log-level=none"];

@@ -1,4 +1,5 @@
-//! Natural footage through our own server: every picture once, in order, as good as its QP promises.
+//! Natural footage through our own server: every picture arrives once, in order, with the quality that its QP should
+//! give.
 
 use std::path::Path;
 
@@ -7,9 +8,10 @@ use crate::support::hevcast::{self, Server, count, start, summary};
 use crate::support::pictures::{Clip, Match as Found, assert_run, mean, psnr};
 use crate::support::{Scratch, real_time, say};
 
-/// Least luma PSNR of a picture at QP 23, dB.
+/// The least luma PSNR of a picture at QP 23, in dB.
 pub const LEAST_DB: f64 = 38.0;
-/// A receiver that came before the stream looks again at least every two seconds; this many pictures may pass meanwhile.
+/// How many pictures may be missed at the beginning: a receiver that waits for the stream tries again at least every
+/// two seconds.
 pub const JOINED_BY: usize = 75;
 
 #[test]
@@ -46,7 +48,7 @@ fn a_webcams_whole_footage_arrives_picture_by_picture() {
     say(&format!("footage: {} of {} pictures, joined at {first}, least {least_db:.1} dB", clip.len(), source.len()));
 }
 
-/// What comes out of a receiver when `footage` is sent with these arguments.
+/// The pictures that a receiver writes when `footage` is sent with these arguments.
 fn received(footage: &Path, how: &[&str]) -> Clip {
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
@@ -59,7 +61,7 @@ fn received(footage: &Path, how: &[&str]) -> Clip {
     Clip::read_y4m(&output)
 }
 
-/// The footage changes its scene twice within its first six seconds.
+/// The footage has two scene changes within its first six seconds.
 #[test]
 fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
     let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
@@ -91,7 +93,7 @@ fn a_slow_encoder_loses_nothing_of_a_file() {
     let _turn = real_time();
     let server = Server::start();
     let input = format!("file:{}", excerpt.name());
-    // Slower than the file plays, so that its end finds the encoder busy.
+    // The encoder is slower than real time, so that it is busy when the file ends.
     let slow = ["--encoder", "libx265", "--preset", "medium", "--size", "1280x720"];
     let send = ["send", "--input", &input, "--to", &server.url("slow"), "--stats", "json"];
     let sent = summary(&hevcast::run(&[&send[..], &slow].concat()).succeeded());

@@ -1,4 +1,4 @@
-//! Recordings under names of all kinds, at the end of what they show, and where no file can be made.
+//! Recordings with file names of all kinds, at the end of the stream, and where no file can be made.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use crate::support::hevcast::{Server, expect_figures, run, send_pattern, start};
 use crate::support::pictures::Clip;
 use crate::support::{Scratch, has_peer, real_time};
 
-/// A sender of two seconds of the pattern that records to `name`.
+/// The command of a sender that sends two seconds of the pattern and records to `name`.
 fn recorded(name: &str) -> crate::support::process::Exit {
     let pattern =
         ["send", "--headless", "--input", "pattern", "--size", "64x64", "--fps", "15", "--encoder", "libx265"];
@@ -27,7 +27,7 @@ fn a_files_name_is_no_address() {
     let names = ["12:30:05+08:00.mp4", "pipe:1.mp4", "concat:a|b.mkv", "客厅 a%d.mkv"];
     for name in names {
         let file = folder.file(name);
-        // By its name alone, as a person in that folder writes it.
+        // The file's name alone, with the folder as the working directory.
         recorded(file.to_str().unwrap()).succeeded();
         assert!(probed(&folder.file(name)) > 0, "{name}");
         let shown = run(&["receive", file.to_str().unwrap(), "--headless", "--once"]);
