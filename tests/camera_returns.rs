@@ -40,7 +40,7 @@ fn a_webcam_that_was_unplugged_goes_on_with_the_same_stream() {
         return;
     }
     let Some(machine) = machine() else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let (folder, port) = (Scratch::new(), free_port());
     let pictures = folder.file("pictures.mjpeg");
     let pictures = pictures.to_str().unwrap();

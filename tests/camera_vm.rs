@@ -114,7 +114,7 @@ impl Machine {
 #[test]
 fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     let Some(machine) = machine() else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let receiver = start(&["receive", &server.url("cam"), "--wait", "--once", "--stats", "json"]);
     let machine = machine.run(INSIDE, &format!("rtsp://10.0.2.2:{}", server.port));

@@ -43,7 +43,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[test]
 fn clocks_two_hours_apart_that_drift_give_the_true_delay() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &["--clock-skew=3600,200", "--stats", "json"]);
@@ -73,7 +73,7 @@ fn clocks_two_hours_apart_that_drift_give_the_true_delay() {
 #[test]
 fn the_delay_in_figures_is_the_one_measured_from_outside() {
     const RUN: Duration = Duration::from_secs(5);
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = skewed_server("1800,200");
     let url = server.url("live");
     let send = ["send", "--input", "y4m:-", "--encoder", "libx265", "--to", &url, "--clock-skew=3600,-200"];
@@ -122,7 +122,7 @@ fn stamps_relayed_from_another_server_are_not_taken_for_exact() {
     if !has_peer("ffmpeg", "a relay between two servers") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     /// By how much the first server's clock is behind, in ms.
     const BEHIND_MS: f64 = 20_000.0;
     let (first, second) = (skewed_server("-20,0"), Server::start());
@@ -149,7 +149,7 @@ fn a_foreign_publishers_stream_has_no_delay_but_throughput() {
     if !has_peer("ffmpeg", "a foreign publisher's stream") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let source = ["-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15", "-g", "15"];
@@ -168,7 +168,7 @@ fn a_foreign_publishers_stream_has_no_delay_but_throughput() {
 
 #[test]
 fn a_server_without_clock_comparison_gets_a_keyframe_every_two_seconds() {
-    let _turn = real_time();
+    let _real_time = real_time();
     const TRANSPORT: &[&str] = &["Session: 1", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"];
     let server = FakeServer::start(&[
         ("OPTIONS", Answer { status: "200 OK", headers: &["Public: ANNOUNCE, SETUP, RECORD, TEARDOWN"], body: "" }),

@@ -25,7 +25,7 @@ fn press(name: &str, process: Process) -> Exit {
 
 #[test]
 fn a_sender_leaves_its_path_to_the_next() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     for _ in 0..2 {
@@ -42,7 +42,7 @@ fn a_sender_leaves_its_path_to_the_next() {
 
 #[test]
 fn a_sender_with_a_server_inside_ends_both() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let arguments =
         ["send", "--input", "pattern", "--size", "320x240", "--encoder", "libx265", "--listen", "127.0.0.1:0"];
     let mut sender = start(&arguments);
@@ -59,7 +59,7 @@ fn a_sender_with_a_server_inside_ends_both() {
 #[test]
 #[cfg(unix)]
 fn a_closed_terminal_ends_a_sender_that_records() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let record = folder.file("kept.mp4").display().to_string();
     let arguments =
@@ -75,7 +75,7 @@ fn a_closed_terminal_ends_a_sender_that_records() {
 
 #[test]
 fn a_receiver_leaves_the_stream_to_others() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let mut sender = send_pattern(&url, &["--stats", "json"]);
@@ -99,7 +99,7 @@ fn a_receiver_that_waits_for_a_stream_ends_too() {
 
 #[test]
 fn a_server_ends_its_readers_sessions_and_frees_its_port() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let (port, url) = (server.port, server.url("live"));
     let _sender = send_pattern(&url, &["--stats", "json"]);
@@ -113,7 +113,7 @@ fn a_server_ends_its_readers_sessions_and_frees_its_port() {
 
 #[test]
 fn a_sender_without_its_server_ends_with_its_source_and_by_hand() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let mut by_hand = send_pattern(&url, &["--stats", "json"]);
@@ -131,7 +131,7 @@ fn a_sender_without_its_server_ends_with_its_source_and_by_hand() {
 
 #[test]
 fn a_receiver_ends_though_nobody_reads_its_pictures() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let _sender = send_pattern(&url, &[]);
@@ -147,7 +147,7 @@ fn a_receiver_ends_though_nobody_reads_its_pictures() {
 
 #[test]
 fn a_demo_still_writes_its_picture() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let picture = folder.file("last.png");
     let arguments = ["demo", "--headless", "--input", "pattern", "--size", "320x240", "--duration", "1h"];

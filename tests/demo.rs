@@ -20,7 +20,7 @@ fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
 
 #[test]
 fn a_demo_shows_figures_and_writes_a_picture() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let picture = folder.file("picture.png");
     let arguments = ["demo", "--headless", "--input", "pattern", "--size", "640x360", "--duration", "3s", "--picture"];
@@ -42,7 +42,7 @@ fn a_demo_shows_figures_and_writes_a_picture() {
 
 #[test]
 fn a_picture_that_cannot_be_written_is_reported() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let arguments = ["demo", "--headless", "--input", "pattern", "--size", "160x120", "--duration", "1s"];
     let exit = run(&[&arguments[..], &["--picture", "/nowhere/at/all.png"]].concat());
     assert_eq!(exit.status.code(), Some(1), "{:?}", exit.stderr);

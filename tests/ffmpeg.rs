@@ -24,7 +24,7 @@ fn publishing(file: &str, url: &str) -> Command {
 #[test]
 fn ffmpeg_publishes_and_we_receive() {
     let Some(excerpt) = Excerpt::cut(SECONDS, "FFmpeg publishes") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -42,7 +42,7 @@ fn ffmpeg_publishes_and_we_receive() {
 #[test]
 fn we_send_and_ffmpeg_reads() {
     let Some(excerpt) = Excerpt::cut(SECONDS, "FFmpeg reads") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("read.y4m");
     let server = Server::start();

@@ -135,7 +135,7 @@ fn is_about(value: f64, expected: f64, tolerance: f64) -> bool {
 
 /// Runs a sender and a receiver for a few seconds.
 fn both_ends() -> (Exit, Exit) {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let qp = QP.to_string();
@@ -223,7 +223,7 @@ fn every_name_is_documented() {
 
 #[test]
 fn figures_for_people_name_what_is_promised() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &["--duration", "3s"]);
@@ -241,7 +241,7 @@ fn figures_for_people_name_what_is_promised() {
 
 #[test]
 fn pictures_on_standard_output_leave_it_to_themselves() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let _sender = send_pattern(&url, &["--stats", "json"]);

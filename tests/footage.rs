@@ -17,7 +17,7 @@ pub const JOINED_BY: usize = 75;
 #[test]
 fn a_webcams_whole_footage_arrives_picture_by_picture() {
     let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -65,7 +65,7 @@ fn received(footage: &Path, how: &[&str]) -> Clip {
 #[test]
 fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
     let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let clip = received(&footage, &["--encoder", "libx265", "--duration", "6s"]);
     let source = decode(&footage);
     let Found { first, least_db, .. } = assert_run(&clip, &source, JOINED_BY, 36.0);
@@ -78,7 +78,7 @@ fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
 #[test]
 fn a_file_with_sound_and_limited_range_streams_too() {
     let Some(footage) = find(ROAD, "road footage with sound") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let clip = received(&footage, &["--qp", "22", "--duration", "5s"]);
     assert!(clip.header.contains("XCOLORRANGE=LIMITED"), "limited range must stay so: {}", clip.header);
     assert!(clip.len() > 20, "five seconds at 12.5 pictures a second brought only {}", clip.len());
@@ -90,7 +90,7 @@ fn a_file_with_sound_and_limited_range_streams_too() {
 #[test]
 fn a_slow_encoder_loses_nothing_of_a_file() {
     let Some(excerpt) = Excerpt::cut(1, "a slow encoder") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let input = format!("file:{}", excerpt.name());
     // The encoder is slower than real time, so that it is busy when the file ends.

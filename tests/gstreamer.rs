@@ -40,7 +40,7 @@ fn gstreamer_publishes_and_we_receive() {
         return;
     }
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -66,7 +66,7 @@ fn we_send_and_gstreamer_reads() {
         return;
     }
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("read.yuv");
     let server = Server::start();

@@ -6,7 +6,7 @@ use crate::support::real_time;
 
 #[test]
 fn five_readers_of_one_path_all_see_it() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &["--stats", "json"]);
@@ -25,7 +25,7 @@ fn five_readers_of_one_path_all_see_it() {
 
 #[test]
 fn two_paths_do_not_mix() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let sizes = [("left", "160x120", [160, 120]), ("deep/er/right", "192x144", [192, 144])];
     let mut streams = Vec::new();

@@ -23,7 +23,7 @@ fn ffmpeg_publishes_and_reads_names_as_people_write_them() {
     if !has_peer("ffmpeg", "FFmpeg publishes names in Chinese") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     for name in ["客厅", "live cam"] {
         let mut server = ConfiguredServer::start(LISTEN);
         let url = server.url("", name);
@@ -46,7 +46,7 @@ fn ffmpeg_publishes_and_reads_names_as_people_write_them() {
 
 #[test]
 fn a_sender_and_a_receiver_tell_the_name_as_it_is() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = ConfiguredServer::start(LISTEN);
     let mut sender = send_pattern(&server.url("", "客厅"), &["--stats", "json"]);
     server.server.process.stderr.expect("the name in the log", |line| line.contains(": publishes 客厅 ("));

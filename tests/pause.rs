@@ -19,7 +19,7 @@ fn packets(server: &ConfiguredServer) -> u64 {
 
 #[test]
 fn a_reader_pauses_and_plays_again() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = ConfiguredServer::start(&format!("{LISTEN}{LISTEN_HTTP}"));
     let _sender = send_pattern(&server.url("", "live"), &[]);
     let mut reader = Raw::connect(server.server.port);

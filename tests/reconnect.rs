@@ -8,7 +8,7 @@ use crate::support::{Scratch, has_peer, real_time};
 
 #[test]
 fn a_receiver_waits_for_its_sender_and_shows_pictures_again() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let mut receiver = start(&["receive", &url, "--wait", "--stats", "json"]);
@@ -32,7 +32,7 @@ fn a_receiver_waits_for_its_sender_and_shows_pictures_again() {
 
 #[test]
 fn a_sender_survives_its_servers_death() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let (port, url) = (server.port, server.url("live"));
     let mut sender = send_pattern(&url, &["--stats", "json"]);
@@ -56,7 +56,7 @@ fn a_sender_survives_its_servers_death() {
 
 #[test]
 fn readers_stay_when_their_sender_crashes_and_comes_back() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &[]);
@@ -95,7 +95,7 @@ fn a_reader_stays_when_ffmpeg_comes_back_with_another_size() {
     if !has_peer("ffmpeg", "FFmpeg comes back") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     // FFmpeg puts its parameter sets into the description only, by default.

@@ -71,7 +71,7 @@ fn assert_reads(case: &str, url: &str, login: Option<(&str, &str)>) {
 
 #[test]
 fn retina_reads_what_we_send_with_a_login_and_without() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let peer = user("peer", "secret", Hashes::Ha1, &["*"], &["*"]);
     let server = ConfiguredServer::start(&format!("{LISTEN}anyone = {{ read = [\"open\"] }}\n{peer}"));
     let _senders = ["open", "closed"].map(|path| send_pattern(&server.url("peer:secret", path), &[]));

@@ -11,7 +11,7 @@ fn a_screen_is_sent_in_its_size() {
     if !has_peer("Xvfb", "the screen as a source") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let display = Display::start((400, 300));
     let server = Server::start();
     let url = server.url("screen");

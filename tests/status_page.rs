@@ -29,7 +29,7 @@ fn the_status_page_shows_a_stream_with_its_picture_ends_a_reader_and_outlives_it
     if !has_peer("chromedriver", scenario) {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let config = folder.file("hevcast.toml");
     std::fs::write(&config, "[http]\nlisten = \"127.0.0.1:0\"\n[record]\npaths = [\"studio/*\"]\n").unwrap();

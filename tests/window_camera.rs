@@ -43,7 +43,7 @@ fn stop_gives_the_camera_back() {
         return say(&format!("skipped: the sender's window with a camera: {tool} is not installed"));
     }
     let Some(machine) = machine() else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let exit = machine.run(INSIDE, "");
     for (name, status) in
         [("live", 0), ("held", 0), ("busy", 1), ("stopped", 0), ("released", 0), ("free", 0), ("again", 0), ("gone", 0)]

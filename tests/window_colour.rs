@@ -61,7 +61,7 @@ fn both_matrices_and_both_ranges_are_shown_in_their_colours() {
     if !has_peer("Xvfb", "colours on the display") || !has_peer("ffmpeg", "colours on the display") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     for (is_bt709, is_full) in [(false, false), (false, true), (true, false), (true, true)] {
         let folder = Scratch::new();

@@ -29,7 +29,7 @@ fn the_servers_window_serves_and_stops() {
     if !has_peer("Xvfb", "the server's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     if TcpListener::bind("0.0.0.0:8554").is_err() {
         return say("skipped: the server's window: port 8554 is taken");
     }

@@ -24,7 +24,7 @@ fn the_picture_is_black_when_the_sender_ends_and_recovers_when_it_returns() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let folder = Scratch::new();
@@ -56,7 +56,7 @@ fn black_after_a_senders_crash() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &[]);
@@ -81,7 +81,7 @@ fn a_snapshot_and_a_recording_contain_the_shown_pictures() {
     if !has_peer("Xvfb", "the receiver's window") || !has_peer("ffprobe", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     // Keyframes are rare, so that a recording must not wait for the next one.
@@ -115,7 +115,7 @@ fn keys_unfold_the_graphs_and_fill_the_screen() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let _sender = send_pattern(&url, &[]);

@@ -26,7 +26,7 @@ fn ten_rounds_of_start_and_stop_leave_nothing_behind() {
         return;
     }
     let Some(footage) = find(WEBCAM, "the sender's window") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let footage = footage.canonicalize().unwrap();
     let input = format!("file:{}", footage.display());
@@ -72,7 +72,7 @@ fn the_rate_changes_while_pictures_are_pushed() {
     if !has_peer("Xvfb", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let more = ["--input", "pattern", "--size", "320x240", "--fps", "15", "--encoder", "libx265", "--to", &url];
@@ -103,7 +103,7 @@ fn a_start_that_fails_says_why_and_start_works_again() {
     if !has_peer("Xvfb", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let port = server.port;
@@ -123,7 +123,7 @@ fn the_server_inside_is_there_while_pictures_are_pushed() {
     if !has_peer("Xvfb", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let arguments = ["send", "--lang", "zh", "--input", "pattern", "--size", "320x240", "--listen", "127.0.0.1:0"];
     let mut window = Window::open(&arguments);
     for _ in 0..2 {
@@ -144,7 +144,7 @@ fn it_records_while_it_pushes_from_keyframe_to_keyframe() {
     if !has_peer("Xvfb", "the sender's window") || !has_peer("ffprobe", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     // Keyframes are rare, so that a recording must not wait for the next one.

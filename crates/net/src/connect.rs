@@ -68,10 +68,10 @@ impl Target {
 pub fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     if let Err(error) = socket.set_tcp_nodelay(true) {
-        tracing::debug!("TCP_NODELAY is not to be had: {error}");
+        tracing::debug!("TCP_NODELAY is not available: {error}");
     }
     #[cfg(target_os = "linux")]
     if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_LOW_WATER_BYTES) {
-        tracing::debug!("TCP_NOTSENT_LOWAT is not to be had: {error}");
+        tracing::debug!("TCP_NOTSENT_LOWAT is not available: {error}");
     }
 }

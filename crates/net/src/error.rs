@@ -91,7 +91,7 @@ pub enum NetError {
         error: MessageError,
     },
     /// The server spoke RTSP, and then sent something that cannot be parsed: the framing is lost.
-    #[error("{url} has lost its place in what it sends: {error}")]
+    #[error("{url}: what it sends can no longer be parsed: {error}")]
     FramingLost {
         /// The URL of the stream, without secrets.
         url: String,

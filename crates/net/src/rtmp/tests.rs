@@ -124,7 +124,7 @@ async fn a_login_is_proved_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_refused_publisher_hears_why() {
+async fn a_refused_publisher_gets_the_reason() {
     let relay = Relay::start().await;
     let refused = Publisher::connect(&target(&relay, "live/taken"), "hevcast/0", Clock::default()).await;
     let error = refused.unwrap_err();
@@ -137,7 +137,7 @@ async fn a_refused_publisher_hears_why() {
 }
 
 #[tokio::test]
-async fn a_port_that_speaks_something_else_is_told() {
+async fn a_port_of_another_protocol_is_reported() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Target::parse(&format!("rtmp://{}/live/x", listener.local_addr().unwrap())).unwrap();
     let serve = async {
@@ -184,7 +184,7 @@ async fn turns_that_are_given_up_lose_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_turned_away_without_a_word_hears_what_may_be_wanted() {
+async fn a_close_without_a_reason_says_what_the_server_may_require() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Target::parse(&format!("rtmp://{}/live/x?key=wrong", listener.local_addr().unwrap())).unwrap();
     let server = tokio::spawn(async move {

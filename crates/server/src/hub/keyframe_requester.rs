@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn for_those_who_never_ask_there_is_one_every_two_seconds() {
+    fn a_reader_that_never_requests_gets_a_keyframe_every_two_seconds() {
         let start = Instant::now();
         for (is_silent, expected) in [(true, 4..=5), (false, 0..=0)] {
             let (mut requester, mut requested) = (KeyframeRequester::new(true), 0);

@@ -81,7 +81,7 @@ fn a_second_request_is_served_after_a_second_if_no_keyframe_came() {
 }
 
 #[test]
-fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
+fn while_a_reader_never_requests_keyframes_one_comes_every_two_seconds() {
     let most = Duration::from_secs(20).as_millis() / KEYFRAME_FOR_SILENT.as_millis();
     let mut world = World::new(true);
     world.publish(true);

@@ -90,7 +90,7 @@ fn a_slow_link_limits_the_publisher_and_its_recovery_lifts_that_in_steps() {
 }
 
 #[test]
-fn nothing_is_taken_from_a_reader_who_could_have_had_it() {
+fn a_reader_gets_everything_that_its_link_can_carry() {
     let mut world = World::new(true);
     let mut links = [3, 40, 2].map(|quarters| Link::join(&world, PICTURE_BYTES * quarters / 4));
     assert_eq!(run(&mut world, &mut links, 60), []);

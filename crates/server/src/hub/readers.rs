@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_a_video_waits_and_who_joins_sound_begins_at_once() {
+    fn a_joiner_of_video_waits_and_a_joiner_of_audio_begins_at_once() {
         let (budget, now, mut metrics) = (Arc::default(), Instant::now(), StreamMetrics::default());
         let packets = batch([bytes::Bytes::from_static(b"packet")]);
         for (video, expected) in [(Some(0), 0), (None, 1)] {

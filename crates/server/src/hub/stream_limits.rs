@@ -66,7 +66,10 @@ pub(super) fn check(streams: &Streams, terms: &Terms) -> Result<(), PublishRefus
 pub(super) fn end_oldest_for(streams: &mut Streams, terms: &Terms) -> Result<(), PublishRefused> {
     let to_end = find_stream_to_end(streams, terms)?;
     if let Some(stream) = to_end.and_then(|path| streams.remove(&path)) {
-        tracing::warn!("{}: announced without media, it gave its place to another", stream.path());
+        tracing::warn!(
+            "{}: announced without media, and ended for a new stream since a limit is reached",
+            stream.path()
+        );
         stream.end();
     }
     Ok(())

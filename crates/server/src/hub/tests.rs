@@ -205,7 +205,7 @@ fn a_request_without_a_keyframe_is_repeated() {
 }
 
 #[test]
-fn from_a_stranger_a_joiner_gets_the_whole_group() {
+fn from_a_publisher_without_keyframe_requests_a_joiner_gets_the_whole_group() {
     let mut world = World::new(false);
     let mut in_group = world.publish(true);
     for _ in 0..100 {

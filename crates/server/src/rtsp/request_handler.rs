@@ -88,7 +88,7 @@ impl ConnectionTask {
             // FFmpeg, GStreamer and VLC request UDP first.
             StatusCode::UnsupportedTransport => {
                 tracing::info!(
-                    "asked for media over UDP, which is not to be had: players go on over TCP by themselves"
+                    "requested media over UDP, which this server does not offer; players go on over TCP by themselves"
                 );
             }
             _ if reason.is_empty() => {}
