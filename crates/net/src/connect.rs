@@ -1,7 +1,7 @@
-//! From a [`Target`] to a connected, tuned socket.
+//! Connects to a [`Target`], and sets the options of the socket.
 //!
-//! `TCP_NODELAY` because a picture's last packet must not wait for an acknowledgement (Nagle's algorithm alone costs
-//! 40 ms); `TCP_NOTSENT_LOWAT` because what lies unsent in the kernel can be neither aged nor dropped.
+//! `TCP_NODELAY`, since a picture's last packet must not wait for an acknowledgement (Nagle's algorithm alone costs 40
+//! ms); `TCP_NOTSENT_LOWAT`, since the age of unsent bytes in the kernel is unknown and they cannot be discarded.
 
 use std::io;
 
@@ -16,12 +16,12 @@ use crate::stream::Stream;
 use crate::target::{Protocol, Target};
 use crate::tls;
 
-/// Unsent bytes that the kernel may hold before the socket counts as full: what lies there on a slow link is delay that
-/// nobody sees, 32 ms at 1 Mbit/s.
+/// How many unsent bytes the kernel may hold before the socket counts as full. On a slow link these are delay that
+/// cannot be measured: 32 ms at 1 Mbit/s.
 pub const UNSENT_LOW_WATER_BYTES: u32 = 4 * 1024;
 
 impl Target {
-    /// Opens the connection, under TLS for `rtsps://` and `rtmps://`.
+    /// Connects by TCP, and does the TLS handshake for `rtsps://` and `rtmps://`.
     ///
     /// # Errors
     /// [`NetError::Resolve`], [`NetError::Connect`] or [`NetError::Tls`].
@@ -64,14 +64,14 @@ impl Target {
     }
 }
 
-/// Sets what every socket of ours has. A system that lacks an option is slower, not broken.
+/// Sets the options that every socket of the program has. A system without one of them is slower, but works.
 pub fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     if let Err(error) = socket.set_tcp_nodelay(true) {
-        tracing::debug!("TCP_NODELAY is not to be had: {error}");
+        tracing::debug!("TCP_NODELAY is not available: {error}");
     }
     #[cfg(target_os = "linux")]
     if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_LOW_WATER_BYTES) {
-        tracing::debug!("TCP_NOTSENT_LOWAT is not to be had: {error}");
+        tracing::debug!("TCP_NOTSENT_LOWAT is not available: {error}");
     }
 }

@@ -1,4 +1,5 @@
-//! Why a connection failed: one type for RTSP and RTMP, each text with the URL and with what to do ([`crate::hints`]).
+//! Why a connection failed, as one error type for RTSP and RTMP. Each text names the URL and what the user can do
+//! ([`crate::hints`]).
 
 use std::io;
 use std::time::Duration;
@@ -11,101 +12,101 @@ use thiserror::Error;
 
 use crate::hints;
 
-/// How long a name may take to be looked up, a TCP connection to be made, and a TLS handshake to be done: each of them.
+/// How long each step of connecting may take: looking up the name, the TCP connection, and the TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a connection failed. The text names the URL and what to do.
+/// Why a connection failed, or ended. The text names the URL and what the user can do.
 #[derive(Debug, Error)]
 pub enum NetError {
-    /// The URL is none that this build can open.
+    /// The text is not a URL that this build can open.
     #[error("{url}: {what}; give an address like {example}")]
     Url {
-        /// As given, without a password.
+        /// The URL as it was given, without its secrets.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the URL.
         what: String,
-        /// One that could be opened.
+        /// The form of a URL that could be opened.
         example: &'static str,
     },
-    /// The name has no address.
+    /// The host name could not be resolved.
     #[error("{host} has no address ({error}): check the name, or give an IP address")]
     Resolve {
-        /// The name.
+        /// The host name that could not be resolved.
         host: String,
-        /// The resolver's error.
+        /// The error that the resolver returned.
         error: io::Error,
     },
-    /// No connection.
+    /// No TCP connection could be made.
     #[error("no connection to {address}: {}", hints::of_connect(error, *is_ours, CONNECT_TIMEOUT))]
     Connect {
-        /// Host and port.
+        /// The server's address, as `HOST:PORT`.
         address: String,
-        /// It is on this computer, and RTSP's, so that the server may be one of ours.
+        /// Whether the address is on this computer and RTSP, so that the server may be `hevcast serve`.
         is_ours: bool,
-        /// The operating system's error.
+        /// The error that the operating system returned.
         error: io::Error,
     },
-    /// The server's certificate is not trusted, or TLS failed otherwise.
+    /// The server's certificate is not trusted, or the TLS handshake failed otherwise.
     #[error("no TLS with {address}: {}", shown_line(what))]
     Tls {
-        /// Host and port.
+        /// The server's address, as `HOST:PORT`.
         address: String,
-        /// What failed, and what to do.
+        /// What failed, and what the user can do.
         what: String,
     },
-    /// The connection broke.
+    /// The connection failed after it had been made.
     #[error("the connection to {url} broke: {error}")]
     Io {
-        /// The stream.
+        /// The URL of the stream, without secrets.
         url: String,
-        /// The operating system's error.
+        /// The error that the operating system returned.
         error: io::Error,
     },
-    /// The server closed the connection without a reason.
+    /// The server closed the connection without giving a reason.
     #[error("{url}: the server closed the connection")]
     Closed {
-        /// The stream.
+        /// The URL of the stream, without secrets.
         url: String,
     },
-    /// It did so before the stream had begun: how some servers refuse.
+    /// The server closed the connection before the stream began, which is how some servers refuse a stream.
     #[error("{url}: the server closed the connection before the stream began: it may want another {wants}")]
     ClosedAtStart {
-        /// The stream.
+        /// The URL of the stream, without secrets.
         url: String,
-        /// What it may want.
+        /// What the server may require to be different, such as the stream's key.
         wants: &'static str,
     },
-    /// The server does not read what is sent to it, and too much is queued.
+    /// The server does not read what is sent to it, and too many bytes are queued.
     #[error("{url}: the server does not read what is sent to it")]
     Stuck {
-        /// The stream.
+        /// The URL of the stream, without secrets.
         url: String,
     },
-    /// The server sent what is not RTSP.
+    /// The server sent something that is not RTSP, from the start.
     #[error("{url}: {error}; is this an RTSP port?")]
     Message {
-        /// The stream.
+        /// The URL of the stream, without secrets.
         url: String,
-        /// What it sent.
+        /// What could not be parsed, and why.
         error: MessageError,
     },
-    /// A server that spoke RTSP has sent what cannot be parsed: the framing is lost.
-    #[error("{url} has lost its place in what it sends: {error}")]
+    /// The server spoke RTSP, and then sent something that cannot be parsed: the framing is lost.
+    #[error("{url}: what it sends can no longer be parsed: {error}")]
     FramingLost {
-        /// The stream.
+        /// The URL of the stream, without secrets.
         url: String,
-        /// What came last.
+        /// What could not be parsed, and why.
         error: MessageError,
     },
-    /// The server refused, by RTSP.
+    /// The server refused a request or ended the session, by RTSP.
     #[error("{}{}", .0, hints::of_session(.0))]
     Session(SessionError),
-    /// The server refused or ended the stream, or cannot be understood, by RTMP.
+    /// The server refused or ended the stream, or sent something invalid, by RTMP.
     #[error("{}{}", .0, hints::of_rtmp(.0))]
     Rtmp(RtmpError),
 }
 
-// Not `#[from]`: the inner error is part of the text, so it must not be its source, too.
+// Not by `#[from]`: the inner error is part of the text, so it must not also be the source, which would print it twice.
 impl From<SessionError> for NetError {
     fn from(error: SessionError) -> NetError {
         NetError::Session(error)
@@ -119,7 +120,7 @@ impl From<RtmpError> for NetError {
 }
 
 impl NetError {
-    /// Whether a later attempt with the same parameters may succeed.
+    /// Whether a later attempt with the same parameters may succeed, so that connecting again makes sense.
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Url { .. } | NetError::Message { .. } | NetError::Tls { .. } => false,

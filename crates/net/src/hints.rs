@@ -1,7 +1,7 @@
-//! What a user can do about a refusal: the ends of sentences whose beginnings are the errors of `hevcast-wire`.
+//! Hints: what a user can do about an error, as the end of the sentence that an error of `hevcast-wire` begins.
 //!
-//! The sessions state what a server said; options, settings and the other ways out are the program's. [`crate::NetError`]
-//! puts both together.
+//! The sessions of `hevcast-wire` report what a server did; the program's options and settings that may help are known
+//! here. [`crate::NetError`] puts both together.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rustls::CertificateError;
 
 use crate::tls::Fingerprint;
 
-/// What to do about an RTSP session's error, to be put behind its text; empty where there is nothing to say.
+/// The hint for an RTSP session's error, to be appended to its text; empty where there is none.
 pub fn of_session(error: &SessionError) -> &'static str {
     match error {
         SessionError::Unauthorized { why, .. } => match why {
@@ -41,7 +41,7 @@ pub fn of_session(error: &SessionError) -> &'static str {
     }
 }
 
-/// What a status of RTSP may mean.
+/// The hint for a response with this RTSP status code.
 fn of_status(status: u16) -> &'static str {
     match status {
         403 => ": another sender may hold this path, or you may not use it",
@@ -52,7 +52,7 @@ fn of_status(status: u16) -> &'static str {
     }
 }
 
-/// What it may mean that no response comes to this request.
+/// The hint for a request without a response; `has_responded` says whether the server responded to an earlier request.
 fn of_silence(request: &str, has_responded: bool) -> &'static str {
     match (request, has_responded) {
         ("ANNOUNCE", _) => ": it may not take publishers by RTSP; check the address, or use another server or protocol",
@@ -67,7 +67,7 @@ fn of_silence(request: &str, has_responded: bool) -> &'static str {
     }
 }
 
-/// What to do about an RTMP session's error, to be put behind its text; empty where there is nothing to say.
+/// The hint for an RTMP session's error, to be appended to its text; empty where there is none.
 pub fn of_rtmp(error: &RtmpError) -> &'static str {
     match error {
         RtmpError::NoStream { .. } => "; give an address like rtmp://HOST/APP/STREAM",
@@ -84,7 +84,7 @@ pub fn of_rtmp(error: &RtmpError) -> &'static str {
     }
 }
 
-/// What a server's words may mean: codes of RTMP 1.0 section 7.2.2, and MediaMTX's.
+/// The hint for the reason that an RTMP server gave: codes of RTMP 1.0 section 7.2.2, and texts of MediaMTX.
 fn of_reason(reason: &str) -> &'static str {
     const MEDIAMTX_LOGIN: &str =
         "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD";
@@ -100,8 +100,8 @@ fn of_reason(reason: &str) -> &'static str {
     HINTS.iter().find(|(code, _)| reason.contains(code)).map_or("", |(_, hint)| hint)
 }
 
-/// What failed at connecting by TCP within `timeout`, and what to do; `is_ours` where the server may be one of ours on this
-/// computer.
+/// What failed in connecting by TCP within `timeout`, and what the user can do; `is_ours` where the server may be
+/// `hevcast serve` on this computer.
 pub fn of_connect(error: &io::Error, is_ours: bool, timeout: Duration) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused if is_ours => {
@@ -117,8 +117,8 @@ pub fn of_connect(error: &io::Error, is_ours: bool, timeout: Duration) -> String
     }
 }
 
-/// What failed in a TLS handshake and what to do, where a certificate with the fingerprint `pin` was asked for and one with
-/// `shown` was received.
+/// What failed in a TLS handshake, and what the user can do; `pin` is the fingerprint that the user requires, and
+/// `shown` that of the certificate which the server sent.
 pub fn of_tls(error: &io::Error, scheme: &str, pin: Option<Fingerprint>, shown: Option<Fingerprint>) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (tls, shown, pin) {
@@ -135,7 +135,7 @@ pub fn of_tls(error: &io::Error, scheme: &str, pin: Option<Fingerprint>, shown: 
     }
 }
 
-/// What is wrong with a certificate.
+/// What is wrong with a certificate, as the beginning of a sentence.
 fn distrust(why: &CertificateError) -> String {
     match why {
         CertificateError::UnknownIssuer => "nobody this computer knows vouches for its certificate".to_owned(),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_says_what_it_may_mean() {
+    fn a_missing_response_says_what_it_may_mean() {
         assert!(silence("OPTIONS", false).contains("OPTIONS within 5 s: is that an RTSP port"));
         let held = silence("DESCRIBE", true);
         assert!(held.contains("DESCRIBE within 5 s: it answers other requests") && held.contains("--wait"), "{held}");

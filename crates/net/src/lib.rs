@@ -2,11 +2,13 @@
 //!
 //! The state machines of `hevcast-wire` decide what is sent; this crate sends and receives it.
 //!
-//! * [`target`]: the address of a stream, a URL with its secrets taken out; [`connect`]: from there to a connected socket,
-//!   under [`tls`] for `rtsps://` and `rtmps://`; [`error`] and [`hints`]: why that failed, and what to do;
-//! * [`connection`]: bytes to and from a socket; [`driver`]: the loop that runs a session on one;
-//! * [`publish`] and [`play`]: the two ends of a stream over RTSP; [`rtmp`]: both of RTMP;
-//! * [`backlog`]: which pictures have not left yet; [`reconnect`]: when to try again; [`clock`]: what time it is.
+//! * [`target`]: the address of a stream, a URL with its secrets taken out; [`connect`]: from a target to a connected
+//!   socket, under [`tls`] for `rtsps://` and `rtmps://`; [`stream`]: that socket as one type; [`redirect`]: following
+//!   redirections; [`error`] and [`hints`]: why a connection failed, and what the user can do;
+//! * [`connection`]: buffers bytes to and from a socket; [`driver`]: the loop that runs a session on a connection;
+//! * [`publish`] and [`play`]: publishing and playing a stream over RTSP; [`rtmp`]: both over RTMP;
+//! * [`backlog`]: the pictures that are coded and not sent yet; [`reconnect`]: when to connect again; [`clock`]: the
+//!   source of the time.
 
 #![forbid(unsafe_code)]
 

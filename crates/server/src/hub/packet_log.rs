@@ -1,5 +1,5 @@
-//! Stored packets in chunks that are counted and shared: they can be handed out at any time, and more be added behind
-//! them.
+//! A growing log of stored packets, in chunks of shared memory that is counted in the budget. Chunks can be handed out
+//! at any time while more packets are added behind them.
 
 use std::sync::Arc;
 
@@ -8,50 +8,57 @@ use bytes::Bytes;
 use super::counted_bytes::{OVERHEAD_BYTES, share};
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
-/// Bytes of the smallest and of the largest chunk. Large ones are mapped by the allocator each for itself, and go back
-/// to the system when they are freed.
+/// Bytes of the smallest and of the largest chunk. The allocator maps large ones individually and returns them to the
+/// system when they are freed.
 const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 2 * 1024..=256 * 1024;
-/// A new chunk's size is one part in this many of what is there already, which bounds the memory held without use.
+/// A new chunk is as large as the log divided by this, which bounds the unused part of the memory.
 const CHUNK_PART: usize = 4;
 
-/// Stored packets, one behind another.
+/// Packets with their frame headers, one behind another.
 #[derive(Debug)]
 pub(super) struct PacketLog {
-    /// Chunks that others may hold, and how many packets each has.
+    /// Finished chunks, which others may hold, with the number of packets in each.
     sealed: Vec<(Bytes, u32)>,
-    /// The chunk being filled.
+    /// The chunk that is being filled.
     tail: Vec<u8>,
     tail_packets: u32,
-    room: Reservation,
-    /// Bytes of all packets as they are stored.
+    reservation: Reservation,
+    /// Bytes of all packets with their frame headers.
     len: usize,
 }
 
 impl PacketLog {
-    /// An empty log, counted in this budget.
+    /// An empty log, whose memory is counted in this budget.
     pub(super) fn new(budget: &Arc<Budget>) -> PacketLog {
-        PacketLog { sealed: Vec::new(), tail: Vec::new(), tail_packets: 0, room: budget.nothing(Kind::Groups), len: 0 }
+        PacketLog {
+            sealed: Vec::new(),
+            tail: Vec::new(),
+            tail_packets: 0,
+            reservation: budget.nothing(Kind::Groups),
+            len: 0,
+        }
     }
 
-    /// Bytes of all frames, and what their chunks cost beside them.
+    /// Bytes of all packets with their frame headers, and the overhead of their chunks.
     pub(super) fn cost(&self) -> usize {
         self.len + (self.sealed.len() + 1) * OVERHEAD_BYTES
     }
 
-    /// Whether there is no packet.
+    /// Whether the log has no packet.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds `count` whole packets as they are stored.
+    /// Appends `count` whole packets with their frame headers.
     ///
     /// # Errors
-    /// [`OverBudget`]: they are not added, and what is there is of no use without them.
+    /// [`OverBudget`]: the packets were not added. The caller must discard the log, since a group with missing packets
+    /// cannot be decoded.
     pub(super) fn push(&mut self, budget: &Arc<Budget>, frame: &[u8], count: u32) -> Result<(), OverBudget> {
         if self.tail.capacity() - self.tail.len() < frame.len() {
             self.seal(budget);
             let capacity = (self.len / CHUNK_PART).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end()).max(frame.len());
-            self.room.resize((capacity + OVERHEAD_BYTES) as u64)?;
+            self.reservation.resize((capacity + OVERHEAD_BYTES) as u64)?;
             self.tail = Vec::with_capacity(capacity);
         }
         self.tail.extend_from_slice(frame);
@@ -60,7 +67,7 @@ impl PacketLog {
         Ok(())
     }
 
-    /// Adds all packets of another log, which is empty then.
+    /// Moves all packets of another log to the end of this one.
     ///
     /// # Errors
     /// As [`PacketLog::push`].
@@ -77,29 +84,30 @@ impl PacketLog {
         added
     }
 
-    /// The first packets, up to the end of a chunk.
+    /// The packets of the first chunk.
     pub(super) fn front(&self) -> &[u8] {
         self.sealed.first().map_or(&self.tail, |(chunk, _)| chunk)
     }
 
-    /// All chunks with their numbers of packets, for others to hold.
+    /// All chunks with the number of packets in each, for others to hold.
     pub(super) fn chunks(&mut self, budget: &Arc<Budget>) -> &[(Bytes, u32)] {
         self.seal(budget);
         &self.sealed
     }
 
+    /// Finishes the chunk that is being filled, so that it can be shared.
     fn seal(&mut self, budget: &Arc<Budget>) {
         if self.tail.is_empty() {
             return;
         }
         let mut tail = std::mem::take(&mut self.tail);
-        let mut room = std::mem::replace(&mut self.room, budget.nothing(Kind::Groups));
+        let mut reservation = std::mem::replace(&mut self.reservation, budget.nothing(Kind::Groups));
         if tail.len() < tail.capacity() / 2 {
             tail.shrink_to_fit();
             // A reservation can always shrink.
-            let _ = room.resize((tail.capacity() + OVERHEAD_BYTES) as u64);
+            let _ = reservation.resize((tail.capacity() + OVERHEAD_BYTES) as u64);
         }
-        self.sealed.push((share(tail, room), std::mem::take(&mut self.tail_packets)));
+        self.sealed.push((share(tail, reservation), std::mem::take(&mut self.tail_packets)));
     }
 }
 
@@ -155,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn without_room_nothing_is_added() {
+    fn without_available_memory_nothing_is_added() {
         let budget = Arc::new(Budget::new(10_000));
         let mut log = PacketLog::new(&budget);
         assert!(log.push(&budget, &[1; 4000], 1).is_ok());

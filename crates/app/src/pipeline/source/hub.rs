@@ -68,7 +68,7 @@ impl HubSource {
     /// # Errors
     /// When it is neither H.265 nor H.264.
     pub fn look_on(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
-        HubSource::join_by(stream, clock, Reader::looking_on)
+        HubSource::join_by(stream, clock, Reader::observer)
     }
 
     fn join_by(
