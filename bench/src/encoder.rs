@@ -137,7 +137,7 @@ impl Measured {
     }
 }
 
-/// Measures, prints, and tells whether the bars hold.
+/// Measures, prints, and returns whether the bars hold.
 ///
 /// # Errors
 /// When there is no footage or no libx265.

@@ -58,7 +58,7 @@ struct Row {
     bits_per_second: f64,
 }
 
-/// Measures, prints, and tells whether every size opened.
+/// Measures, prints, and returns whether every size opened.
 ///
 /// # Errors
 /// When there is no footage.

@@ -11,27 +11,27 @@ use tokio::time::{Interval, MissedTickBehavior};
 /// How often figures are reported.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The format of figures.
+/// The form in which figures are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Text for people.
+    /// A line of text for people.
     #[default]
     Text,
     /// JSON for programs, one object a line.
     Json,
 }
 
-/// Writes figures and notes.
+/// Writes figures and notices, one a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Reporter {
-    /// The format of figures.
+    /// The form of figures.
     pub format: Format,
     /// Standard output carries pictures, so figures go to standard error.
     pub stdout_is_taken: bool,
 }
 
 impl Reporter {
-    /// Writes figures as one line. A closed standard output is no error.
+    /// Writes figures as one line. A closed pipe does not stop the stream.
     pub fn write(&self, figures: &(impl Serialize + std::fmt::Display)) {
         let line = match self.format {
             Format::Text => figures.to_string(),
@@ -63,7 +63,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
     shown_line(&format!("{error:#}").replace('\n', " "))
 }
 
-/// Ticks at this interval, the first one after the interval. Ticks that are missed are left out.
+/// An interval for reports, whose first tick is one interval from now; ticks that were missed are left out.
 pub fn ticks(interval: Duration) -> Interval {
     let mut ticks = tokio::time::interval_at((Instant::now() + interval).into(), interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts `more`.
+    /// Adds `more` to the sum.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
@@ -22,7 +22,7 @@ impl Counter {
         self.0.store(sum, Ordering::Relaxed);
     }
 
-    /// The sum so far.
+    /// The sum of all that was counted so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

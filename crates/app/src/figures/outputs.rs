@@ -24,7 +24,7 @@ counters! {
     pub struct OutputCounts;
 }
 
-/// What the reporter asks of an output; the pipeline's outputs answer it.
+/// What the reporter reads of an output. The pipeline implements it, so that figures need not know the pipeline.
 pub trait OutputStatus {
     /// Where to, without a password.
     fn url(&self) -> &str;
@@ -49,9 +49,9 @@ pub struct OutputFigures {
     pub url: String,
     /// Whether the server takes pictures now.
     pub connected: bool,
-    /// Why it does not.
+    /// Why it does not, in one line.
     pub trouble: Option<String>,
-    /// Pictures sent per second.
+    /// Pictures sent per second, to this output.
     pub frame_rate: f64,
     /// Pictures taken by the kernel to the last byte.
     pub sent: u64,

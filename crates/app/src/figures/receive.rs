@@ -24,7 +24,7 @@ counters! {
         shown,
         /// Pictures not shown: behind the live edge, or waiting for a keyframe.
         pub dropped,
-        /// Pictures with parts missing.
+        /// Pictures that came or were decoded with parts missing.
         pub damaged,
         /// Holes in the RTP sequence numbers.
         pub rtp_gaps,
@@ -104,7 +104,7 @@ impl ReceiveCounters {
         *self.no_picture.lock()
     }
 
-    /// Counts a presented picture.
+    /// Counts a presented picture, with its delay and the time since the one before.
     pub fn shown(&self, shown: Shown) {
         self.shown.add(1);
         let before = self.last_shown.lock().replace(shown.presented);
@@ -126,7 +126,7 @@ impl ReceiveCounters {
         last.is_some_and(|last| now.saturating_duration_since(last) < STALE)
     }
 
-    /// Pictures presented so far.
+    /// How many pictures were presented so far.
     pub fn shown_count(&self) -> u64 {
         self.shown.get()
     }
@@ -161,26 +161,26 @@ impl Intervals {
 /// Pictures by what became of them.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ReceivePictures {
-    /// Taken out of packets.
+    /// Coded pictures that came whole or in part.
     pub received: u64,
-    /// Presented.
+    /// Pictures that were presented.
     pub shown: u64,
-    /// Not presented.
+    /// Pictures that were not: behind the live edge, or not decodable.
     pub dropped: u64,
-    /// With parts missing.
+    /// Pictures with parts missing.
     pub damaged: u64,
-    /// Missing in a recording.
+    /// Pictures that were to be recorded, and are in no file.
     pub not_recorded: u64,
 }
 
 /// One line: the last second, or in the summary the whole run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReceiveFigures {
-    /// `receive`.
+    /// Always `receive`, to tell its lines from those of `send`.
     pub role: &'static str,
-    /// `second` or `summary`.
+    /// `second` for a line each second, `summary` for the whole run.
     pub kind: &'static str,
-    /// Seconds since the start.
+    /// Seconds since the receiver was started.
     pub time_s: f64,
     /// `live`, or `waiting` while there is no stream.
     pub state: &'static str,
@@ -196,11 +196,11 @@ pub struct ReceiveFigures {
     pub stages_ms: Option<StagesMs>,
     /// Bits per second read from the socket, framing included.
     pub throughput_bps: u64,
-    /// Pictures presented per second.
+    /// Pictures presented per second, over the line's span.
     pub frame_rate: f64,
     /// Standard deviation of the times between presented pictures, ms.
     pub frame_interval_jitter_ms: Option<f64>,
-    /// Pictures.
+    /// Pictures by what became of them.
     pub pictures: ReceivePictures,
     /// Holes in the RTP sequence numbers.
     pub rtp_gaps: u64,
@@ -237,7 +237,7 @@ pub struct ReceiveReporter {
 }
 
 impl ReceiveReporter {
-    /// Begins at `now`.
+    /// A reporter whose first second, and whole run, begin at `now`.
     pub fn new(now: Instant) -> ReceiveReporter {
         ReceiveReporter { started: now, last: now, before: Reading::default() }
     }

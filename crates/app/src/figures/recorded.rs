@@ -66,7 +66,7 @@ counters! {
         pub recorded,
         /// Those that are not, by [`MissingCause`].
         missing[MISSING_CAUSES.len()],
-        /// Files begun.
+        /// Files that have been made.
         pub files,
         /// Coded bytes given to files.
         pub bytes,

@@ -15,9 +15,9 @@ use super::text;
 counters! {
     /// What the stages of a sender have counted since its start.
     pub struct SendCounters {
-        /// Pictures the source gave.
+        /// Pictures that the source gave.
         pub captured,
-        /// Pictures the driver lost.
+        /// Pictures that the camera's driver lost.
         pub dropped_driver,
         /// Pictures passed over at the source for newer ones.
         pub dropped_drained,
@@ -98,7 +98,7 @@ pub struct SendDropped {
     pub drained: u64,
     /// The encoder was not free.
     pub encoder_busy: u64,
-    /// The link was behind.
+    /// Every link was behind.
     pub backlog: u64,
     /// There was no connection.
     pub no_connection: u64,
@@ -131,32 +131,32 @@ impl SendDropped {
 /// Pictures by what became of them.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SendFrames {
-    /// Given by the source.
+    /// Pictures given by the source.
     pub captured: u64,
-    /// Coded.
+    /// Pictures that were coded.
     pub encoded: u64,
-    /// Coded as keyframes.
+    /// Pictures that were coded as keyframes.
     pub keyframes: u64,
     /// Taken by the kernel to the last byte.
     pub sent: u64,
-    /// Not sent.
+    /// Pictures that were not sent, by cause.
     pub dropped: SendDropped,
 }
 
 /// One line: the last second, or in the summary the whole run.
 #[derive(Clone, Debug, Serialize)]
 pub struct SendFigures {
-    /// `send`.
+    /// Always `send`, to tell its lines from those of `receive`.
     pub role: &'static str,
-    /// `second` or `summary`.
+    /// `second` for a line each second, `summary` for the whole run.
     pub kind: &'static str,
-    /// Seconds since the start.
+    /// Seconds since the sender was started.
     pub time_s: f64,
     /// Raw 4:2:0 bits into the encoder : bits out of it.
     pub compression_ratio: Option<f64>,
     /// Pictures sent per second; of several outputs, to the best one.
     pub frame_rate: f64,
-    /// Coded bits per second.
+    /// Bits per second that left the encoder.
     pub bitrate_bps: u64,
     /// Bits per second written to the sockets, framing included.
     pub network_bps: u64,
@@ -166,7 +166,7 @@ pub struct SendFigures {
     pub encode_ms: Option<f64>,
     /// Age of the oldest picture that has not left, ms; of several outputs, for the best one.
     pub backlog_ms: f64,
-    /// Pictures.
+    /// Pictures by what became of them.
     pub frames: SendFrames,
     /// Times a connection came back.
     pub reconnects: u64,
@@ -176,7 +176,7 @@ pub struct SendFigures {
     pub source_returns: u64,
     /// Coded pictures that are missing in the recording.
     pub not_recorded: u64,
-    /// Each output by itself.
+    /// The figures of each output by itself.
     pub outputs: Vec<OutputFigures>,
 }
 
@@ -190,7 +190,7 @@ pub struct SendReporter {
 }
 
 impl SendReporter {
-    /// Begins at `now`.
+    /// A reporter whose first second, and whole run, begin at `now`.
     pub fn new(now: Instant) -> SendReporter {
         SendReporter { started: now, last: now, before: Reading::default(), outputs_before: Vec::new() }
     }

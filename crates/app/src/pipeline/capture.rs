@@ -16,7 +16,7 @@ use super::keyframe::KeyframeRequest;
 use super::slot::Slot;
 use crate::figures::send::SendCounters;
 
-/// Pause before each try to open a camera again: drivers need some of it after a plug, and each try looks at every camera.
+/// Pause before each try to open a camera again: drivers need some of it after a plug, and each try lists all cameras.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// A picture on its way to the encoder.
@@ -31,11 +31,11 @@ pub struct CapturedFrame {
 /// Why a source gives no pictures for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Away {
-    /// It was unplugged.
+    /// The camera was unplugged.
     Unplugged,
     /// It is connected and sends nothing.
     Silent,
-    /// Another program has it.
+    /// Another program uses the camera.
     Busy,
     /// It fails in another way.
     Failing,
@@ -157,7 +157,7 @@ impl CaptureStage {
             match pacing {
                 Pacing::Live => self.slot.put_newest(arrived),
                 Pacing::Patient => {
-                    if !self.slot.put_patient(arrived) {
+                    if !self.slot.put_when_empty(arrived) {
                         return SourceEnd::Done;
                     }
                 }

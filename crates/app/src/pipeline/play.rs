@@ -27,14 +27,14 @@ use super::source::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, w
 use crate::figures::receive::ReceiveCounters;
 use crate::figures::recorded::MissingCause;
 
-/// How the stage stands with its server.
+/// What the play stage is doing, for people.
 #[derive(Clone, Debug)]
 pub enum PlayState {
-    /// Asking for the stream.
+    /// It connects, and requests the stream.
     Connecting,
     /// The server plays, though perhaps no picture has come yet.
     Playing {
-        /// Since then.
+        /// When it began to.
         since: Instant,
     },
     /// There is no stream; another try comes.
@@ -55,9 +55,9 @@ pub enum Playable {
     EndOfSequence,
 }
 
-/// What became of a connection.
+/// What becomes of the stage after a connection.
 enum Attempt {
-    /// Nothing more is wanted.
+    /// The stage ends: it was stopped, or plays once.
     Over,
     /// Another try comes; why, in one line.
     Again(String),
@@ -71,27 +71,27 @@ struct Session<'a> {
     stop: &'a mut watch::Receiver<bool>,
 }
 
-/// The play and depacketize stages.
+/// The play stage, a task that owns one source after the other.
 pub struct PlayStage {
-    /// What to play.
+    /// The stream or file to play, and how persistently.
     pub settings: ReceiveSettings,
-    /// For time-outs and the server's clock.
+    /// The clock by which the server's is measured.
     pub clock: Clock,
-    /// Queue `frames`.
+    /// The queue `frames`, to the decoder or the relay.
     pub frames: mpsc::Sender<Playable>,
-    /// Figures.
+    /// Counts what comes, and what is lost.
     pub counters: Arc<ReceiveCounters>,
     /// Set by this stage and the decoder's when they need an IRAP picture.
     pub keyframe_request: KeyframeRequest,
     /// The recording of what comes, if anybody records.
     pub recording: RecordOutput,
-    /// What is being done.
+    /// Notified of each change of what the stage does.
     pub state: watch::Sender<PlayState>,
-    /// Which frames can be decoded.
+    /// Decides which frames can be decoded.
     pub access: RandomAccess,
     /// Something was lost since a picture could last be decoded.
     pub has_lost: bool,
-    /// How long silence may last.
+    /// How long nothing may come before the source counts as lost.
     pub source_timeout: Patience,
     /// When pictures that come in bundles are to be decoded; `None` where all are wanted as soon as they are there.
     pub hold: Option<Hold>,
@@ -100,7 +100,7 @@ pub struct PlayStage {
 }
 
 impl PlayStage {
-    /// Plays, and plays again, until told to stop.
+    /// Plays, over one connection after the other, until stopped.
     ///
     /// # Errors
     /// What another try cannot help, or any failure where none is wanted.
@@ -124,7 +124,7 @@ impl PlayStage {
         }
     }
 
-    /// One connection, or the file, by the protocol that it takes: whoever adds a source adds a line here.
+    /// One connection, or the file, by the protocol that it takes: another source adds a line here.
     async fn attempt(
         &mut self,
         has_played: &mut bool,
@@ -147,7 +147,7 @@ impl PlayStage {
         }
     }
 
-    /// Opens a source and plays it until it ends.
+    /// Opens a source and plays it until it ends or the stage is stopped.
     async fn play_from<S: CodedSource, E: Into<SourceError>>(
         &mut self,
         opening: impl Future<Output = Result<S, E>>,
@@ -184,7 +184,7 @@ impl PlayStage {
         if matches!(played, Err(SourceError::Silent(_))) {
             self.source_timeout.given_up();
         }
-        if matches!(played, Ok(Ended::Goodbye) | Err(SourceError::Silent(_))) {
+        if matches!(played, Ok(Ended::Bye) | Err(SourceError::Silent(_))) {
             source.close().await;
         }
         self.counters.set_waiting();
@@ -207,7 +207,7 @@ impl PlayStage {
         }
     }
 
-    /// Opens a source. One by SRT is open once its pictures can be read: where none come, that is told meanwhile.
+    /// Opens a source. One by SRT is open once its pictures can be read: while none come, the log says why.
     async fn open<S, E: Into<SourceError>>(
         &self,
         opening: impl Future<Output = Result<S, E>>,
@@ -246,8 +246,8 @@ impl PlayStage {
             let event = match stats.is_paced {
                 true => source.next().await?,
                 false => {
-                    let patience = self.source_timeout.now(stats.server_clock.is_some());
-                    within(patience, listening.elapsed(), source.next()).await?
+                    let timeout = self.source_timeout.now(stats.server_clock.is_some());
+                    within(timeout, listening.elapsed(), source.next()).await?
                 }
             };
             self.count(before, &counted, source.stats());
@@ -320,9 +320,9 @@ impl PlayStage {
         }
     }
 
-    /// Tells the decoder that what comes next does not follow what came.
+    /// Ends the sequence for the decoder: what comes next does not follow what came.
     async fn end_sequence(&self) {
-        // The decoder has ended by itself, and whoever waits for it knows.
+        // An error is that the decoder has ended by itself, which ends the pipeline.
         let _ = self.frames.send(Playable::EndOfSequence).await;
     }
 

@@ -25,7 +25,7 @@ use super::origin::Origin;
 use super::play::{PlayStage, PlayState, Playable};
 use super::record::{RecordOutput, Recorder};
 use super::slot::Slot;
-use super::stage::{End, Stages};
+use super::stage::{PipelineEnd, Stages};
 use crate::figures::delay::Shown;
 use crate::figures::receive::ReceiveCounters;
 
@@ -35,20 +35,20 @@ pub const FRAMES_DEPTH: usize = 64;
 /// How long a sink may take over its last picture when the user stops.
 const SINK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Where pictures go in the end.
+/// Where decoded pictures are presented: a window, a file, or nowhere.
 pub trait Sink: Send {
     /// Whether every picture counts (a file) or only the newest (a screen).
     fn takes_all(&self) -> bool;
 
-    /// Presents a picture. Tells when it was handed to the screen, or written; `None` when it was not, such as on a window
-    /// that is hidden.
+    /// Presents a picture. Returns the instant at which it was handed to the screen, or written; `None` when it was not, such
+    /// as on a window that is hidden.
     ///
     /// # Errors
     /// When nothing more can be presented, such as on a broken pipe; it ends the pipeline.
     fn present(&mut self, picture: &Picture) -> Result<Option<Instant>>;
 }
 
-/// What to receive, and how long to insist.
+/// What to receive, and how failures of the stream are dealt with.
 #[derive(Clone, Debug)]
 pub struct ReceiveSettings {
     /// The stream, or the file.
@@ -57,7 +57,7 @@ pub struct ReceiveSettings {
     pub once: bool,
     /// Keep trying even if the first connection fails.
     pub wait: bool,
-    /// How long nothing may come before the source counts as lost; `None`: as the stream's own pace says.
+    /// How long nothing may come before the source counts as lost; `None`: a time that follows from how its pictures came so far.
     pub source_timeout: Option<Duration>,
 }
 
@@ -73,18 +73,18 @@ struct Presentable {
     is_live: bool,
 }
 
-/// A running receiver.
+/// A running receiver. To be ended by [`Receiving::stop`].
 #[derive(Debug)]
 pub struct Receiving {
-    /// Figures.
+    /// What the stages have counted.
     pub counters: Arc<ReceiveCounters>,
-    /// How it stands with the server.
+    /// What the play stage is doing.
     pub state: watch::Receiver<PlayState>,
     recording: RecordOutput,
     stop: watch::Sender<bool>,
     play_task: tokio::task::JoinHandle<Result<()>>,
     stages: Stages,
-    end: End,
+    end: PipelineEnd,
     /// Nothing more is to be presented.
     stop_presenting: Stop,
 }
@@ -144,7 +144,7 @@ pub fn start_recorded(
     let mut stages = Stages::default();
     let (decoded, shown_by) = (Arc::clone(&slot), Arc::clone(&counters));
     stages.spawn("decode", move || decode.run(queue, &decoded))?;
-    let (guard, end) = End::guarded();
+    let (guard, end) = PipelineEnd::new();
     stages.spawn("present", move || {
         let _guard = guard;
         present_stage(sink, &slot, &shown_by)
@@ -245,7 +245,7 @@ impl DecodeStage {
         }
         let mut is_open = true;
         for decoded in decoded {
-            is_open = is_open && self.presentable(decoded).is_none_or(|last| slot.put_patient(last));
+            is_open = is_open && self.presentable(decoded).is_none_or(|last| slot.put_when_empty(last));
         }
         self.in_decoder.clear();
         is_open
@@ -277,7 +277,7 @@ impl DecodeStage {
     fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
         let Some(presentable) = self.presentable(decoded) else { return true };
         if self.takes_all {
-            return slot.put_patient(presentable);
+            return slot.put_when_empty(presentable);
         }
         if is_live_edge {
             let before = slot.dropped();
@@ -314,7 +314,7 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
 }
 
 impl Receiving {
-    /// Records the stream as it comes to `path`, from a keyframe on, which is asked for.
+    /// Records the stream as it comes to `path`, from a keyframe on, which is requested.
     ///
     /// # Errors
     /// When no file can be made there, or there is no thread for it.
@@ -331,7 +331,7 @@ impl Receiving {
     /// Ends the stages in order. What has not been presented by now is given up, and so is a sink that takes nothing.
     ///
     /// # Errors
-    /// What made a stage end by itself: the network's word, or the sink's.
+    /// What made a stage end by itself: an error of the network, or of the sink.
     pub async fn stop(self) -> Result<()> {
         self.stop_presenting.stop();
         // Nobody listens when the task has already ended.

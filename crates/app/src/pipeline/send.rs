@@ -32,28 +32,28 @@ use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
 use super::record::{RecordOutput, Recorder};
 use super::slot::Slot;
-use super::stage::{End, Stages};
+use super::stage::{PipelineEnd, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::counters::Counter;
 use crate::figures::send::SendCounters;
 
-/// How long a file waits before it looks again whether the link has taken what was coded.
+/// How long a file waits for the link before it checks whether it was stopped.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Longest time between keyframes where readers cannot request one, so that none waits for long. Where they can, the
 /// encoder's own interval holds.
 const FREQUENT_KEYFRAMES: Duration = Duration::from_secs(2);
 
-/// What to send, and where.
+/// What to send, how it is coded, and to which servers.
 #[derive(Clone, Debug)]
 pub struct SendSettings {
-    /// Where pictures come from.
+    /// The camera, screen or file that gives pictures.
     pub input: Input,
-    /// Size and rate asked of it.
+    /// The size and frame rate that the source is opened with, if it has them.
     pub wanted: Wanted,
-    /// The encoder and what it is asked for. Without a keyframe interval, keyframes are as rare as the outputs allow.
+    /// The encoder and its options. Without a keyframe interval, keyframes are as rare as the servers allow.
     pub encoder: EncoderOptions,
-    /// The servers to publish to, one or more.
+    /// The addresses to publish at, one or several.
     pub targets: Vec<Target>,
 }
 
@@ -63,21 +63,21 @@ struct Opened {
     encoder: Encoder,
 }
 
-/// A running sender.
+/// A running sender, or relay. To be ended by [`Sending::stop`].
 #[derive(Debug)]
 pub struct Sending {
     /// What the source gives, as negotiated.
     pub source: SourceInfo,
-    /// The encoder that won.
+    /// The name of the encoder that was opened.
     pub encoder: String,
     /// Encoders that were tried before it and why each cannot be used here.
     pub fallbacks: Vec<String>,
-    /// Figures.
+    /// What the stages have counted.
     pub counters: Arc<SendCounters>,
-    /// Each output's figures.
+    /// Each output's state, with what it has counted.
     pub outputs: Vec<Arc<OutputState>>,
     pub(super) recording: RecordOutput,
-    /// How the source stands.
+    /// What is shown of the source: its description, and whether it is away.
     pub source_state: Arc<SourceState>,
     /// The encoder's; `None` where the source codes.
     pub(super) encoding: Option<Encoding>,
@@ -87,7 +87,7 @@ pub struct Sending {
     pub(super) stop_outputs: watch::Sender<bool>,
     pub(super) stages: Stages,
     pub(super) output_tasks: Vec<JoinHandle<Result<()>>>,
-    pub(super) end: End,
+    pub(super) end: PipelineEnd,
 }
 
 /// By which the encoder at work is changed.
@@ -121,7 +121,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let info = source.info().clone();
 
     let (stop_outputs, outputs_stopped) = watch::channel(false);
-    let (guard, end) = End::guarded();
+    let (guard, end) = PipelineEnd::new();
     let (parameter_sets, size) = (encoder.parameter_sets(), (info.format.width, info.format.height));
     let to_open = targets.into_iter().map(|target| OutputSettings {
         target,
@@ -250,7 +250,7 @@ impl EncodeStage {
         }
     }
 
-    /// Whether readers who cannot ask for a keyframe should get one with the picture captured at `at`.
+    /// Whether readers who cannot request a keyframe should get one with the picture captured at `at`.
     fn keyframe_is_due(&self, at: Instant) -> bool {
         let age = self.last_keyframe.map(|last| at.saturating_duration_since(last));
         !self.keyframes_are_fixed
@@ -330,7 +330,7 @@ impl Sending {
         self.relayed.is_some()
     }
 
-    /// The frame rate the source means to give.
+    /// The frame rate that the source was opened with.
     pub fn frame_rate(&self) -> FrameRate {
         self.source.frame_rate
     }
@@ -349,7 +349,7 @@ impl Sending {
         Ok(())
     }
 
-    /// Records what is sent to `path`, from a keyframe on, which is asked for.
+    /// Records what is sent to `path`, from a keyframe on, which is requested.
     ///
     /// # Errors
     /// When no file can be made there, or there is no thread for it.

@@ -1,7 +1,7 @@
 //! Records streams of our own server, as `[record]` in its configuration says.
 //!
-//! One task looks whenever a path is published or the configuration has changed which streams are live, and keeps a task for
-//! each that is to be recorded. What fails, as on a full disk, has a line in the log and is tried again after [`RETRY`]; what
+//! One task compares the live streams with the configuration whenever either changes, and keeps a task for each stream that is
+//! to be recorded. What fails, as on a full disk, has a line in the log and is tried again after [`RETRY`]; what
 //! comes until then is counted as missing. Streams and readers notice nothing of it.
 
 use std::collections::HashMap;

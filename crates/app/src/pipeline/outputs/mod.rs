@@ -83,7 +83,7 @@ pub struct Outputs {
 /// What runs beside [`Outputs`] until the sender is stopped.
 #[derive(Debug)]
 pub struct Running {
-    /// Each output's state, for figures and for whoever shows it.
+    /// Each output's state, for figures and for windows.
     pub states: Vec<Arc<OutputState>>,
     /// Each ends when its queue is closed and sent, or when `stop` says so.
     pub tasks: Vec<JoinHandle<Result<()>>>,
@@ -114,7 +114,7 @@ pub async fn start(
     let mut started = Vec::with_capacity(outputs.len());
     for settings in outputs {
         let begin = Begin { shown: settings.target.shown(), is_alone, stop: stop.clone(), guard: Arc::clone(&guard) };
-        // Whoever adds a protocol adds a line here.
+        // Another protocol adds a line here.
         started.push(match settings.target.protocol() {
             Protocol::Rtsp => begin.with(RtspConnector::new(settings)?),
             #[cfg(feature = "rtmp")]

@@ -3,11 +3,11 @@
 //! An [`Output`] is one connection, one publication in the hub of this process, or the recording of a stream. Each is in a
 //! file of its own: [`super::rtsp`], [`super::rtmp`], [`super::srt`], [`super::hub`], and
 //! [`RecordOutput`](crate::pipeline::record::RecordOutput). What has to be connected, and connected again when it is lost, has
-//! a [`Connector`] besides, which [`super::task`] drives; the hub and a recording have none, and whoever has frames offers
-//! them directly.
+//! a [`Connector`] besides, which [`super::task`] drives; the hub and a recording have none, and stages offer
+//! them frames directly.
 //!
-//! Errors are one type for all of them, [`OutputError`], which says no more than what its users ask: what happened, and
-//! whether trying again may help. So another output adds nothing here.
+//! Errors are one type for all of them, [`OutputError`], with what its users need alone: what happened, in a
+//! line, and whether trying again may help. So another output adds nothing here.
 
 use hevcast_net::NetError;
 use hevcast_net::publish::PublishEvent;
@@ -48,11 +48,11 @@ pub trait Output: Send {
     /// Whether all that was offered has left: to the kernel, the hub or the file.
     fn is_drained(&self) -> bool;
 
-    /// Bytes that have left: framing included, where the protocol tells.
+    /// Bytes that have left: framing included, where the protocol states it.
     fn sent_bytes(&self) -> u64;
 
     /// The clock of the server, as an offset from ours, by which frames are to be stamped; `None` where there is no server,
-    /// or it does not tell.
+    /// or its clock cannot be measured.
     fn server_clock(&self) -> Option<ClockOffset>;
 
     /// Ends the connection or the recording, for as long as the far end, or the disk, takes that promptly.

@@ -86,7 +86,7 @@ pub struct SrtOutput {
     stop: StopOnDrop,
 }
 
-/// Ends libsrt's waits when whoever waits for them is gone.
+/// Ends libsrt's waits when the output is dropped.
 #[derive(Debug, Default)]
 struct StopOnDrop(Stop);
 

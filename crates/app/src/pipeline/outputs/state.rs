@@ -11,7 +11,7 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use crate::figures::outputs::{OutputCounters, OutputCounts, OutputStatus};
 use crate::pipeline::keyframe::KeyframeRequest;
 
-/// Shared by the encoder's thread, which asks what the link takes, the output's task, which knows it, and the figures.
+/// Shared by the output's task, which notes what its link takes, the encoder's thread, which reads that, and the figures.
 #[derive(Debug, Default)]
 pub struct OutputState {
     /// Where to, without a password.

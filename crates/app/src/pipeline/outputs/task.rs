@@ -20,7 +20,7 @@ enum PublishEnd {
     Stopped,
     /// The server or the network failed, in one line; worth trying again.
     Lost(String),
-    /// The server ended the session. Connecting again at once would end that of whoever took over, and be ended again.
+    /// The server ended the session. Connecting again at once would end the session of a sender that took over, which would do the same.
     EndedByServer,
 }
 

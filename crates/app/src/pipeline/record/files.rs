@@ -50,7 +50,7 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Makes a folder and those above it where they are not there; who may look into it is as with [`create_private`].
+/// Makes a folder and those above it where they are not there; they may be read by whom [`create_private`] lets read a file.
 ///
 /// # Errors
 /// When the system refuses.

@@ -41,19 +41,19 @@ const OWN_BUDGET_BYTES: u64 = 2 * MAX_BYTES as u64;
 /// What a recording is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RecordState {
-    /// Nothing is recorded.
+    /// Nothing is recorded, or nothing was.
     #[default]
     Off,
     /// The next IRAP picture begins the file.
     Waiting,
-    /// Being written.
+    /// Frames are written to a file.
     Running {
-        /// The file.
+        /// The file that is open.
         path: PathBuf,
         /// Pictures handed to it.
         pictures: u64,
     },
-    /// Ended, and whole.
+    /// The recording has ended, and its files are whole.
     Done {
         /// The last file.
         path: PathBuf,

@@ -40,7 +40,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The present.
+    /// Both clocks' readings now.
     pub fn now() -> Moment {
         Moment { instant: Instant::now(), wall: Timestamp::now() }
     }
@@ -188,7 +188,7 @@ impl RecordOutput {
         }
     }
 
-    /// Counts frames that came, and which whoever offers frames cannot offer.
+    /// Counts frames that came, but were lost before they could be offered.
     pub fn count_missing(&self, cause: MissingCause, frames: u64) {
         if let Some(running) = &*self.lock() {
             running.counters.came.add(frames);
@@ -203,7 +203,7 @@ impl RecordOutput {
         }
     }
 
-    /// Whether anybody records.
+    /// Whether a recording runs, so that frames are to be offered.
     pub fn is_recording(&self) -> bool {
         self.lock().is_some()
     }
@@ -213,8 +213,8 @@ impl RecordOutput {
         self.lock().as_ref().is_some_and(|running| running.rule.is_dropping())
     }
 
-    /// Whether the recording needs a keyframe, for a stage that looks at each frame and waits for no
-    /// [event](Output::event); a request is given out once.
+    /// Whether the recording needs a keyframe, for a stage that handles each frame without waiting for an
+    /// [event](Output::event). A request is returned once.
     pub fn take_keyframe_request(&self) -> bool {
         self.lock().as_ref().is_some_and(|running| running.signals.keyframe.take())
     }

@@ -30,7 +30,7 @@ pub struct RecordFrame {
     pub frame: CodedFrame,
     /// The parameter sets that came with it, if it is a random access frame.
     pub sets: ParameterSets,
-    /// When it came here.
+    /// When it came here, by the monotonic clock.
     pub arrived: Instant,
     /// When it was captured, by its stamp; without one, when it came here.
     pub captured: jiff::Timestamp,
@@ -51,7 +51,7 @@ pub trait Storage {
     fn is_long_enough(&self, ticks: i64) -> bool;
 }
 
-/// A file being written.
+/// A file that frames are written to, until it is ended.
 pub trait RecordFile {
     /// Writes a frame at a time in ticks of 90 kHz since the file's beginning.
     ///
@@ -223,7 +223,7 @@ impl<S: Storage> Plan<S> {
         error.map_or(Ok(()), Err)
     }
 
-    /// Where files are made.
+    /// The storage in which the files are made.
     pub fn storage(&self) -> &S {
         &self.storage
     }

@@ -24,7 +24,7 @@ pub enum Pushed {
     Queued,
     /// There is no room for it.
     Full,
-    /// The recorder has ended, or was told to.
+    /// The recorder has ended, or was stopped.
     Ended,
 }
 

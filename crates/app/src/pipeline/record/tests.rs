@@ -90,9 +90,8 @@ async fn after_a_failure_another_recording_goes_on_in_the_same_output() {
     let keyframe = &streams()[0][0];
     let failure = loop {
         output.offer(keyframe.clone()).unwrap();
-        match tokio::time::timeout(Duration::from_millis(1), output.event()).await {
-            Ok(Err(error)) => break error,
-            Ok(Ok(_)) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(Duration::from_millis(1), output.event()).await {
+            break error;
         }
     };
     assert!(failure.is_temporary() && failure.to_string().contains("no disk"), "{failure}");

@@ -15,7 +15,7 @@ use super::plan::{Plan, RecordFile, RecordFrame, Storage};
 use super::queue::RecordQueue;
 use crate::figures::recorded::{MissingCause, RecordCounters, RecordCounts};
 
-/// Real files.
+/// Storage on a real disk: names, muxers and counts of files.
 pub struct Disk {
     names: Box<dyn FileNames>,
     counters: Arc<RecordCounters>,

@@ -1,7 +1,7 @@
 //! A stream that somebody else has coded, passed on as it is: play → depacketize → publish.
 //!
 //! A task takes frames of the [source] to the outputs ([`super::outputs`]), so that a camera is coded once, by itself. What an
-//! output cannot take is dropped up to the next random access frame, which is asked of the source.
+//! output cannot take is dropped up to the next random access frame, which is requested of the source.
 
 pub mod source;
 
@@ -24,13 +24,13 @@ use super::play::PlayState;
 use super::preview::{self, PreviewQueue, Show};
 use super::record::RecordOutput;
 use super::send::{Relayed, Sending};
-use super::stage::{End, Stages};
+use super::stage::{PipelineEnd, Stages};
 use crate::figures::send::SendCounters;
 
-/// What to pass on, and where.
+/// What to pass on, and to which servers.
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
-    /// The stream.
+    /// The stream that is pulled.
     pub origin: Target,
     /// Where to, once or several times.
     pub targets: Vec<Target>,
@@ -48,7 +48,7 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
     let (first, sequence) = source.first().await?;
 
     let (stop_outputs, outputs_stopped) = watch::channel(false);
-    let (guard, end) = End::guarded();
+    let (guard, end) = PipelineEnd::new();
     let (size, parameter_sets) = ((sequence.width, sequence.height), first.parameter_sets());
     let to_open = settings.targets.into_iter().map(|target| OutputSettings {
         target,
@@ -97,7 +97,7 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
     })
 }
 
-/// Tells whoever shows the source whether it gives pictures, until it has ended.
+/// Keeps `shown` up to date on whether the source gives pictures, until it has ended.
 async fn show_state(mut state: watch::Receiver<PlayState>, shown: Arc<SourceState>) {
     while state.changed().await.is_ok() {
         let is_away = matches!(*state.borrow_and_update(), PlayState::Retrying { .. });
@@ -145,7 +145,7 @@ impl RelayStage {
             self.raw_bits = raw_bits(&sequence);
         }
         self.counters.encoded(frame, self.raw_bits, Duration::ZERO);
-        // What each link takes is looked at, so that one that is behind is given nothing more.
+        // Updates what each link takes, so that one that is behind is given nothing more.
         let _ = self.outputs.bit_budget(now, true);
         let source = &self.source;
         self.outputs.offer(frame, now, |output: &OutputState| {

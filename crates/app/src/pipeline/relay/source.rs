@@ -1,6 +1,6 @@
 //! A stream that somebody else has coded, as it is passed on: a receiver without a decoder.
 //!
-//! [`RelaySource`] plays the stream as a receiver does ([`super::super::play`]), with its reconnects and its patience. Its
+//! [`RelaySource`] plays the stream as a receiver does ([`super::super::play`]), with its reconnects and time-outs. Its
 //! frames are ready to be sent: their time stamps go on where the source's begin anew, and those without a capture time get
 //! that of their arrival here, which says so: what was before is not known.
 
@@ -29,15 +29,15 @@ const FIRST_FRAME: Duration = Duration::from_secs(20);
 /// A step of time stamps that differs by more than this from the time that has passed begins anew: the source is another.
 const LARGEST_STEP: Duration = Duration::from_secs(5);
 
-/// A source that is being played. Dropping it leaves it to itself: see [`RelaySource::stop`].
+/// A source that is being played; ended by [`RelaySource::stop`].
 #[derive(Debug)]
 pub struct RelaySource {
     shown: String,
     frames: mpsc::Receiver<Playable>,
     stop: watch::Sender<bool>,
-    /// Until its end has been told.
+    /// `None` once its result has been returned.
     play_task: Option<JoinHandle<Result<()>>>,
-    /// What can be decoded is taken for decoded, so that nobody is told of a dark picture.
+    /// What can be decoded counts as decoded, so that the log does not say that there is no picture.
     received: Arc<ReceiveCounters>,
     keyframe_request: KeyframeRequest,
     stamper: Stamper,
@@ -135,7 +135,7 @@ impl RelaySource {
         frame
     }
 
-    /// Asks the source for a random access frame.
+    /// Requests a random access frame of the source.
     pub fn request_keyframe(&self) {
         self.keyframe_request.set();
     }
@@ -152,7 +152,7 @@ impl RelaySource {
         self.ended().await
     }
 
-    /// Waits for the end of the task; why it ended by itself is told once.
+    /// Waits for the end of the task; its error is returned once.
     async fn ended(&mut self) -> Result<()> {
         match self.play_task.take() {
             Some(task) => task.await?,
