@@ -1,5 +1,5 @@
 # Thin: the real commands stay cargo's. `make demo` and `make test` install what is missing first.
-.PHONY: demo test check bench fuzz package test-package setup setup-tests setup-package
+.PHONY: demo test check deny bench fuzz package test-package setup setup-tests setup-package
 
 # Arguments for the demo, such as: make demo ARGS="--input screen"
 ARGS =
@@ -15,7 +15,14 @@ check: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-layers
+	scripts/check-cycles
 	scripts/check-features
+
+# Licences, origins and known faults of all crates that are used; asks for the list of faults at RustSec. The first time it
+# compiles cargo-deny, some minutes.
+deny:
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny check
 
 # All benchmarks, some forty minutes; writes docs/performance.md and its plots. Status 1 when a bar is missed.
 bench: setup-tests

@@ -9,11 +9,10 @@
 //! The second argument is what `hevcast send --input` takes: `camera`, `screen`, `file:PATH`, `pattern`, `y4m:-`.
 
 use std::error::Error;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hevcast::media::capture::{Input, Wanted};
-use hevcast::media::codec::{EncoderChoice, Qp, RateControl};
+use hevcast::media::codec::EncoderOptions;
 use hevcast::pipeline::send::{self, SendSettings};
 use hevcast::{Clock, Target};
 
@@ -28,11 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     hevcast::media::init(false);
     let settings = SendSettings {
         input,
-        wanted: Wanted { size: None, fps: None },
-        encoder: EncoderChoice::Auto,
-        rate: RateControl::Best(Qp::clamped(23)),
-        preset: None,
-        keyframe_interval: None,
+        wanted: Wanted::default(),
+        encoder: EncoderOptions::default(),
         targets: vec![Target::parse(&url)?],
     };
     let sending = send::start(settings, None, Clock::default()).await?;
@@ -43,6 +39,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let counters = sending.counters.clone();
     sending.stop().await?;
-    println!("{} pictures captured", counters.captured.load(Ordering::Relaxed));
+    println!("{} pictures captured", counters.captured.get());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What cannot work is told in one line that says what and what to do: status 2 for a command line that makes no sense,
-//! 1 for the rest.
+//! Errors are one line that says what is wrong and what to do, with exit status 2 for an invalid command line and 1
+//! otherwise.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use crate::support::Scratch;
 use crate::support::hevcast::{Server, run, send_pattern};
 use crate::support::process::Exit;
 
-/// A port on which nobody listens: one that was ours a moment ago.
+/// A port on which nothing listens: one that the test has just closed.
 pub fn dead_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -22,7 +22,7 @@ pub fn assert_one_line(case: &str, exit: &Exit, status: i32, words: &[&str]) {
         assert!(said.contains(word), "{case}: no {word:?} in: {said}");
     }
     for word in ["panicked", "backtrace", "RUST_BACKTRACE", "src/", "Error {", "Some("] {
-        assert!(!said.contains(word), "{case}: {word:?} is nothing to tell a person: {said}");
+        assert!(!said.contains(word), "{case}: {word:?} is an internal detail in the output: {said}");
     }
 }
 
@@ -57,7 +57,7 @@ fn a_command_line_that_makes_no_sense() {
     for (arguments, words) in cases {
         let exit = run(arguments);
         assert_one_line(&arguments.join(" "), &exit, 2, words);
-        assert!(!exit.stderr[0].contains("Hidden"), "a password must not be told: {}", exit.stderr[0]);
+        assert!(!exit.stderr[0].contains("Hidden"), "a password is in the output: {}", exit.stderr[0]);
     }
 }
 
@@ -69,7 +69,7 @@ fn nobody_listens() {
     assert_one_line("send", &run(&["send", "--input", "pattern", "--encoder", "libx265", "--to", &url]), 1, &words);
 }
 
-/// A second of silence as a WAV file: media, but nothing to see.
+/// A second of silence as a WAV file: media without video.
 fn silence() -> Vec<u8> {
     let mut file =
         b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x40\x1f\0\0".to_vec();

@@ -10,8 +10,8 @@ use crate::support::hevcast::{Server, count, figures, start, summary};
 use crate::support::process::Process;
 use crate::support::{Scratch, free_port, has_peer, real_time, root};
 
-/// What runs inside: `$1` is the program, `$2` the server, `$3` the tool that plugs the webcam in, `$4` its port outside. The
-/// webcam unplugs itself some seconds after streaming began.
+/// The script that runs in the virtual machine: `$1` is the program, `$2` the server, `$3` the tool that plugs the
+/// webcam in, `$4` its port on the host. The webcam unplugs itself some seconds after streaming began.
 const INSIDE: &str = r#"
 program=$1 server=$2
 until_said() { n=0; until [ "$(grep -c "$1" /tmp/trouble)" -ge "$2" ] || [ $((n += 1)) -gt 90 ]; do sleep 1; done; }
@@ -29,7 +29,7 @@ echo "BEGIN trouble"; cat /tmp/trouble; echo "END 0"
 echo "BEGIN stream"; cat /tmp/said; echo "END $status"
 "#;
 
-/// The tools of the machine, beside its script.
+/// A tool in the folder of the virtual machine's script.
 fn tool(name: &str) -> PathBuf {
     root().join("../shared/tools/camera-vm").join(name)
 }
@@ -40,7 +40,7 @@ fn a_webcam_that_was_unplugged_goes_on_with_the_same_stream() {
         return;
     }
     let Some(machine) = machine() else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let (folder, port) = (Scratch::new(), free_port());
     let pictures = folder.file("pictures.mjpeg");
     let pictures = pictures.to_str().unwrap();

@@ -1,7 +1,8 @@
 //! A real camera driver: Linux's `vivid` in a small virtual machine sends to a server outside.
 //!
-//! One boot for all, as emulation is slow: first what goes wrong, then the stream. A camera that is unplugged is
-//! [`crate::camera_returns`]'s. The commands that run inside are in [`INSIDE`]; they mark where each begins and how it ended.
+//! One boot for all tests, since emulation is slow: first the errors, then the stream. Unplugging a camera is tested by
+//! [`crate::camera_returns`]. The commands that run inside are in [`INSIDE`]; they print marks where each begins and
+//! how it ended.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,12 +12,12 @@ use crate::support::hevcast::{Server, count, figures, number, start, summary};
 use crate::support::process::{Exit, Process};
 use crate::support::{Scratch, real_time, root, runs, say};
 
-/// The machine ends itself after this many seconds, whatever hangs in it.
+/// The virtual machine ends itself after this many seconds, even if a command hangs.
 const MACHINE_SECONDS: u32 = 400;
-/// Pictures that must arrive.
+/// How many pictures must arrive.
 const PICTURES: u64 = 10;
 
-/// What runs inside: `$1` is the program, `$2` the server.
+/// The script that runs in the virtual machine: `$1` is the program, `$2` the server.
 const INSIDE: &str = r#"
 one() { echo "BEGIN $1"; shift; "$@" 2>&1; echo "END $?"; }
 send() { "$program" send --encoder libx265 --preset ultrafast "$@"; }
@@ -32,7 +33,8 @@ wait $!
 one stream sh -c "cat /tmp/stream; exit $?"
 "#;
 
-/// The script that boots the machine; says what is skipped where it or what it needs is absent.
+/// The script that boots the virtual machine. `None` where it or something that it needs is absent; then prints what is
+/// skipped.
 pub fn machine() -> Option<Machine> {
     let script = root().join("../shared/tools/camera-vm/camera-vm");
     let absent = match () {
@@ -46,10 +48,10 @@ pub fn machine() -> Option<Machine> {
     None
 }
 
-/// The lines between a command's marks, and its exit status.
+/// The output lines between a command's marks, and its exit status.
 pub fn said(exit: &Exit, name: &str) -> (Vec<String>, i32) {
     let all = exit.stdout.join("\n");
-    // What the machine's firmware writes may stand before the first mark.
+    // Output of the firmware may precede the first mark.
     let mark = format!("BEGIN {name}");
     let mut said = Vec::new();
     for line in exit.stdout.iter().skip_while(|line| !line.ends_with(&mark)).skip(1) {
@@ -70,7 +72,7 @@ fn assert_one_line_inside(exit: &Exit, name: &str, words: &[&str]) {
     }
 }
 
-/// The machine, and a folder that it sees at the same place as we do, with the program in it.
+/// The virtual machine, and a folder with the program that has the same path inside and outside.
 pub struct Machine {
     script: PathBuf,
     folder: Scratch,
@@ -78,7 +80,7 @@ pub struct Machine {
 
 impl Machine {
     fn new(script: PathBuf) -> Machine {
-        // The machine's own /tmp hides ours.
+        // The virtual machine has a /tmp of its own.
         let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/var".into()));
         let folder = Scratch::within(&home.join(".cache"));
         std::fs::copy(env!("CARGO_BIN_EXE_hevcast"), folder.file("hevcast")).unwrap();
@@ -98,7 +100,7 @@ impl Machine {
     fn run_with(&self, inside: &str, argument: &str, webcam: Option<u16>) -> Exit {
         let (program, path) = (self.folder.file("hevcast"), self.folder.file("inside.sh"));
         std::fs::write(&path, inside).unwrap();
-        // The first line of all may stand behind the firmware's last, which is cut off.
+        // The first line may follow the firmware's last on the same line, which is removed.
         let line = format!("echo; echo up; sh {} {} {argument}", path.display(), program.display());
         let mut command = Command::new(&self.script);
         let booting = command.arg(line).env("CAMERA_VM_TIMEOUT", MACHINE_SECONDS.to_string());
@@ -112,7 +114,7 @@ impl Machine {
 #[test]
 fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     let Some(machine) = machine() else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let receiver = start(&["receive", &server.url("cam"), "--wait", "--once", "--stats", "json"]);
     let machine = machine.run(INSIDE, &format!("rtsp://10.0.2.2:{}", server.port));
@@ -127,7 +129,7 @@ fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     check_stream(&machine, &receiver.wait().succeeded());
 }
 
-/// Fails unless the stream came with the driver's stamps, and the delay is told by them.
+/// Fails unless the pictures have the driver's capture times, and the delay is computed from them.
 fn check_stream(machine: &Exit, receiver: &Exit) {
     let (lines, status) = said(machine, "stream");
     assert_eq!(status, 0, "the sender inside failed: {lines:?}");
@@ -143,6 +145,6 @@ fn check_stream(machine: &Exit, receiver: &Exit) {
     assert!(number(&live, "/delay_ms/median") > 0.0 && number(&live, "/delay_ms/bound") > 0.0, "{live}");
     let wait = number(&live, "/stages_ms/capture_wait");
     say(&format!("camera: {wait:.1} ms from the driver's stamp to the encoder, emulated"));
-    let told = lines.iter().any(|line| line.contains("stamp") && line.contains("driver"));
-    assert!(told, "the sender does not say that its stamps are the driver's: {lines:#?}");
+    let is_reported = lines.iter().any(|line| line.contains("stamp") && line.contains("driver"));
+    assert!(is_reported, "the sender does not say that its stamps are the driver's: {lines:#?}");
 }

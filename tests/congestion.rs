@@ -1,4 +1,4 @@
-//! A link that is too slow: the picture gets coarser, or there are fewer, and when it is faster again both come back.
+//! A link that is too slow: quality or frame rate become lower, and recover when the link is fast again.
 
 use serde_json::Value;
 
@@ -7,23 +7,24 @@ use crate::support::process::Process;
 use crate::support::real_time;
 use crate::support::slow_link::{Slow, SlowLink};
 
-/// Too little for the pattern, bits/s, which takes 0.9 Mbit/s at the finest QP.
+/// A bit rate that is too low for the pattern, which takes 0.9 Mbit/s at the lowest QP.
 const TOO_SLOW: u64 = 400_000;
-/// More than enough.
+/// A bit rate that is more than enough for the pattern.
 const FAST: u64 = 50_000_000;
 
-/// A sender of a pattern in which there is enough to code.
+/// Starts a sender of the pattern, with arguments that make it take enough bits.
 fn send(url: &str, more: &[&str]) -> Process {
     let pattern = ["send", "--input", "pattern", "--size", "640x480", "--fps", "30", "--encoder", "libx265"];
     start(&[&pattern[..], &["--to", url, "--duration", "60s", "--stats", "json"], more].concat())
 }
 
-/// Waits for a second that is as wanted.
+/// Waits for figures of a second for which `wanted` holds.
 fn expect(process: &mut Process, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     expect_figures(process, what, |figures| figures["kind"] == "second" && figures["qp"].is_number() && wanted(figures))
 }
 
-/// Waits until pictures fit the slow link by being coarser, and then, on a fast one, until they are as before.
+/// Waits until the pictures fit the slow link by lower quality, and then, on a fast link, until the quality is as
+/// before.
 fn follows_down_and_up(sender: &mut Process, link: &SlowLink) {
     let qp = |figures: &Value| number(figures, "/qp");
     expect(sender, "the finest pictures", |figures| qp(figures) < 8.0);
@@ -55,9 +56,9 @@ fn a_slow_link_to_the_only_reader_does_the_same() {
     let reader = start(&["receive", &link.url("live"), "--headless", "--duration", "60s", "--stats", "json"]);
     server.wait_for_reader("live");
     follows_down_and_up(&mut sender, &link);
-    let seen = summary(&reader.interrupt().0.succeeded());
-    assert_eq!(count(&seen, "/pictures/damaged"), 0, "{seen}");
-    assert_eq!(count(&seen, "/rtp_gaps"), 0, "nothing was given up on the way: {seen}");
+    let reader_summary = summary(&reader.interrupt().0.succeeded());
+    assert_eq!(count(&reader_summary, "/pictures/damaged"), 0, "{reader_summary}");
+    assert_eq!(count(&reader_summary, "/rtp_gaps"), 0, "no packet was discarded on the way: {reader_summary}");
     sender.interrupt().0.succeeded();
 }
 

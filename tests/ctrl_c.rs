@@ -1,4 +1,5 @@
-//! Ctrl-C: a prompt end with status 0 and a summary, and nothing left, neither here nor at the server.
+//! Ctrl-C: the program ends promptly with status 0 and a summary, and leaves nothing behind, neither locally nor at the
+//! server.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,10 +9,11 @@ use crate::support::hevcast::{Server, command, expect_figures, figures, send_pat
 use crate::support::process::{Exit, Process};
 use crate::support::{Scratch, real_time, say};
 
-/// Ends generously late for a busy machine; what is promised is 300 ms, and what it took is printed.
+/// The limit for the program's end, long for a busy machine. The documented time is 300 ms, and the measured one is
+/// printed.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// Presses Ctrl-C; fails unless the program had no helpers and ends soon and well.
+/// Sends Ctrl-C; fails unless the program had no child processes, and ends in time with status 0.
 fn press(name: &str, process: Process) -> Exit {
     let helpers = process.descendants();
     assert!(helpers.is_empty(), "{name} has started other processes: {helpers:?}");
@@ -23,7 +25,7 @@ fn press(name: &str, process: Process) -> Exit {
 
 #[test]
 fn a_sender_leaves_its_path_to_the_next() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     for _ in 0..2 {
@@ -34,13 +36,13 @@ fn a_sender_leaves_its_path_to_the_next() {
         server
             .process
             .stderr
-            .expect("the sender to say goodbye", |line| line.contains("no longer publishes live: it ended"));
+            .expect("the end of the publication", |line| line.contains("no longer publishes live: it ended"));
     }
 }
 
 #[test]
 fn a_sender_with_a_server_inside_ends_both() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let arguments =
         ["send", "--input", "pattern", "--size", "320x240", "--encoder", "libx265", "--listen", "127.0.0.1:0"];
     let mut sender = start(&arguments);
@@ -57,7 +59,7 @@ fn a_sender_with_a_server_inside_ends_both() {
 #[test]
 #[cfg(unix)]
 fn a_closed_terminal_ends_a_sender_that_records() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let record = folder.file("kept.mp4").display().to_string();
     let arguments =
@@ -73,7 +75,7 @@ fn a_closed_terminal_ends_a_sender_that_records() {
 
 #[test]
 fn a_receiver_leaves_the_stream_to_others() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let mut sender = send_pattern(&url, &["--stats", "json"]);
@@ -81,7 +83,7 @@ fn a_receiver_leaves_the_stream_to_others() {
     expect_figures(&mut receiver, "pictures", |f| f["pictures"]["shown"].as_u64() > Some(0));
     let received = summary(&press("receive", receiver));
     assert!(received["pictures"]["shown"].as_u64() > Some(0), "{received}");
-    server.process.stderr.expect("the receiver to say goodbye", |line| line.contains("no longer reads live: it ended"));
+    server.process.stderr.expect("the end of the reader", |line| line.contains("no longer reads live: it ended"));
     expect_figures(&mut sender, "the sender to go on", |f| f["frames"]["sent"].as_u64() > Some(0));
 }
 
@@ -96,8 +98,8 @@ fn a_receiver_that_waits_for_a_stream_ends_too() {
 }
 
 #[test]
-fn a_server_tells_its_readers_and_frees_its_port() {
-    let _turn = real_time();
+fn a_server_ends_its_readers_sessions_and_frees_its_port() {
+    let _real_time = real_time();
     let mut server = Server::start();
     let (port, url) = (server.port, server.url("live"));
     let _sender = send_pattern(&url, &["--stats", "json"]);
@@ -111,17 +113,17 @@ fn a_server_tells_its_readers_and_frees_its_port() {
 
 #[test]
 fn a_sender_without_its_server_ends_with_its_source_and_by_hand() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let mut by_hand = send_pattern(&url, &["--stats", "json"]);
-    // Long enough to say that pictures arrive.
+    // Long enough for figures with pictures.
     expect_figures(&mut by_hand, "four seconds", |f| f["time_s"].as_f64() > Some(4.0));
     let (by_source, mut feed) = fed_sender(&server.url("fed"), "YUV4MPEG2 W64 H64 F30:1 C420jpeg");
     feed.write_all(&picture(64, 64, 100)).unwrap();
     server.process.kill();
     drop(feed);
-    // Whether its one picture arrived, it may know or not.
+    // The summary may or may not count the only picture.
     let status = by_source.wait().status;
     assert!(matches!(status.code(), Some(0 | 1)), "{status}");
     press("send without its server", by_hand);
@@ -129,7 +131,7 @@ fn a_sender_without_its_server_ends_with_its_source_and_by_hand() {
 
 #[test]
 fn a_receiver_ends_though_nobody_reads_its_pictures() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let _sender = send_pattern(&url, &[]);
@@ -137,7 +139,7 @@ fn a_receiver_ends_though_nobody_reads_its_pictures() {
     let arguments = ["receive", &url, "--output", "y4m:-", "--stats", "json"];
     let mut receiver = Process::start_into("receive", &mut command(&arguments), stdout);
     server.wait_for_reader("live");
-    // More than a pipe holds has come: the picture being written cannot end.
+    // More bytes than a pipe buffers have come, so that writing the picture cannot complete.
     receiver.stderr.expect("pictures", |line| figures(line)["pictures"]["received"].as_u64() > Some(10));
     press("receive into a full pipe", receiver);
     drop(unread);
@@ -145,7 +147,7 @@ fn a_receiver_ends_though_nobody_reads_its_pictures() {
 
 #[test]
 fn a_demo_still_writes_its_picture() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let picture = folder.file("last.png");
     let arguments = ["demo", "--headless", "--input", "pattern", "--size", "320x240", "--duration", "1h"];

@@ -1,4 +1,5 @@
-//! The demo: the whole link in one command, a table while it runs, and a picture in the end.
+//! The demo: sender, server and receiver in one command, with a table of figures while it runs, and a picture file at
+//! the end.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -7,7 +8,7 @@ use std::path::Path;
 use crate::support::hevcast::run;
 use crate::support::{Scratch, real_time};
 
-/// Width, height and RGB samples of a PNG file.
+/// Reads width, height and RGB samples of a PNG file.
 fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut reader = png::Decoder::new(BufReader::new(file)).read_info().unwrap();
@@ -19,7 +20,7 @@ fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
 
 #[test]
 fn a_demo_shows_figures_and_writes_a_picture() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let picture = folder.file("picture.png");
     let arguments = ["demo", "--headless", "--input", "pattern", "--size", "640x360", "--duration", "3s", "--picture"];
@@ -30,18 +31,18 @@ fn a_demo_shows_figures_and_writes_a_picture() {
     let (least, most) = (samples.iter().min().unwrap(), samples.iter().max().unwrap());
     assert!(most - least > 100, "a picture without contrast: samples from {least} to {most}");
 
-    let told = exit.stdout.join("\n");
+    let output = exit.stdout.join("\n");
     for word in ["compression", "sent fps", "bitrate", "QP", "delay", "throughput", "encoder: ", "picture.png"] {
-        assert!(told.contains(word), "no {word:?} in:\n{told}");
+        assert!(output.contains(word), "no {word:?} in:\n{output}");
     }
     let rows = exit.stdout.iter().filter(|line| line.contains(" | ") && line.contains(":1 ") && line.contains("bit/s"));
-    assert!(rows.count() >= 2, "no row for each second in:\n{told}");
-    assert!(told.contains('±'), "no delay with its bound in:\n{told}");
+    assert!(rows.count() >= 2, "no row for each second in:\n{output}");
+    assert!(output.contains('±'), "no delay with its bound in:\n{output}");
 }
 
 #[test]
-fn a_picture_that_cannot_be_written_is_told() {
-    let _turn = real_time();
+fn a_picture_that_cannot_be_written_is_reported() {
+    let _real_time = real_time();
     let arguments = ["demo", "--headless", "--input", "pattern", "--size", "160x120", "--duration", "1s"];
     let exit = run(&[&arguments[..], &["--picture", "/nowhere/at/all.png"]].concat());
     assert_eq!(exit.status.code(), Some(1), "{:?}", exit.stderr);

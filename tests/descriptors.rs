@@ -1,4 +1,4 @@
-//! A server that runs out of file descriptors says so, goes on, and takes connections again when some are free.
+//! A server that runs out of file descriptors logs that, goes on, and accepts connections again when some are free.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use crate::support::Scratch;
 use crate::support::process::Process;
 
-/// Descriptors that the server may have.
+/// How many file descriptors the server may open.
 const LIMIT: usize = 40;
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of every wait.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whether a connection made now is served.
+/// Whether a connection that is made now gets a response.
 fn is_served(address: &str) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
     let mut answer = [0; 12];
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let is_said = stream.write_all(b"OPTIONS rtsp://127.0.0.1/live RTSP/1.0\r\nCSeq: 1\r\n\r\n").is_ok();
     is_said && stream.read_exact(&mut answer).is_ok() && &answer == b"RTSP/1.0 200"
 }
@@ -39,21 +39,21 @@ fn out_of_descriptors_a_server_says_so_and_goes_on() {
     let page = line.trim_start_matches("status page: http://").trim_end_matches('/').to_owned();
     server.stderr.expect("a word on the limit", |line| line.contains(&format!("only {LIMIT} files")));
 
-    // The system accepts what the server cannot.
-    let crowd: Vec<TcpStream> = (0..LIMIT + 10).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // The system completes connections that the server cannot accept.
+    let connections: Vec<TcpStream> = (0..LIMIT + 10).map(|_| TcpStream::connect(&address).unwrap()).collect();
     server.stderr.expect("what is missing", |line| line.contains("the last file descriptors are the status page's"));
-    // The page has its own.
+    // The status page has reserved descriptors.
     let mut health = TcpStream::connect(&page).unwrap();
-    health.set_read_timeout(Some(PATIENCE)).unwrap();
+    health.set_read_timeout(Some(TIMEOUT)).unwrap();
     health.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
     let mut said = String::new();
     health.read_to_string(&mut said).unwrap();
     assert!(said.ends_with("ok\n"), "{said}");
-    drop(crowd);
-    // Who comes now is served, as soon as the server has seen that they left.
+    drop(connections);
+    // A new connection is served as soon as the server has handled the closed ones.
     let begun = Instant::now();
     while !is_served(&address) {
-        assert!(begun.elapsed() < PATIENCE, "not served after {PATIENCE:?}");
+        assert!(begun.elapsed() < TIMEOUT, "not served after {TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
     server.interrupt().0.succeeded();

@@ -1,4 +1,4 @@
-//! FFmpeg in place of either of our ends, with the same demands on every picture.
+//! FFmpeg as the sender or as the receiver, with the same checks of every picture.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
 use crate::support::{Scratch, real_time};
 
-/// Length of the excerpts, seconds.
+/// The length of the excerpts, in seconds.
 const SECONDS: u32 = 4;
 
-/// The command that publishes a file in H.265 at QP 23, as fast as it plays.
+/// The command that publishes a file in H.265 at QP 23, in real time.
 fn publishing(file: &str, url: &str) -> Command {
     let codec =
         ["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-x265-params", "qp=23:log-level=none"];
@@ -24,7 +24,7 @@ fn publishing(file: &str, url: &str) -> Command {
 #[test]
 fn ffmpeg_publishes_and_we_receive() {
     let Some(excerpt) = Excerpt::cut(SECONDS, "FFmpeg publishes") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -42,7 +42,7 @@ fn ffmpeg_publishes_and_we_receive() {
 #[test]
 fn we_send_and_ffmpeg_reads() {
     let Some(excerpt) = Excerpt::cut(SECONDS, "FFmpeg reads") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("read.y4m");
     let server = Server::start();

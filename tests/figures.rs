@@ -1,4 +1,4 @@
-//! The figures of both ends: the documented names, no more and no fewer, with values that can be true.
+//! The figures of sender and receiver: exactly the documented names, with plausible values.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::support::hevcast::{Server, count, figures, number, send_pattern, star
 use crate::support::process::Exit;
 use crate::support::{real_time, root};
 
-/// The sender's names.
+/// The names of the sender's figures.
 const SENDER: [&str; 34] = [
     "backlog_ms",
     "bitrate_bps",
@@ -44,7 +44,7 @@ const SENDER: [&str; 34] = [
     "time_s",
 ];
 
-/// The receiver's names.
+/// The names of the receiver's figures.
 const RECEIVER: [&str; 40] = [
     "delay_ms.bound",
     "delay_ms.last",
@@ -88,15 +88,15 @@ const RECEIVER: [&str; 40] = [
     "time_s",
 ];
 
-/// Rate and QP asked of the sender.
+/// The frame rate and QP that the sender is started with.
 const FPS: f64 = 15.0;
 const QP: f64 = 24.0;
 
-/// All names in figures, those within others joined by dots, in alphabetical order.
+/// All names in figures, nested ones joined by dots, in alphabetical order.
 fn names(figures: &Value) -> Vec<String> {
     let fields = match figures {
         Value::Object(fields) => fields,
-        // Of things that are all alike.
+        // The elements of an array have the same names.
         Value::Array(all) if all.first().is_some_and(Value::is_object) => {
             return names(&all[0]).iter().map(|inner| format!("[].{inner}")).collect();
         }
@@ -119,7 +119,7 @@ fn names(figures: &Value) -> Vec<String> {
     all
 }
 
-/// The lines of each second; every line must be figures of `role`.
+/// The figures of each second; fails unless every line is figures of `role`.
 fn seconds(exit: &Exit, role: &str) -> Vec<Value> {
     let all: Vec<Value> = exit.stdout.iter().map(|line| figures(line)).collect();
     for (figures, line) in all.iter().zip(&exit.stdout) {
@@ -133,9 +133,9 @@ fn is_about(value: f64, expected: f64, tolerance: f64) -> bool {
     (value - expected).abs() <= tolerance
 }
 
-/// Runs both ends for a few seconds.
+/// Runs a sender and a receiver for a few seconds.
 fn both_ends() -> (Exit, Exit) {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let qp = QP.to_string();
@@ -168,7 +168,7 @@ fn check_sender(exit: &Exit) {
     assert!(is_about(number(&total, "/qp"), QP, 0.5), "{total}");
     assert!(number(&total, "/encode_ms") > 0.0 && number(&total, "/backlog_ms") >= 0.0, "{total}");
     assert!(number(&total, "/network_bps") > number(&total, "/bitrate_bps"), "framing costs something: {total}");
-    // Raw bits over coded bits must come to the ratio that is told, on the pictures that were coded.
+    // The compression ratio must be raw bits divided by coded bits, of the coded pictures.
     let raw_bps = 320.0 * 240.0 * 12.0 * count(&total, "/frames/encoded") as f64 / number(&total, "/time_s");
     let ratio = raw_bps / number(&total, "/bitrate_bps");
     assert!(is_about(ratio / number(&total, "/compression_ratio"), 1.0, 0.02), "ratio {ratio:.1} in {total}");
@@ -199,8 +199,8 @@ fn check_receiver(exit: &Exit) {
     assert!(number(&total, "/throughput_bps") > 1000.0, "{total}");
 }
 
-/// The stages sum to the mean delay; that itself is not told, but it is at least half the median, and no more than the
-/// 95th percentile unless a few pictures were very late.
+/// The stages sum to the mean delay. The mean itself is not in the figures, but it is at least half the median, and at
+/// most the 95th percentile unless a few pictures were very late.
 fn check_stages(figures: &Value) {
     let stages = figures["stages_ms"].as_object().unwrap();
     let sum: f64 = stages.values().map(|stage| stage.as_f64().unwrap()).sum();
@@ -223,7 +223,7 @@ fn every_name_is_documented() {
 
 #[test]
 fn figures_for_people_name_what_is_promised() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &["--duration", "3s"]);
@@ -241,13 +241,13 @@ fn figures_for_people_name_what_is_promised() {
 
 #[test]
 fn pictures_on_standard_output_leave_it_to_themselves() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let _sender = send_pattern(&url, &["--stats", "json"]);
     let exit = start(&["receive", &url, "--output", "y4m:-", "--duration", "2s", "--stats", "json"]).wait().succeeded();
     let header = exit.stdout.first().map(String::as_str).unwrap_or_default();
     assert!(header.starts_with("YUV4MPEG2 W320 H240 "), "standard output begins with {header:?}");
-    let told = exit.stderr.iter().any(|line| figures(line)["kind"] == "summary");
-    assert!(told, "figures go to standard error then: {:?}", exit.stderr);
+    let is_on_stderr = exit.stderr.iter().any(|line| figures(line)["kind"] == "summary");
+    assert!(is_on_stderr, "figures go to standard error then: {:?}", exit.stderr);
 }

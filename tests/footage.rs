@@ -1,4 +1,5 @@
-//! Natural footage through our own server: every picture once, in order, as good as its QP promises.
+//! Natural footage through our own server: every picture arrives once, in order, with the quality that its QP should
+//! give.
 
 use std::path::Path;
 
@@ -7,15 +8,16 @@ use crate::support::hevcast::{self, Server, count, start, summary};
 use crate::support::pictures::{Clip, Match as Found, assert_run, mean, psnr};
 use crate::support::{Scratch, real_time, say};
 
-/// Least luma PSNR of a picture at QP 23, dB.
+/// The least luma PSNR of a picture at QP 23, in dB.
 pub const LEAST_DB: f64 = 38.0;
-/// A receiver that came before the stream looks again at least every two seconds; this many pictures may pass meanwhile.
+/// How many pictures may be missed at the beginning: a receiver that waits for the stream tries again at least every
+/// two seconds.
 pub const JOINED_BY: usize = 75;
 
 #[test]
 fn a_webcams_whole_footage_arrives_picture_by_picture() {
     let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -46,7 +48,7 @@ fn a_webcams_whole_footage_arrives_picture_by_picture() {
     say(&format!("footage: {} of {} pictures, joined at {first}, least {least_db:.1} dB", clip.len(), source.len()));
 }
 
-/// What comes out of a receiver when `footage` is sent with these arguments.
+/// The pictures that a receiver writes when `footage` is sent with these arguments.
 fn received(footage: &Path, how: &[&str]) -> Clip {
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
@@ -59,11 +61,11 @@ fn received(footage: &Path, how: &[&str]) -> Clip {
     Clip::read_y4m(&output)
 }
 
-/// The footage changes its scene twice within its first six seconds.
+/// The footage has two scene changes within its first six seconds.
 #[test]
 fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
     let Some(footage) = find(WEBCAM, "a webcam's footage") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let clip = received(&footage, &["--encoder", "libx265", "--duration", "6s"]);
     let source = decode(&footage);
     let Found { first, least_db, .. } = assert_run(&clip, &source, JOINED_BY, 36.0);
@@ -76,7 +78,7 @@ fn by_default_a_cut_is_coarse_for_a_tenth_of_a_second() {
 #[test]
 fn a_file_with_sound_and_limited_range_streams_too() {
     let Some(footage) = find(ROAD, "road footage with sound") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let clip = received(&footage, &["--qp", "22", "--duration", "5s"]);
     assert!(clip.header.contains("XCOLORRANGE=LIMITED"), "limited range must stay so: {}", clip.header);
     assert!(clip.len() > 20, "five seconds at 12.5 pictures a second brought only {}", clip.len());
@@ -88,10 +90,10 @@ fn a_file_with_sound_and_limited_range_streams_too() {
 #[test]
 fn a_slow_encoder_loses_nothing_of_a_file() {
     let Some(excerpt) = Excerpt::cut(1, "a slow encoder") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let input = format!("file:{}", excerpt.name());
-    // Slower than the file plays, so that its end finds the encoder busy.
+    // The encoder is slower than real time, so that it is busy when the file ends.
     let slow = ["--encoder", "libx265", "--preset", "medium", "--size", "1280x720"];
     let send = ["send", "--input", &input, "--to", &server.url("slow"), "--stats", "json"];
     let sent = summary(&hevcast::run(&[&send[..], &slow].concat()).succeeded());

@@ -1,4 +1,4 @@
-//! GStreamer in place of either of our ends, with the same demands on every picture.
+//! GStreamer as the sender or as the receiver, with the same checks of every picture.
 
 use std::process::{Command, Stdio};
 
@@ -9,17 +9,17 @@ use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::{Process, wait_for_bytes};
 use crate::support::{Scratch, has_peer, real_time, say};
 
-/// Length of the excerpts, seconds.
+/// The length of the excerpts, in seconds.
 const SECONDS: u32 = 4;
 
-/// Whether GStreamer has all of these elements; says what is skipped where not.
+/// Whether GStreamer has all of these elements. Where it does not, prints what is skipped.
 pub fn has_elements(elements: &[&str], scenario: &str) -> bool {
     if !has_peer("gst-launch-1.0", scenario) {
         return false;
     }
     let absent = |element: &&&str| {
-        let asked = Command::new("gst-inspect-1.0").args(["--exists", element]).stdout(Stdio::null()).status();
-        !asked.is_ok_and(|status| status.success())
+        let status = Command::new("gst-inspect-1.0").args(["--exists", element]).stdout(Stdio::null()).status();
+        !status.is_ok_and(|status| status.success())
     };
     let Some(element) = elements.iter().find(absent) else { return true };
     assert!(std::env::var_os("HEVCAST_REQUIRE_PEERS").is_none(), "{scenario}: GStreamer has no {element}");
@@ -27,7 +27,7 @@ pub fn has_elements(elements: &[&str], scenario: &str) -> bool {
     false
 }
 
-/// Starts a pipeline, written as gst-launch takes it.
+/// Starts a pipeline in the syntax of gst-launch.
 pub fn launch(pipeline: &str) -> Process {
     let mut command = Command::new("gst-launch-1.0");
     Process::start("gst-launch", command.arg("-q").args(pipeline.split_whitespace()))
@@ -40,7 +40,7 @@ fn gstreamer_publishes_and_we_receive() {
         return;
     }
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -49,7 +49,7 @@ fn gstreamer_publishes_and_we_receive() {
     let source = format!("filesrc location={} ! matroskademux ! h264parse ! avdec_h264", excerpt.name());
     let encode = "x265enc qp=23 speed-preset=ultrafast tune=zerolatency ! h265parse";
     let sender = launch(&format!("{source} ! {encode} ! rtspclientsink protocols=tcp location={url}"));
-    // Ended by us: its own end of stream does not always reach it, a race within rtspclientsink 1.22.
+    // Ended by the test, since rtspclientsink 1.22 has a race by which its own end of stream is sometimes lost.
     let bytes = excerpt.clip.len() * excerpt.clip.width * excerpt.clip.height * 3 / 2;
     wait_for_bytes(&output, bytes as u64);
     sender.terminate();
@@ -66,7 +66,7 @@ fn we_send_and_gstreamer_reads() {
         return;
     }
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("read.yuv");
     let server = Server::start();

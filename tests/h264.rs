@@ -1,5 +1,5 @@
-//! H.264 at the receiving end: whoever sends it, every picture is shown bit for bit as FFmpeg decodes it, recorded, and
-//! passed on as it came.
+//! H.264 at the receiver: from any sender, every picture is shown bit for bit as FFmpeg decodes it, recorded, and
+//! relayed unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ use crate::support::pictures::Clip;
 use crate::support::process::Process;
 use crate::support::{Scratch, has_peer, real_time};
 
-/// Pictures of each stream.
+/// How many pictures each stream has.
 pub const PICTURES: usize = 60;
 
-/// A stream of x264's in a file of its own, and what FFmpeg makes of it.
+/// A file with an x264 stream, and its pictures as FFmpeg decodes them.
 pub struct Coded {
     pub folder: Scratch,
     pub stream: PathBuf,
     pub clip: Clip,
 }
 
-/// Codes a stream with these options; `None` where there is no FFmpeg, which is said.
+/// Encodes a stream with these options. `None` where FFmpeg is absent; then prints what is skipped.
 pub fn coded(options: &[&str], scenario: &str) -> Option<Coded> {
     has_peer("ffmpeg", scenario).then(|| {
         let folder = Scratch::new();
@@ -37,7 +37,7 @@ pub fn coded(options: &[&str], scenario: &str) -> Option<Coded> {
     })
 }
 
-/// Fails unless both are the same pictures, sample for sample, from the source's picture `first` on to its last.
+/// Fails unless the received pictures are the source's from index `first` to the last, sample for sample.
 pub fn assert_same(received: &Clip, source: &Clip, first: usize) {
     assert_eq!((received.width, received.height), (source.width, source.height));
     assert_eq!(received.len(), source.len() - first, "pictures from {first} on");
@@ -46,7 +46,7 @@ pub fn assert_same(received: &Clip, source: &Clip, first: usize) {
     }
 }
 
-/// Publishes a file of H.264 as it is, in its own time.
+/// Publishes an H.264 file without encoding it again, in real time.
 fn publish(stream: &Path, url: &str) -> Process {
     let input = ["-re", "-r", "20", "-i", stream.to_str().unwrap(), "-c", "copy"];
     Process::start("ffmpeg", &mut ffmpeg(&[&input[..], &["-f", "rtsp", "-rtsp_transport", "tcp", url]].concat()))
@@ -55,7 +55,7 @@ fn publish(stream: &Path, url: &str) -> Process {
 #[test]
 fn ffmpeg_publishes_h264_and_we_show_and_record_it() {
     let Some(coded) = coded(&["-bf", "0"], "FFmpeg publishes H.264") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let (shown, recorded) = (coded.folder.file("shown.y4m"), coded.folder.file("recorded.mp4"));
     let server = Server::start();
     let url = server.url("cam");
@@ -65,7 +65,7 @@ fn ffmpeg_publishes_h264_and_we_show_and_record_it() {
     receiver.wait().succeeded();
     assert_same(&Clip::read_y4m(&shown), &coded.clip, 0);
     assert_same(&decode(&recorded), &coded.clip, 0);
-    // What was recorded is shown like any other file.
+    // The recording can be shown like any other file.
     let again = coded.folder.file("again.y4m");
     run(&["receive", recorded.to_str().unwrap(), "--output", again.to_str().unwrap()]).succeeded();
     assert_same(&Clip::read_y4m(&again), &coded.clip, 0);
@@ -78,7 +78,7 @@ fn gstreamer_publishes_h264_and_we_show_it() {
     if !has_elements(&["rtspclientsink", "h264parse"], scenario) {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let shown = coded.folder.file("shown.y4m");
     let server = Server::start();
     let url = server.url("gst");
@@ -101,7 +101,7 @@ fn a_camera_that_codes_h264_is_shown_whatever_its_encoder_does() {
         ("baseline", &["-profile:v", "baseline", "-x264-params", "repeat-headers=1:aud=1"][..]),
     ] {
         let Some(coded) = coded(options, "a camera of H.264") else { return };
-        let _turn = real_time();
+        let _real_time = real_time();
         let footage = pictures_of(Codec::H264, &std::fs::read(&coded.stream).unwrap());
         assert_eq!(footage.len(), PICTURES, "{name}");
         let camera = Camera::of(Codec::H264, move |_, playing| playing.singly(&footage));
@@ -114,14 +114,14 @@ fn a_camera_that_codes_h264_is_shown_whatever_its_encoder_does() {
 #[test]
 fn a_cameras_stream_is_passed_on_as_it_is() {
     let Some(coded) = coded(&["-bf", "0"], "a camera is passed on") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let footage = pictures_of(Codec::H264, &std::fs::read(&coded.stream).unwrap());
     let camera = Camera::of(Codec::H264, move |_, playing| {
         playing.singly(&footage);
-        playing.fall_silent();
+        playing.wait_for_leave();
     });
     let server = Server::start();
-    let url = server.url("door");
+    let url = server.url("gate");
     let (shown, kept) = (coded.folder.file("shown.y4m"), coded.folder.file("kept.mkv"));
     let into = ["--output", shown.to_str().unwrap(), "--record", kept.to_str().unwrap(), "--stats", "json"];
     let mut receiver = start(&[&["receive", &url, "--wait"], &into[..]].concat());

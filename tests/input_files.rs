@@ -1,5 +1,5 @@
-//! Files as people have them: turned, with oblong pixels, in HDR, of a size that changes, with a cover. What is sent is
-//! recorded beside and compared with what FFmpeg shows of the file.
+//! Input files of unusual kinds: rotated, with non-square pixels, in HDR, with a changing size, with a cover picture.
+//! What is sent is also recorded, and compared with what FFmpeg shows of the file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,12 +8,12 @@ use crate::support::hevcast::{run, summary};
 use crate::support::process::Exit;
 use crate::support::{Scratch, has_peer, say};
 
-/// Mean difference of 8-bit RGB values that coding may leave; a picture on its side differs by some 60.
+/// The mean difference of 8-bit RGB values that coding may cause; a picture with a wrong rotation differs by about 60.
 const ALIKE: f64 = 8.0;
-/// Both are compared in this size.
+/// The size to which both are scaled for the comparison.
 const THUMB: (usize, usize) = (64, 64);
 
-/// FFmpeg's own test picture, which has no symmetry, coded as these arguments say.
+/// Makes a file with FFmpeg's test picture, which has no symmetry, encoded with these arguments.
 fn make(folder: &Scratch, name: &str, arguments: &[&str]) -> PathBuf {
     let path = folder.file(name);
     let status = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(&path).status();
@@ -21,7 +21,7 @@ fn make(folder: &Scratch, name: &str, arguments: &[&str]) -> PathBuf {
     path
 }
 
-/// Sends a file, which is recorded beside.
+/// Sends a file and records what is sent.
 fn sent(folder: &Scratch, file: &Path) -> (Exit, PathBuf) {
     let record = folder.file(&format!("{}-sent.mp4", file.file_stem().unwrap().to_string_lossy()));
     let (input, target) = (format!("file:{}", file.display()), record.display().to_string());
@@ -41,7 +41,7 @@ fn sent(folder: &Scratch, file: &Path) -> (Exit, PathBuf) {
     (run(&arguments), record)
 }
 
-/// The first picture as FFmpeg shows it, upright, small.
+/// The first picture as FFmpeg shows it: rotated as the file says, and scaled down.
 fn thumb(file: &Path) -> Vec<u8> {
     let filter = format!("scale={}:{}:flags=area,format=rgb24", THUMB.0, THUMB.1);
     let mut ffmpeg = Command::new("ffmpeg");
@@ -49,7 +49,7 @@ fn thumb(file: &Path) -> Vec<u8> {
     ffmpeg.output().unwrap().stdout
 }
 
-/// What ffprobe says of the video stream, its entries one behind the other.
+/// The output of ffprobe for these entries of the video stream.
 fn probe(file: &Path, entries: &str) -> String {
     let mut ffprobe = Command::new("ffprobe");
     ffprobe.args([
@@ -89,7 +89,7 @@ fn files_are_sent_as_ffmpeg_shows_them() {
     let plain = plain.display().to_string();
 
     for (degrees, size) in [("90", "192,320"), ("180", "320,192"), ("270", "192,320")] {
-        // How FFmpeg before version 6 is told; later ones ignore it, and say it by `-display_rotation`.
+        // FFmpeg before version 6 sets the rotation like this; later versions ignore it and use `-display_rotation`.
         let name = format!("turned{degrees}.mp4");
         let old = format!("rotate={degrees}");
         let mut file = make(&folder, &name, &["-i", &plain, "-c", "copy", "-metadata:s:v:0", &old]);
@@ -133,7 +133,7 @@ fn files_are_sent_as_ffmpeg_shows_them() {
     assert!(exit.stderr[0].contains("it holds no video (a cover does not count)"), "{:?}", exit.stderr);
 }
 
-/// All that ffprobe says of a file's video.
+/// Everything that ffprobe prints about a file's video stream.
 fn probe_all(file: &Path) -> String {
     let mut ffprobe = Command::new("ffprobe");
     ffprobe.args(["-v", "error", "-select_streams", "v:0", "-show_streams"]).arg(file);

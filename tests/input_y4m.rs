@@ -1,7 +1,7 @@
-//! YUV4MPEG2 on standard input: pictures arrive in order with their content; headers that make no sense are told.
+//! YUV4MPEG2 on standard input: pictures arrive in order with their content, and invalid headers are reported.
 //!
-//! A pipe is a live source, of which the newest picture wins. So each picture is written only when the one before has
-//! come out at the far end: then none may be missing.
+//! A pipe is a live source, of which older pictures are skipped if they are late. So each picture is written only when
+//! the one before has come out at the receiver: then none may be missing.
 
 use std::io::Write;
 use std::process::ChildStdin;
@@ -12,10 +12,11 @@ use crate::support::pictures::Clip;
 use crate::support::process::{Process, wait_for_bytes};
 use crate::support::{Scratch, real_time};
 
-/// Pictures written in each scenario.
+/// How many pictures are written in each scenario.
 const PICTURES: u8 = 12;
 
-/// The grey of picture `index`: far enough from its neighbours' to tell them apart after coding.
+/// The grey value of picture `index`, which differs enough from that of adjacent pictures to be recognised after
+/// coding.
 fn grey(index: u8) -> u8 {
     30 + index * 16
 }
@@ -31,7 +32,7 @@ pub fn picture(width: usize, height: usize, grey: u8) -> Vec<u8> {
     bytes
 }
 
-/// Starts a sender that is fed by the test, and gives it its header.
+/// Starts a sender that reads from the test, and writes the header.
 pub fn fed_sender(url: &str, header: &str) -> (Process, ChildStdin) {
     let arguments = ["send", "--input", "y4m:-", "--encoder", "libx265", "--qp", "12", "--to", url];
     let (mut sender, mut feed) = Process::start_fed("send", &mut command(&arguments));
@@ -40,9 +41,9 @@ pub fn fed_sender(url: &str, header: &str) -> (Process, ChildStdin) {
     (sender, feed)
 }
 
-/// Sends grey pictures of this size; returns what arrived and what the sender said.
+/// Sends grey pictures of this size; returns the received pictures and the sender's output.
 fn through(width: usize, height: usize) -> (Clip, Vec<String>) {
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let mut server = Server::start();
@@ -61,7 +62,7 @@ fn through(width: usize, height: usize) -> (Clip, Vec<String>) {
     (Clip::read_y4m(&output), said)
 }
 
-/// Fails unless every picture is there with its grey all over.
+/// Fails unless every picture has arrived, with its grey value in all samples.
 fn assert_greys(clip: &Clip) {
     assert_eq!(clip.len(), usize::from(PICTURES), "pictures were lost or doubled");
     for (index, luma) in (0..PICTURES).zip(&clip.luma) {
@@ -92,7 +93,7 @@ fn odd_sizes_are_cropped_and_it_is_said() {
 
 #[test]
 fn a_writer_that_is_cut_off_ends_the_stream_cleanly() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let (sender, mut feed) = fed_sender(&url, "YUV4MPEG2 W64 H64 F20:1 Ip A1:1 C420jpeg");
@@ -126,7 +127,7 @@ fn headers_that_make_no_sense() {
     }
     let (sender, mut feed) =
         Process::start_fed("send", &mut command(&["send", "--input", "y4m:-", "--encoder", "libx265", "--to", &url]));
-    // The sender may hang up before all of it is written.
+    // The sender may close the pipe before everything is written.
     let _ = feed.write_all(format!("YUV4MPEG2 {}", "X".repeat(4000)).as_bytes());
     drop(feed);
     assert_one_line("a header without end", &sender.wait(), 1, &["longer than"]);

@@ -1,4 +1,5 @@
-//! Cameras and servers that fall silent, say goodbye, send in bundles, close at once, or send nothing that can be shown.
+//! Cameras and servers that stop sending, send BYE, send pictures in bundles, close at once, or send nothing that can
+//! be shown.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use crate::support::camera::{Camera, Picture, SSRC, pictures};
 use crate::support::hevcast::{count, expect_figures, number, run, start, summary};
 use crate::support::{free_port, has_peer, real_time};
 
-/// Pictures, where FFmpeg is there to make them.
+/// Coded pictures for a fake camera. `None` where FFmpeg, which makes them, is absent.
 fn footage(count: usize, scenario: &str) -> Option<Vec<Picture>> {
     has_peer("ffmpeg", scenario).then(|| pictures(count))
 }
@@ -14,10 +15,10 @@ fn footage(count: usize, scenario: &str) -> Option<Vec<Picture>> {
 #[test]
 fn a_source_that_falls_silent_is_connected_anew_though_it_answers_keepalives() {
     let Some(footage) = footage(400, "a silent camera") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let camera = Camera::start(move |connection, playing| {
         playing.singly(&footage[..if connection == 0 { 20 } else { 400 }]);
-        playing.fall_silent();
+        playing.wait_for_leave();
     });
     let mut receiver = start(&["receive", &camera.url(), "--source-timeout", "1s", "--stats", "json"]);
     expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
@@ -31,10 +32,10 @@ fn a_source_that_falls_silent_is_connected_anew_though_it_answers_keepalives() {
     assert!(camera.teardowns() >= 1, "the silent session was not ended");
 }
 
-/// Two receivers: one listens, takes the other's call, and has nothing to send either.
+/// Two receivers over SRT: one listens, the other calls, and neither sends.
 #[test]
-fn silence_by_srt_is_told_and_given_up_as_anywhere() {
-    let _turn = real_time();
+fn silence_over_srt_is_reported_and_ends_like_with_other_protocols() {
+    let _real_time = real_time();
     let port = free_port();
     let listens = start(&["receive", &format!("srt://127.0.0.1:{port}?mode=listener"), "--wait"]);
     let caller = format!("srt://127.0.0.1:{port}");
@@ -46,18 +47,18 @@ fn silence_by_srt_is_told_and_given_up_as_anywhere() {
 }
 
 #[test]
-fn a_goodbye_ends_the_stream() {
-    let Some(footage) = footage(20, "a goodbye") else { return };
-    let _turn = real_time();
+fn rtcp_bye_ends_the_stream() {
+    let Some(footage) = footage(20, "the end by RTCP BYE") else { return };
+    let _real_time = real_time();
     let camera = Camera::start(move |_, playing| {
         playing.singly(&footage[..10]);
         let bye = |ssrc: u32| [&[0x81, 203, 0, 1][..], &ssrc.to_be_bytes()].concat();
-        // Another's ends nothing.
+        // The BYE of another source does not end the stream.
         playing.rtcp(&bye(SSRC + 1));
         playing.singly(&footage[10..]);
         let report = [&[0x80, 201, 0, 1][..], &SSRC.to_be_bytes()].concat();
         playing.rtcp(&[report, bye(SSRC)].concat());
-        playing.fall_silent();
+        playing.wait_for_leave();
     });
     let exit = run(&["receive", &camera.url(), "--once", "--stats", "json"]).succeeded();
     assert_eq!(count(&summary(&exit), "/pictures/received"), 20);
@@ -67,11 +68,11 @@ fn a_goodbye_ends_the_stream() {
 #[test]
 fn of_a_burst_that_ends_the_stream_the_last_picture_is_shown() {
     let Some(footage) = footage(150, "a burst at the end") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let camera = Camera::start(move |_, playing| {
         playing.together(&footage);
         playing.rtcp(&[&[0x81, 203, 0, 1][..], &SSRC.to_be_bytes()].concat());
-        playing.fall_silent();
+        playing.wait_for_leave();
     });
     let received = summary(&run(&["receive", &camera.url(), "--once", "--stats", "json"]).succeeded());
     assert_eq!(count(&received, "/pictures/received"), 150, "{received}");
@@ -81,33 +82,33 @@ fn of_a_burst_that_ends_the_stream_the_last_picture_is_shown() {
 #[test]
 fn bundles_are_shown_picture_by_picture() {
     let Some(footage) = footage(400, "bundles") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let camera = Camera::start(move |_, playing| {
         for bundle in footage.chunks(8) {
             if playing.goes_on() {
                 playing.together(bundle);
             }
         }
-        playing.fall_silent();
+        playing.wait_for_leave();
     });
     let mut receiver = start(&["receive", &camera.url(), "--stats", "json"]);
     receiver
         .stderr
         .expect("what is held, and the remedy", |line| line.contains("bundles") && line.contains("mw_latency 0"));
-    // Of twenty.
+    // Twenty were sent.
     expect_figures(&mut receiver, "a second in which all are shown", |f| number(f, "/frame_rate") >= 16.0);
     let (exit, _) = receiver.interrupt();
-    let told = exit.stderr.iter().filter(|line| line.contains("bundles")).count();
-    assert_eq!(told, 1, "it is said once: {:?}", exit.stderr);
+    let warnings = exit.stderr.iter().filter(|line| line.contains("bundles")).count();
+    assert_eq!(warnings, 1, "it is logged once: {:?}", exit.stderr);
 }
 
 #[test]
-fn where_nothing_can_be_shown_the_reason_is_told() {
+fn where_nothing_can_be_shown_the_reason_is_reported() {
     let Some(mut footage) = footage(100, "nothing to show") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     footage.retain(|picture| !picture.is_keyframe());
     let without_keyframes = Camera::start(move |_, playing| playing.singly(&footage));
-    let silent = Camera::start(|_, playing| playing.fall_silent());
+    let silent = Camera::start(|_, playing| playing.wait_for_leave());
     let mut waits = start(&["receive", &silent.url(), "--stats", "json"]);
     let exit = run(&["receive", &without_keyframes.url(), "--once"]);
     assert_eq!(exit.status.code(), Some(1), "{:?}", exit.stderr);
@@ -117,7 +118,8 @@ fn where_nothing_can_be_shown_the_reason_is_told() {
     waits.interrupt();
 }
 
-/// The most connections that there is time for, with pauses of 50 ms at least, each twice the one before, up to 2 s.
+/// The most connections that are possible in the time, with pauses of at least 50 ms, each twice the one before, up to
+/// 2 s.
 fn most_connections(elapsed: Duration) -> usize {
     let (mut pause, mut begins, mut count) = (Duration::from_millis(50), Duration::ZERO, 0);
     while begins <= elapsed {
@@ -129,8 +131,8 @@ fn most_connections(elapsed: Duration) -> usize {
 }
 
 #[test]
-fn a_server_that_closes_at_once_is_not_asked_again_and_again_and_it_is_no_success() {
-    let _turn = real_time();
+fn a_server_that_closes_at_once_is_tried_ever_more_rarely_and_counts_as_a_failure() {
+    let _real_time = real_time();
     let server = Camera::start(|_, _| {});
     let pattern = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265"];
     let begun = Instant::now();
@@ -138,7 +140,7 @@ fn a_server_that_closes_at_once_is_not_asked_again_and_again_and_it_is_no_succes
     for _ in 0..5 {
         sender.stderr.expect("another try", |line| line.contains("trying again"));
     }
-    // In a pause: of a connection that is open nobody could say that it brought nothing.
+    // Ended during a pause between connections, since an open connection may still bring pictures.
     let exit = sender.interrupt().0;
     let most = most_connections(begun.elapsed());
     assert_eq!(exit.status.code(), Some(1), "{:?}", exit.stderr);

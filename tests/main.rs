@@ -1,16 +1,19 @@
-//! End to end: the program as people run it, over real sockets, with real footage and real peers.
+//! End-to-end scenarios: the program as users run it, over real sockets, with real footage and real peers.
 //!
-//! One scenario a file. They need FFmpeg, GStreamer, Chromium, Xvfb, qemu and the footage where their names say so, and
-//! step aside with a message where one is absent; with `HEVCAST_REQUIRE_PEERS=1` an absent FFmpeg, GStreamer, Chromium or
-//! Xvfb is a failure.
-//! Scenarios that run video in real time take turns ([`support::real_time`]), so that they do not starve each other.
+//! One topic per file. Scenarios need FFmpeg, GStreamer, Chromium, Xvfb, qemu and the footage where their names say so,
+//! and are skipped with a message where one is absent; with `HEVCAST_REQUIRE_PEERS=1` an absent FFmpeg, GStreamer,
+//! Chromium or Xvfb is a failure. Scenarios that run video in real time hold a lock ([`support::real_time`]), so that
+//! only one of them runs at a time and none lacks processor time.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
 
 mod support;
 
 mod abuse;
-mod abuse_crowds;
+mod abuse_limits;
+mod access;
+mod access_changes;
+mod access_peers;
 mod bad_input;
 mod camera_returns;
 mod camera_vm;
@@ -19,9 +22,6 @@ mod congestion;
 mod ctrl_c;
 mod demo;
 mod descriptors;
-mod doors;
-mod doors_changes;
-mod doors_peers;
 mod ffmpeg;
 mod figures;
 mod footage;

@@ -1,4 +1,4 @@
-//! Many at once: readers of one path, and paths of one server.
+//! Several readers of one path, and several paths of one server, at the same time.
 
 use crate::support::hevcast::{Server, count, expect_figures, send_pattern, start, summary};
 use crate::support::raw::{Raw, frame};
@@ -6,7 +6,7 @@ use crate::support::real_time;
 
 #[test]
 fn five_readers_of_one_path_all_see_it() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &["--stats", "json"]);
@@ -25,7 +25,7 @@ fn five_readers_of_one_path_all_see_it() {
 
 #[test]
 fn two_paths_do_not_mix() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let sizes = [("left", "160x120", [160, 120]), ("deep/er/right", "192x144", [192, 144])];
     let mut streams = Vec::new();
@@ -45,21 +45,21 @@ fn two_paths_do_not_mix() {
     expect_figures(&mut second.1, "the other path to go on", |f| f["pictures"]["shown"].as_u64() >= Some(5));
 }
 
-/// An empty receiver report (RFC 3550, 6.4.2).
+/// An empty receiver report (RFC 3550 section 6.4.2).
 const REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 7];
 
 #[test]
 fn readers_that_talk_while_the_stream_ends_see_an_end_and_no_reset() {
     let server = Server::start();
     let reports = frame(1, &REPORT).repeat(1000);
-    // Whether something unread is there at the very end is a matter of luck: it is tried often.
+    // Repeated, since it depends on timing whether unread input is left when the server closes.
     for _ in 0..20 {
         let mut publisher = Raw::connect(server.port);
         publisher.publish("live");
         let mut readers: Vec<Raw> = (0..4).map(|_| Raw::connect(server.port)).collect();
         readers.iter_mut().for_each(|reader| reader.read("live"));
         std::thread::scope(|scope| {
-            let talk = |reader: &mut Raw| reader.chatter_to_the_end(&reports);
+            let talk = |reader: &mut Raw| reader.send_until_end(&reports);
             let talking: Vec<_> = readers.iter_mut().map(|reader| scope.spawn(move || talk(reader))).collect();
             assert_eq!(publisher.status("TEARDOWN", "live", &[]), 200);
             talking.into_iter().for_each(|reader| reader.join().unwrap());

@@ -1,14 +1,14 @@
-//! MediaMTX, by every protocol that both speak, both ways: needs `HEVCAST_MEDIAMTX`.
+//! Sending to and receiving from MediaMTX, by every protocol that both support; needs `HEVCAST_MEDIAMTX`.
 
 use crate::support::hevcast::{Server, count, expect_figures, number, send_pattern, start, summary};
 use crate::support::mediamtx::MediaMtx;
 use crate::support::process::Process;
 use crate::support::{real_time, say};
 
-/// How long a sender runs: past the time in which MediaMTX learns what its tracks are, with a second keyframe in it.
+/// How long a sender runs: longer than MediaMTX takes to determine the tracks, and until its second keyframe.
 const SENT_SECONDS: &str = "6s";
 
-/// Receives until a second has had pictures, most of them of the sender's 15, with their capture times.
+/// Receives until figures of a second show most of the sender's 15 pictures, with their capture times.
 fn assert_received(case: &str, url: &str) {
     let mut receiver = start(&["receive", url, "--wait", "--headless", "--stats", "json"]);
     let live =
@@ -22,7 +22,7 @@ fn assert_received(case: &str, url: &str) {
 fn every_protocol_both_ways() {
     let scenario = "MediaMTX";
     let Some(server) = MediaMtx::start(scenario, "") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     for (case, to, from) in [
         ("MediaMTX by RTSP", server.rtsp("a"), server.rtsp("a")),
         ("MediaMTX by RTMP", server.rtmp("live/b"), server.rtmp("live/b")),
@@ -38,14 +38,14 @@ fn every_protocol_both_ways() {
     }
 }
 
-/// It never asks for a keyframe; its viewers begin at the next that comes by itself.
+/// MediaMTX never requests a keyframe; its viewers begin at the next one that comes anyway.
 #[test]
 fn it_pulls_from_our_server_and_its_viewers_do_not_wait_for_long() {
     let scenario = "MediaMTX pulls from our server";
     let ours = Server::start();
     let paths = format!("  pulled:\n    source: {}\n    rtspTransport: tcp\n", ours.url("live"));
     let Some(server) = MediaMtx::start(scenario, &paths) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let _sender: Process = send_pattern(&ours.url("live"), &[]);
     assert_received("MediaMTX that has just begun to pull", &server.rtsp("pulled"));
     assert_received("a second viewer, in the midst of a group of pictures", &server.rtsp("pulled"));

@@ -1,14 +1,14 @@
-//! Streams with names in any language, as people and programs write them: one name is one stream, in rights, in recordings, on
-//! the page and in the log.
+//! Stream names in any language, as users and programs write them: one name is one stream in rights, recordings, the
+//! status page and the log.
 
+use crate::support::configured_server::{ConfiguredServer, LISTEN, LISTEN_HTTP};
 use crate::support::footage::ffmpeg;
-use crate::support::guarded::{Guarded, LISTEN, LISTEN_HTTP};
 use crate::support::hevcast::{count, expect_figures, send_pattern, start, summary};
 use crate::support::process::Process;
 use crate::support::raw::Raw;
 use crate::support::{has_peer, real_time};
 
-/// Percent-encodes all that is not plain, in small or capital digits.
+/// Percent-encodes everything except unreserved characters, with lower or upper case digits.
 fn encoded(name: &str, capital: bool) -> String {
     let escape = |byte: u8| match byte {
         b'a'..=b'z' | b'/' => char::from(byte).to_string(),
@@ -23,15 +23,15 @@ fn ffmpeg_publishes_and_reads_names_as_people_write_them() {
     if !has_peer("ffmpeg", "FFmpeg publishes names in Chinese") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     for name in ["客厅", "live cam"] {
-        let mut server = Guarded::start(LISTEN);
+        let mut server = ConfiguredServer::start(LISTEN);
         let url = server.url("", name);
         let source = ["-re", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=15", "-c:v", "libx265", "-preset", "ultrafast"];
         let to = ["-x265-params", "keyint=15:log-level=none", "-f", "rtsp", "-rtsp_transport", "tcp", &url];
         let publisher = Process::start("ffmpeg", &mut ffmpeg(&[&source[..], &to].concat()));
-        let told = format!(": publishes {name} (");
-        server.server.process.stderr.expect("the name in the log", |line| line.contains(&told));
+        let publishes = format!(": publishes {name} (");
+        server.server.process.stderr.expect("the name in the log", |line| line.contains(&publishes));
         for written in [name.to_owned(), encoded(name, true), encoded(name, false)] {
             let url = server.url("", &written);
             let mut receiver = start(&["receive", &url, "--stats", "json"]);
@@ -46,8 +46,8 @@ fn ffmpeg_publishes_and_reads_names_as_people_write_them() {
 
 #[test]
 fn a_sender_and_a_receiver_tell_the_name_as_it_is() {
-    let _turn = real_time();
-    let mut server = Guarded::start(LISTEN);
+    let _real_time = real_time();
+    let mut server = ConfiguredServer::start(LISTEN);
     let mut sender = send_pattern(&server.url("", "客厅"), &["--stats", "json"]);
     server.server.process.stderr.expect("the name in the log", |line| line.contains(": publishes 客厅 ("));
     expect_figures(&mut sender, "the name in figures", |f| f.to_string().contains("/客厅\""));
@@ -63,7 +63,7 @@ fn rights_and_figures_hold_however_a_name_is_written() {
     for (pattern, name) in [("客厅", "客厅"), ("%E5%AE%A2%E5%8E%85/*", "客厅/一楼 (1)"), ("café\\\"{x}", "café\"{x}")]
     {
         let anyone = format!("[anyone]\npublish = [\"{pattern}\"]\nread = [\"{pattern}\"]\n");
-        let mut server = Guarded::start(&format!("{LISTEN}{anyone}{LISTEN_HTTP}"));
+        let mut server = ConfiguredServer::start(&format!("{LISTEN}{anyone}{LISTEN_HTTP}"));
         let port = server.server.port;
         let mut publisher = Raw::connect(port);
         publisher.publish(&encoded(name, false));
@@ -88,8 +88,8 @@ fn rights_and_figures_hold_however_a_name_is_written() {
 }
 
 #[test]
-fn what_is_no_name_is_answered_and_told() {
-    let mut server = Guarded::start(LISTEN);
+fn an_invalid_name_is_refused_and_reported() {
+    let mut server = ConfiguredServer::start(LISTEN);
     let mut raw = Raw::connect(server.server.port);
     let request = |url: &[u8]| [b"ANNOUNCE rtsp://me:s3cret@h/", url, b" RTSP/1.0\r\nCSeq: 7\r\n\r\n"].concat();
     for (url, word) in [
@@ -103,11 +103,11 @@ fn what_is_no_name_is_answered_and_told() {
         ("\u{202e}gnp.exe".as_bytes(), "U+202E"),
         (b"a%2F..%2Fb", "segment"),
     ] {
-        assert!(raw.say(&request(url)));
+        assert!(raw.send(&request(url)));
         let answer = raw.answer().expect("an answer");
         assert_eq!((answer.status, answer.value("CSeq")), (400, Some("7")), "{}", answer.header);
-        let told = server.server.process.stderr.expect(word, |line| line.contains("WARN") && line.contains(word));
-        assert!(!told.contains("s3cret") && !told.contains('\u{202e}'), "{told}");
+        let warning = server.server.process.stderr.expect(word, |line| line.contains("WARN") && line.contains(word));
+        assert!(!warning.contains("s3cret") && !warning.contains('\u{202e}'), "{warning}");
     }
     raw.publish("still-here");
 }

@@ -1,4 +1,4 @@
-//! One sender, three outputs, each by another protocol: what one of them suffers is its own.
+//! One sender with three outputs, each by another protocol: trouble of one output does not affect the others.
 
 use std::process::Command;
 use std::time::Instant;
@@ -14,10 +14,11 @@ use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
 use crate::support::{LIMIT, Scratch, free_port, is_there, real_time};
 
-/// What a target that is gone may cost the others' delay, ms: nothing, on a machine that is never busy otherwise.
+/// By how much an unreachable target may increase the delay of the other outputs, in ms. On an idle machine it is
+/// nothing.
 const SLACK_MS: f64 = 25.0;
 
-/// An FFmpeg that waits for a caller by SRT and does `then` with what comes.
+/// Starts an FFmpeg that listens for SRT, and processes the stream by the arguments `then`.
 fn srt_listener(port: u16, then: &[&str]) -> Process {
     let url = format!("srt://127.0.0.1:{port}?mode=listener&latency=500000");
     let process = Process::start("ffmpeg", &mut listener_command(&url, then));
@@ -25,10 +26,10 @@ fn srt_listener(port: u16, then: &[&str]) -> Process {
     process
 }
 
-/// Waits until somebody has this port.
+/// Waits until this UDP port is in use.
 fn wait_for_udp(port: u16) {
     let begun = Instant::now();
-    // Asked of the system: whoever tried the port would take it away.
+    // Read from the system, since trying the port would occupy it.
     let local = format!(":{port:04X} ");
     while !std::fs::read_to_string("/proc/net/udp").unwrap().contains(&local) {
         assert!(begun.elapsed() < LIMIT, "nobody listens on port {port}");
@@ -55,11 +56,11 @@ fn three_outputs_get_every_picture() {
     if !srt_is_here("three outputs") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let [by_rtsp, by_srt, by_rtmp] = ["rtsp.y4m", "srt.y4m", "rtmp.y4m"].map(|name| folder.file(name));
     let server = Server::start();
-    let (rtsp, rtmp, srt_port) = (server.url("three"), nginx.url("patient", "three"), free_port());
+    let (rtsp, rtmp, srt_port) = (server.url("three"), nginx.url("waiting", "three"), free_port());
     let into = ["-strict", "-1", "-f", "yuv4mpegpipe", by_srt.to_str().unwrap()];
     let listener = srt_listener(srt_port, &into);
     let receiver = |url: &str, output: &std::path::Path| {
@@ -76,7 +77,7 @@ fn three_outputs_get_every_picture() {
         assert_eq!(count(&sent, &format!("/outputs/{output}/sent")), excerpt.clip.len() as u64, "{sent}");
     }
     receivers.into_iter().for_each(|receiver| drop(receiver.wait().succeeded()));
-    // Whether FFmpeg calls the end of the connection an error depends on its version.
+    // Whether FFmpeg treats the end of the connection as an error depends on its version.
     listener.wait();
     for file in [&by_rtsp, &by_srt, &by_rtmp] {
         let found = assert_run(&Clip::read_y4m(file), &excerpt.clip, JOINED_BY, LEAST_DB);
@@ -91,9 +92,9 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
     if !srt_is_here("a target dies") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
-    let (rtsp, rtmp, srt_port) = (server.url("two"), nginx.url("patient", "two"), free_port());
+    let (rtsp, rtmp, srt_port) = (server.url("two"), nginx.url("waiting", "two"), free_port());
     let listener = srt_listener(srt_port, &["-f", "null", "-"]);
     let srt = format!("srt://127.0.0.1:{srt_port}?latency=500");
     let input = format!("file:{}", footage.display());
@@ -102,7 +103,7 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
         Process::start("send", &mut command(&[&fixed[..], &["--to", &rtsp, "--to", &srt, "--to", &rtmp]].concat()));
     let mut receiver = start(&["receive", &rtsp, "--wait", "--once", "--stats", "json"]);
     let is_live = |f: &Value| f["frame_rate"].as_f64() > Some(25.0) && f["delay_ms"].is_object();
-    // Two full seconds of each state; the medians are over a second.
+    // Figures of two full seconds in each state; each median is over one second.
     let median = |receiver: &mut Process| {
         expect_figures(receiver, "a live picture", is_live);
         number(&expect_figures(receiver, "a full second", is_live), "/delay_ms/over_1s/p50")
@@ -139,7 +140,7 @@ fn we_receive_by_srt_what_we_send_by_it_and_know_the_delay() {
     if !srt_is_here("SRT to ourselves") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("srt.y4m");
     let port = free_port();
@@ -153,13 +154,13 @@ fn we_receive_by_srt_what_we_send_by_it_and_know_the_delay() {
     let found = assert_run(&Clip::read_y4m(&output), &excerpt.clip, JOINED_BY, LEAST_DB);
     assert_eq!(found.missing_at_end, 0);
     assert_eq!(received["delay_ms"]["timescale"], "system_clocks", "{received}");
-    // SRT holds each picture back for its latency, and the figure says so.
+    // SRT delays each picture by its latency, and the figures show that.
     assert!(number(&received, "/delay_ms/median") >= 390.0, "{received}");
 }
 
 #[test]
 fn a_target_that_does_not_answer_keeps_nobody_waiting() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let (server, silent) = (Server::start(), FakeServer::start(&[]));
     let (first, second) = (server.url("prompt"), silent.url());
     let size = ["--size", "320x240", "--fps", "15", "--encoder", "libx265", "--stats", "json"];
@@ -167,7 +168,7 @@ fn a_target_that_does_not_answer_keeps_nobody_waiting() {
     let mut sender = start(&[&["send", "--input", "pattern"][..], &size, &to].concat());
     let line =
         expect_figures(&mut sender, "pictures by the other output", |f| f["outputs"][1]["sent"].as_u64() > Some(0));
-    // It has neither answered nor been given up.
+    // The third output has neither connected nor failed yet.
     assert_eq!(
         (&line["outputs"][0]["connected"], &line["outputs"][0]["trouble"]),
         (&false.into(), &Value::Null),

@@ -1,4 +1,5 @@
-//! What is interrupted goes on by itself: a receiver outlives its sender, a sender its server.
+//! Connections that are interrupted recover by themselves: a receiver when its sender restarts, a sender when its
+//! server restarts.
 
 use crate::support::footage::ffmpeg;
 use crate::support::hevcast::{Server, count, expect_figures, send_pattern, start, summary};
@@ -7,7 +8,7 @@ use crate::support::{Scratch, has_peer, real_time};
 
 #[test]
 fn a_receiver_waits_for_its_sender_and_shows_pictures_again() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let mut receiver = start(&["receive", &url, "--wait", "--stats", "json"]);
@@ -24,14 +25,14 @@ fn a_receiver_waits_for_its_sender_and_shows_pictures_again() {
     assert_eq!(count(&summary, "/reconnects"), 1, "{summary}");
     assert!(count(&summary, "/pictures/shown") >= 10, "{summary}");
     assert_eq!(count(&summary, "/pictures/damaged"), 0, "{summary}");
-    // The run's delay was taken in the server's time, and the end of the stream does not change that.
+    // The delay is computed by the server's clock, even after the stream has ended.
     assert_eq!(summary["delay_ms"]["timescale"], "server", "{summary}");
     assert!(summary["delay_ms"]["bound"].is_number(), "{summary}");
 }
 
 #[test]
 fn a_sender_survives_its_servers_death() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let (port, url) = (server.port, server.url("live"));
     let mut sender = send_pattern(&url, &["--stats", "json"]);
@@ -44,7 +45,7 @@ fn a_sender_survives_its_servers_death() {
     let _server = Server::start_on(port);
     let again = |f: &serde_json::Value| f["reconnects"] == 1 && f["frames"]["sent"].as_u64() > Some(5);
     expect_figures(&mut sender, "a second of sending again", again);
-    // The stream is whole for whoever comes now.
+    // The stream is complete for a new reader.
     let mut receiver = start(&["receive", &url, "--stats", "json"]);
     expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
     let received = summary(&receiver.interrupt().0.succeeded());
@@ -55,21 +56,21 @@ fn a_sender_survives_its_servers_death() {
 
 #[test]
 fn readers_stay_when_their_sender_crashes_and_comes_back() {
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &[]);
     let mut receiver = start(&["receive", &url, "--stats", "json"]);
     expect_figures(&mut receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
-    // A stranger reads too, if there is one.
+    // FFmpeg reads, too, if it is installed.
     let folder = Scratch::new();
     let file = folder.file("read.h265");
-    let stranger = has_peer("ffmpeg", "readers that stay").then(|| {
+    let foreign = has_peer("ffmpeg", "readers that stay").then(|| {
         let arguments =
             ["-rtsp_transport", "tcp", "-i", &url, "-c", "copy", "-flush_packets", "1", file.to_str().unwrap()];
-        let stranger = Process::start("ffmpeg", &mut ffmpeg(&arguments));
+        let foreign = Process::start("ffmpeg", &mut ffmpeg(&arguments));
         wait_for_bytes(&file, 1000);
-        stranger
+        foreign
     });
 
     sender.kill();
@@ -79,9 +80,9 @@ fn readers_stay_when_their_sender_crashes_and_comes_back() {
     let sender = send_pattern(&url, &[]);
     server.process.stderr.expect("the return", |line| line.contains("published again"));
     expect_figures(&mut receiver, "a live second again", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
-    if let Some(stranger) = stranger {
+    if let Some(foreign) = foreign {
         wait_for_bytes(&file, held + 20_000);
-        stranger.interrupt();
+        foreign.interrupt();
     }
     let summary = summary(&receiver.interrupt().0.succeeded());
     let faults = ["/reconnects", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&summary, name));
@@ -94,10 +95,10 @@ fn a_reader_stays_when_ffmpeg_comes_back_with_another_size() {
     if !has_peer("ffmpeg", "FFmpeg comes back") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let mut server = Server::start();
     let url = server.url("live");
-    // It names its parameter sets in the description only, unless it is told otherwise.
+    // FFmpeg puts its parameter sets into the description only, by default.
     let publish = |size: &str| {
         let source = format!("testsrc2=size={size}:rate=15");
         let codec = ["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"];

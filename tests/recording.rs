@@ -1,4 +1,4 @@
-//! Recordings: what was coded is in the file, whatever became of the program that wrote it.
+//! Recordings contain everything that was coded, even if the program that writes them is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,38 +10,38 @@ use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
 use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
 
-/// Pictures a second of the pattern in these scenarios.
+/// The frame rate of the pattern in these scenarios, in pictures per second.
 const FPS: u64 = 15;
-/// What a fragment holds at most: a second, and the picture that waits for its successor's time stamp.
+/// Most pictures that a fragment holds: those of a second, and one that waits for the time stamp of the next.
 const FRAGMENT_PICTURES: u64 = FPS + 2;
-/// Recorders killed.
+/// How many recorders are killed.
 const KILLS: u64 = 50;
-/// Of these at the same time.
+/// How many of these run at the same time.
 const AT_ONCE: u64 = 5;
 
-/// What ffprobe says of a file's pictures: how many there are, all of them decoded, and that the first is a keyframe.
+/// The number of pictures in a file, all of which ffprobe decodes, and whether the first is a keyframe.
 pub fn probed(path: &Path) -> u64 {
     let name = path.to_str().unwrap();
     let arguments =
         ["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0"];
     let output = Command::new("ffprobe").args(arguments).arg(name).stdin(Stdio::null()).output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success() && said.is_empty(), "ffprobe on {name}: {said}");
-    let (codec, pictures) = told.trim().split_once(',').unwrap_or_else(|| panic!("ffprobe on {name}: {told:?}"));
+    let (errors, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success() && errors.is_empty(), "ffprobe on {name}: {errors}");
+    let (codec, pictures) = printed.trim().split_once(',').unwrap_or_else(|| panic!("ffprobe on {name}: {printed:?}"));
     assert_eq!(codec, "hevc", "{name}");
     if pictures == "N/A" {
-        // ffprobe's word for none: the file ends behind its header.
+        // What ffprobe prints for no pictures: the file ends after its header.
         return 0;
     }
     pictures.parse().unwrap_or_else(|_| panic!("ffprobe counts {pictures:?} pictures in {name}"))
 }
 
-/// Arguments of a sender of the pattern that records to `file`.
+/// The arguments of a sender of the pattern that records to `file`.
 fn recording_sender(file: &Path) -> Vec<String> {
     let fps = FPS.to_string();
     let fixed = ["send", "--input", "pattern", "--size", "320x240", "--fps", &fps, "--encoder", "libx265"];
-    let places = ["--listen", "127.0.0.1:0", "--stats", "json", "--record", file.to_str().unwrap()];
-    [&fixed[..], &places].concat().into_iter().map(str::to_owned).collect()
+    let options = ["--listen", "127.0.0.1:0", "--stats", "json", "--record", file.to_str().unwrap()];
+    [&fixed[..], &options].concat().into_iter().map(str::to_owned).collect()
 }
 
 fn started(arguments: &[String]) -> Process {
@@ -53,9 +53,9 @@ fn a_killed_recorder_loses_a_fragment_at_most() {
     if !has_peer("ffprobe", "recorders are killed") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
-    // Moments spread by the golden ratio: any of them, and the same in each run.
+    // Times that are distributed by the golden ratio: evenly, and the same in each run.
     let moment = |n: u64| Duration::from_millis(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 2000);
     let mut least_lost = u64::MAX;
     let mut most_lost = 0;
@@ -72,7 +72,7 @@ fn a_killed_recorder_loses_a_fragment_at_most() {
         }
         let from = Instant::now();
         for (recorder, file, number) in recorders {
-            // The moment is what is random here, and nothing is awaited.
+            // A sleep, since the time of the kill is what varies.
             std::thread::sleep((from + moment(number)).saturating_duration_since(Instant::now()));
             let exit = recorder.kill();
             let seconds = exit.stdout.iter().filter_map(|line| {
@@ -92,7 +92,7 @@ fn a_killed_recorder_loses_a_fragment_at_most() {
 #[test]
 fn what_is_sent_and_what_comes_are_recorded_picture_by_picture() {
     let Some(excerpt) = Excerpt::cut(3, "both ends record") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let (sent, received) = (folder.file("sent.mkv"), folder.file("received.mp4"));
     let server = Server::start();
@@ -107,7 +107,7 @@ fn what_is_sent_and_what_comes_are_recorded_picture_by_picture() {
         assert_eq!(found.missing_at_end, 0, "{}", file.display());
     }
 
-    // A recording is shown again as it is, and nothing that is there is overwritten.
+    // A recording can be sent again, and an existing file is not overwritten.
     let again = folder.file("again.y4m");
     let exit = run(&["receive", sent.to_str().unwrap(), "--output", again.to_str().unwrap(), "--stats", "json"]);
     let shown = summary(&exit);
@@ -122,8 +122,8 @@ fn what_is_sent_and_what_comes_are_recorded_picture_by_picture() {
     assert!(probed(&folder.file("sent-2.mkv")) > 0);
 }
 
-/// What starts a program in a name space of its own, in which a disk of 256 KiB is mounted at `place`: that needs no
-/// rights. Says what is skipped where the system gives none.
+/// Wraps commands so that they run in a namespace of their own, in which a disk of 256 KiB is mounted at `place`, which
+/// needs no privileges. `None` where the system does not allow that; then prints what is skipped.
 pub fn on_small_disk(place: &Path) -> Option<impl Fn(&Command) -> Command + use<>> {
     let mount = format!("mount -t tmpfs -o size=256k tmpfs '{}' && exec \"$0\" \"$@\"", place.display());
     let unshare = move |program: &Command| {
@@ -147,7 +147,7 @@ fn on_a_full_disk_the_recording_ends_and_the_stream_goes_on() {
     let place = disk.file("disk");
     std::fs::create_dir(&place).unwrap();
     let Some(inside) = on_small_disk(&place) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let file = place.join("full.mp4");
     let input = format!("file:{}", footage.display());
     let server = Server::start();
@@ -172,10 +172,10 @@ fn the_server_records_in_segments_and_deletes_the_oldest() {
     if !has_peer("ffprobe", "the server records") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let config = folder.file("hevcast.toml");
-    // A segment of 1.2 seconds, and room for any number of them.
+    // Segments of 1.2 seconds, without a limit on their size.
     let text = "[record]\npaths = [\"kept/*\"]\nsegment_minutes = 0.02\nformat = \"mkv\"\n";
     std::fs::write(&config, text).unwrap();
     let server = Server::started(start(&["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()]));
@@ -189,13 +189,13 @@ fn the_server_records_in_segments_and_deletes_the_oldest() {
     server.process.interrupt().0.succeeded();
 
     let pictures: Vec<u64> = segments.iter().map(|segment| probed(segment)).collect();
-    // The recorder joins the stream at a keyframe, which the first picture is.
+    // The recorder joins the stream at a keyframe, so that this is the first picture.
     assert_eq!(pictures.iter().sum::<u64>(), count(&sent, "/frames/sent"), "{pictures:?} in {segments:?}");
     for (segment, pictures) in segments.iter().zip(&pictures) {
         assert_eq!(decode(segment).luma.len() as u64, *pictures, "each begins with a keyframe");
     }
 
-    // With a limit, the oldest go when the next one begins.
+    // With a limit, the oldest segments are deleted when the next one begins.
     let bytes: u64 = segments.iter().map(|segment| segment.metadata().unwrap().len()).sum();
     std::fs::write(&config, format!("{text}max_gb = {:.9}\n", bytes as f64 * 0.6 / 1e9)).unwrap();
     let strange = segments[0].with_file_name("holiday.mkv");
@@ -213,7 +213,7 @@ fn the_server_records_in_segments_and_deletes_the_oldest() {
     server.process.interrupt().0.succeeded();
 }
 
-/// The files in a folder by name, once the last of at least `least` has its end.
+/// The files in a folder, sorted by name, once there are at least `least` and the last is complete.
 fn recorded_in(folder: &Path, least: usize) -> Vec<PathBuf> {
     let begun = Instant::now();
     loop {

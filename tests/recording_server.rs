@@ -1,26 +1,27 @@
-//! A server that records: it is killed, told otherwise, its disk is full, and its publishers are strangers.
+//! A server that records: when it is killed, its configuration changes, its disk is full, or FFmpeg publishes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::recording::{on_small_disk, probed};
+use crate::support::configured_server::get;
 use crate::support::footage::{WEBCAM, ffmpeg, find};
-use crate::support::guarded::get;
 use crate::support::hevcast::{Server, command, count, expect_figures, figures, send_pattern, start, summary};
 use crate::support::process::{Exit, Process};
 use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
 
-/// What a fragment of [`send_pattern`] holds at most: a second, and the picture that waits for its successor's time stamp.
+/// Most pictures that a fragment of [`send_pattern`] holds: those of a second, and one that waits for the time stamp of
+/// the next.
 const FRAGMENT_PICTURES: u64 = 15 + 2;
-/// Pictures that may be on their way to a server when it is killed.
+/// How many pictures may be on their way to a server when it is killed.
 const ON_THEIR_WAY: u64 = 3;
-/// Servers killed.
+/// How many servers are killed.
 const KILLS: u64 = 10;
-/// Of these at the same time.
+/// How many of these run at the same time.
 const AT_ONCE: u64 = 5;
 
-/// Starts a server with what stands in `config`.
+/// Starts a server with the configuration file `config`.
 fn serve(config: &Path) -> Server {
     Server::started(Process::start("serve", &mut serving(config)))
 }
@@ -29,7 +30,7 @@ fn serving(config: &Path) -> Command {
     command(&["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()])
 }
 
-/// The files in a folder by name, which is their order in time; none where there is no folder.
+/// The files in a folder, sorted by name, which is the order of time; empty where there is no folder.
 fn files_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -37,11 +38,11 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Waits until something is there.
-fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+/// Waits until `find` returns something.
+fn wait_for<T>(what: &str, find: impl Fn() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = find() {
             return found;
         }
         assert!(begun.elapsed() < LIMIT, "{what}: not after {LIMIT:?}");
@@ -49,7 +50,7 @@ fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     }
 }
 
-/// The pictures and the file that a server says it has recorded, in the order of its lines.
+/// The recorded pictures and files in a server's log, in the order of its lines.
 fn recorded(exit: &Exit) -> Vec<(u64, PathBuf)> {
     let of = |line: &String| {
         let (_, said) = line.split_once(" recorded ")?;
@@ -64,8 +65,8 @@ fn a_killed_server_loses_a_fragment_of_its_recording_at_most() {
     if !has_peer("ffprobe", "recording servers are killed") {
         return;
     }
-    let _turn = real_time();
-    // Moments spread by the golden ratio: any of them, and the same in each run.
+    let _real_time = real_time();
+    // Times that are distributed by the golden ratio: evenly, and the same in each run.
     let moment = |n: u64| Duration::from_millis(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 2500);
     let (mut files, mut most_lost) = (0, 0);
     for round in 0..KILLS / AT_ONCE {
@@ -74,7 +75,7 @@ fn a_killed_server_loses_a_fragment_of_its_recording_at_most() {
                 let (number, folder) = (round * AT_ONCE + n, Scratch::new());
                 let format = if number.is_multiple_of(2) { "mp4" } else { "mkv" };
                 let config = folder.file("hevcast.toml");
-                // Segments of 1.2 seconds, so that some are killed between two of them.
+                // Segments of 1.2 seconds, so that some servers are killed between two segments.
                 let text = format!("[record]\npaths = [\"*\"]\nsegment_minutes = 0.02\nformat = \"{format}\"\n");
                 std::fs::write(&config, text).unwrap();
                 let server = serve(&config);
@@ -87,7 +88,7 @@ fn a_killed_server_loses_a_fragment_of_its_recording_at_most() {
         }
         let from = Instant::now();
         for (server, sender, folder, number) in rigs {
-            // The moment is what is random here, and nothing is awaited.
+            // A sleep, since the time of the kill is what varies.
             std::thread::sleep((from + moment(number)).saturating_duration_since(Instant::now()));
             server.process.kill();
             let said = sender.interrupt().0.stdout;
@@ -104,13 +105,13 @@ fn a_killed_server_loses_a_fragment_of_its_recording_at_most() {
 }
 
 #[test]
-fn on_a_full_disk_a_server_goes_on_and_says_so_and_records_again_when_told() {
+fn on_a_full_disk_a_server_goes_on_and_logs_it_and_records_again_after_a_reload() {
     let Some(footage) = find(WEBCAM, "a server's disk is full") else { return };
     let folder = Scratch::new();
     let place = folder.file("disk");
     std::fs::create_dir(&place).unwrap();
     let Some(inside) = on_small_disk(&place) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let config = folder.file("hevcast.toml");
     let text = |format| {
         let http = "[http]\nlisten = \"127.0.0.1:0\"\n";
@@ -135,7 +136,7 @@ fn on_a_full_disk_a_server_goes_on_and_says_so_and_records_again_when_told() {
     });
     assert!(trouble.contains("No space left on device"), "{trouble}");
 
-    // The disk is seen from outside by way of the process. What is on it can be read.
+    // The disk of the namespace is accessed through /proc of the process. Its files are readable.
     let disk = PathBuf::from(format!("/proc/{}/root{}/live", server.process.id(), place.display()));
     let files = files_in(&disk);
     assert_eq!(files.len(), 1, "{files:?}");
@@ -144,7 +145,7 @@ fn on_a_full_disk_a_server_goes_on_and_says_so_and_records_again_when_told() {
     let pictures = probed(&kept);
     assert!(pictures > 0, "{trouble}");
 
-    // With room, and told so, it records again: into Matroska this time, until that is full, too.
+    // With free space and after a reload it records again, into Matroska this time, until the disk is full again.
     std::fs::remove_file(&files[0]).unwrap();
     std::fs::write(&config, text("mkv")).unwrap();
     server.process.hang_up();
@@ -169,28 +170,28 @@ fn a_reload_begins_and_ends_recordings_while_the_stream_is_live() {
     if !has_peer("ffprobe", "recordings begin and end") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let (config, live) = (folder.file("hevcast.toml"), folder.file("recordings/live"));
-    let tell = |paths: &str| std::fs::write(&config, format!("[record]\npaths = [{paths}]\n")).unwrap();
-    tell("");
+    let configure = |paths: &str| std::fs::write(&config, format!("[record]\npaths = [{paths}]\n")).unwrap();
+    configure("");
     let mut server = serve(&config);
     let mut sender = send_pattern(&server.url("live"), &["--stats", "json"]);
     expect_figures(&mut sender, "a second of pictures", |f| f["frames"]["sent"].as_u64() > Some(0));
     assert!(!live.exists(), "nothing is to be recorded yet");
 
-    tell("\"live\"");
+    configure("\"live\"");
     server.process.hang_up();
-    // Its first fragment is more than a header.
+    // The file is larger than a header once its first fragment is written.
     wait_for("a recording", || files_in(&live).first()?.metadata().ok().filter(|file| file.len() > 4096));
-    tell("");
+    configure("");
     server.process.hang_up();
     server.process.stderr.expect("its end", |line| line.contains(" pictures to "));
 
-    tell("\"live\"");
+    configure("\"live\"");
     server.process.hang_up();
     wait_for("another", || files_in(&live).get(1)?.metadata().ok().filter(|file| file.len() > 4096));
-    // As a system that shuts down does; the file has its end.
+    // Ended like at a shutdown of the system, so that the file is complete.
     let exit = server.process.terminate().succeeded();
     let found = recorded(&exit);
     assert_eq!(found.len(), 2, "{:?}", exit.stderr);
@@ -203,11 +204,11 @@ fn a_reload_begins_and_ends_recordings_while_the_stream_is_live() {
 }
 
 #[test]
-fn a_stranger_whose_pictures_are_reordered_is_recorded_picture_by_picture() {
+fn a_foreign_stream_with_reordered_pictures_is_recorded_picture_by_picture() {
     if !has_peer("ffmpeg", "pictures are reordered") || !has_peer("ffprobe", "pictures are reordered") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     for format in ["mp4", "mkv"] {
         let folder = Scratch::new();
         let config = folder.file("hevcast.toml");
@@ -215,7 +216,7 @@ fn a_stranger_whose_pictures_are_reordered_is_recorded_picture_by_picture() {
         std::fs::write(&config, text).unwrap();
         let server = serve(&config);
         let url = server.url("live");
-        // What FFmpeg makes unless told otherwise, but for groups of pictures that can be decoded each for itself.
+        // FFmpeg's default encoding, except for closed groups of pictures.
         let parameters = "log-level=none:keyint=25:bframes=4:b-adapt=0:open-gop=0";
         let codec = ["-pix_fmt", "yuv420p", "-c:v", "libx265", "-preset", "veryfast", "-x265-params", parameters];
         let input = ["-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25", "-frames:v", "100"];
@@ -239,7 +240,7 @@ fn a_stranger_whose_pictures_are_reordered_is_recorded_picture_by_picture() {
     }
 }
 
-/// When the pictures of a file are shown, seconds, in the order in which they stand there.
+/// The presentation times of a file's pictures, in seconds, in decoding order.
 fn shown_at(file: &Path) -> Vec<f64> {
     let arguments = ["-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
     let output = Command::new("ffprobe").args(arguments).arg(file).stdin(Stdio::null()).output().unwrap();

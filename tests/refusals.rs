@@ -1,4 +1,5 @@
-//! Servers that refuse, keep silent, or have something else: one line that says what and what to do, and status 1.
+//! Servers that refuse, do not respond, or have another codec: one line says what is wrong and what to do, with exit
+//! status 1.
 
 use crate::bad_input::assert_one_line;
 use crate::support::fake_server::{Answer, FakeServer, plain};
@@ -7,16 +8,16 @@ use crate::support::hevcast::{Server, command, count, run, send_pattern, start, 
 use crate::support::process::Process;
 use crate::support::{Scratch, has_peer};
 
-/// What every server says to OPTIONS.
+/// The response of every server to OPTIONS.
 const OPTIONS: (&str, Answer) = (
     "OPTIONS",
     Answer { status: "200 OK", headers: &["Public: DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, TEARDOWN"], body: "" },
 );
-/// A wish for a login.
+/// A response that requires a login.
 const LOGIN: Answer =
     Answer { status: "401 Unauthorized", headers: &[r#"WWW-Authenticate: Basic realm="cameras""#], body: "" };
 
-/// A description with this media section.
+/// A response with a description that has this media section.
 const fn described(body: &'static str) -> Answer {
     Answer { status: "200 OK", headers: &["Content-Type: application/sdp"], body }
 }
@@ -34,14 +35,14 @@ const ENCRYPTED: Answer = described(
      m=video 0 RTP/SAVP 96\r\na=rtpmap:96 H265/90000\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n",
 );
 
-/// Sends to a server that answers so.
+/// Runs a sender to a server with these responses.
 fn send_to(case: &str, answers: &[(&'static str, Answer)], words: &[&str]) {
     let server = FakeServer::start(answers);
     let exit = run(&["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--to", &server.url()]);
     assert_one_line(case, &exit, 1, words);
 }
 
-/// Receives from a server that answers so.
+/// Runs a receiver from a server with these responses.
 fn receive_from(case: &str, answers: &[(&'static str, Answer)], words: &[&str]) {
     let server = FakeServer::start(answers);
     assert_one_line(case, &run(&["receive", &server.url()]), 1, words);
@@ -56,10 +57,10 @@ fn a_login_is_wanted() {
     let wrong = server.url().replace("rtsp://", "rtsp://me:guess@");
     let exit = run(&["receive", &wrong]);
     assert_one_line("receive: wrong login", &exit, 1, &["401", "refused the login"]);
-    assert!(!exit.stderr[0].contains("guess"), "a password must not be told: {}", exit.stderr[0]);
+    assert!(!exit.stderr[0].contains("guess"), "a password is in the output: {}", exit.stderr[0]);
 }
 
-/// What a server writes is shown without what a terminal would act on, in the error and in the log.
+/// Text of a server is shown without control characters of terminals, in the error and in the log.
 #[test]
 fn a_reason_that_would_rule_the_terminal() {
     let reason = "404 Not\u{1b}]0;PWNED\u{7}\u{1b}[31m Found";
@@ -77,7 +78,7 @@ fn a_reason_that_would_rule_the_terminal() {
     }
 }
 
-/// From a file or a variable, the login is sent as from the address, and nobody sees it.
+/// A login from a file or an environment variable is sent like one in the URL, and never shown.
 #[test]
 fn a_login_that_does_not_stand_in_the_address() {
     let folder = Scratch::new();
@@ -153,7 +154,7 @@ fn a_stream_that_is_neither_h265_nor_h264() {
     assert_one_line("receive: MPEG-4", &run(&["receive", &url]), 1, &["neither H.265 nor H.264", "video MP4V-ES"]);
 }
 
-/// An answer that sends on to `url`.
+/// A response that redirects to `url`.
 fn moved_to(url: &str) -> Answer {
     let header: &'static str = Box::leak(format!("Location: {url}").into_boxed_str());
     Answer { status: "302 Moved Temporarily", headers: Box::leak(Box::new([header])), body: "" }

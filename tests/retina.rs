@@ -1,4 +1,4 @@
-//! `retina`, a reader in Rust that shares no code with ours, at our server: with a login and without.
+//! `retina`, an independent RTSP client in Rust, reads from our server, with a login and without.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use futures_util::StreamExt;
 use retina::client::{Credentials, PlayOptions, Session, SessionOptions, SetupOptions};
 use retina::codec::{CodecItem, ParametersRef};
 
-use crate::support::guarded::{Guarded, LISTEN, Proof, user};
+use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, user};
 use crate::support::hevcast::send_pattern;
 use crate::support::{LIMIT, real_time};
 
-/// How many pictures make a stream.
+/// How many pictures must be read.
 const PICTURES: usize = 20;
 
-/// What was read.
+/// What was read of the stream.
 struct Read {
-    /// Width and height, by the parameter sets.
+    /// The width and height in the parameter sets.
     size: (u32, u32),
-    /// Pictures that begin anew.
+    /// How many random access pictures were read.
     keyframes: usize,
-    /// RTP packets that were missing.
+    /// How many RTP packets were missing.
     lost: u32,
 }
 
-/// Reads pictures until there are enough.
+/// Reads a stream until it has enough pictures.
 async fn read(url: &str, login: Option<(&str, &str)>) -> Result<Read, retina::Error> {
     let creds = login.map(|(username, password)| Credentials { username: username.into(), password: password.into() });
     let options = SessionOptions::default().creds(creds);
@@ -36,7 +36,8 @@ async fn read(url: &str, login: Option<(&str, &str)>) -> Result<Read, retina::Er
     while pictures < PICTURES {
         match session.next().await.expect("the stream is over")? {
             CodecItem::VideoFrame(picture) => {
-                // The first complete access unit may be any; those behind it must be whole.
+                // The first access unit may be incomplete, since the stream is joined there; later ones must be
+                // complete.
                 assert!(!picture.data().is_empty());
                 pictures += 1;
                 keyframes += usize::from(picture.is_random_access_point());
@@ -52,7 +53,7 @@ async fn read(url: &str, login: Option<(&str, &str)>) -> Result<Read, retina::Er
     Ok(Read { size: parameters.pixel_dimensions(), keyframes, lost })
 }
 
-/// Runs it in a runtime of its own, with an end to the waiting.
+/// Runs the client in a runtime of its own, with a timeout.
 fn try_to_read(url: &str, login: Option<(&str, &str)>) -> Result<Read, retina::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let limited = async { tokio::time::timeout(LIMIT, read(url, login)).await.expect("no pictures") };
@@ -70,9 +71,9 @@ fn assert_reads(case: &str, url: &str, login: Option<(&str, &str)>) {
 
 #[test]
 fn retina_reads_what_we_send_with_a_login_and_without() {
-    let _turn = real_time();
-    let peer = user("peer", "secret", Proof::Ha1, &["*"], &["*"]);
-    let server = Guarded::start(&format!("{LISTEN}anyone = {{ read = [\"open\"] }}\n{peer}"));
+    let _real_time = real_time();
+    let peer = user("peer", "secret", Hashes::Ha1, &["*"], &["*"]);
+    let server = ConfiguredServer::start(&format!("{LISTEN}anyone = {{ read = [\"open\"] }}\n{peer}"));
     let _senders = ["open", "closed"].map(|path| send_pattern(&server.url("peer:secret", path), &[]));
     let url = |path| server.url("", path);
     assert_reads("without a login", &url("open"), None);
@@ -82,6 +83,6 @@ fn retina_reads_what_we_send_with_a_login_and_without() {
         let error = try_to_read(&url("closed"), login).err().expect("it must not come in").to_string();
         assert!(error.contains("401") || error.contains("Unauthorized") || error.contains("credentials"), "{error}");
     }
-    // The address has guessed wrong by now, and comes in all the same.
+    // The address has sent wrong logins by now, and the right one is accepted all the same.
     assert_reads("by Digest, later", &url("closed"), Some(("peer", "secret")));
 }

@@ -1,4 +1,4 @@
-//! A new FFmpeg in place of either of our ends, over Enhanced RTMP through nginx.
+//! A recent FFmpeg as the sender or as the receiver, over Enhanced RTMP through nginx.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
 use crate::support::{Scratch, real_time};
 
-/// Length of the excerpts, seconds.
+/// The length of the excerpts, in seconds.
 const SECONDS: u32 = 5;
 
 fn ffmpeg(program: &Path, arguments: &[&str]) -> Command {
@@ -26,12 +26,12 @@ fn we_send_and_a_new_ffmpeg_reads_from_where_it_joins() {
     let scenario = "FFmpeg reads RTMP";
     let (Some(nginx), Some(program)) = (Nginx::start(scenario), new_ffmpeg(scenario)) else { return };
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("read.y4m");
     let url = nginx.url("live", "cam");
     let sender = send(&excerpt, &url);
-    // Between keyframes, where nginx gives a reader nothing to begin with.
+    // Between keyframes, where nginx sends a new reader no keyframe.
     std::thread::sleep(std::time::Duration::from_millis(300));
     let into = ["-fps_mode", "passthrough", "-strict", "-1", "-f", "yuv4mpegpipe", output.to_str().unwrap()];
     let reader = Process::start("ffmpeg", &mut ffmpeg(&program, &[&["-i", &url], &into[..]].concat()));
@@ -49,10 +49,10 @@ fn a_new_ffmpeg_publishes_and_we_receive() {
     let scenario = "FFmpeg publishes RTMP";
     let (Some(nginx), Some(program)) = (Nginx::start(scenario), new_ffmpeg(scenario)) else { return };
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
-    let url = nginx.url("patient", "cam");
+    let url = nginx.url("waiting", "cam");
     let mut receiver = start(&["receive", &url, "-v", "--once", "--output", output.to_str().unwrap()]);
     receiver.stderr.expect("the receiver's place", |line| line.contains("playing "));
     let codec =

@@ -1,4 +1,4 @@
-//! The screen as a source, on a display of its own.
+//! The screen as a source, on a virtual display.
 
 use crate::bad_input::assert_one_line;
 use crate::support::display::Display;
@@ -11,7 +11,7 @@ fn a_screen_is_sent_in_its_size() {
     if !has_peer("Xvfb", "the screen as a source") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let display = Display::start((400, 300));
     let server = Server::start();
     let url = server.url("screen");
@@ -26,7 +26,7 @@ fn a_screen_is_sent_in_its_size() {
 }
 
 #[test]
-fn without_a_display_it_is_told() {
+fn a_missing_display_is_reported() {
     let server = Server::start();
     let url = server.url("screen");
     let arguments = ["send", "--headless", "--input", "screen", "--encoder", "libx265", "--to", &url];

@@ -1,4 +1,4 @@
-//! The picture on the display has the colours of the source: both matrices, both ranges, read back as pixels.
+//! The pixels on the display have the colours of the source, for both colour matrices and both ranges.
 
 use std::process::Stdio;
 
@@ -8,15 +8,15 @@ use crate::support::process::Process;
 use crate::support::window::Window;
 use crate::support::{Scratch, has_peer, real_time};
 
-/// Four bars, as luma, Cb and Cr of 8 bits: reddish, greenish, bluish, grey. All are within the limited range, and mean
-/// other colours in each of the four cases.
+/// Four bars, as 8-bit luma, Cb and Cr: reddish, greenish, bluish, grey. The values are within the limited range, and
+/// are different colours in each of the four cases.
 const BARS: [[u8; 3]; 4] = [[90, 100, 190], [150, 70, 60], [70, 190, 110], [128, 128, 128]];
-/// Pixels of a bar across, and of all bars down.
+/// The width of a bar and the height of the picture, in pixels.
 const BAR: (usize, usize) = (80, 240);
-/// How far a value may be off: rounding, and what a very fine QP leaves.
+/// How far an RGB value may be off, by rounding and by coding at a very low QP.
 const TOLERANCE: i32 = 4;
 
-/// Red, green and blue of a sample, by the standards' own equations (BT.601-7 section 2.5.1, BT.709-6 section 3.2).
+/// Red, green and blue of a sample, by the equations of the standards (BT.601-7 section 2.5.1, BT.709-6 section 3.2).
 fn expected([y, cb, cr]: [u8; 3], is_bt709: bool, is_full: bool) -> [i32; 3] {
     let (kr, kb) = if is_bt709 { (0.2126, 0.0722) } else { (0.299, 0.114) };
     let (black, luma, chroma) = if is_full { (0.0, 255.0, 255.0) } else { (16.0, 219.0, 224.0) };
@@ -28,7 +28,7 @@ fn expected([y, cb, cr]: [u8; 3], is_bt709: bool, is_full: bool) -> [i32; 3] {
     [red, green, blue].map(|value| (value * 255.0).round().clamp(0.0, 255.0) as i32)
 }
 
-/// The bars as one picture of planar 4:2:0.
+/// The bars as one picture in planar 4:2:0.
 fn bars() -> Vec<u8> {
     let mut picture = Vec::new();
     for (plane, divisor) in [(0, 1), (1, 2), (2, 2)] {
@@ -41,7 +41,7 @@ fn bars() -> Vec<u8> {
     picture
 }
 
-/// Writes the bars as a video without loss, marked with a matrix and a range.
+/// Encodes the bars losslessly as a video that is marked with this matrix and range.
 fn video(folder: &Scratch, is_bt709: bool, is_full: bool) -> std::path::PathBuf {
     let (raw, path) = (folder.file("bars.yuv"), folder.file("bars.mkv"));
     std::fs::write(&raw, bars().repeat(10)).unwrap();
@@ -61,7 +61,7 @@ fn both_matrices_and_both_ranges_are_shown_in_their_colours() {
     if !has_peer("Xvfb", "colours on the display") || !has_peer("ffmpeg", "colours on the display") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     for (is_bt709, is_full) in [(false, false), (false, true), (true, false), (true, true)] {
         let folder = Scratch::new();
@@ -75,15 +75,15 @@ fn both_matrices_and_both_ranges_are_shown_in_their_colours() {
         window.expect_value("Picture", "live");
         let sky = window.sky();
         window.wait_for_pixels(sky, "coloured", |pixels| pixels.iter().flatten().any(|&value| value > 60));
-        // The picture is as wide as its area here, so each bar has a quarter of it.
+        // The picture is as wide as its area, so that each bar is a quarter of it.
         let area = window.find("Picture").unwrap().area();
         let pixels = window.display.pixels(area);
         for (n, bar) in BARS.into_iter().enumerate() {
             let x = usize::from(area.width) * (2 * n + 1) / 8;
-            let seen = pixels[usize::from(area.height / 2) * usize::from(area.width) + x].map(i32::from);
+            let shown = pixels[usize::from(area.height / 2) * usize::from(area.width) + x].map(i32::from);
             let due = expected(bar, is_bt709, is_full);
-            let is_close = seen.iter().zip(due).all(|(seen, due)| (seen - due).abs() <= TOLERANCE);
-            assert!(is_close, "BT.709 {is_bt709}, full range {is_full}, bar {n}: {seen:?} instead of {due:?}");
+            let is_close = shown.iter().zip(due).all(|(shown, due)| (shown - due).abs() <= TOLERANCE);
+            assert!(is_close, "BT.709 {is_bt709}, full range {is_full}, bar {n}: {shown:?} instead of {due:?}");
         }
         window.close();
         sender.interrupt().0.succeeded();

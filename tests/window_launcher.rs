@@ -1,4 +1,4 @@
-//! The window of `hevcast` alone: it asks which role is wanted, becomes it, and remembers how it was left.
+//! The window of `hevcast` without a command: it offers the roles, becomes the chosen one, and remembers its settings.
 
 use std::net::TcpListener;
 
@@ -29,7 +29,7 @@ fn the_servers_window_serves_and_stops() {
     if !has_peer("Xvfb", "the server's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     if TcpListener::bind("0.0.0.0:8554").is_err() {
         return say("skipped: the server's window: port 8554 is taken");
     }
@@ -41,7 +41,7 @@ fn the_servers_window_serves_and_stops() {
     let mut receiver = start(&["receive", &url, "--once", "--stats", "json"]);
     expect_figures(&mut receiver, "pictures", |f| f["pictures"]["shown"].as_u64() > Some(0));
     window.press("Stop server");
-    // The stream ends with the server; whether that is told or the connection just closes is the server's to say.
+    // The stream ends with the server, either by TEARDOWN or by the end of the connection.
     receiver.wait();
     drop(sender);
     window.press("Start server");

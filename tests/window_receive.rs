@@ -1,4 +1,5 @@
-//! The receiver's real window: black with a reason when the stream ends, back by itself, and what it saves.
+//! The receiver's real window: it is black with a reason when the stream ends, recovers by itself, and saves snapshots
+//! and recordings.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,22 +9,22 @@ use crate::support::hevcast::{Server, send_pattern};
 use crate::support::window::Window;
 use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
 
-/// Generously late for a busy machine; what is promised is half a second, and three after a crash, and what it took is
-/// printed.
+/// The limit until the picture is black, long for a busy machine. The documented times are half a second, and three
+/// seconds after a crash; the measured one is printed.
 const PROMPT: Duration = Duration::from_secs(10);
 
-/// Opens a receiver's window that saves to `folder`.
+/// Opens a receiver's window that saves files to `folder`.
 fn open(url: &str, folder: &Scratch) -> Window {
     let folder = folder.file("");
     Window::open(&["receive", url, "--save-to", folder.to_str().unwrap()])
 }
 
 #[test]
-fn black_at_the_senders_end_and_back_at_its_return() {
+fn the_picture_is_black_when_the_sender_ends_and_recovers_when_it_returns() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let folder = Scratch::new();
@@ -55,7 +56,7 @@ fn black_after_a_senders_crash() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let sender = send_pattern(&url, &[]);
@@ -76,14 +77,14 @@ fn black_after_a_senders_crash() {
 }
 
 #[test]
-fn a_snapshot_and_a_recording_are_what_was_seen() {
+fn a_snapshot_and_a_recording_contain_the_shown_pictures() {
     if !has_peer("Xvfb", "the receiver's window") || !has_peer("ffprobe", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
-    // Keyframes are rare: a recording must not wait for the next.
+    // Keyframes are rare, so that a recording must not wait for the next one.
     let _sender = send_pattern(&url, &["--keyframe-interval", "1h"]);
     let folder = Scratch::new();
     let mut window = open(&url, &folder);
@@ -114,7 +115,7 @@ fn keys_unfold_the_graphs_and_fill_the_screen() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let _sender = send_pattern(&url, &[]);
@@ -134,7 +135,7 @@ fn keys_unfold_the_graphs_and_fill_the_screen() {
 }
 
 #[test]
-fn an_address_that_makes_no_sense_is_told() {
+fn an_invalid_address_is_reported() {
     if !has_peer("Xvfb", "the receiver's window") {
         return;
     }
@@ -145,13 +146,13 @@ fn an_address_that_makes_no_sense_is_told() {
     window.close();
 }
 
-/// How many pictures a recording holds, as the window says after `word`.
+/// The number of recorded pictures, in the window's text after `word`.
 pub fn recorded(window: &Window, word: &str) -> Option<u64> {
     let said = window.text(word)?;
     said[said.rfind('(')? + 1..].split(' ').next()?.parse().ok()
 }
 
-/// The file that a message names.
+/// The path of the file that a message names.
 pub fn file_in(said: &str) -> PathBuf {
     let path = said.split_once(": ").unwrap().1;
     let path = PathBuf::from(path.split(" (").next().unwrap());
@@ -159,7 +160,7 @@ pub fn file_in(said: &str) -> PathBuf {
     path
 }
 
-/// What ffprobe says of a file's video, its pictures counted.
+/// The output of ffprobe for a file's video, with the number of pictures.
 pub fn probe(path: &Path, entries: &str) -> String {
     let begun = Instant::now();
     let arguments = ["-v", "error", "-count_frames", "-select_streams", "v:0", "-of", "csv=p=0", "-show_entries"];

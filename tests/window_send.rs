@@ -1,4 +1,4 @@
-//! The sender's real window: what is pressed, what is seen, and what is left behind.
+//! The sender's real window: its buttons, its picture, and that it leaves nothing behind.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,13 @@ use crate::support::window::{Element, Window};
 use crate::support::{has_peer, real_time, say};
 use crate::window_receive::{file_in, probe, recorded};
 
-/// A black picture comes generously late on a busy machine; what is promised is 200 ms, and what it took is printed.
+/// The limit until the picture is black, long for a busy machine. The documented time is 200 ms, and the measured one
+/// is printed.
 const PROMPT: Duration = Duration::from_secs(5);
-/// Threads of a sender's pipeline.
+/// The names of the threads of a sender's pipeline.
 const STAGES: [&str; 3] = ["capture", "encode", "preview"];
 
-/// The first number in a text.
+/// The first number in a text; fails if there is none.
 fn number(text: &str) -> f64 {
     let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     digits.parse().unwrap_or_else(|_| panic!("no number in {text:?}"))
@@ -25,7 +26,7 @@ fn ten_rounds_of_start_and_stop_leave_nothing_behind() {
         return;
     }
     let Some(footage) = find(WEBCAM, "the sender's window") else { return };
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let footage = footage.canonicalize().unwrap();
     let input = format!("file:{}", footage.display());
@@ -40,7 +41,7 @@ fn ten_rounds_of_start_and_stop_leave_nothing_behind() {
         window.expect_value("Picture", "live");
         window.wait_for_moving_picture();
         let ratio = number(&window.expect_value("Compression ratio", ":1").value);
-        // The first second may hold a few pictures only, where the machine is busy.
+        // The first second may have few pictures on a busy machine.
         let is_full = |element: &Element| element.value.contains("fps") && number(&element.value) >= 5.0;
         let rate = number(&window.expect("Frame rate", is_full).value);
         let bitrate = number(&window.expect_value("Bitrate", "bit/s").value);
@@ -71,7 +72,7 @@ fn the_rate_changes_while_pictures_are_pushed() {
     if !has_peer("Xvfb", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let more = ["--input", "pattern", "--size", "320x240", "--fps", "15", "--encoder", "libx265", "--to", &url];
@@ -80,9 +81,9 @@ fn the_rate_changes_while_pictures_are_pushed() {
     let mut receiver = start(&["receive", &url, "--stats", "json"]);
     window.expect("QP", |element| element.value.starts_with("23.0"));
     window.press("Settings");
-    // What cannot change while pictures are pushed is grey.
+    // Settings that cannot change while pictures are sent are disabled.
     window.expect("Size", |element| element.role == "TextInput" && element.disabled);
-    let slider = window.expect("QP", |element| element.role == "Slider" && !element.disabled).area();
+    let slider = window.expect("Best QP", |element| element.role == "Slider" && !element.disabled).area();
     let coarse = (slider.x + (slider.width / 4 * 3) as i16, slider.centre().1);
     window.display.hold(coarse);
     let turned = Instant::now();
@@ -102,7 +103,7 @@ fn a_start_that_fails_says_why_and_start_works_again() {
     if !has_peer("Xvfb", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
     let port = server.port;
@@ -122,7 +123,7 @@ fn the_server_inside_is_there_while_pictures_are_pushed() {
     if !has_peer("Xvfb", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let arguments = ["send", "--lang", "zh", "--input", "pattern", "--size", "320x240", "--listen", "127.0.0.1:0"];
     let mut window = Window::open(&arguments);
     for _ in 0..2 {
@@ -143,10 +144,10 @@ fn it_records_while_it_pushes_from_keyframe_to_keyframe() {
     if !has_peer("Xvfb", "the sender's window") || !has_peer("ffprobe", "the sender's window") {
         return;
     }
-    let _turn = real_time();
+    let _real_time = real_time();
     let server = Server::start();
     let url = server.url("live");
-    // Keyframes are rare: a recording must not wait for the next.
+    // Keyframes are rare, so that a recording must not wait for the next one.
     let input = ["send", "--input", "pattern", "--size", "320x240", "--fps", "15", "--keyframe-interval", "1h"];
     let mut window = Window::open(&[&input[..], &["--encoder", "libx265", "--to", &url, "--start"]].concat());
     window.expect_value("Picture", "live");

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{Decoder, EncodeError, Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+use hevcast_media::codec::{
+    Decoder, EncodeError, Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl,
+};
 use serde_json::{Value, json};
 
 use crate::footage::{self, Footage};
@@ -135,7 +137,7 @@ impl Measured {
     }
 }
 
-/// Measures, prints, and tells whether the bars hold.
+/// Measures, prints, and returns whether the bars hold.
 ///
 /// # Errors
 /// When there is no footage or no libx265.
@@ -193,11 +195,14 @@ fn open(setting: &Setting, footage: &Footage, frame_rate: FrameRate, qp: u8) -> 
     let settings = EncoderSettings {
         format: footage.format(),
         frame_rate,
-        rate: RateControl::Qp(Qp::clamped(qp)),
-        preset: setting.preset.map(str::to_owned),
-        x265_params: setting.params.to_owned(),
-        keyframe_interval: Duration::from_secs(10),
-        choice: EncoderChoice::Named("libx265".to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named("libx265".to_owned()),
+            rate: RateControl::Qp(Qp::clamped(qp)),
+            preset: setting.preset.map(str::to_owned),
+            keyframe_interval: Some(Duration::from_secs(10)),
+            x265_params: setting.params.to_owned(),
+            ..EncoderOptions::default()
+        },
     };
     match Encoder::open(&settings) {
         Ok((encoder, _)) => Ok(Some(encoder)),

@@ -1,4 +1,4 @@
-//! The floor: what coding alone costs here, in one thread of one process, at the same pace and with the same settings.
+//! The floor: what coding alone costs here, in one thread of one process, at the same frame rate and with the same settings.
 //!
 //! From the call of the encoder to the decoded picture in hand. No chain of programs can be faster, so its delay beyond
 //! the floor is what it adds itself. The same number is in the pixels, so that both code the same pictures, and it is
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use hevcast_media::codec::{Decoder, Encoder};
 
 use crate::footage::Footage;
-use crate::pace::Pacer;
+use crate::frame_schedule::FrameSchedule;
 use crate::settings::{Settings, WARM_UP};
 use crate::stats::Counts;
 use crate::timecode;
@@ -40,9 +40,9 @@ impl Floor {
         self.encoder = encoder.name().to_owned();
         let measured = from + settings.pictures(WARM_UP);
         let mut decoded = Vec::new();
-        let mut pacer = Pacer::new(settings.fps);
+        let mut schedule = FrameSchedule::new(settings.fps);
         for number in from..measured + settings.pictures(time) {
-            pacer.wait();
+            schedule.wait();
             let picture = footage.numbered(number)?;
             let begun = Instant::now();
             let coded = encoder.encode(&picture, false).context("the floor's encoder")?;

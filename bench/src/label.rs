@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use crate::passage::{Seen, Written, match_up};
+use crate::chain_io::{ObservedPicture, Written, match_pictures};
 use crate::process::Line;
 use crate::stats::{Stats, milliseconds};
 
@@ -48,7 +48,7 @@ impl Label {
     ///
     /// # Errors
     /// When it has stated no delay.
-    pub fn compare(lines: &[Line], written: &Written, seen: &[Seen]) -> Result<Label> {
+    pub fn compare(lines: &[Line], written: &Written, seen: &[ObservedPicture]) -> Result<Label> {
         let figures: Vec<(Instant, Value)> =
             lines.iter().filter_map(|line| Some((line.at, serde_json::from_str(&line.text).ok()?))).collect();
         let of_kind = |kind: &'static str| figures.iter().filter(move |(_, figures)| figures["kind"] == kind);
@@ -60,7 +60,7 @@ impl Label {
         let delay = &running["delay_ms"];
         let missing = "the receiver stated no delay: do the pictures carry capture times?";
         let all = u32::try_from(written.at.len()).unwrap_or(u32::MAX);
-        let (delays, _) = match_up(written, seen, 0, all);
+        let (delays, _) = match_pictures(written, seen, 0, all);
         let pixels = Stats::of(&delays).context("no picture came through")?;
         let mut differences: Vec<f64> = of_kind("second")
             .filter_map(|(at, figures)| Some((last_before(written, seen, *at)?, figures["delay_ms"]["last"].as_f64()?)))
@@ -100,7 +100,7 @@ impl Label {
 }
 
 /// The pixels' delay of the last picture that had been read at `at`.
-fn last_before(written: &Written, seen: &[Seen], at: Instant) -> Option<Duration> {
+fn last_before(written: &Written, seen: &[ObservedPicture], at: Instant) -> Option<Duration> {
     let last = seen.iter().rev().find(|seen| seen.at <= at)?;
     Some(last.at.saturating_duration_since(*written.at.get(last.number? as usize)?))
 }
@@ -115,8 +115,8 @@ mod tests {
     fn the_same_pictures_are_compared() {
         let begin = Instant::now();
         let written = Written { at: (0..10).map(|n| begin + 100 * n * MS).collect(), moved: 0 };
-        let seen: Vec<Seen> =
-            (0..10).map(|n| Seen { number: Some(n), at: begin + (100 * n + 20 + n % 2) * MS }).collect();
+        let seen: Vec<ObservedPicture> =
+            (0..10).map(|n| ObservedPicture { number: Some(n), at: begin + (100 * n + 20 + n % 2) * MS }).collect();
         let line = |ms: u32, text: &str| Line { at: begin + ms * MS, text: text.to_owned() };
         let lines = [
             line(0, "not figures"),

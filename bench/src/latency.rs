@@ -1,11 +1,11 @@
-//! `hevcast-bench latency`: the delay of the whole path, told by the pixels, beside the floor of coding alone.
+//! `hevcast-bench latency`: the delay of the whole path, read from the pixels, beside the floor of coding alone.
 //!
 //! In one run, with the same settings and pictures: half of the floor on the first half of the pictures, the chain on
 //! all, the other half of the floor on the rest. While the floor is measured nothing else of ours runs; noise of the
 //! machine that comes and goes hits both.
 //!
 //! What the figure includes. The delay begins when the picture is all but in the sender's pipe and ends when it has
-//! been read from the receiver's (see [`crate::passage`]): the sender's reading of the pipe, coding, packets, two TCP
+//! been read from the receiver's (see [`crate::chain_io`]): the sender's reading of the pipe, coding, packets, two TCP
 //! connections over loopback, the server, decoding, and the receiver's writing of the pipe. The pipes are the harness's
 //! own share: a camera hands its picture over without them, and a screen takes it without. They are widened to hold a
 //! whole picture where the system allows it: in a pipe of the usual 64 KiB, a picture of 640×480 takes seven turns of
@@ -20,10 +20,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::chain::{self, Chain};
+use crate::chain_io::{self, Limit, ObservedPicture, Written};
 use crate::floor::Floor;
 use crate::footage::Footage;
 use crate::label::Label;
-use crate::passage::{self, Limit, Seen, Written};
 use crate::process::Line;
 use crate::report::{self, HEADING, Row, Verdict};
 use crate::settings::{Settings, SettingsArgs, WARM_UP};
@@ -65,12 +65,12 @@ struct Measured {
     encoder: String,
     chain: Stats,
     chain_counts: Counts,
-    /// How often the writing side lost its pace.
+    /// How often the writing side fell behind its schedule.
     moved: u64,
     label: Label,
 }
 
-/// Measures and reports; whether all bars hold, or nobody asked.
+/// Measures and reports; whether all bars hold, or none were to be checked.
 ///
 /// # Errors
 /// What made it impossible, in one line.
@@ -96,7 +96,7 @@ fn measure(footage: &Footage, settings: &Settings, program: &std::path::Path) ->
 
     let begin = first + settings.pictures(WARM_UP);
     let end = begin + settings.pictures(settings.measured);
-    let (delays, chain_counts) = passage::match_up(&written, &seen, begin, end);
+    let (delays, chain_counts) = chain_io::match_pictures(&written, &seen, begin, end);
     let none = "no picture came through whole";
     Ok(Measured {
         floor: Stats::of(&floor.delays).context(none)?,
@@ -113,7 +113,7 @@ fn measure(footage: &Footage, settings: &Settings, program: &std::path::Path) ->
 /// What came of a run through the chain.
 struct Passed {
     written: Written,
-    seen: Vec<Seen>,
+    seen: Vec<ObservedPicture>,
     /// Number of the first picture that came out.
     first: u32,
     /// What the receiver said.
@@ -129,13 +129,13 @@ fn pass(footage: &Footage, settings: &Settings, program: &std::path::Path) -> Re
     std::thread::scope(|scope| {
         let (chain, ends) = Chain::hevcast(program, settings)?;
         let writing = scope.spawn(|| {
-            let written = passage::write(footage, settings.fps, ends.input, &limit);
-            tell(&ended, News::Ended);
+            let written = chain_io::write(footage, settings.fps, ends.input, &limit);
+            send_news(&ended, News::Ended);
             written
         });
         let reading = scope.spawn(move || {
-            let seen = passage::read(ends.output, |first| tell(&news, News::First(first)));
-            tell(&news, News::Ended);
+            let seen = chain_io::read(ends.output, |first| send_news(&news, News::First(first)));
+            send_news(&news, News::Ended);
             seen
         });
         // On the ways out with an error the chain is dropped, so that both threads find their pipes broken and end.
@@ -155,7 +155,7 @@ fn pass(footage: &Footage, settings: &Settings, program: &std::path::Path) -> Re
     })
 }
 
-/// What the threads of a run tell while it lasts.
+/// What the threads of a run report while it lasts.
 enum News {
     /// The first picture that came out.
     First(u32),
@@ -163,7 +163,7 @@ enum News {
     Ended,
 }
 
-fn tell(news: &SyncSender<News>, what: News) {
+fn send_news(news: &SyncSender<News>, what: News) {
     // Nobody listens once the first picture has come, or the run has been given up.
     let _ = news.try_send(what);
 }

@@ -1,7 +1,7 @@
 //! hevcast-bench: measures hevcast, and its peers beside it, from outside.
 //!
-//! The tour: [`latency`] is the delay of the whole path. It lets numbered pictures ([`timecode`], from [`footage`], at
-//! the pace of [`pace`]) pass ([`passage`]) through a [`chain`] of processes ([`process`]), measures the [`floor`]
+//! [`latency`] is the delay of the whole path. It writes numbered pictures ([`timecode`], from [`footage`], at the instants of
+//! [`frame_schedule`]) into a [`chain`] of processes ([`process`]) and reads them back ([`chain_io`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
 //! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs. `peers` lets other programs take a `route` of
 //! their own through our server, and looks at them by pipe or by `screen`; `window` is what a window costs the processor,
@@ -14,21 +14,23 @@
 //!
 //! Further benchmarks become further subcommands over the same parts.
 
+#![forbid(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 mod attack;
 mod chain;
+mod chain_io;
 mod congest;
 mod encoder;
 #[cfg(target_os = "linux")]
 mod fanout;
 mod floor;
 mod footage;
+mod frame_schedule;
 mod join;
 mod label;
 mod latency;
-mod pace;
 mod page;
-mod passage;
 #[cfg(target_os = "linux")]
 mod peers;
 mod process;

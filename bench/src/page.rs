@@ -170,7 +170,7 @@ const SECTIONS: [Section; 11] = [
     },
 ];
 
-/// Runs all, writes the page, and tells whether all bars hold.
+/// Runs all, writes the page, and returns whether all bars hold.
 ///
 /// # Errors
 /// When a benchmark cannot run, or the page cannot be written.

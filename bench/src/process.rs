@@ -1,4 +1,4 @@
-//! Child processes that are never left behind: asked to end with SIGTERM, then made to, and killed when dropped.
+//! Child processes that are never left behind: ended by SIGTERM, then by SIGKILL, and killed when dropped.
 //!
 //! What a child says, line by line with the moment it was read, is kept in a bounded log that can be awaited. The end
 //! of its output is how its end is noticed: nothing here polls.
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 /// Lines kept; the oldest go first.
 const LOG_LINES: usize = 4096;
-/// How long a child may take to end when asked to.
+/// How long a child may take to end after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A line of output.
@@ -54,7 +54,7 @@ impl Log {
         self.inner.lock()
     }
 
-    /// Waits until `found` finds something, for at most `timeout`; the last look is the answer.
+    /// Waits until `found` finds something, for at most `timeout`, and returns what it finds then.
     fn wait<T>(&self, timeout: Duration, mut found: impl FnMut(&LogInner) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + timeout;
         let mut inner = self.lock();
@@ -119,7 +119,7 @@ impl Process {
         Ok(Process { name: name.to_owned(), child, log, followers })
     }
 
-    /// Its number, by which the system tells of it.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -176,16 +176,16 @@ impl Process {
     /// Asks it to end; it is killed if it does not.
     ///
     /// # Errors
-    /// When it had to be killed, or the system cannot tell.
+    /// When it had to be killed, or the system does not report its use.
     pub fn stop(self) -> Result<()> {
-        self.stop_and_tell().map(drop)
+        self.stop_and_read().map(drop)
     }
 
     /// Like [`Process::stop`]; what it has said up to its end comes back.
     ///
     /// # Errors
     /// As there.
-    pub fn stop_and_tell(mut self) -> Result<Vec<Line>> {
+    pub fn stop_and_read(mut self) -> Result<Vec<Line>> {
         self.terminate();
         if self.wait_for_end(STOP_TIMEOUT)?.is_none() {
             bail!("{} did not end within {} s of SIGTERM and was killed", self.name, STOP_TIMEOUT.as_secs());
@@ -225,7 +225,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Killing one that has been waited for does nothing, and there is nobody to tell about a failure.
+        // Killing one that has been waited for does nothing, and a failure has no one to be reported to.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for follower in self.followers.drain(..) {

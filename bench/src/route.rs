@@ -13,9 +13,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use hevcast_net::Target;
 
 use crate::chain::widen;
+use crate::chain_io::{self, Limit, ObservedPicture, Written};
 use crate::footage::Footage;
 use crate::join::viewer::wait_for;
-use crate::passage::{self, Limit, Seen, Written};
 use crate::process::{Line, Process, Stdout};
 use crate::screen::{Screen, Watch};
 use crate::settings::Settings;
@@ -54,7 +54,7 @@ pub struct Passed {
     /// When each picture was written.
     pub written: Written,
     /// What came out, and when.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<ObservedPicture>,
     /// Number of the first picture that came out.
     pub first: u32,
     /// What the sender said.
@@ -94,7 +94,7 @@ impl Route<'_> {
             let mut sender = Process::start("the sender", sender, Stdout::Lines)?;
             let input = sender.take_stdin()?;
             widen(&input);
-            let writing = scope.spawn(|| passage::write(footage, settings.fps, input, &limit));
+            let writing = scope.spawn(|| chain_io::write(footage, settings.fps, input, &limit));
             wait_for(&target, PATIENCE).with_context(|| sender.last_words())?;
             let kind = if matches!(view, View::Pipe) { Stdout::Data } else { Stdout::Lines };
             let mut receiver = Process::start("the receiver", receiver, kind)?;
@@ -114,7 +114,7 @@ impl Route<'_> {
             let panicked = |_| anyhow!("a thread of the benchmark panicked");
             let written = writing.join().map_err(panicked)?.map_err(|e| e.context(sender.last_words()))?;
             drop(stopping);
-            let lines = receiver.stop_and_tell()?;
+            let lines = receiver.stop_and_read()?;
             let sender_lines = sender.lines();
             let seen = reading.join().map_err(panicked)??;
             Ok(Passed { written, seen, first, sender_lines, lines })
@@ -129,7 +129,7 @@ fn look(
     width: u32,
     stop: &AtomicBool,
     news: &SyncSender<News>,
-) -> Result<Vec<Seen>> {
+) -> Result<Vec<ObservedPicture>> {
     let on_first = |first| drop(news.try_send(News::First(first)));
     let mut watch = match (view, output) {
         (View::Corner(screen), _) => Watch::corner(screen, width),
@@ -138,7 +138,7 @@ fn look(
         (View::Pipe, Some(output)) => {
             widen(&output);
             // Programs that are told to end do so within a picture.
-            return passage::read_while_whole(output, on_first);
+            return chain_io::read_while_whole(output, on_first);
         }
     };
     watch.watch(stop, on_first)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{EncoderChoice, EncoderSettings, Qp, RateControl};
+use hevcast_media::codec::{EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
 use hevcast_media::picture::PictureFormat;
 use serde_json::{Value, json};
 
@@ -101,15 +101,16 @@ impl Settings {
         Ok(EncoderSettings {
             format,
             frame_rate: self.fps,
-            rate: if self.constant {
-                RateControl::Qp(Qp::clamped(self.qp))
-            } else {
-                RateControl::Best(Qp::clamped(self.qp))
+            options: EncoderOptions {
+                choice: self.encoder.parse::<EncoderChoice>()?,
+                rate: if self.constant {
+                    RateControl::Qp(Qp::clamped(self.qp))
+                } else {
+                    RateControl::Best(Qp::clamped(self.qp))
+                },
+                keyframe_interval: Some(self.keyframe_interval),
+                ..EncoderOptions::default()
             },
-            preset: None,
-            x265_params: String::new(),
-            keyframe_interval: self.keyframe_interval,
-            choice: self.encoder.parse::<EncoderChoice>()?,
         })
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
 use hevcast_wire::h265::parse_sps;
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ struct Row {
     bits_per_second: f64,
 }
 
-/// Measures, prints, and tells whether every size opened.
+/// Measures, prints, and returns whether every size opened.
 ///
 /// # Errors
 /// When there is no footage.
@@ -103,11 +103,12 @@ fn measure(size: (u32, u32), args: &SizesArgs) -> Result<Row> {
     let settings = EncoderSettings {
         format: footage.format(),
         frame_rate: FrameRate::whole(RATE),
-        rate: RateControl::Qp(Qp::clamped(args.qp)),
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_secs(3600),
-        choice: EncoderChoice::Named("libx265".to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named("libx265".to_owned()),
+            rate: RateControl::Qp(Qp::clamped(args.qp)),
+            keyframe_interval: Some(Duration::from_secs(3600)),
+            ..EncoderOptions::default()
+        },
     };
     let (mut encoder, _) = Encoder::open(&settings)?;
     let sps = encoder.parameter_sets().sps().and_then(|sps| parse_sps(sps).ok());

@@ -2,7 +2,7 @@
 //!
 //! Quantiles are the pixels', over the time measured; the stages are the label's, means over the whole run, and stand
 //! beside the pixels' mean over the same pictures, which should be their sum and what two pipes take. A machine whose
-//! encoder cannot keep up skips pictures before it: that is told, and not a failure.
+//! encoder cannot keep up skips pictures before it: that is reported, and not a failure.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use hevcast_media::FrameRate;
 use serde_json::{Value, json};
 
 use crate::chain;
+use crate::chain_io;
 use crate::footage::{self, Footage};
 use crate::label::{Label, STAGES};
-use crate::passage;
 use crate::report::{self, Verdict};
 use crate::route::{Route, View};
 use crate::settings::{KEYFRAME_INTERVAL, Settings, WARM_UP};
@@ -67,7 +67,7 @@ struct Case {
     expected: u32,
 }
 
-/// Measures, prints, and tells whether all bars hold.
+/// Measures, prints, and returns whether all bars hold.
 ///
 /// # Errors
 /// What made it impossible, in one line.
@@ -135,10 +135,10 @@ impl Case {
         let stages: Vec<f64> = label.stages.iter().map(|(_, ms)| *ms).collect();
         ensure!(stages.len() == STAGES.len(), "the receiver does not tell its stages");
         let all = u32::try_from(passed.written.at.len()).unwrap_or(u32::MAX);
-        let (whole_run, _) = passage::match_up(&passed.written, &passed.seen, 0, all);
+        let (whole_run, _) = chain_io::match_pictures(&passed.written, &passed.seen, 0, all);
         let expected = settings.pictures(settings.measured);
         let begin = passed.first + settings.pictures(WARM_UP);
-        let (delays, counts) = passage::match_up(&passed.written, &passed.seen, begin, begin + expected);
+        let (delays, counts) = chain_io::match_pictures(&passed.written, &passed.seen, begin, begin + expected);
         let none = "no picture came through";
         let mean = Stats::of(&whole_run).context(none)?.mean;
         Ok(Case { settings, delay: Stats::of(&delays).context(none)?, counts, mean, stages, expected })

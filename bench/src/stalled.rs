@@ -43,7 +43,7 @@ pub struct StalledArgs {
     server: Option<PathBuf>,
 }
 
-/// Measures, prints, and tells whether the bar holds.
+/// Measures, prints, and returns whether the bar holds.
 ///
 /// # Errors
 /// What made it impossible, in one line.

@@ -133,7 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use hevcast_media::FrameRate;
-    use hevcast_media::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+    use hevcast_media::codec::{Decoder, Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
     use hevcast_media::picture::{Colour, Matrix, Range};
 
     use super::*;
@@ -208,11 +208,12 @@ mod tests {
             let settings = EncoderSettings {
                 format,
                 frame_rate: FrameRate::whole(30),
-                rate: RateControl::Qp(Qp::clamped(qp)),
-                preset: None,
-                x265_params: String::new(),
-                keyframe_interval: Duration::from_secs(2),
-                choice: EncoderChoice::Named("libx265".to_owned()),
+                options: EncoderOptions {
+                    choice: EncoderChoice::Named("libx265".to_owned()),
+                    rate: RateControl::Qp(Qp::clamped(qp)),
+                    keyframe_interval: Some(Duration::from_secs(2)),
+                    ..EncoderOptions::default()
+                },
             };
             let (mut encoder, _) = Encoder::open(&settings).unwrap();
             let mut decoder = Decoder::new(hevcast_wire::CodecId::H265).unwrap();

@@ -1,4 +1,4 @@
-//! A camera that is not ours, or a server: it answers every request, and then does as a script says.
+//! A fake camera (or server): it accepts every request, and then does what a script says.
 
 use parking_lot::Mutex;
 use std::io::{BufReader, Write};
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::asked::{Asked, next_request};
 use super::footage::ffmpeg;
+use super::rtsp_request::{Request, next_request};
 
 const DESCRIPTION: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=one\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
                            m=video 0 RTP/AVP 96\r\na=rtpmap:96 CODEC/90000\r\na=control:trackID=0\r\n";
 
-/// What a camera codes in.
+/// The codec of a camera's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// Of its second stream, or all that it has.
+    /// H.264, as many cameras use for their second stream, or for all streams.
     H264,
     H265,
 }
@@ -29,7 +29,7 @@ impl Codec {
         }
     }
 
-    /// Bytes of a NAL unit's header.
+    /// The length of a NAL unit's header, in bytes.
     fn header_len(self) -> usize {
         match self {
             Codec::H264 => 1,
@@ -37,36 +37,36 @@ impl Codec {
         }
     }
 
-    /// Whether a NAL unit is a slice, and the first of its picture.
+    /// Whether a NAL unit is a slice, and whether it is the first slice of its picture.
     fn slice(self, nal: &[u8]) -> (bool, bool) {
         match self {
-            // first_mb_in_slice 0 as ue(v) is a one bit.
+            // first_mb_in_slice = 0 is coded as ue(v) by a single one bit (H.264 section 7.3.3).
             Codec::H264 => ((1..=5).contains(&(nal[0] & 0x1f)), nal.get(1).is_some_and(|byte| byte & 0x80 != 0)),
             Codec::H265 => (nal[0] >> 1 & 0x3f < 32, nal.get(2).is_some_and(|byte| byte & 0x80 != 0)),
         }
     }
 }
-/// The source of its packets.
+/// The SSRC of the camera's packets.
 pub const SSRC: u32 = 0x1234_5678;
-/// Pictures a second, by their time stamps.
+/// Pictures per second, by their RTP time stamps.
 pub const RATE: u32 = 20;
-/// Payload bytes of a packet at most.
+/// Most payload bytes of a packet.
 const PAYLOAD: usize = 1200;
 
-/// A running camera. Dropping it ends its listening.
+/// A running camera. Dropping it closes its listening socket.
 pub struct Camera {
     address: SocketAddr,
-    seen: Arc<Seen>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Counters {
     connections: AtomicUsize,
     teardowns: AtomicUsize,
     ended: AtomicBool,
 }
 
-/// What a script plays by.
+/// One connection on which the camera plays, as a script uses it.
 pub struct Playing {
     codec: Codec,
     stream: Arc<Mutex<TcpStream>>,
@@ -76,56 +76,62 @@ pub struct Playing {
 }
 
 impl Camera {
-    /// Starts one that runs `script` after each PLAY or RECORD, with the number of the connection; then it closes.
+    /// Starts an H.265 camera that runs `script` after each PLAY or RECORD, with the number of the connection, and then
+    /// closes the connection.
     pub fn start(script: impl Fn(usize, &mut Playing) + Send + Sync + 'static) -> Camera {
         Camera::of(Codec::H265, script)
     }
 
-    /// The same of a camera that codes in `codec`.
+    /// Starts a camera with streams in `codec`; otherwise like [`Camera::start`].
     pub fn of(codec: Codec, script: impl Fn(usize, &mut Playing) + Send + Sync + 'static) -> Camera {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen, script) = (Arc::new(Seen::default()), Arc::new(script));
-        let camera = Camera { address, seen: Arc::clone(&seen) };
+        let (counters, script) = (Arc::new(Counters::default()), Arc::new(script));
+        let camera = Camera { address, counters: Arc::clone(&counters) };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if seen.ended.load(Ordering::Relaxed) {
+                if counters.ended.load(Ordering::Relaxed) {
                     return;
                 }
-                let number = seen.connections.fetch_add(1, Ordering::Relaxed);
-                let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
-                // The client hangs up when it has heard enough, which is an error here.
-                std::thread::spawn(move || _ = converse(codec, stream, &seen, |playing| script(number, playing)));
+                let number = counters.connections.fetch_add(1, Ordering::Relaxed);
+                let (counters, script) = (Arc::clone(&counters), Arc::clone(&script));
+                // Fails when the client closes the connection, which is expected.
+                std::thread::spawn(move || _ = converse(codec, stream, &counters, |playing| script(number, playing)));
             }
         });
         camera
     }
 
-    /// The URL of its stream.
+    /// The URL of the camera's stream.
     pub fn url(&self) -> String {
         format!("rtsp://{}/live/one", self.address)
     }
 
-    /// How often somebody has connected.
+    /// How many connections the camera has accepted.
     pub fn connections(&self) -> usize {
-        self.seen.connections.load(Ordering::Relaxed)
+        self.counters.connections.load(Ordering::Relaxed)
     }
 
-    /// How many sessions were ended in order.
+    /// How many sessions were ended by TEARDOWN.
     pub fn teardowns(&self) -> usize {
-        self.seen.teardowns.load(Ordering::Relaxed)
+        self.counters.teardowns.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Camera {
     fn drop(&mut self) {
-        self.seen.ended.store(true, Ordering::Relaxed);
-        // Wakes the thread out of its wait for a connection.
+        self.counters.ended.store(true, Ordering::Relaxed);
+        // Wakes the thread, which waits for a connection.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-fn converse(codec: Codec, stream: TcpStream, seen: &Seen, script: impl Fn(&mut Playing) + Sync) -> std::io::Result<()> {
+fn converse(
+    codec: Codec,
+    stream: TcpStream,
+    counters: &Counters,
+    script: impl Fn(&mut Playing) + Sync,
+) -> std::io::Result<()> {
     let description = DESCRIPTION.replace("CODEC", codec.name());
     let mut input = BufReader::new(stream.try_clone()?);
     let (output, left) = (Arc::new(Mutex::new(stream.try_clone()?)), Arc::new(AtomicBool::new(false)));
@@ -138,7 +144,7 @@ fn converse(codec: Codec, stream: TcpStream, seen: &Seen, script: impl Fn(&mut P
     });
     std::thread::scope(|scope| {
         let _gone = Gone(&left);
-        while let Some(Asked { method, cseq }) = next_request(&mut input)? {
+        while let Some(Request { method, cseq }) = next_request(&mut input)? {
             let body = if method == "DESCRIBE" { description.as_str() } else { "" };
             let headers = match method.as_str() {
                 "SETUP" => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n",
@@ -149,7 +155,7 @@ fn converse(codec: Codec, stream: TcpStream, seen: &Seen, script: impl Fn(&mut P
                 format!("RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
             output.lock().write_all(answer.as_bytes())?;
             if method == "TEARDOWN" {
-                seen.teardowns.fetch_add(1, Ordering::Relaxed);
+                counters.teardowns.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
             if matches!(method.as_str(), "PLAY" | "RECORD")
@@ -166,7 +172,7 @@ fn converse(codec: Codec, stream: TcpStream, seen: &Seen, script: impl Fn(&mut P
     })
 }
 
-/// Tells a script that its client has left.
+/// Records when dropped that the client has closed the connection.
 struct Gone<'a>(&'a AtomicBool);
 
 impl Drop for Gone<'_> {
@@ -176,26 +182,26 @@ impl Drop for Gone<'_> {
 }
 
 impl Playing {
-    /// Whether the client has not left.
+    /// Whether the client is still connected.
     pub fn goes_on(&self) -> bool {
         !self.left.load(Ordering::Relaxed)
     }
 
-    /// Says nothing until the client leaves.
-    pub fn fall_silent(&self) {
+    /// Sends nothing until the client closes the connection.
+    pub fn wait_for_leave(&self) {
         while self.goes_on() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Sends pictures one after the other, at their rate.
+    /// Sends pictures one by one, at their frame rate.
     pub fn singly(&mut self, pictures: &[Picture]) {
         for picture in pictures.iter().take_while(|_| self.goes_on()).collect::<Vec<_>>() {
             self.together(std::slice::from_ref(picture));
         }
     }
 
-    /// Sends pictures at once, when the time of all has passed.
+    /// Waits for the duration of all these pictures, and then sends them at once.
     pub fn together(&mut self, pictures: &[Picture]) {
         std::thread::sleep(Duration::from_millis(1000 / u64::from(RATE)) * pictures.len() as u32);
         let bytes: Vec<u8> = pictures.iter().flat_map(|picture| self.packets(picture)).collect();
@@ -208,11 +214,12 @@ impl Playing {
     }
 
     fn write(&self, bytes: &[u8]) {
-        // Who has left hears nothing more.
+        // Fails when the client has closed the connection.
         let _ = self.stream.lock().write_all(bytes);
     }
 
-    /// Single NAL units and fragments (RFC 6184 section 5.8, RFC 7798 section 4.4).
+    /// The interleaved frames of a picture: single NAL unit packets and fragmentation units (RFC 6184 section 5.8, RFC
+    /// 7798 section 4.4).
     fn packets(&mut self, picture: &Picture) -> Vec<u8> {
         let mut payloads = Vec::new();
         for nal in &picture.nals {
@@ -250,20 +257,20 @@ fn frame(channel: u8, packet: &[u8]) -> Vec<u8> {
     [&[b'$', channel][..], &(packet.len() as u16).to_be_bytes(), packet].concat()
 }
 
-/// A coded picture.
+/// A coded picture, as NAL units.
 #[derive(Clone)]
 pub struct Picture {
     nals: Vec<Vec<u8>>,
 }
 
 impl Picture {
-    /// Whether it is an IRAP picture.
+    /// Whether the picture is an IRAP picture.
     pub fn is_keyframe(&self) -> bool {
         self.nals.iter().any(|nal| matches!(nal[0] >> 1 & 0x3f, 16..=23))
     }
 }
 
-/// Small pictures by FFmpeg and x265, a keyframe with its parameter sets in each second.
+/// Makes small pictures with FFmpeg and x265, with a keyframe and its parameter sets every second.
 pub fn pictures(count: usize) -> Vec<Picture> {
     let source = format!("testsrc2=size=160x128:rate={RATE}");
     let codec = ["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"];
@@ -276,7 +283,7 @@ pub fn pictures(count: usize) -> Vec<Picture> {
     pictures
 }
 
-/// The pictures of a stream of NAL units between start codes.
+/// The pictures in an Annex B byte stream.
 pub fn pictures_of(codec: Codec, stream: &[u8]) -> Vec<Picture> {
     let mut pictures: Vec<Picture> = Vec::new();
     let mut head = Vec::new();
@@ -293,7 +300,7 @@ pub fn pictures_of(codec: Codec, stream: &[u8]) -> Vec<Picture> {
     pictures
 }
 
-/// NAL units between start codes.
+/// The NAL units in an Annex B byte stream.
 fn nals(data: &[u8]) -> Vec<Vec<u8>> {
     let starts: Vec<usize> =
         (0..data.len().saturating_sub(3)).filter(|at| data[*at..].starts_with(&[0, 0, 1])).collect();

@@ -1,4 +1,5 @@
-//! A display of the test's own: an X server without a screen, a mouse, a keyboard, and what is to be seen.
+//! A display of the test's own: a virtual X server whose mouse and keyboard the test controls, and whose pixels it
+//! reads.
 
 use std::process::Command;
 
@@ -12,37 +13,37 @@ use x11rb::rust_connection::RustConnection;
 
 use super::process::Process;
 
-/// A running display. Dropping it ends it.
+/// A running X server. Dropping it ends the process.
 pub struct Display {
     _process: Process,
     connection: RustConnection,
     root: Window,
-    /// Its name, for `DISPLAY`.
+    /// The display's name, for the environment variable `DISPLAY`.
     pub name: String,
 }
 
-/// A part of the display, in pixels.
+/// A rectangle of the display, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Area {
-    /// Left edge.
+    /// The x coordinate of the left edge.
     pub x: i16,
-    /// Upper edge.
+    /// The y coordinate of the upper edge.
     pub y: i16,
-    /// Pixels across.
+    /// The width, in pixels.
     pub width: u16,
-    /// Pixels down.
+    /// The height, in pixels.
     pub height: u16,
 }
 
 impl Area {
-    /// The point in its middle.
+    /// The centre of the rectangle, as x and y.
     pub fn centre(self) -> (i16, i16) {
         (self.x + (self.width / 2) as i16, self.y + (self.height / 2) as i16)
     }
 }
 
 impl Display {
-    /// Starts one of this size.
+    /// Starts an X server with a screen of this size.
     pub fn start(size: (u16, u16)) -> Display {
         let screen = format!("{}x{}x24", size.0, size.1);
         let arguments = ["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"];
@@ -55,7 +56,7 @@ impl Display {
         Display { _process: process, connection, root, name }
     }
 
-    /// Red, green and blue of each pixel of a part, row after row.
+    /// Red, green and blue of each pixel of a rectangle, row by row.
     pub fn pixels(&self, area: Area) -> Vec<[u8; 3]> {
         let Area { x, y, width, height } = area;
         let image = self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0);
@@ -67,12 +68,12 @@ impl Display {
         self.connection.xtest_fake_input(kind, detail, 0, self.root, at.0, at.1, 0).unwrap().check().unwrap();
     }
 
-    /// Moves the mouse.
+    /// Moves the mouse pointer to this position.
     pub fn point(&self, at: (i16, i16)) {
         self.input(MOTION_NOTIFY_EVENT, 0, at);
     }
 
-    /// Presses the left mouse button somewhere, and keeps it down.
+    /// Presses the left mouse button at this position, without releasing it.
     pub fn hold(&self, at: (i16, i16)) {
         self.point(at);
         self.input(BUTTON_PRESS_EVENT, 1, at);
@@ -83,7 +84,7 @@ impl Display {
         self.input(BUTTON_RELEASE_EVENT, 1, at);
     }
 
-    /// Presses and releases the left mouse button somewhere.
+    /// Presses and releases the left mouse button at this position.
     pub fn click(&self, at: (i16, i16)) {
         self.hold(at);
         self.release(at);
@@ -96,7 +97,7 @@ impl Display {
         self.input(KEY_RELEASE_EVENT, code, (0, 0));
     }
 
-    /// The one window there is, if it is shown.
+    /// The position and size of the only window, if it is shown.
     fn window(&self) -> Option<Window> {
         let tree = self.connection.query_tree(self.root).unwrap().reply().unwrap();
         tree.children.into_iter().find(|window| {
@@ -105,13 +106,13 @@ impl Display {
         })
     }
 
-    /// Width and height of the one window there is, in pixels.
+    /// The width and height of the only window, in pixels.
     pub fn window_size(&self) -> Option<(u16, u16)> {
         let geometry = self.connection.get_geometry(self.window()?).unwrap().reply().ok()?;
         Some((geometry.width, geometry.height))
     }
 
-    /// Gives the keyboard to the one window there is: there is no window manager to do so.
+    /// Gives the keyboard focus to the only window, since no window manager does.
     pub fn focus(&self) {
         let window = self.window().expect("no window is shown");
         self.connection.set_input_focus(InputFocus::PARENT, window, 0u32).unwrap().check().unwrap();

@@ -1,4 +1,4 @@
-//! A server that answers as it is told to: the strangers whom a program meets.
+//! A fake RTSP server that gives fixed responses, to test how the program handles foreign servers.
 
 use std::collections::HashMap;
 use std::io::{BufReader, Write};
@@ -7,25 +7,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::asked::{Asked, next_request};
+use super::rtsp_request::{Request, next_request};
 
-/// An answer: the status line's end, more header lines, and a body.
+/// A fixed response: status, additional header lines, and body.
 #[derive(Clone, Copy)]
 pub struct Answer {
-    /// Such as `200 OK`.
+    /// The status code and reason phrase, such as `200 OK`.
     pub status: &'static str,
-    /// Header lines without their ends.
+    /// Additional header lines, without line ends.
     pub headers: &'static [&'static str],
-    /// Body, with its length stated.
+    /// The body; its Content-Length is added.
     pub body: &'static str,
 }
 
-/// An answer without anything beside its status.
+/// A response with a status only.
 pub const fn plain(status: &'static str) -> Answer {
     Answer { status, headers: &[], body: "" }
 }
 
-/// A running server. Dropping it ends it.
+/// A running fake server. Dropping it closes its listening socket.
 pub struct FakeServer {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
@@ -33,7 +33,7 @@ pub struct FakeServer {
 }
 
 impl FakeServer {
-    /// Starts one that answers each method as listed, and methods that are not listed not at all.
+    /// Starts a server that responds to each listed method, and not at all to other methods.
     pub fn start(answers: &[(&'static str, Answer)]) -> FakeServer {
         let answers: HashMap<&'static str, Answer> = answers.iter().copied().collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -46,7 +46,7 @@ impl FakeServer {
                     if ended.load(Ordering::Relaxed) {
                         return;
                     }
-                    // The client hangs up when it has heard enough, which is the end of the loop within.
+                    // Fails when the client closes the connection, which is expected.
                     let _ = converse(&stream, &answers);
                 }
             }
@@ -54,7 +54,7 @@ impl FakeServer {
         FakeServer { address, ended, thread: Some(thread) }
     }
 
-    /// The URL of some stream on it.
+    /// The URL of a stream on the server.
     pub fn url(&self) -> String {
         format!("rtsp://{}/live/one", self.address)
     }
@@ -63,7 +63,7 @@ impl FakeServer {
 impl Drop for FakeServer {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // Wakes the thread out of its wait for a connection.
+        // Wakes the thread, which waits for a connection.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -71,11 +71,11 @@ impl Drop for FakeServer {
     }
 }
 
-/// Answers one client until it hangs up.
+/// Responds to one client until it closes the connection.
 fn converse(stream: &TcpStream, answers: &HashMap<&'static str, Answer>) -> std::io::Result<()> {
     let mut input = BufReader::new(stream);
     let mut output = stream;
-    while let Some(Asked { method, cseq }) = next_request(&mut input)? {
+    while let Some(Request { method, cseq }) = next_request(&mut input)? {
         if let Some(Answer { status, headers, body }) = answers.get(method.as_str()) {
             let mut text = format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n");
             headers.iter().for_each(|header| text.extend([header, "\r\n"]));

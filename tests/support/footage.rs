@@ -1,4 +1,4 @@
-//! The footage beside the project, and excerpts of it.
+//! The footage in the folder beside the repository, and excerpts of it.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use super::pictures::Clip;
 use super::{Scratch, has_peer, root, say};
 
-/// A person before a webcam: 640x480, 30 pictures a second, full range.
+/// A person in front of a webcam: 640x480, 30 pictures per second, full range.
 pub const WEBCAM: &str = "webcam-640x480-30fps.mkv";
-/// Cars on a road: 768x432, 12.5 pictures a second, limited range, with sound.
+/// Cars on a road: 768x432, 12.5 pictures per second, limited range, with audio.
 pub const ROAD: &str = "road-768x432-12.5fps.mp4";
 
-/// Where a piece of footage lies; says what is skipped where it is absent, or FFmpeg is, which decodes it.
+/// The path of a piece of footage. `None` where it or FFmpeg, which decodes it, is absent; then prints what is skipped.
 pub fn find(name: &str, scenario: &str) -> Option<PathBuf> {
     let path = root().join("../shared/media").join(name);
     if !path.exists() {
@@ -22,14 +22,14 @@ pub fn find(name: &str, scenario: &str) -> Option<PathBuf> {
     has_peer("ffmpeg", scenario).then_some(path)
 }
 
-/// A command line of FFmpeg's that says nothing but errors.
+/// A command that runs FFmpeg with these arguments and prints errors only.
 pub fn ffmpeg(arguments: &[&str]) -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"]).args(arguments);
     command
 }
 
-/// Decodes a file, every picture once, by FFmpeg's program: a judge that shares no code of ours.
+/// Decodes every picture of a file once with the program `ffmpeg`, which shares no code with this project.
 pub fn decode(path: &Path) -> Clip {
     let path = path.to_str().unwrap();
     let arguments =
@@ -42,17 +42,17 @@ pub fn decode(path: &Path) -> Clip {
     clip
 }
 
-/// A piece of the webcam footage, encoded anew so that it begins and ends cleanly.
+/// An excerpt of the webcam footage, encoded again so that it begins with a keyframe and ends after a whole picture.
 pub struct Excerpt {
     _folder: Scratch,
-    /// The file.
+    /// The H.265 file.
     pub path: PathBuf,
-    /// Its pictures.
+    /// The decoded pictures of the excerpt.
     pub clip: Clip,
 }
 
 impl Excerpt {
-    /// Cuts `seconds` of it, or says what is skipped.
+    /// Makes an excerpt of `seconds`; `None` where something is absent, and then prints what is skipped.
     pub fn cut(seconds: u32, scenario: &str) -> Option<Excerpt> {
         let footage = find(WEBCAM, scenario)?;
         let folder = Scratch::new();
@@ -66,7 +66,7 @@ impl Excerpt {
         Some(Excerpt { _folder: folder, path, clip })
     }
 
-    /// The file's name as an argument.
+    /// The file's path, as a command line argument.
     pub fn name(&self) -> &str {
         self.path.to_str().unwrap()
     }

@@ -1,4 +1,4 @@
-//! The program under test, and how its output is read.
+//! Runs the program under test, and reads its output.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::process::{Exit, Process};
 
-/// The program with these arguments in the terminal, whatever the environment says about logs and displays.
+/// The program with these arguments, without environment variables that would change logs or open windows.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hevcast"));
     command.args(arguments);
@@ -17,36 +17,36 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts the program; it is known by its first argument.
+/// Starts the program. Failures name the process by its first argument.
 pub fn start(arguments: &[&str]) -> Process {
     Process::start(arguments[0], &mut command(arguments))
 }
 
-/// Runs the program to its end.
+/// Runs the program until it ends by itself.
 pub fn run(arguments: &[&str]) -> Exit {
     start(arguments).wait()
 }
 
 /// A running `hevcast serve` on a port of its own.
 pub struct Server {
-    /// The process; its standard error tells who comes and goes.
+    /// The process. Its standard error logs connections.
     pub process: Process,
-    /// Where it listens on the loopback.
+    /// The port on which it listens on the loopback.
     pub port: u16,
 }
 
 impl Server {
-    /// Starts one on a port that the system chooses.
+    /// Starts a server on a port that the system chooses.
     pub fn start() -> Server {
         Server::start_on(0)
     }
 
-    /// Starts one on `port`.
+    /// Starts a server on `port`.
     pub fn start_on(port: u16) -> Server {
         Server::start_by(port, &[])
     }
 
-    /// Starts one with a configuration that has a status page; also tells the page's URL.
+    /// Starts a server with a configuration that has a status page; also returns the page's URL.
     pub fn start_with_page(config: &Path) -> (Server, String) {
         let mut server = Server::start_by(0, &["--config", config.to_str().unwrap()]);
         let line = server.process.stdout.expect("the page's address", |line| line.starts_with("status page: "));
@@ -58,7 +58,7 @@ impl Server {
         Server::started(start(&[&["serve", "--listen", &listen, "-v"], more].concat()))
     }
 
-    /// Takes a process that has just been started, and waits until it listens.
+    /// Wraps a process that has just been started, and waits until it listens.
     pub fn started(mut process: Process) -> Server {
         let line = process.stdout.expect("the address", |line| line.starts_with("listening on "));
         let address = line.trim_start_matches("listening on ");
@@ -66,19 +66,19 @@ impl Server {
         Server { process, port }
     }
 
-    /// Waits until the next reader plays `path`, though perhaps no picture has come yet.
+    /// Waits until the next reader plays `path`; it may not have received a picture yet.
     pub fn wait_for_reader(&mut self, path: &str) {
         let news = format!(": reads {path} ");
         self.process.stderr.expect("a reader", |line| line.contains(&news));
     }
 
-    /// The URL of a path on it.
+    /// The RTSP URL of a path on the server.
     pub fn url(&self, path: &str) -> String {
         format!("rtsp://127.0.0.1:{}/{path}", self.port)
     }
 }
 
-/// Starts a sender of the test pattern in small pictures, and waits until it sends.
+/// Starts a sender of the test pattern, 320x240 at 15 pictures per second, and waits until it sends.
 pub fn send_pattern(url: &str, more: &[&str]) -> Process {
     let arguments = ["send", "--input", "pattern", "--size", "320x240", "--fps", "15", "--encoder", "libx265"];
     let mut sender = start(&[&arguments[..], &["--to", url], more].concat());
@@ -86,13 +86,13 @@ pub fn send_pattern(url: &str, more: &[&str]) -> Process {
     sender
 }
 
-/// Waits until a sender has its place at the server. With figures in JSON it says so on standard error.
+/// Waits until the server has accepted a sender. With figures in JSON, the sender prints that on standard error.
 pub fn wait_until_sending(sender: &mut Process, is_json: bool) {
     let lines = if is_json { &mut sender.stderr } else { &mut sender.stdout };
     lines.expect("the sender to send", |line| line.contains("sending to "));
 }
 
-/// A line of figures in JSON; `Null` for any other line.
+/// Parses a line of figures in JSON; `Null` for any other line.
 pub fn figures(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or(Value::Null)
 }
@@ -102,7 +102,7 @@ pub fn expect_figures(process: &mut Process, what: &str, wanted: impl Fn(&Value)
     figures(&process.stdout.expect(what, |line| wanted(&figures(line))))
 }
 
-/// The summary among the JSON lines of a process that has ended; it must be the last.
+/// The summary in the JSON lines of a process that has ended; fails unless it is the last line.
 pub fn summary(exit: &Exit) -> Value {
     let last = exit.stdout.last().unwrap_or_else(|| panic!("no figures at all; it said {:?}", exit.stderr));
     let figures = figures(last);
@@ -110,12 +110,12 @@ pub fn summary(exit: &Exit) -> Value {
     figures
 }
 
-/// A count in figures.
+/// The integer at a JSON pointer in figures; fails if there is none.
 pub fn count(figures: &Value, pointer: &str) -> u64 {
     figures.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no count {pointer} in {figures}"))
 }
 
-/// A number in figures.
+/// The number at a JSON pointer in figures; fails if there is none.
 pub fn number(figures: &Value, pointer: &str) -> f64 {
     figures.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no number {pointer} in {figures}"))
 }

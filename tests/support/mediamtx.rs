@@ -1,12 +1,12 @@
-//! MediaMTX, where `HEVCAST_MEDIAMTX` names the program, in a folder of its own.
+//! Runs MediaMTX in a folder of its own, where `HEVCAST_MEDIAMTX` names the program.
 
 use std::process::Command;
 
 use super::process::Process;
 use super::{Scratch, free_port, say};
 
-/// Its default configuration, but for the loopback, fewer protocols, and two logins: `me` for everything, and anybody for
-/// what is called `open`.
+/// The default configuration, except that it listens on the loopback with fewer protocols, and has two logins: `me` for
+/// everything, and anybody for paths called `open`.
 const CONFIGURATION: &str = "
 logLevel: info
 rtspAddress: 127.0.0.1:RTSP
@@ -21,9 +21,9 @@ paths:
 PATHS
 ";
 
-/// A running MediaMTX. Dropping it ends it.
+/// A running MediaMTX. Dropping it ends the process.
 pub struct MediaMtx {
-    /// Ends with this.
+    /// The process, which ends when this is dropped.
     _process: Process,
     rtsp: u16,
     rtmp: u16,
@@ -32,7 +32,8 @@ pub struct MediaMtx {
 }
 
 impl MediaMtx {
-    /// Starts one with these paths beside any others, in its configuration's form; `None`, and a word, where there is none.
+    /// Starts MediaMTX with these additional paths in its configuration. `None` where it is absent; then prints what is
+    /// skipped.
     pub fn start(scenario: &str, paths: &str) -> Option<MediaMtx> {
         let Some(program) = std::env::var_os("HEVCAST_MEDIAMTX") else {
             say(&format!("skipped: {scenario}: HEVCAST_MEDIAMTX names no MediaMTX"));
@@ -50,17 +51,17 @@ impl MediaMtx {
         Some(MediaMtx { _process: process, rtsp, rtmp, srt, _folder: folder })
     }
 
-    /// A path's URL by RTSP.
+    /// The RTSP URL of a path.
     pub fn rtsp(&self, path: &str) -> String {
         format!("rtsp://127.0.0.1:{}/{path}", self.rtsp)
     }
 
-    /// By RTMP.
+    /// The RTMP URL of a path.
     pub fn rtmp(&self, path: &str) -> String {
         format!("rtmp://127.0.0.1:{}/{path}", self.rtmp)
     }
 
-    /// By SRT, to publish or to read.
+    /// The SRT URL of a path, to publish or to read it.
     pub fn srt(&self, what: &str, path: &str) -> String {
         format!("srt://127.0.0.1:{}?streamid={what}:{path}", self.srt)
     }

@@ -1,19 +1,19 @@
-//! What the scenarios share: processes that cannot outlive their test, the program under test, a server that refuses,
-//! a browser, pictures and how alike they are, and the means to step aside.
+//! What the scenarios share: child processes that end with their test, the program under test, fake servers, peers, a
+//! browser, comparison of pictures, and skipping where something is absent.
 
-pub mod asked;
-pub mod beside;
 pub mod camera;
+pub mod configured_server;
 pub mod display;
 pub mod fake_server;
 pub mod footage;
-pub mod guarded;
+pub mod healthy_stream;
 pub mod hevcast;
 pub mod mediamtx;
 pub mod nginx;
 pub mod pictures;
 pub mod process;
 pub mod raw;
+pub mod rtsp_request;
 pub mod slow_link;
 pub mod webdriver;
 pub mod window;
@@ -25,27 +25,27 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long anything may take before a test gives up on it; nothing here is slow, machines may be.
+/// The timeout of everything that a test waits for: long, since the machine may be slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Holds the place of the one scenario that may run video in real time. Keep the guard for as long as that lasts.
+/// The lock of the one scenario that may run video in real time. The scenario holds the guard as long as it does.
 pub fn real_time() -> MutexGuard<'static, ()> {
-    static PLACE: Mutex<()> = Mutex::new(());
-    // A scenario that failed has let its processes go; the place is free all the same.
-    PLACE.lock()
+    static LOCK: Mutex<()> = Mutex::new(());
+    // A scenario that fails ends its processes and releases the lock.
+    LOCK.lock()
 }
 
-/// Says something past the test harness, which keeps the words of tests that pass to itself.
+/// Prints a line past the test harness, which hides the output of tests that pass.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "scenarios: {text}");
 }
 
-/// Whether `tool` runs here; says what is skipped where it does not, and fails where peers are required.
+/// Whether `tool` can be run. Where it cannot, prints which scenario is skipped, or fails if peers are required.
 pub fn has_peer(tool: &str, scenario: &str) -> bool {
     is_there(runs(tool), tool, scenario)
 }
 
-/// The same of a peer that was looked for in another way.
+/// The same for a peer that was searched for in another way: `found` is the result.
 pub fn is_there(found: bool, peer: &str, scenario: &str) -> bool {
     if !found {
         assert!(
@@ -62,8 +62,8 @@ pub fn runs(tool: &str) -> bool {
     Command::new(tool).arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// A port that nobody has, neither of TCP nor of UDP; somebody may take it before it is used, but the system gives others
-/// first.
+/// A port that is free for both TCP and UDP. Another process may take it before it is used, but the system assigns
+/// others first.
 pub fn free_port() -> u16 {
     loop {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -74,21 +74,21 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// The workspace's root.
+/// The root folder of the workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A folder of its own that goes away with the test.
+/// A temporary folder that is deleted when this is dropped.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one in the system's temporary folder.
+    /// Makes a folder in the system's temporary folder.
     pub fn new() -> Scratch {
         Scratch::within(&std::env::temp_dir())
     }
 
-    /// Makes one in `parent`.
+    /// Makes a folder in `parent`.
     pub fn within(parent: &Path) -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Scratch {
         Scratch(path)
     }
 
-    /// A file in it.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

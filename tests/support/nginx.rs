@@ -1,4 +1,4 @@
-//! nginx with its RTMP module, in a folder of its own, and the new FFmpeg that speaks Enhanced RTMP.
+//! Runs nginx with its RTMP module in a folder of its own, and finds an FFmpeg that supports Enhanced RTMP.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,11 +6,11 @@ use std::process::Command;
 use super::process::Process;
 use super::{Scratch, free_port, is_there, root, runs};
 
-/// Where Debian puts the module.
+/// The path of the module in Debian.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 
-/// The configuration of docs/interop.md, which lets H.265 through, and how readers before and after a stream are met:
-/// `live` sends them away, `patient` lets them wait.
+/// The configuration in docs/interop.md, which passes H.265 on. Its applications differ for readers of a stream that
+/// nobody publishes: `live` closes their connections, `waiting` lets them wait.
 const CONFIGURATION: &str = "
 load_module MODULE;
 daemon off;
@@ -24,25 +24,25 @@ rtmp {
     server {
         listen 127.0.0.1:PORT;
         application live { live on; wait_key off; idle_streams off; }
-        application patient { live on; wait_key off; }
+        application waiting { live on; wait_key off; }
         application default { live on; }
     }
 }
 ";
 
-/// A running nginx. Dropping it ends it.
+/// A running nginx. Dropping it ends the process.
 pub struct Nginx {
     port: u16,
     program: &'static str,
-    /// None while it is dead.
+    /// The process; `None` after it was killed.
     process: Option<Process>,
     folder: Scratch,
 }
 
 impl Nginx {
-    /// Starts one, or says what is skipped.
+    /// Starts nginx; `None` where it is absent, and then prints what is skipped.
     pub fn start(scenario: &str) -> Option<Nginx> {
-        // Outside of the path of many users.
+        // The folder of the program may not be in the user's PATH.
         let program = ["nginx", "/usr/sbin/nginx"].into_iter().find(|program| starts(program));
         let found = program.is_some() && Path::new(MODULE).exists();
         if !is_there(found, "nginx with its RTMP module", scenario) {
@@ -57,31 +57,32 @@ impl Nginx {
         Some(nginx)
     }
 
-    /// Starts it again, where it was.
+    /// Starts nginx again on the same port.
     pub fn run(&mut self) {
         let file = self.folder.file("nginx.conf");
         let mut command = Command::new(self.program);
         command.arg("-p").arg(file.parent().unwrap()).arg("-c").arg(&file);
         let mut process = Process::start("nginx", &mut command);
-        // Said when its sockets are open. Connecting to see would be no proof: a socket can meet itself on a port like this.
+        // Printed when the sockets are open. A test connection would prove nothing, since a socket can connect to
+        // itself on such a port.
         process.stderr.expect("nginx to listen", |line| line.contains("getrlimit"));
         self.process = Some(process);
     }
 
-    /// Ends it as a crash would.
+    /// Kills nginx, like a crash.
     pub fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill();
         }
     }
 
-    /// The URL of a stream.
+    /// The RTMP URL of a stream of this application.
     pub fn url(&self, app: &str, stream: &str) -> String {
         format!("rtmp://127.0.0.1:{}/{app}/{stream}", self.port)
     }
 }
 
-/// The new FFmpeg that scripts/fetch-ffmpeg has brought; says what is skipped where it is absent.
+/// The FFmpeg that scripts/fetch-ffmpeg has downloaded; `None` where it is absent, and then prints what is skipped.
 pub fn new_ffmpeg(scenario: &str) -> Option<PathBuf> {
     let program = root().join("target/peers/ffmpeg");
     let found = program.to_str().is_some_and(runs);

@@ -1,28 +1,28 @@
-//! Pictures as files hold them, and how alike two are. Luma only: it is what the eye and the scenarios judge by.
+//! Reads pictures from files and compares them. Luma only, since the eye is most sensitive to it.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// A sequence of pictures' luma planes.
+/// The luma planes of a sequence of pictures.
 pub struct Clip {
-    /// Width in pixels.
+    /// The width of each picture, in pixels.
     pub width: usize,
-    /// Height in pixels.
+    /// The height of each picture, in pixels.
     pub height: usize,
-    /// The header line, where there was one.
+    /// The header line of YUV4MPEG2; empty for bare files.
     pub header: String,
-    /// The planes, row after row.
+    /// One plane per picture, row by row, a byte per sample.
     pub luma: Vec<Vec<u8>>,
 }
 
 impl Clip {
-    /// Reads a YUV4MPEG2 file of 4:2:0 pictures.
+    /// Reads a YUV4MPEG2 file with 4:2:0 pictures.
     pub fn read_y4m(path: &Path) -> Clip {
         let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Clip::from_y4m(BufReader::new(file))
     }
 
-    /// Reads YUV4MPEG2 until it ends; it must not end within a picture.
+    /// Reads YUV4MPEG2 until its end, which must not be within a picture.
     pub fn from_y4m(mut input: impl BufRead) -> Clip {
         let mut header = String::new();
         input.read_line(&mut header).unwrap();
@@ -46,7 +46,7 @@ impl Clip {
         Clip { width, height, header: header.trim_end().to_owned(), luma }
     }
 
-    /// Reads a file of bare 4:2:0 pictures of the size that `like` has; it must not end within one.
+    /// Reads a file of 4:2:0 pictures without headers, of the same size as `like`. It must not end within a picture.
     pub fn read_raw(path: &Path, like: &Clip) -> Clip {
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (width, height) = (like.width, like.height);
@@ -58,13 +58,13 @@ impl Clip {
         Clip { width, height, header: String::new(), luma: luma.collect() }
     }
 
-    /// How many pictures.
+    /// The number of pictures.
     pub fn len(&self) -> usize {
         self.luma.len()
     }
 }
 
-/// Sum of squared differences of two planes.
+/// The sum of squared differences of two planes.
 fn squared_error(a: &[u8], b: &[u8]) -> u64 {
     assert_eq!(a.len(), b.len(), "planes of different sizes");
     let row = |(a, b): (&[u8], &[u8])| {
@@ -74,7 +74,7 @@ fn squared_error(a: &[u8], b: &[u8]) -> u64 {
     a.chunks(1024).zip(b.chunks(1024)).map(row).sum()
 }
 
-/// Peak signal-to-noise ratio in dB; 99 for planes that are the same.
+/// The peak signal-to-noise ratio of two planes, in dB; 99 for identical planes.
 pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
     match squared_error(a, b) {
         0 => 99.0,
@@ -82,26 +82,26 @@ pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
     }
 }
 
-/// Mean of a plane's samples.
+/// The mean of a plane's samples.
 pub fn mean(luma: &[u8]) -> f64 {
     luma.iter().map(|&sample| f64::from(sample)).sum::<f64>() / luma.len() as f64
 }
 
-/// How received pictures lie in the source they came from.
+/// Where received pictures are in the source that was sent.
 pub struct Match {
-    /// The source picture that the first received one shows.
+    /// The index of the source picture that the first received picture shows.
     pub first: usize,
-    /// Source pictures after the last received one.
+    /// How many source pictures follow the last received one.
     pub missing_at_end: usize,
-    /// PSNR of the picture that is least like its own, dB.
+    /// The lowest PSNR of a received picture and its source picture, in dB.
     pub least_db: f64,
 }
 
-/// Pictures compared to find the beginning; more than one, as neighbours may look the same.
+/// How many pictures are compared to find the first one; more than one, since adjacent pictures may be the same.
 const COMPARED: usize = 12;
 
-/// Fails unless `received` is an unbroken run of `source`, beginning no later than at `latest`, every picture at least
-/// `least_db` like its own.
+/// Fails unless `received` is a run of `source` without gaps that begins at index `latest` or before, in which every
+/// picture has a PSNR of at least `least_db`.
 pub fn assert_run(received: &Clip, source: &Clip, latest: usize, least_db: f64) -> Match {
     assert_eq!((received.width, received.height), (source.width, source.height), "another size arrived");
     assert!(received.len() >= COMPARED, "only {} of {} pictures arrived", received.len(), source.len());

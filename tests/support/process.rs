@@ -1,4 +1,4 @@
-//! A child process: its lines as they come, its end, and its certain death with the test.
+//! A child process: its output lines as they come, its exit, and that it never outlives the test.
 
 use parking_lot::{Condvar, Mutex};
 use std::io::{BufRead, BufReader, Read};
@@ -13,48 +13,48 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::LIMIT;
 
-/// How often a child's end is looked for.
+/// How often it is checked whether a child has ended.
 const WATCH: Duration = Duration::from_millis(1);
 
-/// Most lines of a stream that a failure shows; figures come every second.
+/// Most lines of a stream that a failure prints, since figures come every second.
 const TOLD_LINES: usize = 30;
 
-/// A running child. Dropping it kills it, with all that it started.
+/// A running child process. Dropping it kills the child and all its descendants.
 pub struct Process {
     name: String,
     child: Child,
-    /// What it says on standard output.
+    /// The lines of its standard output.
     pub stdout: Lines,
-    /// What it says on standard error.
+    /// The lines of its standard error.
     pub stderr: Lines,
     ended: bool,
 }
 
-/// How a child ended, and what it had said.
+/// How a child process ended, and its output.
 pub struct Exit {
     name: String,
-    /// Its status.
+    /// The exit status of the process.
     pub status: ExitStatus,
-    /// Its standard output, by lines.
+    /// All lines of its standard output.
     pub stdout: Vec<String>,
-    /// Its standard error, by lines.
+    /// All lines of its standard error.
     pub stderr: Vec<String>,
 }
 
 impl Process {
-    /// Starts `command` with nothing on its standard input.
+    /// Starts `command` with an empty standard input.
     pub fn start(name: &str, command: &mut Command) -> Process {
         Process::spawn(name, command.stdin(Stdio::null()))
     }
 
-    /// Starts `command` and gives its standard input to the test.
+    /// Starts `command`; also returns its standard input, for the test to write to.
     pub fn start_fed(name: &str, command: &mut Command) -> (Process, ChildStdin) {
         let mut process = Process::spawn(name, command.stdin(Stdio::piped()));
         let stdin = process.child.stdin.take().unwrap();
         (process, stdin)
     }
 
-    /// Starts `command` with a standard output that the test keeps, and perhaps never reads.
+    /// Starts `command` with this standard output, which the test holds and need not read.
     pub fn start_into(name: &str, command: &mut Command, stdout: impl Into<Stdio>) -> Process {
         Process::spawn_into(name, command.stdin(Stdio::null()), stdout.into())
     }
@@ -75,12 +75,12 @@ impl Process {
         Process { name: name.to_owned(), child, stdout, stderr, ended: false }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended by itself, at most for [`LIMIT`](super::LIMIT).
     pub fn wait(self) -> Exit {
         self.wait_within(LIMIT)
     }
 
-    /// Waits until it has ended by itself, at most for `limit`.
+    /// Waits until the process has ended by itself, at most for `limit`.
     pub fn wait_within(mut self, limit: Duration) -> Exit {
         let begun = Instant::now();
         let status = loop {
@@ -95,7 +95,7 @@ impl Process {
         Exit { name: self.name.clone(), status, stdout, stderr }
     }
 
-    /// Sends it a Ctrl-C and waits for its end; also tells how long that took.
+    /// Sends SIGINT, as Ctrl-C does, and waits for the end; also returns how long that took.
     pub fn interrupt(self) -> (Exit, Duration) {
         self.signal(Signal::INT);
         let begun = Instant::now();
@@ -103,13 +103,13 @@ impl Process {
         (exit, begun.elapsed())
     }
 
-    /// Asks it to end, as a system that shuts down does, and waits until it has.
+    /// Sends SIGTERM, as a system that shuts down does, and waits for the end.
     pub fn terminate(self) -> Exit {
         self.signal(Signal::TERM);
         self.wait()
     }
 
-    /// Ends it as a crash would: without a word to anyone.
+    /// Sends SIGKILL, like a crash: the process cannot clean up.
     pub fn kill(self) -> Exit {
         self.signal(Signal::KILL);
         let exit = self.wait();
@@ -117,22 +117,22 @@ impl Process {
         exit
     }
 
-    /// Tells it to read its configuration again.
+    /// Sends SIGHUP, upon which the server reads its configuration again.
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);
     }
 
     fn signal(&self, signal: Signal) {
-        // Not waited for yet, so the id is still this child's.
+        // The child has not been waited for, so the id is still its own.
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Its process id.
+    /// The process id of the child.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The names of its threads, in order.
+    /// The names of its threads, sorted.
     pub fn threads(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
         let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
@@ -141,13 +141,13 @@ impl Process {
         names
     }
 
-    /// The files and devices that it holds open.
+    /// The targets of all its open file descriptors.
     pub fn open_files(&self) -> Vec<PathBuf> {
         let links = std::fs::read_dir(format!("/proc/{}/fd", self.id())).into_iter().flatten().flatten();
         links.filter_map(|link| std::fs::read_link(link.path()).ok()).collect()
     }
 
-    /// The ids of the processes that it has started and that still run, and theirs.
+    /// The process ids of all its running descendants.
     pub fn descendants(&self) -> Vec<Pid> {
         let mut found = vec![Pid::from_child(&self.child)];
         let mut next = 0;
@@ -164,7 +164,7 @@ impl Process {
     }
 }
 
-/// Waits until a file holds at least so many bytes.
+/// Waits until a file has at least `bytes`.
 pub fn wait_for_bytes(path: &Path, bytes: u64) {
     let begun = Instant::now();
     loop {
@@ -188,10 +188,10 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            // Whatever else is open, these two have ended with the child.
+            // Both threads end with the child, since its streams are closed then.
             self.stdout.finish();
             self.stderr.finish();
-            eprintln!("{}\n{}", self.stdout.told(), self.stderr.told());
+            eprintln!("{}\n{}", self.stdout.last_lines(), self.stderr.last_lines());
         }
     }
 }
@@ -211,11 +211,11 @@ impl Exit {
     }
 }
 
-/// The lines of a stream, collected by a thread; [`Lines::expect`] goes through them once, from first to last.
+/// The lines of an output stream, collected by a thread. [`Lines::expect`] goes through them once, from first to last.
 pub struct Lines {
     name: String,
     shared: Arc<(Mutex<Collected>, Condvar)>,
-    seen: usize,
+    consumed: usize,
     collector: Option<JoinHandle<()>>,
 }
 
@@ -232,17 +232,17 @@ impl Lines {
             let shared = Arc::clone(&shared);
             move || collect(stream, &shared)
         });
-        Lines { name, shared, seen: 0, collector: Some(collector) }
+        Lines { name, shared, consumed: 0, collector: Some(collector) }
     }
 
-    /// Waits for the next line that is `wanted`; those before it are passed over for good.
+    /// Waits for the next line for which `wanted` holds. The lines before it are consumed, too.
     pub fn expect(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let begun = Instant::now();
         let (lock, changed) = &*self.shared;
         let mut collected = lock.lock();
         loop {
-            while let Some(line) = collected.lines.get(self.seen) {
-                self.seen += 1;
+            while let Some(line) = collected.lines.get(self.consumed) {
+                self.consumed += 1;
                 if wanted(line) {
                     return line.clone();
                 }
@@ -251,20 +251,20 @@ impl Lines {
             if collected.ended || left.is_zero() {
                 let why = if collected.ended { "it ended" } else { "time is up" };
                 drop(collected);
-                panic!("waiting for {what} on {}: {why}\n{}", self.name, self.told());
+                panic!("waiting for {what} on {}: {why}\n{}", self.name, self.last_lines());
             }
             changed.wait_for(&mut collected, left);
         }
     }
 
-    /// The next line, if it is there already; passed over then.
+    /// Consumes the next line, if it has come already.
     pub fn next_now(&mut self) -> Option<String> {
-        let line = self.shared.0.lock().lines.get(self.seen).cloned();
-        self.seen += usize::from(line.is_some());
+        let line = self.shared.0.lock().lines.get(self.consumed).cloned();
+        self.consumed += usize::from(line.is_some());
         line
     }
 
-    /// All lines, when the stream has ended.
+    /// All lines, once the stream has ended.
     fn finish(&mut self) -> Vec<String> {
         if let Some(collector) = self.collector.take() {
             collector.join().unwrap();
@@ -272,8 +272,8 @@ impl Lines {
         self.shared.0.lock().lines.clone()
     }
 
-    /// The last of what there is so far, with a heading.
-    fn told(&self) -> String {
+    /// The last lines so far under a heading, for failures.
+    fn last_lines(&self) -> String {
         let collected = self.shared.0.lock();
         let before = collected.lines.len().saturating_sub(TOLD_LINES);
         format!("--- {}, after {before} lines:\n{}", self.name, collected.lines[before..].join("\n"))

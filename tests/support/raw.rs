@@ -1,4 +1,4 @@
-//! An RTSP client that says exactly what a test wants said, in whatever order, and hears everything.
+//! An RTSP client that sends exactly the bytes that a test chooses, and returns everything that it receives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -8,34 +8,34 @@ use socket2::{Domain, Socket, Type};
 
 use super::LIMIT;
 
-/// A description with one track of H.265.
+/// A description (SDP) with one H.265 track.
 pub const HEVC: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=raw\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
                     m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:trackID=0\r\n";
-/// How long it takes a pause to be one, for those who write slowly.
+/// The pause after each byte of a client that writes slowly.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A connection.
+/// A connection to a server, with its RTSP session.
 pub struct Raw {
     stream: TcpStream,
-    /// What was read and not yet understood.
+    /// Bytes that were read and not parsed yet.
     input: Vec<u8>,
     base: String,
     cseq: u32,
-    /// The session's id, once an answer has told it.
+    /// The session id, once a response has given it.
     pub session: Option<String>,
 }
 
-/// What the server answered.
+/// A response of the server.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its status.
+    /// The status code of the response.
     pub status: u16,
-    /// The header, whole.
+    /// The status line and all header lines, as text.
     pub header: String,
 }
 
 impl Answer {
-    /// The value of a header.
+    /// The value of a header; `None` where it is absent.
     pub fn value(&self, name: &str) -> Option<&str> {
         let lines = self.header.lines().filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
@@ -48,7 +48,7 @@ impl Raw {
         Raw::connect_from(Ipv4Addr::LOCALHOST, port, None)
     }
 
-    /// Connects from another address of the loopback, and perhaps with so small a buffer for what it gets.
+    /// Connects from this address of the loopback, with this size of the socket's receive buffer, if given.
     pub fn connect_from(from: Ipv4Addr, port: u16, receive_buffer: Option<usize>) -> Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
@@ -63,16 +63,16 @@ impl Raw {
         Raw { stream, input: Vec::new(), base: format!("rtsp://127.0.0.1:{port}"), cseq: 0, session: None }
     }
 
-    /// Says something; false if the server no longer listens.
-    pub fn say(&mut self, bytes: &[u8]) -> bool {
+    /// Sends bytes; false if the server has closed the connection.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Says it byte by byte, with a pause behind each, until the server closes the connection.
-    pub fn dribble(mut self, bytes: &[u8]) {
+    /// Sends bytes one by one, with a pause after each, until the server closes the connection.
+    pub fn send_slowly(mut self, bytes: &[u8]) {
         self.stream.set_read_timeout(Some(PAUSE)).unwrap();
         for byte in bytes {
-            // The pause is a read: it ends early when there is something to hear.
+            // The pause is a read with a timeout, which ends early when something comes.
             match self.stream.read(&mut [0; 1024]) {
                 Ok(0) => return,
                 Ok(_) => panic!("an answer to half a request"),
@@ -80,12 +80,12 @@ impl Raw {
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
                 Err(error) => panic!("{error}"),
             }
-            self.say(&[*byte]);
+            self.send(&[*byte]);
         }
         panic!("still open after {} bytes", bytes.len());
     }
 
-    /// The text of a request for a path, numbered, in the session if there is one.
+    /// The text of a request for a path, with the next CSeq and the session id, if there is one.
     pub fn text(&mut self, method: &str, path: &str, headers: &[&str], body: &str) -> String {
         self.cseq += 1;
         let mut text = format!("{method} {}/{path} RTSP/1.0\r\nCSeq: {}\r\n", self.base, self.cseq);
@@ -99,50 +99,50 @@ impl Raw {
         format!("{text}\r\n{body}")
     }
 
-    /// Asks, and hears the answer; media in between is passed over.
-    pub fn ask(&mut self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+    /// Sends a request and returns the response. Interleaved frames before it are skipped.
+    pub fn request(&mut self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
         let text = self.text(method, path, headers, body);
-        assert!(self.say(text.as_bytes()), "{method} {path}: the server has closed the connection");
+        assert!(self.send(text.as_bytes()), "{method} {path}: the server has closed the connection");
         self.answer().unwrap_or_else(|| panic!("{method} {path}: the server has closed the connection"))
     }
 
-    /// Asks, and tells the status alone.
+    /// Sends a request and returns the status code of the response.
     pub fn status(&mut self, method: &str, path: &str, headers: &[&str]) -> u16 {
-        self.ask(method, path, headers, "").status
+        self.request(method, path, headers, "").status
     }
 
-    /// Asks for what must be granted.
-    fn granted(&mut self, method: &str, path: &str, headers: &[&str], body: &str) {
-        let answer = self.ask(method, path, headers, body);
+    /// Sends a request, and fails unless the response is 200 OK.
+    fn request_ok(&mut self, method: &str, path: &str, headers: &[&str], body: &str) {
+        let answer = self.request(method, path, headers, body);
         assert_eq!(answer.status, 200, "{method} {path}: {}", answer.header);
     }
 
-    /// Announces a path and sets up its track, short of RECORD.
+    /// Announces a path and sets up its track, without RECORD.
     pub fn announce(&mut self, path: &str) {
-        self.granted("ANNOUNCE", path, &["Content-Type: application/sdp"], HEVC);
+        self.request_ok("ANNOUNCE", path, &["Content-Type: application/sdp"], HEVC);
         let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;mode=record";
-        self.granted("SETUP", &format!("{path}/trackID=0"), &[transport], "");
+        self.request_ok("SETUP", &format!("{path}/trackID=0"), &[transport], "");
     }
 
-    /// Publishes a path; what it says from now on in frames on the channels 0 and 1 is media.
+    /// Publishes a path. Frames that are sent afterwards on the channels 0 and 1 are media.
     pub fn publish(&mut self, path: &str) {
         self.announce(path);
-        self.granted("RECORD", path, &[], "");
+        self.request_ok("RECORD", path, &[], "");
     }
 
-    /// Sets up the first track of a path for reading, short of PLAY.
+    /// Sets up the first track of a path for reading, without PLAY.
     pub fn set_up(&mut self, path: &str) {
-        self.granted("DESCRIBE", path, &[], "");
-        self.granted("SETUP", &format!("{path}/trackID=0"), &["Transport: RTP/AVP/TCP;unicast;interleaved=0-1"], "");
+        self.request_ok("DESCRIBE", path, &[], "");
+        self.request_ok("SETUP", &format!("{path}/trackID=0"), &["Transport: RTP/AVP/TCP;unicast;interleaved=0-1"], "");
     }
 
-    /// Reads a path.
+    /// Begins to read a path, up to PLAY.
     pub fn read(&mut self, path: &str) {
         self.set_up(path);
-        self.granted("PLAY", path, &[], "");
+        self.request_ok("PLAY", path, &[], "");
     }
 
-    /// The next answer; `None` when the server has closed the connection.
+    /// Waits for the next response; `None` when the server has closed the connection.
     pub fn answer(&mut self) -> Option<Answer> {
         loop {
             if let Some(answer) = self.take_answer() {
@@ -158,7 +158,7 @@ impl Raw {
         }
     }
 
-    /// Waits until so many frames have come; no answer may be among them.
+    /// Waits until `count` frames have come. Fails if a response is among them.
     pub fn wait_for_frames(&mut self, count: usize) {
         for _ in 0..count {
             loop {
@@ -177,7 +177,7 @@ impl Raw {
         }
     }
 
-    /// Takes an answer off what was read, and the frames before it.
+    /// Takes a response off the input, and the frames before it; `None` where it is incomplete.
     fn take_answer(&mut self) -> Option<Answer> {
         while let Some((&[b'$', _, high, low], _)) = self.input.split_first_chunk() {
             let whole = 4 + usize::from(u16::from_be_bytes([high, low]));
@@ -201,7 +201,7 @@ impl Raw {
         Some(answer)
     }
 
-    /// Waits until the server has closed the connection, whatever it says before; tells how long that took.
+    /// Waits until the server has closed the connection, and discards what it sends before; returns how long that took.
     pub fn wait_for_close(&mut self) -> Duration {
         let begun = Instant::now();
         let mut bytes = [0; 16 * 1024];
@@ -209,19 +209,19 @@ impl Raw {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return begun.elapsed(),
                 Ok(_) => assert!(begun.elapsed() < LIMIT, "still open after {LIMIT:?}"),
-                // It was closed while something of ours was on its way.
+                // A reset: the connection was closed before the server had read everything.
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return begun.elapsed(),
                 Err(error) => panic!("still open: {error}"),
             }
         }
     }
 
-    /// Says `bytes` again and again until the server ends the connection, which must be an end and no reset.
-    pub fn chatter_to_the_end(&mut self, bytes: &[u8]) {
+    /// Sends `bytes` again and again until the server closes the connection, which must be a close and not a reset.
+    pub fn send_until_end(&mut self, bytes: &[u8]) {
         let begun = Instant::now();
         self.stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         loop {
-            self.say(bytes);
+            self.send(bytes);
             match self.stream.read(&mut [0; 16 * 1024]) {
                 Ok(0) => return,
                 Ok(_) => {}
@@ -232,16 +232,16 @@ impl Raw {
         }
     }
 
-    /// Whether nothing has come that was not heard yet.
-    pub fn is_quiet(&mut self) -> bool {
+    /// Whether there is no input that has not been returned yet.
+    pub fn has_no_unread_input(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
-        let looked = self.stream.peek(&mut [0]);
+        let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).unwrap();
-        self.input.is_empty() && looked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        self.input.is_empty() && peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 }
 
-/// An interleaved frame.
+/// An interleaved frame (RFC 2326 section 10.12).
 pub fn frame(channel: u8, packet: &[u8]) -> Vec<u8> {
     let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
     [&[b'$', channel], &length[..], packet].concat()

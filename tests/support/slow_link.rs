@@ -1,4 +1,5 @@
-//! A link of a given rate in front of a server: a proxy that forwards both ways, the one no faster than it is told.
+//! A link with a limited rate in front of a server: a proxy that forwards in both directions, in one of them at most at
+//! a given bit rate.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,21 +10,21 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// What the kernel may hold for the link, so that what waits, waits at the sender.
+/// Bytes that the kernel may buffer for the link: few, so that the backlog is at the sender.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
-/// What passes at once.
+/// Bytes that are forwarded at a time.
 const CHUNK_BYTES: usize = 1024;
 
-/// Which way is slow.
+/// The direction whose rate is limited.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Slow {
-    /// From whoever connects.
+    /// From the client to the server.
     Up,
-    /// To whoever connects.
+    /// From the server to the client.
     Down,
 }
 
-/// A running link. Dropping it closes its connection.
+/// A running link. Dropping it closes its connections.
 pub struct SlowLink {
     address: SocketAddr,
     bits_per_s: Arc<AtomicU64>,
@@ -32,7 +33,7 @@ pub struct SlowLink {
 }
 
 impl SlowLink {
-    /// A link for one connection to the server at `port`.
+    /// Starts a link for one connection to the server at `port`.
     pub fn start(port: u16, slow: Slow, bits_per_s: u64) -> SlowLink {
         let listening = small_socket();
         listening.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -65,12 +66,12 @@ impl SlowLink {
         SlowLink { address, bits_per_s, ended, thread: Some(thread) }
     }
 
-    /// The URL of a path behind it.
+    /// The RTSP URL of a path on the server behind the link.
     pub fn url(&self, path: &str) -> String {
         format!("rtsp://{}/{path}", self.address)
     }
 
-    /// It is as fast as this from now on.
+    /// Sets the bit rate of the link from now on.
     pub fn set_rate(&self, bits_per_s: u64) {
         self.bits_per_s.store(bits_per_s, Ordering::Relaxed);
     }
@@ -83,7 +84,7 @@ fn small_socket() -> Socket {
     socket
 }
 
-/// Forwards until either side is gone; with a rate, each chunk passes when the one before it is paid for.
+/// Forwards until one side closes. With a rate, each chunk is delayed by the transmission time of the one before.
 fn forward(mut from: TcpStream, mut to: TcpStream, rate: Option<&AtomicU64>, ended: &AtomicBool) {
     let mut chunk = [0; CHUNK_BYTES];
     let mut free_at = Instant::now();
@@ -91,14 +92,14 @@ fn forward(mut from: TcpStream, mut to: TcpStream, rate: Option<&AtomicU64>, end
         if let Some(rate) = rate {
             let takes = Duration::from_secs_f64(length as f64 * 8.0 / rate.load(Ordering::Relaxed) as f64);
             free_at = free_at.max(Instant::now()) + takes;
-            // A link's slowness is made of time: there is nothing else to wait for.
+            // A sleep, since the transmission time of the chunk is what is simulated.
             std::thread::sleep(free_at.saturating_duration_since(Instant::now()));
         }
         if ended.load(Ordering::Relaxed) || to.write_all(&chunk[..length]).is_err() {
             break;
         }
     }
-    // Whoever reads or writes at the other end hears of it.
+    // Closes both sides, so that both ends learn it.
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
 }
@@ -106,7 +107,7 @@ fn forward(mut from: TcpStream, mut to: TcpStream, rate: Option<&AtomicU64>, end
 impl Drop for SlowLink {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // Wakes the thread if nobody ever connected; its listener is gone otherwise.
+        // Wakes the thread if no client ever connected; otherwise its listener is closed already.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

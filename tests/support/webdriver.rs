@@ -1,5 +1,5 @@
-//! A browser that a test looks through: headless Chromium, driven by chromedriver over the WebDriver protocol, which is
-//! JSON over HTTP.
+//! A browser that a test controls: headless Chromium, driven by chromedriver over the WebDriver protocol (W3C), which
+//! is JSON over HTTP.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,24 +11,24 @@ use serde_json::{Value, json};
 use super::process::Process;
 use super::{LIMIT, Scratch, say};
 
-/// How often a page is looked at while something is awaited on it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a page is checked while something is awaited on it.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often chromedriver is started until it has its port.
+/// How many times chromedriver is started until it gets a port.
 const TRIES: usize = 10;
 
-/// A browser with one page. Dropping it ends it.
+/// A browser with one page. Dropping it ends the processes.
 pub struct Browser {
     driver: Process,
     port: u16,
-    /// `/session/ID`
+    /// The path of the WebDriver session, `/session/ID`.
     session: String,
-    /// What the browser keeps of its run.
+    /// The folder for the browser's profile.
     _profile: Scratch,
 }
 
 impl Browser {
-    /// Starts one.
+    /// Starts chromedriver and a browser.
     pub fn start() -> Browser {
         let profile = Scratch::new();
         let (driver, port) = (0..TRIES).find_map(|_| start_driver(&profile)).expect("chromedriver finds a port");
@@ -40,7 +40,7 @@ impl Browser {
             "goog:loggingPrefs": { "browser": "ALL" },
         } } });
         let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
-        let begun = browser.ask("POST", "/session", &wanted);
+        let begun = browser.request("POST", "/session", &wanted);
         let id = begun["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {begun}"));
         browser.session = format!("/session/{id}");
         browser
@@ -51,25 +51,25 @@ impl Browser {
         self.command("/url", &json!({ "url": url }));
     }
 
-    /// What the body of a function returns on the page; its `arguments` are given.
+    /// Runs the body of a JavaScript function on the page, with these `arguments`; returns its result.
     pub fn run(&self, body: &str, arguments: &[&str]) -> Value {
         self.command("/execute/sync", &json!({ "script": body, "args": arguments }))
     }
 
-    /// Looks again and again until what the function returns is `wanted`.
+    /// Runs a function on the page repeatedly until `wanted` holds for its result.
     pub fn expect(&self, what: &str, body: &str, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
-            let seen = self.run(body, arguments);
-            if wanted(&seen) {
-                return seen;
+            let value = self.run(body, arguments);
+            if wanted(&value) {
+                return value;
             }
-            assert!(begun.elapsed() < LIMIT, "waiting for {what} on the page: time is up; last seen: {seen}");
-            std::thread::sleep(LOOK_INTERVAL);
+            assert!(begun.elapsed() < LIMIT, "waiting for {what} on the page: time is up; last value: {value}");
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// What the browser has complained of since the last time.
+    /// The errors and warnings in the browser's console since the last call.
     pub fn complaints(&self) -> Vec<String> {
         let entries = self.command("/se/log", &json!({ "type": "browser" }));
         let entries = entries.as_array().unwrap_or_else(|| panic!("no log: {entries}"));
@@ -78,11 +78,11 @@ impl Browser {
     }
 
     fn command(&self, path: &str, body: &Value) -> Value {
-        self.ask("POST", &format!("{}{path}", self.session), body)
+        self.request("POST", &format!("{}{path}", self.session), body)
     }
 
-    /// Asks chromedriver, and fails if it refuses.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    /// Sends a command to chromedriver, and fails if it returns an error.
+    fn request(&self, method: &str, path: &str, body: &Value) -> Value {
         let answer = exchange(self.port, method, path, &body.to_string());
         let (status, mut answer) = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         assert_eq!(status, 200, "{method} {path}: {answer}");
@@ -92,7 +92,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Asked to, the browser ends whole; what is left then ends with the driver.
+        // The browser ends its processes on request; what remains ends with chromedriver.
         if !self.session.is_empty()
             && let Err(error) = exchange(self.port, "DELETE", &self.session, "")
         {
@@ -101,12 +101,12 @@ impl Drop for Browser {
     }
 }
 
-/// Starts chromedriver on a port that the system chooses, and tells it. It takes a port of IPv6 and wants the same of IPv4,
-/// which may be somebody else's; then there is none.
+/// Starts chromedriver on a port that the system chooses, and returns the port. It takes an IPv6 port and needs the
+/// same port for IPv4, which may be in use; then this returns `None`.
 fn start_driver(folder: &Scratch) -> Option<(Process, u16)> {
     let started = "started successfully on port ";
     let mut command = Command::new("chromedriver");
-    // The browser leaves empty folders behind.
+    // The browser leaves empty folders in the temporary folder.
     command.arg("--port=0").env("TMPDIR", folder.file(""));
     let mut driver = Process::start("chromedriver", &mut command);
     let line = driver.stdout.expect("its port", |line| line.contains(started) || line.contains("port not available"));
@@ -114,7 +114,7 @@ fn start_driver(folder: &Scratch) -> Option<(Process, u16)> {
     Some((driver, port.unwrap_or_else(|_| panic!("no port in {line:?}"))))
 }
 
-/// One request on a connection of its own, and its answer: the status and the JSON.
+/// Sends one HTTP request on a new connection; returns the status and the JSON of the response.
 fn exchange(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<(u16, Value)> {
     let mut socket = TcpStream::connect(("127.0.0.1", port))?;
     socket.set_read_timeout(Some(LIMIT))?;

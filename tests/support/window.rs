@@ -1,4 +1,5 @@
-//! The program's real window on a display: what it tells screen readers, what it draws, and a hand to press with.
+//! The program's real window on a virtual display: its elements as screen readers get them, its pixels, and input by
+//! mouse and keyboard.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,72 +11,72 @@ use super::hevcast::command;
 use super::process::{Exit, Process};
 use super::{LIMIT, Scratch};
 
-/// How often pixels are looked at while a change of theirs is awaited.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often pixels are read while a change is awaited.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How the lines that tell of elements begin.
+/// The beginning of log lines that describe elements.
 const ELEMENT: &str = "{\"id\":";
 
-/// Something in the window, as a screen reader knows it.
+/// An element of the window, as accessibility information describes it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Element {
     id: u64,
-    /// What it is.
+    /// The kind of element, such as `Button`.
     pub role: String,
-    /// What it is called.
+    /// The name of the element.
     pub name: String,
-    /// What it says.
+    /// The text or value of the element.
     pub value: String,
     x: f64,
     y: f64,
     width: f64,
     height: f64,
-    /// It cannot be pressed now.
+    /// Whether the element is disabled, so that it cannot be pressed.
     pub disabled: bool,
     gone: bool,
 }
 
 impl Element {
-    /// Where it is.
+    /// The element's rectangle on the display.
     pub fn area(&self) -> Area {
         Area { x: self.x as i16, y: self.y as i16, width: self.width as u16, height: self.height as u16 }
     }
 }
 
-/// A running program with its window. It has a configuration of its own, which is empty at first.
+/// A running program with its window. It has its own configuration folder, which is empty at first.
 pub struct Window {
-    /// The program.
+    /// The process of the program.
     pub process: Process,
-    /// What it is shown on.
+    /// The display on which the window is shown.
     pub display: Display,
-    /// Where it keeps its configuration.
+    /// The folder of its configuration.
     _folder: Scratch,
     elements: HashMap<u64, Element>,
 }
 
 impl Window {
-    /// Opens one with these arguments.
+    /// Starts the program with these arguments, and waits for its window.
     pub fn open(arguments: &[&str]) -> Window {
         let display = Display::start((1000, 640));
         let folder = Scratch::new();
         let mut command = command(arguments);
         command.env("DISPLAY", &display.name).env("RUST_LOG", "hevcast=debug,hevcast::access=trace");
-        // What it saves without being told where stands in the home folder, and no test has that of a person.
+        // Files are saved to the home folder by default, so the test has a home folder of its own.
         command.env("HOME", folder.file("")).env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", "C.UTF-8");
         let process = Process::start(arguments.first().unwrap_or(&"hevcast"), &mut command);
         let mut window = Window { process, display, _folder: folder, elements: HashMap::new() };
-        // Its first pictures may be of another size than the window got, which the program does not say, but the display.
+        // The first frames may be drawn for another size than the window has, which only the display knows.
         let begun = Instant::now();
         while !window.has_its_size() {
             assert!(begun.elapsed() < LIMIT, "no window after {LIMIT:?}");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
             window.take_lines();
         }
         window.wait_for("something in it", |window| window.elements.values().any(|element| element.role == "Button"));
         window
     }
 
-    /// Follows what the window says until `wanted` holds.
+    /// Reads the descriptions of elements until `wanted` holds.
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Window) -> bool) {
         let begun = Instant::now();
         while !wanted(self) {
@@ -85,13 +86,14 @@ impl Window {
         }
     }
 
-    /// Whether what it tells of was laid out for the size that the display gave it.
+    /// Whether the elements are laid out for the size that the window has on the display.
     fn has_its_size(&self) -> bool {
-        let told = self.find("Window").map(|element| (element.width, element.height));
-        told.is_some() && told == self.display.window_size().map(|(width, height)| (width.into(), height.into()))
+        let laid_out = self.find("Window").map(|element| (element.width, element.height));
+        laid_out.is_some()
+            && laid_out == self.display.window_size().map(|(width, height)| (width.into(), height.into()))
     }
 
-    /// Takes what has been told so far.
+    /// Handles all descriptions of elements that have come so far.
     fn take_lines(&mut self) {
         while let Some(line) = self.process.stderr.next_now() {
             self.take(&line);
@@ -108,7 +110,7 @@ impl Window {
         }
     }
 
-    /// The element of this name, if there is one now.
+    /// The element with this name, if there is one now.
     pub fn find(&self, name: &str) -> Option<&Element> {
         self.find_such(name, |_| true)
     }
@@ -117,36 +119,36 @@ impl Window {
         self.elements.values().find(|element| element.name == name && wanted(element))
     }
 
-    /// Waits until there is an element of this name for which `wanted` holds.
+    /// Waits until there is an element with this name for which `wanted` holds.
     pub fn expect(&mut self, name: &str, wanted: impl Fn(&Element) -> bool) -> Element {
         self.wait_for(name, |window| window.find_such(name, &wanted).is_some());
         self.find_such(name, &wanted).cloned().unwrap()
     }
 
-    /// Waits until the element `name` says something that contains `text`.
+    /// Waits until the value of the element `name` contains `text`.
     pub fn expect_value(&mut self, name: &str, text: &str) -> Element {
         self.expect(name, |element| element.value.contains(text))
     }
 
-    /// Waits until some text of the window contains `text`.
+    /// Waits until any text in the window contains `text`, and returns it.
     pub fn expect_text(&mut self, text: &str) -> String {
         self.wait_for(text, |window| window.says(text));
         self.text(text).unwrap().to_owned()
     }
 
-    /// The text of the window that contains `text`.
+    /// The first text in the window that contains `text`.
     pub fn text(&self, text: &str) -> Option<&str> {
         self.elements.values().map(|element| element.value.as_str()).find(|value| value.contains(text))
     }
 
-    /// Whether some text of the window contains `text`.
+    /// Whether any text in the window contains `text`.
     pub fn says(&self, text: &str) -> bool {
         self.text(text).is_some()
     }
 
-    /// Clicks on a button when it can be pressed.
+    /// Waits until a button can be pressed, and clicks on it.
     pub fn press(&mut self, name: &str) {
-        // What has moved since is no longer where it was.
+        // The element may have moved since it was described.
         self.take_lines();
         let button = self.expect(name, |element| element.role == "Button" && !element.disabled);
         self.display.click(button.area().centre());
@@ -158,28 +160,28 @@ impl Window {
         self.display.key(keysym);
     }
 
-    /// The upper third of the picture: nothing is written there when it is black.
+    /// The upper third of the picture area, in which no text is drawn when it is black.
     pub fn sky(&self) -> Area {
         let picture = self.find("Picture").expect("no picture area").area();
         Area { height: picture.height / 3, ..picture }
     }
 
-    /// Waits until the pixels of an area are such that `wanted` holds; tells how long that took.
+    /// Waits until `wanted` holds for the pixels of an area; returns how long that took.
     pub fn wait_for_pixels(&self, area: Area, what: &str, wanted: impl Fn(&[[u8; 3]]) -> bool) -> Duration {
         let begun = Instant::now();
         while !wanted(&self.display.pixels(area)) {
             assert!(begun.elapsed() < LIMIT, "still not {what} after {LIMIT:?}");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         begun.elapsed()
     }
 
-    /// Waits until the picture area is black; tells how long that took.
+    /// Waits until the picture area is black; returns how long that took.
     pub fn wait_for_black(&self) -> Duration {
         self.wait_for_pixels(self.sky(), "black", |pixels| pixels.iter().flatten().all(|&value| value == 0))
     }
 
-    /// Waits until the picture area shows a picture that changes.
+    /// Waits until the picture area shows a changing picture.
     pub fn wait_for_moving_picture(&self) {
         let area = self.sky();
         let is_picture = |pixels: &[[u8; 3]]| pixels.iter().filter(|pixel| pixel.iter().any(|&v| v > 40)).count() > 500;
@@ -188,7 +190,7 @@ impl Window {
         self.wait_for_pixels(area, "moving", |pixels| is_picture(pixels) && pixels != first);
     }
 
-    /// Ends it as a person at a terminal does.
+    /// Ends the program by SIGINT, as Ctrl-C in a terminal does.
     pub fn close(self) -> Exit {
         self.process.interrupt().0.succeeded()
     }

@@ -72,7 +72,7 @@ pub struct AttackArgs {
     server: Option<PathBuf>,
 }
 
-/// Attacks, prints, and tells whether all bars hold.
+/// Attacks, prints, and returns whether all bars hold.
 ///
 /// # Errors
 /// What made it impossible, in one line.

@@ -1,6 +1,6 @@
 //! Both ends of a chain whose link may stand still: a camera that never waits, and a viewer that keeps what it has seen.
 //!
-//! [`crate::passage`] measures chains that keep up. Here a program may stop reading its input for seconds, as FFmpeg does
+//! [`crate::chain_io`] measures chains that keep up. Here a program may stop reading its input for seconds, as FFmpeg does
 //! when its link is stuck. A camera goes on all the same: pictures that fall due while the program does not read are lost
 //! to it, and the one that it does not get rid of grows old. So a picture's delay begins when it was taken, which is when
 //! it was due and drawn, and not when the program at last read it; numbers count what was due, not what was written.
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hevcast_media::{FrameRate, y4m};
 
+use crate::chain_io::{ObservedPicture, Written};
 use crate::footage::Footage;
-use crate::passage::{Seen, Written};
 use crate::timecode;
 
 /// What the camera did.
@@ -58,7 +58,7 @@ pub fn film(footage: &Footage, fps: FrameRate, input: impl Write, stop: &AtomicB
 ///
 /// # Errors
 /// When there never was a picture.
-pub fn watch(output: impl Read, on_first: impl FnOnce()) -> Result<Vec<Seen>> {
+pub fn watch(output: impl Read, on_first: impl FnOnce()) -> Result<Vec<ObservedPicture>> {
     let mut reader = y4m::Reader::new(output).context("the chain gave no pictures")?;
     let mut seen = Vec::new();
     let mut on_first = Some(on_first);
@@ -66,7 +66,7 @@ pub fn watch(output: impl Read, on_first: impl FnOnce()) -> Result<Vec<Seen>> {
     while let Ok(Some(picture)) = reader.read() {
         let at = Instant::now();
         let number = timecode::read(&picture);
-        seen.push(Seen { number, at });
+        seen.push(ObservedPicture { number, at });
         if number.is_some()
             && let Some(on_first) = on_first.take()
         {
@@ -94,7 +94,7 @@ impl Sample {
 
 /// The pictures that were shown, each once, in the order of showing, from `warm_up` before `begin` on; and how many came
 /// whose number could not be read, after the first that could: those are damaged.
-pub fn samples(written: &Written, seen: &[Seen], begin: Instant, warm_up: Duration) -> (Vec<Sample>, u64) {
+pub fn samples(written: &Written, seen: &[ObservedPicture], begin: Instant, warm_up: Duration) -> (Vec<Sample>, u64) {
     let seconds = |at: Instant| match at.checked_duration_since(begin) {
         Some(after) => after.as_secs_f64(),
         None => -(begin - at).as_secs_f64(),
@@ -102,7 +102,7 @@ pub fn samples(written: &Written, seen: &[Seen], begin: Instant, warm_up: Durati
     let mut newest = None;
     let mut unreadable = 0;
     let mut samples = Vec::new();
-    for Seen { number, at } in seen {
+    for ObservedPicture { number, at } in seen {
         let taken = number.and_then(|number| written.at.get(number as usize));
         let (Some(number), Some(taken)) = (*number, taken) else {
             unreadable += u64::from(newest.is_some());
@@ -174,7 +174,8 @@ mod tests {
         let written = Written { at: (0..10).map(|n| at(100 * n)).collect(), moved: 0 };
         let shown =
             [(None, 5), (Some(0), 20), (Some(3), 350), (Some(3), 400), (None, 410), (Some(77), 420), (Some(4), 450)];
-        let seen: Vec<Seen> = shown.iter().map(|&(number, ms)| Seen { number, at: at(ms) }).collect();
+        let seen: Vec<ObservedPicture> =
+            shown.iter().map(|&(number, ms)| ObservedPicture { number, at: at(ms) }).collect();
         let (samples, unreadable) = samples(&written, &seen, at(400), Duration::from_millis(100));
         assert_eq!((samples.len(), unreadable), (2, 2));
         assert!((samples[0].delay_ms() - 50.0).abs() < 1e-6 && (samples[0].shown_s + 0.05).abs() < 1e-9);

@@ -112,7 +112,7 @@ impl CongestArgs {
     }
 }
 
-/// Measures, prints, draws, and tells whether all bars hold.
+/// Measures, prints, draws, and returns whether all bars hold.
 ///
 /// # Errors
 /// What made it impossible, in one line.

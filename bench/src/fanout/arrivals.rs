@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::framing::Packet;
 
-/// Longest time told apart, in µs: a minute.
+/// Longest time that the histogram distinguishes, in µs: a minute.
 const MAX_MICROS: u64 = 60_000_000;
 /// Pictures that may be on their way to some of the readers: eight seconds.
 const OPEN_PICTURES: usize = 256;

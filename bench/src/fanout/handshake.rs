@@ -11,7 +11,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Handshake {
     url: String,
-    asked: Request,
+    request: Request,
     session: String,
     input: Vec<u8>,
 }
@@ -38,7 +38,7 @@ impl Handshake {
     /// A handshake for `url`, and what to send first.
     pub fn new(url: &str) -> (Handshake, String) {
         let handshake =
-            Handshake { url: url.to_owned(), asked: Request::Describe, session: String::new(), input: Vec::new() };
+            Handshake { url: url.to_owned(), request: Request::Describe, session: String::new(), input: Vec::new() };
         let request = handshake.request();
         (handshake, request)
     }
@@ -55,7 +55,7 @@ impl Handshake {
         };
         let head = std::str::from_utf8(&self.input[..head_len]).context("an answer that is not text")?;
         let status = head.lines().next().unwrap_or_default();
-        ensure!(status.starts_with("RTSP/1.0 200"), "{:?} is answered with {status}", self.asked);
+        ensure!(status.starts_with("RTSP/1.0 200"), "{:?} is answered with {status}", self.request);
         let body_len = match header(head, "content-length") {
             Some(len) => len.parse().context("a Content-Length that is no number")?,
             None => 0,
@@ -69,9 +69,9 @@ impl Handshake {
         }
         let rest = self.input.split_off(head_len + body_len);
         self.input.clear();
-        self.asked = match self.asked {
+        self.request = match self.request {
             Request::Play => return Ok(Progress::Playing(rest)),
-            _ if !rest.is_empty() => bail!("more than an answer to {:?}", self.asked),
+            _ if !rest.is_empty() => bail!("more than an answer to {:?}", self.request),
             Request::Describe => Request::Setup,
             Request::Setup => Request::Play,
         };
@@ -80,7 +80,7 @@ impl Handshake {
 
     fn request(&self) -> String {
         let Handshake { url, session, .. } = self;
-        match self.asked {
+        match self.request {
             Request::Describe => format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"),
             Request::Setup => format!(
                 "SETUP {url}/trackID=0 RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"

@@ -79,7 +79,7 @@ struct Pair {
     limit: Option<Measured>,
 }
 
-/// Measures, prints, and tells whether all bars hold.
+/// Measures, prints, and returns whether all bars hold.
 ///
 /// # Errors
 /// What made it impossible, in one line.

@@ -1,4 +1,4 @@
-//! The one sender: synthetic [`Pictures`] at a camera's pace, on a thread of its own, to a server over RTSP or as bare
+//! The one sender: synthetic [`Pictures`] at a camera's frame rate, on a thread of its own, to a server over RTSP or as bare
 //! bytes to a [`super::bare_writer`]. Both get the same bytes, and both notes are taken at the same point: before the
 //! first byte is written.
 //!
@@ -21,7 +21,7 @@ use hevcast_wire::rtsp::sdp::publisher_description;
 
 use super::pictures::{PICTURES_PER_SECOND, Picture, Pictures, SSRC, parameter_sets};
 use super::queued::QueuedAt;
-use crate::pace::Pacer;
+use crate::frame_schedule::FrameSchedule;
 
 /// How long a server may take to record.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,9 +42,9 @@ pub struct Source {
 pub struct Sent {
     /// Pictures sent.
     pub pictures: u64,
-    /// How often the machine was too busy for its pace.
+    /// How often the machine was too busy for the schedule.
     pub moved: u64,
-    /// Keyframes that the server asked for.
+    /// Keyframes that the server requested.
     pub keyframe_requests: u64,
 }
 
@@ -100,11 +100,11 @@ async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: S
     let mut publisher = Publisher::connect(target, "hevcast-bench", description, SSRC, clock).await?;
     let _ = ready.try_send(());
     let (mut sent, mut pictures) = (Sent::default(), Pictures::new());
-    let mut pacer = Pacer::new(FrameRate::whole(PICTURES_PER_SECOND));
+    let mut schedule = FrameSchedule::new(FrameRate::whole(PICTURES_PER_SECOND));
     let mut keyframe_wanted = false;
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
-        let deadline = now + pacer.next(now).unwrap_or_default();
+        let deadline = now + schedule.next(now).unwrap_or_default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline.into()) => break,
@@ -125,7 +125,7 @@ async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: S
         sent.pictures += 1;
     }
     publisher.close().await;
-    Ok(Sent { moved: pacer.moved(), ..sent })
+    Ok(Sent { moved: schedule.moved(), ..sent })
 }
 
 fn feed(address: SocketAddr, queued: &QueuedAt, stop: &AtomicBool, ready: SyncSender<()>) -> Result<Sent> {
@@ -133,17 +133,17 @@ fn feed(address: SocketAddr, queued: &QueuedAt, stop: &AtomicBool, ready: SyncSe
     stream.set_nodelay(true)?;
     let _ = ready.try_send(());
     let (mut sent, mut pictures) = (Sent::default(), Pictures::new());
-    let mut pacer = Pacer::new(FrameRate::whole(PICTURES_PER_SECOND));
+    let mut schedule = FrameSchedule::new(FrameRate::whole(PICTURES_PER_SECOND));
     let mut framed = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        pacer.wait();
+        schedule.wait();
         let picture = pictures.next(false)?;
         frame(&picture, &mut framed)?;
         queued.note(picture.first_sequence_number, picture.packets.len());
         stream.write_all(&framed).context("the bare writer has gone")?;
         sent.pictures += 1;
     }
-    Ok(Sent { moved: pacer.moved(), ..sent })
+    Ok(Sent { moved: schedule.moved(), ..sent })
 }
 
 /// A picture as a server sends it to a reader, behind its length.

@@ -52,7 +52,7 @@ fn whole(stat: &str) -> Option<Duration> {
 /// machine's host.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not report it.
 pub fn all_busy() -> Result<Duration> {
     let stat = std::fs::read_to_string("/proc/stat").context("the system does not tell its processor time")?;
     busy(&stat).context("/proc/stat without its first line")

@@ -87,7 +87,7 @@ struct Case {
     lags_ms: Vec<f64>,
 }
 
-/// Measures, prints, and tells whether all bars hold.
+/// Measures, prints, and returns whether all bars hold.
 ///
 /// # Errors
 /// What made it impossible, in one line.

@@ -16,9 +16,9 @@ const ELEMENTS: [&str; 9] =
 /// What is missing.
 pub fn find() -> Result<()> {
     for element in ELEMENTS {
-        let mut asked = Command::new("gst-inspect-1.0");
-        asked.args(["--exists", element]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = asked.status().context("gst-inspect-1.0 is not installed")?;
+        let mut inspect = Command::new("gst-inspect-1.0");
+        inspect.args(["--exists", element]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = inspect.status().context("gst-inspect-1.0 is not installed")?;
         ensure!(status.success(), "GStreamer has no {element}");
     }
     Ok(())

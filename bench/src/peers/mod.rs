@@ -1,6 +1,6 @@
 //! `hevcast-bench peers`: the delay of other programs beside ours, by the time code in the pixels.
 //!
-//! All get the same pictures at the same pace, push H.265 of the same encoder at the same QP to `hevcast serve`, and play
+//! All get the same pictures at the same frame rate, push H.265 of the same encoder at the same QP to `hevcast serve`, and play
 //! it from there. hevcast does so twice: as it is, coarser for a few pictures where the scene changes, and with `--qp`.
 //! Each is measured from the write of a picture's last byte to the read of it at the other end: from a pipe, or for
 //! `ffplay`, which has no pipe, from its window on a screen ([`crate::screen`]). They take turns, so that noise of the
@@ -19,8 +19,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::chain;
+use crate::chain_io;
 use crate::footage::Footage;
-use crate::passage;
 use crate::report::{self, HEADING, Row, Verdict};
 use crate::route::{Passed, Route, View};
 use crate::screen::Screen;
@@ -173,9 +173,9 @@ impl Contestant {
 
 /// Whether a program can be started.
 fn installed(program: &str, question: &str) -> Result<()> {
-    let mut asked = Command::new(program);
-    asked.arg(question).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    asked.status().map(drop).with_context(|| format!("{program} is not installed"))
+    let mut command = Command::new(program);
+    command.arg(question).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().map(drop).with_context(|| format!("{program} is not installed"))
 }
 
 /// The encoder's parameters that make a peer's stream what ours is: a constant QP, the same for keyframes, which come as
@@ -185,10 +185,10 @@ fn x265(settings: &Settings) -> String {
     format!("qp={}:ipratio=1.0:keyint={group}:min-keyint={group}:scenecut=0", settings.qp)
 }
 
-/// Measures, prints, and tells whether all bars hold.
+/// Measures, prints, and returns whether all bars hold.
 ///
 /// # Errors
-/// What made it impossible, in one line. A peer that is missing or fails is told of in the table instead.
+/// What made it impossible, in one line. A peer that is missing or fails is named in the table instead.
 pub fn run(args: PeersArgs) -> Result<bool> {
     let settings = Settings::from(args.settings);
     let program = args.hevcast.map_or_else(chain::default_program, Ok)?;
@@ -245,9 +245,9 @@ impl Measured {
             let begin = passed.first + settings.pictures(SETTLING);
             let end = begin + settings.pictures(settings.measured);
             // A player that joins within a group of pictures may show damaged ones at first: those are not in question.
-            let is_begun = |seen: &passage::Seen| seen.number.is_some_and(|number| number >= begin);
+            let is_begun = |seen: &chain_io::ObservedPicture| seen.number.is_some_and(|number| number >= begin);
             let from = passed.seen.iter().position(is_begun).unwrap_or(passed.seen.len());
-            let (delays, counts) = passage::match_up(&passed.written, &passed.seen[from..], begin, end);
+            let (delays, counts) = chain_io::match_pictures(&passed.written, &passed.seen[from..], begin, end);
             ensure!(!delays.is_empty(), "no picture came through whole");
             let sent: Vec<Sent> = passed.sender_lines.iter().filter_map(|line| Sent::read(&line.text)).collect();
             Ok((delays, counts, sent))
@@ -284,14 +284,14 @@ fn verdicts(all: &[Measured]) -> Vec<Verdict> {
     let ours = of(Contestant::Hevcast);
     let bar = |peer: Contestant, what: &str, figure: fn(Stats) -> f64, bar: f64| {
         let (ours, theirs) = (ours.map(figure), of(peer).map(figure));
-        let told = |ms: Option<f64>| ms.map_or_else(|| "not measured".to_owned(), |ms| format!("{ms:.2} ms"));
+        let shown = |ms: Option<f64>| ms.map_or_else(|| "not measured".to_owned(), |ms| format!("{ms:.2} ms"));
         Verdict {
             what: format!("our {what} by {}'s", peer.name()),
             // Nothing over nothing: what has not been measured holds no bar.
             figure: ours.zip(theirs).map_or(f64::NAN, |(ours, theirs)| ours / theirs),
             bar,
             unit: "times",
-            because: format!("ours {}, theirs {}", told(ours), told(theirs)),
+            because: format!("ours {}, theirs {}", shown(ours), shown(theirs)),
         }
     };
     let both = |peer, median, p99| {

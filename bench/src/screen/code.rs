@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::{PIXEL, Screen};
-use crate::passage::Seen;
+use crate::chain_io::ObservedPicture;
 use crate::timecode;
 
 /// Between two looks. A framebuffer wakes nobody, and to ask the X server for word of changes would make it work for us.
@@ -74,8 +74,8 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// When the framebuffer cannot be read.
-    pub fn watch(&mut self, stop: &AtomicBool, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
-        let mut seen: Vec<Seen> = Vec::new();
+    pub fn watch(&mut self, stop: &AtomicBool, on_first: impl FnOnce(u32)) -> Result<Vec<ObservedPicture>> {
+        let mut seen: Vec<ObservedPicture> = Vec::new();
         let mut on_first = Some(on_first);
         let Some(place) = self.find(stop)? else { return Ok(seen) };
         let mut look = self.look(place);
@@ -88,7 +88,7 @@ impl<'a> Watch<'a> {
                 && is_next(newest, found)
             {
                 newest = number;
-                seen.push(Seen { number, at });
+                seen.push(ObservedPicture { number, at });
                 if let Some(on_first) = on_first.take() {
                     on_first(found);
                 }

@@ -1,6 +1,6 @@
 //! What a window costs: the processor time of its thread, by the clock that counts a thread's own time.
 //!
-//! A receiver's window on a display of its own (Xvfb) shows a stream for some seconds. The program tells at its end what
+//! A receiver's window on a display of its own (Xvfb) shows a stream for some seconds. The program reports at its end what
 //! copying and drawing a picture took. OpenGL in software rasterises on threads of its own, so what is counted is what
 //! any graphics card would cost the processor too: the copy of the planes, and the calls.
 //!
@@ -45,10 +45,10 @@ pub struct WindowArgs {
     input: Option<PathBuf>,
 }
 
-/// Measures, prints, and tells whether the bar holds.
+/// Measures, prints, and returns whether the bar holds.
 ///
 /// # Errors
-/// When a part does not start, or the program does not tell.
+/// When a part does not start, or the program does not report its cost.
 pub fn run(args: &WindowArgs) -> Result<bool> {
     let program = args.program.clone().map_or_else(default_program, Ok)?;
     let mut xvfb = Command::new("Xvfb");

@@ -1,7 +1,7 @@
 //! What a window adds to the delay: from capture to the decoded picture, to its drawing, and to the screen.
 //!
 //! The label's last stage, *present*, ends when the window has issued the drawing of a picture, right before the buffers are
-//! swapped: no program is told of the swap itself. How much later the picture is to be seen is told by the numbers in its
+//! swapped: no program is notified of the swap itself. How much later the picture is to be seen is read from the numbers in its
 //! pixels, in the framebuffer of a screen of its own. Beside it the same pictures through the same programs without a
 //! window, into a pipe.
 
@@ -13,9 +13,9 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::chain;
+use crate::chain_io::{self, ObservedPicture};
 use crate::footage::Footage;
 use crate::label::STAGES;
-use crate::passage::{self, Seen};
 use crate::route::{Passed, Route, View};
 use crate::screen::Screen;
 use crate::settings::{KEYFRAME_INTERVAL, Settings};
@@ -29,7 +29,7 @@ const RATE: u32 = 30;
 const QP: u8 = 23;
 /// The window at its first size fills it.
 const SCREEN: (u32, u32) = (960, 600);
-/// The label tells of so much time, so that is what is compared.
+/// The span that the label sums up, which is what is compared.
 const COMPARED: Duration = Duration::from_secs(10);
 /// Before it: the window opens, and the picture is found on the screen.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -103,15 +103,15 @@ fn pass(program: &Path, footage: &Footage, settings: &Settings, screen: Option<&
     figures(&passed).context("the receiver stated no delay, or none of its pictures was seen")
 }
 
-/// The label's figures in the last line of a running stream, and the pixels' over the time that it tells of.
+/// The label's figures in the last line of a running stream, and the pixels' over the same span.
 fn figures(passed: &Passed) -> Option<Figures> {
     let lines = passed.lines.iter().rev();
     let (at, stages) = lines.filter_map(|line| Some((line.at, stages(&line.text)?))).next()?;
     let (present, before) = stages.split_last()?;
     let decoded = before.iter().sum();
-    let is_compared = |seen: &&Seen| (compared_from(at)..=at).contains(&seen.at);
-    let seen: Vec<Seen> = passed.seen.iter().filter(is_compared).copied().collect();
-    let (delays, _) = passage::match_up(&passed.written, &seen, 0, u32::try_from(passed.written.at.len()).ok()?);
+    let is_compared = |seen: &&ObservedPicture| (compared_from(at)..=at).contains(&seen.at);
+    let seen: Vec<ObservedPicture> = passed.seen.iter().filter(is_compared).copied().collect();
+    let (delays, _) = chain_io::match_pictures(&passed.written, &seen, 0, u32::try_from(passed.written.at.len()).ok()?);
     Some(Figures { decoded, presented: decoded + present, seen: Stats::of(&delays)? })
 }
 
@@ -130,7 +130,7 @@ fn stages(line: &str) -> Option<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::passage::Written;
+    use crate::chain_io::Written;
     use crate::process::Line;
 
     #[test]
@@ -143,12 +143,14 @@ mod tests {
             );
             Line { at: begin + ms(at), text: format!(r#"{{"kind":"{kind}","delay_ms":{{}},"stages_ms":{stages}}}"#) }
         };
-        // Slow for the first second, which the last line no longer tells of.
+        // Slow for the first second, which the last line no longer contains.
         let delay = |n: u64| if n < 10 { 500 } else { 15 };
         let passed = Passed {
             sender_lines: Vec::new(),
             written: Written { at: (0..120).map(|n| begin + ms(100 * n)).collect(), moved: 0 },
-            seen: (0..120).map(|n| Seen { number: Some(n as u32), at: begin + ms(100 * n + delay(n)) }).collect(),
+            seen: (0..120)
+                .map(|n| ObservedPicture { number: Some(n as u32), at: begin + ms(100 * n + delay(n)) })
+                .collect(),
             first: 0,
             lines: vec![line(10_000, "second", 9.0), line(11_600, "second", 1.5), line(12_000, "summary", 7.0)],
         };

@@ -2,7 +2,7 @@
 //!
 //! The program is [`run`]; what it is made of can be used by others:
 //!
-//! * [`pipeline::session`] and [`pipeline::send`] send pictures, [`pipeline::relay`] a stream that somebody else has coded,
+//! * [`pipeline::session`] and [`pipeline::send`] send pictures, [`pipeline::relay`] a stream that is encoded already,
 //!   [`pipeline::receive`] receives; [`figures`] are what both ends count;
 //! * [`Server`] is the server, [`Target`] an address of one, [`Clock`] the clock that stamps and delays are taken by;
 //! * [`media`] has the sources, the codecs and the pictures.
@@ -21,16 +21,21 @@
 //!
 //! With `serve` and `status` alone the program links neither FFmpeg, x265, X11 nor OpenGL.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod addresses;
 mod cli;
 mod command;
 mod descriptors;
+#[cfg(feature = "gui")]
+mod language;
 mod log;
 mod permissions;
 mod program;
 pub mod report;
+#[cfg_attr(not(feature = "media"), allow(dead_code, reason = "SIGHUP ends no server"))]
+mod signals;
 mod units;
 
 #[cfg(feature = "media")]
@@ -39,6 +44,10 @@ pub mod figures;
 mod login;
 #[cfg(feature = "media")]
 pub mod pipeline;
+#[cfg(feature = "media")]
+mod sinks;
+#[cfg(feature = "media")]
+mod snapshot;
 #[cfg(feature = "gui")]
 mod ui;
 

@@ -1,4 +1,5 @@
-//! The log: on standard error, a line for each event, and few lines of a kind however often strangers cause it.
+//! The log on standard error: a line for each event, with a limited rate of lines from each place in the program, since peers
+//! can cause them.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -6,6 +7,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use clap::ValueEnum;
 use hevcast_wire::shown::shown_line;
 use hevcast_wire::token_bucket::TokenBucket;
 use tracing::callsite::Identifier;
@@ -15,18 +17,26 @@ use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::LogForm;
+/// Format of the log's lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line, with the ids of connection and session as fields.
+    Json,
+}
 
-/// Lines of one kind that may come together.
-const TOGETHER: f64 = 200.0;
-/// Those that may come each second behind them.
+/// Lines of one place that may be written in a row.
+const BURST: f64 = 200.0;
+/// Lines of one place that may be written each second after that.
 const PER_SECOND: f64 = 10.0;
 
-/// Lines left out since that was last said.
-static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+/// Lines dropped since the last line that says so.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Warnings for everyone, news with `-v`, everything with `RUST_LOG`.
-pub fn to_stderr(verbose: u8, form: LogForm) {
+/// Logs to standard error from now on. `verbose` is how often `-v` was given; `RUST_LOG` overrides it.
+pub fn to_stderr(verbose: u8, form: LogFormat) {
     let level = match verbose {
         0 => "hevcast=info,hevcast_server=warn,hevcast_net=warn",
         1 => "hevcast=debug,hevcast_server=info,hevcast_net=debug",
@@ -34,31 +44,31 @@ pub fn to_stderr(verbose: u8, form: LogForm) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(move || Harmless { to: std::io::stderr(), form })
+        .with_writer(move || Escaping { to: std::io::stderr(), form })
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let lines = match form {
-        LogForm::Text => lines.compact().boxed(),
-        LogForm::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.compact().boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter.and(Calm::default()))).init();
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(RateLimit::default()))).init();
 }
 
-/// Passes so many lines of each place in the program, and counts those that it leaves out. Levels below
-/// [`Level::INFO`] are for who asked for them, and pass.
+/// Limits the rate of lines of each place in the program, and counts those that it drops. Levels below [`Level::INFO`] are
+/// logged only on request, and are not limited.
 #[derive(Debug, Default)]
-struct Calm {
-    /// By place: there are as many as the program has.
+struct RateLimit {
+    /// By call site; the program has a fixed number of them.
     places: Mutex<HashMap<Identifier, Place>>,
 }
 
-/// How many lines of one place may still be written.
+/// The lines that one place may still write.
 #[derive(Debug)]
 struct Place(TokenBucket);
 
 impl Place {
     fn new(now: Instant) -> Place {
-        Place(TokenBucket::full(PER_SECOND, TOGETHER, now))
+        Place(TokenBucket::full(PER_SECOND, BURST, now))
     }
 
     /// Whether another line may be written.
@@ -68,7 +78,7 @@ impl Place {
     }
 }
 
-impl<S> Filter<S> for Calm {
+impl<S> Filter<S> for RateLimit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }
@@ -81,30 +91,31 @@ impl<S> Filter<S> for Calm {
         let mut places = self.places.lock();
         let takes = places.entry(event.metadata().callsite()).or_insert_with(|| Place::new(now)).takes(now);
         if !takes {
-            LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         }
         takes
     }
 }
 
-/// What is said of lines that were left out.
-fn left_out(lines: u64, form: LogForm) -> String {
-    let words = format!("{lines} lines were left out of the log: too many of their kind came");
+/// The line that tells of dropped ones.
+fn dropped_line(lines: u64, form: LogFormat) -> String {
+    let words = format!("{lines} lines were dropped from the log: too many of the same kind");
     match form {
-        LogForm::Text => format!("{words}\n"),
-        LogForm::Json => format!("{}\n", serde_json::json!({ "level": "WARN", "message": words })),
+        LogFormat::Text => format!("{words}\n"),
+        LogFormat::Json => format!("{}\n", serde_json::json!({ "level": "WARN", "message": words })),
     }
 }
 
-/// Writes lines of the log, in which nothing that a peer wrote acts on the terminal or looks like a line of its own.
-struct Harmless<W> {
+/// Writes lines of the log with control characters escaped, so that text from peers neither controls the terminal nor looks
+/// like a line of its own.
+struct Escaping<W> {
     to: W,
-    form: LogForm,
+    form: LogFormat,
 }
 
-impl<W: Write> Write for Harmless<W> {
-    /// Takes whole lines, as `tracing-subscriber` writes them: one event at a time. Colours are its own; those that a peer
-    /// writes it has escaped before.
+impl<W: Write> Write for Escaping<W> {
+    /// Takes whole lines, as `tracing-subscriber` writes them: one event at a time. Colours are written by it; it has already
+    /// escaped those in text from peers.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
@@ -120,9 +131,9 @@ impl<W: Write> Write for Harmless<W> {
             }
         }
         safe.push_str(end);
-        let lines = LEFT_OUT.swap(0, Ordering::Relaxed);
+        let lines = DROPPED.swap(0, Ordering::Relaxed);
         if lines > 0 {
-            safe.insert_str(0, &left_out(lines, self.form));
+            safe.insert_str(0, &dropped_line(lines, self.form));
         }
         self.to.write_all(safe.as_bytes())?;
         Ok(bytes.len())
@@ -139,8 +150,8 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_line_of_the_log_stays_one_and_rules_no_terminal() {
-        let mut written = Harmless { to: Vec::new(), form: LogForm::Text };
+    fn a_line_of_the_log_stays_one_and_cannot_control_the_terminal() {
+        let mut written = Escaping { to: Vec::new(), form: LogFormat::Text };
         written
             .write_all("\u{1b}[2mWARN\u{1b}[0m a\r\nb\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}\u{9b}5m\n".as_bytes())
             .unwrap();
@@ -162,9 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_told_in_either_form() {
-        assert!(left_out(7, LogForm::Text).starts_with("7 lines"));
-        let line: serde_json::Value = serde_json::from_str(&left_out(7, LogForm::Json)).unwrap();
+    fn dropped_lines_are_counted_in_either_format() {
+        assert!(dropped_line(7, LogFormat::Text).starts_with("7 lines"));
+        let line: serde_json::Value = serde_json::from_str(&dropped_line(7, LogFormat::Json)).unwrap();
         assert_eq!(line["level"], "WARN");
         assert!(line["message"].as_str().unwrap().starts_with("7 lines"));
     }

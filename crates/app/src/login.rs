@@ -1,7 +1,7 @@
-//! Logins that do not stand in an address: from a file, a variable, or asked for.
+//! Logins that are not part of a URL: from a file, from an environment variable, or typed at a prompt.
 //!
-//! What stands on a command line can be read in the list of processes by everybody on the computer, for as long as the
-//! program runs. So a password is better given otherwise, and who gives it there is told so once.
+//! While the program runs, everybody on the computer can read its command line in the list of processes. So a password in a URL
+//! on the command line causes a warning.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -16,30 +16,30 @@ use hevcast_wire::secret::Secret;
 
 use crate::permissions::open_to_others;
 
-/// The variable that a password is taken from, where no file is named.
+/// The environment variable with the password, if no file is given.
 pub const PASSWORD_VARIABLE: &str = "HEVCAST_PASSWORD";
-/// The variable that a passphrase of SRT's is taken from, where none is given otherwise.
+/// The environment variable with SRT's passphrase, if neither a file nor the URL has it.
 pub const PASSPHRASE_VARIABLE: &str = "HEVCAST_PASSPHRASE";
 
-/// The login for addresses without one of their own.
+/// The login for URLs without one of their own.
 #[derive(Clone, Debug, Default, Args)]
 #[group(requires = "address")]
 pub struct LoginArgs {
-    /// User for every address without a login of its own
+    /// User for every URL without a login of its own
     #[arg(long)]
     pub user: Option<String>,
-    /// File whose first line is the user's password (default: the variable HEVCAST_PASSWORD, else it is asked for)
+    /// File whose first line is the user's password (default: the environment variable HEVCAST_PASSWORD, else a prompt)
     #[arg(long, value_name = "FILE", value_parser = secret_file)]
     pub password_file: Option<SecretFile>,
-    /// With srt://: file whose first line is the passphrase (default: the variable HEVCAST_PASSPHRASE)
+    /// With srt://: file whose first line is the passphrase (default: the environment variable HEVCAST_PASSPHRASE)
     #[arg(long, value_name = "FILE", value_parser = passphrase_file)]
     pub passphrase_file: Option<SecretFile>,
-    /// The password that was asked for.
+    /// The password that was typed at the prompt.
     #[arg(skip)]
-    asked: Option<Secret>,
+    prompted: Option<Secret>,
 }
 
-/// A secret and the file that it came from.
+/// A secret and the file that it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFile {
     /// The file.
@@ -49,59 +49,59 @@ pub struct SecretFile {
 }
 
 impl LoginArgs {
-    /// The password that is known, from wherever it came.
+    /// The password from the file, the variable or the prompt, in this order.
     fn password(&self) -> Option<Secret> {
         let file = self.password_file.as_ref().map(|file| file.secret.clone());
-        file.or_else(|| variable(PASSWORD_VARIABLE)).or_else(|| self.asked.clone())
+        file.or_else(|| variable(PASSWORD_VARIABLE)).or_else(|| self.prompted.clone())
     }
 
-    /// The login, if a user was named.
+    /// The login; `None` without `--user`.
     pub fn login(&self) -> Option<Credentials> {
         let user = self.user.clone()?;
         Some(Credentials { user, password: self.password().unwrap_or_default() })
     }
 
-    /// The same stream, with the login and the passphrase where it has none of its own.
+    /// The same target with the login and the passphrase, unless it has its own.
     pub fn complete(&self, target: Target) -> Target {
         let passphrase = self.passphrase_file.as_ref().map(|file| file.secret.clone());
         let passphrase = passphrase.or_else(|| variable(PASSPHRASE_VARIABLE));
         target.with_login(self.login()).with_password(self.password().as_ref()).with_passphrase(passphrase.as_ref())
     }
 
-    /// Asks for the password where a user is named without one, and somebody sits at a terminal.
+    /// Asks for the password at the terminal, if there is one and a target has a user without a password.
     ///
     /// # Errors
-    /// When the terminal cannot be asked.
-    pub fn ask(&mut self, targets: &[&Target]) -> Result<()> {
+    /// When the terminal cannot be read.
+    pub fn prompt(&mut self, targets: &[&Target]) -> Result<()> {
         let lacking = targets.iter().map(|target| self.complete((*target).clone())).find(Target::lacks_password);
         let Some(target) = lacking.filter(|_| std::io::stdin().is_terminal()) else { return Ok(()) };
         let user = target.credentials.as_ref().map(|login| login.user.as_str()).unwrap_or_default();
         let prompt = hevcast_wire::shown::shown_line(&format!("Password of {user} at {}: ", target.address()));
-        self.asked = Some(rpassword::prompt_password(prompt).context("cannot ask for a password")?.into());
+        self.prompted = Some(rpassword::prompt_password(prompt).context("cannot ask for a password")?.into());
         Ok(())
     }
 
-    /// What is worth telling whoever gave these secrets, a line each; `targets` are as they stood on the command line.
+    /// Warnings about secrets that others can read, a line each; `targets` are as they were on the command line.
     pub fn warnings(&self, targets: &[&Target]) -> Vec<String> {
         let files = [&self.password_file, &self.passphrase_file].into_iter().flatten();
         let mut warnings: Vec<String> = files.filter_map(|file| open_to_others(&file.path)).collect();
-        let has_word = |target: &&Target| {
+        let has_password = |target: &&Target| {
             let has_passphrase = target.srt.as_ref().is_some_and(|srt| srt.passphrase.is_some());
             has_passphrase || target.credentials.as_ref().is_some_and(|login| !login.password.is_empty())
         };
-        // In the query or the path, where no file's word can be put.
-        let has_key = |target: &&Target| !has_word(target) && holds_secret(&target.url);
+        // A key in the query or the path, which a file cannot replace.
+        let has_key = |target: &&Target| !has_password(target) && holds_secret(&target.url);
         if targets.iter().any(has_key) {
             warnings.push(
-                "the key in the address can be read by everybody on this computer, in its list of processes; an address \
-                 typed into the window cannot"
+                "the key in the URL is visible to everybody on this computer in the list of processes; a URL typed into the \
+                 window is not"
                     .to_owned(),
             );
         }
-        if targets.iter().any(has_word) {
+        if targets.iter().any(has_password) {
             warnings.push(format!(
-                "the password in the address can be read by everybody on this computer, in its list of processes; better \
-                 give it by --password-file or {PASSWORD_VARIABLE} (for SRT: --passphrase-file or {PASSPHRASE_VARIABLE})"
+                "the password in the URL is visible to everybody on this computer in the list of processes; use --password-file \
+                 or {PASSWORD_VARIABLE} instead (for SRT: --passphrase-file or {PASSPHRASE_VARIABLE})"
             ));
         }
         warnings
@@ -112,15 +112,15 @@ fn variable(name: &str) -> Option<Secret> {
     std::env::var(name).ok().filter(|word| !word.is_empty()).map(Secret::from)
 }
 
-/// A secret from a file's first line.
+/// Reads a secret from the first line of a file.
 ///
 /// # Errors
-/// Why there is none.
+/// When the file cannot be read, or its first line is empty.
 pub fn secret_file(path: &str) -> Result<SecretFile, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{error}; the first line is to be the password or passphrase"))?;
+        .map_err(|error| format!("{error}; the first line must be the password or passphrase"))?;
     match text.lines().next() {
-        None | Some("") => Err("its first line is empty; it is to be the password or passphrase".to_owned()),
+        None | Some("") => Err("its first line is empty; it must be the password or passphrase".to_owned()),
         Some(line) => Ok(SecretFile { path: path.into(), secret: line.into() }),
     }
 }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_file_is_for_addresses_without_a_password() {
+    fn a_password_file_is_for_urls_without_a_password() {
         let file = SecretFile { path: "file".into(), secret: "fromfile".into() };
         let args = LoginArgs { user: Some("me".to_owned()), password_file: Some(file), ..LoginArgs::default() };
         for (url, user, password) in [
@@ -159,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_a_password_on_the_command_line_is_told() {
-        for (url, told) in [
+    fn a_password_on_the_command_line_causes_a_warning() {
+        for (url, expected) in [
             ("rtsp://me:secret@h/x", 1),
             ("rtsp://:secret@h/x", 1),
             ("srt://h:1?passphrase=secretsecret", 1),
@@ -176,7 +176,7 @@ mod tests {
         ] {
             let target = Target::parse(url).unwrap();
             let warnings = LoginArgs::default().warnings(&[&target, &target]);
-            assert_eq!(warnings.len(), told, "{url}: {warnings:?}");
+            assert_eq!(warnings.len(), expected, "{url}: {warnings:?}");
             assert!(!warnings.concat().contains("secret"));
         }
     }

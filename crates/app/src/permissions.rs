@@ -1,19 +1,19 @@
-//! Whether files of secrets are for those alone who need them.
+//! Checks that files with secrets cannot be read by other users.
 
 use std::path::Path;
 
-/// Permissions of anybody but the owner and the group.
+/// Permission bits of users who are neither the owner nor in the group.
 #[cfg(unix)]
 const OTHERS: u32 = 0o007;
-/// Those of the group.
+/// Permission bits of the group.
 #[cfg(unix)]
 const GROUP: u32 = 0o070;
-/// The administrator's user id.
+/// The user id of root.
 #[cfg(unix)]
 const ROOT: u32 = 0;
 
-/// A warning if others than those it is for can read this file, which has secrets in it. A group may where the file is
-/// somebody else's, such as root's for a service: that is how it is given to us.
+/// A warning if other users can read this file, which has secrets in it. The group may read a file that belongs to another
+/// user, such as root: that is how a service gets its file.
 pub fn open_to_others(path: &Path) -> Option<String> {
     #[cfg(unix)]
     {
@@ -28,7 +28,7 @@ pub fn open_to_others(path: &Path) -> Option<String> {
     None
 }
 
-/// Whether this mode lets others read a file of secrets.
+/// Whether this mode lets other users read the file.
 #[cfg(unix)]
 fn is_too_wide(mode: u32, is_ours: bool) -> bool {
     let too_wide = if is_ours { OTHERS | GROUP } else { OTHERS };
@@ -41,18 +41,18 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_others_can_read_is_told() {
+    fn a_file_that_others_can_read_causes_a_warning() {
         use std::os::unix::fs::PermissionsExt;
         let path = std::env::temp_dir().join(format!("hevcast-login-{}", std::process::id()));
         std::fs::write(&path, "word\n").unwrap();
-        for (mode, told) in [(0o644, true), (0o604, true), (0o600, false), (0o400, false), (0o700, false)] {
+        for (mode, is_wide) in [(0o644, true), (0o604, true), (0o600, false), (0o400, false), (0o700, false)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(open_to_others(&path).is_some(), told, "{mode:o}");
-            assert_eq!((is_too_wide(mode, true), is_too_wide(mode, false)), (told, told), "{mode:o}");
+            assert_eq!(open_to_others(&path).is_some(), is_wide, "{mode:o}");
+            assert_eq!((is_too_wide(mode, true), is_too_wide(mode, false)), (is_wide, is_wide), "{mode:o}");
         }
-        // A group may read what is somebody else's, such as root's for a service.
+        // The group may read a file of another user.
         assert!(is_too_wide(0o640, true) && !is_too_wide(0o640, false));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(open_to_others(&path), None, "what is not there is told elsewhere");
+        assert_eq!(open_to_others(&path), None, "a missing file is reported by its reader");
     }
 }

@@ -1,4 +1,4 @@
-//! The program: reads the command line, opens a window or runs the command, and says how that ended.
+//! The program: reads the command line, opens a window or runs the command, and returns the exit status.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -11,19 +11,20 @@ use hevcast_wire::shown::shown_line;
 use tokio::runtime::Runtime;
 
 use crate::cli::Cli;
+use crate::report::one_line;
 use crate::{command, log};
 
-/// Exit status for a command line that cannot be carried out as written.
+/// Exit status for a wrong command line.
 const USAGE: u8 = 2;
 
-/// How long tasks may linger when everything has been said.
-const LINGER: Duration = Duration::from_millis(50);
+/// How long to wait at the end for tasks that still run.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Turns of tasks between two looks at the sockets, where there is always a task to run: a picture that has come waits for
-/// them. A look costs less than a microsecond, a turn up to a hundred.
+/// Tasks that a worker runs before it polls the sockets again: a picture that has arrived waits for them. Polling costs less
+/// than a microsecond, a task up to a hundred.
 const EVENT_INTERVAL: u32 = 1;
 
-/// Runs the command of this process's arguments; returns the status to exit with.
+/// Runs the command in this process's arguments; returns the exit status.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -32,7 +33,7 @@ pub fn run() -> ExitCode {
     log::to_stderr(cli.verbose, cli.log);
     #[cfg(feature = "media")]
     hevcast_media::init(cli.verbose > 1);
-    if let Some(error) = cli.command.as_ref().and_then(command::refusal) {
+    if let Some(error) = cli.command.as_ref().and_then(command::usage_error) {
         eprintln!("hevcast: {}", shown_line(&error.to_string()));
         return ExitCode::from(USAGE);
     }
@@ -58,31 +59,26 @@ pub fn run() -> ExitCode {
 }
 
 fn end(runtime: Runtime, result: anyhow::Result<()>) -> ExitCode {
-    runtime.shutdown_timeout(LINGER);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
-/// One line, what and what to do, and status 1.
+/// Writes the error in one line; status 1.
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("hevcast: {}", one_line(error));
     ExitCode::FAILURE
 }
 
-/// An error with its causes as one line, fit for a terminal whoever wrote parts of it.
-pub(crate) fn one_line(error: &anyhow::Error) -> String {
-    shown_line(&format!("{error:#}").replace('\n', " "))
-}
-
-/// Help and version as clap has them; errors in one line, and status 2.
+/// Writes help and version as clap has them, and errors in one line; status 2 for errors.
 fn usage(error: &clap::Error) -> ExitCode {
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     ) {
-        // A closed standard output is no reason to fail.
+        // A closed standard output is no error.
         let _ = error.print();
         return if error.exit_code() == 0 { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
     }
@@ -94,12 +90,12 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// The text without the passwords of the addresses among these arguments, which clap repeats as they are.
+/// Removes passwords from an error of clap's, which repeats the arguments with the URLs in them.
 fn without_passwords(text: &str, arguments: impl Iterator<Item = OsString>) -> String {
     let mut text = text.to_owned();
     for argument in arguments {
         let argument = argument.to_string_lossy().into_owned();
-        // As `--to=URL`, too.
+        // Also in `--to=URL`.
         for word in
             [argument.split_once('=').filter(|_| argument.starts_with('-')).map(|(_, word)| word), Some(&argument)]
         {
@@ -115,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clap_repeats_has_no_password() {
+    fn errors_of_clap_are_written_without_passwords() {
         for arguments in [
             vec!["hevcast", "rtsp://u:secret@h/x"],
             vec!["hevcast", "receive", "http://u:secret@h/x"],

@@ -1,4 +1,4 @@
-//! The coded stream of a file, frame by frame: what was recorded, to be shown again.
+//! The coded stream of a file, frame by frame, without decoding it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame};
 
 use crate::av::AvError;
-use crate::av::bitstream::BitstreamFilter;
+use crate::av::codec_names::SUPPORTED;
 use crate::av::demux::Demuxer;
-use crate::av::packet::Packet;
+use crate::av::packet::{BitstreamFilter, Packet};
 use crate::mux::TICKS_PER_SECOND;
-use crate::shape::Turn;
+use crate::orientation::Orientation;
 
-/// Why a file cannot be shown.
+/// Why a file cannot be opened or read on, with its path and the reason in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read {}: {why}", path.display())]
 pub struct CodedFileError {
@@ -21,47 +21,43 @@ pub struct CodedFileError {
     why: String,
 }
 
-/// An opened file: MP4, Matroska, MPEG-TS, a raw stream, or what else FFmpeg takes apart.
+/// An opened file with H.264 or H.265: MP4, Matroska, MPEG-TS, a raw stream, or any other container that FFmpeg demuxes.
 pub struct CodedFile {
     demuxer: Demuxer,
     codec: CodecId,
-    /// From lengths, as MP4 and Matroska have them, to start codes; changes nothing where these are there.
+    /// Brings packets into Annex B format.
     to_annexb: BitstreamFilter,
     packet: Packet,
-    /// How its pictures are to be turned, in the stream's own words, where only the file around it says so.
+    /// A display orientation SEI message, where only the container says how pictures are oriented.
     orientation: Option<Bytes>,
     path: PathBuf,
-    /// For frames without time stamps of their own.
+    /// Time stamp of the last frame; the next one without a time stamp is `nominal_ticks` later.
     last_ticks: i64,
     nominal_ticks: i64,
 }
 
 impl CodedFile {
-    /// Opens `path`.
+    /// Opens the file `path`, whatever its name looks like, and finds its video stream.
     ///
     /// # Errors
     /// When there is no such file, or neither H.264 nor H.265 in it.
     pub fn open(path: &Path) -> Result<CodedFile, CodedFileError> {
         let failed = |why: String| CodedFileError { path: path.to_owned(), why };
-        let word = |error: AvError| failed(error.to_string());
+        let av_failed = |error: AvError| failed(error.to_string());
         let demuxer = Demuxer::open_file(path).map_err(|error| match error {
-            AvError::StreamNotFound => failed("there is no video in it".to_owned()),
-            error => word(error),
+            AvError::STREAM_NOT_FOUND => failed("there is no video in it".to_owned()),
+            error => av_failed(error),
         })?;
         let codec = match demuxer.codec() {
             (_, Some(codec)) => codec,
-            (name, None) => return Err(failed(format!("its video is {name}; hevcast shows H.265 and H.264"))),
+            (name, None) => return Err(failed(format!("its video is {name}; hevcast shows {SUPPORTED}"))),
         };
-        let filter = match codec {
-            CodecId::H264 => "h264_mp4toannexb",
-            CodecId::H265 => "hevc_mp4toannexb",
-        };
-        let to_annexb = demuxer.filtered_by(filter).map_err(word)?;
+        let to_annexb = demuxer.annexb_filter(codec).map_err(av_failed)?;
         let rate = demuxer.frame_rate().map_or(30.0, crate::frame_rate::FrameRate::per_second);
         let nominal_ticks = (f64::from(TICKS_PER_SECOND) / rate) as i64;
-        let packet = Packet::empty().map_err(word)?;
-        let turn = demuxer.display_matrix().as_ref().map(Turn::of_matrix).unwrap_or_default();
-        let orientation = turn.to_sei(codec).map(Bytes::from);
+        let packet = Packet::empty().map_err(av_failed)?;
+        let orientation = demuxer.display_matrix().as_ref().map(Orientation::of_matrix).unwrap_or_default();
+        let orientation = orientation.to_sei(codec).map(Bytes::from);
         Ok(CodedFile {
             demuxer,
             codec,
@@ -74,7 +70,7 @@ impl CodedFile {
         })
     }
 
-    /// The next frame, whose time stamp is that of the file; `None` at the end.
+    /// The next frame in decoding order, with the file's time stamp in 90 kHz ticks; `None` at the end.
     ///
     /// # Errors
     /// When the file cannot be read on.

@@ -1,10 +1,6 @@
-//! What the samples of a picture mean: range, matrix, light; and how many bits they have.
+//! The colour description of samples: range, matrix and transfer function; and their depth in bits.
 
-use crate::av::ffi::{
-    AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic as AVTransfer, AVPixelFormat,
-};
-
-/// Which sample values mean black and white.
+/// The range of sample values from black to white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Range {
     /// Luma 16..=235, chroma 16..=240 (ITU-R BT.601 and BT.709).
@@ -13,21 +9,21 @@ pub enum Range {
     Full,
 }
 
-/// Which matrix turns red, green and blue into luma and chroma.
+/// The matrix from red, green and blue to luma and chroma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Matrix {
     /// ITU-R BT.601: standard definition and JPEG.
     Bt601,
-    /// ITU-R BT.709: high definition.
+    /// ITU-R BT.709: high definition and most cameras.
     Bt709,
     /// ITU-R BT.2020 with non-constant luminance, and its primaries: ultra high definition and HDR.
     Bt2020,
 }
 
-/// What light a sample value stands for.
+/// The transfer function: from a sample value to light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Transfer {
-    /// As BT.709 and its relatives: what screens show without more ado.
+    /// That of BT.709 and similar ones: standard dynamic range, shown without conversion.
     #[default]
     Standard,
     /// Perceptual quantiser (SMPTE ST 2084, ITU-R BT.2100): HDR up to 10 000 cd/m².
@@ -36,61 +32,36 @@ pub enum Transfer {
     Hlg,
 }
 
-/// What the samples of a picture mean.
+/// The colour description of a picture's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Colour {
     /// Range of the sample values.
     pub range: Range,
-    /// Conversion matrix.
+    /// Matrix from red, green and blue.
     pub matrix: Matrix,
-    /// From sample value to light.
+    /// Transfer function of the sample values.
     pub transfer: Transfer,
 }
 
-/// Bits of a sample.
+/// Bits per sample, and how a sample is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Depth {
-    /// 8, one byte each.
+    /// 8 bits, in one byte.
     #[default]
     Eight,
-    /// 10, two bytes each, the low one first.
+    /// 10 bits, in two bytes, the low one first.
     Ten,
 }
 
 impl Colour {
-    /// Samples of standard range of light.
+    /// A colour of standard dynamic range.
     pub const fn new(range: Range, matrix: Matrix) -> Colour {
         Colour { range, matrix, transfer: Transfer::Standard }
     }
 
-    /// Whether it is high dynamic range, which screens without it show pale.
+    /// Whether it is of high dynamic range, which needs tone mapping for ordinary screens.
     pub fn is_hdr(self) -> bool {
         self.transfer != Transfer::Standard
-    }
-
-    /// Primaries and transfer for a stream's description; unspecified where they are the usual ones.
-    pub(crate) fn description_to_av(self) -> (AVColorPrimaries, AVTransfer) {
-        let primaries = match self.matrix {
-            Matrix::Bt2020 => AVColorPrimaries::BT2020,
-            Matrix::Bt601 | Matrix::Bt709 => AVColorPrimaries::UNSPECIFIED,
-        };
-        let transfer = match (self.transfer, self.matrix) {
-            (Transfer::Pq, _) => AVTransfer::SMPTE2084,
-            (Transfer::Hlg, _) => AVTransfer::ARIB_STD_B67,
-            (Transfer::Standard, Matrix::Bt2020) => AVTransfer::BT2020_10,
-            (Transfer::Standard, _) => AVTransfer::UNSPECIFIED,
-        };
-        (primaries, transfer)
-    }
-}
-
-impl Transfer {
-    pub(crate) fn from_av(transfer: AVTransfer) -> Transfer {
-        match transfer {
-            AVTransfer::SMPTE2084 => Transfer::Pq,
-            AVTransfer::ARIB_STD_B67 => Transfer::Hlg,
-            _ => Transfer::Standard,
-        }
     }
 }
 
@@ -110,40 +81,15 @@ impl std::fmt::Display for Colour {
     }
 }
 
-impl Range {
-    pub(crate) fn to_av(self) -> AVColorRange {
-        match self {
-            Range::Limited => AVColorRange::MPEG,
-            Range::Full => AVColorRange::JPEG,
-        }
-    }
-}
-
 impl Matrix {
-    /// What is meant where nothing is said: BT.709 from 720 lines on, BT.601 below.
+    /// The matrix of a stream that does not specify one: BT.709 from 720 lines on, BT.601 below.
     pub fn by_height(height: u32) -> Matrix {
         if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }
-    }
-
-    pub(crate) fn to_av(self) -> AVColorSpace {
-        match self {
-            Matrix::Bt601 => AVColorSpace::SMPTE170M,
-            Matrix::Bt709 => AVColorSpace::BT709,
-            Matrix::Bt2020 => AVColorSpace::BT2020_NCL,
-        }
     }
 }
 
 impl Depth {
-    /// FFmpeg's name of planar 4:2:0 with so many bits.
-    pub(crate) fn pixels(self) -> AVPixelFormat {
-        match self {
-            Depth::Eight => AVPixelFormat::YUV420P,
-            Depth::Ten => AVPixelFormat::YUV420P10LE,
-        }
-    }
-
-    /// Bytes of a sample.
+    /// Bytes per sample in memory.
     pub(crate) fn bytes(self) -> usize {
         match self {
             Depth::Eight => 1,

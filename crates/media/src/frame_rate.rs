@@ -11,7 +11,7 @@ pub struct FrameRate {
     den: u32,
 }
 
-/// A text or fraction that is no frame rate.
+/// A text that is no frame rate, or one out of bounds; it is what the error shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no frame rate; write pictures per second such as 30, 29.97 or 30000/1001")]
 pub struct NoFrameRate(pub String);
@@ -39,12 +39,12 @@ impl FrameRate {
         FrameRate { num, den: 1 }
     }
 
-    /// Numerator of the reduced fraction.
+    /// Numerator of the reduced fraction: pictures per [`FrameRate::den`] seconds.
     pub fn num(self) -> u32 {
         self.num
     }
 
-    /// Denominator of the reduced fraction.
+    /// Denominator of the reduced fraction: seconds in which [`FrameRate::num`] pictures are shown.
     pub fn den(self) -> u32 {
         self.den
     }

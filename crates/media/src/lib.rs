@@ -1,22 +1,23 @@
 //! FFmpeg and x265 for hevcast: pictures in, H.265 out, and back. The only crate with unsafe code.
 //!
-//! The tour, along the data path:
+//! The modules, in the order of the data path:
 //!
-//! * [`capture`] opens a camera, the screen, a file, a test pattern or a Y4M pipe and hands over
-//!   [`picture::Picture`]s with the moment they were taken;
-//! * [`codec`] turns pictures into H.265 access units without holding any back
-//!   ([`codec::Encoder`]), and access units into pictures again ([`codec::Decoder`]);
-//! * [`present`] draws pictures on a screen;
-//! * [`mux`] writes access units to a file as they are;
-//! * [`srt`] sends and receives access units over SRT, [`coded_file`] reads them from a file;
+//! * [`capture`] opens a camera, the screen, a file, a test pattern or a Y4M pipe, and returns [`picture::Picture`]s with
+//!   their capture times;
+//! * [`codec`] encodes pictures as H.265 frames without holding any back ([`codec::Encoder`]), and decodes frames of H.265
+//!   and H.264 ([`codec::Decoder`]);
+//! * [`present`] draws pictures on a screen with OpenGL;
+//! * [`mux`] writes coded frames to a file, without coding them again;
+//! * [`srt`] sends and receives coded frames over SRT, [`coded_file`] reads them from a file;
 //! * [`y4m`] reads and writes raw pictures for other programs;
-//! * [`stop`] ends every wait of these at once.
+//! * [`stop`] cancels the waits of all of these.
 //!
-//! All raw FFmpeg calls lie in the private `av` module, x265's in `x265` (the camera's ioctls in `capture::camera`,
-//! OpenGL's calls in `present::gl`); everything above it is safe code. A [`stop::Stop`] is noticed within a tenth
-//! of a second; the screen is the exception, whose grabber waits for its next frame.
+//! All calls of FFmpeg are in the private `av` module, x265's in `x265`, the camera's ioctls in `capture::camera`, OpenGL's
+//! calls in `present::gl`; everything else is safe code. A [`stop::Stop`] is noticed within a tenth of a second, except by the
+//! capture of the screen, which waits for its next frame.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![warn(unreachable_pub, clippy::undocumented_unsafe_blocks, clippy::type_complexity)]
 
 #[allow(unsafe_code)]
 mod av;
@@ -29,9 +30,10 @@ pub mod frame_rate;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod mux;
+mod orientation;
 pub mod picture;
+mod picture_format;
 pub mod present;
-mod shape;
 pub mod srt;
 pub mod stop;
 mod tone;
@@ -45,11 +47,11 @@ mod test_pictures;
 pub use frame_rate::FrameRate;
 pub use stop::Stop;
 
-/// Prepares FFmpeg and the allocator, once per process and before its threads; later calls only set how much FFmpeg
-/// prints.
+/// Initialises FFmpeg's logging and the allocator. Call it once per process before other threads start; later calls only set
+/// how much FFmpeg prints.
 ///
-/// `verbose`: let FFmpeg print its warnings and errors to standard error. Otherwise it prints
-/// nothing: every failure is an error value of the function which met it.
+/// With `verbose`, FFmpeg prints its warnings and errors to standard error. Otherwise it prints nothing: every failure is an
+/// error value of the function in which it occurs.
 pub fn init(verbose: bool) {
     av::log::ensure_installed();
     av::log::set_verbose(verbose);

@@ -1,16 +1,17 @@
-//! The system's allocator, told that threads come and go here, and that what was freed is wanted back.
+//! Settings of the system's allocator (glibc's) for a process whose threads come and go and whose peaks are short, so that
+//! freed memory returns to the system. Elsewhere these functions do nothing.
 
-/// Arenas, which all threads share.
+/// Number of arenas, which all threads share.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const ARENAS: std::ffi::c_int = 1;
 
-/// Blocks from this size on are mapped each for itself, and unmapped when they are freed.
+/// Blocks of this size in bytes and larger ones have a mapping each, which is unmapped when they are freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_BYTES: std::ffi::c_int = 128 * 1024;
 
-/// Limits glibc's arenas. It gives each new thread one of its own, up to eight for each processor, and each keeps the most
-/// that it has ever held: with a pipeline's threads started anew at every press of a button, a program that was stopped
-/// and started for an hour would hold several times what it uses. One is as fast here, as pictures come from pools.
+/// Limits the number of glibc's arenas to one. By default each new thread has one of its own, up to eight per processor, and
+/// each keeps the most that it ever contained: where a pipeline's threads are started again and again, the process grows to
+/// several times what it uses. One arena is as fast here, since pictures come from pools.
 pub(crate) fn share_arenas() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt may be called at any time; it only sets a limit for arenas to come.
@@ -19,9 +20,9 @@ pub(crate) fn share_arenas() {
     }
 }
 
-/// Lets large blocks go back to the system as they are freed. glibc maps them at first, but no longer once one was freed: it
-/// raises the size up to 32 MiB then. For a server, whose peers decide how much it holds and when; elsewhere the same few
-/// large blocks come and go with every picture, and mapping them anew would take time.
+/// Makes blocks of 128 KiB and more return to the system when they are freed. By default glibc raises that threshold to the
+/// size of each such block that is freed, up to 32 MiB. This is for a server, whose peers decide how much it holds and when;
+/// in other roles the same few large blocks are allocated for every picture, and mapping them each time would be slow.
 pub fn map_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt may be called at any time; it only sets a limit for blocks to come.
@@ -30,8 +31,8 @@ pub fn map_large_blocks() {
     }
 }
 
-/// Gives freed memory back to the system, as far as whole pages are free. Takes a moment for each GiB of it, in which
-/// other threads wait to allocate: not for threads that must not wait, nor often.
+/// Returns freed memory to the system, as far as whole pages are free (`malloc_trim`). Other threads' allocations wait
+/// meanwhile, the longer the more is free: call it rarely, and not from a thread with deadlines.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim may be called at any time; it touches only what is free.

@@ -1,33 +1,21 @@
 //! Uncompressed pictures: planar YUV 4:2:0, even sized, shared by reference.
 //!
 //! Every stage between capture and encoder, and between decoder and screen, handles
-//! [`Picture`]s. Cloning one copies no samples. The [`Colour`] says what the samples mean; it
-//! travels from the camera through the encoder's VUI to the viewer's shader.
+//! [`Picture`]s. Cloning one copies no samples. The [`Colour`] describes the samples; it is passed on from the camera through
+//! the encoder's VUI to the viewer's shader.
 //!
-//! Samples have 8 bits everywhere but between a file of HDR and the encoder ([`Depth::Ten`]).
+//! Samples have 8 bits, except from a file with HDR to the encoder ([`Depth::Ten`]).
 
 use std::sync::Arc;
 
-use crate::av::AvError;
-use crate::av::ffi::AVPixelFormat;
+use crate::av::colour::planar_420;
 use crate::av::frame::Frame;
 use crate::av::scaler::{Scaler, Side};
+use crate::av::{AVPixelFormat, AvError};
 pub use crate::colour::{Colour, Depth, Matrix, Range, Transfer};
-use crate::shape::square_size;
+use crate::picture_format::square_size;
+pub use crate::picture_format::{PictureError, PictureFormat};
 use crate::tone;
-
-/// Size and colour of a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PictureFormat {
-    /// Width in luma samples, even.
-    pub width: u32,
-    /// Height in luma samples, even.
-    pub height: u32,
-    /// What the samples mean.
-    pub colour: Colour,
-    /// Bits of a sample.
-    pub depth: Depth,
-}
 
 /// A picture, owned by reference count. Cloning shares the samples.
 #[derive(Clone)]
@@ -36,89 +24,17 @@ pub struct Picture {
     format: PictureFormat,
 }
 
-/// Why a picture could not be made or converted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
-    /// The size is odd, zero, or beyond what can be coded.
-    #[error("{width}x{height} is no picture size; use even sides from 16 to {max}", max = PictureFormat::MAX_SIDE)]
-    Size {
-        /// Width in luma samples.
-        width: u32,
-        /// Height in luma samples.
-        height: u32,
-    },
-    /// No memory for the samples.
-    #[error("no memory for a picture; close other programs or use a smaller size")]
-    Memory,
-    /// The samples come in a layout that FFmpeg cannot convert.
-    #[error("this pixel format cannot be converted ({0}); use a source that gives yuv420p")]
-    Convert(String),
-}
-
-impl PictureFormat {
-    /// The shortest side accepted, in samples: a coding tree unit.
-    pub const MIN_SIDE: u32 = 16;
-    /// The longest side accepted, in samples.
-    pub const MAX_SIDE: u32 = 8192;
-
-    /// A limited-range format of this size with the matrix usual for it.
-    pub fn limited(width: u32, height: u32) -> PictureFormat {
-        PictureFormat::new(width, height, Colour::new(Range::Limited, Matrix::by_height(height)))
-    }
-
-    /// A format of 8 bits a sample.
-    pub fn new(width: u32, height: u32, colour: Colour) -> PictureFormat {
-        PictureFormat { width, height, colour, depth: Depth::Eight }
-    }
-
-    /// Bits of one picture before coding: 12 for each pixel of 8-bit 4:2:0, 15 of 10-bit.
-    pub fn raw_bits(self) -> u64 {
-        let bits = match self.depth {
-            Depth::Eight => 12,
-            Depth::Ten => 15,
-        };
-        u64::from(self.width) * u64::from(self.height) * bits
-    }
-
-    /// Bytes of a row of plane `index`, and its rows.
-    fn plane_bytes(self, index: usize) -> (usize, usize) {
-        let (width, rows) = self.plane_size(index);
-        (width * self.depth.bytes(), rows)
-    }
-
-    /// Size of plane `index` in samples: full for luma (0), half each way for chroma (1, 2).
-    pub fn plane_size(self, index: usize) -> (usize, usize) {
-        let (width, height) = (self.width as usize, self.height as usize);
-        match index {
-            0 => (width, height),
-            _ => (width / 2, height / 2),
-        }
-    }
-
-    /// Whether a picture can have this size.
-    ///
-    /// # Errors
-    /// [`PictureError::Size`] for odd sides and those out of bounds.
-    pub fn check(self) -> Result<(), PictureError> {
-        let good = |side: u32| side.is_multiple_of(2) && (Self::MIN_SIDE..=Self::MAX_SIDE).contains(&side);
-        if good(self.width) && good(self.height) {
-            return Ok(());
-        }
-        Err(PictureError::Size { width: self.width, height: self.height })
-    }
-}
-
 impl From<AvError> for PictureError {
     fn from(error: AvError) -> PictureError {
-        match error {
-            AvError::Other { .. } => PictureError::Memory,
-            other => PictureError::Convert(other.to_string()),
+        match error.is_system() {
+            true => PictureError::Memory,
+            false => PictureError::Convert(error.to_string()),
         }
     }
 }
 
 impl Picture {
-    /// A black picture. Fails for odd or absurd sizes and without memory.
+    /// A black picture. Fails for a size that [`PictureFormat::check`] rejects, and without memory.
     pub fn new(format: PictureFormat) -> Result<Picture, PictureError> {
         let mut picture = Picture::uninitialised(format, 0)?;
         let black = match format.colour.range {
@@ -138,20 +54,20 @@ impl Picture {
         Ok(picture)
     }
 
-    /// A picture whose samples are whatever the memory held: the caller writes all of them.
-    /// Rows are `align` bytes apart (0: as the processor likes them, 1: tight).
+    /// A picture whose samples are uninitialised memory: the caller must write all of them. Rows begin at multiples of `align`
+    /// bytes (1: without padding, 0: what the processor's vector instructions need).
     pub(crate) fn uninitialised(format: PictureFormat, align: u8) -> Result<Picture, PictureError> {
         format.check()?;
-        let frame = Frame::alloc(format.depth.pixels(), format.width, format.height, align)?;
+        let frame = Frame::alloc(planar_420(format.depth), format.width, format.height, align)?;
         Picture::from_frame(frame, format)
     }
 
-    /// Takes over a planar 4:2:0 frame of the format's depth whose size is even and at least `format`'s.
+    /// A picture of a planar 4:2:0 frame of the format's depth, whose size is even and at least `format`'s.
     pub(crate) fn from_frame(mut frame: Frame, format: PictureFormat) -> Result<Picture, PictureError> {
         format.check()?;
-        frame.set_size(format.width, format.height);
-        // Full range is said by the range field alone: the J formats are deprecated.
-        frame.set_format(format.depth.pixels());
+        frame.crop(format.width, format.height);
+        // The range field alone describes full range: the J formats are deprecated.
+        frame.set_format(planar_420(format.depth));
         frame.set_colour(format.colour);
         let picture = Picture { frame: Arc::new(frame), format };
         let whole = (0..3).all(|index| {
@@ -161,7 +77,7 @@ impl Picture {
         if whole { Ok(picture) } else { Err(PictureError::Convert("planes are missing".to_owned())) }
     }
 
-    /// Size and colour.
+    /// Size, colour and depth, which are fixed for the picture's life.
     pub fn format(&self) -> PictureFormat {
         self.format
     }
@@ -194,17 +110,17 @@ impl Picture {
         plane.chunks(stride).map(move |row| &row[..width.min(row.len())])
     }
 
-    /// Width and height that it is to be shown with: its own, unless its pixels are oblong.
+    /// Width and height in which it is to be shown: its own, unless its pixels are oblong.
     pub fn shown_size(&self) -> (u32, u32) {
         square_size((self.format.width, self.format.height), self.frame.pixel_aspect())
     }
 
-    /// The same with square pixels; itself where they are. Fails without memory.
+    /// The picture scaled to square pixels; a clone where they are square. Fails without memory.
     pub fn squared(&self) -> Result<Picture, PictureError> {
         self.scaled(self.shown_size())
     }
 
-    /// The same in proportions as they are, with sides of at most `longest` samples. Fails without memory.
+    /// The picture scaled down, in the same proportions, to sides of at most `longest` samples. Fails without memory.
     pub(crate) fn within(&self, longest: u32) -> Result<Picture, PictureError> {
         let PictureFormat { width, height, .. } = self.format;
         let too_long = f64::from(width.max(height)) / f64::from(longest.max(PictureFormat::MIN_SIDE));
@@ -225,7 +141,7 @@ impl Picture {
     }
 
     /// The picture as 24-bit RGB: `width * height * 3` bytes, rows from the top without padding,
-    /// converted by the picture's own matrix and range, HDR brought down to what screens show. Fails without memory.
+    /// converted by the picture's own matrix and range, with HDR tone-mapped to standard range. Fails without memory.
     pub fn to_rgb24(&self) -> Result<Vec<u8>, PictureError> {
         let from = self.side();
         let colour = Colour { range: Range::Full, ..self.format.colour };
@@ -233,14 +149,14 @@ impl Picture {
         let rgb = Scaler::new(from, to)?.run(&self.frame)?;
         let (row_bytes, rows) = (self.format.width as usize * 3, self.format.height as usize);
         let (bytes, stride) = rgb.plane(0, row_bytes, rows).ok_or(PictureError::Memory)?;
-        let mut tight = Vec::with_capacity(row_bytes * rows);
+        let mut packed = Vec::with_capacity(row_bytes * rows);
         for row in bytes.chunks(stride) {
-            tight.extend_from_slice(&row[..row_bytes]);
+            packed.extend_from_slice(&row[..row_bytes]);
         }
         if self.format.colour.is_hdr() {
-            tone::to_standard(self.format.colour.transfer, &mut tight);
+            tone::to_sdr(self.format.colour.transfer, &mut packed);
         }
-        Ok(tight)
+        Ok(packed)
     }
 
     /// Peak signal-to-noise ratio of luma planes of 8 bits in dB: infinite for equal planes, zero for pictures of
@@ -260,18 +176,21 @@ impl Picture {
         10.0 * (255.0 * 255.0 * samples / squares as f64).log10()
     }
 
+    /// The side of a conversion that this picture is.
     pub(crate) fn side(&self) -> Side {
-        Side {
-            format: self.format.depth.pixels(),
-            width: self.format.width,
-            height: self.format.height,
-            colour: self.format.colour,
-        }
+        side_of(self.format)
     }
 
+    /// The frame with the samples, which clones may share.
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
     }
+}
+
+/// The side of a conversion that pictures of this format are.
+pub(crate) fn side_of(format: PictureFormat) -> Side {
+    let PictureFormat { width, height, colour, depth } = format;
+    Side { format: planar_420(depth), width, height, colour }
 }
 
 impl std::fmt::Debug for Picture {

@@ -1,10 +1,10 @@
 //! MPEG-TS over SRT, through FFmpeg's muxer and libsrt.
 //!
-//! SRT carries datagrams with a fixed latency, in which lost ones are sent again; what comes later than that is dropped by
-//! the protocol itself. A call that waits for the network ends within a tenth of a second when its [`Stop`] says so.
+//! SRT has a fixed latency, within which it retransmits lost datagrams; what arrives later is dropped by the protocol itself. A
+//! call that waits for the network ends within a tenth of a second after its [`Stop`] was stopped.
 //!
-//! A frame is one PES packet with its length in its header, so that the far end has it when its last byte is there
-//! and need not wait for the next.
+//! A frame is one PES packet with its length in the header, so that the receiver has it complete with its last byte and need
+//! not wait for the next packet.
 
 use std::fmt;
 
@@ -14,24 +14,25 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use crate::av::AvError;
+use crate::av::codec_names::SUPPORTED;
 use crate::av::demux::Demuxer;
-use crate::av::interrupt::Interrupt;
 use crate::av::mux::{Muxer, MuxerSetup};
+use crate::av::options::Interrupt;
 use crate::av::packet::Packet;
 use crate::av::srt_log;
 use crate::mux::TICKS_PER_SECOND;
 use crate::stop::Stop;
 
-/// Where, and how: `srt://HOST:PORT` and libsrt's options by FFmpeg's names for them.
+/// Address and options of a connection: `srt://HOST:PORT`, and libsrt's options by FFmpeg's names.
 #[derive(Clone)]
 pub struct SrtAddress {
-    /// Address and port alone.
+    /// `srt://HOST:PORT`, without options, so that it can be shown.
     pub url: String,
-    /// Options, such as `streamid`.
+    /// Options by name, such as `streamid` or `passphrase`.
     pub options: Vec<(&'static str, String)>,
 }
 
-// The passphrase is for nobody's log, and a stream id may have a password in it.
+// Values are not shown: the passphrase must not be logged, and a stream id may contain a password.
 impl fmt::Debug for SrtAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.options.iter().map(|(name, _)| *name).collect();
@@ -44,15 +45,15 @@ impl SrtAddress {
         self.options.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
-    /// Why there is no connection, by FFmpeg's word and libsrt's.
-    fn failed(&self, error: &AvError) -> SrtError {
+    /// The error of a connection that failed, from FFmpeg's error and libsrt's log.
+    fn failed(&self, error: AvError) -> SrtError {
         let url = self.url.clone();
         match (error, srt_log::take_refusal()) {
-            (AvError::ProtocolNotFound, _) => SrtError::Missing { url },
+            (AvError::PROTOCOL_NOT_FOUND, _) => SrtError::Missing { url },
             (_, Some(reason)) if is_about_passphrase(&reason) => SrtError::Passphrase { url, reason },
             (_, Some(reason)) => SrtError::Refused { url, reason },
-            // FFmpeg says no more of a peer that does not answer.
-            (AvError::Other { .. }, None) => SrtError::NoAnswer { url },
+            // FFmpeg reports no more than this of a peer that does not answer.
+            (error, None) if error.is_system() => SrtError::NoAnswer { url },
             (error, None) => SrtError::Failed { url, why: error.to_string() },
         }
     }
@@ -63,88 +64,88 @@ fn is_about_passphrase(reason: &str) -> bool {
     ["passphrase", "password", "badsecret", "unsecure"].iter().any(|word| reason.contains(word))
 }
 
-/// Why SRT does not work.
+/// Why an SRT connection could not be made, or was lost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SrtError {
     /// FFmpeg was built without libsrt.
     #[error("{url}: the FFmpeg of this computer cannot do srt://; rtsp:// and rtmp:// work without it")]
     Missing {
-        /// The address.
+        /// The address, without options.
         url: String,
     },
-    /// Nobody answers.
+    /// The peer does not answer.
     #[error(
         "no SRT with {url}: nobody answers there; check the address and the port, which is one of UDP, and whether the \
              server or the other end is up"
     )]
     NoAnswer {
-        /// The address.
+        /// The address, without options.
         url: String,
     },
     /// The passphrases of both ends do not agree.
     #[error("no SRT with {url}: it refused the passphrase ({}); both ends need the same, or none", shown(reason))]
     Passphrase {
-        /// The address.
+        /// The address, without options.
         url: String,
-        /// libsrt's word.
+        /// libsrt's reason.
         reason: String,
     },
-    /// The peer said no.
+    /// The peer refused the connection.
     #[error(
         "no SRT with {url}: it refused the connection ({}); check the stream id, what it says of the login, and the \
          passphrase, and to receive, whether anybody sends there",
         shown(reason)
     )]
     Refused {
-        /// The address.
+        /// The address, without options.
         url: String,
-        /// libsrt's word.
+        /// libsrt's reason.
         reason: String,
     },
-    /// It does not work otherwise.
+    /// The connection failed for another reason.
     #[error("no SRT with {url}: {why}; check the address, the stream id and the passphrase")]
     Failed {
-        /// The address.
+        /// The address, without options.
         url: String,
-        /// FFmpeg's word.
+        /// FFmpeg's message.
         why: String,
     },
-    /// There is no longer a peer.
+    /// A connection that had been made was lost.
     #[error("the SRT connection with {url} is lost: {why}")]
     Lost {
-        /// The address.
+        /// The address, without options.
         url: String,
-        /// FFmpeg's word.
+        /// FFmpeg's message.
         why: String,
     },
     /// The stream is neither H.264 nor H.265.
-    #[error("{url}: the stream is {}; hevcast shows H.265 and H.264", shown(codec))]
+    #[error("{url}: the stream is {}; hevcast shows {SUPPORTED}", shown(codec))]
     Codec {
-        /// The address.
+        /// The address, without options.
         url: String,
-        /// What it is.
+        /// FFmpeg's name of its codec.
         codec: String,
     },
 }
 
 impl SrtError {
-    /// Whether trying again later may help without anybody changing the command.
+    /// Whether a later attempt may succeed without a change of the command.
     pub fn is_temporary(&self) -> bool {
         !matches!(self, SrtError::Missing { .. } | SrtError::Passphrase { .. } | SrtError::Codec { .. })
     }
 }
 
-/// A connection to push to.
+/// A connection over which a stream is sent.
 pub struct SrtWriter {
     muxer: Muxer,
     address: SrtAddress,
 }
 
 impl SrtWriter {
-    /// Connects to send a stream in this codec; `size` is that of the pictures, in luma samples.
+    /// Connects to send a stream in this codec; `size` is the pictures' width and height in luma samples.
     ///
     /// # Errors
-    /// When there is no peer, when it refuses, or when `stop` ends the wait.
+    /// When there is no peer, when it refuses, or when `stop` is stopped while waiting.
     pub fn connect(address: SrtAddress, codec: CodecId, size: (u32, u32), stop: Stop) -> Result<SrtWriter, SrtError> {
         let options =
             [("omit_video_pes_length", "0"), ("pat_period", "0.5"), ("flush_packets", "1"), ("max_delay", "0")];
@@ -160,11 +161,11 @@ impl SrtWriter {
         let muxer = Muxer::connect(&address.url, "mpegts", &setup, &address.pairs(), Interrupt::new(stop));
         match muxer {
             Ok(muxer) => Ok(SrtWriter { muxer, address }),
-            Err(error) => Err(address.failed(&error)),
+            Err(error) => Err(address.failed(error)),
         }
     }
 
-    /// Sends a frame, captured at `ticks` of the 90 kHz clock. Waits while libsrt has no room.
+    /// Sends a frame with its capture time in ticks of the 90 kHz clock. Waits while libsrt's buffer is full.
     ///
     /// # Errors
     /// When the connection is lost.
@@ -177,7 +178,7 @@ impl SrtWriter {
     }
 }
 
-/// A stream that is pulled, or that somebody pushes to us.
+/// A connection over which a stream is received: a caller that pulls it, or a listener to which it is pushed.
 pub struct SrtReader {
     demuxer: Demuxer,
     packet: Packet,
@@ -185,24 +186,25 @@ pub struct SrtReader {
 }
 
 impl SrtReader {
-    /// Connects, or waits for a caller where the address says so.
+    /// Connects; as a listener (`mode` among the options), waits for a caller.
     ///
     /// # Errors
-    /// When there is no peer, when it refuses, or when `stop` ends the wait.
+    /// When there is no peer, when it refuses, or when `stop` is stopped while waiting.
     pub fn connect(address: SrtAddress, stop: Stop) -> Result<SrtReader, SrtError> {
         let mut options = address.pairs();
-        // Packets as they come: FFmpeg's parser would hold each access unit back until the next begins.
+        // Without FFmpeg's parser, which would hold each access unit back until the next one begins.
         options.extend([("fflags", "nobuffer+noparse+nofillin"), ("probesize", "32")]);
         srt_log::forget_refusal();
         let opened = Demuxer::open_live(&address.url, "mpegts", &options, Interrupt::new(stop))
             .and_then(|demuxer| Ok((demuxer, Packet::empty()?)));
         match opened {
             Ok((demuxer, packet)) => Ok(SrtReader { demuxer, packet, address }),
-            Err(error) => Err(address.failed(&error)),
+            Err(error) => Err(address.failed(error)),
         }
     }
 
-    /// Waits for the next frame, whose time stamp counts from a start of the stream's own; `None` when the stream has ended, or `stop` says so.
+    /// Waits for the next frame, with the time stamp of MPEG-TS, whose start is arbitrary; `None` when the stream has ended, or
+    /// after `stop` was stopped.
     ///
     /// # Errors
     /// When what comes makes no sense, or is neither H.264 nor H.265.
@@ -218,11 +220,11 @@ impl SrtReader {
                 frame.meta.is_live = true;
                 Ok(Some(frame))
             }
-            Err(AvError::StreamNotFound) => {
-                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec().0 })
+            Err(AvError::STREAM_NOT_FOUND) => {
+                Err(SrtError::Codec { url: self.address.url.clone(), codec: self.demuxer.codec().0.to_owned() })
             }
-            // libsrt says this of a peer that has closed and of one that is gone alike.
-            Err(AvError::Other { .. }) => Ok(None),
+            // libsrt reports the same for a peer that closed the connection and for one that disappeared.
+            Err(error) if error.is_system() => Ok(None),
             Err(error) => Err(SrtError::Lost { url: self.address.url.clone(), why: error.to_string() }),
         }
     }

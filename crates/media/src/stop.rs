@@ -1,10 +1,10 @@
-//! One switch that ends every wait of a pipeline at once.
+//! A cancellation flag for all threads of a pipeline, which also ends their waits.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Cancels the waits of every stage which holds a clone of it. Once stopped it stays stopped.
+/// A cancellation flag, shared by its clones. Once stopped it stays stopped.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     shared: Arc<Shared>,
@@ -17,23 +17,23 @@ struct Shared {
 }
 
 impl Stop {
-    /// A switch which is not stopped yet.
+    /// A flag that is not stopped and has no clones yet.
     pub fn new() -> Stop {
         Stop::default()
     }
 
-    /// Ends all waits, now and later. Harmless when already stopped.
+    /// Stops all clones, and ends their waits, those that are still to come included. Does nothing when already stopped.
     pub fn stop(&self) {
         *self.lock() = true;
         self.shared.changed.notify_all();
     }
 
-    /// Whether [`Stop::stop`] has been called on any clone.
+    /// Whether [`Stop::stop`] was called on this flag or any of its clones.
     pub fn is_stopped(&self) -> bool {
         *self.lock()
     }
 
-    /// Waits until `deadline` or the stop, whichever comes first; `true` when stopped.
+    /// Waits until `deadline`, or until the flag is stopped if that comes first; `true` when it is stopped.
     pub fn wait_until(&self, deadline: Instant) -> bool {
         let mut stopped = self.lock();
         loop {

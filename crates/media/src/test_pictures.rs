@@ -25,8 +25,8 @@ pub(crate) fn small(range: Range) -> PictureFormat {
     PictureFormat::new(320, 192, Colour::new(range, Matrix::Bt601))
 }
 
-/// A file of natural footage, which lies beside the repository; without it the test that asks is
-/// skipped.
+/// A file of natural footage from beside the repository; `None`, and a line on standard error, where it is absent, so that the
+/// test is skipped.
 pub(crate) fn natural(name: &str) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media");
     let path = root.join(name);

@@ -1,16 +1,17 @@
-//! The one place that reads the time, so that tests can hand a process a clock that is wrong.
+//! The only place in the program that reads the system's clocks, so that tests can give a process a clock that is
+//! wrong.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hevcast_wire::time::{Now, UtcMicros};
 
-/// Where time is read. Cheap to copy.
+/// A source of the time, monotonic and UTC. Cheap to copy; all copies agree.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
-    /// Added to the system's UTC, µs.
+    /// An offset that is added to the system's UTC, in µs.
     shift_micros: i64,
-    /// Added for each second since the start, µs.
+    /// A drift that is added to UTC for each second since the start, in µs.
     drift_ppm: i64,
 }
 
@@ -21,12 +22,14 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that is `shift_micros` ahead of the system's and gains `drift_ppm` µs a second.
+    /// A clock that is wrong on purpose: its UTC is `shift_micros` ahead of the system's, and gains `drift_ppm` µs per
+    /// second.
     pub fn skewed(shift_micros: i64, drift_ppm: i64) -> Clock {
         Clock { shift_micros, drift_ppm, ..Clock::default() }
     }
 
-    /// The present.
+    /// The present time, as a monotonic instant and as UTC.
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system's clocks")]
     pub fn now(&self) -> Now {
         let instant = Instant::now();
         let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -35,7 +38,7 @@ impl Clock {
         Now { instant, utc: UtcMicros(system.as_micros() as i64 + self.shift_micros + drift) }
     }
 
-    /// The UTC of a monotonic instant that is at most a few seconds away.
+    /// The UTC of a monotonic instant, which should be at most a few seconds away, since the clocks drift apart.
     pub fn utc_at(&self, instant: Instant) -> UtcMicros {
         let now = self.now();
         let ago = match now.instant.checked_duration_since(instant) {

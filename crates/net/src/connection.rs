@@ -1,7 +1,7 @@
-//! Bytes between a socket and a state machine.
+//! Buffers the bytes between a socket and a state machine.
 //!
-//! One task owns a [`Connection`]; [`Connection::wait_io`] waits until the socket has moved something, in either direction,
-//! so that a peer who does not read never keeps us from reading what it sends.
+//! One task owns a [`Connection`]. [`Connection::wait_io`] waits until the socket has moved bytes in either direction,
+//! so that a peer that does not read cannot keep us from reading what it sends.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,36 +14,36 @@ use bytes::{Buf, Bytes, BytesMut};
 use hevcast_wire::rtsp::message::{Inbound, MessageDecoder, MessageError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Space offered to a read of a peer that sends little, as most readers do, bytes.
+/// Bytes offered to a read from a peer that sends little, as most readers do.
 const SMALL_READ_BYTES: usize = 2 * 1024;
-/// Space offered to a read of a peer that fills what it is offered, bytes: a keyframe's worth of packets.
+/// Bytes offered to a read from a peer that fills what it is offered: as many as the packets of a keyframe have.
 const LARGE_READ_BYTES: usize = 64 * 1024;
-/// Buffers handed to one vectored write.
+/// How many buffers are passed to one vectored write.
 const WRITE_BUFFERS: usize = 64;
-/// Bytes of a write, and those of one to a socket that was full just before. The kernel takes all of a write that it takes at
-/// all, however little it wants to hold unsent, and what it holds is delay that nobody sees.
+/// Most bytes of one write, and of one write to a socket that was full just before. The kernel accepts a write as a
+/// whole, even where that exceeds `TCP_NOTSENT_LOWAT`, and bytes in the kernel are delay that cannot be measured.
 const WRITE_BYTES: usize = 64 * 1024;
 const SMALL_WRITE_BYTES: usize = 2 * 1024;
 
-/// A socket with its incomplete input and its unsent output.
+/// A socket with its unparsed input and its unsent output.
 pub struct Connection<S> {
     stream: S,
     decoder: MessageDecoder,
     input: BytesMut,
-    /// Space offered to the next read: it grows when a read fills it.
+    /// Bytes offered to the next read. They become more when a read fills them.
     read_bytes: usize,
     output: VecDeque<Bytes>,
     output_bytes: usize,
-    /// What was written may wait in the stream still, as under TLS.
+    /// Whether written bytes may still be buffered in the stream, as under TLS.
     unflushed: bool,
-    /// The socket was full while what is queued waited.
+    /// Whether the socket was full since the output was last empty.
     was_full: bool,
     received_bytes: u64,
     sent_bytes: u64,
     closed: bool,
 }
 
-// What is sent may hold credentials.
+// Written by hand, since the output may contain credentials.
 impl<S: fmt::Debug> fmt::Debug for Connection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Connection");
@@ -51,18 +51,18 @@ impl<S: fmt::Debug> fmt::Debug for Connection<S> {
     }
 }
 
-/// Which way bytes went in one [`Connection::poll_io`].
+/// In which direction a [`Connection::poll_io`] has moved bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Io {
-    /// Bytes were read, or the peer closed its side.
+    /// Bytes were read, or the peer closed its side ([`Connection::is_closed`]).
     Read,
-    /// Bytes were written, and nothing was there to read: the task will be woken for what comes, and for room once a
-    /// write did not take all.
+    /// Bytes were written, and there was nothing to read. The task will be woken when there is, and when the socket
+    /// accepts more after a partial write.
     Wrote,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Takes over a connected socket.
+    /// Wraps a connected socket, with empty buffers.
     pub fn new(stream: S) -> Connection<S> {
         Connection {
             stream,
@@ -79,12 +79,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Takes over a socket connected to a server, some of which send bytes that are nothing: they are passed over.
+    /// Wraps a socket that is connected to a server. Bytes that are neither RTSP nor RTP, as some servers send, are
+    /// skipped.
     pub fn to_server(stream: S) -> Connection<S> {
         Connection { decoder: MessageDecoder::of_server(), ..Connection::new(stream) }
     }
 
-    /// Puts bytes behind what is to be sent. The caller bounds how much: see [`Self::queued_bytes`].
+    /// Appends bytes to the output. The caller bounds how many: see [`Self::queued_bytes`].
     pub fn queue(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.output_bytes += bytes.len();
@@ -92,73 +93,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Bytes queued and not yet taken by the kernel; under TLS at least 1 while a record is not out.
+    /// Bytes that are queued and not yet accepted by the kernel; under TLS at least 1 until all records are written.
     pub fn queued_bytes(&self) -> usize {
         self.output_bytes.max(usize::from(self.unflushed))
     }
 
-    /// Bytes of memory for what is read.
+    /// Bytes of memory that the input buffer takes.
     pub fn input_bytes(&self) -> usize {
         self.input.capacity()
     }
 
-    /// Bytes read since the start.
+    /// Bytes read from the socket so far.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }
 
-    /// Bytes written since the start.
+    /// Bytes written to the socket so far.
     pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes
     }
 
-    /// Whether the peer has closed its side. What was read before may not be parsed yet.
+    /// Whether the peer has closed its side. Input from before may not be parsed yet.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// All whole frames that stand before the next message, as they came; [`hevcast_wire::rtp::interleave::frames`]
-    /// splits them.
+    /// Takes all complete interleaved frames before the next message, as one run of bytes, which
+    /// [`hevcast_wire::rtp::interleave::frames`] splits.
     pub fn next_frames(&mut self) -> Option<Bytes> {
         self.decoder.decode_run(&mut self.input)
     }
 
-    /// The next whole message among the bytes read.
+    /// Takes the next complete message or frame of the input; `None` where there is none yet.
     ///
     /// # Errors
-    /// [`MessageError`]: the framing is lost, the connection useless.
+    /// [`MessageError`]: the framing is lost, so that the connection must be closed.
     pub fn next_message(&mut self) -> Result<Option<Inbound>, MessageError> {
         self.decoder.decode(&mut self.input)
     }
 
-    /// Whether the peer has sent a message or a frame.
+    /// Whether the peer has sent a complete message or frame.
     pub fn has_begun(&self) -> bool {
         self.decoder.has_begun()
     }
 
-    /// Bytes that were skipped, where no message or frame was among them; 0 where one was.
+    /// Bytes that were skipped, if no message or frame has come at all; otherwise 0.
     pub fn unread_bytes(&self) -> usize {
         if self.decoder.has_begun() { 0 } else { self.decoder.noise_bytes() }
     }
 
-    /// The bytes read and not yet parsed, for protocols other than RTSP.
+    /// The input that is not parsed yet, for protocols other than RTSP.
     pub fn input(&mut self) -> &mut BytesMut {
         &mut self.input
     }
 
-    /// Waits until bytes were read or written, or the peer closed its side. Cancelling it loses nothing.
+    /// Waits until bytes were read or written, or the peer closed its side. It is cancel safe.
     ///
     /// # Errors
-    /// The socket's.
+    /// The error of the socket.
     pub async fn wait_io(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_io(cx)).await?;
         Ok(())
     }
 
-    /// As [`Connection::wait_io`], for a task that waits for other things too.
+    /// The poll function of [`Connection::wait_io`], for a task that waits for other things, too.
     ///
     /// # Errors
-    /// The socket's.
+    /// The error of the socket.
     pub fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
         let wrote = self.poll_write(cx)?;
         let read = self.poll_read(cx)?;
@@ -169,10 +170,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes until nothing is queued.
+    /// Writes until no output is queued.
     ///
     /// # Errors
-    /// The socket's.
+    /// The error of the socket.
     pub async fn flush(&mut self) -> io::Result<()> {
         while self.queued_bytes() > 0 {
             poll_fn(|cx| self.poll_write(cx)).await?;
@@ -180,10 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Writes what is queued, closes our side, and waits until the peer has closed its own; what still comes is not kept.
+    /// Writes what is queued, closes our side, and waits until the peer has closed its side. Input is discarded
+    /// meanwhile.
     ///
     /// # Errors
-    /// The socket's.
+    /// The error of the socket.
     pub async fn finish(&mut self) -> io::Result<()> {
         self.flush().await?;
         self.stream.shutdown().await?;
@@ -194,15 +196,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// As [`Connection::poll_io`], while another may write to the socket: nothing is written.
+    /// The same as [`Connection::poll_io`] without writing, while another task may write to the socket.
     ///
     /// # Errors
-    /// The socket's.
+    /// The error of the socket.
     pub fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
         self.poll_read(cx).map_ok(|()| Io::Read)
     }
 
-    /// The socket.
+    /// The socket, for another task to write to.
     pub fn stream(&self) -> &S {
         &self.stream
     }
@@ -215,19 +217,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
         }
         let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS];
-        let mut room = if self.was_full { SMALL_WRITE_BYTES } else { WRITE_BYTES };
+        let mut available = if self.was_full { SMALL_WRITE_BYTES } else { WRITE_BYTES };
         let mut count = 0;
         for (slice, bytes) in slices.iter_mut().zip(&self.output) {
-            if room == 0 {
+            if available == 0 {
                 break;
             }
-            let bytes = &bytes[..bytes.len().min(room)];
+            let bytes = &bytes[..bytes.len().min(available)];
             *slice = IoSlice::new(bytes);
-            (count, room) = (count + 1, room - bytes.len());
+            (count, available) = (count + 1, available - bytes.len());
         }
         let stream = Pin::new(&mut self.stream);
         let wrote = match &slices[..count] {
-            // The common case of a reader: what one read of the publisher's brought is one stretch of bytes.
+            // The common case of a reader: what one read of a publisher's socket brought is one contiguous run of
+            // bytes.
             [only] => stream.poll_write(cx, only),
             several => stream.poll_write_vectored(cx, several),
         };
@@ -274,8 +277,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.closed {
             return Poll::Pending;
         }
-        // Frames are slices of this buffer, and one that is kept keeps the buffer: half of it is used before a new one is
-        // made. The other half is given up: a picture cut in two by the buffer's end would be written twice to each reader.
+        // Frames are slices of this buffer, and one that is kept keeps the whole buffer in memory: at least half of it
+        // is used before a new one is made. The rest is not used, since a picture that is split at the buffer's end
+        // would take two writes for each reader.
         if self.input.capacity() - self.input.len() < self.read_bytes / 2 {
             self.input.reserve(self.read_bytes);
         }
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_does_not_read_is_still_heard() {
+    async fn input_is_read_from_a_peer_that_does_not_read() {
         let (ours, mut theirs) = tokio::io::duplex(16);
         let mut connection = Connection::new(ours);
         connection.queue(Bytes::from_static(&[0; 100]));

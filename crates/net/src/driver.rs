@@ -1,7 +1,8 @@
-//! Drives a client's session of `hevcast-wire` over a socket: the loop of [`hevcast_wire::session`], once for all protocols.
+//! Runs a client's session of `hevcast-wire` over a socket: the loop that [`hevcast_wire::session`] describes, once for
+//! all protocols.
 //!
-//! [`Driver::next_event`] moves bytes and time between session, socket and clock until there is an event. What a
-//! protocol does differently, taking its input off the connection and ending the session, is in [`ClientProtocol`].
+//! [`Driver::next_event`] passes bytes and time between session, socket and clock until there is an event.
+//! [`ClientProtocol`] is what differs between protocols: taking input off the connection, and ending the session.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,57 +14,61 @@ use hevcast_wire::rtsp::session::publisher::PublisherSession;
 use hevcast_wire::session::Session;
 use hevcast_wire::time::Now;
 
-use crate::connect::NetError;
 use crate::connection::Connection;
+use crate::error::NetError;
 use crate::stream::Stream;
 use crate::{Clock, Target};
 
-/// How long a server may take to respond to our TEARDOWN before we close all the same.
+/// How long a server may take to respond to TEARDOWN before the connection is closed all the same.
 const TEARDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// Most bytes that may wait for the socket: far above a picture, far below what a server that only asks could pile up.
+/// Most bytes that may wait for the socket, 16 MiB: far more than a picture, and a bound for a server that sends
+/// requests without reading.
 const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 
-/// A session, its connection, and its clock.
+/// A session with its connection and its clock.
 #[derive(Debug)]
 pub struct Driver<S> {
-    /// The state machine. What is done to it is sent by the next [`Driver::next_event`] or [`Driver::transmit`].
+    /// The protocol's state machine. What it wants to send is sent by the next [`Driver::next_event`] or
+    /// [`Driver::transmit`].
     pub session: S,
-    /// The socket.
+    /// The socket, with its input and output buffers.
     pub connection: Connection<Stream>,
     clock: Clock,
     url: String,
-    /// The socket took all output, and that has not been returned yet.
+    /// Whether the socket has accepted all output and [`DriverEvent::Drained`] has not been returned yet.
     is_drained: bool,
-    /// The server's address, where a password sent by Basic could be read on its way; taken once that has been logged.
+    /// The server's address, where a password sent by Basic could be read on the network; taken when that has been
+    /// logged.
     exposed_to: Option<String>,
 }
 
-/// What [`Driver::next_event`] returns.
+/// What [`Driver::next_event`] returns: `E` is the type of the session's events.
 #[derive(Debug)]
 pub enum DriverEvent<E> {
-    /// An event of the session.
+    /// An event that the session has reported.
     Session(E),
-    /// The kernel has taken some of the queued output.
+    /// The kernel has accepted a part of the queued output.
     Sent,
-    /// It has taken all of it.
+    /// The kernel has accepted all of the queued output.
     Drained,
 }
 
-/// What the driver has to know of a protocol.
+/// What the driver has to know of a client's protocol, beside its [`Session`].
 pub trait ClientProtocol: Session<Error: Into<NetError>> + Sized {
-    /// Hands the session the next of what the connection has read. False when there is nothing whole: more must be read.
+    /// Passes the next message or frame that the connection has read to the session. False when there is no complete
+    /// one, so that more must be read.
     ///
     /// # Errors
-    /// [`NetError`]: what came cannot be parsed, or the session is over.
+    /// [`NetError`]: the input cannot be parsed, or the session is over.
     fn read_input(&mut self, connection: &mut Connection<Stream>, url: &str, now: Now) -> Result<bool, NetError>;
 
-    /// Whether requests carry the password readable.
+    /// Whether requests contain the password in readable form, as Basic does.
     fn sends_password(&self) -> bool {
         false
     }
 
-    /// Ends the session and closes the connection, with a short wait for the server.
+    /// Ends the session and closes the connection, waiting shortly for the server.
     fn close(driver: Driver<Self>) -> impl Future<Output = ()> + Send;
 }
 
@@ -71,31 +76,31 @@ impl<S: ClientProtocol> Driver<S> {
     /// Connects to `target` and starts the session that `start` makes.
     ///
     /// # Errors
-    /// As [`Target::connect`].
+    /// The same as [`Target::connect`].
     pub async fn connect(target: &Target, clock: Clock, start: impl FnOnce(Now) -> S) -> Result<Driver<S>, NetError> {
         let connection = Connection::to_server(target.connect().await?);
         let (url, exposed_to) = (target.shown(), exposed_address(target));
         Ok(Driver { session: start(clock.now()), connection, clock, url, is_drained: false, exposed_to })
     }
 
-    /// The clock in use.
+    /// The clock that the session is driven by.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// The stream's URL as it may be shown.
+    /// The stream's URL for texts, without secrets.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Queues what the session has to send.
+    /// Queues everything that the session wants to send.
     pub fn transmit(&mut self) {
         while let Some(bytes) = self.session.poll_transmit() {
             self.connection.queue(bytes);
         }
     }
 
-    /// Waits for the next event of the session, or until the socket has taken output. Cancelling it loses nothing.
+    /// Waits for the next event of the session, or until the socket has accepted output. It is cancel safe.
     ///
     /// # Errors
     /// [`NetError`]: the session is over.
@@ -115,7 +120,7 @@ impl<S: ClientProtocol> Driver<S> {
             if self.connection.is_closed() {
                 return Err(self.closed());
             }
-            // Returned after what has been read, which may be why nothing more is to be sent.
+            // Returned after the input has been handled, which may explain why there is nothing more to send.
             if std::mem::take(&mut self.is_drained) {
                 return Ok(DriverEvent::Drained);
             }
@@ -139,7 +144,7 @@ impl<S: ClientProtocol> Driver<S> {
         }
     }
 
-    /// Why the server has closed the connection, as far as that is known.
+    /// The error for a connection that the server has closed, with the reason as far as it is known.
     fn closed(&mut self) -> NetError {
         let (url, unread_bytes) = (self.url.clone(), self.connection.unread_bytes());
         if unread_bytes > 0 {
@@ -149,7 +154,8 @@ impl<S: ClientProtocol> Driver<S> {
         self.session.handle_closed().map_or(NetError::Closed { url }, Into::into)
     }
 
-    /// Logs once per process that a server takes the password only as it is, over a connection that others can read.
+    /// Logs once per process that a server accepts the password in readable form only, over a connection that others
+    /// can read.
     fn warn_of_exposed_password(&mut self) {
         static IS_LOGGED: AtomicBool = AtomicBool::new(false);
         if !self.session.sends_password() {
@@ -163,7 +169,7 @@ impl<S: ClientProtocol> Driver<S> {
         }
     }
 
-    /// Ends the session, and waits shortly for the server to agree.
+    /// Ends the session, and waits shortly for the server's response.
     pub async fn close(self) {
         S::close(self).await;
     }
@@ -197,7 +203,7 @@ impl ClientProtocol for PlayerSession {
     }
 }
 
-/// Hands an RTSP session the next message or frame.
+/// Passes the next message or frame to an RTSP session; false when there is no complete one.
 fn read_message(
     session: &mut impl ClientSession,
     connection: &mut Connection<Stream>,
@@ -215,7 +221,7 @@ fn read_message(
     }
 }
 
-/// Ends an RTSP session: TEARDOWN, and a short wait for its response.
+/// Ends an RTSP session by TEARDOWN, and waits shortly for the response.
 async fn tear_down<S: ClientProtocol + ClientSession>(mut driver: Driver<S>) {
     driver.session.teardown(driver.clock.now());
     let response = async {
@@ -230,23 +236,24 @@ async fn tear_down<S: ClientProtocol + ClientSession>(mut driver: Driver<S>) {
     }
 }
 
-/// The target's address, where whoever sees the network can read what is sent to it: neither under TLS nor on this computer.
+/// The target's address, where what is sent to it can be read on the network: it is neither under TLS nor on this
+/// computer.
 fn exposed_address(target: &Target) -> Option<String> {
     (!target.is_tls() && !target.is_loopback()).then(|| target.address())
 }
 
-/// How much of the queued output the socket has taken.
+/// How much of the queued output the socket has accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
-    /// Nothing, or nothing was queued.
+    /// No bytes, or nothing was queued.
     Nothing,
-    /// Some of it.
+    /// A part of the output, so that the rest is still queued.
     Some,
-    /// All of it.
+    /// All of the output, so that the queue is empty.
     All,
 }
 
-/// Waits until a connection has moved bytes either way. Cancelling it loses nothing.
+/// Waits until a connection has moved bytes in either direction. It is cancel safe.
 async fn wait_progress(connection: &mut Connection<Stream>) -> std::io::Result<Sent> {
     let (had_output, sent_bytes) = (connection.queued_bytes() > 0, connection.sent_bytes());
     connection.wait_io().await?;
@@ -257,7 +264,7 @@ async fn wait_progress(connection: &mut Connection<Stream>) -> std::io::Result<S
     })
 }
 
-/// Waits until then, or for ever.
+/// Waits until `due`, or for ever if there is no such time.
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,

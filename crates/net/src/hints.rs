@@ -1,12 +1,18 @@
-//! What a user can do about a refusal: the ends of sentences whose beginnings are the errors of `hevcast-wire`.
+//! Hints: what a user can do about an error, as the end of the sentence that an error of `hevcast-wire` begins.
 //!
-//! The sessions state what a server said; options, settings and the other ways out are the program's. [`crate::NetError`]
-//! puts both together.
+//! The sessions of `hevcast-wire` report what a server did; the program's options and settings that may help are known
+//! here. [`crate::NetError`] puts both together.
+
+use std::io;
+use std::time::Duration;
 
 use hevcast_wire::rtmp::RtmpError;
 use hevcast_wire::rtsp::session::{AuthFailure, SessionError};
+use rustls::CertificateError;
 
-/// What to do about an RTSP session's error, to be put behind its text; empty where there is nothing to say.
+use crate::tls::Fingerprint;
+
+/// The hint for an RTSP session's error, to be appended to its text; empty where there is none.
 pub fn of_session(error: &SessionError) -> &'static str {
     match error {
         SessionError::Unauthorized { why, .. } => match why {
@@ -35,7 +41,7 @@ pub fn of_session(error: &SessionError) -> &'static str {
     }
 }
 
-/// What a status of RTSP may mean.
+/// The hint for a response with this RTSP status code.
 fn of_status(status: u16) -> &'static str {
     match status {
         403 => ": another sender may hold this path, or you may not use it",
@@ -46,7 +52,7 @@ fn of_status(status: u16) -> &'static str {
     }
 }
 
-/// What it may mean that no response comes to this request.
+/// The hint for a request without a response; `has_responded` says whether the server responded to an earlier request.
 fn of_silence(request: &str, has_responded: bool) -> &'static str {
     match (request, has_responded) {
         ("ANNOUNCE", _) => ": it may not take publishers by RTSP; check the address, or use another server or protocol",
@@ -61,7 +67,7 @@ fn of_silence(request: &str, has_responded: bool) -> &'static str {
     }
 }
 
-/// What to do about an RTMP session's error, to be put behind its text; empty where there is nothing to say.
+/// The hint for an RTMP session's error, to be appended to its text; empty where there is none.
 pub fn of_rtmp(error: &RtmpError) -> &'static str {
     match error {
         RtmpError::NoStream { .. } => "; give an address like rtmp://HOST/APP/STREAM",
@@ -78,7 +84,7 @@ pub fn of_rtmp(error: &RtmpError) -> &'static str {
     }
 }
 
-/// What a server's words may mean: codes of RTMP 1.0 section 7.2.2, and MediaMTX's.
+/// The hint for the reason that an RTMP server gave: codes of RTMP 1.0 section 7.2.2, and texts of MediaMTX.
 fn of_reason(reason: &str) -> &'static str {
     const MEDIAMTX_LOGIN: &str =
         "; the login is missing or wrong; MediaMTX reads it in the query: ?user=USER&pass=PASSWORD";
@@ -92,6 +98,56 @@ fn of_reason(reason: &str) -> &'static str {
         ("Connect.Rejected", "; check the application and the login"),
     ];
     HINTS.iter().find(|(code, _)| reason.contains(code)).map_or("", |(_, hint)| hint)
+}
+
+/// What failed in connecting by TCP within `timeout`, and what the user can do; `is_ours` where the server may be
+/// `hevcast serve` on this computer.
+pub fn of_connect(error: &io::Error, is_ours: bool, timeout: Duration) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused if is_ours => {
+            "nothing listens there; start the server (hevcast serve), or check the port".to_owned()
+        }
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there; see whether the server or the camera runs, and check the port".to_owned()
+        }
+        io::ErrorKind::TimedOut => {
+            format!("no answer within {} s; check the address and the firewall", timeout.as_secs())
+        }
+        _ => format!("{error}; check the address and the network"),
+    }
+}
+
+/// What failed in a TLS handshake, and what the user can do; `pin` is the fingerprint that the user requires, and
+/// `shown` that of the certificate which the server sent.
+pub fn of_tls(error: &io::Error, scheme: &str, pin: Option<Fingerprint>, shown: Option<Fingerprint>) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (tls, shown, pin) {
+        (Some(rustls::Error::InvalidCertificate(_)), Some(found), Some(_)) => format!(
+            "its certificate is another, with the fingerprint {found}; if that is what the server prints, \
+             give it with --pin {found}"
+        ),
+        (Some(rustls::Error::InvalidCertificate(why)), Some(found), None) => format!(
+            "{}; its fingerprint is {found}: compare that with what the server prints at its start, \
+             and if it is the same, give --pin {found}",
+            distrust(why)
+        ),
+        _ => format!("{error}; is this a port of {scheme}://?"),
+    }
+}
+
+/// What is wrong with a certificate, as the beginning of a sentence.
+fn distrust(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "nobody this computer knows vouches for its certificate".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; is this computer's clock right?".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name".to_owned()
+        }
+        other => format!("its certificate is not to be trusted ({other})"),
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_says_what_it_may_mean() {
+    fn a_missing_response_says_what_it_may_mean() {
         assert!(silence("OPTIONS", false).contains("OPTIONS within 5 s: is that an RTSP port"));
         let held = silence("DESCRIBE", true);
         assert!(held.contains("DESCRIBE within 5 s: it answers other requests") && held.contains("--wait"), "{held}");

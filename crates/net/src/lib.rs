@@ -1,15 +1,23 @@
 //! Sockets and timers for the sessions of `hevcast-wire`, on tokio.
 //!
-//! The sessions decide, this crate carries: [`connect`] opens a tuned socket to a [`Target`], under
-//! [`tls`] if that is wanted, [`connection`] moves bytes in and out
-//! of it, [`driver`] runs a session on that, [`publish`] and [`play`] are the two ends of a stream over RTSP, [`rtmp`] has both for RTMP, [`backlog`] knows what has not left
-//! yet, [`reconnect`] when to try again, and [`clock`] what time it is.
+//! The state machines of `hevcast-wire` decide what is sent; this crate sends and receives it.
+//!
+//! * [`target`]: the address of a stream, a URL with its secrets taken out; [`connect`]: from a target to a connected
+//!   socket, under [`tls`] for `rtsps://` and `rtmps://`; [`stream`]: that socket as one type; [`redirect`]: following
+//!   redirections; [`error`] and [`hints`]: why a connection failed, and what the user can do;
+//! * [`connection`]: buffers bytes to and from a socket; [`driver`]: the loop that runs a session on a connection;
+//! * [`publish`] and [`play`]: publishing and playing a stream over RTSP; [`rtmp`]: both over RTMP;
+//! * [`backlog`]: the pictures that are coded and not sent yet; [`reconnect`]: when to connect again; [`clock`]: the
+//!   source of the time.
+
+#![forbid(unsafe_code)]
 
 pub mod backlog;
 pub mod clock;
 pub mod connect;
 pub mod connection;
 pub mod driver;
+pub mod error;
 pub mod hints;
 pub mod play;
 pub mod publish;
@@ -22,5 +30,5 @@ pub mod target;
 pub mod tls;
 
 pub use clock::Clock;
-pub use connect::NetError;
+pub use error::NetError;
 pub use target::{Protocol, Target};

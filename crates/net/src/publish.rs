@@ -1,7 +1,8 @@
-//! The publish stage: coded pictures, already in packets, to a server.
+//! Publishes a stream over RTSP: sends coded pictures, as RTP packets, to a server.
 //!
-//! A [`Publisher`] is one connection that has reached RECORD. It holds one picture at a time: the next is queued when
-//! the kernel has taken the last ([`Publisher::is_drained`]), so that what waits, waits where it can be aged.
+//! A [`Publisher`] is one connection on which the server records. It holds one picture at a time: the next one is
+//! queued when the kernel has accepted the last ([`Publisher::is_drained`]), so that pictures wait in the
+//! [backlog](crate::backlog), where their age is known.
 
 use std::time::{Duration, Instant};
 
@@ -17,56 +18,58 @@ use crate::driver::{Driver, DriverEvent};
 use crate::redirect::Redirects;
 use crate::{Clock, NetError, Target};
 
-/// Time between sender reports (RFC 3550 section 6.2 allows no less than this for a pair).
+/// The interval of sender reports (RFC 3550 section 6.2: the recommended minimum is 5 s).
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// One coded picture in packets.
+/// One coded picture, as RTP packets.
 #[derive(Debug)]
 pub struct OutgoingPicture {
-    /// Its RTP packets, in order.
+    /// The RTP packets of the picture, in order.
     pub packets: Vec<RtpPacket>,
-    /// Its time stamp.
+    /// The RTP time stamp of its packets.
     pub timestamp: RtpTicks,
-    /// When it was captured, by the clock that sender reports state.
+    /// When the picture was captured, by the clock that sender reports state.
     pub captured: UtcMicros,
 }
 
 impl OutgoingPicture {
-    /// Bytes that it takes on the connection, framing included.
+    /// Bytes that the picture takes on the connection, framing included.
     pub fn size_bytes(&self) -> usize {
         self.packets.iter().map(|packet| interleave::HEADER_LEN + packet.size_bytes()).sum()
     }
 }
 
-/// What [`Publisher::next_event`] returns.
+/// What [`Publisher::next_event`] returns: progress, or a request of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PublishEvent {
-    /// The kernel has taken some of what is queued, or all: see [`Publisher::is_drained`].
+    /// The kernel has accepted a part of what is queued, or all: see [`Publisher::is_drained`].
     Sent,
-    /// A reader needs an IRAP picture.
+    /// A reader needs a keyframe (random access picture).
     KeyframeRequested,
-    /// The readers take no more than this, bits/s.
+    /// The publisher should send at most this bit rate, in bits/s (TMMBR, RFC 5104).
     RateLimited(u64),
-    /// The server ended the session.
+    /// The server ended the session, so that nothing more can be sent.
     Ended,
 }
 
-/// A publishing connection.
+/// A connection on which a stream is published.
 #[derive(Debug)]
 pub struct Publisher {
     driver: Driver<PublisherSession>,
     channels: Channels,
     ssrc: u32,
-    reported: Option<Instant>,
+    /// When the last sender report was sent.
+    reported_at: Option<Instant>,
     packet_count: u32,
     octet_count: u32,
 }
 
 impl Publisher {
-    /// Connects, announces `description` and waits until the server records.
+    /// Connects, follows redirections, announces `description` (SDP), and waits until the server records. Packets will
+    /// have the source `ssrc`.
     ///
     /// # Errors
-    /// [`NetError`]: no connection, a refusal, or silence.
+    /// [`NetError`]: no connection, a refusal, or no response.
     pub async fn connect(
         target: &Target,
         user_agent: &str,
@@ -76,14 +79,14 @@ impl Publisher {
     ) -> Result<Publisher, NetError> {
         let mut redirects = Redirects::from(target);
         loop {
-            match Publisher::connect_there(redirects.at(), user_agent, description.clone(), ssrc, clock).await {
+            match Publisher::connect_once(redirects.at(), user_agent, description.clone(), ssrc, clock).await {
                 Ok(publisher) => return Ok(publisher),
                 Err(error) => redirects.follow(error)?,
             }
         }
     }
 
-    async fn connect_there(
+    async fn connect_once(
         target: &Target,
         user_agent: &str,
         description: Bytes,
@@ -103,20 +106,20 @@ impl Publisher {
                 | DriverEvent::Drained => {}
             }
         };
-        Ok(Publisher { driver, channels, ssrc, reported: None, packet_count: 0, octet_count: 0 })
+        Ok(Publisher { driver, channels, ssrc, reported_at: None, packet_count: 0, octet_count: 0 })
     }
 
-    /// Queues a picture; the packets' payloads are not copied.
+    /// Queues a picture, preceded by a sender report if one is due. The packets' payloads are not copied.
     pub fn queue(&mut self, picture: OutgoingPicture) {
         let now = self.driver.clock().now();
         // Before the first packet too: some servers wait for a report before they pass anything on.
-        if self.reported.is_none_or(|at| now.instant.saturating_duration_since(at) >= REPORT_INTERVAL) {
-            self.reported = Some(now.instant);
+        if self.reported_at.is_none_or(|at| now.instant.saturating_duration_since(at) >= REPORT_INTERVAL) {
+            self.reported_at = Some(now.instant);
             let (ntp, rtp) = (picture.captured.to_ntp(), picture.timestamp);
             let report = rtcp::sender_report(self.ssrc, ntp, rtp, self.packet_count, self.octet_count, "hevcast");
             self.driver.connection.queue(interleave::frame(self.channels.rtcp, &report));
         }
-        // One buffer for all headers of the picture: they are slices of it, beside the slices of the coded bytes.
+        // All headers of the picture are slices of one buffer, which alternate with slices of the coded bytes.
         let header_len = |p: &RtpPacket| interleave::HEADER_LEN + p.prefix.len();
         let mut headers = BytesMut::with_capacity(picture.packets.iter().map(header_len).sum());
         for packet in &picture.packets {
@@ -132,12 +135,12 @@ impl Publisher {
         }
     }
 
-    /// Whether the kernel has taken everything queued.
+    /// Whether the kernel has accepted everything that was queued.
     pub fn is_drained(&self) -> bool {
         self.driver.connection.queued_bytes() == 0
     }
 
-    /// Waits for the next news. Cancelling it loses nothing.
+    /// Waits for the next event. It is cancel safe.
     ///
     /// # Errors
     /// [`NetError`]: the session is over.
@@ -151,17 +154,17 @@ impl Publisher {
         })
     }
 
-    /// The server's clock, if it tells.
+    /// How the server's clock differs from ours; `None` if the server does not support comparing clocks.
     pub fn clock(&self) -> Option<ClockOffset> {
         self.driver.session.clock()
     }
 
-    /// Bytes written to the socket, framing included.
+    /// Bytes written to the socket so far, framing included.
     pub fn sent_bytes(&self) -> u64 {
         self.driver.connection.sent_bytes()
     }
 
-    /// Sends what is queued (for as long as the server takes it promptly), then ends the session.
+    /// Sends what is queued, as long as the server accepts it promptly, and ends the session by TEARDOWN.
     pub async fn close(self) {
         self.driver.close().await;
     }

@@ -1,17 +1,19 @@
-//! When to try again: soon at first, for a restart takes a moment, then ever more rarely, for a dead server is in no
-//! hurry. Never at the same time as others: a server's thousand readers lose it in one moment, and must not come back so.
+//! The pauses between attempts to connect again: short at first, since a server may just be restarting, and then ever
+//! longer. Each pause is randomised: a server's thousand readers lose their connections at the same moment, and must
+//! not all come back at the same moment.
 
 use std::time::Duration;
 
-/// First pause, at most.
+/// The upper bound of the first pause.
 pub const FIRST: Duration = Duration::from_millis(100);
-/// Longest pause.
+/// The upper bound of every later pause.
 pub const LONGEST: Duration = Duration::from_secs(2);
-/// A connection that brought pictures for as long as this worked: the next pause is the first again. One that is closed
-/// sooner, or that brought none, is a failure like a refusal, though it came about.
+/// A connection that carried pictures for at least this long was a success, so that the next pause is the first one
+/// again. A connection that ended sooner, or carried none, counts as a failure like a refused one.
 pub const STEADY: Duration = Duration::from_secs(3);
 
-/// Pauses that double from [`FIRST`] to [`LONGEST`]; of each, a random part between its half and the whole passes.
+/// Exponential backoff: upper bounds that double from [`FIRST`] to [`LONGEST`]. Each pause is a random value between
+/// half its bound and the bound.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
@@ -24,16 +26,16 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause before the next try; `random` is any number, evenly distributed.
+    /// The pause before the next attempt; `random` is an evenly distributed number.
     pub fn pause(&mut self, random: u32) -> Duration {
         let half = self.next / 2;
         self.next = (self.next * 2).min(LONGEST);
         half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
-    /// A connection has ended, over which pictures went for so long; zero where none did.
-    pub fn ended(&mut self, brought_pictures_for: Duration) {
-        if brought_pictures_for >= STEADY {
+    /// Records that a connection has ended, and for how long it carried pictures; zero where it carried none.
+    pub fn ended(&mut self, carried_pictures_for: Duration) {
+        if carried_pictures_for >= STEADY {
             self.next = FIRST;
         }
     }
@@ -43,7 +45,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// Evenly spread numbers, the same in each run.
+    /// Evenly distributed numbers, the same in each run.
     fn randoms() -> impl Iterator<Item = u32> {
         std::iter::successors(Some(1u32), |n| Some(n.wrapping_mul(747_796_405).wrapping_add(2_891_336_453)))
     }
@@ -59,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_accepts_and_then_closes_is_asked_ever_more_rarely() {
+    fn attempts_at_a_server_that_accepts_and_then_closes_become_rarer() {
         for lasts in [Duration::ZERO, Duration::from_millis(5), STEADY - Duration::from_millis(1)] {
             let mut backoff = Backoff::default();
             let (mut passed, mut tries) = (Duration::ZERO, 0);
@@ -85,12 +87,12 @@ mod tests {
             }
             let times: Vec<Duration> = all.iter().map(|(_, at)| *at).collect();
             let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-            // No tenth of the time in which they come has a third of them.
+            // No tenth of the period in which readers come back has more than 30% of them.
             let tenth = (*last - *first) / 10;
             for n in 0..10 {
                 let from = *first + tenth * n;
-                let crowd = times.iter().filter(|at| (from..from + tenth).contains(*at)).count();
-                assert!(crowd <= 300, "{crowd} within {tenth:?} from {from:?} on");
+                let readers = times.iter().filter(|at| (from..from + tenth).contains(*at)).count();
+                assert!(readers <= 300, "{readers} within {tenth:?} from {from:?} on");
             }
             assert!(*last - *first >= FIRST / 3);
         }

@@ -1,42 +1,42 @@
-//! Servers that send their clients elsewhere (RFC 2326 section 11.2): load balancers, and cameras that have moved.
+//! Follows redirections of RTSP servers (RFC 2326 section 11.2), as load balancers and moved cameras send them.
 
 use hevcast_wire::rtsp::session::SessionError;
 
 use crate::{NetError, Target};
 
-/// Most redirections followed for one stream.
+/// How many redirections are followed for one stream.
 pub const MAX_REDIRECTS: usize = 3;
 
-/// Where a stream is, by the redirections of its servers so far.
+/// The present address of a stream, after the redirections so far.
 #[derive(Debug)]
 pub struct Redirects {
     at: Target,
-    left: usize,
+    remaining: usize,
 }
 
 impl Redirects {
-    /// Begins at `target`.
+    /// Begins at `target`, the address that the user gave.
     pub fn from(target: &Target) -> Redirects {
-        Redirects { at: target.clone(), left: MAX_REDIRECTS }
+        Redirects { at: target.clone(), remaining: MAX_REDIRECTS }
     }
 
-    /// Where to try now.
+    /// The address to which the next attempt should connect.
     pub fn at(&self) -> &Target {
         &self.at
     }
 
-    /// Takes what became of that try, if it failed.
+    /// Handles the error of an attempt to connect: a redirection that may be followed changes [`at`](Redirects::at).
     ///
     /// # Errors
-    /// The failure, unless it is a redirection to follow; [`SessionError::Moved`] when the new place is not to be trusted, or
-    /// there have been too many.
+    /// The same error, unless it is a redirection that may be followed. [`SessionError::Moved`] when the new address
+    /// cannot be trusted, or there have been too many redirections.
     pub fn follow(&mut self, error: NetError) -> Result<(), NetError> {
         let NetError::Session(SessionError::Moved { request, url, to }) = error else { return Err(error) };
-        match self.at.moved(&to).filter(|_| self.left > 0) {
+        match self.at.moved(&to).filter(|_| self.remaining > 0) {
             Some(elsewhere) => {
                 tracing::debug!("{url} sends us on to {}", elsewhere.shown());
                 self.at = elsewhere;
-                self.left -= 1;
+                self.remaining -= 1;
                 Ok(())
             }
             None => Err(SessionError::Moved { request, url, to }.into()),
@@ -45,19 +45,19 @@ impl Redirects {
 }
 
 impl Target {
-    /// The same stream elsewhere; `None` if that is no address of RTSP, or would give up TLS. A login goes along to the
-    /// same scheme, host and port only: whoever listens at another port of a host may be somebody else. A login or pin
-    /// that the server writes there is ignored.
+    /// The same stream at another address; `None` if that is not an RTSP address, or lacks TLS where the present
+    /// address has it. The login is sent to the same scheme, host and port only, since another port of the host may
+    /// belong to somebody else. A login or pin that the server wrote into the address is ignored.
     fn moved(&self, to: &str) -> Option<Target> {
-        // RFC 2326 wants it whole, not every server writes it so.
+        // RFC 2326 requires an absolute URL, but not every server sends one.
         let to = self.url.join(to).ok()?;
         let elsewhere = Target::parse(to.as_str()).ok()?;
         if elsewhere.protocol() != self.protocol() || (self.is_tls() && !elsewhere.is_tls()) {
             return None;
         }
         let host = |target: &Target| target.url.host_str().map(str::to_ascii_lowercase);
-        let place = |target: &Target| (target.is_tls(), host(target), target.port());
-        let credentials = self.credentials.clone().filter(|_| place(&elsewhere) == place(self));
+        let origin = |target: &Target| (target.is_tls(), host(target), target.port());
+        let credentials = self.credentials.clone().filter(|_| origin(&elsewhere) == origin(self));
         let pin = self.pin.filter(|_| elsewhere.is_tls());
         Some(Target { credentials, pin, ..elsewhere })
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_stays_with_its_place_and_tls_is_never_given_up() {
+    fn a_login_stays_with_its_origin_and_tls_is_never_dropped() {
         let at = Target::parse("rtsp://u:p@one/live").unwrap();
         for (to, url, has_login) in [
             ("rtsp://one/b", "rtsp://one/b", true),

@@ -1,4 +1,4 @@
-//! A connected socket, plain or under TLS, as one type.
+//! A connected TCP socket, plain or under TLS, as one type.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -9,17 +9,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-/// A socket.
+/// A connected TCP socket, plain or under TLS.
 #[derive(Debug)]
 pub enum Stream {
-    /// `rtsp://`; shared, since others may write to it while its task has nothing to write.
+    /// Without TLS. Shared, since another task may write to it while its own task has nothing to write.
     Plain(Arc<TcpStream>),
-    /// `rtsps://`
+    /// Under TLS, as for `rtsps://` and `rtmps://`.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// A plain socket.
+    /// Wraps a connected socket that is used without TLS.
     pub fn plain(socket: TcpStream) -> Stream {
         Stream::Plain(Arc::new(socket))
     }
@@ -78,13 +78,13 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Writes as much as the socket takes without waiting, and returns how much that was. Tasks that wait for room are not woken. An
-/// error counts as no room; the socket's own task will meet it.
+/// Writes as many bytes as the socket accepts without waiting, and returns their number. Tasks that wait to write are
+/// not woken. An error counts as 0 bytes; the socket's own task will get it, too.
 pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> usize {
     socket2::SockRef::from(socket).send(bytes).unwrap_or(0)
 }
 
-/// Waits for room, then sends.
+/// Sends as soon as the socket accepts bytes.
 fn poll_send(
     socket: &TcpStream,
     cx: &mut Context<'_>,

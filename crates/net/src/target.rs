@@ -1,4 +1,4 @@
-//! Where a stream is: a URL, and the secrets that stood in it.
+//! The address of a stream: its URL, and the secrets and options that were taken out of it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,34 +11,34 @@ use hevcast_wire::secret::Secret;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
-use crate::connect::NetError;
+use crate::error::NetError;
 use crate::tls::Fingerprint;
 
-/// RTSP's port (RFC 2326 section 3.2).
+/// The default port of RTSP (RFC 2326 section 3.2).
 pub const RTSP_PORT: u16 = 554;
-/// That of RTSP over TLS (RFC 7826 section 22.1).
+/// The default port of RTSP over TLS (RFC 7826 section 22.1).
 pub const RTSPS_PORT: u16 = 322;
-/// RTMP's port (RTMP 1.0, section 7.2).
+/// The default port of RTMP (RTMP 1.0 section 7.2).
 pub const RTMP_PORT: u16 = 1935;
-/// That of RTMP over TLS.
+/// The default port of RTMP over TLS, that of HTTPS.
 pub const RTMPS_PORT: u16 = 443;
 
-/// SRT's latency where the URL sets none.
+/// The latency of SRT where the URL sets none.
 pub const SRT_LATENCY: Duration = Duration::from_millis(120);
 
-/// How a stream travels.
+/// The protocol by which a stream is transported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// RTSP over TCP, or over TLS.
+    /// RTSP with interleaved RTP, over TCP or TLS.
     Rtsp,
-    /// Enhanced RTMP, or the same over TLS.
+    /// Enhanced RTMP, over TCP or TLS.
     Rtmp,
-    /// MPEG-TS over SRT.
+    /// MPEG-TS over SRT, as caller or as listener.
     Srt,
 }
 
 impl Protocol {
-    /// By a URL's scheme.
+    /// The protocol of a URL scheme in lower case; `None` where it is unknown.
     fn of(scheme: &str) -> Option<Protocol> {
         match scheme {
             "rtsp" | "rtsps" => Some(Protocol::Rtsp),
@@ -48,6 +48,7 @@ impl Protocol {
         }
     }
 
+    /// The form of a URL of this protocol, for error texts.
     fn example(self) -> &'static str {
         match self {
             Protocol::Rtsp => "rtsp://HOST:8554/PATH",
@@ -57,59 +58,60 @@ impl Protocol {
     }
 }
 
-/// Which end opens the connection (SRT's `mode`).
+/// Which end opens the connection (the option `mode` of SRT).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SrtMode {
-    /// We call.
+    /// This program connects to the other end.
     #[default]
     Caller,
-    /// We wait for a call.
+    /// This program waits for the other end to connect.
     Listener,
 }
 
 /// The options of an `srt://` URL, from its query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SrtSettings {
-    /// Which end opens the connection.
+    /// The option `mode`: which end opens the connection.
     pub mode: SrtMode,
-    /// SRT's `streamid`, by which a server finds the stream.
+    /// The option `streamid`, by which a server identifies the stream.
     pub stream_id: Option<String>,
-    /// How long what is lost may be sent again.
+    /// The option `latency`: how long lost packets may be sent again, which is also the delay that SRT adds.
     pub latency: Duration,
-    /// Encrypts, if both ends know it; 10 to 79 characters.
+    /// The passphrase with which the stream is encrypted, which both ends must know; 10 to 79 characters.
     pub passphrase: Option<Secret>,
 }
 
-/// What is percent-encoded in a login that people typed as it is. `%` is not: it may be of one that is encoded already.
+/// The characters that are percent-encoded in a login that was typed without encoding. `%` is not among them, since the
+/// login may be encoded already.
 const IN_LOGIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'/').add(b'?').add(b'@').add(b'\\').add(b':');
 
-/// Where a stream is: its URL, and what stood in it beside that.
+/// The address of a stream. Secrets are kept apart from the URL, so that they do not get into texts.
 #[derive(Clone)]
 pub struct Target {
-    /// URL without credentials.
+    /// The URL, without credentials, pin and passphrase.
     pub url: Url,
-    /// Login, if the URL had one.
+    /// The user and password, if the URL or the options gave them.
     pub credentials: Option<Credentials>,
-    /// The one certificate trusted, if not those of the system's authorities.
+    /// The fingerprint of the only certificate to trust; `None` to trust those of the system's certificate authorities.
     pub pin: Option<Fingerprint>,
-    /// With `srt://`.
+    /// The SRT options; only for `srt://`.
     pub srt: Option<SrtSettings>,
 }
 
 impl Target {
-    /// Reads `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…[#pin=FINGERPRINT]`,
+    /// Parses `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…[#pin=FINGERPRINT]`,
     /// `rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM`, or
     /// `srt://HOST:PORT[?streamid=ID][&latency=MS][&passphrase=…][&mode=caller|listener]`.
     ///
     /// # Errors
-    /// [`NetError::Url`], naming the schemes that can be opened.
+    /// [`NetError::Url`], which says what is wrong and gives an example.
     pub fn parse(text: &str) -> Result<Target, NetError> {
         let scheme = text.split("://").next().unwrap_or_default().to_ascii_lowercase();
         let protocol = Protocol::of(&scheme);
         let example = protocol.unwrap_or(Protocol::Rtsp).example();
         let bad = |what: &str| NetError::Url { url: redacted(text), what: what.to_owned(), example };
         let escaped = match protocol {
-            // SRT has no login, and SRS's stream ids begin with `#`, which people do not write as %23.
+            // SRT has no login, and stream ids of SRS begin with `#`, which users do not write as %23.
             Some(Protocol::Srt) => text.replace('#', "%23"),
             Some(Protocol::Rtsp | Protocol::Rtmp) => encode_login(text).ok_or_else(|| {
                 bad("it is not clear where its password ends: write @ as %40, / as %2F, ? as %3F and # as %23 in it")
@@ -127,7 +129,7 @@ impl Target {
         }
         let names = url.path().trim_matches('/').split('/').filter(|name| !name.is_empty()).count();
         match protocol {
-            // Some cameras have their only stream at "/", or name it in the query alone.
+            // Some cameras have their only stream at "/", or identify it in the query alone.
             Protocol::Rtsp if url.path().is_empty() => return Err(bad("no path in it")),
             Protocol::Rtmp if names == 0 => return Err(bad("no application and stream in it")),
             Protocol::Srt if url.port().is_none() => return Err(bad("no port in it")),
@@ -147,16 +149,17 @@ impl Target {
         Target { url, credentials, pin: None, srt }.pinned(pin)
     }
 
-    /// How its stream travels.
+    /// The protocol by which the stream is transported.
     pub fn protocol(&self) -> Protocol {
-        // `parse` makes no others.
+        // `parse` accepts no other schemes.
         Protocol::of(self.url.scheme()).unwrap_or(Protocol::Rtsp)
     }
 
-    /// The same, where only a certificate with this fingerprint is trusted, if there is one.
+    /// The same target with this pin, if there is one: only a certificate with this fingerprint is trusted.
     ///
     /// # Errors
-    /// [`NetError::Url`] where no certificate is shown: a pin that is never compared would protect nothing.
+    /// [`NetError::Url`] where the protocol uses no certificate, since a pin that is never compared would protect
+    /// nothing.
     pub fn pinned(self, pin: Option<Fingerprint>) -> Result<Target, NetError> {
         if pin.is_none() || self.is_tls() {
             return Ok(Target { pin: pin.or(self.pin), ..self });
@@ -171,18 +174,18 @@ impl Target {
         Err(NetError::Url { url: self.shown(), what, example })
     }
 
-    /// The same with this login, unless the URL had one.
+    /// The same target with this login, unless the URL had one.
     #[must_use]
     pub fn with_login(self, login: Option<Credentials>) -> Target {
         Target { credentials: self.credentials.or(login), ..self }
     }
 
-    /// Whether it names a user and no password.
+    /// Whether the target has a user name without a password.
     pub fn lacks_password(&self) -> bool {
         self.credentials.as_ref().is_some_and(|login| login.password.is_empty())
     }
 
-    /// The same with this password, where it [lacks one](Target::lacks_password).
+    /// The same target with this password, where it [lacks one](Target::lacks_password).
     #[must_use]
     pub fn with_password(mut self, password: Option<&Secret>) -> Target {
         if let (Some(login), Some(password)) = (self.credentials.as_mut().filter(|l| l.password.is_empty()), password) {
@@ -191,7 +194,7 @@ impl Target {
         self
     }
 
-    /// The same with this passphrase, where it is SRT's and had none.
+    /// The same target with this passphrase, where it is an SRT target without one.
     #[must_use]
     pub fn with_passphrase(mut self, passphrase: Option<&Secret>) -> Target {
         if let Some(srt) = &mut self.srt {
@@ -200,7 +203,8 @@ impl Target {
         self
     }
 
-    /// The URL for error texts and logs, in its own letters and without what may be secret: of RTMP's, the query often holds a key.
+    /// The URL for error texts and logs: percent-decoded where possible, and without what may be secret. The query of
+    /// an RTMP URL is left out, since it often contains a key.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
         if self.protocol() == Protocol::Rtmp {
@@ -209,8 +213,8 @@ impl Target {
         shown_url(&url)
     }
 
-    /// The URL with the pin, as [`Target::parse`] reads it, in its own letters and without a login or a passphrase. A key in
-    /// its query stays: no stream would be found without.
+    /// The URL with the pin, as [`Target::parse`] reads it: percent-decoded where possible, and without login and
+    /// passphrase. A key in its query stays, since the stream could not be found without it.
     pub fn to_text(&self) -> String {
         let url = path::shown(&self.url);
         match self.pin {
@@ -219,16 +223,17 @@ impl Target {
         }
     }
 
-    /// `HOST:PORT`, for error texts.
+    /// The address as `HOST:PORT`, for error texts.
     pub fn address(&self) -> String {
         format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port())
     }
 
+    /// Whether the connection is under TLS.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.url.scheme(), "rtsps" | "rtmps")
     }
 
-    /// Whether it is on this computer.
+    /// Whether the host is this computer, by a loopback address or a name of `localhost` (RFC 6761 section 6.3).
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
         match host.parse::<IpAddr>() {
@@ -237,6 +242,7 @@ impl Target {
         }
     }
 
+    /// The port in the URL, or the default port of its scheme.
     pub(crate) fn port(&self) -> u16 {
         self.url.port().unwrap_or(match (self.protocol(), self.is_tls()) {
             (Protocol::Rtmp, true) => RTMPS_PORT,
@@ -254,10 +260,10 @@ impl Default for SrtSettings {
 }
 
 impl SrtSettings {
-    /// Reads what stands behind `?`, and takes the passphrase out of the URL.
+    /// Parses the options in the URL's query, and removes the passphrase from the URL.
     fn take_from(url: &mut Url) -> Result<SrtSettings, String> {
         let mut settings = SrtSettings::default();
-        // Unlike a form's: `+` means itself.
+        // Unlike in HTML forms, `+` is not a space.
         let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let mut shown = Vec::new();
         for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -278,7 +284,7 @@ impl SrtSettings {
                         _ => return Err("mode is caller or listener".to_owned()),
                     }
                 }
-                // Said for the far end's sake; MPEG-TS goes by this one only.
+                // Accepted since other programs need it; MPEG-TS is always sent in this mode.
                 "transtype" if decoded == "live" => {}
                 _ => return Err(format!("hevcast knows no {name}=, only streamid, latency, passphrase and mode")),
             }
@@ -292,10 +298,10 @@ impl SrtSettings {
     }
 }
 
-/// Checks the length of a passphrase of SRT's.
+/// Checks the length of an SRT passphrase, 10 to 79 bytes.
 ///
 /// # Errors
-/// What it is to be.
+/// A text that states the allowed length.
 pub fn srt_passphrase(text: &str) -> Result<Secret, String> {
     match (10..=79).contains(&text.len()) {
         true => Ok(text.into()),
@@ -303,8 +309,8 @@ pub fn srt_passphrase(text: &str) -> Result<Secret, String> {
     }
 }
 
-/// The address with its login percent-encoded where people typed it as it is, with `/`, `?` or `#` in the password. `None`
-/// where such a character may as well belong to the address.
+/// The URL with its login percent-encoded, where a password with `/`, `?` or `#` was typed without encoding. `None`
+/// where it is not clear whether such a character ends the login.
 fn encode_login(text: &str) -> Option<String> {
     let Some((scheme, rest)) = text.split_once("://") else { return Some(text.to_owned()) };
     let authority_len = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -316,7 +322,8 @@ fn encode_login(text: &str) -> Option<String> {
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
     let is_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
     match authority.contains('@') || is_port {
-        // An address as it should be, whose path or query has an @; but a host behind that could be the real one.
+        // A well-formed address whose path or query contains an @. It is refused where the part behind that could be
+        // the real host.
         true => (!place.contains('/')).then(|| text.to_owned()),
         false => {
             let (login, _) = rest.rsplit_once('@')?;
@@ -327,7 +334,7 @@ fn encode_login(text: &str) -> Option<String> {
     }
 }
 
-// Queries and stream ids hold secrets, too.
+// Written by hand, since queries and stream ids contain secrets, too.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Target { credentials, pin, srt, .. } = self;
@@ -425,7 +432,7 @@ mod tests {
             ("12#x y/", "12#x y/"),
         ] {
             let text = format!("rtsp://admin:{typed}@h:554/live?x=1");
-            // Digits before a slash and the like could be a port.
+            // Digits before such a character could be a port.
             let target = match Target::parse(&text) {
                 Ok(target) => target,
                 Err(error) => {
@@ -479,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn this_computer_is_told_from_others() {
+    fn this_computer_is_distinguished_from_others() {
         for (host, is_loopback) in [
             ("127.0.0.1", true),
             ("127.8.9.1", true),

@@ -1,7 +1,8 @@
-//! TLS under RTSP and RTMP: which certificates a client trusts, and how a pinned one is recognised.
+//! TLS for RTSP and RTMP clients: which server certificates are trusted, and pinning by fingerprint.
 //!
-//! A certificate is trusted when the system's authorities vouch for the host's name, or when its fingerprint is the one
-//! given: a server that made its own certificate prints it, and who sits at both ends copies it once.
+//! A certificate is trusted when the system's certificate authorities vouch for the host name, or when its fingerprint
+//! is the given pin: a server that made its own certificate prints the fingerprint, and the user copies it to the
+//! client once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,12 +15,12 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a certificate (DER), written as hexadecimal.
+/// The SHA-256 hash of a certificate in DER, written in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// That of this certificate.
+    /// Computes the fingerprint of a certificate in DER.
     pub fn of(certificate: &CertificateDer<'_>) -> Fingerprint {
         Fingerprint(Sha256::digest(certificate).into())
     }
@@ -34,7 +35,7 @@ impl fmt::Display for Fingerprint {
 impl FromStr for Fingerprint {
     type Err = &'static str;
 
-    /// With or without colons, as other programs print it.
+    /// Parses 64 hexadecimal digits, with or without colons, as other programs print them.
     fn from_str(text: &str) -> Result<Fingerprint, &'static str> {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
         let wrong = "a fingerprint is 64 hexadecimal digits, as `hevcast serve` prints it";
@@ -49,11 +50,11 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// How a client checks the server: by `pin` if there is one, else by the system's authorities. The second value tells after
-/// a refusal what the server has shown.
+/// A client configuration of rustls that checks the server by `pin` or, without one, by the system's certificate
+/// authorities. The second value holds the certificate that the server sent, also after a refusal.
 ///
 /// # Errors
-/// The error of rustls, where it makes no client.
+/// The error of rustls, where it does not accept the configuration.
 pub fn client_config(pin: Option<Fingerprint>) -> Result<(Arc<ClientConfig>, Arc<Shown>), rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -78,29 +79,29 @@ pub fn client_config(pin: Option<Fingerprint>) -> Result<(Arc<ClientConfig>, Arc
     Ok((Arc::new(config), shown))
 }
 
-/// The certificate that a server has shown.
+/// The fingerprint of the certificate that a server has sent, once it has.
 #[derive(Debug, Default)]
 pub struct Shown(OnceLock<Fingerprint>);
 
 impl Shown {
-    /// Its fingerprint, once there was one.
+    /// The fingerprint of the server's certificate; `None` while none has come.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.0.get().copied()
     }
 }
 
-/// Whom to trust.
+/// Which server certificates a client trusts.
 #[derive(Debug)]
 enum Trust {
-    /// One certificate, whatever its names and dates; the server must hold its key.
+    /// One certificate, whatever its names and dates. The handshake proves that the server holds its key.
     Pin(Fingerprint),
-    /// Whom the system's authorities vouch for.
+    /// Certificates that the system's certificate authorities vouch for.
     Authorities(Arc<WebPkiServerVerifier>),
-    /// Nobody.
+    /// None, since the system has no certificate authorities.
     Nobody,
 }
 
-/// Checks a server's certificate, and keeps its fingerprint.
+/// Verifies a server's certificate, and records its fingerprint.
 #[derive(Debug)]
 struct Verifier {
     trust: Trust,
@@ -118,7 +119,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let found = Fingerprint::of(end_entity);
-        // A second certificate on one connection does not come.
+        // Cannot fail: a server sends one certificate per connection.
         let _ = self.shown.0.set(found);
         match &self.trust {
             Trust::Pin(pin) if found == *pin => Ok(ServerCertVerified::assertion()),

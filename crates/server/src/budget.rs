@@ -1,38 +1,38 @@
-//! One budget of memory for all that peers can make the server hold (`[limits] memory`).
+//! The memory budget: one limit for all the memory that peers can make the server hold (`[limits] memory`).
 //!
 //! Code that is about to hold bytes for a peer makes a [`Reservation`] of them first, in coarse steps, and drops it
-//! when the bytes are freed; where there is no room, the request is refused, or nothing is cached. Some kinds may fill
-//! only a part of the budget ([`Kind::share_percent`]): caches must leave room for new publishers, and queues for
-//! logins.
+//! when the bytes are freed. Where too few bytes are available, the request is refused, or nothing is cached. Some
+//! kinds of memory may fill only a part of the budget ([`Kind::share_percent`]): caches must leave memory for new
+//! publishers, and queues must leave memory for logins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
-/// What memory is held for.
+/// What reserved memory is used for. Each kind is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Connections: their tasks, what was read of an unfinished message or frame, answers that wait to be read.
+    /// Connections: their tasks, buffered parts of incomplete messages and frames, and responses that wait to be sent.
     Connections,
-    /// Streams: their descriptions.
+    /// Live streams: their descriptions and tables.
     Streams,
-    /// Groups of pictures cached for readers that join.
+    /// The current group of pictures of each stream, cached for readers that join.
     Groups,
-    /// What waits for readers that are behind.
+    /// Packets in the queues of readers that are behind.
     Queues,
-    /// Stills for the status page.
+    /// Still pictures for the status page.
     Stills,
-    /// Pictures on their way into recordings.
+    /// Pictures that wait to be written into recordings.
     Recordings,
-    /// Memory in which passwords are checked.
+    /// The memory in which argon2 hashes of passwords are computed.
     Logins,
-    /// Requests to the status page, and their answers.
+    /// HTTP requests to the status page, and the responses to them.
     Http,
 }
 
 impl Kind {
-    /// All kinds.
+    /// All kinds, in the order of their declaration.
     pub const ALL: [Kind; 8] = [
         Kind::Connections,
         Kind::Streams,
@@ -44,7 +44,7 @@ impl Kind {
         Kind::Http,
     ];
 
-    /// Its name in metrics and in the API.
+    /// The kind's name in the metrics and in the API.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Connections => "connections",
@@ -58,8 +58,8 @@ impl Kind {
         }
     }
 
-    /// How full the whole budget may become by a reservation of this kind, percent. Kinds that the server can do
-    /// without leave room for those that it cannot.
+    /// How full the whole budget may become by a reservation of this kind, in percent. Kinds that the server can do
+    /// without leave memory for those that it cannot do without.
     pub fn share_percent(self) -> u64 {
         match self {
             Kind::Groups | Kind::Stills => 75,
@@ -71,46 +71,48 @@ impl Kind {
     }
 }
 
-/// There is no room in the budget for a reservation.
+/// The budget has too few available bytes for a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the server's memory is used up ({used} of {limit} MiB); see limits.memory", used = .used_bytes >> 20, limit = .limit_bytes >> 20)]
 pub struct OverBudget {
     /// What the memory was needed for.
     pub kind: Kind,
-    /// Bytes that were reserved at that time.
+    /// Bytes that were reserved by all kinds when the reservation was refused.
     pub used_bytes: u64,
-    /// The limit of the budget, bytes.
+    /// The limit of the whole budget, in bytes.
     pub limit_bytes: u64,
 }
 
-/// The budget; all methods take a few atomic operations and never wait.
+/// The budget. Each of its methods takes a few atomic operations and never waits.
 #[derive(Debug)]
 pub struct Budget {
     limit_bytes: AtomicU64,
     used_bytes: AtomicU64,
-    /// All bytes that were ever given back.
+    /// The sum of all bytes that were ever released.
     freed_bytes: AtomicU64,
-    kinds: [OfKind; Kind::ALL.len()],
+    kinds: [KindCounters; Kind::ALL.len()],
 }
 
 #[derive(Debug, Default)]
-struct OfKind {
+struct KindCounters {
+    /// Bytes that are reserved for this kind.
     used_bytes: AtomicU64,
+    /// How many reservations of this kind were refused.
     refused: AtomicU64,
 }
 
-/// The use of a budget at one moment.
+/// How much of a budget is used, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// `[limits] memory`.
+    /// The limit of the budget (`[limits] memory`), in bytes.
     pub limit_bytes: u64,
-    /// The sum of all reservations.
+    /// The sum of all reservations, in bytes.
     pub used_bytes: u64,
-    /// By kind: bytes reserved, and how often there was no room.
+    /// For each kind: bytes reserved, and how many reservations were refused.
     pub kinds: Vec<(Kind, u64, u64)>,
 }
 
-/// The limit where none is configured: 1 GiB.
+/// The limit of the budget where the configuration sets none: 1 GiB.
 pub const DEFAULT_LIMIT_BYTES: u64 = 1 << 30;
 
 impl Default for Budget {
@@ -120,7 +122,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes, of which none is used.
+    /// A budget of `limit_bytes`, of which nothing is reserved yet.
     pub fn new(limit_bytes: u64) -> Budget {
         Budget {
             limit_bytes: AtomicU64::new(limit_bytes),
@@ -130,7 +132,7 @@ impl Budget {
         }
     }
 
-    /// Sets another limit for what is reserved from now on. What is reserved stays so.
+    /// Sets another limit for later reservations. Existing reservations stay, even if they exceed the new limit.
     pub fn set_limit(&self, limit_bytes: u64) {
         self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
     }
@@ -138,66 +140,67 @@ impl Budget {
     /// Reserves bytes until the [`Reservation`] is dropped.
     ///
     /// # Errors
-    /// [`OverBudget`], which is counted, when there is no room for them.
+    /// [`OverBudget`] when too few bytes are available; that is counted as a refusal of this kind.
     pub fn reserve(self: &Arc<Budget>, kind: Kind, bytes: u64) -> Result<Reservation, OverBudget> {
         self.take(kind, bytes)?;
         Ok(Reservation { budget: Arc::clone(self), kind, bytes })
     }
 
-    /// A reservation of no bytes, to be grown.
+    /// A reservation of no bytes, to be grown by [`Reservation::resize`]. It always succeeds.
     pub fn nothing(self: &Arc<Budget>, kind: Kind) -> Reservation {
         Reservation { budget: Arc::clone(self), kind, bytes: 0 }
     }
 
-    fn of(&self, kind: Kind) -> &OfKind {
+    fn counters(&self, kind: Kind) -> &KindCounters {
         &self.kinds[kind as usize]
     }
 
     fn take(&self, kind: Kind, bytes: u64) -> Result<(), OverBudget> {
         let limit_bytes = self.limit_bytes.load(Ordering::Relaxed);
-        // Multiplied after the division: a limit is far more than a hundred bytes.
+        // Divided first, so that the multiplication cannot overflow; a limit is far more than a hundred bytes.
         let most = limit_bytes / 100 * kind.share_percent();
         let taken = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|&after| after <= most || bytes == 0)
         });
         match taken {
             Ok(_) => {
-                self.of(kind).used_bytes.fetch_add(bytes, Ordering::Relaxed);
+                self.counters(kind).used_bytes.fetch_add(bytes, Ordering::Relaxed);
                 Ok(())
             }
             Err(used_bytes) => {
-                self.of(kind).refused.fetch_add(1, Ordering::Relaxed);
+                self.counters(kind).refused.fetch_add(1, Ordering::Relaxed);
                 Err(OverBudget { kind, used_bytes, limit_bytes })
             }
         }
     }
 
-    fn give_back(&self, kind: Kind, bytes: u64) {
-        self.of(kind).used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    fn release(&self, kind: Kind, bytes: u64) {
+        self.counters(kind).used_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.freed_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// All bytes that were ever given back: what the allocator may have to give back to the system.
+    /// The sum of all bytes that were ever released. Its growth tells how much freed memory the allocator may be
+    /// holding.
     pub fn freed_bytes(&self) -> u64 {
         self.freed_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the budget is nearly as full as this kind may make it.
+    /// Whether more than 7/8 of what this kind may fill of the budget is reserved, by all kinds together.
     pub fn is_pressed(&self, kind: Kind) -> bool {
         let most = self.limit_bytes.load(Ordering::Relaxed) / 100 * kind.share_percent();
         self.used_bytes.load(Ordering::Relaxed) > most - most / 8
     }
 
-    /// Bytes reserved for one kind.
+    /// Bytes that are reserved for one kind now.
     pub fn used_by(&self, kind: Kind) -> u64 {
-        self.of(kind).used_bytes.load(Ordering::Relaxed)
+        self.counters(kind).used_bytes.load(Ordering::Relaxed)
     }
 
-    /// The use of the budget now.
+    /// How much of the budget is used now, in all and by kind.
     pub fn usage(&self) -> Usage {
         let of = |kind: Kind| {
-            let counts = self.of(kind);
+            let counts = self.counters(kind);
             (kind, counts.used_bytes.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed))
         };
         Usage {
@@ -208,9 +211,9 @@ impl Budget {
     }
 }
 
-/// Reserved bytes, given back when dropped.
+/// Reserved bytes of a budget; dropping it releases them.
 #[derive(Debug)]
-#[must_use = "dropping it gives the bytes back"]
+#[must_use = "dropping it releases the bytes"]
 pub struct Reservation {
     budget: Arc<Budget>,
     kind: Kind,
@@ -218,19 +221,19 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Bytes reserved by it.
+    /// How many bytes it reserves now.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Changes it to so many bytes in all. It can always shrink.
+    /// Changes the reservation to `bytes` in all. Making it smaller always succeeds.
     ///
     /// # Errors
-    /// [`OverBudget`] where there is no room for more; then it stays as it was.
+    /// [`OverBudget`] where too few bytes are available to grow; then the reservation stays as it was.
     pub fn resize(&mut self, bytes: u64) -> Result<(), OverBudget> {
         match bytes.checked_sub(self.bytes) {
             Some(more) => self.budget.take(self.kind, more)?,
-            None => self.budget.give_back(self.kind, self.bytes - bytes),
+            None => self.budget.release(self.kind, self.bytes - bytes),
         }
         self.bytes = bytes;
         Ok(())
@@ -239,7 +242,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.give_back(self.kind, self.bytes);
+        self.budget.release(self.kind, self.bytes);
     }
 }
 
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What may be done with a budget.
+    /// One operation on a budget, in a generated test case.
     #[derive(Clone, Debug)]
     enum Operation {
         DescriptorReserve(usize, u64),
@@ -306,7 +309,7 @@ mod tests {
                     let of_kind = held.iter().filter(|(kind, _)| *kind == at);
                     prop_assert_eq!(*used, of_kind.map(|(_, reservation)| reservation.bytes()).sum::<u64>());
                 }
-                // A limit that was lowered is kept by what comes, not by what is there.
+                // A lowered limit holds for new reservations; existing ones may exceed it.
                 prop_assert!(sum <= limit || sum <= before.used_bytes, "{} of {}", sum, limit);
                 prop_assert_eq!(usage.kinds.iter().map(|(_, _, refused)| refused).sum::<u64>(), refused);
             }
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn caches_leave_room_for_what_cannot_be_done_without() {
+    fn caches_leave_memory_for_what_cannot_be_done_without() {
         let budget = Arc::new(Budget::new(1000));
         let groups = budget.reserve(Kind::Groups, 750).unwrap();
         assert!(budget.is_pressed(Kind::Groups) && !budget.is_pressed(Kind::Connections));

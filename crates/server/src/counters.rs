@@ -1,38 +1,39 @@
-//! Counters of what went wrong or was refused, by kind; `docs/metrics.md` names each.
+//! Counters of errors and refusals, by kind. `docs/metrics.md` documents each.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter for each kind. Kinds are words of this program, never a peer's, so that there are few.
+/// One counter for each kind. Kinds are constants of this program and never come from a peer, so that their number is
+/// bounded.
 #[derive(Debug, Default)]
 pub struct CounterByKind {
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl CounterByKind {
-    /// Counts one more.
+    /// Adds 1 to the counter of this kind.
     pub fn increment(&self, kind: &'static str) {
         *self.counts.lock().entry(kind).or_default() += 1;
     }
 
-    /// The counters of all kinds that have happened.
+    /// The counters of all kinds that were counted at least once.
     pub fn all(&self) -> BTreeMap<&'static str, u64> {
         self.counts.lock().clone()
     }
 }
 
-/// A counter.
+/// A counter that many tasks can increase without a lock.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts so many more.
+    /// Adds `more` to the counter; it never decreases.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// The count so far.
+    /// The sum of everything that was added so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -41,23 +42,24 @@ impl Counter {
 /// The server's counters that belong to no stream.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Connections accepted.
+    /// RTSP connections accepted, including those that are refused afterwards.
     pub accepted: Counter,
-    /// Connections refused: `full`, `address_full`, `tls`, `descriptors`.
+    /// RTSP connections refused, by reason: `full`, `address_full`, `tls`, `descriptors`, `memory`.
     pub refused: CounterByKind,
-    /// Connections ended, by the kind of their `CloseReason`.
+    /// RTSP connections ended, by the kind of their [`CloseReason`](crate::rtsp::close_reason::CloseReason).
     pub ended: CounterByKind,
-    /// Requests refused, by status code.
+    /// RTSP requests refused, by status code.
     pub refused_requests: CounterByKind,
-    /// Logins: `right`, `wrong`, `repeated`, `crowded`.
+    /// Logins by outcome: `right`, `wrong`, `repeated` (a password known to be wrong), `crowded` (not checked, since
+    /// too many waited).
     pub logins: CounterByKind,
-    /// HTTP connections closed by us: `idle`, `slow`, `unread`, `displaced`.
+    /// HTTP connections that the server closed, by reason: `idle`, `slow`, `unread`, `displaced`.
     pub http_closed: CounterByKind,
-    /// Frames on channels that belong to no track.
+    /// Interleaved frames on channels that belong to no track.
     pub stray_frames: Counter,
 }
 
-/// A status code as a kind.
+/// The kind under which a refusal with this RTSP status code is counted.
 pub fn status_kind(status: u16) -> &'static str {
     match status {
         400 => "400",

@@ -1,4 +1,5 @@
-//! Which paths somebody wants to read that nobody publishes: by them, sources on demand are pulled.
+//! Demands: which paths of sources on demand somebody wants to read. The program pulls a source while there is demand
+//! for its path.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -6,7 +7,8 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-/// The last demand for each path of a source. Their number is bounded by that of the configured sources.
+/// When each path of a source on demand was last requested by a reader. There are no more entries than configured
+/// sources.
 #[derive(Debug, Default)]
 pub struct Demands {
     last: Mutex<HashMap<String, Instant>>,
@@ -18,23 +20,23 @@ impl Demands {
         self.last.lock()
     }
 
-    /// Somebody wants to read `path`, which is that of a configured source.
+    /// Records that a reader requested `path`, which is that of a configured source.
     pub fn add(&self, path: &str, now: Instant) {
         self.lock().insert(path.to_owned(), now);
         self.changes.send_replace(());
     }
 
-    /// When `path` was last wanted.
+    /// When a reader last requested `path`; `None` if none ever did.
     pub fn last(&self, path: &str) -> Option<Instant> {
         self.lock().get(path).copied()
     }
 
-    /// Forgets `path`: its source is no longer configured.
+    /// Removes `path`, whose source is no longer configured.
     pub fn forget(&self, path: &str) {
         self.lock().remove(path);
     }
 
-    /// Changes whenever a path is wanted.
+    /// A receiver that is notified whenever a reader requests a path.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
@@ -49,13 +51,13 @@ mod tests {
     fn the_last_demand_counts_and_wakes() {
         let (demands, now) = (Demands::default(), Instant::now());
         let mut changes = demands.changes();
-        assert_eq!(demands.last("door"), None);
-        demands.add("door", now);
-        demands.add("door", now + Duration::from_secs(1));
+        assert_eq!(demands.last("gate"), None);
+        demands.add("gate", now);
+        demands.add("gate", now + Duration::from_secs(1));
         assert!(changes.has_changed().unwrap());
         changes.mark_unchanged();
-        assert_eq!((demands.last("door"), demands.last("gate")), (Some(now + Duration::from_secs(1)), None));
-        demands.forget("door");
-        assert_eq!(demands.last("door"), None);
+        assert_eq!((demands.last("gate"), demands.last("yard")), (Some(now + Duration::from_secs(1)), None));
+        demands.forget("gate");
+        assert_eq!(demands.last("gate"), None);
     }
 }

@@ -1,46 +1,50 @@
-//! The recordings that are being made, by the program: the server itself writes no files.
+//! The registry of recordings in progress. The program writes the files, not this crate, and registers each recording
+//! here for the status page and the metrics.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// A recording at one moment.
+/// What is known of a recording at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordingView {
-    /// The file being written; none while its first keyframe is awaited.
+    /// The name of the file being written; `None` while the first keyframe is awaited.
     pub file: Option<String>,
-    /// Files begun.
+    /// How many files were begun, the present one included.
     pub files: u64,
-    /// Pictures that came to be recorded: `pictures`, `not_recorded`, and those that wait for the disk.
+    /// Pictures that were to be recorded: the sum of `pictures`, `not_recorded` and those that still wait to be
+    /// written.
     pub came: u64,
-    /// Pictures in all files.
+    /// Pictures written, in all files of this recording.
     pub pictures: u64,
-    /// Coded bytes of all pictures.
+    /// Coded bytes of all pictures written.
     pub bytes: u64,
-    /// Pictures that are missing in the files.
+    /// Pictures that are missing from the files.
     pub not_recorded: u64,
-    /// The same by cause.
+    /// The missing pictures by cause, such as a full disk.
     pub not_recorded_by: BTreeMap<&'static str, u64>,
-    /// Why nothing is written, though it should be.
+    /// Why nothing is being written although it should be, such as a full disk.
     pub trouble: Option<String>,
 }
 
-/// Shows a recording at the moment of the call.
+/// Returns what is known of a recording at the moment of the call.
 pub type View = Box<dyn Fn() -> RecordingView + Send + Sync>;
 
-/// One of the recordings that a path has had: a new one may begin before the old one's file has its end.
+/// Identifies one of the recordings that a path has had: a new one may begin before the old one's file is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordingId(u64);
 
-/// The recordings by path.
+/// The recordings in progress, by path.
 #[derive(Default)]
 pub struct Recordings(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
+    /// The latest recording of each path.
     by_path: BTreeMap<String, (RecordingId, View)>,
-    given: u64,
+    /// The number of the last [`RecordingId`].
+    last_id: u64,
 }
 
 impl std::fmt::Debug for Recordings {
@@ -54,16 +58,17 @@ impl Recordings {
         self.0.lock()
     }
 
-    /// The stream at `path` is recorded, as `view` shows. Replaces an earlier recording of it.
+    /// Registers a recording of the stream at `path`, whose state `view` returns. Replaces an earlier recording of that
+    /// path.
     pub fn insert(&self, path: &str, view: View) -> RecordingId {
         let mut entries = self.lock();
-        entries.given += 1;
-        let id = RecordingId(entries.given);
+        entries.last_id += 1;
+        let id = RecordingId(entries.last_id);
         entries.by_path.insert(path.to_owned(), (id, view));
         id
     }
 
-    /// The recording has ended; a later one of the same path stays.
+    /// Removes a recording that has ended. A later one of the same path stays.
     pub fn remove(&self, path: &str, id: RecordingId) {
         let mut entries = self.lock();
         if entries.by_path.get(path).is_some_and(|(there, _)| *there == id) {
@@ -71,7 +76,7 @@ impl Recordings {
         }
     }
 
-    /// The recording of a path, if there is one.
+    /// The state of the recording of a path; `None` where it is not recorded.
     pub fn of(&self, path: &str) -> Option<RecordingView> {
         self.lock().by_path.get(path).map(|(_, view)| view())
     }

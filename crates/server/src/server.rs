@@ -13,43 +13,43 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::access::certificate::{self, CertificateError, ServedCertificate};
-use crate::config::{Config, OpensDoor, RTSP_LISTEN};
+use crate::config::{Config, OpensAccess, RTSP_LISTEN};
 use crate::rtsp::listener;
 use crate::state::State;
 use crate::status::http::{self, Page};
 use crate::status::memory_warnings;
 use crate::status::stills::Stills;
 
-/// Why a server cannot start.
+/// Why a server could not be started.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// An address cannot be listened on.
+    /// The server cannot listen on an address that was configured.
     #[error("cannot listen on {address} for {what}: {error}; choose another with {option}")]
     Bind {
         /// The protocol that would have been spoken there.
         what: &'static str,
-        /// The address asked for.
+        /// The address and port that were configured.
         address: SocketAddr,
-        /// The system's error.
+        /// The error that the operating system returned.
         error: io::Error,
-        /// The option or setting by which another can be chosen.
+        /// The command line option or setting by which another address can be chosen.
         option: &'static str,
     },
-    /// There is no certificate for TLS.
+    /// The certificate for TLS cannot be read or made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
 
-/// A running server.
+/// A running server: its listeners, the tasks that serve them, and the state that they share.
 #[derive(Debug)]
 pub struct Server {
     state: Arc<State>,
     address: SocketAddr,
     rtsps: Option<SocketAddr>,
     http: Option<SocketAddr>,
-    /// The certificate, where TLS is spoken.
+    /// The certificate of RTSPS and HTTPS; `None` where neither is spoken.
     certificate: Option<Arc<ServedCertificate>>,
-    /// The folder of the configuration, to which file names are relative.
+    /// The folder of the configuration file, to which relative file names in it are relative.
     folder: PathBuf,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -64,8 +64,8 @@ impl Server {
         Server::start(Config::open_to_all(address), Path::new("."), None, clock).await
     }
 
-    /// Starts a server as configured; must be called within a tokio runtime. The configuration's file names are
-    /// relative to `folder`; `stills` makes the pictures of the status page.
+    /// Starts a server with this configuration; to be called within a tokio runtime. Relative file names of the
+    /// configuration are relative to `folder`; `stills` makes the pictures of the status page.
     ///
     /// # Errors
     /// [`ServeError`]: an address that cannot be listened on, or no certificate.
@@ -113,37 +113,37 @@ impl Server {
         Ok(Server { state, address, rtsps, http: http_address, certificate, folder, stop, tasks })
     }
 
-    /// The address listened on for RTSP, with the port the system chose where 0 was asked for.
+    /// The address on which RTSP listens; where port 0 was configured, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address listened on for RTSPS, and the fingerprint of the certificate shown there.
+    /// The address on which RTSPS listens, and the fingerprint of the certificate that it serves; `None` without RTSPS.
     pub fn rtsps(&self) -> Option<(SocketAddr, Fingerprint)> {
         self.rtsps.zip(self.fingerprint())
     }
 
-    /// The fingerprint of the certificate that RTSPS and HTTPS show.
+    /// The fingerprint of the certificate that RTSPS and HTTPS serve; `None` where neither is spoken.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.certificate.as_ref().map(|certificate| certificate.fingerprint())
     }
 
-    /// The address listened on for HTTP.
+    /// The address on which HTTP or HTTPS listens; `None` without a status page.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
     }
 
-    /// The state that its tasks share.
+    /// The state that all tasks of the server share.
     pub fn state(&self) -> &Arc<State> {
         &self.state
     }
 
-    /// Takes another configuration for requests from now on, and reads the certificate again. Returns which settings
-    /// need a restart to take effect.
+    /// Puts another configuration into effect for later requests, and reads the certificate files again. Returns the
+    /// names of the changed settings that take effect at the next start only.
     ///
     /// # Errors
-    /// [`OpensDoor`]: the configuration before stays in effect.
-    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, OpensDoor> {
+    /// [`OpensAccess`]: the new configuration was refused, and the one before stays in effect.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, OpensAccess> {
         let before = self.state.config();
         before.may_become(&config)?;
         let listens = |config: &Config| config.rtsps.as_ref().map(|rtsps| rtsps.listen);
@@ -162,9 +162,10 @@ impl Server {
         Ok(changes.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect())
     }
 
-    /// Stops the server: readers are told, connections close, and all tasks have ended when this returns.
+    /// Stops the server: it sends readers BYE and TEARDOWN and closes all connections. All tasks have ended when this
+    /// returns.
     pub async fn stop(self) {
-        // Without an error as long as one task runs, and needless otherwise.
+        // The send fails only when no task is left to receive it.
         let _ = self.stop.send(true);
         for task in self.tasks {
             if let Err(error) = task.await {
@@ -174,11 +175,12 @@ impl Server {
     }
 }
 
-/// Whether TLS is spoken anywhere.
+/// Whether any listener of this configuration speaks TLS.
 fn needs_certificate(config: &Config) -> bool {
     config.rtsps.is_some() || (config.http.tls && config.http.listen.is_some())
 }
 
+/// Binds a listening socket; `what` (the protocol) and `option` (the setting) are for the error text.
 async fn bind(
     what: &'static str,
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! The open connections: who each is, what it does, and how to end it.
+//! The registry of open RTSP connections: who is connected, what each connection is used for, and how to end one.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -14,31 +14,31 @@ use crate::hub::reader::Reader;
 /// What a connection is used for.
 #[derive(Clone, Debug, Default)]
 pub enum SessionActivity {
-    /// For nothing yet, or nothing any more.
+    /// The connection neither publishes nor reads at the moment.
     #[default]
     Idle,
-    /// It publishes a path.
+    /// The connection publishes a stream at this path.
     Publishing(String),
-    /// It reads a path.
+    /// The connection reads this path, through this reader.
     Reading(String, Arc<Reader>),
 }
 
-/// An open connection, as its own task and the status page see it.
+/// An open connection: its task updates the entry, the status page and the API read it.
 #[derive(Debug)]
 pub struct Session {
-    /// Number of the connection: the id in the API and in the log.
+    /// The number of the connection, counted from 1: its id in the API and in the log.
     pub id: u64,
-    /// The peer.
+    /// The address and port of the peer.
     pub peer: SocketAddr,
-    /// It came by `rtsps://`.
+    /// Whether the connection is under TLS (`rtsps://`).
     pub tls: bool,
-    /// When it came.
+    /// When the connection was accepted, for its age.
     pub since: Instant,
-    /// Bytes received so far.
+    /// Bytes received from the socket so far, framing included.
     pub received_bytes: AtomicU64,
-    /// Bytes sent so far.
+    /// Bytes that the connection's task has sent so far; a reader's [`Reader::sent_bytes`] come on top.
     pub sent_bytes: AtomicU64,
-    /// An [`EndRequest`], or 0.
+    /// An [`EndRequest`] as its number, or 0 for none.
     end_request: AtomicU8,
     state: Mutex<SessionState>,
 }
@@ -47,16 +47,16 @@ pub struct Session {
 struct SessionState {
     user: Option<String>,
     activity: SessionActivity,
-    /// The connection's task.
+    /// Wakes the connection's task.
     waker: Option<Waker>,
 }
 
-/// Why a connection is asked to end from outside.
+/// Why another task requests that a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndRequest {
-    /// By the API.
+    /// An administrator ended the session through the API.
     Kicked = 1,
-    /// Because the server stops.
+    /// The server is shutting down, and ends all sessions.
     ServerStops = 2,
 }
 
@@ -65,32 +65,33 @@ impl Session {
         self.state.lock()
     }
 
-    /// What it is used for now.
+    /// What the connection is used for now.
     pub fn activity(&self) -> SessionActivity {
         self.lock().activity.clone()
     }
 
-    /// It is used for something else now.
+    /// Records what the connection is used for from now on.
     pub fn set_activity(&self, activity: SessionActivity) {
         self.lock().activity = activity;
     }
 
-    /// Who logged in.
+    /// The name of the user that logged in on the connection; `None` while nobody has.
     pub fn user(&self) -> Option<String> {
         self.lock().user.clone()
     }
 
-    /// Somebody logged in.
+    /// Records the user that has logged in on the connection.
     pub fn set_user(&self, user: &str) {
         self.lock().user = Some(user.to_owned());
     }
 
-    /// The task to be woken when the connection is asked to end. A task's waker stays the same, so once is enough.
+    /// Sets the task that is woken when the connection is to end. A task's waker stays the same, so that one call
+    /// suffices.
     pub fn set_waker(&self, waker: &Waker) {
         self.lock().waker = Some(waker.clone());
     }
 
-    /// Whether it is asked to end, and why: one atomic load.
+    /// Why the connection is to end, if it is. Costs one atomic load.
     pub fn end_request(&self) -> Option<EndRequest> {
         match self.end_request.load(Ordering::Acquire) {
             0 => None,
@@ -99,7 +100,7 @@ impl Session {
         }
     }
 
-    /// Waits until it is asked to end, in the connection's own task.
+    /// Waits until the connection is to end. Only for the connection's own task.
     pub async fn end_requested(&self) {
         poll_fn(|cx| {
             self.set_waker(cx.waker());
@@ -108,7 +109,7 @@ impl Session {
         .await;
     }
 
-    /// Asks it to end; false when it has been asked before.
+    /// Requests that the connection ends; false when that was requested before.
     fn request_end(&self, request: EndRequest) -> bool {
         let is_first = self.end_request.compare_exchange(0, request as u8, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if let Some(waker) = &self.lock().waker {
@@ -117,25 +118,25 @@ impl Session {
         is_first
     }
 
-    /// Notes what the connection has moved so far.
+    /// Records how many bytes the connection has received and sent so far.
     pub fn set_moved_bytes(&self, received_bytes: u64, sent_bytes: u64) {
         self.received_bytes.store(received_bytes, Ordering::Relaxed);
         self.sent_bytes.store(sent_bytes, Ordering::Relaxed);
     }
 }
 
-/// All open connections.
+/// All open connections, by number.
 #[derive(Debug, Default)]
 pub struct Sessions {
     next_id: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<Session>>>,
 }
 
-/// A connection's entry among all; gone when dropped.
+/// Keeps a connection in [`Sessions`]; dropping it removes the connection.
 #[derive(Debug)]
 pub struct SessionEntry {
     sessions: Arc<Sessions>,
-    /// What others see.
+    /// The connection, shared with the status page and the API.
     pub session: Arc<Session>,
 }
 
@@ -144,7 +145,7 @@ impl Sessions {
         self.open.lock()
     }
 
-    /// Adds a connection.
+    /// Adds a connection that was accepted at `now`, and gives it the next number.
     pub fn register(self: &Arc<Sessions>, peer: SocketAddr, tls: bool, now: Instant) -> SessionEntry {
         let session = Arc::new(Session {
             id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
@@ -160,18 +161,18 @@ impl Sessions {
         SessionEntry { sessions: Arc::clone(self), session }
     }
 
-    /// Those open now, in the order in which they came.
+    /// The connections that are open now, in the order in which they were accepted.
     pub fn all(&self) -> Vec<Arc<Session>> {
         self.lock().values().cloned().collect()
     }
 
-    /// Ends a connection; false when there is none of this number, or it is ending already.
+    /// Requests that the connection with this number ends; false when there is none, or it is ending already.
     pub fn end(&self, id: u64) -> bool {
         let session = self.lock().get(&id).cloned();
         session.is_some_and(|session| session.request_end(EndRequest::Kicked))
     }
 
-    /// Ends all: the server stops.
+    /// Requests that all connections end, since the server is shutting down.
     pub fn stop(&self) {
         for session in self.all() {
             session.request_end(EndRequest::ServerStops);

@@ -1,4 +1,4 @@
-//! What all tasks of a server share.
+//! The state that all tasks of a server share: configuration, hub, budget, registries and counters.
 
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -20,43 +20,44 @@ use crate::hub::Hub;
 use crate::recordings::Recordings;
 use crate::sessions::Sessions;
 
-/// A server's state, shared by its tasks.
+/// A server's state, shared by all its tasks. Each field is safe for concurrent use.
 #[derive(Debug)]
 pub struct State {
-    /// The memory that peers may make the server hold.
+    /// The budget of the memory that peers can make the server hold.
     pub budget: Arc<Budget>,
-    /// The live streams.
+    /// The live streams, with their publishers and readers.
     pub hub: Arc<Hub>,
-    /// The clock of all deadlines and stamps.
+    /// The clock by which all deadlines and time stamps are taken.
     pub clock: Clock,
-    /// A random name of that clock for peers that compare theirs with it; `None` where the system had no randomness.
+    /// A random identifier of that clock, sent to peers that compare their clocks with it; `None` where the system had
+    /// no randomness.
     pub clock_id: Option<ClockId>,
-    /// When the server started.
+    /// When the server was started, for its uptime.
     pub started: Instant,
-    /// Port on which RTSP is spoken.
+    /// The TCP port on which RTSP listens.
     pub rtsp_port: u16,
-    /// The connections that may be open.
+    /// The slots of RTSP connections, which bound how many are open.
     pub slots: Arc<ConnectionSlots>,
-    /// File descriptors that RTSP connections leave to the status page.
+    /// The last file descriptors of the process, which RTSP connections leave to the status page and to recordings.
     pub descriptor_reserve: DescriptorReserve,
-    /// Permits of connections that move much at once: one for each of the runtime's threads.
+    /// Permits for connections that move much data without a pause: one for each thread of the runtime.
     pub bulk_permits: Arc<Semaphore>,
-    /// Checks logins.
+    /// Checks the logins of RTSP and HTTP requests.
     authenticator: Authenticator,
-    /// Counters of what went wrong or was refused.
+    /// Counters of errors and refusals that belong to no stream.
     pub counters: Counters,
-    /// The open connections.
+    /// The registry of the open RTSP connections.
     pub sessions: Arc<Sessions>,
-    /// The recordings that are being made.
+    /// The recordings in progress, for the status page.
     pub recordings: Recordings,
-    /// Paths of sources on demand that somebody wants to read.
+    /// Which sources on demand somebody wants to read.
     pub demands: Demands,
     config: RwLock<Arc<Config>>,
     config_changes: watch::Sender<()>,
 }
 
 impl State {
-    /// The state of a server that starts.
+    /// The state of a server that starts with this configuration and listens for RTSP on `rtsp_port`.
     pub fn new(config: Config, rtsp_port: u16, clock: Clock) -> State {
         let budget = Arc::new(Budget::new(config.limits.memory_bytes));
         let authenticator = Authenticator::new(&budget);
@@ -81,38 +82,39 @@ impl State {
         }
     }
 
-    /// The configuration in effect.
+    /// The configuration that is in effect now.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read())
     }
 
-    /// Puts another configuration into effect for requests from now on.
+    /// Puts another configuration into effect for later requests, and notifies
+    /// [`config_changes`](State::config_changes).
     pub fn set_config(&self, config: Config) {
         self.budget.set_limit(config.limits.memory_bytes);
         let config = Arc::new(config);
         *self.config.write() = Arc::clone(&config);
-        // Afterwards: what the configuration before found right must not be remembered for this one.
+        // After the exchange: a login that was right by the configuration before must not be cached for this one.
         configure_logins(&self.authenticator, &config);
         self.config_changes.send_replace(());
     }
 
-    /// Checks a login, once that may be, by the configuration that is then in effect.
+    /// Checks a login as soon as the throttle allows it, against the configuration that is in effect then.
     pub async fn authenticate(&self, request: LoginRequest<'_>) -> LoginOutcome {
         self.authenticator.authenticate(request, || self.config(), self.clock, &self.counters.logins).await
     }
 
-    /// Changes whenever another configuration is put into effect.
+    /// A receiver that is notified whenever another configuration is put into effect.
     pub fn config_changes(&self) -> watch::Receiver<()> {
         self.config_changes.subscribe()
     }
 }
 
-/// Threads of the runtime that this runs on.
+/// The number of worker threads of the current tokio runtime; 1 outside of one.
 fn threads() -> usize {
     Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
 }
 
-/// Lets logins be checked by this configuration, and reserves the memory for that.
+/// Configures the authenticator, and reserves the memory that the configuration's argon2 hashes need.
 fn configure_logins(authenticator: &Authenticator, config: &Config) {
     if let Err(error) = authenticator.configure(config) {
         tracing::warn!(

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests need an instant to start from"))]
 
 pub mod annexb;
 pub mod clock_offset;

@@ -1,59 +1,48 @@
 //! The command line.
 //!
-//! A command that this program was built without is no command here, so that neither help nor the man pages name it.
+//! Commands of features that this program was built without are left out, so that neither help nor the man pages name them.
 
 #[cfg(feature = "media")]
 mod media;
 
 #[cfg(feature = "serve")]
 use std::net::SocketAddr;
-#[cfg(feature = "serve")]
 use std::path::PathBuf;
 #[cfg(feature = "serve")]
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hevcast_net::Clock;
 
 #[cfg(feature = "media")]
 pub use self::media::*;
-use crate::command::generate::GenerateArgs;
 #[cfg(feature = "gui")]
-use crate::ui::words::Language;
+use crate::language::Language;
+use crate::log::LogFormat;
 use crate::units;
 
 /// Live H.265 video from a camera to any number of screens, with the true delay on the label.
 #[derive(Debug, Parser)]
 #[command(name = "hevcast", version)]
 pub struct Cli {
-    /// What to do; without a command a window asks, where there is a display.
+    /// What to do; without a command a window opens to choose it, where there is a display.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Language of the windows (default: the system's)
     #[cfg(feature = "gui")]
     #[arg(long, global = true, value_enum)]
     pub lang: Option<Language>,
-    /// Say more on standard error; twice for FFmpeg's own words too.
+    /// Log more on standard error; twice: FFmpeg's own messages too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// How the log on standard error is written.
+    /// Format of the log on standard error
     #[arg(long, global = true, value_enum, default_value = "text")]
-    pub log: LogForm,
-}
-
-/// Forms of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogForm {
-    /// A line for people.
-    #[default]
-    Text,
-    /// A JSON object a line, with the ids of connection and session as fields.
-    Json,
+    pub log: LogFormat,
 }
 
 impl Cli {
-    /// The command for the terminal, which cannot ask for what is missing as a window can.
+    /// The command to run in the terminal, where nothing that is missing can be asked for, as it can in a window.
     ///
     /// # Errors
     /// Without a command, and without the address of the stream to receive.
@@ -70,7 +59,7 @@ impl Cli {
     }
 }
 
-/// The commands that help shows, as people would list them.
+/// The commands that help shows, as a list such as `send, serve or receive`.
 fn names(cli: &clap::Command) -> String {
     let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
     let names: Vec<&str> = shown.map(clap::Command::get_name).collect();
@@ -83,66 +72,66 @@ fn names(cli: &clap::Command) -> String {
 /// The program's roles.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Send a camera's picture (or a screen, a file, a pattern) to a server, by default one inside.
+    /// Send a camera, the screen, a file or a test pattern to a server, by default the built-in one
     #[cfg(feature = "media")]
     Send(SendArgs),
-    /// Run a server; without a hevcast.toml anyone may publish on any path, and anyone may read it.
+    /// Run a server; without a hevcast.toml anyone may publish and read on any path
     #[cfg(feature = "serve")]
     Serve(ServeArgs),
-    /// Receive a stream.
+    /// Receive a stream and show it
     #[cfg(feature = "media")]
     Receive(ReceiveArgs),
-    /// Server, sender and receiver in one, to see that it works and how fast.
+    /// Run server, sender and receiver in one process, to see that it works and how fast
     #[cfg(feature = "media")]
     Demo(DemoArgs),
-    /// List cameras with their modes, and the encoders that work here.
+    /// List the cameras with their modes, and the encoders that work here
     #[cfg(feature = "media")]
     Devices,
-    /// Ask for a password and print a user with it for hevcast.toml.
+    /// Ask for a password and print a user with it for hevcast.toml
     #[cfg(feature = "serve")]
     Password(PasswordArgs),
-    /// Write the man pages or the shells' completions into a folder
+    /// Write the man pages or the shell completions into a folder
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
 
-/// By which clock a command goes.
+/// The clock that a command runs by.
 #[derive(Clone, Debug, Args)]
 pub struct SkewArgs {
-    /// Run by a clock that is wrong, by so many seconds and gaining so many ppm: for tests of the delay
+    /// Run by a clock that is off by so many seconds and gains so many ppm: for tests of the delay
     #[arg(long, value_name = "SECONDS,PPM", value_parser = units::clock_skew, allow_hyphen_values = true, hide = true)]
     pub clock_skew: Option<Clock>,
 }
 
 impl SkewArgs {
-    /// The computer's, unless it is to be wrong.
+    /// The computer's clock, unless `--clock-skew` makes it wrong.
     pub fn clock(&self) -> Clock {
         self.clock_skew.unwrap_or_default()
     }
 }
 
-/// `hevcast serve`
+/// Arguments of `hevcast serve`.
 #[cfg(feature = "serve")]
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on (default: the configuration's, else 0.0.0.0:8554)
+    /// Address and port to listen on (default: as configured, else 0.0.0.0:8554)
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// The configuration (default: hevcast.toml in this folder, if there is one)
+    /// Configuration file (default: hevcast.toml in this folder, if there is one)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// End after this time
     #[arg(long, value_parser = units::duration)]
     pub duration: Option<Duration>,
-    /// Where the server keeps what it makes, recordings and its own certificate (default: beside the configuration)
+    /// Folder for recordings and for the certificate that the server makes (default: that of the configuration)
     #[arg(long, value_name = "FOLDER")]
     pub state: Option<PathBuf>,
-    /// The clock that peers compare theirs with.
+    /// The clock that senders and receivers compare theirs with.
     #[command(flatten)]
     pub skew: SkewArgs,
 }
 
-/// `hevcast password`
+/// Arguments of `hevcast password`.
 #[cfg(feature = "serve")]
 #[derive(Clone, Debug, Args)]
 pub struct PasswordArgs {
@@ -150,14 +139,33 @@ pub struct PasswordArgs {
     pub name: String,
 }
 
-/// Arguments as they are where none are given: by clap itself, so that there is one place of defaults.
+/// Arguments of `hevcast generate`, which is for packagers.
+#[derive(Clone, Debug, Args)]
+pub struct GenerateArgs {
+    /// What to write
+    #[arg(value_enum)]
+    pub what: Generated,
+    /// The folder to write into, which must exist
+    pub folder: PathBuf,
+}
+
+/// What `hevcast generate` can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generated {
+    /// hevcast.1, and a page for each command.
+    Man,
+    /// For bash, zsh and fish.
+    Completions,
+}
+
+/// `Default` for arguments: what clap makes of an empty command line, so that defaults stand in one place.
 macro_rules! defaults {
     ($($args:ident),*) => {$(
         impl Default for $args {
             fn default() -> $args {
                 let command = $args::augment_args(clap::Command::new("hevcast"));
                 let matches = command.get_matches_from(["hevcast"]);
-                // Every argument of these has a default or is optional; a unit test makes each once.
+                // Cannot fail: each argument has a default or is optional, which a unit test checks.
                 $args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
             }
         }

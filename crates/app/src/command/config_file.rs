@@ -1,7 +1,7 @@
-//! The file that a server's configuration comes from: read at its start, and again while it runs.
+//! The file with a server's configuration, read when it starts, and again while it runs.
 //!
-//! Where there was a file there must be one. A reload that finds none, or something else of its name, is a mistake (an editor
-//! between two steps, a link to a disk that is not mounted), and no wish for a server without users.
+//! Once there was a file, a reload without one fails: the file is missing by mistake (an editor that replaces it, a link to a
+//! disk that is not mounted), and without it the server would accept everybody.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,24 +15,24 @@ use super::serve_media;
 use crate::cli::ServeArgs;
 use crate::permissions::open_to_others;
 
-/// The configuration that is read where none is named, if it is there.
+/// The file that is read if no other is named and it exists.
 const DEFAULT_CONFIG: &str = "hevcast.toml";
 /// Largest file read, bytes: thousands of users.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Where the configuration comes from.
+/// A server's configuration file, and what the command line overrides in it.
 #[derive(Debug)]
 pub struct ConfigFile {
-    /// The file; `None` while there is none by the default name and no other was named.
+    /// The file; `None` while no file was named and the default one does not exist.
     path: Option<PathBuf>,
-    /// What is read where no other is named.
+    /// The file that is read if no other is named.
     default: PathBuf,
-    /// The command line's address to listen on, before the file's.
+    /// `--listen`, which overrides the file's address.
     listen: Option<SocketAddr>,
 }
 
 impl ConfigFile {
-    /// The one that is named, or the default one if anything of its name is there.
+    /// The file that the arguments name, or the default one if anything of that name exists.
     pub fn of(args: &ServeArgs) -> ConfigFile {
         ConfigFile::new(args.config.clone(), DEFAULT_CONFIG.into(), args.listen)
     }
@@ -47,15 +47,15 @@ impl ConfigFile {
         self.path.as_deref()
     }
 
-    /// The folder from which the names of files in it count.
+    /// The folder to which relative file names in the configuration refer.
     pub fn folder(&self) -> PathBuf {
         self.path().and_then(Path::parent).map(Path::to_owned).unwrap_or_default()
     }
 
-    /// Reads it at the start of a server. Without a file, nothing is configured.
+    /// Reads the file when the server starts; without one, the default configuration.
     ///
     /// # Errors
-    /// When it cannot be read, or is wrong.
+    /// When the file cannot be read or is wrong.
     pub fn read(&self) -> Result<Config> {
         match self.path() {
             None => self.completed(Config::default()),
@@ -63,10 +63,10 @@ impl ConfigFile {
         }
     }
 
-    /// Reads it again while the server runs. From the first time on that there is a file, there must be one.
+    /// Reads the file again while the server runs.
     ///
     /// # Errors
-    /// When there is none, or it is none, cannot be read, is empty, or is wrong.
+    /// When it does not exist, is not a file, cannot be read, is empty, or is wrong.
     pub fn read_again(&mut self) -> Result<Config> {
         if self.path.is_none() {
             self.path = is_there(&self.default).then(|| self.default.clone());
@@ -74,7 +74,7 @@ impl ConfigFile {
         let path = self.path().with_context(|| format!("there is no {}", self.default.display()))?;
         let name = path.display();
         let about = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?;
-        // A pipe would be waited for, and with it everything.
+        // Reading a pipe would block the server.
         if !about.is_file() {
             bail!("{name} is not a file");
         }
@@ -93,16 +93,16 @@ impl ConfigFile {
         self.completed(config)
     }
 
-    /// With what the command line says, and the names of files in full.
+    /// The configuration with `--listen`, and with absolute file names.
     fn completed(&self, mut config: Config) -> Result<Config> {
         serve_media::check(&config)?;
         if config.http.listen.is_some() && !cfg!(feature = "status") {
             bail!(
-                "[http] asks for the status page, which this hevcast was built without; build one with the feature status"
+                "[http] needs the status page, which this hevcast was built without; build it with the feature status"
             );
         }
         config.listen = self.listen.or(config.listen);
-        // What is read counts from the configuration's folder, wherever things are made.
+        // Relative to the configuration's folder, not to `--state`.
         let folder = std::env::current_dir().unwrap_or_default().join(self.folder());
         for file in config.rtsps.iter_mut().flat_map(|rtsps| [&mut rtsps.certificate, &mut rtsps.key]).flatten() {
             *file = folder.join(&*file);
@@ -111,7 +111,7 @@ impl ConfigFile {
     }
 }
 
-/// Whether anything has this name, be it a link to nothing; also where that cannot be told.
+/// Whether anything has this name, even a dangling link; also true if that cannot be found out.
 fn is_there(path: &Path) -> bool {
     !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
@@ -179,7 +179,7 @@ mod tests {
 
     type Change = (&'static str, fn(&Path), Option<&'static str>);
 
-    /// What may become of a file, and the word by which the log says why it is not taken.
+    /// What may happen to the file, and a part of the error if the reload is to fail.
     const CHANGES: &[Change] = &[
         ("untouched", |_| {}, None),
         ("removed", |file| fs::remove_file(file).unwrap(), Some("cannot read")),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_becomes_of_the_file_no_door_opens_and_the_log_says_why() {
+    fn whatever_happens_to_the_file_access_stays_restricted_and_the_log_says_why() {
         for named in [false, true] {
             for (what, change, word) in CHANGES {
                 let folder = Folder::new(&format!("changed-{named}"));
@@ -293,7 +293,7 @@ mod tests {
         {
             fs::remove_dir(folder.file()).unwrap();
             std::os::unix::fs::symlink("/nowhere/hevcast.toml", folder.file()).unwrap();
-            assert!(folder.config(false).read().is_err(), "a link to nothing is no wish for an open server");
+            assert!(folder.config(false).read().is_err(), "a link to nothing is no reason for an open server");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `hevcast demo`: the whole link in one process, over loopback.
+//! `hevcast demo`: server, sender and receiver in one process, over the loopback interface.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -7,32 +7,39 @@ use anyhow::{Context, Result, bail};
 use hevcast_net::{Clock, Target};
 
 use super::send::describe;
-use super::signals::Signals;
-use super::sinks::{Newest, write_png};
 use crate::cli::DemoArgs;
 use crate::figures::receive::{ReceiveFigures, ReceiveReporter};
 use crate::figures::send::{SendFigures, SendReporter};
 use crate::figures::text;
 use crate::pipeline::receive::{self, ReceiveSettings};
-use crate::pipeline::session::{Destination, SendSession};
+use crate::pipeline::session::{Destination, SendPlan, SendSession};
 use crate::report::{Format, REPORT_INTERVAL, Reporter, ticks};
+use crate::signals::Signals;
+use crate::sinks::Newest;
+use crate::snapshot::write_png;
 
-/// Runs server, sender and receiver, prints their figures, and writes the last received picture.
+/// Runs server, sender and receiver, prints their figures, and writes the last received picture to a file.
 ///
 /// # Errors
-/// What made it impossible, in one line; also when not a single picture arrived.
+/// Why it failed, in one line; also when no picture arrived.
 pub async fn run(args: DemoArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let clock = Clock::default();
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let plan = args.encode.plan(&args.source, Destination::Inside { listen, path: "demo".to_owned() });
+    let plan = SendPlan {
+        input: args.source.input(),
+        wanted: args.source.wanted(),
+        encoder: args.encode.options(),
+        destination: Destination::BuiltIn { listen, path: "demo".to_owned() },
+        record: None,
+    };
     let session = tokio::select! {
         session = SendSession::start(plan, None, clock) => session?,
         () = signals.recv() => return Ok(()),
     };
     let sending = &session.sending;
-    let target = Target::parse(session.urls.first().context("no stream")?)?;
+    let target = Target::parse(session.urls.first().context("the built-in server has no stream")?)?;
     describe(sending, &reporter);
     let newest = Newest::default();
     let receive_settings = ReceiveSettings { origin: target.into(), once: false, wait: true, source_timeout: None };
@@ -43,13 +50,13 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let over = tokio::time::sleep(args.duration);
     tokio::pin!(over);
     let mut is_interrupted = false;
-    reporter.say(HEADING);
+    reporter.note(HEADING);
     loop {
         tokio::select! {
             _ = report.tick() => {
                 let now = Instant::now();
                 let send = sent.second(&sending.counters, &sending.outputs, now);
-                reporter.say(&row(&send, &received.second(&receiving.counters, now)));
+                reporter.note(&row(&send, &received.second(&receiving.counters, now)));
             }
             () = sending.finished() => break,
             () = receiving.finished() => break,
@@ -64,8 +71,8 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let receive_counters = receiving.counters.clone();
     let (stopped_sending, stopped_receiving) = tokio::join!(session.stop(), receiving.stop());
     let now = Instant::now();
-    reporter.say(&sent.summary(&send_counters, &outputs, now).to_string());
-    reporter.say(&received.summary(&receive_counters, now).to_string());
+    reporter.note(&sent.summary(&send_counters, &outputs, now).to_string());
+    reporter.note(&received.summary(&receive_counters, now).to_string());
     stopped_sending?;
     stopped_receiving?;
     match newest.get() {
@@ -73,7 +80,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         None if is_interrupted => return Ok(()),
         None => bail!("no picture arrived within {:?}; try a longer --duration", args.duration),
     }
-    reporter.say(&format!("last received picture: {}", args.picture.display()));
+    reporter.note(&format!("last received picture: {}", args.picture.display()));
     Ok(())
 }
 
@@ -82,7 +89,7 @@ const HEADING: &str = concat!(
     "delay (median, p95) ms      shown fps    throughput  dropped"
 );
 
-/// A second of both ends, as one row under [`HEADING`].
+/// The figures of both ends for a second, as a row below [`HEADING`].
 fn row(send: &SendFigures, receive: &ReceiveFigures) -> String {
     let delay = text::optional(receive.delay_ms, |d| {
         let bound = text::optional(d.bound, |bound| format!("±{bound:.1}"));

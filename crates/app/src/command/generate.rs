@@ -1,47 +1,28 @@
-//! `hevcast generate`, which help does not show: the man pages and the shells' completions, for packages.
+//! `hevcast generate`, which help does not show: writes the man pages and the shell completions for packages.
 //!
-//! Both come from the command line's own definition, so that they cannot say anything else than `--help`.
+//! Both are generated from the definition of the command line, so that they agree with `--help`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::{Args, Command, CommandFactory, ValueEnum};
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, GenerateArgs, Generated};
 
-/// The shells that the packages know a folder of.
+/// The shells for which the packages install completions.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
-
-/// `hevcast generate`
-#[derive(Clone, Debug, Args)]
-pub struct GenerateArgs {
-    /// What to write
-    #[arg(value_enum)]
-    pub what: Generated,
-    /// The folder to write into, which must exist
-    pub folder: PathBuf,
-}
-
-/// What can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Generated {
-    /// hevcast.1, and a page for each command.
-    Man,
-    /// For bash, zsh and fish.
-    Completions,
-}
 
 /// Writes the files.
 ///
 /// # Errors
-/// When the folder cannot be written into.
+/// When the folder cannot be written to.
 pub fn run(args: &GenerateArgs) -> Result<()> {
     let written = match args.what {
         Generated::Man => clap_mangen::generate_to(Cli::command(), &args.folder),
         Generated::Completions => completions(&args.folder),
     };
-    written.with_context(|| format!("cannot write into {}", args.folder.display()))
+    written.with_context(|| format!("cannot write to {}", args.folder.display()))
 }
 
 fn completions(folder: &Path) -> std::io::Result<()> {
@@ -51,7 +32,7 @@ fn completions(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The command without what help does not show: clap_complete would offer that too.
+/// The command without hidden arguments and commands, which clap_complete would offer, too.
 fn shown(command: &Command) -> Command {
     let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
     let subcommands = command.get_subcommands().filter(|command| !command.is_hide_set());

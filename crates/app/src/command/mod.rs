@@ -1,8 +1,6 @@
-//! What each subcommand does: put a pipeline together, report once a second, end cleanly.
+//! The commands: each starts a pipeline, writes its figures once a second, and stops it in order.
 
 pub mod generate;
-#[cfg_attr(not(feature = "media"), allow(dead_code, reason = "a server reads its configuration at SIGHUP"))]
-pub mod signals;
 
 #[cfg(feature = "media")]
 pub mod demo;
@@ -12,8 +10,6 @@ pub mod devices;
 pub mod receive;
 #[cfg(feature = "media")]
 pub mod send;
-#[cfg(feature = "media")]
-pub mod sinks;
 
 #[cfg(feature = "serve")]
 pub mod config_file;
@@ -21,25 +17,23 @@ pub mod config_file;
 pub mod password;
 #[cfg(feature = "serve")]
 pub mod serve;
-/// What a server needs FFmpeg for.
+/// The parts of a server that need FFmpeg.
 #[cfg(feature = "serve")]
 #[cfg_attr(not(feature = "media"), path = "serve_without_media.rs")]
 mod serve_media;
-
-use std::time::Duration;
 
 use anyhow::Result;
 use hevcast_net::NetError;
 
 use crate::cli::Command;
 
-/// Threads that run tasks, but for a server.
+/// Threads that run tasks; a server has its own number, see [`workers`].
 pub const WORKERS: usize = 2;
 
-/// Runs a command until it has ended.
+/// Runs a command to its end.
 ///
 /// # Errors
-/// What made it impossible, in one line.
+/// Why it failed, in one line.
 pub async fn run(command: Command) -> Result<()> {
     match command {
         #[cfg(feature = "media")]
@@ -51,14 +45,17 @@ pub async fn run(command: Command) -> Result<()> {
         #[cfg(feature = "media")]
         Command::Demo(args) => demo::run(args).await,
         #[cfg(feature = "media")]
-        Command::Devices => devices::run(),
+        Command::Devices => {
+            devices::run();
+            Ok(())
+        }
         #[cfg(feature = "serve")]
         Command::Password(args) => password::run(&args),
         Command::Generate(args) => generate::run(&args),
     }
 }
 
-/// The threads that a command's tasks run on.
+/// How many threads run a command's tasks.
 pub fn workers(command: &Command) -> usize {
     match command {
         #[cfg(feature = "serve")]
@@ -67,21 +64,13 @@ pub fn workers(command: &Command) -> usize {
     }
 }
 
-/// Why a command cannot be carried out as written, where that is only seen when its parts are put together.
-pub fn refusal(command: &Command) -> Option<NetError> {
+/// What is wrong with a command line whose arguments are right each, but not together.
+pub fn usage_error(command: &Command) -> Option<NetError> {
     match command {
         #[cfg(feature = "media")]
         Command::Send(args) => args.plan().err(),
         #[cfg(feature = "media")]
         Command::Receive(args) => args.origin().err(),
         _ => None,
-    }
-}
-
-/// Resolves after `duration`; never, where there is none.
-pub async fn after(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => tokio::time::sleep(duration).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,24 +1,23 @@
-//! `hevcast receive`
+//! `hevcast receive` in the terminal.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use hevcast_net::Target;
 
-use super::after;
-use super::signals::Signals;
-use super::sinks::{Nowhere, Y4mSink};
-use crate::cli::{ReceiveArgs, Y4mOutput};
+use crate::cli::ReceiveArgs;
 use crate::figures::receive::ReceiveReporter;
-use crate::pipeline::darkness::why_it_ended;
+use crate::pipeline::no_picture::why_it_ended;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::receive::{self, ReceiveSettings, Sink};
 use crate::report::{REPORT_INTERVAL, Reporter, ticks};
+use crate::signals::{Signals, after};
+use crate::sinks::{Nowhere, Y4mOutput, Y4mSink};
 
-/// Runs until the stream ends (`--once`), the time is over, or a signal comes.
+/// Runs until the stream ends (with `--once`), `--duration` is over, or a signal arrives.
 ///
 /// # Errors
-/// What made it impossible, in one line.
+/// Why it failed, in one line.
 pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let reporter =
@@ -29,9 +28,9 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     };
     let typed = args.url.clone();
     let typed: Vec<&Target> = typed.iter().filter_map(Origin::target).collect();
-    args.login.ask(&typed)?;
+    args.login.prompt(&typed)?;
     let mut warnings = args.login.warnings(&typed);
-    let origin = args.origin()?.context("the stream's URL is missing")?;
+    let origin = args.origin()?.context("the stream's URL is missing, such as rtsp://HOST:8554/live")?;
     let (shown, is_live) = (origin.shown(), matches!(origin, Origin::Stream(_)));
     let settings = ReceiveSettings { origin, once: args.once, wait: args.wait, source_timeout: args.source_timeout };
     let (receiving, recorder) = receive::start_recorded(settings, sink, args.run.clock(), args.record)?;
@@ -42,7 +41,7 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let has_ended = loop {
         tokio::select! {
             _ = report.tick() => {
-                // Not before: where nothing comes of it, the reason is the one line.
+                // Only now: if the start fails, its error is to be the only line.
                 warnings.drain(..).for_each(|warning| tracing::warn!("{warning}"));
                 reporter.write(&figures.second(&receiving.counters, Instant::now()));
             }
@@ -54,16 +53,16 @@ pub async fn run(mut args: ReceiveArgs) -> Result<()> {
     let counters = receiving.counters.clone();
     let result = receiving.stop().await;
     let recorded = match recorder {
-        Some(recorder) => recorder.stop_and_tell().await,
+        Some(recorder) => recorder.stop_and_report().await,
         None => Ok(()),
     };
-    // Without a single picture there is nothing to sum up, only the error to tell.
+    // After a failure without any picture the error alone is written.
     if result.is_ok() || counters.shown_count() > 0 {
         reporter.write(&figures.summary(&counters, Instant::now()));
     }
-    // The stream came and went without anything to see: that is no success.
+    // A stream that ended before any picture could be shown is an error, too.
     if result.is_ok() && has_ended && is_live && counters.decoded_count() == 0 {
-        let why = counters.dark().unwrap_or_else(|| counters.evidence().why());
+        let why = counters.no_picture().unwrap_or_else(|| counters.evidence().why());
         bail!("{shown}: the stream ended before a picture could be shown: {}", why_it_ended(why));
     }
     result.and(recorded)

@@ -1,4 +1,4 @@
-//! `hevcast send`
+//! `hevcast send` in the terminal.
 
 use std::time::Instant;
 
@@ -7,25 +7,24 @@ use hevcast_media::capture::StampSource;
 use hevcast_media::picture::Depth;
 use hevcast_net::Target;
 
-use super::after;
-use super::signals::Signals;
 use crate::cli::SendArgs;
 use crate::figures::send::SendReporter;
 use crate::figures::text;
 use crate::pipeline::send::Sending;
 use crate::pipeline::session::{SendInput, SendSession};
 use crate::report::{REPORT_INTERVAL, Reporter, ticks};
+use crate::signals::{Signals, after};
 
-/// Runs until the source ends, the time is over, or a signal comes.
+/// Runs until the source ends, `--duration` is over, or a signal arrives.
 ///
 /// # Errors
-/// What made it impossible, in one line.
+/// Why it failed, in one line.
 pub async fn run(mut args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
     let typed = [args.to.clone(), args.source.input().iter().filter_map(SendInput::stream).cloned().collect()].concat();
     let typed: Vec<&Target> = typed.iter().collect();
-    args.login.ask(&typed)?;
+    args.login.prompt(&typed)?;
     let mut warnings = args.login.warnings(&typed);
     let session = tokio::select! {
         session = SendSession::start(args.plan()?, None, args.run.clock()) => session?,
@@ -34,8 +33,8 @@ pub async fn run(mut args: SendArgs) -> Result<()> {
     let sending = &session.sending;
     describe(sending, &reporter);
     match &session.watch_at[..] {
-        [] => session.urls.iter().for_each(|url| reporter.say(&format!("sending to {url}"))),
-        urls => urls.iter().for_each(|url| reporter.say(&format!("watch it with: hevcast receive {url}"))),
+        [] => session.urls.iter().for_each(|url| reporter.note(&format!("sending to {url}"))),
+        urls => urls.iter().for_each(|url| reporter.note(&format!("watch it with: hevcast receive {url}"))),
     }
 
     let mut figures = SendReporter::new(Instant::now());
@@ -45,7 +44,7 @@ pub async fn run(mut args: SendArgs) -> Result<()> {
     loop {
         tokio::select! {
             _ = report.tick() => {
-                // Not before: where nothing comes of it, the reason is the one line.
+                // Only now: if the start fails, its error is to be the only line.
                 warnings.drain(..).for_each(|warning| tracing::warn!("{warning}"));
                 reporter.write(&figures.second(&sending.counters, &sending.outputs, Instant::now()));
             }
@@ -60,30 +59,34 @@ pub async fn run(mut args: SendArgs) -> Result<()> {
     result
 }
 
-/// Says what was negotiated, and what was not asked for.
+/// Prints what the source and the encoder were opened with, and what differs from what was asked for.
 pub fn describe(sending: &Sending, reporter: &Reporter) {
     let info = &sending.source;
     if sending.is_relay() {
-        reporter.say(&format!("source: {}; passed on without coding it again, stamped on arrival", info.description));
+        reporter.note(&format!("source: {}; relayed as it is; timestamps: taken on arrival", info.description));
         return;
     }
     let stamps = match info.stamps {
-        StampSource::Driver => "capture stamps are the driver's",
-        StampSource::Receipt => "capture stamps are ours, when we have each picture",
+        StampSource::Driver => "timestamps: the driver's",
+        StampSource::Receipt => "timestamps: taken on arrival (none from the driver)",
     };
-    reporter.say(&format!("source: {}; {stamps}", info.description));
+    reporter.note(&format!("source: {}; {stamps}", info.description));
     if let Some(note) = &info.note {
-        reporter.say(&format!("note: {note}"));
+        reporter.note(&format!("note: {note}"));
     }
     let format = info.format;
     if !sending.fallbacks.is_empty() {
-        reporter.say(&format!("falling back to {}: {}", sending.encoder, sending.fallbacks.join("; ")));
+        reporter.note(&format!(
+            "using {}, as other encoders do not work here: {}",
+            sending.encoder,
+            sending.fallbacks.join("; ")
+        ));
     }
     let profile = match format.depth {
         Depth::Eight => "Main",
         Depth::Ten => "Main 10",
     };
-    reporter.say(&format!(
+    reporter.note(&format!(
         "encoder: {}, H.265 {profile} {}x{}, {:.4} fps, raw {}",
         sending.encoder,
         format.width,

@@ -1,4 +1,4 @@
-//! `hevcast serve`
+//! `hevcast serve` in the terminal.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,19 +6,18 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hevcast_server::Server;
 
-use super::after;
 use super::config_file::ConfigFile;
 use super::serve_media::{self, ServeRecorder, ServeSources};
-use super::signals::{Hangup, Signals};
 use crate::addresses::addresses;
 use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::report::{Format, Reporter};
+use crate::signals::{Hangup, Signals, after};
 
-/// Runs until the time is over or a signal comes; SIGHUP makes it read its configuration again.
+/// Runs until `--duration` is over or a signal arrives. At SIGHUP it reads its configuration again.
 ///
 /// # Errors
-/// When the configuration is wrong, or an address cannot be had.
+/// When the configuration is wrong, or an address cannot be listened on.
 pub async fn run(args: ServeArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let mut hangup = Hangup::catch()?;
@@ -26,23 +25,23 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let server = start_with(&args, &file).await?;
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
     if let Some(path) = file.path() {
-        reporter.say(&format!("configuration: {}", path.display()));
+        reporter.note(&format!("configuration: {}", path.display()));
     }
-    reporter.say(&format!("listening on {}", server.address()));
+    reporter.note(&format!("listening on {}", server.address()));
     for address in addresses(server.address()) {
-        reporter.say(&format!("publish to and read from rtsp://{address}/PATH"));
+        reporter.note(&format!("publish to and read from rtsp://{address}/PATH"));
     }
     if let Some((address, fingerprint)) = server.rtsps() {
         for address in addresses(address) {
-            reporter.say(&format!("publish to and read from rtsps://{address}/PATH"));
+            reporter.note(&format!("publish to and read from rtsps://{address}/PATH"));
         }
-        reporter.say(&format!("certificate: --pin {fingerprint}"));
+        reporter.note(&format!("certificate: --pin {fingerprint}"));
     }
     if let Some(address) = server.http() {
         let is_tls = server.state().config().http.tls;
-        reporter.say(&format!("status page: {}://{address}/", if is_tls { "https" } else { "http" }));
+        reporter.note(&format!("status page: {}://{address}/", if is_tls { "https" } else { "http" }));
         if !is_tls && !address.ip().is_loopback() {
-            tracing::warn!("the page's logins can be overheard on their way; set tls = true in [http]");
+            tracing::warn!("passwords for the status page are sent unencrypted; set tls = true in [http]");
         }
     }
     let sources = ServeSources::start(Arc::clone(server.state()));
@@ -62,20 +61,20 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     recorder.stop().await;
     sources.stop().await;
     server.stop().await;
-    reporter.say("stopped");
+    reporter.note("stopped");
     Ok(())
 }
 
-/// A server's threads. One writes to some thousand readers, and each further one makes every write dearer, where its
-/// readers run on the same processors: half of them at most.
+/// How many threads a server's tasks run on: half of the processors, at most 8. One thread writes to some thousand readers, and
+/// each further one makes writes slower if the readers run on the same processors.
 pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
 }
 
-/// Starts a server as the arguments and the configuration have it.
+/// Starts a server by its arguments and its configuration.
 ///
 /// # Errors
-/// When the configuration is wrong, or an address cannot be had.
+/// When the configuration is wrong, or an address cannot be listened on.
 #[cfg(feature = "gui")]
 pub async fn start(args: &ServeArgs) -> Result<Server> {
     start_with(args, &ConfigFile::of(args)).await
@@ -90,7 +89,7 @@ async fn start_with(args: &ServeArgs, file: &ConfigFile) -> Result<Server> {
     Ok(server)
 }
 
-/// Where certificates and recordings are made.
+/// The folder for recordings and for the certificate that the server makes.
 fn state_folder(args: &ServeArgs, file: &ConfigFile) -> PathBuf {
     args.state.clone().unwrap_or_else(|| file.folder())
 }

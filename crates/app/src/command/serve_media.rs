@@ -1,5 +1,5 @@
-//! What a server has only together with FFmpeg: stills of its streams, recordings, sources. Beside them the allocator, which only the crate
-//! with FFmpeg may tell anything.
+//! The parts of a server that need FFmpeg: stills, recordings and sources; and the allocator, whose calls are in the crate
+//! with the unsafe code. A program without FFmpeg has `serve_without_media` instead.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ pub use crate::pipeline::serve_record::ServeRecorder;
 pub use crate::pipeline::serve_sources::ServeSources;
 use crate::pipeline::stills::StillMakers;
 
-/// Whether all that the configuration asks for is part of this program: it is.
-#[allow(clippy::unnecessary_wraps, reason = "the program without FFmpeg has something to say here")]
+/// Checks that this program can do all that the configuration asks for: it can.
+#[allow(clippy::unnecessary_wraps, reason = "fails in the program without FFmpeg")]
 pub fn check(_: &Config) -> Result<()> {
     Ok(())
 }
 
-/// The maker of the status page's pictures; its tasks run on the present runtime.
+/// Makes the status page's stills, in tasks of the current runtime.
 #[allow(clippy::unnecessary_wraps, reason = "the program without FFmpeg has none")]
 pub fn stills(clock: Clock) -> Option<Arc<dyn Stills>> {
     Some(Arc::new(StillMakers::new(Handle::current(), clock)))
 }
 
-/// Gives memory that peers no longer use back to the system, from now on.
+/// Starts to return memory that peers no longer use to the system.
 pub fn give_memory_back(budget: &Arc<Budget>) {
     give_back::start(budget);
 }

@@ -1,7 +1,6 @@
-//! The server of a program without FFmpeg: it has no stills, refuses to record and to pull sources, and leaves the allocator
-//! as it is.
+//! A server without FFmpeg: it has no stills, cannot record or pull sources, and does not control the allocator.
 //!
-//! Its names are those of `serve_media`, in whose place it stands.
+//! It replaces `serve_media`, and has the same names.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,53 +12,53 @@ use hevcast_server::config::{Config, Patterns};
 use hevcast_server::state::State;
 use hevcast_server::status::stills::Stills;
 
-/// Whether all that the configuration asks for is part of this program.
+/// Checks that this program can do all that the configuration asks for.
 ///
 /// # Errors
-/// Where something is to be recorded, or a source is to be pulled.
+/// When it asks for a recording or a source.
 pub fn check(config: &Config) -> Result<()> {
     if config.sources().next().is_some() {
-        bail!("[[source]] is not part of this small server: install the package hevcast in its place");
+        bail!("[[source]] needs FFmpeg, which this server was built without: install the package hevcast instead");
     }
     if config.record.paths != Patterns::default() {
-        bail!("[record] needs FFmpeg, which this server was built without: install the package hevcast in its place");
+        bail!("[record] needs FFmpeg, which this server was built without: install the package hevcast instead");
     }
     Ok(())
 }
 
-/// None: there is no decoder.
+/// `None`, since there is no decoder.
 pub fn stills(_: Clock) -> Option<Arc<dyn Stills>> {
     None
 }
 
-/// Nothing: that takes calls which only the crate with FFmpeg may make. The service sets glibc's variables instead.
+/// Does nothing: the allocator's calls are in the crate with FFmpeg. The service file sets glibc's variables instead.
 pub fn give_memory_back(_: &Arc<Budget>) {}
 
-/// Records nothing.
+/// A recorder without recordings.
 #[derive(Debug)]
 pub struct ServeRecorder;
 
 impl ServeRecorder {
-    /// [`check`] has seen that nothing is to be recorded.
+    /// Does nothing; [`check`] has refused configurations with recordings.
     pub fn start(_: Arc<State>, _: PathBuf) -> ServeRecorder {
         ServeRecorder
     }
 
-    /// There is nothing to wait for.
+    /// Does nothing.
     pub async fn stop(self) {}
 }
 
-/// Pulls nothing.
+/// Sources without a source.
 #[derive(Debug)]
 pub struct ServeSources;
 
 impl ServeSources {
-    /// [`check`] has seen that nothing is to be pulled.
+    /// Does nothing; [`check`] has refused configurations with sources.
     pub fn start(_: Arc<State>) -> ServeSources {
         ServeSources
     }
 
-    /// There is nothing to wait for.
+    /// Does nothing.
     pub async fn stop(self) {}
 }
 
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_to_be_recorded_is_refused() {
+    fn recordings_and_sources_are_refused() {
         let parsed = |text| Config::parse(text, "hevcast.toml").unwrap();
         for text in ["", "[record]", "[record]\npaths = []\nformat = \"mkv\""] {
             assert!(check(&parsed(text)).is_ok(), "{text}");
@@ -77,5 +76,8 @@ mod tests {
             let error = check(&parsed(text)).unwrap_err().to_string();
             assert!(error.starts_with("[record] ") && !error.contains('\n'), "{text}: {error}");
         }
+        let text = "[[source]]\npath = \"door\"\nurl = \"rtsp://camera/1\"";
+        let error = check(&parsed(text)).unwrap_err().to_string();
+        assert!(error.starts_with("[[source]] ") && !error.contains('\n'), "{error}");
     }
 }

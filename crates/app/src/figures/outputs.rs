@@ -5,15 +5,41 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::counters::counters;
 use super::text;
-use crate::pipeline::outputs::OutputState;
 
-/// A reading of one output's counters.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OutputReading {
-    sent: u64,
-    bytes: u64,
-    dropped: u64,
+counters! {
+    /// What an output has counted since its start, over all of its connections.
+    pub struct OutputCounters {
+        /// Frames whose last byte the kernel has taken.
+        pub sent,
+        /// Bytes that the kernel has taken, framing included; with SRT those of the frames alone.
+        pub sent_bytes,
+        /// Coded frames that the output did not get, or lost with its connection.
+        pub dropped,
+        /// Times that a lost connection came back.
+        pub reconnects,
+    }
+    /// A reading of [`OutputCounters`], or the difference of two.
+    pub struct OutputCounts;
+}
+
+/// What the reporter reads of an output. The pipeline implements it, so that figures need not know the pipeline.
+pub trait OutputStatus {
+    /// Where to, without a password.
+    fn url(&self) -> &str;
+
+    /// Whether the server takes frames now.
+    fn is_connected(&self) -> bool;
+
+    /// Why it does not, in one line.
+    fn trouble(&self) -> Option<String>;
+
+    /// Age of the oldest frame that has not left.
+    fn backlog_age(&self, now: Instant) -> Duration;
+
+    /// What it has counted so far.
+    fn counts(&self) -> OutputCounts;
 }
 
 /// One output in the last second, or in the whole run.
@@ -23,9 +49,9 @@ pub struct OutputFigures {
     pub url: String,
     /// Whether the server takes pictures now.
     pub connected: bool,
-    /// Why it does not.
+    /// Why it does not, in one line.
     pub trouble: Option<String>,
-    /// Pictures sent per second.
+    /// Pictures sent per second, to this output.
     pub frame_rate: f64,
     /// Pictures taken by the kernel to the last byte.
     pub sent: u64,
@@ -39,44 +65,35 @@ pub struct OutputFigures {
     pub reconnects: u64,
 }
 
-impl OutputReading {
-    fn of(output: &OutputState) -> OutputReading {
-        OutputReading { sent: output.sent_pictures(), bytes: output.sent_bytes(), dropped: output.dropped() }
-    }
-}
-
-/// All of a sender's outputs.
-pub type OutputStates = [Arc<OutputState>];
-
-/// What the outputs have done since `before` (one reading each, or none), in `span`; and a reading for the next call.
-pub fn figures(
-    outputs: &OutputStates,
-    before: &[OutputReading],
+/// What the outputs have done in `span`, since the readings `before` (one of each, or none); and the readings for the next
+/// call.
+pub fn figures<O: OutputStatus>(
+    outputs: &[Arc<O>],
+    before: &[OutputCounts],
     span: Duration,
     now: Instant,
-) -> (Vec<OutputFigures>, Vec<OutputReading>) {
+) -> (Vec<OutputFigures>, Vec<OutputCounts>) {
     let seconds = span.as_secs_f64().max(1e-3);
     let each = outputs.iter().enumerate().map(|(index, output)| {
-        let reading = OutputReading::of(output);
-        let before = before.get(index).copied().unwrap_or_default();
-        let sent = reading.sent - before.sent;
+        let all = output.counts();
+        let counts = all.since(before.get(index).copied().unwrap_or_default());
         let figures = OutputFigures {
-            url: output.url.clone(),
+            url: output.url().to_owned(),
             connected: output.is_connected(),
             trouble: output.trouble(),
-            frame_rate: text::rounded(sent as f64 / seconds),
-            sent,
-            dropped: reading.dropped - before.dropped,
-            network_bps: ((reading.bytes - before.bytes) as f64 * 8.0 / seconds) as u64,
-            backlog_ms: text::rounded(output.backlog.age(now).as_secs_f64() * 1000.0),
-            reconnects: output.reconnects(),
+            frame_rate: text::rounded(counts.sent as f64 / seconds),
+            sent: counts.sent,
+            dropped: counts.dropped,
+            network_bps: (counts.sent_bytes as f64 * 8.0 / seconds) as u64,
+            backlog_ms: text::rounded(output.backlog_age(now).as_secs_f64() * 1000.0),
+            reconnects: all.reconnects,
         };
-        (figures, reading)
+        (figures, all)
     });
     each.unzip()
 }
 
-/// The output that got most of what was coded: what a sender with several says of itself.
+/// The output that got most of what was coded, by which a sender with several states its own frame rate and backlog.
 pub fn best(outputs: &[OutputFigures]) -> Option<&OutputFigures> {
     // The first of equals.
     outputs.iter().rev().max_by_key(|output| output.sent)

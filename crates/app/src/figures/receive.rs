@@ -2,7 +2,6 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hevcast_media::picture::PictureFormat;
@@ -10,66 +9,53 @@ use hevcast_net::Clock;
 use hevcast_wire::live::{Evidence, NoPicture};
 use serde::Serialize;
 
+use super::counters::counters;
 use super::delay::{DelayMs, Delays, NoDelay, STALE, Shown, StagesMs};
-use super::recorded::Tally;
+use super::recorded::RecordCounters;
 use super::text;
 
-/// Counts since the start, added to by the stages.
-#[derive(Debug)]
-pub struct ReceiveCounters {
-    /// Bytes read from the socket, framing included.
-    pub received_bytes: AtomicU64,
-    received: AtomicU64,
-    /// Pictures not shown: behind the live edge, or waiting for a keyframe.
-    pub dropped: AtomicU64,
-    /// Pictures with parts missing.
-    pub damaged: AtomicU64,
-    /// Holes in the RTP sequence numbers.
-    pub rtp_gaps: AtomicU64,
-    /// RTP packets and RTMP messages that made no sense.
-    pub malformed: AtomicU64,
-    /// Times the stream came back.
-    pub reconnects: AtomicU64,
-    /// What has become of the pictures that were to be recorded.
-    pub recorded: Arc<Tally>,
-    decoded: AtomicU64,
-    shown: AtomicU64,
-    /// What came since a picture was last decoded.
-    evidence: Mutex<Evidence>,
-    /// Why none is, if that is so for some time.
-    dark: Mutex<Option<NoPicture>>,
-    /// When a picture was last presented; `None` since the stream's end.
-    last_shown: Mutex<Option<Instant>>,
-    last_received: Mutex<Option<Instant>>,
-    intervals: Mutex<Intervals>,
-    clock: Clock,
-    format: Mutex<Option<PictureFormat>>,
-    delays: Mutex<Delays>,
+counters! {
+    /// What the stages of a receiver have counted since its start, and what they know of why nothing may be shown.
+    pub struct ReceiveCounters {
+        /// Bytes read from the socket, framing included.
+        pub received_bytes,
+        received,
+        decoded,
+        shown,
+        /// Pictures not shown: behind the live edge, or waiting for a keyframe.
+        pub dropped,
+        /// Pictures that came or were decoded with parts missing.
+        pub damaged,
+        /// Holes in the RTP sequence numbers.
+        pub rtp_gaps,
+        /// RTP packets and RTMP messages that could not be read.
+        pub malformed,
+        /// Times the stream came back.
+        pub reconnects,
+    }
+    beside {
+        /// What has become of the frames that were to be recorded.
+        pub recorded: Arc<RecordCounters>,
+        /// What came since a picture was last decoded.
+        evidence: Mutex<Evidence>,
+        /// Why none is, if that is so for some time.
+        no_picture: Mutex<Option<NoPicture>>,
+        /// When a picture was last presented; `None` since the stream's end.
+        last_shown: Mutex<Option<Instant>>,
+        last_received: Mutex<Option<Instant>>,
+        intervals: Mutex<Intervals>,
+        clock: Clock,
+        format: Mutex<Option<PictureFormat>>,
+        delays: Mutex<Delays>,
+    }
+    /// A reading of [`ReceiveCounters`], or the difference of two.
+    pub struct ReceiveCounts;
 }
 
 impl ReceiveCounters {
     /// Counters whose delays are taken by `clock`.
     pub fn new(clock: Clock) -> ReceiveCounters {
-        ReceiveCounters {
-            received_bytes: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            damaged: AtomicU64::new(0),
-            rtp_gaps: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
-            reconnects: AtomicU64::new(0),
-            recorded: Arc::default(),
-            decoded: AtomicU64::new(0),
-            shown: AtomicU64::new(0),
-            evidence: Mutex::default(),
-            dark: Mutex::new(None),
-            last_shown: Mutex::new(None),
-            last_received: Mutex::new(None),
-            intervals: Mutex::default(),
-            clock,
-            format: Mutex::new(None),
-            delays: Mutex::default(),
-        }
+        ReceiveCounters { clock, ..ReceiveCounters::default() }
     }
 
     fn delays(&self) -> MutexGuard<'_, Delays> {
@@ -78,7 +64,7 @@ impl ReceiveCounters {
 
     /// Counts a coded picture taken out of packets.
     pub fn received(&self, at: Instant) {
-        self.received.fetch_add(1, Ordering::Relaxed);
+        self.received.add(1);
         *self.last_received.lock() = Some(at);
     }
 
@@ -89,12 +75,12 @@ impl ReceiveCounters {
 
     /// Counts a picture that the decoder gave out.
     pub fn decoded(&self) {
-        self.decoded.fetch_add(1, Ordering::Relaxed);
+        self.decoded.add(1);
     }
 
     /// Pictures that the decoder gave out so far.
     pub fn decoded_count(&self) -> u64 {
-        self.decoded.load(Ordering::Relaxed)
+        self.decoded.get()
     }
 
     /// What came since a picture was last decoded; for adding to, and for asking why none was.
@@ -102,25 +88,25 @@ impl ReceiveCounters {
         self.evidence.lock()
     }
 
-    /// No picture can be shown, for this reason.
-    pub fn set_dark(&self, why: NoPicture) {
-        *self.dark.lock() = Some(why);
+    /// Notes why no picture has been decoded for some time.
+    pub fn set_no_picture(&self, why: NoPicture) {
+        *self.no_picture.lock() = Some(why);
     }
 
-    /// Pictures are decoded.
-    pub fn light(&self) {
-        *self.dark.lock() = None;
+    /// Notes that pictures are decoded: what came before is no evidence any more of why none were.
+    pub fn clear_no_picture(&self) {
+        *self.no_picture.lock() = None;
         self.evidence().forget();
     }
 
     /// Why no picture has been decoded for some time.
-    pub fn dark(&self) -> Option<NoPicture> {
-        *self.dark.lock()
+    pub fn no_picture(&self) -> Option<NoPicture> {
+        *self.no_picture.lock()
     }
 
-    /// Counts a presented picture.
+    /// Counts a presented picture, with its delay and the time since the one before.
     pub fn shown(&self, shown: Shown) {
-        self.shown.fetch_add(1, Ordering::Relaxed);
+        self.shown.add(1);
         let before = self.last_shown.lock().replace(shown.presented);
         if let Some(before) = before {
             self.intervals.lock().add(shown.presented - before);
@@ -140,9 +126,9 @@ impl ReceiveCounters {
         last.is_some_and(|last| now.saturating_duration_since(last) < STALE)
     }
 
-    /// Pictures presented so far.
+    /// How many pictures were presented so far.
     pub fn shown_count(&self) -> u64 {
-        self.shown.load(Ordering::Relaxed)
+        self.shown.get()
     }
 }
 
@@ -175,38 +161,26 @@ impl Intervals {
 /// Pictures by what became of them.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ReceivePictures {
-    /// Taken out of packets.
+    /// Coded pictures that came whole or in part.
     pub received: u64,
-    /// Presented.
+    /// Pictures that were presented.
     pub shown: u64,
-    /// Not presented.
+    /// Pictures that were not: behind the live edge, or not decodable.
     pub dropped: u64,
-    /// With parts missing.
+    /// Pictures with parts missing.
     pub damaged: u64,
-    /// Missing in a recording.
+    /// Pictures that were to be recorded, and are in no file.
     pub not_recorded: u64,
-}
-
-impl ReceivePictures {
-    fn since(self, before: ReceivePictures) -> ReceivePictures {
-        ReceivePictures {
-            received: self.received - before.received,
-            shown: self.shown - before.shown,
-            dropped: self.dropped - before.dropped,
-            damaged: self.damaged - before.damaged,
-            not_recorded: self.not_recorded - before.not_recorded,
-        }
-    }
 }
 
 /// One line: the last second, or in the summary the whole run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReceiveFigures {
-    /// `receive`.
+    /// Always `receive`, to tell its lines from those of `send`.
     pub role: &'static str,
-    /// `second` or `summary`.
+    /// `second` for a line each second, `summary` for the whole run.
     pub kind: &'static str,
-    /// Seconds since the start.
+    /// Seconds since the receiver was started.
     pub time_s: f64,
     /// `live`, or `waiting` while there is no stream.
     pub state: &'static str,
@@ -222,11 +196,11 @@ pub struct ReceiveFigures {
     pub stages_ms: Option<StagesMs>,
     /// Bits per second read from the socket, framing included.
     pub throughput_bps: u64,
-    /// Pictures presented per second.
+    /// Pictures presented per second, over the line's span.
     pub frame_rate: f64,
     /// Standard deviation of the times between presented pictures, ms.
     pub frame_interval_jitter_ms: Option<f64>,
-    /// Pictures.
+    /// Pictures by what became of them.
     pub pictures: ReceivePictures,
     /// Holes in the RTP sequence numbers.
     pub rtp_gaps: u64,
@@ -236,13 +210,22 @@ pub struct ReceiveFigures {
     pub reconnects: u64,
 }
 
+/// What the reporter remembers of one reading for the next.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
-    bytes: u64,
-    pictures: ReceivePictures,
+    counts: ReceiveCounts,
+    not_recorded: u64,
     intervals: Intervals,
-    rtp_gaps: u64,
-    malformed: u64,
+}
+
+impl Reading {
+    fn of(counters: &ReceiveCounters) -> Reading {
+        Reading {
+            counts: counters.read(),
+            not_recorded: counters.recorded.read().missing(),
+            intervals: *counters.intervals.lock(),
+        }
+    }
 }
 
 /// Reads the counters once a second.
@@ -254,14 +237,14 @@ pub struct ReceiveReporter {
 }
 
 impl ReceiveReporter {
-    /// Begins at `now`.
+    /// A reporter whose first second, and whole run, begin at `now`.
     pub fn new(now: Instant) -> ReceiveReporter {
         ReceiveReporter { started: now, last: now, before: Reading::default() }
     }
 
     /// The figures since the last call.
     pub fn second(&mut self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
-        let reading = Self::read(counters);
+        let reading = Reading::of(counters);
         let mut figures = self.figures("second", self.before, reading, now - self.last, counters, now);
         {
             let delays = counters.delays();
@@ -275,26 +258,9 @@ impl ReceiveReporter {
     /// The figures of the whole run.
     pub fn summary(&self, counters: &ReceiveCounters, now: Instant) -> ReceiveFigures {
         let mut figures =
-            self.figures("summary", Reading::default(), Self::read(counters), now - self.started, counters, now);
+            self.figures("summary", Reading::default(), Reading::of(counters), now - self.started, counters, now);
         (figures.delay_ms, figures.stages_ms) = counters.delays().whole_run();
         figures
-    }
-
-    fn read(counters: &ReceiveCounters) -> Reading {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Reading {
-            bytes: get(&counters.received_bytes),
-            pictures: ReceivePictures {
-                received: get(&counters.received),
-                shown: get(&counters.shown),
-                dropped: get(&counters.dropped),
-                damaged: get(&counters.damaged),
-                not_recorded: counters.recorded.read().missing(),
-            },
-            intervals: *counters.intervals.lock(),
-            rtp_gaps: get(&counters.rtp_gaps),
-            malformed: get(&counters.malformed),
-        }
     }
 
     fn figures(
@@ -307,24 +273,31 @@ impl ReceiveReporter {
         now: Instant,
     ) -> ReceiveFigures {
         let seconds = span.as_secs_f64().max(1e-3);
-        let pictures = reading.pictures.since(before.pictures);
+        let counts = reading.counts.since(before.counts);
+        let pictures = ReceivePictures {
+            received: counts.received,
+            shown: counts.shown,
+            dropped: counts.dropped,
+            damaged: counts.damaged,
+            not_recorded: reading.not_recorded.saturating_sub(before.not_recorded),
+        };
         ReceiveFigures {
             role: "receive",
             kind,
             time_s: text::rounded((now - self.started).as_secs_f64()),
             state: if counters.is_live(now) { "live" } else { "waiting" },
-            no_picture: counters.dark().map(NoPicture::name),
+            no_picture: counters.no_picture().map(NoPicture::name),
             size: counters.format.lock().map(|f| (f.width, f.height)),
             delay_ms: None,
             delay_unknown: None,
             stages_ms: None,
-            throughput_bps: ((reading.bytes - before.bytes) as f64 * 8.0 / seconds) as u64,
+            throughput_bps: (counts.received_bytes as f64 * 8.0 / seconds) as u64,
             frame_rate: text::rounded(pictures.shown as f64 / seconds),
             frame_interval_jitter_ms: reading.intervals.jitter_ms(before.intervals),
             pictures,
-            rtp_gaps: reading.rtp_gaps - before.rtp_gaps,
-            malformed_packets: reading.malformed - before.malformed,
-            reconnects: counters.reconnects.load(Ordering::Relaxed),
+            rtp_gaps: counts.rtp_gaps,
+            malformed_packets: counts.malformed,
+            reconnects: reading.counts.reconnects,
         }
     }
 }

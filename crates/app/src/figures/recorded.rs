@@ -2,11 +2,12 @@
 //! came = recorded + missing + those that wait in the queue `record`, which is empty once the recording has ended.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::counters::counters;
 
 /// Why a picture is missing in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum MissingCause {
     /// It came before a keyframe that decoding could begin with.
     NoKeyframe,
     /// It was a keyframe without parameter sets that can be read, or came behind one.
@@ -21,134 +22,97 @@ pub enum Cause {
     Failed,
 }
 
-/// All causes, in the order of [`Cause`].
-const CAUSES: [Cause; 6] =
-    [Cause::NoKeyframe, Cause::NoParameterSets, Cause::Lost, Cause::Slow, Cause::TooManyFiles, Cause::Failed];
+/// All causes, in the order of [`MissingCause`].
+const MISSING_CAUSES: [MissingCause; 6] = [
+    MissingCause::NoKeyframe,
+    MissingCause::NoParameterSets,
+    MissingCause::Lost,
+    MissingCause::Slow,
+    MissingCause::TooManyFiles,
+    MissingCause::Failed,
+];
 
-impl Cause {
+impl MissingCause {
     /// Its name in JSON and in metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Cause::NoKeyframe => "no_keyframe",
-            Cause::NoParameterSets => "no_parameter_sets",
-            Cause::Lost => "lost",
-            Cause::Slow => "slow",
-            Cause::TooManyFiles => "too_many_files",
-            Cause::Failed => "failed",
+            MissingCause::NoKeyframe => "no_keyframe",
+            MissingCause::NoParameterSets => "no_parameter_sets",
+            MissingCause::Lost => "lost",
+            MissingCause::Slow => "slow",
+            MissingCause::TooManyFiles => "too_many_files",
+            MissingCause::Failed => "failed",
         }
     }
 
     fn words(self) -> &'static str {
         match self {
-            Cause::NoKeyframe => "came before a keyframe",
-            Cause::NoParameterSets => "came without parameter sets",
-            Cause::Lost => "were lost on the way",
-            Cause::Slow => "came faster than the disk writes",
-            Cause::TooManyFiles => "wanted new files too often",
-            Cause::Failed => "could not be written",
+            MissingCause::NoKeyframe => "came before a keyframe",
+            MissingCause::NoParameterSets => "came without parameter sets",
+            MissingCause::Lost => "were lost on the way",
+            MissingCause::Slow => "came faster than the disk writes",
+            MissingCause::TooManyFiles => "wanted new files too often",
+            MissingCause::Failed => "could not be written",
         }
     }
 }
 
-/// Counts so far, added to while pictures are recorded.
-#[derive(Debug, Default)]
-pub struct Tally {
-    came: AtomicU64,
-    recorded: AtomicU64,
-    missing: [AtomicU64; CAUSES.len()],
-    files: AtomicU64,
-    bytes: AtomicU64,
+counters! {
+    /// What has become of the frames that were to be recorded, over all recordings of a stream.
+    pub struct RecordCounters {
+        /// Frames that were to be recorded.
+        pub came,
+        /// Those that are in files.
+        pub recorded,
+        /// Those that are not, by [`MissingCause`].
+        missing[MISSING_CAUSES.len()],
+        /// Files that have been made.
+        pub files,
+        /// Coded bytes given to files.
+        pub bytes,
+    }
+    /// A reading of [`RecordCounters`], or the difference of two.
+    pub struct RecordCounts;
 }
 
-/// A reading of a [`Tally`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Pictures that were to be recorded.
-    pub came: u64,
-    /// Those in files.
-    pub recorded: u64,
-    missing: [u64; CAUSES.len()],
-    /// Files begun.
-    pub files: u64,
-    /// Coded bytes given to files.
-    pub bytes: u64,
-}
-
-impl Tally {
-    /// Pictures came.
-    pub fn came(&self, pictures: u64) {
-        self.came.fetch_add(pictures, Ordering::Relaxed);
+impl RecordCounters {
+    /// Counts a frame of so many bytes that was given to a file.
+    pub fn count_recorded(&self, bytes: u64) {
+        self.recorded.add(1);
+        self.bytes.add(bytes);
     }
 
-    /// A picture of so many bytes was given to a file.
-    pub fn recorded(&self, bytes: u64) {
-        self.recorded.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts frames that are missing.
+    pub fn count_missing(&self, cause: MissingCause, frames: u64) {
+        self.missing[cause as usize].add(frames);
     }
 
-    /// Pictures are missing.
-    pub fn missing(&self, cause: Cause, pictures: u64) {
-        self.missing[cause as usize].fetch_add(pictures, Ordering::Relaxed);
-    }
-
-    /// Pictures that were given to a file are not in it.
-    pub fn not_kept(&self, pictures: u64) {
-        self.recorded.fetch_sub(pictures, Ordering::Relaxed);
-        self.missing(Cause::Failed, pictures);
-    }
-
-    /// A file has begun.
-    pub fn file(&self) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How it stands.
-    pub fn read(&self) -> Counts {
-        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Counts {
-            came: get(&self.came),
-            recorded: get(&self.recorded),
-            missing: self.missing.each_ref().map(get),
-            files: get(&self.files),
-            bytes: get(&self.bytes),
-        }
+    /// Counts frames as missing that were given to a file, and are not in it.
+    pub fn count_not_kept(&self, frames: u64) {
+        self.recorded.take_back(frames);
+        self.count_missing(MissingCause::Failed, frames);
     }
 }
 
-impl Counts {
-    /// Those since an earlier reading.
-    #[must_use]
-    pub fn since(self, before: Counts) -> Counts {
-        let mut missing = self.missing;
-        missing.iter_mut().zip(before.missing).for_each(|(now, before)| *now -= before);
-        Counts {
-            came: self.came - before.came,
-            // What could not be kept may have been recorded before.
-            recorded: self.recorded.saturating_sub(before.recorded),
-            missing,
-            files: self.files - before.files,
-            bytes: self.bytes - before.bytes,
-        }
-    }
-
+impl RecordCounts {
     /// Pictures that are missing, whatever the cause.
     pub fn missing(&self) -> u64 {
         self.missing.iter().sum()
     }
 
     /// Pictures that are missing for this cause.
-    pub fn missing_by(&self, cause: Cause) -> u64 {
+    pub fn missing_by(&self, cause: MissingCause) -> u64 {
         self.missing[cause as usize]
     }
 
     /// The same by the names of the causes, all of them.
     pub fn by_cause(&self) -> BTreeMap<&'static str, u64> {
-        CAUSES.iter().map(|&cause| (cause.name(), self.missing_by(cause))).collect()
+        MISSING_CAUSES.iter().map(|&cause| (cause.name(), self.missing_by(cause))).collect()
     }
 
     /// What is missing and why, in one line; `None` when nothing is.
     pub fn missing_words(&self) -> Option<String> {
-        let causes = CAUSES.iter().filter(|&&cause| self.missing_by(cause) > 0);
+        let causes = MISSING_CAUSES.iter().filter(|&&cause| self.missing_by(cause) > 0);
         let words: Vec<_> = causes.map(|&cause| format!("{} {}", self.missing_by(cause), cause.words())).collect();
         (!words.is_empty())
             .then(|| format!("{} of {} pictures are missing: {}", self.missing(), self.came, words.join(", ")))
@@ -161,25 +125,25 @@ mod tests {
 
     #[test]
     fn what_was_not_kept_moves_from_one_side_of_the_sum_to_the_other() {
-        let tally = Tally::default();
-        tally.came(5);
-        (0..4).for_each(|_| tally.recorded(100));
-        tally.missing(Cause::Lost, 1);
+        let counters = RecordCounters::default();
+        counters.came.add(5);
+        (0..4).for_each(|_| counters.count_recorded(100));
+        counters.count_missing(MissingCause::Lost, 1);
         assert_eq!(
-            tally.read().missing_words().as_deref(),
+            counters.read().missing_words().as_deref(),
             Some("1 of 5 pictures are missing: 1 were lost on the way")
         );
-        tally.not_kept(3);
-        let counts = tally.read();
+        counters.count_not_kept(3);
+        let counts = counters.read();
         assert_eq!((counts.came, counts.recorded, counts.missing()), (5, 1, 4));
-        assert_eq!((counts.missing_by(Cause::Failed), counts.by_cause()["failed"]), (3, 3));
-        assert_eq!(counts.since(counts), Counts::default());
-        assert_eq!(Counts::default().missing_words(), None);
+        assert_eq!((counts.missing_by(MissingCause::Failed), counts.by_cause()["failed"]), (3, 3));
+        assert_eq!(counts.since(counts), RecordCounts::default());
+        assert_eq!(RecordCounts::default().missing_words(), None);
     }
 
     #[test]
     fn causes_are_counted_each_in_its_own_place() {
-        for (place, cause) in CAUSES.into_iter().enumerate() {
+        for (place, cause) in MISSING_CAUSES.into_iter().enumerate() {
             assert_eq!(cause as usize, place);
         }
     }

@@ -1,80 +1,92 @@
 //! The sender's figures.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hevcast_wire::CodedFrame;
 use serde::Serialize;
 
-use super::outputs::{self, OutputFigures, OutputReading, OutputStates};
-use super::recorded::Tally;
+use super::counters::counters;
+use super::outputs::{self, OutputCounts, OutputFigures, OutputStatus};
+use super::recorded::RecordCounters;
 use super::text;
 
-/// Counts since the start, added to by the stages.
-#[derive(Debug, Default)]
-pub struct SendCounters {
-    /// Pictures the source gave.
-    pub captured: AtomicU64,
-    /// Pictures the driver lost.
-    pub dropped_driver: AtomicU64,
-    /// Pictures passed over at the source for newer ones.
-    pub dropped_drained: AtomicU64,
-    /// Pictures replaced by newer ones before the encoder was free.
-    pub dropped_encoder_busy: AtomicU64,
-    /// Pictures skipped because the link was behind.
-    pub dropped_backlog: AtomicU64,
-    /// Pictures skipped because there was no connection.
-    pub dropped_no_connection: AtomicU64,
-    /// Pictures that were sent, but not shown in the sender's own window.
-    pub dropped_preview: AtomicU64,
-    /// What has become of the pictures that were to be recorded.
-    pub recorded: Arc<Tally>,
-    /// The camera is waited for.
-    pub source_away: AtomicBool,
-    /// Times it came back.
-    pub source_returns: AtomicU64,
-    encoded: AtomicU64,
-    keyframes: AtomicU64,
-    raw_bits: AtomicU64,
-    coded_bits: AtomicU64,
-    encode_micros: AtomicU64,
-    /// Sum of mean QPs in thousandths, and over how many pictures.
-    qp_millis: AtomicU64,
-    qp_count: AtomicU64,
+counters! {
+    /// What the stages of a sender have counted since its start.
+    pub struct SendCounters {
+        /// Pictures that the source gave.
+        pub captured,
+        /// Pictures that the camera's driver lost.
+        pub dropped_driver,
+        /// Pictures passed over at the source for newer ones.
+        pub dropped_drained,
+        /// Pictures replaced by newer ones before the encoder was free.
+        pub dropped_encoder_busy,
+        /// Pictures skipped because every link was behind.
+        pub dropped_backlog,
+        /// Pictures skipped because there was no connection.
+        pub dropped_no_connection,
+        /// Pictures that were sent, but not shown in the sender's own window.
+        pub dropped_preview,
+        /// Times that a camera which was away came back.
+        pub source_returns,
+        /// Pictures that were coded.
+        pub encoded,
+        /// Pictures that were coded as random access frames.
+        pub keyframes,
+        /// Bits in 4:2:0 of the pictures that were coded.
+        pub raw_bits,
+        /// Bits of the coded frames.
+        pub coded_bits,
+        /// Time in the encoder, µs.
+        pub encode_micros,
+        /// Sum of the mean QPs of the pictures whose encoder states one, in thousandths.
+        pub qp_millis,
+        /// How many pictures that sum is of.
+        pub qp_count,
+    }
+    beside {
+        /// What has become of the frames that were to be recorded.
+        pub recorded: Arc<RecordCounters>,
+        /// The camera is away, and waited for.
+        pub source_away: AtomicBool,
+    }
+    /// A reading of [`SendCounters`], or the difference of two.
+    pub struct SendCounts;
 }
 
 impl SendCounters {
-    /// Counts a frame whose picture was `raw_bits` in 4:2:0 before.
+    /// Counts a frame whose picture was `raw_bits` in 4:2:0 before, and which `took` so long to code.
     pub fn encoded(&self, frame: &CodedFrame, raw_bits: u64, took: Duration) {
-        let add = |counter: &AtomicU64, n: u64| counter.fetch_add(n, Ordering::Relaxed);
-        add(&self.encoded, 1);
-        add(&self.keyframes, u64::from(frame.random_access));
-        add(&self.raw_bits, raw_bits);
-        add(&self.coded_bits, frame.annexb_bytes() as u64 * 8);
-        add(&self.encode_micros, took.as_micros() as u64);
+        self.encoded.add(1);
+        self.keyframes.add(u64::from(frame.random_access));
+        self.raw_bits.add(raw_bits);
+        self.coded_bits.add(frame.annexb_bytes() as u64 * 8);
+        self.encode_micros.add(took.as_micros() as u64);
         if let Some(qp) = frame.meta.qp {
-            add(&self.qp_millis, (f64::from(qp) * 1000.0) as u64);
-            add(&self.qp_count, 1);
+            self.qp_millis.add((f64::from(qp) * 1000.0) as u64);
+            self.qp_count.add(1);
         }
     }
 }
 
-/// A reading of all counters.
+/// What the reporter remembers of one reading for the next.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
-    captured: u64,
-    encoded: u64,
-    keyframes: u64,
-    dropped: SendDropped,
-    raw_bits: u64,
-    coded_bits: u64,
-    encode_micros: u64,
-    qp_millis: u64,
-    qp_count: u64,
+    counts: SendCounts,
     not_recorded: u64,
     source_away: bool,
-    source_returns: u64,
+}
+
+impl Reading {
+    fn of(counters: &SendCounters) -> Reading {
+        Reading {
+            counts: counters.read(),
+            not_recorded: counters.recorded.read().missing(),
+            source_away: counters.source_away.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// Pictures not sent, by cause.
@@ -86,7 +98,7 @@ pub struct SendDropped {
     pub drained: u64,
     /// The encoder was not free.
     pub encoder_busy: u64,
-    /// The link was behind.
+    /// Every link was behind.
     pub backlog: u64,
     /// There was no connection.
     pub no_connection: u64,
@@ -97,15 +109,16 @@ pub struct SendDropped {
 }
 
 impl SendDropped {
-    fn since(self, before: SendDropped) -> SendDropped {
+    /// Of what was counted; `coded` is the best output's.
+    fn of(counts: &SendCounts, coded: u64) -> SendDropped {
         SendDropped {
-            driver: self.driver - before.driver,
-            drained: self.drained - before.drained,
-            encoder_busy: self.encoder_busy - before.encoder_busy,
-            backlog: self.backlog - before.backlog,
-            no_connection: self.no_connection - before.no_connection,
-            coded: self.coded - before.coded,
-            preview: self.preview - before.preview,
+            driver: counts.dropped_driver,
+            drained: counts.dropped_drained,
+            encoder_busy: counts.dropped_encoder_busy,
+            backlog: counts.dropped_backlog,
+            no_connection: counts.dropped_no_connection,
+            coded,
+            preview: counts.dropped_preview,
         }
     }
 
@@ -118,32 +131,32 @@ impl SendDropped {
 /// Pictures by what became of them.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SendFrames {
-    /// Given by the source.
+    /// Pictures given by the source.
     pub captured: u64,
-    /// Coded.
+    /// Pictures that were coded.
     pub encoded: u64,
-    /// Coded as keyframes.
+    /// Pictures that were coded as keyframes.
     pub keyframes: u64,
     /// Taken by the kernel to the last byte.
     pub sent: u64,
-    /// Not sent.
+    /// Pictures that were not sent, by cause.
     pub dropped: SendDropped,
 }
 
 /// One line: the last second, or in the summary the whole run.
 #[derive(Clone, Debug, Serialize)]
 pub struct SendFigures {
-    /// `send`.
+    /// Always `send`, to tell its lines from those of `receive`.
     pub role: &'static str,
-    /// `second` or `summary`.
+    /// `second` for a line each second, `summary` for the whole run.
     pub kind: &'static str,
-    /// Seconds since the start.
+    /// Seconds since the sender was started.
     pub time_s: f64,
     /// Raw 4:2:0 bits into the encoder : bits out of it.
     pub compression_ratio: Option<f64>,
     /// Pictures sent per second; of several outputs, to the best one.
     pub frame_rate: f64,
-    /// Coded bits per second.
+    /// Bits per second that left the encoder.
     pub bitrate_bps: u64,
     /// Bits per second written to the sockets, framing included.
     pub network_bps: u64,
@@ -153,7 +166,7 @@ pub struct SendFigures {
     pub encode_ms: Option<f64>,
     /// Age of the oldest picture that has not left, ms; of several outputs, for the best one.
     pub backlog_ms: f64,
-    /// Pictures.
+    /// Pictures by what became of them.
     pub frames: SendFrames,
     /// Times a connection came back.
     pub reconnects: u64,
@@ -163,7 +176,7 @@ pub struct SendFigures {
     pub source_returns: u64,
     /// Coded pictures that are missing in the recording.
     pub not_recorded: u64,
-    /// Each output by itself.
+    /// The figures of each output by itself.
     pub outputs: Vec<OutputFigures>,
 }
 
@@ -173,55 +186,34 @@ pub struct SendReporter {
     started: Instant,
     last: Instant,
     before: Reading,
-    outputs_before: Vec<OutputReading>,
+    outputs_before: Vec<OutputCounts>,
 }
 
 impl SendReporter {
-    /// Begins at `now`.
+    /// A reporter whose first second, and whole run, begin at `now`.
     pub fn new(now: Instant) -> SendReporter {
         SendReporter { started: now, last: now, before: Reading::default(), outputs_before: Vec::new() }
     }
 
-    fn read(counters: &SendCounters) -> Reading {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Reading {
-            captured: get(&counters.captured),
-            encoded: get(&counters.encoded),
-            keyframes: get(&counters.keyframes),
-            dropped: SendDropped {
-                driver: get(&counters.dropped_driver),
-                drained: get(&counters.dropped_drained),
-                encoder_busy: get(&counters.dropped_encoder_busy),
-                backlog: get(&counters.dropped_backlog),
-                no_connection: get(&counters.dropped_no_connection),
-                coded: 0,
-                preview: get(&counters.dropped_preview),
-            },
-            raw_bits: get(&counters.raw_bits),
-            coded_bits: get(&counters.coded_bits),
-            encode_micros: get(&counters.encode_micros),
-            qp_millis: get(&counters.qp_millis),
-            qp_count: get(&counters.qp_count),
-            not_recorded: counters.recorded.read().missing(),
-            source_away: counters.source_away.load(Ordering::Relaxed),
-            source_returns: get(&counters.source_returns),
-        }
-    }
-
     /// The figures since the last call.
-    pub fn second(&mut self, counters: &SendCounters, outputs: &OutputStates, now: Instant) -> SendFigures {
-        let (reading, span) = (Self::read(counters), now - self.last);
-        let (each, read) = outputs::figures(outputs, &self.outputs_before, span, now);
+    pub fn second<O: OutputStatus>(
+        &mut self,
+        counters: &SendCounters,
+        outputs: &[Arc<O>],
+        now: Instant,
+    ) -> SendFigures {
+        let (reading, span) = (Reading::of(counters), now - self.last);
+        let (each, counts) = outputs::figures(outputs, &self.outputs_before, span, now);
         let figures = self.figures("second", self.before, reading, span, each, now);
-        (self.before, self.last, self.outputs_before) = (reading, now, read);
+        (self.before, self.last, self.outputs_before) = (reading, now, counts);
         figures
     }
 
     /// The figures of the whole run.
-    pub fn summary(&self, counters: &SendCounters, outputs: &OutputStates, now: Instant) -> SendFigures {
+    pub fn summary<O: OutputStatus>(&self, counters: &SendCounters, outputs: &[Arc<O>], now: Instant) -> SendFigures {
         let span = now - self.started;
         let (each, _) = outputs::figures(outputs, &[], span, now);
-        self.figures("summary", Reading::default(), Self::read(counters), span, each, now)
+        self.figures("summary", Reading::default(), Reading::of(counters), span, each, now)
     }
 
     fn figures(
@@ -235,34 +227,31 @@ impl SendReporter {
     ) -> SendFigures {
         let seconds = span.as_secs_f64().max(1e-3);
         let ratio = |over: u64, under: u64| (under > 0).then(|| text::rounded(over as f64 / under as f64));
-        let encoded = reading.encoded - before.encoded;
-        let coded_bits = reading.coded_bits - before.coded_bits;
-        let qps = reading.qp_count - before.qp_count;
+        let counts = reading.counts.since(before.counts);
         let best = outputs::best(&outputs);
         let (sent, coded_dropped) = best.map_or((0, 0), |best| (best.sent, best.dropped));
         SendFigures {
             role: "send",
             kind,
             time_s: text::rounded((now - self.started).as_secs_f64()),
-            compression_ratio: ratio(reading.raw_bits - before.raw_bits, coded_bits),
+            compression_ratio: ratio(counts.raw_bits, counts.coded_bits),
             frame_rate: text::rounded(sent as f64 / seconds),
-            bitrate_bps: (coded_bits as f64 / seconds) as u64,
+            bitrate_bps: (counts.coded_bits as f64 / seconds) as u64,
             network_bps: outputs.iter().map(|output| output.network_bps).sum(),
-            qp: ratio(reading.qp_millis - before.qp_millis, qps).map(|millis| text::rounded(millis / 1000.0)),
-            encode_ms: ratio(reading.encode_micros - before.encode_micros, encoded)
-                .map(|micros| text::rounded(micros / 1000.0)),
+            qp: ratio(counts.qp_millis, counts.qp_count).map(|millis| text::rounded(millis / 1000.0)),
+            encode_ms: ratio(counts.encode_micros, counts.encoded).map(|micros| text::rounded(micros / 1000.0)),
             backlog_ms: best.map_or(0.0, |best| best.backlog_ms),
             frames: SendFrames {
-                captured: reading.captured - before.captured,
-                encoded,
-                keyframes: reading.keyframes - before.keyframes,
+                captured: counts.captured,
+                encoded: counts.encoded,
+                keyframes: counts.keyframes,
                 sent,
-                dropped: SendDropped { coded: coded_dropped, ..reading.dropped.since(before.dropped) },
+                dropped: SendDropped::of(&counts, coded_dropped),
             },
             reconnects: outputs.iter().map(|output| output.reconnects).sum(),
             source_away: reading.source_away,
-            source_returns: reading.source_returns - before.source_returns,
-            not_recorded: reading.not_recorded - before.not_recorded,
+            source_returns: counts.source_returns,
+            not_recorded: reading.not_recorded.saturating_sub(before.not_recorded),
             outputs,
         }
     }

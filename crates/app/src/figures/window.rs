@@ -1,4 +1,4 @@
-//! What a window costs its own thread, told once when it closes.
+//! What a window costs its own thread, reported once when it closes.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::text;
 /// Work done by the window's thread, and the processor time that it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// How often.
+    /// How often the work was done.
     pub count: u64,
-    /// Processor time of the window's thread for all of it; zero where the system does not tell.
+    /// Processor time of the window's thread for all of it; zero where the system does not measure it.
     pub cpu: Duration,
 }
 
@@ -31,9 +31,9 @@ impl Cost {
 /// One line, at the window's end.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct WindowFigures {
-    /// `window`.
+    /// Always `window`, to tell its line from those of `receive`.
     pub role: &'static str,
-    /// `summary`.
+    /// Always `summary`: there is one line, at the end.
     pub kind: &'static str,
     /// Pictures copied to graphics memory and drawn.
     pub pictures: u64,
@@ -46,7 +46,7 @@ pub struct WindowFigures {
 }
 
 impl WindowFigures {
-    /// The figures of a window.
+    /// The figures of a window that has drawn `pictures`, and was drawn as a whole as `frames` says.
     pub fn new(pictures: Cost, frames: Cost) -> WindowFigures {
         WindowFigures {
             role: "window",
@@ -67,7 +67,7 @@ impl std::fmt::Display for WindowFigures {
     }
 }
 
-/// The processor time that this thread has had; zero where the system does not tell.
+/// The processor time that this thread has had; zero where the system does not measure it.
 pub fn thread_cpu_time() -> Duration {
     #[cfg(unix)]
     {

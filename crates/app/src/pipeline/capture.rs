@@ -1,27 +1,28 @@
 //! The capture stage: pictures from the source into the slot `capture`, and the wait for a camera that was unplugged.
 //!
 //! A source that fails before its first picture ends the stage. Later, one that can come back is waited for, while
-//! outputs keep their connections and readers keep theirs: see [`SourceState`] for what people are told.
+//! outputs keep their connections and readers keep theirs; [`SourceState`] has what is shown of it.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hevcast_media::capture::{CaptureError, Captured, Pacing, Reopen, Source, SourceInfo};
 use hevcast_media::{FrameRate, Stop};
 
+use super::keyframe::KeyframeRequest;
 use super::slot::Slot;
 use crate::figures::send::SendCounters;
 
-/// Pause before each try to open a camera again: drivers need some of it after a plug, and each try looks at every camera.
+/// Pause before each try to open a camera again: drivers need some of it after a plug, and each try lists all cameras.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// A picture on its way to the encoder.
 #[derive(Debug)]
 pub struct CapturedFrame {
-    /// The picture.
+    /// The picture, with its capture time and what the source lost before it.
     pub captured: Captured,
     /// Pictures per second that its source means to give.
     pub frame_rate: FrameRate,
@@ -30,11 +31,11 @@ pub struct CapturedFrame {
 /// Why a source gives no pictures for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Away {
-    /// It was unplugged.
+    /// The camera was unplugged.
     Unplugged,
-    /// It is there and sends nothing.
+    /// It is connected and sends nothing.
     Silent,
-    /// Another program has it.
+    /// Another program uses the camera.
     Busy,
     /// It fails in another way.
     Failing,
@@ -51,7 +52,7 @@ impl Away {
     }
 }
 
-/// How the source stands, for whoever shows it.
+/// The state of a source, shared with whoever shows it.
 #[derive(Debug, Default)]
 pub struct SourceState {
     shown: Mutex<Shown>,
@@ -67,17 +68,17 @@ pub struct Shown {
 }
 
 impl SourceState {
-    /// Of a source that gives pictures.
+    /// The state of a source of this description that gives pictures.
     pub fn new(description: String) -> SourceState {
         SourceState { shown: Mutex::new(Shown { description, away: None }) }
     }
 
-    /// What to show.
+    /// The description of the source, and why it is away if it is.
     pub fn shown(&self) -> Shown {
         self.shown.lock().clone()
     }
 
-    /// Tells whether it gives pictures, and why not.
+    /// Notes whether the source gives pictures, and if not, why.
     pub(super) fn set_away(&self, away: Option<Away>) {
         self.change(|shown| shown.away = away);
     }
@@ -87,24 +88,24 @@ impl SourceState {
     }
 }
 
-/// The stage.
+/// The capture stage, which runs on a thread of its own.
 pub struct CaptureStage {
-    /// Where pictures come from.
+    /// The source that is open; a camera that is away is replaced by one that gives nothing.
     pub source: Box<dyn Source>,
-    /// Where they go.
+    /// The slot `capture`, from which the encode stage takes pictures.
     pub slot: Arc<Slot<CapturedFrame>>,
-    /// Figures.
+    /// Counts pictures captured and lost.
     pub counters: Arc<SendCounters>,
-    /// For whoever shows the source.
+    /// What is shown of the source.
     pub state: Arc<SourceState>,
-    /// The first picture after a pause is to be a keyframe.
-    pub keyframe_wanted: Arc<AtomicBool>,
-    /// Ends it.
+    /// Set when the source is back: the first picture after the pause is to be a keyframe.
+    pub keyframe_request: KeyframeRequest,
+    /// Ends the stage, and the wait for a camera.
     pub stop: Stop,
 }
 
-/// Why a source was left.
-enum Left {
+/// Why a source gives no more pictures.
+enum SourceEnd {
     /// It has ended, or nobody takes its pictures any more.
     Done,
     Failed(CaptureError),
@@ -121,8 +122,8 @@ impl CaptureStage {
         let mut has_given = false;
         loop {
             let error = match self.hand_over(&mut has_given) {
-                Left::Done => return Ok(()),
-                Left::Failed(error) => error,
+                SourceEnd::Done => return Ok(()),
+                SourceEnd::Failed(error) => error,
             };
             let reopener = self.source.reopener().filter(|_| has_given);
             let Some(reopener) = reopener else { return Err(error.into()) };
@@ -137,54 +138,54 @@ impl CaptureStage {
     }
 
     /// Hands over pictures until the source fails or ends.
-    fn hand_over(&mut self, has_given: &mut bool) -> Left {
+    fn hand_over(&mut self, has_given: &mut bool) -> SourceEnd {
         let (pacing, frame_rate) = (self.source.info().pacing, self.source.info().frame_rate);
         loop {
             let captured = match self.source.next(&self.stop) {
                 Ok(Some(captured)) => captured,
-                Ok(None) => return Left::Done,
-                Err(error) => return Left::Failed(error),
+                Ok(None) => return SourceEnd::Done,
+                Err(error) => return SourceEnd::Failed(error),
             };
             *has_given = true;
             if self.counters.source_away.load(Ordering::Acquire) {
                 self.is_back();
             }
-            self.counters.captured.fetch_add(1, Ordering::Relaxed);
-            self.counters.dropped_driver.fetch_add(captured.driver_dropped, Ordering::Relaxed);
-            self.counters.dropped_drained.fetch_add(captured.drained, Ordering::Relaxed);
+            self.counters.captured.add(1);
+            self.counters.dropped_driver.add(captured.driver_dropped);
+            self.counters.dropped_drained.add(captured.drained);
             let arrived = CapturedFrame { captured, frame_rate };
             match pacing {
                 Pacing::Live => self.slot.put_newest(arrived),
                 Pacing::Patient => {
-                    if !self.slot.put_patient(arrived) {
-                        return Left::Done;
+                    if !self.slot.put_when_empty(arrived) {
+                        return SourceEnd::Done;
                     }
                 }
             }
-            self.counters.dropped_encoder_busy.store(self.slot.dropped(), Ordering::Relaxed);
+            self.counters.dropped_encoder_busy.set(self.slot.dropped());
         }
     }
 
-    /// Tells of a source that gives pictures again.
+    /// Notes that the source gives pictures again.
     fn is_back(&self) {
         let description = self.source.info().description.clone();
         tracing::info!("{description} is back");
         self.state.change(|shown| *shown = Shown { description, away: None });
-        self.counters.source_returns.fetch_add(1, Ordering::Relaxed);
-        self.keyframe_wanted.store(true, Ordering::Release);
+        self.counters.source_returns.add(1);
+        self.keyframe_request.set();
         self.counters.source_away.store(false, Ordering::Release);
     }
 
     /// Tries to open the source until it works; `None` when stopped.
     fn wait(&self, mut reopener: Box<dyn Reopen>, error: CaptureError) -> Option<Box<dyn Source>> {
-        let mut told = self.shown_away();
+        let mut shown = self.shown_away();
         let mut error = error;
         loop {
             let away = Away::of(&error);
-            if told != Some(away) {
+            if shown != Some(away) {
                 tracing::warn!("{}", waiting_line(&error));
                 self.state.change(|shown| shown.away = Some(away));
-                told = Some(away);
+                shown = Some(away);
             }
             if self.stop.wait_until(Instant::now() + BETWEEN_TRIES) {
                 return None;
@@ -309,12 +310,12 @@ mod tests {
         pictures: Vec<(u32, u32)>,
         returns: u64,
         shown: Shown,
-        keyframe_wanted: bool,
+        keyframe_requested: bool,
     }
 
     fn run(steps: Vec<Step>, comes_back: bool) -> Ran {
         let slot = Arc::new(Slot::default());
-        let (counters, keyframe_wanted) = (Arc::new(SendCounters::default()), Arc::new(AtomicBool::new(false)));
+        let (counters, keyframe_request) = (Arc::new(SendCounters::default()), KeyframeRequest::default());
         let state = Arc::new(SourceState::new("camera of 64".to_owned()));
         let script = Arc::new(Mutex::new(VecDeque::from(steps)));
         let stage = CaptureStage {
@@ -322,7 +323,7 @@ mod tests {
             slot: Arc::clone(&slot),
             counters: Arc::clone(&counters),
             state: Arc::clone(&state),
-            keyframe_wanted: Arc::clone(&keyframe_wanted),
+            keyframe_request: keyframe_request.clone(),
             stop: Stop::new(),
         };
         std::thread::scope(|scope| {
@@ -333,9 +334,9 @@ mod tests {
             Ran {
                 pictures,
                 result: running.join().unwrap(),
-                returns: counters.source_returns.load(Ordering::Relaxed),
+                returns: counters.source_returns.get(),
                 shown: state.shown(),
-                keyframe_wanted: keyframe_wanted.load(Ordering::Relaxed),
+                keyframe_requested: keyframe_request.take(),
             }
         })
     }
@@ -365,7 +366,7 @@ mod tests {
         assert_eq!(ran.pictures, [(64, 30), (32, 15), (32, 15), (32, 15)]);
         assert_eq!(ran.returns, 2);
         assert_eq!(ran.shown, Shown { description: "camera of 32".to_owned(), away: None });
-        assert!(ran.keyframe_wanted);
+        assert!(ran.keyframe_requested);
     }
 
     #[test]
@@ -389,7 +390,7 @@ mod tests {
             slot: Arc::clone(&slot),
             counters,
             state: Arc::clone(&state),
-            keyframe_wanted: Arc::default(),
+            keyframe_request: KeyframeRequest::default(),
             stop: stop.clone(),
         };
         std::thread::scope(|scope| {

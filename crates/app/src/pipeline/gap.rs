@@ -1,6 +1,7 @@
 //! The drop rule of every queue of coded pictures.
 
-/// What does not fit is dropped, and with it all that builds on it: up to the next IRAP picture. One for each queue.
+/// The state of the rule at one queue: a picture that does not fit is dropped, and with it all that refer to it, up to the
+/// next IRAP picture.
 #[derive(Debug, Default)]
 pub struct DropToIrap {
     /// A picture was dropped and no IRAP picture has come since.
@@ -8,12 +9,18 @@ pub struct DropToIrap {
 }
 
 impl DropToIrap {
-    /// Something was lost before it came here.
+    /// Notes that something was lost before it came here: what comes next is dropped as if the queue had dropped that.
     pub fn break_off(&mut self) {
         self.broken = true;
     }
 
-    /// Hands a picture over by `send`, which tells whether it fitted; false when it was dropped, now or by the rule.
+    /// Whether the last picture was dropped, so that all are up to the next IRAP picture.
+    pub fn is_dropping(&self) -> bool {
+        self.broken
+    }
+
+    /// Hands a picture over by `send`, which returns whether it fitted; false when it was dropped, for want of room or by
+    /// the rule.
     pub fn offer(&mut self, is_irap: bool, send: impl FnOnce() -> bool) -> bool {
         self.broken = (self.broken && !is_irap) || !send();
         !self.broken

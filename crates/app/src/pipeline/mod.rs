@@ -9,8 +9,9 @@
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
 pub mod capture;
-pub mod darkness;
 pub mod gap;
+pub mod keyframe;
+pub mod no_picture;
 pub mod origin;
 pub mod outputs;
 pub mod play;

@@ -15,7 +15,7 @@ use crate::login::LoginArgs;
 pub enum Origin {
     /// A stream by RTSP, RTMP or SRT.
     Stream(Box<Target>),
-    /// A recording.
+    /// A recording, or another file with H.265 or H.264 in it.
     File(PathBuf),
 }
 

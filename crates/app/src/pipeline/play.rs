@@ -4,7 +4,6 @@
 //! being decoded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -14,26 +13,28 @@ use hevcast_wire::live::{Bundles, Hold, NoPicture, Patience};
 use hevcast_wire::{CodedFrame, RandomAccess, Verdict};
 use tokio::sync::{mpsc, watch};
 
-use super::darkness::{tell_why, why_it_ended};
+use super::keyframe::KeyframeRequest;
+use super::no_picture::{watch_pictures, why_it_ended};
 use super::origin::Origin;
+use super::outputs::output::Output;
 use super::receive::ReceiveSettings;
-use super::record::RecordTap;
+use super::record::RecordOutput;
 use super::source::feed::Feed;
 #[cfg(feature = "rtmp")]
 use super::source::rtmp::RtmpSource;
 use super::source::rtsp::RtspSource;
 use super::source::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, within};
 use crate::figures::receive::ReceiveCounters;
-use crate::figures::recorded::Cause;
+use crate::figures::recorded::MissingCause;
 
-/// How the stage stands with its server.
+/// What the play stage is doing, for people.
 #[derive(Clone, Debug)]
 pub enum PlayState {
-    /// Asking for the stream.
+    /// It connects, and requests the stream.
     Connecting,
     /// The server plays, though perhaps no picture has come yet.
     Playing {
-        /// Since then.
+        /// When it began to.
         since: Instant,
     },
     /// There is no stream; another try comes.
@@ -54,9 +55,9 @@ pub enum Playable {
     EndOfSequence,
 }
 
-/// What became of a connection.
+/// What becomes of the stage after a connection.
 enum Attempt {
-    /// Nothing more is wanted.
+    /// The stage ends: it was stopped, or plays once.
     Over,
     /// Another try comes; why, in one line.
     Again(String),
@@ -70,36 +71,36 @@ struct Session<'a> {
     stop: &'a mut watch::Receiver<bool>,
 }
 
-/// The play and depacketize stages.
+/// The play stage, a task that owns one source after the other.
 pub struct PlayStage {
-    /// What to play.
+    /// The stream or file to play, and how persistently.
     pub settings: ReceiveSettings,
-    /// For time-outs and the server's clock.
+    /// The clock by which the server's is measured.
     pub clock: Clock,
-    /// Queue `frames`.
+    /// The queue `frames`, to the decoder or the relay.
     pub frames: mpsc::Sender<Playable>,
-    /// Figures.
+    /// Counts what comes, and what is lost.
     pub counters: Arc<ReceiveCounters>,
-    /// Somebody needs an IRAP picture.
-    pub wants_keyframe: Arc<AtomicBool>,
-    /// For whoever records.
-    pub tap: RecordTap,
-    /// What is being done.
+    /// Set by this stage and the decoder's when they need an IRAP picture.
+    pub keyframe_request: KeyframeRequest,
+    /// The recording of what comes, if anybody records.
+    pub recording: RecordOutput,
+    /// Notified of each change of what the stage does.
     pub state: watch::Sender<PlayState>,
-    /// Which frames can be decoded.
+    /// Decides which frames can be decoded.
     pub access: RandomAccess,
     /// Something was lost since a picture could last be decoded.
     pub has_lost: bool,
-    /// How long silence may last.
-    pub patience: Patience,
+    /// How long nothing may come before the source counts as lost.
+    pub source_timeout: Patience,
     /// When pictures that come in bundles are to be decoded; `None` where all are wanted as soon as they are there.
     pub hold: Option<Hold>,
-    /// Bundles were told of.
-    pub told_of_bundles: bool,
+    /// The line in the log about bundles has been written.
+    pub has_warned_of_bundles: bool,
 }
 
 impl PlayStage {
-    /// Plays, and plays again, until told to stop.
+    /// Plays, over one connection after the other, until stopped.
     ///
     /// # Errors
     /// What another try cannot help, or any failure where none is wanted.
@@ -123,7 +124,7 @@ impl PlayStage {
         }
     }
 
-    /// One connection, or the file, by the protocol that it takes: whoever adds a source adds a line here.
+    /// One connection, or the file, by the protocol that it takes: another source adds a line here.
     async fn attempt(
         &mut self,
         has_played: &mut bool,
@@ -146,7 +147,7 @@ impl PlayStage {
         }
     }
 
-    /// Opens a source and plays it until it ends.
+    /// Opens a source and plays it until it ends or the stage is stopped.
     async fn play_from<S: CodedSource, E: Into<SourceError>>(
         &mut self,
         opening: impl Future<Output = Result<S, E>>,
@@ -164,7 +165,7 @@ impl PlayStage {
             Err(error) => return Ok(Attempt::Again(error.to_string())),
         };
         if std::mem::replace(session.has_played, true) {
-            self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+            self.counters.reconnects.add(1);
             tracing::info!("the stream is back");
         }
         let shown = self.settings.origin.shown();
@@ -174,20 +175,20 @@ impl PlayStage {
         self.begin(begun);
         let played = tokio::select! {
             played = self.play(&mut source) => played,
-            never = tell_why(&counters, &shown) => match never {},
+            never = watch_pictures(&counters, &shown) => match never {},
             _ = session.stop.changed() => {
                 source.close().await;
                 return Ok(Attempt::Over);
             }
         };
         if matches!(played, Err(SourceError::Silent(_))) {
-            self.patience.given_up();
+            self.source_timeout.given_up();
         }
-        if matches!(played, Ok(Ended::Goodbye) | Err(SourceError::Silent(_))) {
+        if matches!(played, Ok(Ended::Bye) | Err(SourceError::Silent(_))) {
             source.close().await;
         }
         self.counters.set_waiting();
-        self.tap.break_off();
+        self.recording.end_stream();
         self.end_sequence().await;
         let last = self.counters.last_received().filter(|last| *last >= begun);
         session.backoff.ended(last.map_or(Duration::ZERO, |last| last - begun));
@@ -206,7 +207,7 @@ impl PlayStage {
         }
     }
 
-    /// Opens a source. One by SRT is open once its pictures can be read: where none come, that is told meanwhile.
+    /// Opens a source. One by SRT is open once its pictures can be read: while none come, the log says why.
     async fn open<S, E: Into<SourceError>>(
         &self,
         opening: impl Future<Output = Result<S, E>>,
@@ -218,8 +219,8 @@ impl PlayStage {
         self.counters.evidence().forget();
         let shown = self.settings.origin.shown();
         tokio::select! {
-            opened = within(self.patience.now(false), Duration::ZERO, opening) => opened,
-            never = tell_why(&self.counters, &shown) => match never {},
+            opened = within(self.source_timeout.now(false), Duration::ZERO, opening) => opened,
+            never = watch_pictures(&self.counters, &shown) => match never {},
         }
     }
 
@@ -227,7 +228,7 @@ impl PlayStage {
     fn begin(&mut self, now: Instant) {
         self.access.break_off();
         self.has_lost = false;
-        self.patience.connected(now);
+        self.source_timeout.connected(now);
         self.counters.evidence().forget();
         if let Some(hold) = &mut self.hold {
             hold.restart();
@@ -236,7 +237,7 @@ impl PlayStage {
 
     /// Hands on what a source gives until it ends.
     async fn play<S: CodedSource>(&mut self, source: &mut S) -> Result<Ended, SourceError> {
-        let before = self.counters.received_bytes.load(Ordering::Relaxed);
+        let before = self.counters.received_bytes.get();
         let mut counted = SourceStats::default();
         // Only while we listen is silence the source's.
         let mut listening = Instant::now();
@@ -245,8 +246,8 @@ impl PlayStage {
             let event = match stats.is_paced {
                 true => source.next().await?,
                 false => {
-                    let patience = self.patience.now(stats.server_clock.is_some());
-                    within(patience, listening.elapsed(), source.next()).await?
+                    let timeout = self.source_timeout.now(stats.server_clock.is_some());
+                    within(timeout, listening.elapsed(), source.next()).await?
                 }
             };
             self.count(before, &counted, source.stats());
@@ -257,8 +258,9 @@ impl PlayStage {
                 SourceEvent::Other => continue,
                 SourceEvent::Ended(ended) => return Ok(ended),
             }
-            if self.wants_keyframe.swap(false, Ordering::AcqRel) && !source.request_keyframe() {
-                self.wants_keyframe.store(true, Ordering::Release);
+            let is_requested = self.keyframe_request.take() | self.recording.take_keyframe_request();
+            if is_requested && !source.request_keyframe() {
+                self.keyframe_request.set();
             }
             listening = Instant::now();
         }
@@ -267,27 +269,27 @@ impl PlayStage {
     /// Adds what a source has counted since the last time; `before` it, so many bytes had come.
     fn count(&self, before: u64, last: &SourceStats, now: SourceStats) {
         let counters = &self.counters;
-        counters.received_bytes.store(before + now.received_bytes, Ordering::Relaxed);
-        counters.rtp_gaps.fetch_add(now.gaps - last.gaps, Ordering::Relaxed);
-        counters.malformed.fetch_add(now.malformed - last.malformed, Ordering::Relaxed);
-        self.tap.miss(Cause::Lost, now.dropped_frames - last.dropped_frames);
+        counters.received_bytes.set(before + now.received_bytes);
+        counters.rtp_gaps.add(now.gaps - last.gaps);
+        counters.malformed.add(now.malformed - last.malformed);
+        self.recording.count_missing(MissingCause::Lost, now.dropped_frames - last.dropped_frames);
     }
 
     /// Hands a frame to the decoder, if it can be decoded.
     async fn take_frame(&mut self, mut frame: CodedFrame) {
         let now = Instant::now();
         self.counters.received(now);
-        self.patience.picture(now);
+        self.source_timeout.picture(now);
         self.counters.evidence().picture(&frame);
         frame.meta.arrived = Some(now);
         if let Some(hold) = self.hold.as_mut().filter(|_| frame.meta.is_live) {
             frame.meta.due = hold.arrived(frame.timestamp, now);
         }
         if let Some(bundles) = self.hold.as_mut().and_then(Hold::take_news) {
-            self.tell_of_bundles(bundles);
+            self.warn_of_bundles(bundles);
         }
         if frame.meta.damaged {
-            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
+            self.counters.damaged.add(1);
         }
         self.has_lost |= frame.meta.damaged || frame.meta.lost_before > 0;
         let was_waiting = self.access.is_waiting();
@@ -298,30 +300,34 @@ impl PlayStage {
         }
         if !matches!(verdict, Verdict::Decodable { .. }) {
             let is_lost = self.has_lost && verdict == Verdict::BeforeIrap;
-            self.tap.miss(if is_lost { Cause::Lost } else { Cause::NoKeyframe }, 1);
+            self.recording.count_missing(if is_lost { MissingCause::Lost } else { MissingCause::NoKeyframe }, 1);
             if verdict == Verdict::BeforeIrap {
-                self.wants_keyframe.store(true, Ordering::Release);
+                self.keyframe_request.set();
             }
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped.add(1);
             return;
         }
         self.has_lost = false;
-        self.tap.offer(&frame);
+        if self.recording.is_recording()
+            && let Err(error) = self.recording.offer(frame.clone())
+        {
+            tracing::debug!("{error}");
+        }
         // Waiting for room here makes the socket wait, and then the server: a joining burst of any length arrives whole,
         // and a reader that is too slow for good is the server's to bound.
         if self.frames.send(Playable::Frame(frame)).await.is_err() {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped.add(1);
         }
     }
 
-    /// Tells the decoder that what comes next does not follow what came.
+    /// Ends the sequence for the decoder: what comes next does not follow what came.
     async fn end_sequence(&self) {
-        // The decoder has ended by itself, and whoever waits for it knows.
+        // An error is that the decoder has ended by itself, which ends the pipeline.
         let _ = self.frames.send(Playable::EndOfSequence).await;
     }
 
-    fn tell_of_bundles(&mut self, Bundles { pictures, every }: Bundles) {
-        if !std::mem::replace(&mut self.told_of_bundles, true) {
+    fn warn_of_bundles(&mut self, Bundles { pictures, every }: Bundles) {
+        if !std::mem::replace(&mut self.has_warned_of_bundles, true) {
             tracing::warn!(
                 "{}: pictures come in bundles of about {pictures} every {} ms, and are held to be shown evenly; without that \
                  delay if the server sends each at once (SRS: min_latency on; play {{ mw_latency 0; }})",

@@ -1,8 +1,8 @@
-//! The picture as pushed: what the encoder gave, decoded again, for whoever watches the sender.
+//! The picture as pushed: what the encoder gave, decoded again, for the sender's own window.
 //!
 //! Queue `preview`: frames between the encoder's thread and the preview's, at most [`PREVIEW_DEPTH`]. The encoder
 //! never waits for it: what does not fit is dropped up to the next IRAP picture, and costs the stream nothing. Its
-//! thread stands behind the stream's where processors are scarce.
+//! thread has a lower priority than the stream's.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -20,7 +20,7 @@ pub const PREVIEW_DEPTH: usize = 8;
 /// Shows a picture; must return at once.
 pub type Show = Box<dyn FnMut(Picture) + Send>;
 
-/// The encoder's end.
+/// The encoder's end of the queue `preview`.
 #[derive(Debug)]
 pub struct PreviewQueue {
     queue: SyncSender<CodedFrame>,

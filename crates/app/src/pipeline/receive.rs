@@ -6,7 +6,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -21,11 +20,12 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame, RandomAccess};
 use tokio::sync::{mpsc, watch};
 
+use super::keyframe::KeyframeRequest;
 use super::origin::Origin;
 use super::play::{PlayStage, PlayState, Playable};
-use super::record::{RecordTap, Recorder};
+use super::record::{RecordOutput, Recorder};
 use super::slot::Slot;
-use super::stage::{End, Stages};
+use super::stage::{PipelineEnd, Stages};
 use crate::figures::delay::Shown;
 use crate::figures::receive::ReceiveCounters;
 
@@ -33,22 +33,22 @@ use crate::figures::receive::ReceiveCounters;
 pub const FRAMES_DEPTH: usize = 64;
 
 /// How long a sink may take over its last picture when the user stops.
-const SINK_PATIENCE: Duration = Duration::from_millis(100);
+const SINK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Where pictures go in the end.
+/// Where decoded pictures are presented: a window, a file, or nowhere.
 pub trait Sink: Send {
     /// Whether every picture counts (a file) or only the newest (a screen).
     fn takes_all(&self) -> bool;
 
-    /// Presents a picture. Tells when it was handed to the screen, or written; `None` when it was not, such as on a window
-    /// that is hidden.
+    /// Presents a picture. Returns the instant at which it was handed to the screen, or written; `None` when it was not, such
+    /// as on a window that is hidden.
     ///
     /// # Errors
     /// When nothing more can be presented, such as on a broken pipe; it ends the pipeline.
     fn present(&mut self, picture: &Picture) -> Result<Option<Instant>>;
 }
 
-/// What to receive, and how long to insist.
+/// What to receive, and how failures of the stream are dealt with.
 #[derive(Clone, Debug)]
 pub struct ReceiveSettings {
     /// The stream, or the file.
@@ -57,7 +57,7 @@ pub struct ReceiveSettings {
     pub once: bool,
     /// Keep trying even if the first connection fails.
     pub wait: bool,
-    /// How long nothing may come before the source counts as lost; `None`: as the stream's own pace says.
+    /// How long nothing may come before the source counts as lost; `None`: a time that follows from how its pictures came so far.
     pub source_timeout: Option<Duration>,
 }
 
@@ -73,19 +73,18 @@ struct Presentable {
     is_live: bool,
 }
 
-/// A running receiver.
+/// A running receiver. To be ended by [`Receiving::stop`].
 #[derive(Debug)]
 pub struct Receiving {
-    /// Figures.
+    /// What the stages have counted.
     pub counters: Arc<ReceiveCounters>,
-    /// How it stands with the server.
+    /// What the play stage is doing.
     pub state: watch::Receiver<PlayState>,
-    tap: RecordTap,
-    wants_keyframe: Arc<AtomicBool>,
+    recording: RecordOutput,
     stop: watch::Sender<bool>,
     play_task: tokio::task::JoinHandle<Result<()>>,
     stages: Stages,
-    end: End,
+    end: PipelineEnd,
     /// Nothing more is to be presented.
     stop_presenting: Stop,
 }
@@ -112,25 +111,25 @@ pub fn start_recorded(
     let (stop, stopped) = watch::channel(false);
     let counters = Arc::new(ReceiveCounters::new(clock));
     let slot = Arc::new(Slot::default());
-    let wants_keyframe = Arc::new(AtomicBool::new(false));
-    let tap = RecordTap::default();
+    let keyframe_request = KeyframeRequest::default();
+    let recording = RecordOutput::default();
     // Before the first picture can come.
-    let recorder = record.map(|path| record_to(path, &tap, &counters, &wants_keyframe)).transpose()?;
-    let (told, state) = watch::channel(PlayState::Connecting);
+    let recorder = record.map(|path| Recorder::start(&recording, path, Arc::clone(&counters.recorded))).transpose()?;
+    let (state_sender, state) = watch::channel(PlayState::Connecting);
     let takes_all = sink.takes_all();
     let play = PlayStage {
         access: RandomAccess::default(),
         has_lost: false,
-        patience: Patience::new(settings.source_timeout),
+        source_timeout: Patience::new(settings.source_timeout),
         hold: (!takes_all).then(Hold::default),
-        told_of_bundles: false,
+        has_warned_of_bundles: false,
         settings,
         clock,
         frames,
         counters: Arc::clone(&counters),
-        wants_keyframe: Arc::clone(&wants_keyframe),
-        tap: tap.clone(),
-        state: told,
+        keyframe_request: keyframe_request.clone(),
+        recording: recording.clone(),
+        state: state_sender,
     };
     let stop_presenting = Stop::new();
     let decode = DecodeStage {
@@ -138,33 +137,21 @@ pub fn start_recorded(
         codec: CodecId::H265,
         takes_all,
         counters: Arc::clone(&counters),
-        wants_keyframe: Arc::clone(&wants_keyframe),
+        keyframe_request,
         in_decoder: Vec::new(),
         stop: stop_presenting.clone(),
     };
     let mut stages = Stages::default();
     let (decoded, shown_by) = (Arc::clone(&slot), Arc::clone(&counters));
     stages.spawn("decode", move || decode.run(queue, &decoded))?;
-    let (guard, end) = End::guarded();
+    let (guard, end) = PipelineEnd::new();
     stages.spawn("present", move || {
         let _guard = guard;
         present_stage(sink, &slot, &shown_by)
     })?;
     let play_task = tokio::spawn(play.run(stopped));
-    let receiving = Receiving { counters, state, tap, wants_keyframe, stop, play_task, stages, end, stop_presenting };
+    let receiving = Receiving { counters, state, recording, stop, play_task, stages, end, stop_presenting };
     Ok((receiving, recorder))
-}
-
-/// Begins to record what comes through `tap`.
-fn record_to(
-    path: PathBuf,
-    tap: &RecordTap,
-    counters: &ReceiveCounters,
-    wants_keyframe: &Arc<AtomicBool>,
-) -> Result<Recorder> {
-    let wants_keyframe = Arc::clone(wants_keyframe);
-    let ask = Arc::new(move || wants_keyframe.store(true, Ordering::Release));
-    Recorder::start(tap.clone(), path, Arc::clone(&counters.recorded), ask)
 }
 
 /// The decode stage.
@@ -174,7 +161,7 @@ struct DecodeStage {
     codec: CodecId,
     takes_all: bool,
     counters: Arc<ReceiveCounters>,
-    wants_keyframe: Arc<AtomicBool>,
+    keyframe_request: KeyframeRequest,
     /// Frames whose pictures have not come out; more than one only where the stream reorders pictures.
     in_decoder: Vec<(i64, Inside)>,
     stop: Stop,
@@ -230,8 +217,8 @@ impl DecodeStage {
             self.in_decoder.push((tag, Inside { frame, held }));
             if let Err(error) = result {
                 tracing::debug!("{error}");
-                self.counters.damaged.fetch_add(1, Ordering::Relaxed);
-                self.wants_keyframe.store(true, Ordering::Release);
+                self.counters.damaged.add(1);
+                self.keyframe_request.set();
             }
             for decoded in decoded.drain(..) {
                 if !self.hand_over(decoded, is_live_edge, slot) {
@@ -258,7 +245,7 @@ impl DecodeStage {
         }
         let mut is_open = true;
         for decoded in decoded {
-            is_open = is_open && self.presentable(decoded).is_none_or(|last| slot.put_patient(last));
+            is_open = is_open && self.presentable(decoded).is_none_or(|last| slot.put_when_empty(last));
         }
         self.in_decoder.clear();
         is_open
@@ -270,8 +257,8 @@ impl DecodeStage {
         let (_, Inside { frame, held }) = self.in_decoder.remove(index);
         self.counters.decoded();
         if decoded.damaged {
-            self.counters.damaged.fetch_add(1, Ordering::Relaxed);
-            self.wants_keyframe.store(true, Ordering::Release);
+            self.counters.damaged.add(1);
+            self.keyframe_request.set();
         }
         let decoded_at = Instant::now();
         Some(Presentable {
@@ -290,14 +277,14 @@ impl DecodeStage {
     fn hand_over(&mut self, decoded: Decoded, is_live_edge: bool, slot: &Slot<Presentable>) -> bool {
         let Some(presentable) = self.presentable(decoded) else { return true };
         if self.takes_all {
-            return slot.put_patient(presentable);
+            return slot.put_when_empty(presentable);
         }
         if is_live_edge {
             let before = slot.dropped();
             slot.put_newest(presentable);
-            self.counters.dropped.fetch_add(slot.dropped() - before, Ordering::Relaxed);
+            self.counters.dropped.add(slot.dropped() - before);
         } else {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped.add(1);
         }
         true
     }
@@ -308,7 +295,7 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
     let _closed = slot.close_on_drop();
     while let Some(Presentable { decoded, timestamp, stamp, arrived, held, decoded_at, clock, is_live }) = slot.take() {
         let Some(presented) = sink.present(&decoded.picture)? else {
-            counters.dropped.fetch_add(1, Ordering::Relaxed);
+            counters.dropped.add(1);
             continue;
         };
         counters.shown(Shown {
@@ -327,12 +314,12 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
 }
 
 impl Receiving {
-    /// Records the stream as it comes to `path`, from a keyframe on, which is asked for.
+    /// Records the stream as it comes to `path`, from a keyframe on, which is requested.
     ///
     /// # Errors
     /// When no file can be made there, or there is no thread for it.
     pub fn record(&self, path: PathBuf) -> Result<Recorder> {
-        record_to(path, &self.tap, &self.counters, &self.wants_keyframe)
+        Recorder::start(&self.recording, path, Arc::clone(&self.counters.recorded))
     }
 
     /// Waits until the stream has ended for good and everything has been presented, or the sink has failed: stages end
@@ -344,13 +331,13 @@ impl Receiving {
     /// Ends the stages in order. What has not been presented by now is given up, and so is a sink that takes nothing.
     ///
     /// # Errors
-    /// What made a stage end by itself: the network's word, or the sink's.
+    /// What made a stage end by itself: an error of the network, or of the sink.
     pub async fn stop(self) -> Result<()> {
         self.stop_presenting.stop();
         // Nobody listens when the task has already ended.
         let _ = self.stop.send(true);
         let played = self.play_task.await?;
-        match tokio::time::timeout(SINK_PATIENCE, self.stages.join()).await {
+        match tokio::time::timeout(SINK_TIMEOUT, self.stages.join()).await {
             Ok(stages) => played.and(stages),
             Err(_) => {
                 tracing::warn!("the output does not take the last picture; it is given up");

@@ -11,12 +11,11 @@
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, FrameRequest, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, FrameRequest, RateControl};
 use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
@@ -27,40 +26,34 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::capture::{CaptureStage, CapturedFrame, SourceState};
+use super::keyframe::KeyframeRequest;
+use super::outputs::output::Output;
 use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
 use super::preview::{self, PreviewQueue, Show};
-use super::record::{RecordTap, Recorder};
+use super::record::{RecordOutput, Recorder};
 use super::slot::Slot;
-use super::stage::{End, Stages};
+use super::stage::{PipelineEnd, Stages};
 use super::stamp::{SentStages, Stamper};
+use crate::figures::counters::Counter;
 use crate::figures::send::SendCounters;
 
-/// How long a file waits before it looks again whether the link has taken what was coded.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a file waits for the link before it checks whether it was stopped.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Time between keyframes where the server passes on the wish for one, as ours does: each takes longer to code and to send
-/// than its neighbours, so the fewer the better, but a recording wants some to find its way by.
-const RARE_KEYFRAMES: Duration = Duration::from_secs(10);
-
-/// The same where readers cannot ask, so that nobody waits for long.
+/// Longest time between keyframes where readers cannot request one, so that none waits for long. Where they can, the
+/// encoder's own interval holds.
 const FREQUENT_KEYFRAMES: Duration = Duration::from_secs(2);
 
-/// What to send, and where.
+/// What to send, how it is coded, and to which servers.
 #[derive(Clone, Debug)]
 pub struct SendSettings {
-    /// Where pictures come from.
+    /// The camera, screen or file that gives pictures.
     pub input: Input,
-    /// Size and rate asked of it.
+    /// The size and frame rate that the source is opened with, if it has them.
     pub wanted: Wanted,
-    /// Which encoder.
-    pub encoder: EncoderChoice,
-    /// What stays constant.
-    pub rate: RateControl,
-    /// The encoder's speed preset, if not our own choice.
-    pub preset: Option<String>,
-    /// Time between keyframes nobody asked for; `None`: as rare as the server allows.
-    pub keyframe_interval: Option<Duration>,
-    /// Where to, once or several times.
+    /// The encoder and its options. Without a keyframe interval, keyframes are as rare as the servers allow.
+    pub encoder: EncoderOptions,
+    /// The addresses to publish at, one or several.
     pub targets: Vec<Target>,
 }
 
@@ -70,22 +63,21 @@ struct Opened {
     encoder: Encoder,
 }
 
-/// A running sender.
+/// A running sender, or relay. To be ended by [`Sending::stop`].
 #[derive(Debug)]
 pub struct Sending {
     /// What the source gives, as negotiated.
     pub source: SourceInfo,
-    /// The encoder that won.
+    /// The name of the encoder that was opened.
     pub encoder: String,
     /// Encoders that were tried before it and why each cannot be used here.
     pub fallbacks: Vec<String>,
-    /// Figures.
+    /// What the stages have counted.
     pub counters: Arc<SendCounters>,
-    /// Each output's figures.
+    /// Each output's state, with what it has counted.
     pub outputs: Vec<Arc<OutputState>>,
-    pub(super) tap: RecordTap,
-    pub(super) keyframe_wanted: Arc<AtomicBool>,
-    /// How the source stands.
+    pub(super) recording: RecordOutput,
+    /// What is shown of the source: its description, and whether it is away.
     pub source_state: Arc<SourceState>,
     /// The encoder's; `None` where the source codes.
     pub(super) encoding: Option<Encoding>,
@@ -95,7 +87,7 @@ pub struct Sending {
     pub(super) stop_outputs: watch::Sender<bool>,
     pub(super) stages: Stages,
     pub(super) output_tasks: Vec<JoinHandle<Result<()>>>,
-    pub(super) end: End,
+    pub(super) end: PipelineEnd,
 }
 
 /// By which the encoder at work is changed.
@@ -123,13 +115,13 @@ pub(super) struct Relayed {
 pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> Result<Sending> {
     let stop = Stop::new();
     let targets = settings.targets.clone();
-    let fixed_keyframes = settings.keyframe_interval.is_some();
+    let fixed_keyframes = settings.encoder.keyframe_interval.is_some();
     let (opened, fallbacks) = tokio::task::spawn_blocking(move || open(&settings)).await??;
     let Opened { source, encoder } = opened;
     let info = source.info().clone();
 
     let (stop_outputs, outputs_stopped) = watch::channel(false);
-    let (guard, end) = End::guarded();
+    let (guard, end) = PipelineEnd::new();
     let (parameter_sets, size) = (encoder.parameter_sets(), (info.format.width, info.format.height));
     let to_open = targets.into_iter().map(|target| OutputSettings {
         target,
@@ -143,10 +135,9 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let slot = Arc::new(Slot::default());
     let counters = Arc::new(SendCounters::default());
     let next_encoder = Arc::new(Mutex::new(None));
-    let (tap, keyframe_wanted) = (RecordTap::default(), Arc::new(AtomicBool::new(false)));
+    let (recording, keyframe_request) = (RecordOutput::default(), KeyframeRequest::default());
     let encoder_name = encoder.name().to_owned();
-    let choice = EncoderChoice::Named(encoder_name.clone());
-    let encoder_settings = EncoderSettings { choice, ..encoder.settings().clone() };
+    let encoder_settings = encoder.settings().clone().with_choice(EncoderChoice::Named(encoder_name.clone()));
     let encoder_settings = Arc::new(Mutex::new(encoder_settings));
     let source_state = Arc::new(SourceState::new(info.description.clone()));
     let mut stages = Stages::default();
@@ -159,9 +150,9 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         pacing: info.pacing,
         keyframes_are_fixed: fixed_keyframes,
         last_keyframe: None,
-        keyframe_wanted: Arc::clone(&keyframe_wanted),
+        keyframe_request: keyframe_request.clone(),
         outputs,
-        tap: tap.clone(),
+        recording: recording.clone(),
         counters: Arc::clone(&counters),
         stop: stop.clone(),
     };
@@ -170,7 +161,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         slot: Arc::clone(&slot),
         counters: Arc::clone(&counters),
         state: Arc::clone(&source_state),
-        keyframe_wanted: Arc::clone(&keyframe_wanted),
+        keyframe_request,
         stop: stop.clone(),
     };
     stages.spawn("capture", move || capture.run())?;
@@ -181,8 +172,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         fallbacks,
         counters,
         outputs: running.states,
-        tap,
-        keyframe_wanted,
+        recording,
         source_state,
         encoding: Some(Encoding { settings: encoder_settings, next: next_encoder }),
         relayed: None,
@@ -197,15 +187,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
 fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
     let source = capture::open(&settings.input, &settings.wanted)?;
     let info = source.info();
-    let encoder_settings = EncoderSettings {
-        format: info.format,
-        frame_rate: info.frame_rate,
-        rate: settings.rate,
-        preset: settings.preset.clone(),
-        x265_params: String::new(),
-        keyframe_interval: settings.keyframe_interval.unwrap_or(RARE_KEYFRAMES),
-        choice: settings.encoder.clone(),
-    };
+    let encoder_settings =
+        EncoderSettings { format: info.format, frame_rate: info.frame_rate, options: settings.encoder.clone() };
     let (encoder, rejected) = Encoder::open(&encoder_settings)?;
     let fallbacks = rejected.iter().map(|r| format!("{}: {}", r.name, r.why)).collect();
     Ok((Opened { source, encoder }, fallbacks))
@@ -223,10 +206,10 @@ struct EncodeStage {
     keyframes_are_fixed: bool,
     /// When the last keyframe was captured.
     last_keyframe: Option<Instant>,
-    /// By whoever records.
-    keyframe_wanted: Arc<AtomicBool>,
+    /// The capture stage's.
+    keyframe_request: KeyframeRequest,
     outputs: Outputs,
-    tap: RecordTap,
+    recording: RecordOutput,
     counters: Arc<SendCounters>,
     stop: Stop,
 }
@@ -240,37 +223,38 @@ impl EncodeStage {
             }
             let next = self.next_encoder.lock().take();
             if let Some(next) = next {
-                self.change_encoder(next);
+                // Its first picture is an IDR picture.
+                self.encoder = next;
             }
             self.fit_encoder(captured.picture.format(), frame_rate)?;
             match self.bit_budget() {
                 Ok(budget) => self.encode(&captured, budget)?,
-                Err(dropped) => _ = dropped.fetch_add(1, Ordering::Relaxed),
+                Err(dropped) => dropped.add(1),
             }
         }
         Ok(())
     }
 
     /// The bit budget of this picture; the counter of the cause where it is not worth coding.
-    fn bit_budget(&mut self) -> Result<Option<BitBudget>, &AtomicU64> {
+    fn bit_budget(&mut self) -> Result<Option<BitBudget>, &Counter> {
         if self.pacing == Pacing::Patient && self.outputs.is_connected() {
             // A file has no live edge to keep up with: it waits until the link has taken what was coded.
-            while !self.stop.is_stopped() && !self.outputs.wait_for_room(PATIENCE) {}
+            while !self.stop.is_stopped() && !self.outputs.wait_for_room(ROOM_TIMEOUT) {}
             return Ok(None);
         }
         match self.outputs.bit_budget(Instant::now(), self.encoder.keeps_within_budget()) {
             Ok(budget) => Ok(budget),
-            Err(Skip::NoConnection) if self.tap.is_recording() => Ok(None),
+            Err(Skip::NoConnection) if self.recording.is_recording() => Ok(None),
             Err(Skip::NoConnection) => Err(&self.counters.dropped_no_connection),
             Err(Skip::Backlog) => Err(&self.counters.dropped_backlog),
         }
     }
 
-    /// Whether readers who cannot ask for a keyframe should get one with the picture captured at `at`.
+    /// Whether readers who cannot request a keyframe should get one with the picture captured at `at`.
     fn keyframe_is_due(&self, at: Instant) -> bool {
         let age = self.last_keyframe.map(|last| at.saturating_duration_since(last));
         !self.keyframes_are_fixed
-            && !self.outputs.can_ask_for_keyframes()
+            && !self.outputs.pass_on_keyframe_requests()
             && age.is_some_and(|age| age >= FREQUENT_KEYFRAMES)
     }
 
@@ -282,13 +266,11 @@ impl EncodeStage {
             return Ok(());
         }
         let same = EncoderChoice::Named(self.encoder.name().to_owned());
-        let settings = EncoderSettings { format, frame_rate, choice: same, ..at_work.clone() };
-        let any = || Encoder::open(&EncoderSettings { choice: EncoderChoice::Auto, ..settings.clone() });
+        let settings = EncoderSettings { format, frame_rate, ..at_work.clone() }.with_choice(same);
+        let any = || Encoder::open(&settings.clone().with_choice(EncoderChoice::Auto));
         let (next, _) = Encoder::open(&settings).or_else(|_| any())?;
         tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
-        let choice = EncoderChoice::Named(next.name().to_owned());
-        let settings = EncoderSettings { choice, ..settings };
-        *self.encoder_settings.lock() = settings;
+        *self.encoder_settings.lock() = settings.with_choice(EncoderChoice::Named(next.name().to_owned()));
         self.change_encoder(next);
         Ok(())
     }
@@ -300,8 +282,11 @@ impl EncodeStage {
 
     fn encode(&mut self, captured: &Captured, budget: Option<BitBudget>) -> Result<()> {
         let (begun, at) = (Instant::now(), captured.at);
-        let wanted = self.keyframe_wanted.swap(false, Ordering::AcqRel) | self.outputs.take_keyframe_wanted();
-        let idr = wanted || self.keyframe_is_due(at);
+        // All are taken, for one keyframe serves all.
+        let is_requested = self.keyframe_request.take()
+            | self.outputs.take_keyframe_request()
+            | self.recording.take_keyframe_request();
+        let idr = is_requested || self.keyframe_is_due(at);
         let request = FrameRequest { captured: at, timestamp: self.stamper.rtp(at), idr, budget };
         let mut frame = self.encoder.encode_as(&captured.picture, &request)?;
         frame.meta.captured = Some(self.stamper.utc(at));
@@ -319,13 +304,15 @@ impl EncodeStage {
             stamper.stamp(&mut frame, at, clock, &stages);
             frame
         };
-        self.tap.offer_with(|| stamped(None, Duration::ZERO));
+        if self.recording.is_recording() {
+            self.recording.offer(stamped(None, Duration::ZERO))?;
+        }
         let stamped_for = |output: &OutputState| stamped(output.server_clock(), output.backlog.last_wait());
         self.outputs.offer(&frame, Instant::now(), stamped_for);
         if let Some(preview) = &mut self.preview
             && !preview.offer(&frame)
         {
-            self.counters.dropped_preview.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped_preview.add(1);
         }
         Ok(())
     }
@@ -343,7 +330,7 @@ impl Sending {
         self.relayed.is_some()
     }
 
-    /// The frame rate the source means to give.
+    /// The frame rate that the source was opened with.
     pub fn frame_rate(&self) -> FrameRate {
         self.source.frame_rate
     }
@@ -355,21 +342,19 @@ impl Sending {
     /// When there is no such encoder; the old one stays at work.
     pub async fn set_rate(&self, rate: RateControl) -> Result<()> {
         let Some(encoding) = &self.encoding else { bail!("the source codes by itself: change its own settings") };
-        let at_work = encoding.settings.lock().clone();
-        let settings = EncoderSettings { rate, ..at_work };
+        let mut settings = encoding.settings.lock().clone();
+        settings.options.rate = rate;
         let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
         *encoding.next.lock() = Some(encoder);
         Ok(())
     }
 
-    /// Records what is sent to `path`, from a keyframe on, which is asked for.
+    /// Records what is sent to `path`, from a keyframe on, which is requested.
     ///
     /// # Errors
     /// When no file can be made there, or there is no thread for it.
     pub fn record(&self, path: PathBuf) -> Result<Recorder> {
-        let wanted = Arc::clone(&self.keyframe_wanted);
-        let ask = Arc::new(move || wanted.store(true, Ordering::Release));
-        Recorder::start(self.tap.clone(), path, Arc::clone(&self.counters.recorded), ask)
+        Recorder::start(&self.recording, path, Arc::clone(&self.counters.recorded))
     }
 
     /// Ends the stages in order: source, encoder, outputs. A link that does not take the last pictures within a moment is

@@ -1,8 +1,8 @@
 //! Records streams of our own server, as `[record]` in its configuration says.
 //!
-//! One task looks who is live whenever a path is published or the configuration has changed, and keeps a task for each
-//! stream to be recorded. What fails, as on a full disk, is said once and tried again after [`RETRY`]; what comes until then
-//! is counted as missing. Streams and readers notice nothing of it.
+//! One task compares the live streams with the configuration whenever either changes, and keeps a task for each stream that is
+//! to be recorded. What fails, as on a full disk, has a line in the log and is tried again after [`RETRY`]; what
+//! comes until then is counted as missing. Streams and readers notice nothing of it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,28 +10,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use hevcast_net::publish::PublishEvent;
 use hevcast_server::config::record::Record;
 use hevcast_server::hub::stream::Stream;
 use hevcast_server::recordings::{RecordingId, RecordingView};
 use hevcast_server::state::State;
-use hevcast_wire::CodedFrame;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::record::segments::{Segments, asks, delete_aged};
-use super::record::{RecordState, RecordTap, Recorder};
+use super::outputs::output::Output;
+use super::record::segments::{Segments, delete_aged};
+use super::record::{RecordOutput, RecordState, Recorder};
 use super::source::hub::{HubSource, Missed};
 use super::source::{CodedSource, SourceEvent};
-use crate::figures::recorded::Cause::{Lost, NoKeyframe, Slow};
-use crate::figures::recorded::{Counts, Tally};
+use crate::figures::recorded::MissingCause::{Lost, NoKeyframe, Slow};
+use crate::figures::recorded::{RecordCounters, RecordCounts};
 
 /// How long after a failure the next try comes.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// How often files of paths that are not live are looked at: they age, too.
-const LOOK_AT_AGES: Duration = Duration::from_secs(3600);
+/// How often files that have become too old are deleted, also those of paths that are not live.
+const AGE_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The running recordings of a server.
+/// The running recordings of a server, one for each live stream that its configuration names.
 #[derive(Debug)]
 pub struct ServeRecorder {
     stop: watch::Sender<bool>,
@@ -39,14 +40,14 @@ pub struct ServeRecorder {
 }
 
 impl ServeRecorder {
-    /// Records from now on; a relative folder counts from `root`.
+    /// Records from now on what the configuration names; its folder, where it is relative, is below `root`.
     pub fn start(state: Arc<State>, root: PathBuf) -> ServeRecorder {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(state, root, stopped));
         ServeRecorder { stop, task }
     }
 
-    /// Ends all files.
+    /// Ends all recordings, and waits until their files are whole.
     pub async fn stop(self) {
         // The task holds a receiver for as long as it runs.
         let _ = self.stop.send(true);
@@ -56,7 +57,7 @@ impl ServeRecorder {
     }
 }
 
-/// A stream that is recorded, or was and cannot be any further.
+/// A stream with a task that records it, or with one that has failed for good.
 struct Active {
     stream: Arc<Stream>,
     record: Record,
@@ -68,7 +69,7 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
     let mut active: HashMap<String, Active> = HashMap::new();
     let mut tasks = JoinSet::new();
     let (mut published, mut configured) = (state.hub.changes(), state.config_changes());
-    let mut look_at_ages = tokio::time::interval(LOOK_AT_AGES);
+    let mut age_check = tokio::time::interval(AGE_CHECK_INTERVAL);
     loop {
         let config = state.config();
         let live = state.hub.streams();
@@ -87,8 +88,8 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
                 stream: Arc::clone(&stream),
                 record: record.clone(),
                 root: root.clone(),
-                tally: Arc::default(),
-                tap: RecordTap::default(),
+                counters: Arc::default(),
+                output: RecordOutput::default(),
                 shown: None,
             };
             tasks.spawn(job.run(stopped));
@@ -98,7 +99,7 @@ async fn run(state: Arc<State>, root: PathBuf, mut stop: watch::Receiver<bool>) 
             Ok(()) = published.changed() => {}
             Ok(()) = configured.changed() => {}
             Some(_) = tasks.join_next() => {}
-            _ = look_at_ages.tick() => {
+            _ = age_check.tick() => {
                 let (record, root) = (config.record.clone(), root.clone());
                 tasks.spawn_blocking(move || delete_aged(&record, &root));
             }
@@ -115,8 +116,8 @@ struct Job {
     stream: Arc<Stream>,
     record: Record,
     root: PathBuf,
-    tally: Arc<Tally>,
-    tap: RecordTap,
+    counters: Arc<RecordCounters>,
+    output: RecordOutput,
     /// What the server shows of it.
     shown: Option<RecordingId>,
 }
@@ -133,23 +134,22 @@ impl Job {
 
     /// Begins to write files.
     fn start(&mut self) -> Result<Recorder> {
-        let Job { state, stream, record, root, tally, tap, shown } = self;
-        let files = Box::new(Segments::new(record, root, stream.path()));
-        let ask = asks(Arc::clone(stream), state.clock);
-        let recorder = Recorder::start_files(tap.clone(), files, Arc::clone(tally), ask, &state.budget)?;
-        let (told, counted) = (recorder.state.clone(), Arc::clone(tally));
-        let look = move || view(&told.borrow(), counted.read());
-        *shown = Some(state.recordings.insert(stream.path(), Box::new(look)));
+        let Job { state, stream, record, root, counters, output, shown } = self;
+        let names = Box::new(Segments::new(record, root, stream.path()));
+        let recorder = Recorder::start_files(output, names, Arc::clone(counters), &state.budget)?;
+        let (record_state, counters) = (recorder.state.clone(), Arc::clone(counters));
+        let read_view = move || view(&record_state.borrow(), counters.read());
+        *shown = Some(state.recordings.insert(stream.path(), Box::new(read_view)));
         Ok(recorder)
     }
 
     async fn record_until(&mut self, stop: &mut watch::Receiver<bool>) -> Result<()> {
         let mut source = HubSource::record(Arc::clone(&self.stream), self.state.clock)?;
-        let mut recorder = self.start()?;
+        let (mut recorder, mut output) = (self.start()?, self.output.clone());
         // When a recording that has failed is tried again; what comes until then is counted.
         let mut retry = None;
-        // What is missing, is missing up to a keyframe: the first is told.
-        let mut said = false;
+        // A gap reaches up to a keyframe, and has one line in the log.
+        let mut is_logged = false;
         loop {
             let again = async move {
                 match retry {
@@ -161,14 +161,15 @@ impl Job {
             tokio::select! {
                 biased;
                 _ = stop.changed() => break,
-                failed = recorder.failed(), if retry.is_none() => {
-                    if failed {
-                        retry = Some(tokio::time::Instant::now() + RETRY);
-                    }
-                }
+                event = output.event(), if retry.is_none() => match event {
+                    Ok(PublishEvent::KeyframeRequested) => _ = source.request_keyframe(),
+                    Ok(PublishEvent::Sent | PublishEvent::RateLimited(_) | PublishEvent::Ended) => {}
+                    // The recorder has logged it.
+                    Err(_) => retry = Some(tokio::time::Instant::now() + RETRY),
+                },
                 () = again => {
                     recorder = self.start()?;
-                    self.stream.request_keyframe(self.state.clock.now().instant);
+                    source.request_keyframe();
                     retry = None;
                 }
                 event = source.next() => {
@@ -177,51 +178,38 @@ impl Job {
                         SourceEvent::Media | SourceEvent::Other => continue,
                         SourceEvent::Ended(_) => break,
                     };
-                    self.miss(source.missed());
-                    if self.offer(&frame) || retry.is_some() {
-                        said = false;
-                    } else if !std::mem::replace(&mut said, true) {
-                        let (path, missing) = (self.stream.path(), self.tally.read().missing_words());
+                    self.count_missed(source.missed());
+                    output.offer(frame)?;
+                    if !output.is_dropping() || retry.is_some() {
+                        is_logged = false;
+                    } else if !std::mem::replace(&mut is_logged, true) {
+                        let (path, missing) = (self.stream.path(), self.counters.read().missing_words());
                         tracing::warn!("{path}: not all is recorded: {}", missing.unwrap_or_default());
                     }
                 }
             }
         }
-        self.miss(source.missed());
+        self.count_missed(source.missed());
         let path = self.stream.path();
         if retry.is_none() {
-            recorder.stop_and_tell().await.unwrap_or_else(|error| tracing::warn!("{path}: {error:#}"));
-        } else if let Some(missing) = self.tally.read().missing_words() {
+            recorder.stop_and_report().await.unwrap_or_else(|error| tracing::warn!("{path}: {error:#}"));
+        } else if let Some(missing) = self.counters.read().missing_words() {
             tracing::warn!("{path}: the recording is not whole: {missing}");
         }
         Ok(())
     }
 
-    fn miss(&self, Missed { before_keyframe, overrun, unreadable }: Missed) {
+    fn count_missed(&self, Missed { before_keyframe, overrun, unreadable }: Missed) {
         for (cause, pictures) in [(NoKeyframe, before_keyframe), (Slow, overrun), (Lost, unreadable)] {
             if pictures > 0 {
-                self.tap.miss(cause, pictures);
+                self.output.count_missing(cause, pictures);
             }
         }
-    }
-
-    /// False when it is not recorded.
-    fn offer(&self, frame: &CodedFrame) -> bool {
-        if frame.meta.damaged {
-            self.tap.miss(Lost, 1);
-            self.tap.skip(Lost);
-            self.stream.request_keyframe(self.state.clock.now().instant);
-            return false;
-        }
-        if frame.meta.lost_before > 0 {
-            self.tap.skip(Lost);
-        }
-        self.tap.offer(frame)
     }
 }
 
 /// What the server shows of it.
-fn view(state: &RecordState, counts: Counts) -> RecordingView {
+fn view(state: &RecordState, counts: RecordCounts) -> RecordingView {
     let mut view = RecordingView {
         files: counts.files,
         came: counts.came,

@@ -1,8 +1,8 @@
 //! Streams that a server pulls from cameras and other servers, as `[[source]]` in its configuration says.
 //!
 //! One task follows the configuration and keeps a task for each source, which publishes the stream in the hub as a publisher
-//! would. A source on demand is pulled when somebody asks for its path, and for as long as somebody reads it. What fails is
-//! said once and tried again ([`RETRY`]); the server and its other streams notice nothing.
+//! would. A source on demand is pulled when somebody wants to read its path, and for as long as somebody does. What fails
+//! has one line in the log and is tried again ([`RETRY`]); the server and its other streams notice nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::origin::Origin;
 use super::outputs::hub::HubOutput;
 use super::outputs::output::Output;
-use super::record::RecordTap;
+use super::record::RecordOutput;
 use super::relay::source::RelaySource;
 
 /// How long after a failure the next try comes.
@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How long a source on demand is pulled though nobody reads it: readers come back, and cameras take long to begin.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The running sources of a server.
+/// The sources that a server pulls or will pull, one for each that its configuration names.
 #[derive(Debug)]
 pub struct ServeSources {
     stop: watch::Sender<bool>,
@@ -34,7 +34,7 @@ pub struct ServeSources {
 }
 
 impl ServeSources {
-    /// Pulls from now on.
+    /// Pulls from now on what the configuration names, as it is and as it becomes.
     pub fn start(state: Arc<State>) -> ServeSources {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(state, stopped));
@@ -89,25 +89,25 @@ async fn run(state: Arc<State>, mut stop: watch::Receiver<bool>) {
     while tasks.join_next().await.is_some() {}
 }
 
-/// Pulls one source, whenever it is wanted, until told to stop.
+/// Pulls one source, whenever there is demand for it, until stopped.
 async fn follow(state: Arc<State>, source: Source, mut stop: watch::Receiver<bool>) {
-    let mut told = None;
+    let mut logged = None;
     loop {
         let pulled = tokio::select! {
-            () = wanted(&state, &source) => tokio::select! {
+            () = demanded(&state, &source) => tokio::select! {
                 pulled = pull(&state, &source) => pulled,
                 _ = stop.changed() => return,
             },
             _ = stop.changed() => return,
         };
         let Err(error) = pulled else {
-            told = None;
+            logged = None;
             continue;
         };
         let why = format!("{error:#}");
-        if told.as_ref() != Some(&why) {
+        if logged.as_ref() != Some(&why) {
             tracing::warn!("source of {}: {why}; trying again", source.path);
-            told = Some(why);
+            logged = Some(why);
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
@@ -116,8 +116,8 @@ async fn follow(state: Arc<State>, source: Source, mut stop: watch::Receiver<boo
     }
 }
 
-/// Waits until somebody wants the source: at once, where it is not on demand.
-async fn wanted(state: &State, source: &Source) {
+/// Waits until there is demand for the source; returns at once where it is not on demand.
+async fn demanded(state: &State, source: &Source) {
     let mut changes = state.demands.changes();
     while source.on_demand && idle_for(state, source) >= IDLE {
         if changes.changed().await.is_err() {
@@ -126,16 +126,16 @@ async fn wanted(state: &State, source: &Source) {
     }
 }
 
-/// How long ago somebody asked for the path.
+/// Time since the last demand for the path.
 fn idle_for(state: &State, source: &Source) -> Duration {
     let now = state.clock.now().instant;
     state.demands.last(&source.path).map_or(Duration::MAX, |last| now.saturating_duration_since(last))
 }
 
-/// Pulls a source until it ends, or nobody wants it any more.
+/// Pulls a source until it ends, or there is no demand for it any more.
 async fn pull(state: &State, source: &Source) -> Result<()> {
     let origin: Origin = source.url.parse().map_err(anyhow::Error::msg)?;
-    let (mut relay, _state) = RelaySource::start(origin, false, RecordTap::default(), state.clock)?;
+    let (mut relay, _state) = RelaySource::start(origin, false, RecordOutput::default(), state.clock)?;
     let passed = pass_on(state, source, &mut relay).await;
     let ended = relay.stop().await;
     passed.and(ended)
@@ -151,7 +151,7 @@ async fn pass_on(state: &State, source: &Source, relay: &mut RelaySource) -> Res
     tracing::info!("pulls {} ({})", source.path, first.codec);
     let mut codec = first.codec;
     output.offer(relay.stamped(&first, output.server_clock(), Duration::ZERO))?;
-    let mut look = tokio::time::interval(Duration::from_secs(1));
+    let mut idle_check = tokio::time::interval(Duration::from_secs(1));
     let mut last_read = state.clock.now().instant;
     loop {
         tokio::select! {
@@ -169,7 +169,7 @@ async fn pass_on(state: &State, source: &Source, relay: &mut RelaySource) -> Res
                 PublishEvent::Sent | PublishEvent::RateLimited(_) => {}
                 PublishEvent::Ended => anyhow::bail!("{} was taken over or ended", source.path),
             },
-            _ = look.tick(), if source.on_demand => {
+            _ = idle_check.tick(), if source.on_demand => {
                 let now = state.clock.now().instant;
                 if output.readers() > 0 {
                     last_read = now;

@@ -1,13 +1,12 @@
-//! A sender as people start one: the pipeline, and the server inside where no other is named.
+//! A sender as a user starts it: the pipeline, and the built-in server if no other server is named.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hevcast_media::capture::{self, Input, Wanted};
-use hevcast_media::codec::{EncoderChoice, RateControl};
+use hevcast_media::codec::EncoderOptions;
 use hevcast_net::{Clock, Target};
 use hevcast_server::Server;
 use hevcast_wire::rtsp::path::{self, StreamPath};
@@ -17,23 +16,23 @@ use super::record::Recorder;
 use super::relay::{self, RelaySettings};
 use super::send::{self, SendSettings, Sending};
 use crate::addresses::addresses;
+use crate::descriptors;
 use crate::login::LoginArgs;
-use crate::{descriptors, units};
 
-/// Viewers that a server inside should have room for.
-const VIEWERS: usize = 256;
+/// Connections for which the built-in server raises the limit of open files.
+const BUILT_IN_CONNECTIONS: usize = 256;
 
 /// What a sender sends.
 #[derive(Clone, Debug)]
 pub enum SendInput {
-    /// Pictures, which it codes.
+    /// Pictures, which it encodes.
     Pictures(Input),
-    /// A stream, which it passes on.
+    /// A stream, which it relays without encoding it again.
     Stream(Box<Target>),
 }
 
 impl SendInput {
-    /// The same, where a file starts over at its end.
+    /// The same; a file starts over at its end if `looped`.
     pub fn looped(self, looped: bool) -> SendInput {
         match self {
             SendInput::Pictures(Input::File { path, .. }) => SendInput::Pictures(Input::File { path, looped }),
@@ -41,7 +40,7 @@ impl SendInput {
         }
     }
 
-    /// The same, with this login where a stream has none of its own.
+    /// The same, with this login for a stream that has none of its own.
     pub fn completed_by(self, login: &LoginArgs) -> SendInput {
         match self {
             SendInput::Stream(target) => SendInput::Stream(Box::new(login.complete(*target))),
@@ -49,7 +48,7 @@ impl SendInput {
         }
     }
 
-    /// The stream, if it is one.
+    /// The stream; `None` for pictures.
     pub fn stream(&self) -> Option<&Target> {
         match self {
             SendInput::Stream(target) => Some(target),
@@ -63,72 +62,67 @@ impl FromStr for SendInput {
 
     fn from_str(text: &str) -> Result<SendInput, String> {
         if text.contains("://") {
-            return units::target(text).map(|target| SendInput::Stream(Box::new(target)));
+            let target = Target::parse(text).map_err(|error| error.to_string())?;
+            return Ok(SendInput::Stream(Box::new(target)));
         }
         let named: Result<Input, _> = text.parse();
         named.map(SendInput::Pictures).map_err(|error| error.to_string())
     }
 }
 
-/// What to send, how, and to whom.
+/// What to send, how and where to.
 #[derive(Clone, Debug)]
 pub struct SendPlan {
-    /// Where pictures come from; `None`: the first camera, or the pattern where there is none.
+    /// Where pictures come from; `None`: the first camera, or the test pattern if there is none.
     pub input: Option<SendInput>,
-    /// Size and rate asked of it.
+    /// Size and frame rate that the source is asked for.
     pub wanted: Wanted,
-    /// Which encoder.
-    pub encoder: EncoderChoice,
-    /// What stays constant.
-    pub rate: RateControl,
-    /// The encoder's speed preset, if not our own choice.
-    pub preset: Option<String>,
-    /// Time between keyframes nobody asked for; `None`: as rare as the server allows.
-    pub keyframe_interval: Option<Duration>,
-    /// To whom.
+    /// The encoder and what it is asked for.
+    pub encoder: EncoderOptions,
+    /// Where it is published.
     pub destination: Destination,
-    /// Where it is recorded, too.
+    /// The file to record to, if it is to be recorded.
     pub record: Option<PathBuf>,
 }
 
 /// Where a sender publishes.
 #[derive(Clone, Debug)]
 pub enum Destination {
-    /// At servers that are there, one or more.
+    /// At one or more servers.
     Servers(Vec<Target>),
-    /// At one inside, which listens here and has the stream at this path.
-    Inside {
-        /// Address and port.
+    /// At the built-in server.
+    BuiltIn {
+        /// Address and port that it listens on.
         listen: SocketAddr,
         /// Path of the stream.
         path: String,
     },
 }
 
-/// A running sender, with its server if that is inside.
+/// A running sender, with the built-in server if there is one.
 #[derive(Debug)]
 pub struct SendSession {
     /// The pipeline.
     pub sending: Sending,
     /// Where it publishes, without passwords.
     pub urls: Vec<String>,
-    /// Where to watch it, best first; empty where the server is another's.
+    /// Where to watch it, best first; empty without the built-in server.
     pub watch_at: Vec<String>,
-    /// The recording that was asked for, if nobody has taken it.
+    /// The recording that the plan asks for, until it is taken.
     pub recorder: Option<Recorder>,
     server: Option<Server>,
 }
 
 impl SendSession {
-    /// Starts the server, if it is to be inside, and the pipeline; `show` gets the picture as pushed.
+    /// Starts the built-in server, if the plan asks for it, and the pipeline; `show` gets the pictures as they are sent.
     ///
     /// # Errors
-    /// The first thing that cannot be had, in one line.
+    /// The first part that cannot be started, and why, in one line.
     pub async fn start(plan: SendPlan, show: Option<Show>, clock: Clock) -> Result<SendSession> {
         let (server, targets) = match plan.destination.clone() {
             Destination::Servers(targets) => (None, targets),
-            Destination::Inside { listen, path } => {
-                descriptors::raise_limit(VIEWERS);
+            Destination::BuiltIn { listen, path } => {
+                descriptors::raise_limit(BUILT_IN_CONNECTIONS);
                 let server = Server::bind(listen, clock).await?;
                 let target = local_target(server.address(), &path)?;
                 (Some(server), vec![target])
@@ -157,7 +151,7 @@ impl SendSession {
         match started.await {
             Ok((sending, recorder)) => Ok(SendSession { sending, urls, watch_at, recorder, server }),
             Err(error) => {
-                // The port must be free for another try.
+                // Frees the port for another start.
                 if let Some(server) = server {
                     server.stop().await;
                 }
@@ -166,14 +160,14 @@ impl SendSession {
         }
     }
 
-    /// Ends the pipeline, the recording, then the server.
+    /// Stops the pipeline, the recording, then the server.
     ///
     /// # Errors
-    /// What made a stage end by itself, such as a camera that was unplugged, or the recording.
+    /// Why a stage or the recording had ended by itself.
     pub async fn stop(self) -> Result<()> {
         let result = self.sending.stop().await;
         let recorded = match self.recorder {
-            Some(recorder) => recorder.stop_and_tell().await,
+            Some(recorder) => recorder.stop_and_report().await,
             None => Ok(()),
         };
         if let Some(server) = self.server {
@@ -183,32 +177,24 @@ impl SendSession {
     }
 }
 
-/// The first camera, or the pattern where there is none. Looking for cameras may take a moment.
+/// The first camera, or the test pattern if there is none. Blocks: listing the cameras may take a moment.
 fn default_input() -> Input {
     if capture::cameras().is_empty() { Input::Pattern } else { Input::Camera(None) }
 }
 
-/// The pipeline's settings.
+/// The settings of a pipeline that encodes.
 fn settings(plan: SendPlan, input: Input, targets: Vec<Target>) -> SendSettings {
-    SendSettings {
-        input,
-        wanted: plan.wanted,
-        encoder: plan.encoder,
-        rate: plan.rate,
-        preset: plan.preset,
-        keyframe_interval: plan.keyframe_interval,
-        targets,
-    }
+    SendSettings { input, wanted: plan.wanted, encoder: plan.encoder, targets }
 }
 
-/// The URL by which this process reaches its own server.
+/// The URL by which this process reaches its built-in server.
 fn local_target(address: SocketAddr, path: &str) -> Result<Target> {
     let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
     let path = StreamPath::parse(path).with_context(|| format!("--path {path:?} names no stream"))?;
     Ok(Target::parse(&format!("rtsp://{}/{}", SocketAddr::new(ip, address.port()), path::encoded(&path)))?)
 }
 
-/// The URL by which others reach what is published to a server of ours.
+/// The URL by which others reach a stream at the built-in server.
 fn watch_url(target: &Target, address: SocketAddr) -> String {
     let mut url = target.url.clone();
     // Both fail only for URLs that have no host.

@@ -1,10 +1,11 @@
 //! A hand-off of depth one between two threads.
 //!
-//! Live pictures: the newest wins, and what it replaces is counted. Patient sources wait for the place instead.
+//! Of a live source's pictures the newest replaces one not yet taken, and that is counted. Sources without a live edge, such as
+//! files, wait until the slot is empty.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// A place for one value.
+/// A place for one value, with a writer that puts and a reader that takes.
 #[derive(Debug)]
 pub struct Slot<T> {
     inner: Mutex<Inner<T>>,
@@ -29,7 +30,7 @@ impl<T> Slot<T> {
         self.inner.lock()
     }
 
-    /// Puts a value in, in place of one that nobody has taken.
+    /// Puts a value in, and counts one that it replaces as dropped.
     pub fn put_newest(&self, value: T) {
         let mut inner = self.lock();
         if inner.value.replace(value).is_some() {
@@ -38,8 +39,8 @@ impl<T> Slot<T> {
         self.changed.notify_all();
     }
 
-    /// Waits until the place is free and puts a value in; false when the slot was closed instead.
-    pub fn put_patient(&self, value: T) -> bool {
+    /// Waits until the slot is empty and puts a value in; false when the slot was closed instead.
+    pub fn put_when_empty(&self, value: T) -> bool {
         let mut inner = self.lock();
         while inner.value.is_some() && !inner.closed {
             self.changed.wait(&mut inner);
@@ -73,18 +74,18 @@ impl<T> Slot<T> {
         self.changed.notify_all();
     }
 
-    /// Closes the slot when dropped: whoever stands at one end must free the other, however its stage ends.
+    /// Closes the slot when dropped: the end of one stage, whatever its cause, must end the other's wait.
     pub fn close_on_drop(&self) -> CloseOnDrop<'_, T> {
         CloseOnDrop(self)
     }
 
-    /// Values that were replaced before anybody took them.
+    /// How many values were replaced before they were taken.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 }
 
-/// See [`Slot::close_on_drop`].
+/// Closes a slot when dropped: made by [`Slot::close_on_drop`].
 #[derive(Debug)]
 pub struct CloseOnDrop<'a, T>(&'a Slot<T>);
 
@@ -107,16 +108,16 @@ mod tests {
         assert_eq!((slot.take(), slot.dropped()), (Some(4), 4));
         slot.close();
         assert_eq!(slot.take(), None);
-        assert!(!slot.put_patient(1), "nobody takes anything any more");
+        assert!(!slot.put_when_empty(1), "it is closed");
     }
 
     #[test]
-    fn a_patient_source_loses_nothing() {
+    fn a_writer_that_waits_loses_nothing() {
         let slot = Slot::default();
         let got = std::thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 0..1000 {
-                    assert!(slot.put_patient(n));
+                    assert!(slot.put_when_empty(n));
                 }
                 slot.close();
             });
@@ -131,7 +132,7 @@ mod tests {
         let slot = Slot::default();
         slot.put_newest(1);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| slot.put_patient(2));
+            let waiting = scope.spawn(|| slot.put_when_empty(2));
             drop(slot.close_on_drop());
             assert!(!waiting.join().unwrap());
         });

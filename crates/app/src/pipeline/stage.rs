@@ -6,21 +6,21 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, bail};
 use tokio::sync::Notify;
 
-/// Threads with a stage each.
+/// The threads of a pipeline, which are joined together.
 #[derive(Debug, Default)]
 pub struct Stages {
     threads: Vec<JoinHandle<Result<()>>>,
 }
 
-/// Waits for the end of whatever holds the [`EndGuard`].
+/// Waits until the pipeline has ended: until its last stage has dropped the [`EndGuard`].
 #[derive(Debug)]
-pub struct End(Arc<Notify>);
+pub struct PipelineEnd(Arc<Notify>);
 
-impl End {
-    /// A guard, and the end that it tells of.
-    pub fn guarded() -> (EndGuard, End) {
+impl PipelineEnd {
+    /// A guard, and what waits until it is dropped.
+    pub fn new() -> (EndGuard, PipelineEnd) {
         let ended = Arc::new(Notify::new());
-        (EndGuard(Arc::clone(&ended)), End(ended))
+        (EndGuard(Arc::clone(&ended)), PipelineEnd(ended))
     }
 
     /// Resolves once, when the guard has been dropped.
@@ -29,7 +29,7 @@ impl End {
     }
 }
 
-/// Tells of a stage's end when dropped, however it ends.
+/// Held by the last stage of a pipeline; dropped when that ends, whatever the cause.
 #[derive(Debug)]
 pub struct EndGuard(Arc<Notify>);
 
@@ -39,18 +39,18 @@ impl Drop for EndGuard {
     }
 }
 
-/// Puts this thread, and those that it will start, behind the others where processors are scarce: for work that only
-/// watches, such as drawing what a sender pushes. Does nothing where the system knows no priorities of threads.
+/// Lowers the priority of this thread, and of those that it will start: for work that the stream does not depend on, such as
+/// drawing what a sender pushes. Does nothing where the system knows no priorities of threads.
 pub fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, WATCHING_NICENESS) {
+    if let Err(error) = rustix::process::setpriority_process(None, LOW_PRIORITY_NICENESS) {
         tracing::debug!("no lower priority for a thread that only watches: {error}");
     }
 }
 
-/// How far threads that only watch stand behind, on Linux's scale from 0 to 19.
+/// The niceness of threads with lower priority, on Linux's scale from 0 to 19.
 #[cfg(target_os = "linux")]
-const WATCHING_NICENESS: i32 = 10;
+const LOW_PRIORITY_NICENESS: i32 = 10;
 
 impl Stages {
     /// Runs a stage on a thread of its own, named after it.
@@ -63,7 +63,7 @@ impl Stages {
         Ok(())
     }
 
-    /// Waits for all of them.
+    /// Waits until all threads have ended.
     ///
     /// # Errors
     /// The first stage's failure, in the order in which they were spawned.

@@ -1,4 +1,4 @@
-//! Time stamps of a sent picture: RTP's, and the SEI that lets the far end tell the delay.
+//! Time stamps of a sent picture: RTP's, and the SEI messages by which the far end computes the delay.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use hevcast_wire::rtsp::clock::ClockOffset;
 use hevcast_wire::sei::{CaptureStamp, SendStages};
 use hevcast_wire::time::{RtpTicks, UtcMicros};
 
-/// Turns capture instants into time stamps.
+/// Makes the time stamps of one stream from its capture instants.
 #[derive(Debug)]
 pub struct Stamper {
     clock: Clock,
@@ -64,12 +64,12 @@ impl Stamper {
     }
 }
 
-/// Where a picture spent its time before it was packetized.
+/// The times that a picture spent in the sender's stages before it was packetized, as its stamp states them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SentStages {
     /// From capture until the encoder took it.
     pub capture_wait: Duration,
-    /// In the encoder.
+    /// From there until the coded frame was there.
     pub encode: Duration,
     /// How long the picture before waited for the socket.
     pub previous_send_queue: Duration,

@@ -1,8 +1,8 @@
 //! Stills of live streams for the server's status page.
 //!
-//! While somebody asks for a stream's still, a maker reads it like any reader, decodes it, and keeps its last picture as a
-//! JPEG, made anew at most once a second. Five seconds after the last question it is gone. Its thread stands behind all
-//! others: a still may stutter, a stream may not.
+//! While stills of a stream are requested, a maker reads it like any reader, decodes it, and keeps its last picture as a JPEG,
+//! made anew at most once a second. It ends five seconds after the last request. Its thread has a lower priority than those
+//! of streams.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -32,8 +32,8 @@ use super::stage::lower_priority;
 const DEPTH: usize = 256;
 /// Least time between two stills of a stream.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A maker that nobody has asked for so long ends.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A maker without a request for so long ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Streams with stills at the same time; of others there are none.
 const MAX_MAKERS: usize = 16;
 /// Largest pictures of which there are stills, luma samples: those of H.265's highest level (table A.8).
@@ -49,7 +49,7 @@ const MAX_WIDTH: u32 = 640;
 /// Quality of the JPEG, of 100.
 const QUALITY: u8 = 80;
 
-/// All makers.
+/// The makers of a server's stills, one for each stream whose stills are requested.
 #[derive(Debug)]
 pub struct StillMakers {
     runtime: Handle,
@@ -65,7 +65,7 @@ struct Maker {
 
 #[derive(Debug)]
 struct MakerState {
-    asked: Instant,
+    last_request: Instant,
     jpeg: Option<Bytes>,
 }
 
@@ -76,13 +76,13 @@ impl Maker {
 }
 
 impl StillMakers {
-    /// None yet; their tasks will run on this runtime.
+    /// No makers yet; their tasks will run on this runtime.
     pub fn new(runtime: Handle, clock: Clock) -> StillMakers {
         StillMakers { runtime, clock, makers: Arc::default() }
     }
 
     fn start(&self, stream: &Arc<Stream>, maker: &Arc<Maker>) -> Result<()> {
-        let source = HubSource::look_on(Arc::clone(stream), self.clock)?;
+        let source = HubSource::observe(Arc::clone(stream), self.clock)?;
         let decoder = Decoder::new(source.codec())?;
         let (queue, coded) = sync_channel(DEPTH);
         let room = Arc::new(Mutex::new(stream.budget().nothing(Kind::Stills)));
@@ -114,11 +114,11 @@ impl Stills for StillMakers {
         let mut makers = self.makers.lock();
         if let Some(maker) = makers.get(stream.path()) {
             let mut state = maker.lock();
-            state.asked = now;
+            state.last_request = now;
             return state.jpeg.clone();
         }
         if makers.len() < MAX_MAKERS {
-            let maker = Arc::new(Maker { state: Mutex::new(MakerState { asked: now, jpeg: None }) });
+            let maker = Arc::new(Maker { state: Mutex::new(MakerState { last_request: now, jpeg: None }) });
             match self.start(stream, &maker) {
                 Ok(()) => drop(makers.insert(stream.path().to_owned(), maker)),
                 Err(error) => tracing::debug!("{}: no stills: {error:#}", stream.path()),
@@ -191,18 +191,18 @@ fn decoder_bytes(info: &SequenceInfo) -> Option<u64> {
 
 /// Hands pictures to the thread until the stream ends or nobody asks any more.
 async fn read(mut source: HubSource, maker: &Maker, queue: SyncSender<Waiting>, gate: Gate) {
-    let (mut rule, mut is_said) = (DropToIrap::default(), false);
+    let (mut rule, mut is_logged) = (DropToIrap::default(), false);
     loop {
-        let deadline = maker.lock().asked + PATIENCE;
+        let deadline = maker.lock().last_request + IDLE_TIMEOUT;
         let frame = match tokio::time::timeout_at(deadline.into(), source.next()).await {
             Ok(Ok(SourceEvent::Frame(frame))) => frame,
             Ok(Ok(SourceEvent::Media | SourceEvent::Other)) => continue,
             Ok(Ok(SourceEvent::Ended(_)) | Err(_)) => return,
-            Err(_) if maker.lock().asked + PATIENCE <= deadline => return,
+            Err(_) if maker.lock().last_request + IDLE_TIMEOUT <= deadline => return,
             Err(_) => continue,
         };
         if !gate.has_room_to_decode(frame.codec, &frame.nals) {
-            if !std::mem::replace(&mut is_said, true) {
+            if !std::mem::replace(&mut is_logged, true) {
                 tracing::warn!(
                     "no stills of {}: the pictures are too large, or limits.memory is used up",
                     source.path()

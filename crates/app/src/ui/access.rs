@@ -1,8 +1,7 @@
-//! What a screen reader is told, as a log: one JSON line for each element that is new or has changed, and
-//! one for the window's size.
+//! Logs what screen readers get: one JSON line for each element that is new or has changed, and one for the window's size.
 //!
-//! For people who look into accessibility, and for tests, which find by it what to press and what is shown. It is written
-//! at the level `trace` under the target [`TARGET`], as with `RUST_LOG=hevcast::access=trace`.
+//! It serves to check accessibility, and tests find elements by it. It is logged at the level `trace` under the target
+//! [`TARGET`], as with `RUST_LOG=hevcast::access=trace`.
 
 use std::collections::HashMap;
 
@@ -12,14 +11,14 @@ use serde::Serialize;
 /// The log's target.
 const TARGET: &str = "hevcast::access";
 
-/// Writes the log; costs nothing unless asked for.
+/// An egui plugin that writes the log; installed only if the log is enabled.
 #[derive(Debug)]
 pub struct AccessLog {
     known: HashMap<accesskit::NodeId, Element>,
     window: Rect,
 }
 
-/// An element as a screen reader knows it. Its place is in points, from the window's top left.
+/// An element as screen readers get it. Its place is in points from the window's top left.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 struct Element {
     id: u64,
@@ -32,12 +31,12 @@ struct Element {
     height: f64,
     disabled: bool,
     focused: bool,
-    /// Not there any more.
+    /// The element was removed.
     gone: bool,
 }
 
 impl AccessLog {
-    /// Adds the log to a window, if it is asked for.
+    /// Adds the log to a window, if it is enabled.
     pub fn install(context: &Context) {
         if tracing::enabled!(target: TARGET, tracing::Level::TRACE) {
             context.enable_accesskit();
@@ -76,7 +75,7 @@ impl AccessLog {
                 self.known.insert(*id, element);
             }
         }
-        // Each update is the whole window.
+        // Each update lists all elements of the window.
         self.known.retain(|id, element| {
             let is_there = update.nodes.iter().any(|(there, _)| there == id);
             if !is_there {
@@ -87,7 +86,7 @@ impl AccessLog {
     }
 }
 
-/// What an element is called: by itself, or by the text that stands beside it.
+/// An element's name: its own label, or the text of the elements that label it.
 fn name(update: &accesskit::TreeUpdate, node: &accesskit::Node) -> String {
     let labels = node.labelled_by().iter().filter_map(|id| {
         let (_, label) = update.nodes.iter().find(|(known, _)| known == id)?;
@@ -97,7 +96,7 @@ fn name(update: &accesskit::TreeUpdate, node: &accesskit::Node) -> String {
 }
 
 fn write(element: &Element) {
-    // Runs of a text say again what the text does.
+    // The runs of a text repeat the text.
     if (element.name.is_empty() && element.value.is_empty()) || element.role == "TextRun" {
         return;
     }
@@ -110,7 +109,7 @@ impl Plugin for AccessLog {
     }
 
     fn output_hook(&mut self, context: &Context, output: &mut FullOutput) {
-        // In its first pass a window does not know the sizes of its parts yet.
+        // In the first pass the sizes of elements are not known yet.
         let is_laid_out = context.cumulative_frame_nr() > 0;
         if let Some(update) = output.platform_output.accesskit_update.as_ref().filter(|_| is_laid_out) {
             self.update(update, context.content_rect());

@@ -1,11 +1,11 @@
-//! A figure that can be read across a room: its name, and its value as large as the space lets it be.
+//! A figure to be read from a distance: its name, and its value as large as fits.
 
 use eframe::egui::{Align2, Color32, FontId, Rect, Response, Sense, Ui, Vec2, accesskit, pos2, vec2};
 
 /// Smallest and largest size of a value, in points.
 const VALUE_SIZES: (f32, f32) = (18.0, 72.0);
 
-/// Shows `value` under `name`, both in `size`; a screen reader is told the value as the name's.
+/// Shows `name`, `value` below it and `note` below that, within `size` points. Screen readers get them as one element.
 pub fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> Response {
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
     let visuals = ui.visuals();
@@ -29,13 +29,13 @@ pub fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> R
     response
 }
 
-/// Tells screen readers of something that is painted: what it is, its name and its value.
+/// Describes something that is painted to screen readers: its role, name and value.
 pub fn describe(response: &Response, role: accesskit::Role, name: &str, value: &str) {
     response.ctx.accesskit_node_builder(response.id, |node| {
         node.set_role(role);
         node.set_label(name);
         node.set_value(value);
-        // egui tells the place only of what can be pressed.
+        // egui sets the bounds only of what can be clicked.
         let rect = response.rect;
         let (x0, y0, x1, y1) = (rect.min.x.into(), rect.min.y.into(), rect.max.x.into(), rect.max.y.into());
         node.set_bounds(accesskit::Rect { x0, y0, x1, y1 });
@@ -48,7 +48,7 @@ fn text(ui: &Ui, rect: Rect, top: f32, text: &str, size: f32, colour: Color32) {
     painter.text(pos2(rect.left(), top), Align2::LEFT_TOP, text, FontId::proportional(size), colour);
 }
 
-/// The largest size in which `text` fits into `room`.
+/// The largest font size, in points, at which `text` fits into `room`.
 fn fitting(ui: &Ui, text: &str, room: Vec2) -> f32 {
     const TRIED: f32 = 20.0;
     let layout = ui.painter().layout_no_wrap(text.to_owned(), FontId::proportional(TRIED), Color32::WHITE);

@@ -1,13 +1,13 @@
-//! Fonts: egui's own for Latin, and behind them a Chinese one that the program brings along (`scripts/make-font`).
+//! Fonts: egui's own for Latin text, and a Chinese one that is part of the program (`scripts/make-font`).
 
 use std::sync::Arc;
 
 use eframe::egui::{FontData, FontDefinitions, FontFamily};
 
-/// Noto Sans CJK SC, the characters in daily use.
+/// Noto Sans CJK SC, reduced to common characters.
 const CHINESE: &[u8] = include_bytes!("../../assets/chinese.otf");
 
-/// All fonts of the windows. What they lack is looked for among the system's.
+/// The fonts of the windows: for each character the first font that has it.
 pub fn definitions() -> FontDefinitions {
     let mut fonts = FontDefinitions::default();
     fonts.font_data.insert("chinese".to_owned(), Arc::new(FontData::from_static(CHINESE)));

@@ -1,12 +1,12 @@
-//! What `hevcast` opens without a command: which of its roles is wanted.
+//! The window that `hevcast` opens without a command, to choose a role.
 
 use eframe::egui::{Button, CentralPanel, RichText, Ui, vec2};
 
-use super::look;
+use super::appearance;
 use super::remember::Remembered;
 use super::words::Words;
 
-/// A role.
+/// What the program can do in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// `hevcast send`
@@ -17,7 +17,7 @@ pub enum Role {
     Serve,
 }
 
-/// Shows the three roles; returns the one that was pressed.
+/// Shows a button for each role; returns the role whose button was clicked.
 pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) -> Option<Role> {
     let roles = [
         (Role::Send, words.launcher_send, words.launcher_send_hint),
@@ -26,7 +26,7 @@ pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) -> Option<R
     ];
     let mut chosen = None;
     CentralPanel::default_margins().show(ui, |ui| {
-        look::show(ui, remembered, words);
+        appearance::show(ui, remembered, words);
         ui.add_space(8.0);
         let height = ((ui.available_height() - 90.0) / 3.0).clamp(40.0, 72.0);
         ui.vertical_centered(|ui| {

@@ -1,32 +1,34 @@
-//! Both faces laid out without a display, in both languages, small and large: by their accessible names, everything is
-//! where the design says, nothing is cut off or covered, and no character is missing in the fonts that we bring along.
+//! Both windows laid out without a display, in both languages, small and large: by their accessible names, each element is
+//! where it belongs, none is cut off or covered, and the fonts have every character.
 
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Rect, Vec2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 
+use super::control::Phase;
 use super::fonts;
-use super::picture::{PictureArea, Seen};
-use super::receive::control::{Phase as ReceivePhase, ReceiveStatus};
+use super::picture::{PictureArea, PictureContent};
+use super::receive::control::{ReceiveDetails, ReceiveStatus};
 use super::receive::graphs::LastMinute;
 use super::receive::view::{self as receive_view, ReceiveView};
 use super::remember::Remembered;
 use super::screen::Screen;
-use super::send::control::{Phase as SendPhase, SendStatus};
+use super::send::control::{SendDetails, SendStatus};
 use super::send::settings::Devices;
 use super::send::view::{self as send_view, SendView};
-use super::words::{Language, Words};
+use super::words::Words;
 use crate::figures::delay::{DelayMs, OverMs, StagesMs, Timescale};
 use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
+use crate::language::Language;
 use crate::pipeline::capture::Away;
 use crate::pipeline::play::PlayState;
 use crate::pipeline::record::RecordState;
 
 const SIZES: [Vec2; 3] = [vec2(640.0, 400.0), vec2(960.0, 600.0), vec2(1920.0, 1080.0)];
 
-/// Widest figures that are usual.
+/// The widest figures that are usual.
 fn send_status() -> SendStatus {
     let dropped = SendDropped { backlog: 12, ..SendDropped::default() };
     let figures = SendFigures {
@@ -48,15 +50,17 @@ fn send_status() -> SendStatus {
         outputs: Vec::new(),
     };
     SendStatus {
-        phase: SendPhase::Pushing,
+        phase: Phase::Running,
         figures: Some(figures),
-        is_connected: true,
-        urls: vec!["rtsp://127.0.0.1:8554/live".to_owned()],
-        watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
-        source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
-        away: None,
-        rate_error: None,
         record: RecordState::Off,
+        details: SendDetails {
+            is_connected: true,
+            urls: vec!["rtsp://127.0.0.1:8554/live".to_owned()],
+            watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
+            source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
+            away: None,
+            rate_error: None,
+        },
     }
 }
 
@@ -102,7 +106,7 @@ fn receive_figures() -> ReceiveFigures {
     }
 }
 
-struct Face {
+struct State {
     send: SendView,
     receive: ReceiveView,
     remembered: Remembered,
@@ -111,8 +115,8 @@ struct Face {
     pressed: Vec<String>,
 }
 
-fn harness(size: Vec2, face: impl FnMut(&mut eframe::egui::Ui, &mut Face) + 'static) -> Harness<'static, Face> {
-    let state = Face {
+fn harness(size: Vec2, show: impl FnMut(&mut eframe::egui::Ui, &mut State) + 'static) -> Harness<'static, State> {
+    let state = State {
         send: SendView::default(),
         receive: ReceiveView::default(),
         remembered: Remembered::default(),
@@ -121,34 +125,36 @@ fn harness(size: Vec2, face: impl FnMut(&mut eframe::egui::Ui, &mut Face) + 'sta
         pressed: Vec::new(),
     };
     let builder = Harness::builder().with_size(size).with_max_steps(20);
-    builder.with_context_setup(|context| context.set_fonts(fonts::definitions())).build_ui_state(face, state)
+    builder.with_context_setup(|context| context.set_fonts(fonts::definitions())).build_ui_state(show, state)
 }
 
-fn sender(size: Vec2, status: SendStatus, words: &'static Words) -> Harness<'static, Face> {
-    harness(size, move |ui, face| {
-        let picture = face.picture.get_or_insert_with(|| PictureArea::new(Screen::new(ui.ctx().clone())));
+fn sender(size: Vec2, status: SendStatus, words: &'static Words) -> Harness<'static, State> {
+    harness(size, move |ui, state| {
+        let picture = state.picture.get_or_insert_with(|| PictureArea::new(Screen::new(ui.ctx().clone())));
         let devices = Devices::default();
-        let shown = send_view::Shown { status: &status, devices: Some(&devices), trouble: None, picture, words };
-        let actions = face.send.show(ui, &mut face.remembered, &shown);
-        face.pressed.extend(actions.iter().map(|action| format!("{action:?}")));
+        let shown = send_view::Shown { status: &status, devices: Some(&devices), error: None, picture, words };
+        let actions = state.send.show(ui, &mut state.remembered, &shown);
+        state.pressed.extend(actions.iter().map(|action| format!("{action:?}")));
     })
 }
 
-fn receiver(size: Vec2, words: &'static Words) -> Harness<'static, Face> {
-    let phase = ReceivePhase::Playing(PlayState::Connecting);
-    let status = ReceiveStatus { phase, figures: Some(receive_figures()), ..ReceiveStatus::default() };
-    harness(size, move |ui, face| {
-        let picture = face.picture.get_or_insert_with(|| PictureArea::new(Screen::new(ui.ctx().clone())));
-        face.minute.add(&receive_figures());
-        let seen = Seen::Picture;
-        let shown = receive_view::Shown { status: &status, seen, message: None, picture, minute: &face.minute, words };
-        let actions = face.receive.show(ui, &mut face.remembered, shown);
-        face.pressed.extend(actions.iter().map(|action| format!("{action:?}")));
+fn receiver(size: Vec2, words: &'static Words) -> Harness<'static, State> {
+    let details = ReceiveDetails { state: Some(PlayState::Connecting), counters: None };
+    let figures = Some(receive_figures());
+    let status = ReceiveStatus { phase: Phase::Running, figures, details, ..ReceiveStatus::default() };
+    harness(size, move |ui, state| {
+        let picture = state.picture.get_or_insert_with(|| PictureArea::new(Screen::new(ui.ctx().clone())));
+        state.minute.add(&receive_figures());
+        let content = PictureContent::Picture;
+        let shown =
+            receive_view::Shown { status: &status, content, message: None, picture, minute: &state.minute, words };
+        let actions = state.receive.show(ui, &mut state.remembered, shown);
+        state.pressed.extend(actions.iter().map(|action| format!("{action:?}")));
     })
 }
 
 /// The places of elements; each must lie within the window and cover none of the others.
-fn places(harness: &Harness<'_, Face>, names: &[(Role, &str)], size: Vec2) -> Vec<Rect> {
+fn places(harness: &Harness<'_, State>, names: &[(Role, &str)], size: Vec2) -> Vec<Rect> {
     let place = |&(role, name): &(Role, &str)| harness.get_by_role_and_label(role, name).rect();
     let places: Vec<Rect> = names.iter().map(place).collect();
     let window = Rect::from_min_size(Default::default(), size).expand(0.5);
@@ -204,10 +210,12 @@ fn the_senders_picture_says_that_the_camera_is_away() {
             (Away::Busy, words.camera_busy),
             (Away::Failing, words.camera_failing),
         ] {
-            let mut harness = sender(SIZES[0], SendStatus { away: Some(away), ..send_status() }, words);
+            let mut status = send_status();
+            status.details.away = Some(away);
+            let mut harness = sender(SIZES[0], status, words);
             harness.run();
-            let said = harness.get_by_role_and_label(Role::Image, words.picture).value();
-            assert_eq!(said.as_deref(), Some(expected));
+            let message = harness.get_by_role_and_label(Role::Image, words.picture).value();
+            assert_eq!(message.as_deref(), Some(expected));
         }
     }
 }
@@ -248,7 +256,7 @@ fn the_receivers_blocks_are_where_they_belong_with_and_without_graphs() {
 }
 
 #[test]
-fn settings_unfold_and_everything_in_them_has_a_name() {
+fn settings_unfold_and_each_has_a_name() {
     for language in [Language::En, Language::Zh] {
         let words = language.words();
         for size in SIZES {
@@ -263,7 +271,7 @@ fn settings_unfold_and_everything_in_them_has_a_name() {
                 (Role::TextInput, words.frame_rate),
                 (Role::ComboBox, words.encoder),
                 (Role::ComboBox, words.rate_control),
-                (Role::Slider, "QP"),
+                (Role::Slider, words.best_qp),
                 (Role::TextInput, words.keyframe_interval),
                 (Role::TextInput, words.address),
             ] {
@@ -300,7 +308,7 @@ fn what_takes_effect_later_is_grey_while_pictures_are_pushed() {
     harness.run();
     let is_grey = |role, name| harness.get_by_role_and_label(role, name).accesskit_node().is_disabled();
     assert!(is_grey(Role::TextInput, words.size) && is_grey(Role::ComboBox, words.encoder));
-    assert!(!is_grey(Role::Slider, "QP") && !is_grey(Role::ComboBox, words.rate_control));
+    assert!(!is_grey(Role::Slider, words.best_qp) && !is_grey(Role::ComboBox, words.rate_control));
     assert!(is_grey(Role::Button, words.start) && !is_grey(Role::Button, words.stop));
 }
 
@@ -314,8 +322,7 @@ fn the_delay_explains_itself() {
     for _ in 0..60 {
         harness.step();
     }
-    let said = [words.stages, words.network_and_server, words.bound_note, words.camera_note];
-    for text in said {
+    for text in [words.stages, words.network_and_server, words.bound_note, words.camera_note] {
         assert!(harness.query_by_label(text).is_some(), "the delay does not tell of {text}");
     }
 }

@@ -1,6 +1,5 @@
-//! The picture area of a window: a pipeline's newest picture in its own proportions, or black, and which black it is.
+//! The picture area of a window: a pipeline's newest picture in its own proportions, or a message on black.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,13 +8,14 @@ use eframe::egui_glow::CallbackFn;
 use eframe::glow;
 use hevcast_media::picture::Picture;
 use hevcast_media::present::{PicturePainter, PresentError};
+use parking_lot::Mutex;
 
 use super::figure::describe;
 use super::screen::Screen;
 use super::words::Words;
 use crate::figures::window::{Cost, thread_cpu_time};
 
-/// Draws a screen.
+/// Draws the newest picture of a [`Screen`].
 #[derive(Debug)]
 pub struct PictureArea {
     screen: Arc<Screen>,
@@ -25,18 +25,18 @@ pub struct PictureArea {
 #[derive(Debug, Default)]
 struct Drawing {
     painter: Option<Result<PicturePainter, PresentError>>,
-    /// The picture whose planes are in graphics memory.
+    /// The number of the picture whose planes are in graphics memory.
     uploaded: u64,
     cost: Cost,
 }
 
-/// What is to be seen.
+/// What the picture area shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum PictureContent {
     /// The newest picture.
     Picture,
-    /// Black, for this reason.
-    Black(String),
+    /// This message on black.
+    Message(String),
 }
 
 impl PictureArea {
@@ -45,36 +45,36 @@ impl PictureArea {
         PictureArea { screen, drawing: Arc::default() }
     }
 
-    /// What copying and drawing pictures has cost so far.
+    /// The processor time that copying and drawing pictures has taken so far.
     pub fn cost(&self) -> Cost {
         self.drawing.lock().cost
     }
 
-    /// Fills what is left of `ui`. `waiting` is what is said until there is a picture.
-    pub fn show(&self, ui: &mut Ui, seen: Seen, waiting: &str, words: &Words) -> Response {
+    /// Fills the rest of `ui`. `waiting` is the message until there is a picture.
+    pub fn show(&self, ui: &mut Ui, content: PictureContent, waiting: &str, words: &Words) -> Response {
         let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::click());
         ui.painter().rect_filled(rect, 0.0, Color32::BLACK);
         let newest = self.screen.newest();
-        let state = match (seen, newest) {
-            (Seen::Picture, Some((number, picture))) => match self.trouble() {
-                Some(trouble) => trouble,
+        let state = match (content, newest) {
+            (PictureContent::Picture, Some((number, picture))) => match self.error() {
+                Some(error) => error,
                 None => {
                     self.draw(ui, rect, number, picture);
                     words.live.to_owned()
                 }
             },
-            (Seen::Picture, None) => waiting.to_owned(),
-            (Seen::Black(why), _) => why,
+            (PictureContent::Picture, None) => waiting.to_owned(),
+            (PictureContent::Message(message), _) => message,
         };
         if state != words.live {
-            say(ui, rect, &state);
+            draw_message(ui, rect, &state);
         }
         describe(&response, accesskit::Role::Image, words.picture, &state);
         response
     }
 
-    /// Why pictures cannot be drawn here.
-    fn trouble(&self) -> Option<String> {
+    /// Why pictures cannot be drawn on this display.
+    fn error(&self) -> Option<String> {
         let drawing = self.drawing.lock();
         drawing.painter.as_ref()?.as_ref().err().map(ToString::to_string)
     }
@@ -95,7 +95,7 @@ impl PictureArea {
 }
 
 impl Drawing {
-    /// False when pictures cannot be drawn here.
+    /// Draws a picture, which is copied to graphics memory if it is new. False if pictures cannot be drawn on this display.
     fn draw(&mut self, gl: &glow::Context, number: u64, picture: &Picture, scale: f32) -> bool {
         let begun = thread_cpu_time();
         let painter = self.painter.get_or_insert_with(|| PicturePainter::new(gl));
@@ -113,7 +113,7 @@ impl Drawing {
     }
 }
 
-/// Where a picture goes: as large as fits, in its proportions, on whole pixels, so that no row is smeared over two.
+/// The place of a picture: as large as fits in its proportions, on whole pixels, so that no row of it is blurred over two.
 fn fitted(rect: Rect, (width, height): (u32, u32), pixels_per_point: f32) -> Rect {
     let room = rect.size() * pixels_per_point;
     let scale = (room.x / width as f32).min(room.y / height as f32);
@@ -122,7 +122,8 @@ fn fitted(rect: Rect, (width, height): (u32, u32), pixels_per_point: f32) -> Rec
     Rect::from_min_size(pos2(corner.x, corner.y) / pixels_per_point, size / pixels_per_point)
 }
 
-fn say(ui: &Ui, rect: Rect, text: &str) {
+/// Draws a message in the middle of the area.
+fn draw_message(ui: &Ui, rect: Rect, text: &str) {
     let size = (rect.height() / 16.0).clamp(14.0, 32.0);
     let colour = Color32::from_gray(150);
     let layout = ui.painter().layout(text.to_owned(), FontId::proportional(size), colour, rect.width() * 0.9);

@@ -1,36 +1,36 @@
-//! What both windows need to record: names of new files, and words for what is being done.
+//! Recording from a window: names of new files, and the text for the recording's state.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::pipeline::record::{RecordState, Recorder};
-use crate::ui::one_line;
+use crate::pipeline::record::RecordState;
 use crate::ui::words::Words;
 
-/// A name that no file has yet, by the time of day; in the home folder where there is no better one.
+/// A name that no file has yet, made of date and time, in `folder` or else in the home folder.
 pub fn new_file(folder: Option<PathBuf>, extension: &str) -> PathBuf {
     let folder = folder.or_else(dirs::home_dir).unwrap_or_default();
-    let now = jiff::Zoned::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
+    let now = jiff::ZonedDateTime::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
     let names = std::iter::once(now.clone()).chain((2..).map(|n| format!("{now}-{n}")));
     let mut paths = names.map(|name| folder.join(format!("{name}.{extension}")));
-    // The names go on without end, so one of them is free.
+    // There is no end of names, so one of them is free.
     paths.find(|path| !path.exists()).unwrap_or_default()
 }
 
-/// Makes the folder that a file is to be in.
+/// Creates the folder of a new file, if it is missing.
 ///
 /// # Errors
-/// When that cannot be.
+/// When it cannot be created.
 pub fn make_folder(path: &Path) -> Result<()> {
     let folder = path.parent().context("no folder to save to")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
-/// What to say of a recording; a failure stays said until the next one.
+/// The text for the recording's state; `None` if nothing was recorded. A failure is shown until the next recording.
 pub fn record_words(record: &RecordState, words: &Words) -> Option<String> {
-    let of =
-        |word: &str, path: &Path, pictures: u64| format!("{word}: {} ({pictures} {})", path.display(), words.pictures);
+    let of = |template: &str, path: &Path, pictures: u64| {
+        template.replace("{file}", &path.display().to_string()).replace("{pictures}", &pictures.to_string())
+    };
     Some(match record {
         RecordState::Off => return None,
         RecordState::Waiting => words.recording_waits.to_owned(),
@@ -38,31 +38,4 @@ pub fn record_words(record: &RecordState, words: &Words) -> Option<String> {
         RecordState::Done { path, pictures } => of(words.recorded, path, *pictures),
         RecordState::Failed(why) => why.clone(),
     })
-}
-
-/// A recording that was asked for, and how it stands.
-pub fn begun(recorder: Result<Recorder>) -> (Option<Recorder>, RecordState) {
-    match recorder {
-        Ok(recorder) => (Some(recorder), RecordState::Waiting),
-        Err(error) => (None, RecordState::Failed(one_line(&error))),
-    }
-}
-
-/// The recorder's next state. One that has ended by itself, as on a full disk, is let go.
-pub async fn recorded(recorder: &mut Option<Recorder>) -> RecordState {
-    let Some(running) = recorder else { return std::future::pending().await };
-    match running.state.changed().await {
-        Ok(()) => {
-            let state = running.state.borrow_and_update().clone();
-            if matches!(state, RecordState::Failed(_)) {
-                *recorder = None;
-            }
-            state
-        }
-        Err(_) => {
-            let state = running.state.borrow().clone();
-            *recorder = None;
-            state
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! What the windows remember from one time to the next, in one file of the user's: `hevcast/windows.toml` in the folder
-//! for configuration. It can be deleted at any time.
+//! The windows' settings, kept in `hevcast/windows.toml` in the user's configuration folder. The file may be deleted at any
+//! time.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,35 +11,35 @@ use hevcast_wire::redact::redacted;
 use serde::{Deserialize, Serialize};
 
 use super::send::form::SendForm;
-use super::words::Language;
+use crate::language::Language;
 use crate::pipeline::origin::Origin;
 
-/// Most addresses kept.
+/// How many addresses are kept.
 const HISTORY: usize = 12;
 
-/// All that is remembered. What a file lacks is as at first; what it has too much is passed over.
+/// The contents of the file. Keys that are missing have their defaults; unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Remembered {
-    /// As chosen; the system's while nothing is.
+    /// The language that was chosen; `None`: the system's.
     pub language: Option<Language>,
-    /// For this time only, by `--lang`.
+    /// The language by `--lang`, for this run only.
     #[serde(skip)]
     pub asked_language: Option<Language>,
-    /// Dark or light.
+    /// The colours that were chosen.
     pub theme: Theme,
     /// The sender's settings.
     pub send: SendForm,
-    /// The receiver's addresses, the last one first. Without passwords.
-    #[serde(deserialize_with = "in_own_letters")]
+    /// The receiver's addresses, the latest first, without passwords.
+    #[serde(deserialize_with = "decoded")]
     pub watched: Vec<String>,
 }
 
-/// Dark or light.
+/// The colours of the windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Theme {
-    /// As the system is.
+    /// As the system has it.
     #[default]
     System,
     /// Light on dark.
@@ -59,12 +59,12 @@ impl From<Theme> for ThemePreference {
 }
 
 impl Remembered {
-    /// Reads the file; what cannot be read is as at first.
+    /// Reads the file; the defaults if that fails.
     pub fn load() -> Remembered {
         let Some(path) = path() else { return Remembered::default() };
         match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).unwrap_or_else(|error| {
-                tracing::warn!("{} is passed over: {error}", path.display());
+                tracing::warn!("{} is ignored: {error}", path.display());
                 Remembered::default()
             }),
             Err(_) => Remembered::default(),
@@ -76,11 +76,11 @@ impl Remembered {
         self.asked_language.or(self.language).unwrap_or_else(Language::of_the_system)
     }
 
-    /// Writes the file. A failure is told, and nothing else comes of it.
+    /// Writes the file. A failure is logged, and has no other effect.
     pub fn save(&self) {
         let Some(path) = path() else { return };
         if let Err(error) = self.write(&path) {
-            tracing::warn!("the settings are not remembered: {error:#}");
+            tracing::warn!("the settings were not saved: {error:#}");
         }
     }
 
@@ -92,15 +92,15 @@ impl Remembered {
             kept.send.password.clear();
         }
         let text = toml::to_string(&kept)?;
-        let folder = path.parent().context("no folder")?;
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        // Beside it first: a crash while writing leaves the old one whole.
+        let folder = path.parent().context("the file of settings has no folder")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        // First to another file: a crash while writing leaves the old one intact.
         let new = path.with_extension("new");
         let written = open_private(&new).and_then(|mut file| file.write_all(text.as_bytes()));
         written.and_then(|()| std::fs::rename(&new, path)).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Puts an address at the head of the history.
+    /// Puts an address at the head of the receiver's addresses.
     pub fn add_watched(&mut self, url: &str) {
         self.watched.retain(|known| known != url);
         self.watched.insert(0, url.to_owned());
@@ -108,25 +108,25 @@ impl Remembered {
     }
 }
 
-/// An address as it may be kept: without a password, also where it cannot be read.
+/// A URL without its password, also if it cannot be parsed.
 fn storable(url: &str) -> String {
     Target::parse(url).map_or_else(|_| redacted(url), |target| target.to_text())
 }
 
-/// Addresses as they are shown now; they were kept percent-encoded.
-fn in_own_letters<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+/// Reads addresses, which earlier versions wrote percent-encoded.
+fn decoded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let kept = Vec::<String>::deserialize(deserializer)?;
     Ok(kept.into_iter().map(|url| url.parse::<Origin>().map_or(url, |origin| origin.to_text())).collect())
 }
 
-/// A new file for the user's eyes only: it may hold a key.
+/// Creates a file that only the user can read, since addresses may contain keys.
 fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    // The mode above holds for a new file only.
+    // The mode above applies to a new file only.
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(file)
@@ -139,6 +139,7 @@ fn path() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::send::encoder_form::{EncoderForm, RateKind};
 
     fn written(remembered: &Remembered) -> String {
         let folder = std::env::temp_dir().join(format!("hevcast-remember-{}", std::process::id()));
@@ -171,10 +172,51 @@ mod tests {
         assert_eq!(toml::from_str::<Remembered>(&text).unwrap(), remembered);
     }
 
+    /// The file as version 0.1 wrote it.
+    const WRITTEN_BEFORE: &str = "\
+language = \"en\"
+theme = \"dark\"
+watched = [\"rtsp://host/live\"]
+
+[send]
+input = \"file\"
+camera = \"/dev/video2\"
+file = \"a.mkv\"
+repeat = false
+size = \"640x480\"
+frame_rate = \"25\"
+encoder = \"libx265\"
+rate = \"crf\"
+qp = 30
+crf = 21.5
+bitrate = \"half\"
+keyframe_interval = \"3s\"
+url = \"rtsp://host/live\"
+user = \"me\"
+password = \"word\"
+remember_password = true
+";
+
+    #[test]
+    fn the_file_keeps_its_keys() {
+        let read: Remembered = toml::from_str(WRITTEN_BEFORE).unwrap();
+        let encoder = EncoderForm {
+            encoder: "libx265".to_owned(),
+            rate: RateKind::Crf,
+            qp: 30,
+            crf: 21.5,
+            bitrate: "half".to_owned(),
+            keyframe_interval: "3s".to_owned(),
+        };
+        assert_eq!(read.send.encoder, encoder);
+        assert_eq!((read.send.size.as_str(), read.send.user.as_str()), ("640x480", "me"));
+        assert_eq!(toml::from_str::<toml::Value>(&written(&read)).unwrap(), toml::from_str(WRITTEN_BEFORE).unwrap());
+    }
+
     #[test]
     fn a_file_of_another_version_is_read_as_far_as_it_goes() {
         let read: Remembered = toml::from_str("language = \"zh\"\nnews = 1\n[send]\nqp = 30\n").unwrap();
-        assert_eq!((read.language, read.send.qp, read.theme), (Some(Language::Zh), 30, Theme::System));
+        assert_eq!((read.language, read.send.encoder.qp, read.theme), (Some(Language::Zh), 30, Theme::System));
         let kept = ["rtsp://h/%E5%AE%A2%E5%8E%85", "rtsp://h/live%20cam", "no address"];
         let mut read: Remembered = toml::from_str(&format!("watched = {kept:?}")).unwrap();
         assert_eq!(read.watched, ["rtsp://h/客厅", "rtsp://h/live%20cam", "no address"]);

@@ -1,24 +1,23 @@
-//! Where a pipeline's pictures meet the window: the newest one, and whether it has been drawn.
+//! Hands a pipeline's newest picture to the window, and says when the window has drawn it.
 //!
-//! The pipeline's thread puts pictures in, the window's thread takes the newest when it draws. Neither waits for the
-//! other but for [`ScreenSink`], whose thread has nothing else to do: it learns here when its picture was drawn, which is
-//! the instant that the delay is told by.
+//! The pipeline's thread puts pictures in; the window's thread takes the newest one whenever it draws. Only [`ScreenSink`]
+//! waits: its thread has nothing else to do, and the instant at which its picture was drawn ends the measured delay.
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use eframe::egui;
 use hevcast_media::picture::Picture;
+use parking_lot::{Condvar, Mutex};
 
 use crate::pipeline::receive::Sink;
 
-/// How long a picture may wait to be drawn: longer than any window in sight takes, and short enough that pictures go on
-/// being decoded behind a hidden one.
-const DRAW_PATIENCE: Duration = Duration::from_millis(100);
+/// How long to wait until a picture is drawn: longer than a visible window takes, and short enough that decoding goes on while
+/// the window is hidden.
+const DRAW_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The shortest time there is.
+/// The shortest delay.
 const AT_ONCE: Duration = Duration::from_nanos(1);
 
 /// The newest picture of a pipeline, for a window.
@@ -32,41 +31,37 @@ pub struct Screen {
 #[derive(Debug, Default)]
 struct Inner {
     newest: Option<(u64, Picture)>,
-    /// When that one came.
+    /// When it was put in.
     newest_at: Option<Instant>,
     /// Pictures put in so far.
     count: u64,
-    /// The last one drawn, and when.
+    /// The number of the last picture drawn, and when that was.
     drawn: Option<(u64, Instant)>,
-    /// Nothing is shown, whatever comes.
-    is_black: bool,
+    /// Pictures are discarded, and nothing is shown.
+    is_blank: bool,
 }
 
 impl Screen {
-    /// A screen that is black, in the window of `context`.
+    /// A blank screen in the window of `context`.
     pub fn new(context: egui::Context) -> Arc<Screen> {
         Arc::new(Screen {
             context,
-            inner: Mutex::new(Inner { is_black: true, ..Inner::default() }),
+            inner: Mutex::new(Inner { is_blank: true, ..Inner::default() }),
             drawn: Condvar::new(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock()
-    }
-
-    /// Asks the window to draw itself anew.
+    /// Requests a repaint of the window.
     pub fn wake(&self) {
-        // Without any delay egui would draw twice, in case its first pass has moved something.
+        // Without a delay egui draws twice, in case its first pass has moved something.
         self.context.request_repaint_after(AT_ONCE);
     }
 
-    /// Shows a picture in place of the one before; returns its number, if the screen is not black.
+    /// Shows a picture in place of the previous one; returns its number. `None` while the screen is blank.
     pub fn show(&self, picture: Picture) -> Option<u64> {
         let number = {
-            let mut inner = self.lock();
-            if inner.is_black {
+            let mut inner = self.inner.lock();
+            if inner.is_blank {
                 return None;
             }
             inner.count += 1;
@@ -78,46 +73,47 @@ impl Screen {
         Some(number)
     }
 
-    /// Turns the screen black until it is lit.
-    pub fn black_out(&self) {
-        let mut inner = self.lock();
-        (inner.is_black, inner.newest, inner.newest_at) = (true, None, None);
+    /// Makes the screen black, and discards pictures until [`Screen::unblank`].
+    pub fn blank(&self) {
+        let mut inner = self.inner.lock();
+        (inner.is_blank, inner.newest, inner.newest_at) = (true, None, None);
         drop(inner);
         self.drawn.notify_all();
         self.wake();
     }
 
-    /// Lets pictures be shown again.
-    pub fn light(&self) {
-        self.lock().is_black = false;
+    /// Shows pictures again, from the next one on.
+    pub fn unblank(&self) {
+        self.inner.lock().is_blank = false;
     }
 
     /// The newest picture and its number.
     pub fn newest(&self) -> Option<(u64, Picture)> {
-        self.lock().newest.clone()
+        self.inner.lock().newest.clone()
     }
 
-    /// When the newest picture came.
+    /// When the newest picture was put in.
     pub fn newest_at(&self) -> Option<Instant> {
-        self.lock().newest_at
+        self.inner.lock().newest_at
     }
 
-    /// The window has drawn picture `number`.
+    /// To be called when the window has drawn picture `number`.
     pub fn set_drawn(&self, number: u64, at: Instant) {
-        self.lock().drawn = Some((number, at));
+        self.inner.lock().drawn = Some((number, at));
         self.drawn.notify_all();
     }
 
-    /// Waits until picture `number`, or a newer one, was drawn; tells when. `None` when it was not, in time or at all.
+    /// Waits until picture `number` or a newer one has been drawn. Returns when; `None` if picture `number` was not drawn, or not
+    /// within [`DRAW_TIMEOUT`].
     fn wait_drawn(&self, number: u64) -> Option<Instant> {
-        let is_open = |inner: &mut Inner| !inner.is_black && inner.drawn.is_none_or(|(drawn, _)| drawn < number);
-        let mut inner = self.lock();
-        self.drawn.wait_while_for(&mut inner, is_open, DRAW_PATIENCE);
+        let is_pending = |inner: &mut Inner| !inner.is_blank && inner.drawn.is_none_or(|(drawn, _)| drawn < number);
+        let mut inner = self.inner.lock();
+        self.drawn.wait_while_for(&mut inner, is_pending, DRAW_TIMEOUT);
         inner.drawn.filter(|(drawn, _)| *drawn == number).map(|(_, at)| at)
     }
 }
 
-/// Presents a receiver's pictures on a screen.
+/// A receiver's [`Sink`] that shows pictures on a screen and waits until each has been drawn.
 #[derive(Debug)]
 pub struct ScreenSink(pub Arc<Screen>);
 
@@ -144,8 +140,8 @@ mod tests {
     fn a_picture_is_presented_when_the_window_has_drawn_it() {
         let screen = Screen::new(egui::Context::default());
         let mut sink = ScreenSink(Arc::clone(&screen));
-        assert_eq!(sink.present(&picture()).unwrap(), None, "the screen is black");
-        screen.light();
+        assert_eq!(sink.present(&picture()).unwrap(), None, "the screen is blank");
+        screen.unblank();
         let at = std::thread::scope(|scope| {
             let presenting = scope.spawn(|| sink.present(&picture()).unwrap());
             let at = loop {
@@ -159,16 +155,16 @@ mod tests {
             at
         });
         assert!(at <= Instant::now());
-        assert_eq!(sink.present(&picture()).unwrap(), None, "nobody draws");
+        assert_eq!(sink.present(&picture()).unwrap(), None, "no window draws");
     }
 
     #[test]
-    fn a_black_screen_keeps_nothing() {
+    fn a_blank_screen_keeps_nothing() {
         let screen = Screen::new(egui::Context::default());
-        screen.light();
+        screen.unblank();
         screen.show(picture());
         assert!(screen.newest().is_some());
-        screen.black_out();
+        screen.blank();
         assert!(screen.newest().is_none() && screen.show(picture()).is_none());
     }
 }

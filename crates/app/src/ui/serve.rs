@@ -1,18 +1,18 @@
-//! The server's window: a button, and the addresses.
+//! The server's window: a button to start and stop it, and its addresses.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use eframe::egui::{self, Button, CentralPanel, Color32, Label, RichText, TextEdit, vec2};
 use hevcast_server::Server;
 use hevcast_server::config::RTSP_LISTEN;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use super::one_line;
 use super::words::Words;
 use crate::addresses::addresses;
 use crate::cli::ServeArgs;
 use crate::command::serve;
+use crate::report::one_line;
 
 /// The server's window.
 pub struct ServeWindow {
@@ -32,12 +32,12 @@ enum State {
 }
 
 impl ServeWindow {
-    /// A window that is stopped.
+    /// A window whose server is stopped.
     pub fn new(runtime: &Handle, args: ServeArgs) -> ServeWindow {
         ServeWindow { runtime: runtime.clone(), args, state: Arc::default() }
     }
 
-    /// Shows it, and does what is pressed.
+    /// Shows the window and carries out what was clicked.
     pub fn show(&self, ui: &mut egui::Ui, words: &'static Words) {
         let mut toggle = false;
         CentralPanel::default_margins().show(ui, |ui| {
@@ -65,7 +65,7 @@ impl ServeWindow {
                 }
                 State::Stopped | State::Busy => {
                     let listen = self.args.listen.unwrap_or(RTSP_LISTEN);
-                    ui.label(format!("{} {listen}", words.listen));
+                    ui.label(words.listen.replace("{address}", &listen.to_string()));
                 }
             }
         });
@@ -75,7 +75,7 @@ impl ServeWindow {
     }
 
     fn toggle(&self, context: egui::Context) {
-        let before = std::mem::replace(&mut *self.lock(), State::Busy);
+        let before = std::mem::replace(&mut *self.state.lock(), State::Busy);
         let (state, args) = (Arc::clone(&self.state), self.args.clone());
         self.runtime.spawn(async move {
             let after = match before {
@@ -94,13 +94,9 @@ impl ServeWindow {
         });
     }
 
-    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
-    /// Ends the server.
+    /// Stops the server.
     pub async fn close(self) {
-        let state = std::mem::take(&mut *self.lock());
+        let state = std::mem::take(&mut *self.state.lock());
         if let State::Running(server) = state {
             server.stop().await;
         }

@@ -1,4 +1,4 @@
-//! The one window of the program: a launcher, a sender, a receiver or a server, and what they share.
+//! The program's window, with the launcher, the sender, the receiver or the server in it.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::receive::ReceiveWindow;
 use super::remember::Remembered;
 use super::send::SendWindow;
 use super::serve::ServeWindow;
-use super::{Opening, OpeningRole, SIZE, fonts, look};
+use super::{Opening, OpeningRole, SIZE, appearance, fonts};
 use crate::cli::{ReceiveArgs, SendArgs, ServeArgs};
-use crate::command::signals::Signals;
 use crate::figures::window::{Cost, WindowFigures, thread_cpu_time};
 use crate::report::Reporter;
+use crate::signals::{Signals, after};
 
-/// How long everything may take to end when the window closes.
-const CLOSING: Duration = Duration::from_secs(2);
+/// How long to wait for the pipeline to stop when the window closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is in the window.
+/// What the window contains.
 enum Content {
     Launcher,
     Send(Box<SendWindow>),
@@ -35,17 +35,17 @@ pub struct Shell {
     remembered: Remembered,
     reporter: Option<Reporter>,
     frames: Cost,
-    /// Of this thread, when the last frame was begun.
+    /// This thread's processor time when the last frame was begun.
     cpu_time: Option<Duration>,
 }
 
 impl Shell {
-    /// Opens what is asked for in the window of `context`. The window closes after `duration`, and with a signal.
+    /// Fills the window of `context` with what is asked for. It closes after the duration asked for, or at a signal.
     pub fn new(context: &egui::Context, runtime: &Handle, opening: &Opening) -> Shell {
         context.set_fonts(fonts::definitions());
         AccessLog::install(context);
         let mut remembered = Remembered { asked_language: opening.language, ..Remembered::load() };
-        look::apply(context, &remembered);
+        appearance::apply(context, &remembered);
         let content = match &opening.role {
             None => Content::Launcher,
             Some(OpeningRole::Send(args)) => {
@@ -86,8 +86,8 @@ impl eframe::App for Shell {
             self.frames.add(now.saturating_sub(before));
         }
         let words = self.remembered.language().words();
-        let looks = |remembered: &Remembered| (remembered.language, remembered.theme);
-        let before = looks(&self.remembered);
+        let appearance_of = |remembered: &Remembered| (remembered.language, remembered.theme);
+        let before = appearance_of(&self.remembered);
         match &mut self.content {
             Content::Launcher => {
                 if let Some(role) = launcher::show(ui, &mut self.remembered, words) {
@@ -98,9 +98,9 @@ impl eframe::App for Shell {
             Content::Receive(window) => window.show(ui, &mut self.remembered, words),
             Content::Serve(window) => window.show(ui, words),
         }
-        // What is chosen is kept at once; what is written, when it is used.
-        if looks(&self.remembered) != before {
-            look::apply(ui.ctx(), &self.remembered);
+        // Choices are saved immediately; texts when they are used.
+        if appearance_of(&self.remembered) != before {
+            appearance::apply(ui.ctx(), &self.remembered);
             self.remembered.save();
         }
     }
@@ -121,8 +121,8 @@ impl eframe::App for Shell {
                 Content::Serve(window) => window.close().await,
             }
         };
-        if self.runtime.block_on(async { tokio::time::timeout(CLOSING, closing).await }).is_err() {
-            tracing::warn!("not all has ended within {} s", CLOSING.as_secs());
+        if self.runtime.block_on(async { tokio::time::timeout(CLOSE_TIMEOUT, closing).await }).is_err() {
+            tracing::warn!("not everything has stopped within {} s", CLOSE_TIMEOUT.as_secs());
         }
         if let Some(reporter) = &self.reporter {
             reporter.write(&WindowFigures::new(pictures, self.frames));
@@ -130,17 +130,17 @@ impl eframe::App for Shell {
     }
 }
 
-/// Closes the window when the time is over or a signal comes.
+/// Closes the window after `duration`, or at a signal.
 fn close_later(context: egui::Context, runtime: &Handle, duration: Option<Duration>) {
     runtime.spawn(async move {
         match Signals::catch_with_hangup() {
             Ok(mut signals) => tokio::select! {
-                () = crate::command::after(duration) => {}
+                () = after(duration) => {}
                 () = signals.recv() => {}
             },
             Err(error) => {
                 tracing::warn!("{error:#}");
-                crate::command::after(duration).await;
+                after(duration).await;
             }
         }
         context.send_viewport_cmd(ViewportCommand::Close);

@@ -1,4 +1,4 @@
-//! Units as people write them on a command line.
+//! Reads values as people write them on the command line and in the windows.
 
 #[cfg(feature = "media")]
 mod media;
@@ -10,23 +10,23 @@ use hevcast_net::Clock;
 #[cfg(feature = "media")]
 pub use self::media::*;
 
-/// Longest time accepted: a year.
+/// Longest time accepted: one year.
 const LONGEST_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
 
-/// Reads a clock's error as `SECONDS,PPM`, both whole and signed.
+/// Reads how far a clock is off, and how fast it drifts, as `SECONDS,PPM`: two signed whole numbers.
 ///
 /// # Errors
-/// What is wrong with it.
+/// How to write it, in one line.
 pub fn clock_skew(text: &str) -> Result<Clock, String> {
     let parsed = text.split_once(',').and_then(|(seconds, ppm)| Some((seconds.parse().ok()?, ppm.parse().ok()?)));
     let (seconds, ppm): (i32, i32) = parsed.ok_or_else(|| format!("`{text}` is not SECONDS,PPM, such as -3600,200"))?;
     Ok(Clock::skewed(i64::from(seconds) * 1_000_000, i64::from(ppm)))
 }
 
-/// A time: `500ms`, `2s`, `1.5m`, `1h`; a bare number is seconds.
+/// Reads a time: `500ms`, `2s`, `1.5m`, `1h`; a bare number is seconds.
 ///
 /// # Errors
-/// A line that says how to write it.
+/// How to write it, or its bounds, in one line.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &text[digits.len()..] {
@@ -38,7 +38,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let seconds = digits.parse::<f64>().map_err(|_| "write a time such as 500ms, 2s, 5m or 1h".to_owned())? * scale;
     if !(seconds > 0.0 && seconds <= LONGEST_SECONDS) {
-        return Err("the time must be more than nothing and at most a year".to_owned());
+        return Err("the time must be greater than 0 and at most 1 year".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_as_people_write_them() {
+    fn times_are_read_as_people_write_them() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("10"), Ok(Duration::from_secs(10)));

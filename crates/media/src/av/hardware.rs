@@ -1,55 +1,36 @@
-//! Graphics memory, for encoders which read their pictures from there (VAAPI).
-
-use std::ptr::NonNull;
+//! Graphics memory, for encoders which read their pictures from there (VAAPI). ffmpeg-the-third has nothing for it.
 
 use super::ffi::{self, AVBufferRef, AVHWDeviceType, AVHWFramesContext, AVPixelFormat};
 use super::frame::Frame;
-use super::{AvError, check, out_of_memory};
+use super::owned::Owned;
+use super::{AvError, c_int_of, check};
 
-/// Pictures in graphics memory, for uploading pictures of one layout and size into.
-pub(crate) struct Pool(Reference);
-
-/// One counted reference to an FFmpeg buffer.
-struct Reference(NonNull<AVBufferRef>);
-
-// SAFETY: counted atomically; the device behind it is locked by FFmpeg's hwcontext.
-unsafe impl Send for Reference {}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        let mut raw = self.0.as_ptr();
-        // SAFETY: one reference of ours, given back once.
-        unsafe { ffi::av_buffer_unref(&mut raw) }
-    }
-}
+/// Pictures in graphics memory, of one pixel format and size.
+pub(crate) struct Pool(Owned<AVBufferRef>);
 
 impl Pool {
-    /// Pictures kept: one being written, one being read, and spare ones for the driver.
+    /// Number of pictures: one being written, one being read, and spare ones for the driver.
     const PICTURES: i32 = 8;
 
-    /// Opens the first VAAPI device and makes a pool of pictures of this layout on it.
+    /// Opens the first VAAPI device, and allocates a pool on it for pictures that are uploaded in the format `pixels`.
     pub(crate) fn vaapi(pixels: AVPixelFormat, width: u32, height: u32) -> Result<Pool, AvError> {
-        let c_int = |value: u32| i32::try_from(value).map_err(|_| AvError::InvalidData);
-        let (width, height) = (c_int(width)?, c_int(height)?);
-        let mut device = std::ptr::null_mut();
-        // SAFETY: `device` receives the reference; null name and options take the default device.
-        check(unsafe {
-            ffi::av_hwdevice_ctx_create(&mut device, AVHWDeviceType::VAAPI, std::ptr::null(), std::ptr::null_mut(), 0)
-        })?;
-        let device = Reference(NonNull::new(device).ok_or_else(out_of_memory)?);
-        // SAFETY: a valid device reference; null means out of memory.
-        let pool = unsafe { ffi::av_hwframe_ctx_alloc(device.0.as_ptr()) };
-        let pool = Reference(NonNull::new(pool).ok_or_else(out_of_memory)?);
-        // SAFETY: the data of such a buffer are an AVHWFramesContext, which is ours alone until it
-        // is initialised.
+        let (width, height) = (c_int_of(width)?, c_int_of(height)?);
+        let mut raw = std::ptr::null_mut();
+        let (name, options) = (std::ptr::null(), std::ptr::null_mut());
+        // SAFETY: null name and options mean the default device; on success `raw` is a new reference to it.
+        let device = unsafe {
+            check(ffi::av_hwdevice_ctx_create(&mut raw, AVHWDeviceType::VAAPI, name, options, 0))?;
+            Owned::new(raw, ffi::av_buffer_unref)?
+        };
+        // SAFETY: a valid device; the result is a new reference or null.
+        let pool = unsafe { Owned::new(ffi::av_hwframe_ctx_alloc(device.as_ptr()), ffi::av_buffer_unref)? };
+        // SAFETY: the data of such a buffer are an AVHWFramesContext, which nobody else uses until it is initialised.
         unsafe {
-            let frames = (*pool.0.as_ptr()).data.cast::<AVHWFramesContext>();
-            (*frames).format = AVPixelFormat::VAAPI;
-            (*frames).sw_format = pixels;
-            (*frames).width = width;
-            (*frames).height = height;
-            (*frames).initial_pool_size = Self::PICTURES;
-            check(ffi::av_hwframe_ctx_init(pool.0.as_ptr()))?;
+            let frames = &mut *pool.data.cast::<AVHWFramesContext>();
+            (frames.format, frames.sw_format) = (AVPixelFormat::VAAPI, pixels);
+            (frames.width, frames.height) = (width, height);
+            frames.initial_pool_size = Self::PICTURES;
+            check(ffi::av_hwframe_ctx_init(pool.as_ptr()))?;
         }
         Ok(Pool(pool))
     }
@@ -57,18 +38,18 @@ impl Pool {
     /// Copies a picture of the pool's format and size into graphics memory.
     pub(crate) fn upload(&self, picture: &Frame) -> Result<Frame, AvError> {
         let mut frame = Frame::empty()?;
-        // SAFETY: a valid pool, an empty frame, and a valid source frame.
+        // SAFETY: a valid pool, whose device FFmpeg locks; an empty frame, and a valid source frame.
         unsafe {
-            check(ffi::av_hwframe_get_buffer(self.0.0.as_ptr(), frame.as_mut_ptr(), 0))?;
+            check(ffi::av_hwframe_get_buffer(self.0.as_ptr(), frame.as_mut_ptr(), 0))?;
             check(ffi::av_hwframe_transfer_data(frame.as_mut_ptr(), picture.as_ptr(), 0))?;
             check(ffi::av_frame_copy_props(frame.as_mut_ptr(), picture.as_ptr()))?;
         }
         Ok(frame)
     }
 
-    /// Another counted reference to the pool, for a codec context to own; null without memory.
+    /// Another counted reference to the pool, for a codec context that frees it; null without memory.
     pub(super) fn reference(&self) -> *mut AVBufferRef {
         // SAFETY: a valid reference.
-        unsafe { ffi::av_buffer_ref(self.0.0.as_ptr()) }
+        unsafe { ffi::av_buffer_ref(self.0.as_ptr()) }
     }
 }

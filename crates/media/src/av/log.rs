@@ -1,9 +1,8 @@
-//! FFmpeg's log: silent unless asked, and counted for each decoder.
+//! FFmpeg's log: silent by default, and counted for each decoder. ffmpeg-the-third sets its level and flags, not its callback.
 //!
-//! FFmpeg's HEVC decoder hides damage: a missing reference or a broken slice is patched up and the
-//! picture comes out as if nothing had happened. What it does do is to log an error on its codec
-//! context. The callback here counts those errors in a counter which the decoder hung on its
-//! context, so that damage can be reported whatever the log level is.
+//! FFmpeg's HEVC decoder conceals damage: where a reference is missing or a slice is broken, it fills the picture in and
+//! returns it as if nothing had happened; but it logs an error on its codec context. The callback here counts those errors in
+//! the counter that [`super::codec::Codec`] attached to the context, so that damage is known whatever the log level is.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Once;
@@ -11,13 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::ffi;
 
-/// C's `va_list` is an array, a large struct or a pointer depending on the platform; in every one
-/// of their calling conventions it travels as one pointer.
+/// C's `va_list` is an array, a large structure or a pointer, depending on the platform; each of their calling conventions
+/// passes it as one pointer.
 type VaList = *mut c_void;
 type Callback = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, VaList);
 
-/// Takes over FFmpeg's log, silencing it, and registers the capture devices; only the first call
-/// does anything. Every way into FFmpeg comes through here.
+/// Installs the callback, silences FFmpeg, and registers the capture devices; later calls do nothing. Whatever opens a codec
+/// or a device calls it first.
 pub(crate) fn ensure_installed() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -39,19 +38,17 @@ fn install() {
     }
 }
 
-/// Lets FFmpeg print warnings and errors, or nothing at all.
+/// Sets whether FFmpeg prints warnings and errors to standard error.
 pub(crate) fn set_verbose(verbose: bool) {
     let level = if verbose { ffi::AV_LOG_WARNING } else { ffi::AV_LOG_QUIET };
     // SAFETY: sets one integer.
     unsafe { ffi::av_log_set_level(level) }
 }
 
-/// Counts errors of contexts that carry a counter, and passes everything on to FFmpeg's printer,
-/// which drops what lies beyond the log level.
+/// Counts errors of codec contexts, and passes every message on to FFmpeg's own callback, which prints those of the log level.
 unsafe extern "C" fn on_log(object: *mut c_void, level: c_int, format: *const c_char, args: VaList) {
-    // SAFETY: FFmpeg gives null or an object whose first field points to its class. Only a codec
-    // context has the codec class, and `opaque` is null or the counter set by
-    // `codec::Codec`, which outlives its context.
+    // SAFETY: FFmpeg gives null or an object whose first field points to its class. Only a codec context has the codec class,
+    // and its `opaque` is null or the counter of a `Codec`, which outlives its context. For the last lines see `VaList`.
     unsafe {
         let is_codec = !object.is_null() && *object.cast::<*const ffi::AVClass>() == ffi::avcodec_get_class();
         if is_codec && (0..=ffi::AV_LOG_ERROR).contains(&level) {

@@ -1,67 +1,117 @@
-//! Owners of FFmpeg's objects: what is allocated here is freed here, and nothing else in the crate
-//! touches a raw pointer of FFmpeg.
+//! Owners of FFmpeg's objects: what is allocated here is freed here, and nothing else in the crate has a raw pointer of
+//! FFmpeg's.
 //!
 //! * [`frame::Frame`]: a picture in memory, shared by reference count;
-//! * [`packet::Packet`]: coded bytes, likewise;
-//! * [`codec::Codec`]: an opened encoder or decoder;
-//! * [`hardware`]: device contexts for encoders which read from graphics memory;
-//! * [`demux::Demuxer`]: a file or a grabbing device;
-//! * [`mux::Muxer`]: a file being written, or a connection;
-//! * [`interrupt::Interrupt`]: what ends a wait for the network;
-//! * [`bitstream::BitstreamFilter`]: coded bytes in another form;
-//! * [`scaler::Scaler`]: size, pixel format, matrix and range conversion;
+//! * [`packet::Packet`]: coded bytes, likewise, and the filters that rewrite them;
+//! * [`codec::Codec`]: an opened encoder or decoder, and [`codec_names`] FFmpeg's names for what a codec needs;
+//! * [`hardware`]: device contexts for encoders that read from graphics memory;
+//! * [`demux::Demuxer`]: a file, a capture device or a connection that is read;
+//! * [`mux::Muxer`]: a file or a connection that is written;
+//! * [`options`]: what these are opened with, and the callback that ends their waits;
+//! * [`scaler::Scaler`]: size, pixel format, matrix and range conversion; [`colour`]: FFmpeg's constants for them;
 //! * [`log`]: FFmpeg's log, silenced, and counted per decoder; [`srt_log`]: libsrt's.
+//!
+//! They stand on the bindings alone (`ffmpeg-sys-the-third`). Where `ffmpeg-the-third`, the safe crate over the same
+//! bindings, has a counterpart, the head of the file says what it lacks here. In common: it ignores failed allocations or panics
+//! on them, it panics on names with a zero byte, and it cannot interrupt an output that waits for the network.
 
-pub(crate) mod bitstream;
 pub(crate) mod codec;
+pub(crate) mod codec_names;
+pub(crate) mod colour;
 pub(crate) mod demux;
-pub(crate) mod dictionary;
 pub(crate) mod frame;
 pub(crate) mod hardware;
-pub(crate) mod interrupt;
 pub(crate) mod log;
 pub(crate) mod mux;
+pub(crate) mod options;
+mod owned;
 pub(crate) mod packet;
 pub(crate) mod scaler;
 pub(crate) mod srt_log;
 
-pub(crate) use ffmpeg_the_third::Error as AvError;
-pub(crate) use ffmpeg_the_third::ffi;
+use std::ffi::{CStr, c_int};
+use std::fmt;
 
-/// The value of `result` when it is no FFmpeg error code.
-pub(crate) fn check(result: std::ffi::c_int) -> Result<std::ffi::c_int, AvError> {
-    if result < 0 { Err(AvError::from(result)) } else { Ok(result) }
+use ffmpeg_sys_the_third as ffi;
+
+pub(crate) use ffi::AVPixelFormat;
+
+/// An error code of FFmpeg's (libavutil/error.h), which is negative. Not `ffmpeg_the_third::Error`, which would be the only
+/// thing used of that crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AvError(c_int);
+
+impl AvError {
+    /// The stream has ended, or the codec is drained.
+    pub(crate) const EOF: AvError = AvError(ffi::AVERROR_EOF);
+    /// Input that cannot be read, and arguments that FFmpeg would not accept.
+    pub(crate) const INVALID_DATA: AvError = AvError(ffi::AVERROR_INVALIDDATA);
+    /// A frame is of another format than the conversion was made for.
+    pub(crate) const INPUT_CHANGED: AvError = AvError(ffi::AVERROR_INPUT_CHANGED);
+    /// There is no video stream, or none in a codec that is wanted.
+    pub(crate) const STREAM_NOT_FOUND: AvError = AvError(ffi::AVERROR_STREAM_NOT_FOUND);
+    /// An option that nothing understood.
+    pub(crate) const OPTION_NOT_FOUND: AvError = AvError(ffi::AVERROR_OPTION_NOT_FOUND);
+    /// FFmpeg was built without this protocol.
+    pub(crate) const PROTOCOL_NOT_FOUND: AvError = AvError(ffi::AVERROR_PROTOCOL_NOT_FOUND);
+    const BSF_NOT_FOUND: AvError = AvError(ffi::AVERROR_BSF_NOT_FOUND);
+    const DECODER_NOT_FOUND: AvError = AvError(ffi::AVERROR_DECODER_NOT_FOUND);
+    const DEMUXER_NOT_FOUND: AvError = AvError(ffi::AVERROR_DEMUXER_NOT_FOUND);
+    const ENCODER_NOT_FOUND: AvError = AvError(ffi::AVERROR_ENCODER_NOT_FOUND);
+    const MUXER_NOT_FOUND: AvError = AvError(ffi::AVERROR_MUXER_NOT_FOUND);
+    /// What FFmpeg returns when an allocation failed: POSIX ENOMEM, the same number on every system that FFmpeg runs on.
+    const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
+
+    /// Whether it is an `errno` of the operating system; FFmpeg's own codes are made of four letters, and so larger.
+    pub(crate) fn is_system(self) -> bool {
+        self.0.unsigned_abs() < 1 << 24
+    }
 }
 
-/// What FFmpeg returns when an allocation failed.
-pub(crate) fn out_of_memory() -> AvError {
-    /// POSIX ENOMEM: the same number on every system that FFmpeg runs on.
-    const ENOMEM: std::ffi::c_int = 12;
-    AvError::Other { errno: ENOMEM }
+impl fmt::Display for AvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
+        // SAFETY: it writes a C string of at most this size; also for codes that it does not know, of which it then fails.
+        unsafe { ffi::av_strerror(self.0, text.as_mut_ptr(), text.len()) };
+        let bytes = text.map(|character| character as u8);
+        let text = CStr::from_bytes_until_nul(&bytes).unwrap_or(c"unknown error");
+        f.write_str(&text.to_string_lossy())
+    }
 }
 
-/// A C string of `text`; `None` when it holds a NUL byte.
-pub(crate) fn c_string(text: &str) -> Option<std::ffi::CString> {
-    std::ffi::CString::new(text).ok()
+/// The value of `result` when it is not an error code.
+fn check(result: c_int) -> Result<c_int, AvError> {
+    if result < 0 { Err(AvError(result)) } else { Ok(result) }
 }
 
-/// What FFmpeg opens the file `path` by. With the protocol in front, no name is an address: not `pipe:1.mp4`, not
-/// `12:30.mp4`, not `C:\\x.mp4`. `None` for a name that cannot be told: one with a NUL byte, or no Unicode where C strings
-/// are that.
-pub(crate) fn file_url(path: &std::path::Path) -> Option<std::ffi::CString> {
-    #[cfg(unix)]
-    let name = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
-    #[cfg(not(unix))]
-    let name = path.to_str()?.as_bytes();
-    std::ffi::CString::new([b"file:", name].concat()).ok()
+/// A length or size for FFmpeg, whose integers are signed.
+fn c_int_of(value: u32) -> Result<c_int, AvError> {
+    c_int::try_from(value).map_err(|_| AvError::INVALID_DATA)
 }
 
-/// Whether a pixel format holds red, green and blue (or a palette of them).
-pub(crate) fn is_rgb(format: ffi::AVPixelFormat) -> bool {
-    /// libavutil/pixdesc.h
-    const PALETTE: u64 = 1 << 1;
-    const RGB: u64 = 1 << 5;
-    // SAFETY: null for unknown formats, else a static description.
-    let description = unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() };
-    description.is_some_and(|description| description.flags & (PALETTE | RGB) != 0)
+/// The bytes at `data`, none for null.
+///
+/// # Safety
+/// `data` is null, or has `length` bytes which are neither freed nor written while the slice lives.
+unsafe fn bytes_at<'a>(data: *const u8, length: usize) -> &'a [u8] {
+    match data.is_null() {
+        true => &[],
+        // SAFETY: the caller's promise.
+        false => unsafe { std::slice::from_raw_parts(data, length) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_named_and_the_systems_are_told_from_ffmpegs() {
+        assert_eq!(AvError::INVALID_DATA.to_string(), "Invalid data found when processing input");
+        assert_eq!(AvError::OUT_OF_MEMORY.to_string(), "Cannot allocate memory");
+        assert!(!AvError(-123_456_789).to_string().is_empty());
+        assert!(AvError::OUT_OF_MEMORY.is_system());
+        let own = [AvError::EOF, AvError::INVALID_DATA, AvError::INPUT_CHANGED, AvError(ffi::AVERROR_EXPERIMENTAL)];
+        assert!(own.iter().all(|error| !error.is_system()));
+    }
 }

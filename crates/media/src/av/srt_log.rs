@@ -1,7 +1,7 @@
-//! libsrt's log: off the terminal, and the reason of a refusal out of it.
+//! libsrt's log: kept off the terminal, and read for the reason of a refused connection. ffmpeg-the-third does not know it.
 //!
-//! libsrt writes its warnings to standard error, whatever FFmpeg's log is set to. And FFmpeg says "Input/output error" of
-//! every connection that does not come about, so the log is the only place where the far end's reason stands.
+//! libsrt writes its warnings to standard error, whatever FFmpeg's log level is. And FFmpeg reports "Input/output error" for
+//! every connection that fails, so that the log is the only place where the peer's reason is found.
 
 use parking_lot::Mutex;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -10,13 +10,13 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 type Handler = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, c_int, *const c_char, *const c_char);
 type SetHandler = unsafe extern "C" fn(*mut c_void, Option<Handler>);
 
-/// Longest message that is looked at, in bytes.
+/// The part of a message that is read, in bytes.
 const MESSAGE_BYTES: usize = 512;
 
-/// What libsrt last said of a refused connection.
+/// The reason in the last message about a refused connection.
 static REFUSAL: Mutex<Option<String>> = Mutex::new(None);
 
-/// Takes the log over, where libsrt is there.
+/// Installs the log handler, where libsrt is present.
 pub(super) fn install() {
     if let Some(set_handler) = set_handler() {
         // SAFETY: the function's signature is that of its header; the handler lives as long as the program and uses no
@@ -25,7 +25,7 @@ pub(super) fn install() {
     }
 }
 
-/// Part of the program.
+/// libsrt's function, which is linked into the program.
 #[cfg(all(feature = "static", target_os = "linux"))]
 fn set_handler() -> Option<SetHandler> {
     unsafe extern "C" {
@@ -34,7 +34,7 @@ fn set_handler() -> Option<SetHandler> {
     Some(srt_setloghandler)
 }
 
-/// Loaded with FFmpeg, if FFmpeg was built with it.
+/// libsrt's function, which is loaded with an FFmpeg that was built with it.
 #[cfg(all(not(feature = "static"), target_os = "linux", target_env = "gnu"))]
 fn set_handler() -> Option<SetHandler> {
     // SAFETY: looks a name up among the libraries that are loaded.
@@ -51,17 +51,18 @@ fn set_handler() -> Option<SetHandler> {
     None
 }
 
-/// Forgets what was said of earlier connections.
+/// Forgets the reasons of earlier connections.
 pub(crate) fn forget_refusal() {
     *REFUSAL.lock() = None;
 }
 
-/// What libsrt has said of a refused connection since [`forget_refusal`]; with several at once it may be another's.
+/// The reason of a connection that was refused since [`forget_refusal`]; while several connect at once, it may be that of
+/// another one.
 pub(crate) fn take_refusal() -> Option<String> {
     REFUSAL.lock().take()
 }
 
-/// The reason in a message of libsrt's, if it tells of a refused connection.
+/// The reason in a message of libsrt's, if it is about a refused connection.
 fn refusal(message: &str) -> Option<&str> {
     let (_, reason) =
         ["REJECT reported from HS processing:", "rejected by peer:", "connection rejected due to:", "rejected:"]

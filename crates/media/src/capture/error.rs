@@ -1,20 +1,20 @@
-//! What can go wrong with a source, each in one line that says what to do.
+//! Errors of sources, each with a message of one line that says what to do.
 
 use std::path::PathBuf;
 
 use crate::picture::PictureError;
 use crate::y4m::Y4mError;
 
-/// Why a source cannot be opened or has failed.
+/// Why a source could not be opened, or failed later.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// No camera at all.
+    /// There is no camera that can be opened.
     #[error("no camera found; plug one in, or try `--input pattern`")]
     NoCamera,
     /// No camera of this name.
     #[error("no camera matches `{wanted}`; there is: {present}")]
     UnknownCamera {
-        /// What was asked for.
+        /// The name, number or path that was requested.
         wanted: String,
         /// Names and paths of those present.
         present: String,
@@ -22,28 +22,28 @@ pub enum CaptureError {
     /// Another program has the device.
     #[error("{0} is in use by another program; close that program and try again")]
     Busy(String),
-    /// The system forbids it.
+    /// The user lacks the permission to open the device.
     #[error("no permission to open {0}; on Linux add yourself to the group `video` and log in again")]
     Forbidden(String),
-    /// The camera was unplugged.
+    /// The camera was unplugged, or its driver was removed.
     #[error("{0} has gone; plug it in again and restart the stream")]
     Gone(String),
-    /// The camera is there but gives nothing.
+    /// The camera is present but delivers no frames.
     #[error("{name} has sent no picture for {seconds} s; unplug it and plug it in again")]
     Silent {
         /// Which camera.
         name: String,
-        /// For how long.
+        /// Time since its last frame.
         seconds: u64,
     },
-    /// The camera has no mode as asked for.
+    /// The camera has no mode of the requested size and rate.
     #[error("{name} offers no {wanted}; it offers {offered}")]
     NoMode {
         /// Which camera.
         name: String,
-        /// Size and rate asked for.
+        /// The requested size and rate.
         wanted: String,
-        /// The modes it has, compactly.
+        /// Sizes and rates that it offers.
         offered: String,
     },
     /// The device failed in another way.
@@ -51,23 +51,23 @@ pub enum CaptureError {
     Device {
         /// Which device.
         name: String,
-        /// What was tried.
+        /// The operation that failed, as in "failed to start".
         doing: &'static str,
-        /// The system's words.
+        /// The system's message.
         why: String,
     },
-    /// No display to grab.
+    /// There is no display, or it cannot be captured.
     #[error("no screen to capture: {0}")]
     NoScreen(String),
-    /// Not there, or not a video.
+    /// The file does not exist, or is not a video.
     #[error("{} cannot be read as a video: {why}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
-        /// FFmpeg's words.
+        /// The reason, from FFmpeg's error.
         why: String,
     },
-    /// The Y4M pipe.
+    /// The Y4M pipe failed, or what it carries is not Y4M.
     #[error(transparent)]
     Y4m(#[from] Y4mError),
     /// A picture could not be made or converted.

@@ -1,8 +1,7 @@
-//! A video file, released at its own pace.
+//! A video file, decoded and released in real time.
 //!
-//! Pictures are released at `start + time stamp`. When the reader comes late the start moves with
-//! it, so that no burst follows; nothing is dropped. Audio is ignored. How its pictures are to be shown is seen to by
-//! [`Shaper`].
+//! Pictures are released at `start + time stamp`. When the caller is late, the start moves by as much, so that no burst
+//! follows; nothing is dropped. Audio is ignored. [`Shaper`] makes its pictures upright and their pixels square.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,12 +16,12 @@ use crate::av::packet::Packet;
 use crate::frame_rate::FrameRate;
 use crate::stop::Stop;
 
-/// Where the file does not tell.
+/// The rate that is assumed where the file gives none.
 const DEFAULT_RATE: FrameRate = FrameRate::whole(25);
-/// Pictures in a row that may fail to decode before the file is given up.
+/// Packets in a row that may fail to decode before the file counts as unreadable.
 const MAX_BAD_PACKETS: u32 = 100;
 
-/// A file being played.
+/// An opened file.
 pub(crate) struct FileSource {
     info: SourceInfo,
     path: PathBuf,
@@ -39,9 +38,9 @@ impl FileSource {
         let failed = |error: AvError| file_error(path, error);
         let mut reader = Reader::open(path).map_err(failed)?;
         let first = reader.next().map_err(failed)?;
-        let first = first.ok_or_else(|| failed(AvError::StreamNotFound))?;
+        let first = first.ok_or_else(|| failed(AvError::STREAM_NOT_FOUND))?;
         let mut shaper = Shaper::new(wanted.size);
-        let (format, mut notes) = shaper.learn(&first, &reader.demuxer);
+        let (format, mut notes) = shaper.start(&first, &reader.demuxer);
         let frame_rate = reader.demuxer.frame_rate().unwrap_or(DEFAULT_RATE);
         if reader.demuxer.is_interlaced() {
             notes.push("interlaced: the two fields of a picture are sent together".to_owned());
@@ -99,9 +98,7 @@ impl Source for FileSource {
         let Some(frame) = self.next_frame()? else {
             return Ok(None);
         };
-        let stamp = frame.raw().best_effort_timestamp;
-        let stamp = (stamp != i64::MIN).then_some(stamp);
-        let media_time = self.clock.media_time(stamp, &self.reader.demuxer);
+        let media_time = self.clock.media_time(frame.estimated_pts(), &self.reader.demuxer);
         let picture = self.shaper.picture(frame, &self.reader.demuxer)?;
         let release = self.clock.release(media_time, Instant::now());
         if stop.wait_until(release) {
@@ -113,50 +110,50 @@ impl Source for FileSource {
 
 fn file_error(path: &Path, error: AvError) -> CaptureError {
     let why = match error {
-        AvError::StreamNotFound => "it holds no video (a cover does not count); choose a video file".to_owned(),
-        AvError::InvalidData => "it is no video file, or damaged; choose another".to_owned(),
+        AvError::STREAM_NOT_FOUND => "it holds no video (a cover does not count); choose a video file".to_owned(),
+        AvError::INVALID_DATA => "it is no video file, or damaged; choose another".to_owned(),
         other => format!("{other}; check the path"),
     };
     CaptureError::File { path: path.to_owned(), why }
 }
 
-/// Turns time stamps into release times.
+/// Computes release times from time stamps.
 struct Clock {
     interval: Duration,
-    /// Release time of media time zero.
+    /// Release time of media time 0.
     start: Option<Instant>,
-    /// Stamp of the first picture of this round.
+    /// Time stamp of the first picture since the file's last start.
     origin: Option<i64>,
-    /// Media time at which this round began.
-    round: Duration,
+    /// Media time of that picture.
+    offset: Duration,
     /// Media time of the latest picture.
     latest: Option<Duration>,
 }
 
 impl Clock {
     fn new(frame_rate: FrameRate) -> Clock {
-        Clock { interval: frame_rate.interval(), start: None, origin: None, round: Duration::ZERO, latest: None }
+        Clock { interval: frame_rate.interval(), start: None, origin: None, offset: Duration::ZERO, latest: None }
     }
 
-    /// The file starts again: one picture after its last one.
+    /// Continues with the file's first picture, one interval after its last one.
     fn start_over(&mut self) {
-        self.round = self.latest.map_or(Duration::ZERO, |at| at + self.interval);
+        self.offset = self.latest.map_or(Duration::ZERO, |at| at + self.interval);
         self.origin = None;
     }
 
-    /// Time from the first picture of the first round, growing from picture to picture.
+    /// Time of a picture since the first one, which never decreases.
     fn media_time(&mut self, stamp: Option<i64>, demuxer: &Demuxer) -> Duration {
         let after_latest = self.latest.map_or(Duration::ZERO, |at| at + self.interval);
         let time = match stamp {
             None => after_latest,
             Some(stamp) => {
                 let origin = *self.origin.get_or_insert(stamp);
-                let time = self.round + demuxer.time_since(stamp, origin);
-                // A broken stamp must not hold the stream up for hours, nor send it back.
+                let time = self.offset + demuxer.time_since(stamp, origin);
+                // A wrong time stamp must neither stop the stream for hours nor set it back.
                 let longest_gap = after_latest + Duration::from_secs(10);
                 if self.latest.is_some_and(|latest| time < latest) || time > longest_gap {
                     self.origin = None;
-                    self.round = after_latest;
+                    self.offset = after_latest;
                     after_latest
                 } else {
                     time
@@ -167,8 +164,7 @@ impl Clock {
         time
     }
 
-    /// When to release the picture of `media_time`. A reader who comes more than one picture late
-    /// shifts everything that follows.
+    /// When to release the picture of `media_time`. A caller that is late by more than one interval delays all that follows.
     fn release(&mut self, media_time: Duration, now: Instant) -> Instant {
         let start = *self.start.get_or_insert(now);
         let due = start + media_time;
@@ -193,7 +189,7 @@ impl Reader {
         Ok(Reader { decoder: demuxer.decoder(Threads::Pictures)?, demuxer, packet: Packet::empty()? })
     }
 
-    /// The next picture; `None` at the end. Damaged packets are passed over.
+    /// The next picture; `None` at the end. Packets that fail to decode are skipped.
     fn next(&mut self) -> Result<Option<Frame>, AvError> {
         let mut frame = Frame::empty()?;
         let mut bad = 0;
@@ -258,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_is_ignored_and_wishes_are_answered() {
+    fn audio_is_ignored_and_a_requested_size_is_kept() {
         let Some(path) = natural("road-768x432-12.5fps.mp4") else {
             return;
         };

@@ -1,8 +1,8 @@
-//! Capture devices behind libavdevice: the screen everywhere, cameras where there is no V4L2.
+//! Capture devices of libavdevice: the screen, and cameras where there is no V4L2.
 
 use std::time::Instant;
 
-use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource};
+use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output, Threads};
 use crate::av::demux::Demuxer;
@@ -12,19 +12,19 @@ use crate::convert::{Converter, crop_note, natural_format};
 use crate::frame_rate::FrameRate;
 use crate::stop::Stop;
 
-/// What to open.
+/// Which device to open, and how.
 pub(crate) struct Device<'a> {
-    /// libavdevice's name of the kind, such as `x11grab`.
+    /// libavdevice's input format, such as `x11grab`.
     pub(crate) kind: &'a str,
-    /// Which one.
+    /// Address of the device in that format.
     pub(crate) url: &'a str,
-    /// What to call it.
+    /// Its name for the user.
     pub(crate) label: String,
-    /// Its options.
+    /// Options of the input format.
     pub(crate) options: &'a [(&'a str, &'a str)],
-    /// Rate asked of it.
+    /// The rate that it is opened with.
     pub(crate) frame_rate: FrameRate,
-    /// Size to scale to.
+    /// Size to scale to; `None`: its own.
     pub(crate) size: Option<(u32, u32)>,
 }
 
@@ -41,14 +41,14 @@ pub(crate) struct GrabSource {
 
 impl GrabSource {
     pub(crate) fn open(device: Device<'_>) -> Result<GrabSource, AvError> {
-        let demuxer = Demuxer::open(device.url, Some(device.kind), device.options)?;
+        let demuxer = Demuxer::open_device(device.url, device.kind, device.options)?;
         let decoder = demuxer.decoder(Threads::One)?;
         let mut this = GrabSource {
             info: SourceInfo {
                 description: String::new(),
                 // Replaced below by what the first picture says.
                 format: crate::picture::PictureFormat::limited(16, 16),
-                // What is measured of a busy screen's first pictures is no rate.
+                // FFmpeg measures a rate while probing, which a busy screen falsifies.
                 frame_rate: device.frame_rate,
                 pacing: Pacing::Live,
                 note: None,
@@ -60,7 +60,7 @@ impl GrabSource {
             packet: Packet::empty()?,
             converter: Converter::default(),
         };
-        let first = this.grab()?.ok_or(AvError::Eof)?.0;
+        let first = this.grab()?.ok_or(AvError::EOF)?.0;
         let (width, height) = device.size.unwrap_or((first.width(), first.height()));
         let format = natural_format(&first, device.size);
         this.info.format = format;
@@ -110,4 +110,47 @@ impl Source for GrabSource {
             drained: 0,
         }))
     }
+}
+
+/// Rate of the screen where none is requested.
+const SCREEN_RATE: FrameRate = FrameRate::whole(30);
+
+/// Opens the whole screen with the pointer: X11, Windows GDI, or macOS AVFoundation.
+pub(crate) fn open_screen(wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
+    let (kind, url, pointer) = screen()?;
+    let frame_rate = wanted.fps.unwrap_or(SCREEN_RATE);
+    let rate = format!("{}/{}", frame_rate.num(), frame_rate.den());
+    let source = GrabSource::open(Device {
+        kind,
+        url: &url,
+        label: format!("screen {url}"),
+        options: &[("framerate", rate.as_str()), (pointer, "1")],
+        frame_rate,
+        size: wanted.size,
+    })
+    .map_err(|error| {
+        CaptureError::NoScreen(format!("{url} cannot be grabbed ({error}); check that it runs and lets you in"))
+    })?;
+    Ok(Box::new(source))
+}
+
+/// libavdevice's input format for the screen, the screen's address in it, and the option that draws the pointer.
+#[cfg(all(unix, not(target_os = "macos")))]
+fn screen() -> Result<(&'static str, String, &'static str), CaptureError> {
+    match std::env::var("DISPLAY") {
+        Ok(display) if !display.is_empty() => Ok(("x11grab", display, "draw_mouse")),
+        _ => Err(CaptureError::NoScreen(
+            "DISPLAY is not set; run it inside an X11 session (Wayland has no such access)".to_owned(),
+        )),
+    }
+}
+
+#[cfg(target_os = "macos")]
+fn screen() -> Result<(&'static str, String, &'static str), CaptureError> {
+    Ok(("avfoundation", "Capture screen 0:none".to_owned(), "capture_cursor"))
+}
+
+#[cfg(windows)]
+fn screen() -> Result<(&'static str, String, &'static str), CaptureError> {
+    Ok(("gdigrab", "desktop".to_owned(), "draw_mouse"))
 }

@@ -1,4 +1,4 @@
-//! What the user asks for, from the command line's words.
+//! Which source to open and what to request of it, and the notation of sources on the command line.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,36 +6,36 @@ use std::str::FromStr;
 
 use crate::frame_rate::FrameRate;
 
-/// A source of pictures, not opened yet.
+/// A source of pictures to be opened, written as `camera`, `camera:NAME`, `screen`, `file:PATH`, `pattern` or `y4m:-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A camera by path (`/dev/video0`), number (`0`) or part of its name; `None`: the first.
     Camera(Option<String>),
     /// The whole screen, with the pointer.
     Screen,
-    /// A video file.
+    /// A video file, which is decoded and played in real time.
     File {
-        /// Where it lies.
+        /// Path of the file.
         path: PathBuf,
         /// Whether it starts over at its end.
         looped: bool,
     },
     /// A moving test picture with a clock.
     Pattern,
-    /// Y4M from standard input.
+    /// Raw pictures in Y4M format from standard input.
     Y4mStdin,
 }
 
-/// What the source should give, where the user cares.
+/// Size and rate requested of a source; `None` leaves the choice to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Width and height in pixels.
     pub size: Option<(u32, u32)>,
-    /// Pictures per second.
+    /// Pictures per second, which cameras, the screen and the pattern are set to.
     pub fps: Option<FrameRate>,
 }
 
-/// A word that names no source.
+/// A text that is no [`Input`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown input `{0}`; use camera, camera:NAME, screen, file:PATH, pattern or y4m:-")]
 pub struct UnknownInput(pub String);

@@ -1,8 +1,8 @@
-//! Where pictures come from: a camera, the screen, a file, a test pattern, a Y4M pipe.
+//! Sources of pictures: a camera, the screen, a file, a test pattern, a Y4M pipe.
 //!
-//! [`open`] turns an [`Input`] and what is [`Wanted`] of it into a [`Source`]; whoever owns the
-//! source calls [`Source::next`] in a loop on a thread of its own. Live sources hand over the
-//! newest picture they have, and count those they passed over; the file waits for its reader.
+//! [`open`] opens an [`Input`] with the size and rate that are [`Wanted`], and returns a [`Source`]. Its owner calls
+//! [`Source::next`] in a loop on a thread of its own. Live sources return the newest picture that they have, and count those
+//! that they passed over; a file waits for its caller.
 
 #[cfg(target_os = "linux")]
 mod camera;
@@ -11,12 +11,10 @@ mod camera;
 mod camera;
 mod error;
 mod file;
-mod glyphs;
 mod grab;
 mod input;
 mod pattern;
 mod pipe;
-mod screen;
 mod upright;
 
 use std::time::Instant;
@@ -41,74 +39,73 @@ pub enum Pacing {
     Patient,
 }
 
-/// Whose clock stamped the pictures.
+/// The origin of the capture times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StampSource {
-    /// The driver's, when it had the frame (V4L2 monotonic time stamps).
+    /// The driver's time stamp, when it had the frame complete (V4L2, monotonic clock).
     Driver,
-    /// Ours, when we received it.
+    /// The time at which this process received the picture.
     Receipt,
 }
 
-/// What an opened source gives.
+/// Description of an opened source and of its pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceInfo {
     /// What it is, in one line, such as `USB Camera (/dev/video0) MJPG 1280x720 at 30 fps`.
     pub description: String,
-    /// Size and colour of its pictures, as it begins. A file whose size changes, and a camera that was plugged in again,
-    /// may go on with others.
+    /// Format of its first picture. A file whose size changes, and a camera that was plugged in again, may continue with
+    /// another one.
     pub format: PictureFormat,
-    /// Pictures per second that it means to give.
+    /// Nominal frame rate; the real one may be lower.
     pub frame_rate: FrameRate,
-    /// Whether it waits for a slow reader.
+    /// Whether it waits for a slow caller or drops pictures.
     pub pacing: Pacing,
-    /// Something the user did not ask for, such as a crop to even sizes, in one line.
+    /// What was changed without a request, such as a crop to even sizes, in one line for the user.
     pub note: Option<String>,
-    /// Whose clock stamped the pictures.
+    /// Origin of the capture times.
     pub stamps: StampSource,
 }
 
-/// A picture with its history.
+/// A picture with its capture time and the pictures lost before it.
 #[derive(Clone, Debug)]
 pub struct Captured {
-    /// The picture, in a format of its own: see [`SourceInfo::format`].
+    /// The picture. Its format may differ from [`SourceInfo::format`].
     pub picture: Picture,
-    /// When it was taken: see [`StampSource`]. For a file, when it was released.
+    /// Capture time: see [`StampSource`]. For a file, when it was released.
     pub at: Instant,
-    /// Pictures that the driver lost or spoilt since the previous one.
+    /// Pictures that the driver dropped or damaged since the previous one.
     pub driver_dropped: u64,
-    /// Older pictures that were passed over for this one, as it was waiting behind them.
+    /// Older pictures that were ready, too, and were passed over for this one.
     pub drained: u64,
 }
 
-/// An opened source. Dropping it closes the device.
+/// An opened source of pictures. Dropping it closes the device or file.
 pub trait Source: Send {
-    /// What it gives.
+    /// Description of the source and its pictures, which stays the same while it is open.
     fn info(&self) -> &SourceInfo;
 
-    /// Waits for the next picture; `None` when the source has ended or `stop` was called, which
-    /// is noticed within a tenth of a second.
+    /// Waits for the next picture; `None` when the source has ended, or within a tenth of a second after `stop` was stopped.
     ///
     /// # Errors
-    /// When the device or stream failed; the source has to be opened again.
+    /// When the device or stream failed; the source must be opened again.
     fn next(&mut self, stop: &Stop) -> Result<Option<Captured>, CaptureError>;
 
-    /// How to find the same device again once it has failed; `None` where an end is final.
+    /// What opens the same device again after it failed; `None` for a source that cannot come back.
     fn reopener(&self) -> Option<Box<dyn Reopen>> {
         None
     }
 }
 
-/// Opens a device again that went away, wherever it turns up. The failed source has to be dropped first.
+/// Opens a device again that was unplugged, also at another port. The failed source must be dropped first.
 pub trait Reopen: Send {
-    /// Tries once; does not wait.
+    /// Looks for the device once, without waiting, and opens it.
     ///
     /// # Errors
-    /// [`CaptureError::Gone`] while it is away, others while it is there and cannot be used.
+    /// [`CaptureError::Gone`] while it is absent, others while it is present and cannot be used.
     fn reopen(&mut self) -> Result<Box<dyn Source>, CaptureError>;
 }
 
-/// Opens a source. A camera starts to deliver at once, so read it soon.
+/// Opens a source. A camera begins to fill its buffers at once: call [`Source::next`] soon.
 ///
 /// # Errors
 /// When it is not there, busy, not readable, or cannot do what is wanted.
@@ -116,21 +113,21 @@ pub fn open(input: &Input, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureEr
     crate::av::log::ensure_installed();
     Ok(match input {
         Input::Camera(name) => camera::open(name.as_deref(), wanted)?,
-        Input::Screen => screen::open(wanted)?,
+        Input::Screen => grab::open_screen(wanted)?,
         Input::File { path, looped } => Box::new(file::FileSource::open(path, *looped, wanted)?),
         Input::Pattern => Box::new(pattern::PatternSource::open(wanted)?),
         Input::Y4mStdin => pipe::open_stdin(wanted)?,
     })
 }
 
-/// A camera and what it offers.
+/// A camera of this computer and the modes that it offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CameraInfo {
     /// The name that its driver gives.
     pub name: String,
     /// Device path, such as `/dev/video0`.
     pub path: String,
-    /// Modes that hevcast can take, in the driver's order.
+    /// Modes whose pixel format can be converted, in the driver's order.
     pub modes: Vec<CameraMode>,
 }
 
@@ -139,10 +136,10 @@ pub struct CameraInfo {
 pub struct CameraMode {
     /// V4L2's four characters for the pixel format, such as `YUYV` or `MJPG`.
     pub fourcc: String,
-    /// Width in pixels.
+    /// Width of its pictures in luma samples.
     pub width: u32,
-    /// Height in pixels.
+    /// Height of its pictures in luma samples.
     pub height: u32,
-    /// Rates offered at this size; empty when the driver does not tell.
+    /// Rates offered at this size; empty when the driver lists none.
     pub frame_rates: Vec<FrameRate>,
 }

@@ -6,13 +6,13 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted, glyphs};
+use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::convert::{crop_note, even};
 use crate::frame_rate::FrameRate;
 use crate::picture::{Picture, PictureError, PictureFormat};
 use crate::stop::Stop;
 
-/// Where nothing else is wanted.
+/// Size and rate where none is requested.
 const DEFAULT_SIZE: (u32, u32) = (1280, 720);
 const DEFAULT_RATE: FrameRate = FrameRate::whole(30);
 
@@ -28,10 +28,11 @@ const BARS: [[u8; 3]; 8] = [
     [28, 212, 120],
     [72, 128, 128],
 ];
+/// Luma of white and black in limited range.
 const INK: u8 = 235;
 const PAPER: u8 = 16;
 
-/// A source of computed pictures at absolute deadlines.
+/// A source of computed pictures, each released at its own multiple of the frame interval.
 pub(crate) struct PatternSource {
     info: SourceInfo,
     painter: Painter,
@@ -69,7 +70,7 @@ impl Source for PatternSource {
     fn next(&mut self, stop: &Stop) -> Result<Option<Captured>, CaptureError> {
         let rate = self.info.frame_rate;
         let start = *self.start.get_or_insert_with(Instant::now);
-        // Late by whole pictures: leave those out instead of sending a burst.
+        // When late by whole intervals, those pictures are skipped instead of sent in a burst.
         let mut drained = 0;
         while start + rate.time_of(self.index + 1) <= Instant::now() {
             self.index += 1;
@@ -79,6 +80,7 @@ impl Source for PatternSource {
             return Ok(None);
         }
         let at = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "the pattern shows what a clock on the wall would")]
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let picture = self.painter.paint(self.index, clock)?;
         self.index += 1;
@@ -147,9 +149,9 @@ fn draw_clock(luma: &mut [u8], stride: usize, (width, height): (usize, usize), c
     let seconds = clock_ms / 1000 % 86_400;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     let text = format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, clock_ms % 1000);
-    let cell = glyphs::WIDTH + 1;
-    let dot = (width / 2 / (text.len() * cell)).min(height / 4 / (glyphs::HEIGHT + 2)).max(1);
-    let (wide, high) = ((text.len() * cell + 1) * dot, (glyphs::HEIGHT + 2) * dot);
+    let cell = GLYPH_WIDTH + 1;
+    let dot = (width / 2 / (text.len() * cell)).min(height / 4 / (GLYPH_HEIGHT + 2)).max(1);
+    let (wide, high) = ((text.len() * cell + 1) * dot, (GLYPH_HEIGHT + 2) * dot);
     if wide > width || high > height {
         return;
     }
@@ -158,16 +160,41 @@ fn draw_clock(luma: &mut [u8], stride: usize, (width, height): (usize, usize), c
     for y in top..bottom_row {
         let row = &mut luma[y * stride + left..y * stride + left + wide];
         row.fill(PAPER);
-        let Some(line) = ((y - top) / dot).checked_sub(1).filter(|&line| line < glyphs::HEIGHT) else {
+        let Some(line) = ((y - top) / dot).checked_sub(1).filter(|&line| line < GLYPH_HEIGHT) else {
             continue;
         };
         for (position, character) in text.bytes().enumerate() {
-            let bits = glyphs::rows(character)[line];
-            for column in (0..glyphs::WIDTH).filter(|column| bits >> (glyphs::WIDTH - 1 - column) & 1 == 1) {
+            let bits = glyph(character)[line];
+            for column in (0..GLYPH_WIDTH).filter(|column| bits >> (GLYPH_WIDTH - 1 - column) & 1 == 1) {
                 let x = (position * cell + column + 1) * dot;
                 row[x..x + dot].fill(INK);
             }
         }
+    }
+}
+
+/// Width of a glyph in dots.
+const GLYPH_WIDTH: usize = 5;
+/// Height of a glyph in dots.
+const GLYPH_HEIGHT: usize = 7;
+
+/// The rows of a digit, colon or point in the clock's bitmap font, from the top; bit 0 of a row is its rightmost dot. Other
+/// characters are blank.
+fn glyph(character: u8) -> [u8; GLYPH_HEIGHT] {
+    match character {
+        b'0' => [0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110],
+        b'1' => [0b00100, 0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110],
+        b'2' => [0b01110, 0b10001, 0b00001, 0b00110, 0b01000, 0b10000, 0b11111],
+        b'3' => [0b11110, 0b00001, 0b00001, 0b01110, 0b00001, 0b00001, 0b11110],
+        b'4' => [0b00010, 0b00110, 0b01010, 0b10010, 0b11111, 0b00010, 0b00010],
+        b'5' => [0b11111, 0b10000, 0b11110, 0b00001, 0b00001, 0b10001, 0b01110],
+        b'6' => [0b00110, 0b01000, 0b10000, 0b11110, 0b10001, 0b10001, 0b01110],
+        b'7' => [0b11111, 0b00001, 0b00010, 0b00100, 0b01000, 0b01000, 0b01000],
+        b'8' => [0b01110, 0b10001, 0b10001, 0b01110, 0b10001, 0b10001, 0b01110],
+        b'9' => [0b01110, 0b10001, 0b10001, 0b01111, 0b00001, 0b00010, 0b01100],
+        b':' => [0b00000, 0b00100, 0b00100, 0b00000, 0b00100, 0b00100, 0b00000],
+        b'.' => [0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b00110, 0b00110],
+        _ => [0; GLYPH_HEIGHT],
     }
 }
 

@@ -1,4 +1,4 @@
-//! Y4M from a pipe: each picture is stamped when its last byte has come.
+//! Y4M from standard input. The capture time of a picture is when its last byte was read.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::convert::{Converter, crop_note, even, oblong_note};
 use crate::picture::PictureFormat;
-use crate::shape::square_size;
+use crate::picture_format::square_size;
+
 use crate::stop::Stop;
 use crate::y4m::{Reader, Y4mError};
 
@@ -25,16 +26,16 @@ fn stdin() -> impl Read + Stoppable + Send {
     io::stdin()
 }
 
-/// Input whose waits can be ended.
+/// Input whose waits can be cancelled.
 pub(crate) trait Stoppable {
-    /// The switch that ends waits from now on.
+    /// Sets the flag that cancels waits from now on.
     fn set_stop(&mut self, _stop: &Stop) {}
 }
 
 #[cfg(not(unix))]
 impl Stoppable for io::Stdin {}
 
-/// Standard input without a buffer, read when it is readable and not stopped.
+/// Standard input without a buffer. A read waits until there is input or the flag is stopped.
 #[cfg(unix)]
 struct UnixStdin {
     stop: Option<Stop>,
@@ -51,7 +52,7 @@ impl Stoppable for UnixStdin {
 impl Read for UnixStdin {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        /// How long a stop may go unnoticed.
+        /// The longest wait before the flag is read again.
         const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let input = rustix::stdio::stdin();
         loop {

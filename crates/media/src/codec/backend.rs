@@ -1,24 +1,25 @@
-//! The table of encoders: names, order of trial, and each one's words for "no delay".
+//! The table of encoders: names, order of preference, and the options that make each return a picture in the call that
+//! brought it in.
 
 use std::time::Duration;
 
 use super::encoder::Encoder;
 use super::limits::Qp;
-use super::settings::{EncoderChoice, EncoderSettings, RateControl};
+use super::settings::{EncoderChoice, EncoderOptions, EncoderSettings, RateControl};
 use super::tree_units::TreeUnits;
-use crate::av::ffi::AVPixelFormat;
+use crate::av::AVPixelFormat;
 use crate::frame_rate::FrameRate;
 use crate::picture::{Depth, PictureFormat};
 
-/// One encoder that hevcast can drive.
+/// An encoder with what is needed to open it.
 pub(crate) struct Backend {
     /// FFmpeg's name.
     pub(crate) name: &'static str,
-    /// What people call it.
+    /// Its short name on the command line.
     pub(crate) short: &'static str,
-    /// Input layout in main memory of pictures of 8 bits.
+    /// Pixel format of its 8-bit input in main memory.
     pub(crate) pixels: AVPixelFormat,
-    /// Whether pictures go to graphics memory first, through VAAPI.
+    /// Whether it reads pictures from graphics memory, to which they are uploaded by VAAPI.
     pub(crate) vaapi_upload: bool,
     /// Its speed presets, fastest first; empty when it has none. The first is the default.
     pub(crate) presets: &'static [&'static str],
@@ -28,11 +29,11 @@ pub(crate) struct Backend {
 /// Options by FFmpeg's name.
 pub(crate) type Options = Vec<(&'static str, String)>;
 
-/// How far the coded bits may run ahead of the bitrate. It bounds the largest picture: at 30
-/// pictures a second, a keyframe may take the bits of seven others, and then those pay it back.
+/// Size of the rate control buffer, as time at the bitrate. It bounds the largest picture: at 30 pictures/s a keyframe may take
+/// the bits of seven others, which then compensate for it.
 const RATE_BUFFER: Duration = Duration::from_millis(250);
 
-/// Hardware first, in order of how well each keeps to one picture in, one out; libx265 last.
+/// All encoders. Hardware comes first, in order of how reliably each returns one picture per picture; libx265 is last.
 pub(crate) const TABLE: &[Backend] = &[
     Backend {
         name: "hevc_nvenc",
@@ -99,27 +100,27 @@ pub(crate) const TABLE: &[Backend] = &[
             "veryslow",
             "placebo",
         ],
-        // It is not FFmpeg's: see `x265_params`.
+        // It is not called through FFmpeg: see `x265_params`.
         options: |_, _| Vec::new(),
     },
 ];
 
-/// What `ultrafast` leaves on the table, chosen by `hevcast-bench encoder` over natural footage, beside small coding tree
-/// units ([`TreeUnits`]), which are searched sooner and leave the wavefront's rows more to share, for a few bits more. A
-/// first step of sub-pixel refinement wins those back several times over for next to no time; psycho-visual weighing costs
-/// time and bits, to keep a grain which a live picture at these QPs does not have.
+/// Parameters that improve on `ultrafast`, chosen by `hevcast-bench encoder` over natural footage, together with small coding
+/// tree units ([`TreeUnits`]): these take less time to search and give the wavefront's rows more parallel work, for a few
+/// bits more. The first step of sub-pixel refinement saves several times those bits for next to no time. Psycho-visual
+/// optimisation costs time and bits for a grain which a live picture at these QPs does not have.
 const X265_TUNING: &str = "subme=1:psy-rd=0";
 
-/// The encoder that works everywhere.
+/// The encoder that works on every computer.
 pub(crate) const SOFTWARE: &str = "libx265";
 
-/// The encoder of this FFmpeg or short name.
+/// The encoder with this name of FFmpeg's or short name.
 pub(crate) fn find(name: &str) -> Option<&'static Backend> {
     TABLE.iter().find(|backend| backend.name == name || backend.short == name)
 }
 
 impl Backend {
-    /// Its input layout for pictures of this depth. Where it codes no 10 bits, it does not open with it.
+    /// Pixel format of its input for samples of this depth. An encoder that does not code 10 bits fails to open with it.
     pub(crate) fn pixels_of(&self, depth: Depth) -> AVPixelFormat {
         match depth {
             Depth::Eight => self.pixels,
@@ -127,33 +128,32 @@ impl Backend {
         }
     }
 
-    /// Its options for these settings.
+    /// Its options by FFmpeg's names for these settings.
     pub(crate) fn options(&self, settings: &EncoderSettings, preset: &str) -> Options {
         (self.options)(settings, preset)
     }
 
-    /// Bits/s to set on the codec context, and the bits that may run ahead of it.
+    /// Bitrate in bits/s and size of the rate control buffer in bits, to be set on the codec context; 0 for other rate controls.
     pub(crate) fn context_rate(&self, settings: &EncoderSettings) -> (u64, u64) {
-        match settings.rate {
+        match settings.options.rate {
             RateControl::Bitrate(rate) => (rate.get(), rate.get() * RATE_BUFFER.as_millis() as u64 / 1000),
             _ => (0, 0),
         }
     }
 }
 
-/// x265's parameters. Why each: no reordering, no look-ahead and one frame thread are what lets a
-/// picture out in the call that brought it in; one slice keeps a picture within few NAL units (the
-/// rows still run in parallel, by wavefront); `ipratio=1` makes a constant QP the same for
-/// keyframes, which would otherwise be 3 finer and burst; `info=0` keeps its settings out of the
-/// stream. Where nobody asks for a preset, it is `ultrafast` with [`X265_TUNING`]. A bitrate is kept from outside
-/// ([`super::steering`]), by the QP of every picture, so that to x265 it is a constant QP.
+/// x265's parameters. Without reordering and look-ahead, and with one frame thread, a picture is returned in the call that
+/// brought it in. One slice keeps a picture within few NAL units; its rows are still coded in parallel, by wavefront.
+/// `ipratio=1` gives keyframes the same constant QP, where x265 would choose 3 less, and a burst. `info=0` keeps x265's
+/// settings out of the stream. The default preset is `ultrafast` with [`X265_TUNING`]. A bitrate is controlled from outside by
+/// the QP of every picture ([`super::rate_controller`]), so that x265 is opened with a constant QP.
 pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
     let keyframes = settings.keyframe_pictures();
     let mut params = format!(
         "frame-threads=1:bframes=0:rc-lookahead=0:scenecut=0:slices=1:aud=0:\
          info=0:repeat-headers=1:open-gop=0:keyint={keyframes}:min-keyint=1"
     );
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => params.push_str(&format!(":ipratio=1.0:qp={qp}")),
         RateControl::Crf(crf) => params.push_str(&format!(":crf={crf}")),
         RateControl::Bitrate(_) => params.push_str(":ipratio=1.0:qp=28"),
@@ -163,8 +163,8 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
     if breaks_level {
         params.push_str(":allow-non-conformance=1");
     }
-    let tuning = if settings.preset.is_none() { X265_TUNING } else { "" };
-    let all = [&params, tuning, &settings.x265_params];
+    let tuning = if settings.options.preset.is_none() { X265_TUNING } else { "" };
+    let all = [&params, tuning, &settings.options.x265_params];
     let pairs = all.iter().flat_map(|list| list.split(':')).filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "1"))).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
@@ -172,7 +172,7 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
 fn nvenc(settings: &EncoderSettings, preset: &str) -> Options {
     let mut options =
         pairs(&[("preset", preset), ("tune", "ull"), ("zerolatency", "1"), ("delay", "0"), ("forced-idr", "1")]);
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => {
             options.extend(pairs(&[("rc", "constqp")]));
             options.push(("qp", qp.to_string()));
@@ -195,7 +195,7 @@ fn qsv(settings: &EncoderSettings, preset: &str) -> Options {
 fn vaapi(settings: &EncoderSettings, _: &str) -> Options {
     // Later FFmpegs submit two pictures before they wait for the first; 1 waits for each.
     let mut options = pairs(&[("async_depth", "1")]);
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Bitrate(_) => options.extend(pairs(&[("rc_mode", "CBR")])),
         _ => options.extend(pairs(&[("rc_mode", "CQP")])),
     }
@@ -205,7 +205,7 @@ fn vaapi(settings: &EncoderSettings, _: &str) -> Options {
 
 fn amf(settings: &EncoderSettings, preset: &str) -> Options {
     let mut options = pairs(&[("usage", "ultralowlatency"), ("quality", preset)]);
-    let qp = match settings.rate {
+    let qp = match settings.options.rate {
         RateControl::Bitrate(_) => {
             options.extend(pairs(&[("rc", "cbr")]));
             return options;
@@ -221,8 +221,8 @@ fn amf(settings: &EncoderSettings, preset: &str) -> Options {
 
 fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
     let mut options = pairs(&[("realtime", "1"), ("allow_sw", "0")]);
-    if let Some(qp) = settings.rate.constant_qp() {
-        // It takes quality only as 1 (worst) to 100 (best), in lambda units of 118.
+    if let Some(qp) = settings.options.rate.constant_qp() {
+        // It takes a quality from 1 (worst) to 100 (best), in units of FF_QP2LAMBDA (118).
         let quality = 100 - u32::from(qp.get()) * 99 / u32::from(Qp::COARSEST.get());
         options.extend(pairs(&[("flags", "+qscale")]));
         options.push(("global_quality", (quality * 118).to_string()));
@@ -231,7 +231,7 @@ fn videotoolbox(settings: &EncoderSettings, _: &str) -> Options {
 }
 
 fn constant_quality(settings: &EncoderSettings, options: &mut Options, name: &'static str) {
-    match settings.rate {
+    match settings.options.rate {
         RateControl::Qp(qp) | RateControl::Best(qp) => options.push((name, qp.to_string())),
         RateControl::Crf(crf) => options.push((name, (crf.get().round() as u8).to_string())),
         RateControl::Bitrate(_) => {}
@@ -242,30 +242,31 @@ fn pairs(pairs: &[(&'static str, &str)]) -> Options {
     pairs.iter().map(|&(name, value)| (name, value.to_owned())).collect()
 }
 
-/// Whether the encoder that works everywhere codes samples of 10 bits here.
+/// Whether libx265 on this computer codes samples of 10 bits.
 pub(crate) fn codes_ten_bits() -> bool {
     crate::x265::has_depth(Depth::Ten)
 }
 
-/// An encoder of the table, and whether it works on this computer.
+/// An encoder that hevcast supports, and whether it works on this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderInfo {
     /// FFmpeg's name, such as `hevc_nvenc`.
     pub name: String,
-    /// Whether it coded two pictures just now, each at once; else why not, in one line.
+    /// `Ok` if it coded two test pictures, each at once; else the reason in one line.
     pub works: Result<(), String>,
 }
 
-/// Tries every encoder of the table with a small picture, in order of preference.
+/// Tests every supported encoder with two small pictures, in order of preference. It takes up to seconds.
 pub fn encoders() -> Vec<EncoderInfo> {
     let settings = |backend: &Backend| EncoderSettings {
         format: PictureFormat::limited(640, 480),
         frame_rate: FrameRate::whole(30),
-        rate: RateControl::Qp(Qp::clamped(23)),
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_secs(2),
-        choice: EncoderChoice::Named(backend.name.to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named(backend.name.to_owned()),
+            rate: RateControl::Qp(Qp::clamped(23)),
+            keyframe_interval: Some(Duration::from_secs(2)),
+            ..EncoderOptions::default()
+        },
     };
     TABLE
         .iter()

@@ -1,45 +1,42 @@
-//! The decoder: one coded frame in, its picture out, and whether that is damaged.
+//! The decoder: one coded frame in, its picture out, and whether the picture is damaged.
 
 use hevcast_wire::{CodecId, CodedFrame};
 
 use super::error::DecodeError;
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output};
-use crate::av::ffi::AV_FRAME_FLAG_CORRUPT;
 use crate::av::frame::Frame;
 use crate::av::packet::Packet;
 use crate::convert::Converter;
+use crate::orientation::Orientation;
 use crate::picture::Picture;
-use crate::shape::Turn;
 
-/// One decoded picture.
+/// A decoded picture with the tag of its frame.
 #[derive(Clone, Debug)]
 pub struct Decoded {
     /// The picture, 8-bit 4:2:0, cropped to the stream's conformance window.
     pub picture: Picture,
     /// The tag of the frame that it came in.
     pub tag: i64,
-    /// Whether it, or a picture that it may build on, was hidden damage: a broken slice, a lost
-    /// reference. Cleared by the next whole IRAP picture.
-    /// A slice cut off behind its header shows
-    /// only where the encoder worked by wavefront; whoever took it out of packets knows of those that were lost.
+    /// Whether the decoder concealed damage in it or in a picture that it may refer to: a broken slice, a missing reference.
+    /// The next undamaged random access picture ends that. A slice that is cut off behind its header is noticed only where
+    /// the encoder used wavefronts; lost packets are known where the frame was depacketized.
     pub damaged: bool,
 }
 
-/// A decoder of slice threads only: it keeps no picture back beyond what the stream's own
-/// reordering asks for.
+/// A software decoder with slice threads only: it holds back no more pictures than the stream's own reordering requires.
 pub struct Decoder {
     codec: Codec,
     converter: Converter,
     frame: Frame,
-    /// Errors logged up to the last picture.
+    /// Number of errors logged up to the last picture.
     errors_seen: u32,
-    /// Damage since the last whole IRAP picture, or no IRAP yet.
+    /// There was damage since the last random access picture, or no such picture yet.
     damaged: bool,
 }
 
 impl Decoder {
-    /// Opens a decoder for this codec; parameter sets are expected in band.
+    /// Opens a decoder for this codec. It takes parameter sets in band.
     ///
     /// # Errors
     /// When FFmpeg has no such decoder or no memory.
@@ -74,7 +71,7 @@ impl Decoder {
         let refused = |error: AvError| DecodeError::Refused { bytes, why: error.to_string() };
         if bytes == 0 {
             // An empty packet would mean the end of the stream.
-            return Err(refused(AvError::InvalidData));
+            return Err(refused(AvError::INVALID_DATA));
         }
         let mut packet = Packet::of_frame(frame).map_err(refused)?;
         packet.set_pts(tag);
@@ -106,23 +103,21 @@ impl Decoder {
                     return Err(DecodeError::Refused { bytes: 0, why: error.to_string() });
                 }
             }
-            self.note_damage();
-            let tag = self.frame.raw().pts;
+            self.update_damage();
+            let tag = self.frame.pts();
             let frame = std::mem::replace(&mut self.frame, empty_frame()?);
-            // As the stream's display orientation message says, or the file around it (`coded_file`).
-            let turn = frame.display_matrix().as_ref().map(Turn::of_matrix).unwrap_or_default();
-            let picture = turn.run(&self.converter.picture(frame)?)?;
+            // From the stream's display orientation SEI message, which `coded_file` inserts where only the container has it.
+            let orientation = frame.display_matrix().as_ref().map(Orientation::of_matrix).unwrap_or_default();
+            let picture = orientation.apply(&self.converter.picture(frame)?)?;
             out.push(Decoded { picture, tag, damaged: self.damaged });
         }
-        self.note_damage();
+        self.update_damage();
         Ok(())
     }
 
-    fn note_damage(&mut self) {
-        let raw = self.frame.raw();
+    fn update_damage(&mut self) {
         let errors = self.codec.errors_logged();
-        self.damaged |=
-            errors != self.errors_seen || raw.flags & AV_FRAME_FLAG_CORRUPT != 0 || raw.decode_error_flags != 0;
+        self.damaged |= errors != self.errors_seen || self.frame.is_damaged();
         self.errors_seen = errors;
     }
 }

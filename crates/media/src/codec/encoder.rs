@@ -9,34 +9,34 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame, ParameterSetStage, ParameterSets};
 
 use super::backend::{self, Backend};
-use super::cut::Cuts;
-use super::engine::Engine;
+use super::cut::CutDetector;
+use super::engine::{Encoded, Engine};
 use super::error::{EncodeError, Rejected};
+use super::rate_controller::{Kind, RateController};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
-use super::steering::{Kind, Steering};
 use crate::picture::Picture;
 use crate::x265::EncodeParams;
 
-/// What is asked of the encoder for one frame.
+/// What is requested of the encoder for one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameRequest {
-    /// When the picture was captured, by which a bitrate is counted.
+    /// Capture time of the picture; rate control counts bits per second by it.
     pub captured: Instant,
-    /// Its RTP time stamp, which the frame carries.
+    /// RTP time stamp for the frame.
     pub timestamp: RtpTicks,
-    /// That it be an IDR picture; the keyframe interval starts anew with it.
+    /// Whether it must be an IDR picture; the keyframe interval starts again with it.
     pub idr: bool,
-    /// The bits that it may take; `None`: any number.
+    /// The most bits that it may have; `None`: any number.
     pub budget: Option<BitBudget>,
 }
 
-/// An opened H.265 encoder which has proved that it works here.
+/// An opened H.265 encoder that has been tested on this computer.
 pub struct Encoder {
     backend: &'static Backend,
     settings: EncoderSettings,
     engine: Engine,
-    steering: Steering,
-    cuts: Cuts,
+    rate_controller: RateController,
+    cut_detector: CutDetector,
     parameter_sets: ParameterSetStage,
     /// Pictures encoded, which is the time stamp in units of the frame interval.
     count: i64,
@@ -45,25 +45,25 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Opens the encoder that `settings` choose and proves it: two pictures are really encoded,
-    /// and each has to come out at once; then it is opened afresh. [`EncoderChoice::Auto`] tries
-    /// hardware in order, each once, and falls back to libx265; the second value lists those that
-    /// were tried and did not work.
+    /// Opens the encoder that `settings` choose and tests it: two pictures are encoded, and each must be returned at once; then
+    /// it is opened again. [`EncoderChoice::Auto`] tries the hardware encoders in order of preference and then libx265; the
+    /// second value lists those that were tried and do not work.
     ///
     /// # Errors
     /// For settings out of bounds, and when the named encoder, or none at all, works here.
     pub fn open(settings: &EncoderSettings) -> Result<(Encoder, Vec<Rejected>), EncodeError> {
         settings.format.check()?;
         let mut rejected = Vec::new();
-        if let EncoderChoice::Named(name) = &settings.choice {
+        if let EncoderChoice::Named(name) = &settings.options.choice {
             let backend = backend::find(name).ok_or_else(|| EncodeError::Missing(name.to_owned()))?;
-            return Ok((Encoder::prove(backend, settings)?, rejected));
+            return Ok((Encoder::open_tested(backend, settings)?, rejected));
         }
         for backend in backend::TABLE {
             let is_last = backend.name == backend::SOFTWARE;
-            // Presets are named differently by each encoder: one given belongs to libx265.
-            let own = EncoderSettings { preset: settings.preset.clone().filter(|_| is_last), ..settings.clone() };
-            match Encoder::prove(backend, &own) {
+            // Each encoder names its presets differently: with `auto`, a given one is libx265's.
+            let mut own = settings.clone();
+            own.options.preset.take_if(|_| !is_last);
+            match Encoder::open_tested(backend, &own) {
                 Ok(encoder) => return Ok((encoder, rejected)),
                 Err(error) if is_last => return Err(error),
                 Err(error) => rejected.push(Rejected { name: backend.name.to_owned(), why: error.reason() }),
@@ -72,14 +72,14 @@ impl Encoder {
         Err(EncodeError::Missing(backend::SOFTWARE.to_owned()))
     }
 
-    fn prove(backend: &'static Backend, settings: &EncoderSettings) -> Result<Encoder, EncodeError> {
+    fn open_tested(backend: &'static Backend, settings: &EncoderSettings) -> Result<Encoder, EncodeError> {
         let mut probe = Encoder::open_one(backend, settings)?;
         let picture = Picture::new(settings.format)?;
         let first = probe.encode(&picture, true)?;
         probe.encode(&picture, false)?;
         let mut parameter_sets = first.parameter_sets();
         if parameter_sets.is_empty() {
-            // Some encoders give theirs only beside the stream.
+            // Some encoders have them beside the stream only.
             let global = Bytes::copy_from_slice(probe.engine.global_headers());
             parameter_sets = ParameterSets::of_nals(CodecId::H265, &annexb::split(&global).collect::<Vec<_>>());
         }
@@ -99,35 +99,35 @@ impl Encoder {
             backend,
             settings: settings.clone(),
             engine: Engine::open(backend, settings, &preset)?,
-            steering: Steering::new(settings.rate, interval),
-            cuts: Cuts::default(),
+            rate_controller: RateController::new(settings.options.rate, interval),
+            cut_detector: CutDetector::default(),
             parameter_sets: ParameterSetStage::new(ParameterSets::default()),
             count: 0,
             since_keyframe: 0,
         })
     }
 
-    /// FFmpeg's name of the encoder at work.
+    /// FFmpeg's name of the encoder, such as `libx265`.
     pub fn name(&self) -> &str {
         self.backend.name
     }
 
-    /// What it was opened with.
+    /// The settings that it was opened with, which never change.
     pub fn settings(&self) -> &EncoderSettings {
         &self.settings
     }
 
-    /// VPS, SPS and PPS, for a description.
+    /// VPS, SPS and PPS of the stream, for a session description.
     pub fn parameter_sets(&self) -> &ParameterSets {
         self.parameter_sets.known()
     }
 
-    /// Whether it keeps within the bit budget of each picture; others can only be given fewer pictures.
+    /// Whether it keeps within [`FrameRequest::budget`]. The bitrate of other encoders falls only with the frame rate.
     pub fn keeps_within_budget(&self) -> bool {
-        self.engine.takes_qp() && !matches!(self.settings.rate, RateControl::Qp(_))
+        self.engine.takes_qp() && !matches!(self.settings.options.rate, RateControl::Qp(_))
     }
 
-    /// Encodes the picture captured just now, which may take any number of bits; see [`Encoder::encode_as`].
+    /// Encodes a picture that was captured just now, without a bit budget: see [`Encoder::encode_as`].
     ///
     /// # Errors
     /// For a picture of another format than the settings', and when the encoder fails.
@@ -136,7 +136,7 @@ impl Encoder {
         self.encode_as(picture, &FrameRequest { captured: Instant::now(), timestamp, idr, budget: None })
     }
 
-    /// Encodes one picture; its frame comes back at once. A random access frame has its parameter sets.
+    /// Encodes one picture and returns its frame. A random access frame has its parameter sets.
     ///
     /// # Errors
     /// For a picture of another format than the settings', and when the encoder fails.
@@ -145,27 +145,27 @@ impl Encoder {
             return Err(EncodeError::Format { got: picture.format(), opened: self.settings.format });
         }
         let keyframe_is_due = self.count == 0 || self.since_keyframe >= self.settings.keyframe_pictures();
-        // Looked at before every picture, keyframes too, and only where the QP is ours to choose.
-        let is_cut = self.keeps_within_budget() && self.cuts.is_cut(picture);
+        // Run on every picture, keyframes included, since it compares with the one before.
+        let is_cut = self.keeps_within_budget() && self.cut_detector.is_cut(picture);
         let kind = match is_cut {
             _ if request.idr || keyframe_is_due => Kind::Keyframe,
             true => Kind::Cut,
             false => Kind::Next,
         };
         let qp = match self.engine.takes_qp() {
-            true => self.steering.qp(request.captured, kind, request.budget),
+            true => self.rate_controller.qp(request.captured, kind, request.budget),
             false => None,
         };
         let params = EncodeParams { idr: request.idr, qp };
         let coded = self.engine.encode(picture, self.count, params).map_err(|why| self.failed(why))?;
-        let (nals, qp) = coded.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
+        let Encoded { nals, qp } = coded.ok_or_else(|| EncodeError::HoldsBack(self.backend.name.to_owned()))?;
         let mut frame = CodedFrame::new(CodecId::H265, request.timestamp, nals);
         frame.meta.qp = qp;
         self.count += 1;
         self.since_keyframe = if frame.random_access { 1 } else { self.since_keyframe.saturating_add(1) };
         if let Some(qp) = qp {
             let kind = if frame.random_access { Kind::Keyframe } else { kind };
-            self.steering.coded(kind, frame.annexb_bytes() as u64 * 8, f64::from(qp));
+            self.rate_controller.coded(kind, frame.annexb_bytes() as u64 * 8, f64::from(qp));
         }
         self.parameter_sets.process(&mut frame);
         Ok(frame)
@@ -184,7 +184,7 @@ impl std::fmt::Debug for Encoder {
 
 fn preset(backend: &Backend, settings: &EncoderSettings) -> Result<String, EncodeError> {
     let known = backend.presets;
-    match &settings.preset {
+    match &settings.options.preset {
         None => Ok(known.first().copied().unwrap_or_default().to_owned()),
         Some(preset) if known.contains(&preset.as_str()) => Ok(preset.clone()),
         Some(preset) => Err(EncodeError::Preset {

@@ -1,4 +1,4 @@
-//! What encoders have in common: x265 by itself, all others through FFmpeg.
+//! One interface to all encoders: x265, which is called directly, and the others, which are called through FFmpeg.
 
 use bytes::Bytes;
 use hevcast_wire::annexb;
@@ -7,31 +7,38 @@ use super::backend::{self, Backend, SOFTWARE};
 use super::diagnosis;
 use super::error::{EncodeError, instead_of};
 use super::settings::EncoderSettings;
-use crate::av::AvError;
 use crate::av::codec::{Codec, EncoderSetup, Output, has_encoder};
-use crate::av::ffi::AVPixelFormat;
 use crate::av::frame::Frame;
 use crate::av::hardware::Pool;
 use crate::av::packet::Packet;
 use crate::av::scaler::{Scaler, Side};
-use crate::picture::Picture;
+use crate::av::{AVPixelFormat, AvError};
+use crate::picture::{Picture, side_of};
 use crate::x265::{self, EncodeParams, X265};
 
 /// An opened encoder of the table.
 pub(super) enum Engine {
-    /// libx265.
+    /// libx265, called directly.
     X265(Box<X265>),
-    /// One of FFmpeg's.
+    /// An encoder of FFmpeg's.
     FFmpeg(FFmpeg),
 }
 
-/// Through FFmpeg.
+/// What an encoder makes of one picture.
+pub(super) struct Encoded {
+    /// Its NAL units without start codes, in shared bytes.
+    pub(super) nals: Vec<Bytes>,
+    /// The mean QP over the picture; `None` where the encoder does not report it.
+    pub(super) qp: Option<f32>,
+}
+
+/// An encoder of FFmpeg's, and what brings pictures into its pixel format and memory.
 pub(super) struct FFmpeg {
     codec: Codec,
     upload: Upload,
 }
 
-/// How pictures get to where the encoder reads them.
+/// Brings pictures into the pixel format and the memory that the encoder reads.
 struct Upload {
     scaler: Option<Scaler>,
     pool: Option<Pool>,
@@ -58,7 +65,7 @@ impl Engine {
         FFmpeg::open(backend, settings, preset).map(Engine::FFmpeg).map_err(refused)
     }
 
-    /// Whether it takes a QP for each picture.
+    /// Whether a QP can be set for each picture.
     pub(super) fn takes_qp(&self) -> bool {
         matches!(self, Engine::X265(_))
     }
@@ -71,18 +78,17 @@ impl Engine {
         }
     }
 
-    /// Encodes a picture: its NAL units, and its mean QP where the encoder tells. `None` if the encoder holds it back. The
-    /// error is what the encoder says.
+    /// Encodes a picture. `None` if the encoder holds it back. The error is the encoder's message.
     pub(super) fn encode(
         &mut self,
         picture: &Picture,
         pts: i64,
         params: EncodeParams,
-    ) -> Result<Option<(Vec<Bytes>, Option<f32>)>, String> {
+    ) -> Result<Option<Encoded>, String> {
         match self {
             Engine::X265(x265) => {
                 let output = x265.encode(picture, pts, params).map_err(|error| error.to_string())?;
-                Ok(output.map(|output| (output.nals, Some(output.mean_qp))))
+                Ok(output.map(|output| Encoded { nals: output.nals, qp: Some(output.mean_qp) }))
             }
             Engine::FFmpeg(ffmpeg) => ffmpeg.encode(picture, pts, params.idr).map_err(|error| error.to_string()),
         }
@@ -115,16 +121,17 @@ impl FFmpeg {
         Ok(FFmpeg { codec, upload: Upload::new(backend, settings, pool)? })
     }
 
-    fn encode(&mut self, picture: &Picture, pts: i64, idr: bool) -> Result<Option<(Vec<Bytes>, Option<f32>)>, AvError> {
+    fn encode(&mut self, picture: &Picture, pts: i64, idr: bool) -> Result<Option<Encoded>, AvError> {
         let mut frame = self.upload.run(picture)?;
         frame.set_pts(pts);
-        frame.ask_keyframe(idr);
+        frame.request_keyframe(idr);
         let mut packet = Packet::empty()?;
         self.codec.send_frame(&frame)?;
         match self.codec.receive_packet(&mut packet)? {
             Output::Ready => {
                 let qp = packet.mean_qp();
-                Ok(Some((annexb::split(&Bytes::from_owner(packet)).collect(), qp)))
+                let nals = annexb::split(&Bytes::from_owner(packet)).collect();
+                Ok(Some(Encoded { nals, qp }))
             }
             Output::NeedsInput | Output::Ended => Ok(None),
         }
@@ -134,8 +141,7 @@ impl FFmpeg {
 impl Upload {
     fn new(backend: &Backend, settings: &EncoderSettings, pool: Option<Pool>) -> Result<Upload, AvError> {
         let format = settings.format;
-        let from =
-            Side { format: format.depth.pixels(), width: format.width, height: format.height, colour: format.colour };
+        let from = side_of(format);
         let to = Side { format: backend.pixels_of(format.depth), ..from };
         let scaler = match from == to {
             true => None,

@@ -1,17 +1,17 @@
-//! What can go wrong with a codec, each in one line.
+//! Errors of encoders and decoders, each with a message of one line.
 
 use crate::picture::{PictureError, PictureFormat};
 
-/// An encoder that was tried and does not work here.
+/// An encoder that was tried and does not work on this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
     /// FFmpeg's name of it, such as `hevc_nvenc`.
     pub name: String,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub why: String,
 }
 
-/// Why encoding failed.
+/// Why an encoder could not be opened, or failed on a picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// FFmpeg was built without the encoder.
@@ -22,22 +22,22 @@ pub enum EncodeError {
     Open {
         /// FFmpeg's name of the encoder.
         name: String,
-        /// The cause, or FFmpeg's words.
+        /// The cause, or FFmpeg's message.
         why: String,
-        /// What would help: never what was in use.
+        /// What would help; never a setting that was in use.
         remedy: String,
     },
-    /// The preset is none that the encoder knows.
+    /// The encoder has no such preset.
     #[error("{name} has no preset `{preset}`; it knows {known}")]
     Preset {
         /// FFmpeg's name of the encoder.
         name: String,
-        /// The preset asked for.
+        /// The requested preset.
         preset: String,
         /// The presets that it has.
         known: String,
     },
-    /// The encoder keeps pictures back, which would be delay.
+    /// The encoder holds pictures back, which would add delay.
     #[error("{0} holds pictures back instead of coding each at once; {remedy}", remedy = instead_of(.0, "leave --preset out"))]
     HoldsBack(String),
     /// A picture of another format than the encoder was opened for.
@@ -56,18 +56,18 @@ pub enum EncodeError {
     Failed {
         /// FFmpeg's name of the encoder.
         name: String,
-        /// FFmpeg's words.
+        /// The encoder's message.
         why: String,
     },
 }
 
-/// The advice where the encoder `name` does not do: libx265, or for libx265 itself `otherwise`.
+/// The advice where the encoder `name` does not work: to use libx265, or for libx265 itself `otherwise`.
 pub(super) fn instead_of(name: &str, otherwise: &'static str) -> &'static str {
     if name == super::backend::SOFTWARE { otherwise } else { "use --encoder libx265" }
 }
 
 impl EncodeError {
-    /// Why this encoder is not used, in few words, for a list of those that were tried.
+    /// The reason in few words, for a list of encoders that were tried.
     pub fn reason(&self) -> String {
         match self {
             EncodeError::Missing(_) => "not in this FFmpeg".to_owned(),
@@ -78,18 +78,18 @@ impl EncodeError {
     }
 }
 
-/// Why decoding failed.
+/// Why a decoder could not be opened, or refused a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// FFmpeg was built without an HEVC decoder.
+    /// FFmpeg was built without the decoder.
     #[error("this FFmpeg cannot decode H.265 ({0}); install one with the hevc decoder")]
     Open(String),
-    /// The access unit was refused; the decoder goes on with the next one.
+    /// The decoder refused an access unit; it goes on with the next one.
     #[error("an access unit of {bytes} bytes cannot be decoded: {why}; ask for a keyframe")]
     Refused {
         /// Size of the access unit in bytes.
         bytes: usize,
-        /// FFmpeg's words.
+        /// The encoder's message.
         why: String,
     },
     /// The decoded picture could not be converted to 8-bit 4:2:0.

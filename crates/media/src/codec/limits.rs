@@ -1,19 +1,18 @@
-//! The bounds of what an encoder's rate is set by. Each value is of a type that holds no other, so that the bounds stand here
-//! alone.
+//! The parameters of rate control as types which contain valid values only; their bounds are defined here alone.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A value outside of its bounds, or none.
+/// A number outside of its type's bounds, or a text that is no number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfBounds {
-    /// A [`Qp`].
+    /// Not a [`Qp`]: the text or number is not one from 0 to 51.
     #[error("a QP is a whole number from {} (finest) to {}", Qp::FINEST.0, Qp::COARSEST.0)]
     Qp,
-    /// A [`Crf`].
+    /// Not a [`Crf`]: the text or number is not one from 0 to 51.
     #[error("the constant rate factor lies between {} (best) and {}", Crf::BEST.0, Crf::WORST.0)]
     Crf,
-    /// A [`Bitrate`].
+    /// Not a [`Bitrate`]: the number is below 10 kbit/s or above 1 Gbit/s.
     #[error("the bitrate must lie between {}k and {}M bits per second", Bitrate::LEAST.0 / 1000, Bitrate::MOST.0 / 1_000_000)]
     Bitrate,
 }
@@ -23,9 +22,9 @@ pub enum OutOfBounds {
 pub struct Qp(u8);
 
 impl Qp {
-    /// The largest pictures.
+    /// QP 0: the finest quantisation and the largest pictures.
     pub const FINEST: Qp = Qp(0);
-    /// The smallest pictures.
+    /// QP 51: the coarsest quantisation and the smallest pictures.
     pub const COARSEST: Qp = Qp(51);
 
     /// A QP within its bounds.
@@ -39,7 +38,7 @@ impl Qp {
         }
     }
 
-    /// The QP next to this number.
+    /// The valid QP nearest to this number.
     pub const fn clamped(qp: u8) -> Qp {
         match Qp::new(qp) {
             Ok(qp) => qp,
@@ -47,7 +46,7 @@ impl Qp {
         }
     }
 
-    /// The number.
+    /// The QP as a number from 0 to 51.
     pub const fn get(self) -> u8 {
         self.0
     }
@@ -58,15 +57,15 @@ impl Qp {
 pub struct Crf(f32);
 
 impl Crf {
-    /// The largest pictures.
+    /// Factor 0: the highest quality and the largest pictures.
     pub const BEST: Crf = Crf(0.0);
-    /// The smallest pictures.
+    /// Factor 51: the lowest quality and the smallest pictures.
     pub const WORST: Crf = Crf(51.0);
 
     /// A factor within its bounds.
     ///
     /// # Errors
-    /// [`OutOfBounds::Crf`], for what is no number, too.
+    /// [`OutOfBounds::Crf`], also for NaN.
     pub fn new(crf: f32) -> Result<Crf, OutOfBounds> {
         match (Crf::BEST.0..=Crf::WORST.0).contains(&crf) {
             true => Ok(Crf(crf)),
@@ -74,26 +73,26 @@ impl Crf {
         }
     }
 
-    /// The factor next to this number; of what is none, the best.
+    /// The valid factor nearest to this number; the best for NaN.
     pub const fn clamped(crf: f32) -> Crf {
-        // `max` takes the other where one is no number.
+        // `max` returns the other operand where one is NaN.
         Crf(crf.max(Crf::BEST.0).min(Crf::WORST.0))
     }
 
-    /// The number.
+    /// The factor as a number from 0 to 51.
     pub const fn get(self) -> f32 {
         self.0
     }
 }
 
-/// A bitrate in bits/s.
+/// The bitrate that an encoder is set to, in bits/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bitrate(u64);
 
 impl Bitrate {
-    /// Less than this carries no picture.
+    /// 10 kbit/s: less does not carry a picture.
     pub const LEAST: Bitrate = Bitrate(10_000);
-    /// More than any link that this is for takes.
+    /// 1 Gbit/s: more than any link that a live stream is sent over.
     pub const MOST: Bitrate = Bitrate(1_000_000_000);
 
     /// A bitrate within its bounds.
@@ -107,7 +106,7 @@ impl Bitrate {
         }
     }
 
-    /// Bits/s.
+    /// The number of bits per second.
     pub const fn get(self) -> u64 {
         self.0
     }

@@ -1,10 +1,9 @@
-//! H.265 both ways, without holding pictures back.
+//! Encoding to H.265 and decoding of H.265 and H.264, without holding pictures back.
 //!
-//! [`Encoder`]: one picture in, its coded frame out, at once. `backend` is the table of encoders
-//! and their options, the only place that knows x265's or a graphics driver's words; `engine` is what they have in
-//! common, and `steering` chooses the QP of every picture where one can be chosen; `cut` tells it where the scene changes.
-//! `tree_units` fits x265 to each size and rate; `diagnosis` says why it did not open.
-//! [`Decoder`]: one coded frame in, its picture out, and whether it is damaged.
+//! [`Encoder`]: one picture in, its coded frame out, in the same call. `backend` is the table of encoders and their options;
+//! `engine` is one interface to all of them; `rate_controller` chooses the QP of every picture where an encoder takes one, and
+//! `cut` detects scene changes for it. `tree_units` chooses x265's coding tree units for a size and rate; `diagnosis` finds out
+//! why x265 did not open. [`Decoder`]: one coded frame in, its picture out, and whether it is damaged.
 
 mod backend;
 mod cut;
@@ -14,8 +13,8 @@ mod encoder;
 mod engine;
 mod error;
 mod limits;
+mod rate_controller;
 mod settings;
-mod steering;
 mod tree_units;
 
 pub(crate) use backend::codes_ten_bits;
@@ -24,7 +23,7 @@ pub use decoder::{Decoded, Decoder};
 pub use encoder::{Encoder, FrameRequest};
 pub use error::{DecodeError, EncodeError, Rejected};
 pub use limits::{Bitrate, Crf, OutOfBounds, Qp};
-pub use settings::{EncoderChoice, EncoderSettings, RateControl, UnknownEncoder};
+pub use settings::{DEFAULT_QP, EncoderChoice, EncoderOptions, EncoderSettings, RateControl, UnknownEncoder};
 
 #[cfg(test)]
 mod size_tests;

@@ -1,4 +1,4 @@
-//! What an encoder is asked for.
+//! The settings of an encoder.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,31 +7,31 @@ use super::limits::{Bitrate, Crf, Qp};
 use crate::frame_rate::FrameRate;
 use crate::picture::PictureFormat;
 
-/// What stays constant while the picture changes.
+/// How the number of bits is controlled: what stays constant while the content changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RateControl {
-    /// The quantisation parameter of every picture, whatever the link takes.
+    /// A constant quantisation parameter, whatever bitrate results.
     Qp(Qp),
-    /// The same, but coarser for a picture that has less [`BitBudget`](hevcast_wire::congestion::BitBudget) than it would need, and
-    /// for a few pictures where the scene changes.
+    /// The same, but a higher one for a picture that would exceed its
+    /// [`BitBudget`](hevcast_wire::congestion::BitBudget), and for a few pictures after a scene cut.
     Best(Qp),
-    /// The perceived quality, x265's constant rate factor.
+    /// A constant perceived quality: x265's constant rate factor.
     Crf(Crf),
-    /// The bitrate.
+    /// A constant bitrate, kept over a fraction of a second.
     Bitrate(Bitrate),
 }
 
-/// Which encoder to use.
+/// Which encoder to use, written as `auto` or by the encoder's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EncoderChoice {
-    /// The first hardware encoder that works here, else libx265.
+    /// The first hardware encoder that works on this computer, else libx265.
     #[default]
     Auto,
-    /// This one, by FFmpeg's name.
+    /// The encoder with this name of FFmpeg's.
     Named(String),
 }
 
-/// An encoder name that is not in the table.
+/// A text that is neither `auto` nor the name of a supported encoder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown encoder `{0}`; use auto, libx265, nvenc, qsv, vaapi, amf, videotoolbox or v4l2m2m")]
 pub struct UnknownEncoder(pub String);
@@ -52,7 +52,7 @@ impl FromStr for EncoderChoice {
 }
 
 impl RateControl {
-    /// The constant QP that an encoder is opened with, if it is one.
+    /// The constant QP that an encoder is opened with; `None` for other rate controls.
     pub(crate) fn constant_qp(self) -> Option<Qp> {
         match self {
             RateControl::Qp(qp) | RateControl::Best(qp) => Some(qp),
@@ -61,29 +61,62 @@ impl RateControl {
     }
 }
 
-/// Everything an encoder is opened with.
+/// QP of an encoder where none is chosen: within the band 20 to 25, in which H.265 looks good and stays small.
+pub const DEFAULT_QP: Qp = Qp::clamped(23);
+
+/// Time between keyframes where none is chosen. A keyframe takes longer to encode and to send than its neighbours, so there
+/// should be few; but a recording can be entered at keyframes only.
+pub(super) const DEFAULT_KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a user chooses of the encoder. The command line, the window, the pipeline and the encoder all hold this one type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncoderOptions {
+    /// Which encoder to open: one by name, or the best that works.
+    pub choice: EncoderChoice,
+    /// How the number of bits is controlled.
+    pub rate: RateControl,
+    /// The encoder's own speed preset; `None`: its fastest one, for libx265 with tuned parameters.
+    pub preset: Option<String>,
+    /// Time from one keyframe to the next when none is requested earlier; `None`: 10 s, and the caller requests the others.
+    pub keyframe_interval: Option<Duration>,
+    /// Further parameters of libx265, as `name=value:name=value`, which take precedence over the built-in ones: for measurements.
+    pub x265_params: String,
+}
+
+impl Default for EncoderOptions {
+    fn default() -> EncoderOptions {
+        EncoderOptions {
+            choice: EncoderChoice::Auto,
+            rate: RateControl::Best(DEFAULT_QP),
+            preset: None,
+            keyframe_interval: None,
+            x265_params: String::new(),
+        }
+    }
+}
+
+/// Everything an encoder is opened with: the pictures that the source gives, and what the user chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderSettings {
     /// Size and colour of the pictures to come.
     pub format: PictureFormat,
-    /// How many of them a second.
+    /// Nominal frame rate of these pictures.
     pub frame_rate: FrameRate,
-    /// What stays constant.
-    pub rate: RateControl,
-    /// The encoder's own speed preset; `None` takes what was measured to be best here, see the table.
-    pub preset: Option<String>,
-    /// More of libx265's parameters, as `name=value:name=value`, which overrule those of the table: for measuring.
-    pub x265_params: String,
-    /// Time from one keyframe to the next, when nobody asks for one earlier.
-    pub keyframe_interval: Duration,
-    /// Which encoder.
-    pub choice: EncoderChoice,
+    /// What the user chose.
+    pub options: EncoderOptions,
 }
 
 impl EncoderSettings {
-    /// The keyframe interval in pictures, at least 1.
+    /// The same with another encoder.
+    pub fn with_choice(mut self, choice: EncoderChoice) -> EncoderSettings {
+        self.options.choice = choice;
+        self
+    }
+
+    /// The longest time between keyframes in pictures, at least 1.
     pub(crate) fn keyframe_pictures(&self) -> u32 {
-        let pictures = self.keyframe_interval.as_secs_f64() * self.frame_rate.per_second();
+        let interval = self.options.keyframe_interval.unwrap_or(DEFAULT_KEYFRAME_INTERVAL);
+        let pictures = interval.as_secs_f64() * self.frame_rate.per_second();
         // `as` saturates, so that any interval is in bounds.
         (pictures.round() as u32).clamp(1, 1_000_000)
     }

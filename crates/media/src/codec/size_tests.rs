@@ -62,7 +62,7 @@ fn presets_open_for_small_pictures_too() {
     for preset in ["ultrafast", "medium"] {
         for (width, height) in [(16, 16), (48, 30), (1920, 62)] {
             let mut settings = settings(PictureFormat::limited(width, height), RateControl::Qp(Qp::clamped(23)));
-            settings.preset = Some(preset.to_owned());
+            settings.options.preset = Some(preset.to_owned());
             assert!(Encoder::open(&settings).is_ok(), "{preset} {width}x{height}");
         }
     }

@@ -16,11 +16,12 @@ pub(super) fn settings(format: PictureFormat, rate: RateControl) -> EncoderSetti
     EncoderSettings {
         format,
         frame_rate: FrameRate::whole(30),
-        rate,
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_secs(2),
-        choice: EncoderChoice::Named("libx265".to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named("libx265".to_owned()),
+            rate,
+            keyframe_interval: Some(Duration::from_secs(2)),
+            ..EncoderOptions::default()
+        },
     }
 }
 
@@ -33,7 +34,7 @@ pub(super) fn decoder() -> Decoder {
     Decoder::new(CodecId::H265).unwrap()
 }
 
-/// What is asked for the picture of this number at 30 pictures/s.
+/// The request for the picture of this number at 30 pictures/s.
 fn request(start: Instant, index: u32) -> FrameRequest {
     let captured = start + Duration::from_micros(33_333) * index;
     FrameRequest { captured, timestamp: RtpTicks(index * 3000), idr: false, budget: None }
@@ -94,9 +95,9 @@ fn a_forced_idr_comes_at_once_with_its_parameter_sets() {
 fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
     let format = PictureFormat::limited(320, 192);
     let coded = |preset: Option<&str>, params: &str| {
-        let mut asked = settings(format, RateControl::Qp(Qp::clamped(28)));
-        (asked.preset, asked.x265_params) = (preset.map(str::to_owned), params.to_owned());
-        Encoder::open(&asked).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().nals
+        let mut requested = settings(format, RateControl::Qp(Qp::clamped(28)));
+        (requested.options.preset, requested.options.x265_params) = (preset.map(str::to_owned), params.to_owned());
+        Encoder::open(&requested).unwrap().0.encode(&pattern(format, 1)[0], false).unwrap().nals
     };
     assert_ne!(coded(None, ""), coded(Some("ultrafast"), ""));
     assert_eq!(coded(None, "ctu=32:psy-rd=2"), coded(Some("ultrafast"), "subme=1"), "the later word counts");
@@ -105,33 +106,33 @@ fn parameters_reach_x265_and_ours_go_where_a_preset_is_named() {
 #[test]
 fn keyframes_come_at_their_interval() {
     let format = PictureFormat::limited(320, 192);
-    let mut asked = settings(format, RateControl::Qp(Qp::clamped(30)));
-    asked.keyframe_interval = Duration::from_millis(100);
-    let mut encoder = Encoder::open(&asked).unwrap().0;
+    let mut requested = settings(format, RateControl::Qp(Qp::clamped(30)));
+    requested.options.keyframe_interval = Some(Duration::from_millis(100));
+    let mut encoder = Encoder::open(&requested).unwrap().0;
     let keyframes: Vec<bool> =
         pattern(format, 7).iter().map(|picture| encoder.encode(picture, false).unwrap().random_access).collect();
     assert_eq!(keyframes, [true, false, false, true, false, false, true]);
 }
 
 #[test]
-fn the_qp_told_is_the_qp_asked_for() {
+fn the_reported_qp_is_the_requested_qp() {
     let format = PictureFormat::limited(320, 192);
     for qp in [20, 35] {
         let mut encoder = open(format, RateControl::Qp(Qp::clamped(qp)));
         for picture in pattern(format, 4) {
-            let told = encoder.encode(&picture, false).unwrap().meta.qp.unwrap();
-            assert!((told - f32::from(qp)).abs() <= 1.0, "{told} for {qp}");
+            let reported = encoder.encode(&picture, false).unwrap().meta.qp.unwrap();
+            assert!((reported - f32::from(qp)).abs() <= 1.0, "{reported} for {qp}");
         }
     }
     for rate in [RateControl::Crf(Crf::clamped(28.0)), RateControl::Bitrate(Bitrate::new(500_000).unwrap())] {
         let mut encoder = open(format, rate);
-        let told = encoder.encode(&pattern(format, 1)[0], false).unwrap().meta.qp;
-        assert!((0.0..=51.0).contains(&told.unwrap()));
+        let reported = encoder.encode(&pattern(format, 1)[0], false).unwrap().meta.qp;
+        assert!((0.0..=51.0).contains(&reported.unwrap()));
     }
 }
 
 #[test]
-fn a_keyframe_that_was_asked_for_has_the_room_of_a_keyframe() {
+fn a_requested_keyframe_has_the_budget_of_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let (mut encoder, start) = (open(format, RateControl::Best(Qp::clamped(20))), Instant::now());
     let tight = Some(BitBudget { picture_bits: 1000, keyframe_bits: 10_000_000 });
@@ -151,7 +152,8 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
     let qps = |rate: RateControl| {
         let (mut encoder, start) = (open(format, rate), Instant::now());
         let requests = (0..).map(|index| request(start, index));
-        let coded = pictures.iter().zip(requests).map(|(picture, asked)| encoder.encode_as(picture, &asked).unwrap());
+        let coded =
+            pictures.iter().zip(requests).map(|(picture, requested)| encoder.encode_as(picture, &requested).unwrap());
         coded.map(|coded| (coded.random_access, coded.meta.qp.unwrap().round() as u8)).collect::<Vec<_>>()
     };
     let best = qps(RateControl::Best(Qp::clamped(20)));
@@ -161,7 +163,7 @@ fn a_picture_at_a_cut_is_coarser_unless_the_qp_is_constant() {
 }
 
 #[test]
-fn a_picture_keeps_within_its_room_at_once_and_without_a_keyframe() {
+fn a_picture_keeps_within_its_budget_at_once_and_without_a_keyframe() {
     let format = PictureFormat::limited(640, 360);
     let mut encoder = open(format, RateControl::Best(Qp::clamped(16)));
     assert!(encoder.keeps_within_budget());
@@ -221,7 +223,7 @@ fn range_matrix_and_levels_survive() {
 }
 
 #[test]
-fn damage_is_told_until_the_next_keyframe() {
+fn damage_is_reported_until_the_next_keyframe() {
     let format = PictureFormat::limited(320, 192);
     let mut encoder = open(format, RateControl::Qp(Qp::clamped(25)));
     let coded: Vec<CodedFrame> = pattern(format, 8)
@@ -281,8 +283,8 @@ fn a_cut_frame_is_not_passed_off_as_whole() {
     let picture = &pattern(format, 1)[0];
     let coded = open(format, RateControl::Qp(Qp::clamped(18))).encode(picture, false).unwrap();
     let mut out = Vec::new();
-    // Within the slice's header: what is missing behind it FFmpeg fills in without a word, unless the encoder worked by
-    // wavefront and so told where each row begins. The depacketizer knows of lost packets in any case.
+    // Within the slice's header: FFmpeg conceals what is missing behind it without logging an error, unless the encoder used
+    // wavefronts and so signalled where each row begins. The depacketizer knows of lost packets in any case.
     let mut cut = coded.clone();
     let slice = cut.nals.iter_mut().rfind(|nal| CodecId::H265.nal_kind(nal).is_slice()).unwrap();
     slice.truncate(3);
@@ -292,9 +294,9 @@ fn a_cut_frame_is_not_passed_off_as_whole() {
 
 #[test]
 fn auto_falls_back_and_says_what_it_tried() {
-    let mut asked = settings(small(Range::Limited), RateControl::Qp(Qp::clamped(30)));
-    asked.choice = EncoderChoice::Auto;
-    let (encoder, rejected) = Encoder::open(&asked).unwrap();
+    let mut requested = settings(small(Range::Limited), RateControl::Qp(Qp::clamped(30)));
+    requested.options.choice = EncoderChoice::Auto;
+    let (encoder, rejected) = Encoder::open(&requested).unwrap();
     assert!(rejected.iter().all(|one| !one.why.is_empty() && !one.why.contains('\n')));
     let works: Vec<String> = encoders().into_iter().filter(|info| info.works.is_ok()).map(|info| info.name).collect();
     assert_eq!(works.first().map(String::as_str), Some(encoder.name()));
@@ -305,12 +307,12 @@ fn auto_falls_back_and_says_what_it_tried() {
 fn what_cannot_be_opened_says_why() {
     let format = small(Range::Limited);
     let error = |change: &dyn Fn(&mut EncoderSettings)| {
-        let mut asked = settings(format, RateControl::Qp(Qp::clamped(30)));
-        change(&mut asked);
-        Encoder::open(&asked).err().unwrap().to_string()
+        let mut requested = settings(format, RateControl::Qp(Qp::clamped(30)));
+        change(&mut requested);
+        Encoder::open(&requested).err().unwrap().to_string()
     };
-    assert!(error(&|s| s.preset = Some("warp".to_owned())).contains("ultrafast"));
-    assert!(error(&|s| s.choice = EncoderChoice::Named("h264".to_owned())).contains("h264"));
+    assert!(error(&|s| s.options.preset = Some("warp".to_owned())).contains("ultrafast"));
+    assert!(error(&|s| s.options.choice = EncoderChoice::Named("h264".to_owned())).contains("h264"));
     assert!(error(&|s| s.format.width = 321).contains("321x192"));
     assert_eq!("x265".parse(), Ok(EncoderChoice::Named("libx265".to_owned())));
     assert_eq!("hevc_nvenc".parse::<EncoderChoice>(), "nvenc".parse());

@@ -1,4 +1,4 @@
-//! The size of x265's coding tree units, derived from the pictures' size and rate.
+//! The choice of x265's coding tree unit (CTU) size for the pictures' size and rate.
 //!
 //! Units of 16 samples are coded fastest (`hevcast-bench encoder`), but H.265 does not allow them from level 5 on, and
 //! x265 then does not open. Nor does it open for a picture whose shorter side is less than one unit.
@@ -9,24 +9,24 @@ use super::settings::EncoderSettings;
 
 /// x265 pads pictures to whole coding units, which have at least this size each way in its fastest preset.
 const PADDED_TO: u32 = 16;
-/// What is taken beyond the highest level: every encoder and decoder for such sizes has it.
+/// The least size beyond the highest level: all encoders and decoders for such pictures support it.
 const BEYOND_ALL_LEVELS: u32 = 32;
 /// x265's sizes, the largest first.
 const SIZES: [u32; 3] = [64, 32, 16];
 /// Presets that use units of 32 samples; the slower ones use 64.
 const FAST_PRESETS: [&str; 2] = ["ultrafast", "superfast"];
 
-/// A choice of the size.
+/// The chosen size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreeUnits {
     /// Luma samples each way: 16, 32 or 64.
     pub(super) size: u32,
-    /// No size fits both the level and the picture: strips such as 8192x16, which are coded against the level's rule.
+    /// No size fits both the level and the picture: for strips such as 8192x16, which are coded against the level's rule.
     pub(super) breaks_level: bool,
 }
 
 impl TreeUnits {
-    /// The smallest size that is allowed, or with a preset given its own, as far as the picture has room for it.
+    /// The smallest size that the level allows, or that of a given preset, but at most the picture's shorter side.
     pub(super) fn of(settings: &EncoderSettings) -> TreeUnits {
         let (width, height) = (settings.format.width, settings.format.height);
         let padded = |side: u32| side.next_multiple_of(PADDED_TO);
@@ -34,7 +34,7 @@ impl TreeUnits {
         let level = Level::lowest(padded(width), padded(height), rate.num(), rate.den());
         let least = level.map_or(BEYOND_ALL_LEVELS, Level::smallest_ctb);
         let most = SIZES.into_iter().find(|size| *size <= width.min(height)).unwrap_or(PADDED_TO);
-        let wanted = match settings.preset.as_deref() {
+        let wanted = match settings.options.preset.as_deref() {
             None => least,
             Some(preset) if FAST_PRESETS.contains(&preset) => 32,
             Some(_) => 64,
@@ -47,18 +47,20 @@ impl TreeUnits {
 mod tests {
     use super::*;
     use crate::FrameRate;
-    use crate::codec::{EncoderChoice, Qp, RateControl};
+    use crate::codec::{EncoderChoice, EncoderOptions, Qp, RateControl};
     use crate::picture::PictureFormat;
 
     fn units(width: u32, height: u32, fps: u32, preset: Option<&str>) -> (u32, bool) {
         let settings = EncoderSettings {
             format: PictureFormat::limited(width, height),
             frame_rate: FrameRate::whole(fps),
-            rate: RateControl::Qp(Qp::clamped(23)),
-            preset: preset.map(str::to_owned),
-            x265_params: String::new(),
-            keyframe_interval: std::time::Duration::from_secs(2),
-            choice: EncoderChoice::Named("libx265".to_owned()),
+            options: EncoderOptions {
+                choice: EncoderChoice::Named("libx265".to_owned()),
+                rate: RateControl::Qp(Qp::clamped(23)),
+                preset: preset.map(str::to_owned),
+                keyframe_interval: Some(std::time::Duration::from_secs(2)),
+                ..EncoderOptions::default()
+            },
         };
         let TreeUnits { size, breaks_level } = TreeUnits::of(&settings);
         (size, breaks_level)

@@ -1,49 +1,51 @@
-//! When each picture is decoded, made from when each is shown: files want both, RTP carries the latter only.
+//! Decoding time stamps, computed from presentation time stamps: files need both, RTP carries the latter only.
 //!
-//! A stream that reorders at most n pictures has, with the picture n places further on, told of every earlier time. So
-//! the times at which pictures are shown, in order and n places late, do as times of decoding.
+//! In a stream that reorders at most n pictures, once n further pictures have come, no earlier presentation time can follow.
+//! So the presentation times in rising order, n places late, serve as decoding times.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Decoding times for pictures that come in decoding order.
+/// Computes decoding times for pictures that come in decoding order.
 #[derive(Debug)]
 pub(super) struct DecodeTimes {
-    /// The most pictures that are decoded before another and shown after it.
+    /// The most pictures that precede another in decoding order and follow it in presentation order.
     depth: usize,
-    /// The latest times at which pictures are shown, at most one more than `depth` of them.
-    shown: BinaryHeap<Reverse<i64>>,
-    /// Pictures whose decoding times are not told yet: all of the beginning, none later on.
-    untold: usize,
+    /// The latest presentation times, at most one more than `depth` of them.
+    presentation: BinaryHeap<Reverse<i64>>,
+    /// Pictures that have no decoding time yet: the first `depth` ones, none later on.
+    pending: usize,
+    /// The last decoding time.
     last: i64,
 }
 
 impl DecodeTimes {
+    /// For a stream that reorders at most `depth` pictures.
     pub(super) fn new(depth: usize) -> DecodeTimes {
-        DecodeTimes { depth, shown: BinaryHeap::new(), untold: 0, last: i64::MIN }
+        DecodeTimes { depth, presentation: BinaryHeap::new(), pending: 0, last: i64::MIN }
     }
 
-    /// Takes the time at which the next picture is shown, and tells the decoding times that are certain now, of the first
-    /// pictures that have none yet. They rise.
-    pub(super) fn push(&mut self, shown: i64) -> Vec<i64> {
-        self.shown.push(Reverse(shown));
-        self.untold += 1;
-        if self.shown.len() <= self.depth { Vec::new() } else { self.tell() }
+    /// Takes the presentation time of the next picture, and returns the decoding times that are certain now, of the first
+    /// pictures that have none yet. They rise strictly.
+    pub(super) fn push(&mut self, presentation: i64) -> Vec<i64> {
+        self.presentation.push(Reverse(presentation));
+        self.pending += 1;
+        if self.presentation.len() <= self.depth { Vec::new() } else { self.next_times() }
     }
 
-    /// Those of the pictures that have none yet, when no further one comes.
+    /// The decoding times of the pictures that have none yet, when no further one comes.
     pub(super) fn end(&mut self) -> Vec<i64> {
-        if self.untold == 0 { Vec::new() } else { self.tell() }
+        if self.pending == 0 { Vec::new() } else { self.next_times() }
     }
 
-    fn tell(&mut self) -> Vec<i64> {
-        let mut shown: Vec<i64> = self.shown.iter().map(|&Reverse(at)| at).collect();
-        let Some(Reverse(first)) = self.shown.pop() else { return Vec::new() };
-        // Before the first time at which one is shown: a picture's time apart.
-        let early = self.untold as i64 - 1;
-        shown.sort_unstable();
-        let step = shown.windows(2).map(|pair| pair[1] - pair[0]).filter(|&step| step > 0).min().unwrap_or(1);
-        self.untold = 0;
+    fn next_times(&mut self) -> Vec<i64> {
+        let mut known: Vec<i64> = self.presentation.iter().map(|&Reverse(at)| at).collect();
+        let Some(Reverse(first)) = self.presentation.pop() else { return Vec::new() };
+        // Of the pictures before the first presentation time, each is one interval before the next.
+        let early = self.pending as i64 - 1;
+        known.sort_unstable();
+        let step = known.windows(2).map(|pair| pair[1] - pair[0]).filter(|&step| step > 0).min().unwrap_or(1);
+        self.pending = 0;
         let times = (0..=early).rev().map(|before| first - before * step);
         let rising = times.map(|at| {
             self.last = at.max(self.last.saturating_add(1));
@@ -59,9 +61,9 @@ mod tests {
 
     fn all(depth: usize, shown: &[i64]) -> Vec<i64> {
         let mut times = DecodeTimes::new(depth);
-        let mut told: Vec<i64> = shown.iter().flat_map(|&at| times.push(at)).collect();
-        told.extend(times.end());
-        told
+        let mut decoded: Vec<i64> = shown.iter().flat_map(|&at| times.push(at)).collect();
+        decoded.extend(times.end());
+        decoded
     }
 
     #[test]

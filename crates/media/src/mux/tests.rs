@@ -8,7 +8,7 @@ use crate::FrameRate;
 use crate::av::codec::{Output, Threads};
 use crate::av::demux::Demuxer;
 use crate::av::frame::Frame;
-use crate::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+use crate::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
 use crate::picture::PictureFormat;
 use crate::test_pictures::pattern;
 
@@ -47,11 +47,12 @@ fn coded(count: u64) -> (Vec<CodedFrame>, ParameterSets) {
     let settings = EncoderSettings {
         format,
         frame_rate: FrameRate::whole(30),
-        rate: RateControl::Qp(Qp::clamped(28)),
-        preset: None,
-        x265_params: String::new(),
-        keyframe_interval: Duration::from_millis(167),
-        choice: EncoderChoice::Named("libx265".to_owned()),
+        options: EncoderOptions {
+            choice: EncoderChoice::Named("libx265".to_owned()),
+            rate: RateControl::Qp(Qp::clamped(28)),
+            keyframe_interval: Some(Duration::from_millis(167)),
+            ..EncoderOptions::default()
+        },
     };
     let mut encoder = Encoder::open(&settings).unwrap().0;
     let sets = encoder.parameter_sets().clone();
@@ -68,13 +69,13 @@ fn read_back(path: &Path) -> Vec<u128> {
     while demuxer.read(&mut packet).unwrap() {
         decoder.send_packet(Some(&packet)).unwrap();
         while decoder.receive_frame(&mut frame).unwrap() == Output::Ready {
-            let nanos = demuxer.time_since(frame.raw().pts, 0).as_nanos();
+            let nanos = demuxer.time_since(frame.pts(), 0).as_nanos();
             stamps.push((nanos * TICKS_PER_SECOND as u128 + 500_000_000) / 1_000_000_000);
         }
     }
     decoder.send_packet(None).unwrap();
     while decoder.receive_frame(&mut frame).unwrap() == Output::Ready {
-        stamps.push((demuxer.time_since(frame.raw().pts, 0).as_nanos() * 90_000 + 500_000_000) / 1_000_000_000);
+        stamps.push((demuxer.time_since(frame.pts(), 0).as_nanos() * 90_000 + 500_000_000) / 1_000_000_000);
     }
     stamps
 }
@@ -205,7 +206,7 @@ fn pictures_that_are_shown_in_another_order_keep_their_times() {
     for name in ["reordered.mp4", "reordered.mkv"] {
         let file = Scratch::new(name);
         let (units, sets) = coded(9);
-        // The encoder does not reorder; the times say it had: what the file does with them is looked at.
+        // The encoder does not reorder, but the times are those of a reordered stream, and the file must keep them.
         let ticks = [0, 4, 2, 1, 3, 8, 6, 5, 7].map(|n| n * 9000);
         let mut recording = recording(&file.0, &Recorded { reordered: 2, ..pictures(&sets) });
         for (unit, ticks) in units.iter().zip(ticks) {

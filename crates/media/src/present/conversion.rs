@@ -1,18 +1,18 @@
-//! From luma and chroma to red, green and blue (ITU-R BT.601-7 section 2.5, BT.709-6 section 3), for the shader.
+//! Conversion from luma and chroma to red, green and blue (ITU-R BT.601-7 section 2.5, BT.709-6 section 3), for the shader.
 
 use crate::picture::{Colour, Matrix, Range};
 
 /// `rgb = columns · (yuv − offset)`, all samples as 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conversion {
-    /// What black and no colour are in the samples.
+    /// Sample values of black and of no chroma.
     pub offset: [f32; 3],
     /// The matrix, column by column: what luma, Cb and Cr each add to red, green and blue.
     pub columns: [[f32; 3]; 3],
 }
 
 impl Conversion {
-    /// The conversion for samples that mean `colour`.
+    /// The conversion for samples of this colour.
     pub fn of(colour: Colour) -> Conversion {
         // Weights of red and blue in luma; green has the rest.
         let (red, blue) = match colour.matrix {
@@ -34,7 +34,7 @@ impl Conversion {
         }
     }
 
-    /// The columns one after the other, as OpenGL takes a matrix.
+    /// The columns one after the other: OpenGL's order of a matrix.
     pub(crate) fn flat(&self) -> [f32; 9] {
         let [[a, b, c], [d, e, f], [g, h, i]] = self.columns;
         [a, b, c, d, e, f, g, h, i]

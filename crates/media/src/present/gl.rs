@@ -1,4 +1,4 @@
-//! The OpenGL calls. Each block is unsafe only because every OpenGL call is: it acts on the context that is current.
+//! The OpenGL calls. They are unsafe because each acts on the context that is current in its thread.
 
 use glow::{Context, HasContext, PixelUnpackData};
 
@@ -15,9 +15,9 @@ void main() {
     gl_Position = vec4(corner, 0.0, 1.0);
 }";
 
-/// Luma by the scale: a picture drawn smaller is averaged over each pixel, one drawn larger goes through a Catmull-Rom
-/// spline, which keeps edges where bilinear smears them; at its own size each sample is a pixel. A rasteriser in software
-/// would pay for that with time that the codecs need: there it is bilinear, and `scale` is 1 whatever the size.
+/// Luma is filtered by scale: averaged for a picture that is drawn smaller, interpolated by a Catmull-Rom spline for one that is
+/// drawn larger, which keeps edges sharper than bilinear interpolation; at its own size each sample is a pixel. On a software
+/// renderer that would take time that the codecs need: there it is bilinear, and `scale` is 1 whatever the size.
 const FRAGMENT: &str = "
 in vec2 at;
 out vec4 colour;
@@ -61,8 +61,8 @@ float larger() {
     return sum / (w12.x * w0.y + w0.x * w12.y + w12.x * w12.y + w3.x * w12.y + w12.x * w3.y);
 }
 
-// As in `tone`, which is tested.
-vec3 shown(vec3 value) {
+// As in the module `tone`, which is tested.
+vec3 tone_mapped(vec3 value) {
     vec3 light;
     if (transfer == 1) {
         vec3 root = pow(value, vec3(32.0 / 2523.0));
@@ -84,11 +84,11 @@ void main() {
     float y = scale < 0.99 ? smaller() : scale > 1.01 ? larger() : texture(luma, at).r;
     vec3 rgb = columns * (vec3(y, texture(cb, at).r, texture(cr, at).r) - offset);
     rgb = clamp(rgb, 0.0, 1.0);
-    if (transfer != 0) rgb = shown(rgb);
+    if (transfer != 0) rgb = tone_mapped(rgb);
     colour = vec4(rgb, 1.0);
 }";
 
-/// OpenGL's renderers that are no graphics card, by a part of their names.
+/// Parts of the names of OpenGL renderers that run on the processor.
 const SOFTWARE: [&str; 4] = ["llvmpipe", "softpipe", "SwiftShader", "GDI Generic"];
 
 /// The longest side of a texture that every OpenGL 3 has (OpenGL ES 3.0 table 6.28), in samples.
@@ -96,26 +96,26 @@ const LEAST_TEXTURE: u32 = 2048;
 
 const PLANES: [&str; 3] = ["luma", "cb", "cr"];
 
-/// Draws pictures; see the module. Belongs to one OpenGL context, and must be given that one in every call.
+/// Draws pictures (see the module). It belongs to one OpenGL context, which must be passed to every call.
 #[derive(Debug)]
 pub struct PicturePainter {
     program: glow::Program,
-    /// Core profiles draw nothing without one; it stays empty.
+    /// Core profiles require one for drawing; it stays empty.
     vertex_array: glow::VertexArray,
     planes: [glow::Texture; 3],
-    /// There is no graphics card behind this OpenGL.
+    /// The renderer runs on the processor, without a graphics card.
     is_software: bool,
     /// The longest side of a texture, in samples.
     longest_side: u32,
-    /// Of the picture uploaded last.
+    /// Format of the picture that was uploaded last.
     format: Option<PictureFormat>,
 }
 
 impl PicturePainter {
-    /// Compiles the shader.
+    /// Compiles the shaders and creates the textures.
     ///
     /// # Errors
-    /// [`PresentError`], where the driver is too old or refuses.
+    /// [`PresentError`] where the driver is too old or refuses an object.
     pub fn new(gl: &Context) -> Result<PicturePainter, PresentError> {
         let version = gl.version();
         if version.major < 3 {
@@ -133,7 +133,7 @@ impl PicturePainter {
                     return Err(PresentError::Driver(gl.get_shader_info_log(shader)));
                 }
                 gl.attach_shader(program, shader);
-                // It lives on for as long as the program holds it.
+                // OpenGL deletes it with the program that it is attached to.
                 gl.delete_shader(shader);
             }
             gl.link_program(program);
@@ -155,8 +155,8 @@ impl PicturePainter {
         }
     }
 
-    /// Copies a picture's planes to the graphics memory; its rows may be further apart than they are long. One that is
-    /// larger than a texture may be is made smaller first; without memory for that, the last one stays.
+    /// Copies a picture's planes to the textures. A picture that is larger than the largest texture is scaled down first; without
+    /// memory for that, the last picture stays.
     pub fn upload(&mut self, gl: &Context, picture: &Picture) {
         let Ok(picture) = picture.within(self.longest_side) else { return };
         let format = picture.format();
@@ -187,7 +187,7 @@ impl PicturePainter {
                 } else {
                     gl.tex_sub_image_2d(target, 0, 0, 0, width, height, layout, kind, samples);
                 }
-                // As others expect to find it.
+                // The defaults, which other users of the context rely on.
                 gl.pixel_store_i32(glow::UNPACK_ROW_LENGTH, 0);
                 gl.bind_texture(glow::TEXTURE_2D, None);
             }
@@ -195,8 +195,8 @@ impl PicturePainter {
         self.format = Some(format);
     }
 
-    /// Fills the viewport with the picture uploaded last; does nothing before the first. `scale`: how many pixels of the
-    /// screen a pixel of the picture takes each way.
+    /// Fills the viewport with the picture that was uploaded last; does nothing before the first. `scale`: pixels of the screen
+    /// per pixel of the picture, each way.
     pub fn draw(&self, gl: &Context, scale: f32) {
         let Some(format) = self.format else { return };
         let conversion = Conversion::of(format.colour);
@@ -217,7 +217,7 @@ impl PicturePainter {
             gl.uniform_1_f32(uniform("white").as_ref(), tone::WHITE);
             gl.uniform_1_f32(uniform("peak").as_ref(), tone::HLG_PEAK);
             gl.uniform_1_f32(uniform("knee").as_ref(), tone::KNEE);
-            // Column by column, as OpenGL takes it.
+            // In column order, as OpenGL takes it.
             let [a, b, c] = tone::TO_BT709;
             let columns = [a[0], b[0], c[0], a[1], b[1], c[1], a[2], b[2], c[2]];
             gl.uniform_matrix_3_f32_slice(uniform("to_bt709").as_ref(), false, &columns);
@@ -233,7 +233,7 @@ impl PicturePainter {
         }
     }
 
-    /// Gives everything back to the driver.
+    /// Deletes all OpenGL objects of this painter.
     pub fn destroy(self, gl: &Context) {
         // SAFETY: the context is current, all objects are of this context, and `self` is gone afterwards.
         unsafe {

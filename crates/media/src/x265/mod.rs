@@ -1,14 +1,13 @@
 //! Owner of an `x265_encoder`.
 //!
-//! x265 is called by itself and not through FFmpeg, which has no words for what a live sender needs most: the QP of the
-//! very next picture ([`EncodeParams::qp`]), without a new encoder and the IDR picture that it would begin with.
+//! x265 is called directly and not through FFmpeg, which has no option for the QP of a single picture ([`EncodeParams::qp`]);
+//! with it the rate changes from one picture to the next, without a new encoder and the IDR picture that it would begin with.
 
 #[cfg(target_os = "linux")]
-mod workers;
+mod worker_threads;
 #[cfg(not(target_os = "linux"))]
-mod workers_elsewhere;
-#[cfg(not(target_os = "linux"))]
-use workers_elsewhere as workers;
+#[path = "worker_threads_elsewhere.rs"]
+mod worker_threads;
 
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::NonNull;
@@ -17,29 +16,37 @@ use bytes::Bytes;
 
 use crate::frame_rate::FrameRate;
 use crate::picture::{Depth, Matrix, Picture, PictureFormat, Range, Transfer};
-use workers::Workers;
+use worker_threads::WorkerThreads;
 
-#[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, dead_code, clippy::all)]
+#[allow(
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    dead_code,
+    unreachable_pub,
+    clippy::all
+)]
 mod ffi {
     include!(concat!(env!("OUT_DIR"), "/x265.rs"));
 }
 
-/// Why x265 does not do as it is told.
+/// Errors of x265, with their messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum X265Error {
-    /// The library speaks another version than its header, or lacks samples of so many bits.
+    /// The library is of another version than its header, or was built without this bit depth.
     #[error("the x265 library does not fit the one that hevcast was built with; build hevcast anew")]
     Library,
-    /// No memory.
+    /// An allocation of x265's failed.
     #[error("no memory for x265")]
     Memory,
-    /// A preset or tuning that it does not know.
+    /// An unknown preset or tuning.
     #[error("x265 has no preset `{0}` for this")]
     Preset(String),
-    /// A parameter that it does not know.
+    /// An unknown parameter.
     #[error("x265 has no parameter `{0}`")]
     Name(String),
-    /// A value that it does not take.
+    /// A value that the parameter does not accept.
     #[error("x265 does not take `{name}={value}`")]
     Value {
         /// The parameter.
@@ -47,10 +54,10 @@ pub(crate) enum X265Error {
         /// The value.
         value: String,
     },
-    /// The parameters do not go together.
+    /// The combination of parameters is not supported, or there is no memory; x265 does not say which.
     #[error("x265 does not open with these settings")]
     Open,
-    /// It gave up on a picture.
+    /// Encoding a picture failed.
     #[error("x265 failed on a picture")]
     Failed,
 }
@@ -63,16 +70,16 @@ pub(crate) struct Setup<'a> {
     pub(crate) frame_rate: FrameRate,
     /// A preset's name.
     pub(crate) preset: &'a str,
-    /// Parameters by x265's names; later ones overrule earlier ones.
+    /// Parameters by x265's names; later ones take precedence over earlier ones.
     pub(crate) params: &'a [(String, String)],
 }
 
-/// What is wanted of one picture.
+/// What is requested for one picture.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EncodeParams {
-    /// That it be an IDR picture.
+    /// Whether it must be an IDR picture.
     pub(crate) idr: bool,
-    /// Its QP, 0 to 51, whatever rate control would choose.
+    /// Its QP, 0 to 51; `None` leaves it to x265's rate control.
     pub(crate) qp: Option<u8>,
 }
 
@@ -92,14 +99,14 @@ pub(crate) struct X265 {
     input: Owned<ffi::x265_picture>,
     output: Owned<ffi::x265_picture>,
     format: PictureFormat,
-    /// Where its threads run, if that is ours to say.
-    workers: Option<Workers>,
+    /// Its worker threads, where they are pinned to processors.
+    workers: Option<WorkerThreads>,
 }
 
 // SAFETY: owned by this value alone and used through `&mut`; x265's encoders may move between threads between calls.
 unsafe impl Send for X265 {}
 
-/// Something that x265 has allocated, and how it is given back.
+/// An object that x265 allocated, and the function that frees it.
 struct Owned<T> {
     pointer: NonNull<T>,
     free: unsafe extern "C" fn(*mut T),
@@ -124,18 +131,18 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-/// Calls a function of x265's table, which is there in every version that has its header.
+/// Calls a function of x265's table of functions. The caller says why the arguments are what the function requires.
 macro_rules! call {
     ($api:expr, $function:ident, $($argument:expr),*) => {
         match $api.$function {
-            // SAFETY: each caller below says why its arguments are what the function asks for.
+            // SAFETY: the comment at each use of the macro.
             Some(function) => Ok(unsafe { function($($argument),*) }),
             None => Err(X265Error::Library),
         }
     };
 }
 
-/// Whether the library that is here codes samples of so many bits.
+/// Whether the installed library codes samples of this depth.
 pub(crate) fn has_depth(depth: Depth) -> bool {
     api(depth).is_ok()
 }
@@ -161,12 +168,12 @@ fn api(depth: Depth) -> Result<&'static ffi::x265_api, X265Error> {
 }
 
 fn c_string(text: &str) -> CString {
-    // What has a zero inside is no name or value that x265 knows.
+    // Text with a zero byte becomes empty: x265 knows no such name or value.
     CString::new(text).unwrap_or_default()
 }
 
 impl X265 {
-    /// Opens an encoder that gives each picture in the call that brought it in.
+    /// Opens an encoder, tuned to return each picture in the call that brings it in.
     pub(crate) fn open(setup: &Setup<'_>) -> Result<X265, X265Error> {
         let api = api(setup.format.depth)?;
         let mut param = Owned::new(call!(api, param_alloc,)?, api.param_free)?;
@@ -184,9 +191,9 @@ impl X265 {
         raw.fpsDenom = setup.frame_rate.den();
         raw.internalCsp = ffi::X265_CSP_I420 as c_int;
         raw.logLevel = ffi::X265_LOG_NONE;
-        for (name, value) in meaning(format).iter().map(|(name, value)| (*name, *value)).chain(pairs(setup.params)) {
+        for (name, value) in vui(format).iter().map(|(name, value)| (*name, *value)).chain(pairs(setup.params)) {
             let (c_name, c_value) = (c_string(name), c_string(value));
-            // As above.
+            // `param` as above; the C strings live through the call.
             match call!(api, param_parse, param.get_mut(), c_name.as_ptr(), c_value.as_ptr())? {
                 0 => {}
                 ffi::X265_PARAM_BAD_NAME => return Err(X265Error::Name(name.to_owned())),
@@ -198,7 +205,7 @@ impl X265 {
         // Both were allocated just now.
         call!(api, picture_init, param.get_mut(), input.get_mut())?;
         // The parameters are complete, and copied.
-        let (encoder, workers) = workers::started_by(|| call!(api, encoder_open, param.get_mut()));
+        let (encoder, workers) = worker_threads::started_by(|| call!(api, encoder_open, param.get_mut()));
         let encoder = NonNull::new(encoder?).ok_or(X265Error::Open)?;
         Ok(X265 { api, encoder, input, output, format, workers })
     }
@@ -222,7 +229,7 @@ impl X265 {
         input.bitDepth = bits(self.format.depth);
         input.pts = pts;
         input.sliceType = if params.idr { ffi::X265_TYPE_IDR } else { ffi::X265_TYPE_AUTO } as c_int;
-        // 0 leaves the choice to rate control, so that each QP is told as one more.
+        // 0 leaves the choice to rate control, and QP n is passed as n + 1.
         input.forceqp = params.qp.map_or(0, |qp| c_int::from(qp) + 1);
         let (mut nals, mut count) = (std::ptr::null_mut(), 0);
         // An opened encoder and two pictures of its own making. The planes hold the rows that the format says (checked by
@@ -243,7 +250,7 @@ impl X265 {
             _ => {}
         }
         if let Some(workers) = &mut self.workers {
-            workers.coded_a_picture();
+            workers.after_picture();
         }
         // SAFETY: x265 says that there are `count` of them, valid until the next call.
         let nals = unsafe { std::slice::from_raw_parts(nals, count as usize) };
@@ -275,8 +282,8 @@ fn pairs(params: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     params.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// What the samples mean, for the VUI.
-fn meaning(format: PictureFormat) -> Vec<(&'static str, &'static str)> {
+/// The colour description for the VUI (H.265 section E.2.1), as x265's parameters.
+fn vui(format: PictureFormat) -> Vec<(&'static str, &'static str)> {
     let range = match format.colour.range {
         Range::Limited => "limited",
         Range::Full => "full",
@@ -293,8 +300,8 @@ fn meaning(format: PictureFormat) -> Vec<(&'static str, &'static str)> {
         (Transfer::Standard, _) => None,
     };
     let primaries = (format.colour.matrix == Matrix::Bt2020).then_some("bt2020");
-    let mut meaning = vec![("range", range), ("colormatrix", matrix)];
-    meaning.extend(transfer.map(|transfer| ("transfer", transfer)));
-    meaning.extend(primaries.map(|primaries| ("colorprim", primaries)));
-    meaning
+    let mut vui = vec![("range", range), ("colormatrix", matrix)];
+    vui.extend(transfer.map(|transfer| ("transfer", transfer)));
+    vui.extend(primaries.map(|primaries| ("colorprim", primaries)));
+    vui
 }

@@ -1,4 +1,4 @@
-//! Reads a Y4M stream; the twin of [`super::Writer`].
+//! Reads a Y4M stream; the counterpart of [`super::Writer`].
 
 use std::io::{self, Read};
 
@@ -7,8 +7,7 @@ use crate::convert::even;
 use crate::frame_rate::FrameRate;
 use crate::picture::{Colour, Matrix, Picture, PictureFormat, Range};
 
-/// Reads pictures from a Y4M stream. Samples go straight into the planes, so `input` needs no
-/// buffer of its own.
+/// Reads pictures from a Y4M stream. Samples are read directly into the planes, so that `input` needs no buffer.
 pub struct Reader<R> {
     input: R,
     /// Size in the stream, which may be odd.
@@ -57,17 +56,17 @@ impl<R: Read> Reader<R> {
         (self.width, self.height)
     }
 
-    /// Pictures per second; 25 where the header does not know.
+    /// Frame rate of the header; 25 pictures/s where it gives none.
     pub fn frame_rate(&self) -> FrameRate {
         self.frame_rate
     }
 
-    /// Width over height of a pixel, as a fraction; (1, 1) where the header does not know.
+    /// Width over height of a pixel, as a fraction; (1, 1) where the header gives none.
     pub fn pixel_aspect(&self) -> (u32, u32) {
         self.pixel_aspect
     }
 
-    /// Where the bytes come from.
+    /// The input that was given to [`Reader::new`].
     pub fn input_mut(&mut self) -> &mut R {
         &mut self.input
     }
@@ -80,7 +79,7 @@ impl<R: Read> Reader<R> {
         if !self.read_frame_line()? {
             return Ok(None);
         }
-        // Tight rows: an even-sized plane is one read.
+        // Rows without padding: an even-sized plane is one read.
         let mut picture = Picture::uninitialised(self.format, 1)?;
         for index in 0..3 {
             let (coded_width, coded_rows) = match index {
@@ -118,12 +117,12 @@ impl<R: Read> Reader<R> {
         if start != *FRAME {
             return Err(Y4mError::NotFrame);
         }
-        // Parameters of a single frame carry nothing that is needed here.
+        // A frame's own parameters are not needed here.
         read_line(&mut self.input).map(|_| true)
     }
 }
 
-/// What the header line says.
+/// The fields of the header line.
 struct Header {
     width: u32,
     height: u32,
@@ -134,7 +133,7 @@ struct Header {
 
 impl Header {
     fn parse(line: &str) -> Result<Header, Y4mError> {
-        /// What is played where the rate is unknown (`F0:0`), as FFmpeg does.
+        /// The rate where it is unknown (`F0:0`), the same as FFmpeg's.
         const UNKNOWN_RATE: FrameRate = FrameRate::whole(25);
         let mut header =
             Header { width: 0, height: 0, frame_rate: UNKNOWN_RATE, range: Range::Limited, pixel_aspect: (1, 1) };
@@ -145,14 +144,14 @@ impl Header {
                 "W" => header.width = value.parse().map_err(|_| bad())?,
                 "H" => header.height = value.parse().map_err(|_| bad())?,
                 "F" => {
-                    // Some write a whole number alone; a part of zero means that the rate is not known.
+                    // Some write a whole number alone; a zero in either part means that the rate is unknown.
                     let (num, den) = value.split_once(':').unwrap_or((value, "1"));
                     let (num, den): (u32, u32) = (num.parse().map_err(|_| bad())?, den.parse().map_err(|_| bad())?);
                     if num > 0 && den > 0 {
                         header.frame_rate = FrameRate::new(num, den).ok_or_else(bad)?;
                     }
                 }
-                // What makes no sense as an aspect leaves pixels square, as everybody takes them then.
+                // An aspect that is not positive leaves pixels square.
                 "A" => {
                     let parts =
                         value.split_once(':').and_then(|(num, den)| Some((num.parse().ok()?, den.parse().ok()?)));
@@ -175,7 +174,7 @@ impl Header {
     }
 }
 
-/// Reads up to the newline, byte by byte: lines are short, and nothing behind them may be taken.
+/// Reads up to the newline, byte by byte: lines are short, and the samples behind them must stay in the input.
 fn read_line(input: &mut impl Read) -> Result<String, Y4mError> {
     let mut line = Vec::new();
     let mut byte = [0];

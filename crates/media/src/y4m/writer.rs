@@ -1,4 +1,4 @@
-//! Writes a Y4M stream; the twin of [`super::Reader`].
+//! Writes a Y4M stream; the counterpart of [`super::Reader`].
 
 use std::io::Write;
 
@@ -7,8 +7,7 @@ use crate::convert::Converter;
 use crate::frame_rate::FrameRate;
 use crate::picture::{Colour, Matrix, Picture, PictureFormat, Range};
 
-/// Writes pictures as a Y4M stream. Each picture goes out in a few large writes and a flush, so
-/// `output` needs no buffer of its own.
+/// Writes pictures as a Y4M stream. Each picture is one write and a flush, so that `output` needs no buffer.
 pub struct Writer<W> {
     output: W,
     format: PictureFormat,
@@ -23,7 +22,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When the output fails.
     pub fn new(mut output: W, format: PictureFormat, frame_rate: FrameRate) -> Result<Writer<W>, Y4mError> {
-        // The header names neither a matrix nor more bits: what readers take for granted is written.
+        // The header has neither a matrix nor more bits: pictures are written in what readers assume.
         let usual = PictureFormat::limited(format.width, format.height).colour.matrix;
         let matrix = if format.colour.matrix == Matrix::Bt2020 { usual } else { format.colour.matrix };
         let colour = Colour { matrix, ..format.colour };
@@ -44,11 +43,11 @@ impl<W: Write> Writer<W> {
         Ok(Writer { output, format, converter: Converter::default(), buffer: Vec::new() })
     }
 
-    /// Writes one picture and flushes. A picture of another format is converted to the header's:
-    /// the stream cannot change.
+    /// Writes one picture and flushes. A picture of another format is converted to the header's, which holds for the whole
+    /// stream.
     ///
     /// # Errors
-    /// When the output fails, for example because its reader has gone.
+    /// When the output fails, for example because its reader has closed the pipe.
     pub fn write(&mut self, picture: &Picture) -> Result<(), Y4mError> {
         let picture = self.converter.reformat(picture, self.format)?;
         self.buffer.clear();
@@ -64,7 +63,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Gives the output back.
+    /// The output that was given to [`Writer::new`].
     pub fn into_inner(self) -> W {
         self.output
     }

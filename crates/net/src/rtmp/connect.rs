@@ -1,4 +1,4 @@
-//! The RTMP session on a [`Driver`]: connecting with authentication, and ending the stream.
+//! Runs an RTMP session on a [`Driver`]: connecting with authentication, and ending the stream.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -8,18 +8,19 @@ use hevcast_wire::rtmp::{RtmpError, StreamAddress};
 use hevcast_wire::session::Session;
 use hevcast_wire::time::Now;
 
-use crate::connect::NetError;
 use crate::connection::Connection;
 use crate::driver::{ClientProtocol, Driver, DriverEvent};
+use crate::error::NetError;
 use crate::stream::Stream;
 use crate::{Clock, Target};
 
-/// How long a server may take to read the end of the stream.
+/// How long a server may take to read the end of the stream and close its side.
 const END_TIMEOUT: Duration = Duration::from_millis(150);
-/// Connections that authentication takes: to be refused, to be challenged, to be accepted.
+/// How many connections Adobe authentication takes: one that is refused, one that gets the challenge, one that is
+/// accepted.
 const AUTH_CONNECTIONS: usize = 3;
 
-/// What a server may object to that closes a connection without giving a reason.
+/// What a server may have objected to if it closes a connection without giving a reason.
 fn wants(role: Role) -> &'static str {
     match role {
         Role::Publish => "key, login or name (somebody may publish there already)",
@@ -34,8 +35,8 @@ impl ClientProtocol for RtmpSession {
         Ok(connection.input().len() < before)
     }
 
-    /// Sends what is queued, for as long as the server takes it promptly, then waits until it has closed its side: a socket
-    /// that is closed over unread bytes discards what it has sent.
+    /// Sends what is queued, as long as the server accepts it promptly, and waits until the server has closed its side:
+    /// when a socket with unread input is closed, the system discards its unsent output.
     async fn close(mut driver: Driver<RtmpSession>) {
         driver.session.end();
         driver.transmit();
@@ -50,7 +51,7 @@ impl ClientProtocol for RtmpSession {
 /// Connects to `target`, authenticates if the server requires it, and opens the stream.
 ///
 /// # Errors
-/// [`NetError`]: no connection, a refusal, or silence.
+/// [`NetError`]: no connection, a refusal, or no response.
 pub async fn connect(target: &Target, role: Role, agent: &str, clock: Clock) -> Result<Driver<RtmpSession>, NetError> {
     let no_stream = || RtmpError::NoStream { url: target.shown() };
     let address = StreamAddress::of(&target.url).ok_or_else(no_stream)?;
@@ -66,12 +67,12 @@ pub async fn connect(target: &Target, role: Role, agent: &str, clock: Clock) -> 
             {
                 credentials = target.credentials.iter().map(|known| challenge.answer(known, seed as u32)).collect();
             }
-            // The challenge was answered, and comes again.
+            // The challenge was answered, and came again: the credentials are wrong.
             Err(NetError::Rtmp(RtmpError::CredentialsRequired { url, reason, .. })) if target.credentials.is_some() => {
                 return Err(RtmpError::CredentialsRefused { url, reason }.into());
             }
             Err(NetError::Closed { url }) => return Err(NetError::ClosedAtStart { url, wants: wants(role) }),
-            // The same, by a server that had not read all of what we sent.
+            // The same, by a server that had not read everything that was sent.
             Err(NetError::Io { url, error }) if error.kind() == ErrorKind::ConnectionReset => {
                 return Err(NetError::ClosedAtStart { url, wants: wants(role) });
             }

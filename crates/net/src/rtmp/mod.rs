@@ -1,7 +1,7 @@
-//! RTMP and RTMPS: the session of `hevcast_wire::rtmp` on a socket.
+//! Publishing and playing over RTMP and RTMPS: the session of `hevcast_wire::rtmp` on a socket.
 //!
-//! [`Publisher`] and [`Player`] are the counterparts of [`crate::publish`] and [`crate::play`]; [`connect`] opens
-//! the stream for both. They deal in access units, for RTMP has no packets.
+//! [`Publisher`] and [`Player`] are the counterparts of [`crate::publish`] and [`crate::play`]; [`connect`] opens the
+//! stream for both. They work with coded frames, since RTMP has no packets.
 
 pub mod connect;
 pub mod play;

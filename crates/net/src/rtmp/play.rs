@@ -1,4 +1,4 @@
-//! The play stage over RTMP: coded pictures of a stream, as they come.
+//! Plays a stream over RTMP: returns its coded frames as they come.
 
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtmp::RtmpError;
@@ -10,41 +10,42 @@ use super::connect::connect;
 use crate::driver::{Driver, DriverEvent};
 use crate::{Clock, NetError, Target};
 
-/// What came from the server.
+/// What [`Player::next`] returns: a message of the stream, or its end.
 #[derive(Debug)]
 pub enum Played {
-    /// A picture; a random access picture has its parameter sets.
+    /// A coded frame; a random access frame contains its parameter sets.
     Picture(CodedFrame),
-    /// A video message without a picture, or with one that nothing is known of yet: parameter sets have not come.
+    /// A video message without a picture, or with one that cannot be decoded since no parameter sets have come yet.
     Other,
-    /// A video message that was broken.
+    /// A video message that could not be parsed.
     Malformed(VideoError),
-    /// Sound, which is not played.
+    /// An audio message; audio is not played.
     Sound,
-    /// The server ended the stream.
+    /// The server ended the stream, so that nothing more comes.
     Ended,
 }
 
-/// A playing connection.
+/// A connection on which a server plays a stream.
 #[derive(Debug)]
 pub struct Player {
     driver: Driver<RtmpSession>,
     unpacker: Unpacker,
-    /// A message was broken, and no picture has come since.
+    /// Whether a message could not be parsed since the last picture.
     is_after_loss: bool,
 }
 
 impl Player {
-    /// Connects and waits until the server plays. Some servers play a stream that nobody sends yet: it comes when it comes.
+    /// Connects and waits until the server plays. Some servers accept to play a stream that nobody publishes yet; then
+    /// pictures come later.
     ///
     /// # Errors
-    /// [`NetError`]: no connection, a refusal, or silence.
+    /// [`NetError`]: no connection, a refusal, or no response.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Player, NetError> {
         let driver = connect(target, Role::Play, user_agent, clock).await?;
         Ok(Player { driver, unpacker: Unpacker::default(), is_after_loss: false })
     }
 
-    /// Waits for what comes next. Cancelling it loses nothing.
+    /// Waits for the next message. It is cancel safe.
     ///
     /// # Errors
     /// [`NetError`]: the session is over, or the stream is not H.265.
@@ -74,12 +75,12 @@ impl Player {
         }
     }
 
-    /// Bytes read from the socket, framing included.
+    /// Bytes read from the socket so far, framing included.
     pub fn received_bytes(&self) -> u64 {
         self.driver.connection.received_bytes()
     }
 
-    /// Ends the session.
+    /// Ends the session, and closes the connection.
     pub async fn close(self) {
         self.driver.close().await;
     }

@@ -1,7 +1,8 @@
-//! The publish stage over RTMP: coded pictures to a server.
+//! Publishes a stream over RTMP: sends coded frames to a server.
 //!
-//! As [`crate::publish::Publisher`], a [`Publisher`] holds one picture at a time: the next is queued when the kernel has
-//! taken the last ([`Publisher::is_drained`]), so that what waits, waits where it can be aged.
+//! Like [`crate::publish::Publisher`], a [`Publisher`] holds one picture at a time: the next one is queued when the
+//! kernel has accepted the last ([`Publisher::is_drained`]), so that pictures wait in the [backlog](crate::backlog),
+//! where their age is known.
 
 use hevcast_wire::CodedFrame;
 use hevcast_wire::rtmp::pack::Packer;
@@ -13,37 +14,39 @@ use crate::driver::{Driver, DriverEvent};
 use crate::publish::PublishEvent;
 use crate::{Clock, NetError, Target};
 
-/// A publishing connection.
+/// A connection on which a stream is published.
 #[derive(Debug)]
 pub struct Publisher {
     driver: Driver<RtmpSession>,
     packer: Packer,
-    /// Time stamp of the last picture, ms.
-    last: u32,
+    /// The RTMP time stamp of the last picture, in ms.
+    last_timestamp: u32,
 }
 
 impl Publisher {
-    /// Connects and waits until the server takes the stream. A login in the URL is used if the server asks for one.
+    /// Connects and waits until the server accepts the stream. The target's credentials are used if the server requires
+    /// a login.
     ///
     /// # Errors
-    /// [`NetError`]: no connection, a refusal, or silence.
+    /// [`NetError`]: no connection, a refusal, or no response.
     pub async fn connect(target: &Target, user_agent: &str, clock: Clock) -> Result<Publisher, NetError> {
         let driver = connect(target, Role::Publish, user_agent, clock).await?;
         let packer = if driver.session.caches_no_sequence_start() { Packer::insistent() } else { Packer::default() };
-        Ok(Publisher { driver, packer, last: 0 })
+        Ok(Publisher { driver, packer, last_timestamp: 0 })
     }
 
-    /// Queues a frame; its NAL units are not copied. A random access frame has its parameter sets. Frames before the first
-    /// one are passed over, for nobody could decode them.
+    /// Queues a frame; its NAL units are not copied. A random access frame must contain its parameter sets. Frames
+    /// before the first one are skipped, since they could not be decoded.
     ///
     /// # Errors
-    /// [`NetError::Rtmp`]: it cannot be announced, or is longer than RTMP allows. What is queued stays whole.
+    /// [`NetError::Rtmp`]: the frame's parameter sets cannot be announced, or it is longer than RTMP allows. The frame
+    /// is not queued then.
     pub fn queue(&mut self, frame: &CodedFrame) -> Result<(), NetError> {
         let session = &mut self.driver.session;
         let url = || session.address().shown.clone();
         let packed = self.packer.pack(frame).map_err(|error| RtmpError::Configuration { url: url(), error })?;
         let Some(packed) = packed else { return Ok(()) };
-        self.last = packed.timestamp;
+        self.last_timestamp = packed.timestamp;
         if let Some(metadata) = packed.metadata {
             session.send_data(packed.timestamp, metadata);
         }
@@ -55,13 +58,13 @@ impl Publisher {
         Ok(())
     }
 
-    /// Whether the kernel has taken everything queued.
+    /// Whether the kernel has accepted everything that was queued.
     pub fn is_drained(&self) -> bool {
         self.driver.connection.queued_bytes() == 0
     }
 
-    /// Waits for the next news: RTMP has none but [`PublishEvent::Sent`] and [`PublishEvent::Ended`]. Cancelling it loses
-    /// nothing.
+    /// Waits for the next event: over RTMP there are only [`PublishEvent::Sent`] and [`PublishEvent::Ended`]. It is
+    /// cancel safe.
     ///
     /// # Errors
     /// [`NetError`]: the session is over.
@@ -74,14 +77,14 @@ impl Publisher {
         })
     }
 
-    /// Bytes written to the socket, framing included.
+    /// Bytes written to the socket so far, framing included.
     pub fn sent_bytes(&self) -> u64 {
         self.driver.connection.sent_bytes()
     }
 
-    /// Sends what is queued (for as long as the server takes it promptly), then ends the stream.
+    /// Sends what is queued, as long as the server accepts it promptly, and ends the stream.
     pub async fn close(mut self) {
-        if let Err(error) = self.driver.session.send_video(self.last, &[video::write_sequence_end()]) {
+        if let Err(error) = self.driver.session.send_video(self.last_timestamp, &[video::write_sequence_end()]) {
             tracing::debug!("{error}");
         }
         self.driver.close().await;

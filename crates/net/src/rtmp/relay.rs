@@ -1,5 +1,6 @@
-//! A small server for the tests, by `rml_rtmp`: code that is not ours at the other end of the wire. What one connection
-//! publishes, all that play get; a key named `taken` is refused, and the application `locked` wants Adobe's login.
+//! A small RTMP server for the tests, made with `rml_rtmp`, which is independent of this crate. It passes what one
+//! connection publishes to all that play. It refuses a key named `taken`, and the application `locked` requires Adobe
+//! authentication.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,25 +20,25 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls::Fingerprint;
 
-/// A video message.
+/// A video message: its time stamp in ms, and its body.
 type Video = (u32, Bytes);
 
-/// The server.
-pub struct Relay {
-    /// Where it listens.
+/// A running server, and what the tests need of it.
+pub(super) struct Relay {
+    /// The address and port on which it listens.
     pub address: SocketAddr,
-    /// What publishers said of their streams.
+    /// The metadata that publishers have sent.
     pub metadata: Receiver<StreamMetadata>,
 }
 
 impl Relay {
-    /// Starts one that ends with the test's runtime.
-    pub async fn start() -> Relay {
+    /// Starts a server that ends with the test's runtime.
+    pub(super) async fn start() -> Relay {
         Relay::start_behind(None).await
     }
 
-    /// The same under TLS, with its certificate's fingerprint.
-    pub async fn start_secure() -> (Relay, Fingerprint) {
+    /// Starts a server under TLS; also returns the fingerprint of its certificate.
+    pub(super) async fn start_secure() -> (Relay, Fingerprint) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let pin = Fingerprint::of(&certificate);
@@ -140,7 +141,7 @@ fn answer(
         Event::ConnectionRequested { request_id, app_name } if app_name.starts_with("locked") => {
             match login(app_name.trim_start_matches("locked")) {
                 None => session.accept_request(request_id).unwrap(),
-                Some(words) => session.reject_request(request_id, "NetConnection.Connect.Rejected", words).unwrap(),
+                Some(reason) => session.reject_request(request_id, "NetConnection.Connect.Rejected", reason).unwrap(),
             }
         }
         Event::PublishStreamRequested { request_id, stream_key, .. } if stream_key.starts_with("taken") => {
@@ -154,7 +155,7 @@ fn answer(
         | Event::ReleaseStreamRequested { request_id, .. }
         | Event::PublishStreamRequested { request_id, .. } => session.accept_request(request_id).unwrap(),
         Event::VideoDataReceived { timestamp, data, .. } => {
-            // Nobody may be there to hear it.
+            // The send fails when no connection plays.
             let _ = videos.send((timestamp.value, data));
             Vec::new()
         }
@@ -166,16 +167,16 @@ fn answer(
     }
 }
 
-/// What a client that says this is told, until it has proved that it knows the password.
-fn login(said: &str) -> Option<&'static str> {
+/// The reason with which a client is refused that sends this login, until it proves that it knows the password.
+fn login(sent: &str) -> Option<&'static str> {
     const CHALLENGE: &str = "[ authmod=adobe ] : ?reason=needauth&user=cam&salt=s4lt&challenge=ch&opaque=0p";
-    if said.is_empty() {
+    if sent.is_empty() {
         return Some("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ");
     }
-    let field = |name: &str| said.split('&').find_map(|pair| pair.strip_prefix(name));
+    let field = |name: &str| sent.split('&').find_map(|pair| pair.strip_prefix(name));
     let Some(nonce) = field("challenge=") else { return Some(CHALLENGE) };
     let nonce = u32::from_str_radix(nonce, 16).unwrap();
     let known = Credentials { user: "cam".to_owned(), password: "secret".into() };
     let right = AdobeChallenge::of(CHALLENGE).unwrap().answer(&known, nonce);
-    (said != right).then_some("[ authmod=adobe ] : ?reason=authfailed&opaque=0p")
+    (sent != right).then_some("[ authmod=adobe ] : ?reason=authfailed&opaque=0p")
 }

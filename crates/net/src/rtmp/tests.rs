@@ -1,4 +1,4 @@
-//! Publisher and player at a server that is not ours, over the loopback.
+//! Tests publisher and player with an independent server, over the loopback.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::relay::Relay;
 use super::{Player, Publisher};
 use crate::{Clock, NetError, Target};
 
-/// x265, 640x480, 30 pictures a second.
+/// Parameter sets of x265 for 640x480 at 30 pictures per second.
 const VPS: &[u8] = &[
     0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
     0x00, 0x5a, 0x92, 0x80, 0x90,
@@ -22,26 +22,26 @@ const SPS: &[u8] = &[
     0x03, 0x00, 0x3c, 0x10,
 ];
 const PPS: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
-/// A message before the slices, as the capture time's.
+/// An SEI message before the slices, like the one with the capture time.
 const SEI: &[u8] = &[0x4e, 0x01, 0x05, 0x02, 0x11, 0x22, 0x80];
 
 fn target(relay: &Relay, path: &str) -> Target {
     Target::parse(&format!("rtmp://{}/{path}", relay.address)).unwrap()
 }
 
-/// The picture of a number: every tenth is an IDR picture with its parameter sets.
+/// The picture with this number: every tenth is an IDR picture with its parameter sets.
 fn picture(number: usize) -> CodedFrame {
     let is_idr = number.is_multiple_of(10);
     let mut nals = if is_idr { vec![VPS, SPS, PPS, SEI] } else { vec![SEI] };
     let mut slice = vec![if is_idr { 0x28 } else { 0x02 }, 0x01, 0xaf, number as u8];
-    // Across several chunks of ours.
+    // Larger than several chunks.
     slice.resize(if is_idr { 200_000 } else { 3000 }, 0x55);
     nals.push(&slice);
     let nals = nals.into_iter().map(Bytes::copy_from_slice).collect();
     CodedFrame::new(CodecId::H265, RtpTicks(number as u32 * 3600), nals)
 }
 
-/// The next picture that comes; fails at anything else but messages without one.
+/// The next picture; fails on anything else except messages without a picture.
 async fn next(player: &mut Player) -> CodedFrame {
     loop {
         match player.next().await.unwrap() {
@@ -79,11 +79,11 @@ async fn pictures_pass_through_a_foreign_server_in_order() {
     }
     assert!(publisher.sent_bytes() > 800_000 && player.received_bytes() > 800_000);
     let mut late = Player::connect(&target, "hevcast/0", clock).await.unwrap();
-    // Past the stream's first moments, in which a SequenceStart is not repeated.
+    // After the beginning of the stream, in which a SequenceStart is not repeated.
     for number in 95..102 {
         publish(&mut publisher, number).await;
     }
-    // What comes before the first announcement of parameter sets is no picture yet.
+    // Messages before the first parameter sets contain no picture that can be decoded.
     let first = next(&mut late).await;
     assert_eq!((first.parameter_sets().is_complete(), first.nals), (true, picture(100).nals));
     player.close().await;
@@ -124,7 +124,7 @@ async fn a_login_is_proved_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_refused_publisher_hears_why() {
+async fn a_refused_publisher_gets_the_reason() {
     let relay = Relay::start().await;
     let refused = Publisher::connect(&target(&relay, "live/taken"), "hevcast/0", Clock::default()).await;
     let error = refused.unwrap_err();
@@ -137,7 +137,7 @@ async fn a_refused_publisher_hears_why() {
 }
 
 #[tokio::test]
-async fn a_port_that_speaks_something_else_is_told() {
+async fn a_port_of_another_protocol_is_reported() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Target::parse(&format!("rtmp://{}/live/x", listener.local_addr().unwrap())).unwrap();
     let serve = async {
@@ -184,11 +184,11 @@ async fn turns_that_are_given_up_lose_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_turned_away_without_a_word_hears_what_may_be_wanted() {
+async fn a_close_without_a_reason_says_what_the_server_may_require() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Target::parse(&format!("rtmp://{}/live/x?key=wrong", listener.local_addr().unwrap())).unwrap();
     let server = tokio::spawn(async move {
-        // One reads what comes and closes, the next closes at once.
+        // One server reads the input and closes, the next closes at once.
         for reads in [true, false] {
             let (mut socket, _) = listener.accept().await.unwrap();
             if reads {

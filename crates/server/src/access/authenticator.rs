@@ -1,8 +1,8 @@
-//! Checks logins: the order in which that happens ([`super::login_throttle`]), the check itself
-//! ([`super::password_checker`]), and what is remembered of it ([`super::login_cache`]).
+//! Checks logins: when each is checked ([`super::login_throttle`]), the check itself ([`super::password_checker`]), and
+//! what is remembered of the outcome ([`super::login_cache`]).
 //!
-//! The time that an answer takes does not show whether a user exists, is an administrator, or has this or that kind of
-//! hash: where one user has an argon2 hash, every Basic login that is checked costs the computation of one.
+//! The time that a response takes does not show whether a user exists, is an administrator, or has which kind of hash:
+//! where one user has an argon2 hash, every Basic login that is checked costs the computation of one.
 
 use parking_lot::Mutex;
 use std::net::IpAddr;
@@ -20,42 +20,42 @@ use crate::budget::{Budget, Kind, OverBudget, Reservation};
 use crate::config::Config;
 use crate::counters::CounterByKind;
 
-/// A login that came with a request.
+/// A login as it came with a request, with what is needed to check it.
 #[derive(Clone, Copy, Debug)]
 pub struct LoginRequest<'a> {
-    /// Whence it came.
+    /// The address of the peer that sent it.
     pub peer: IpAddr,
-    /// The login.
+    /// The credentials of the request's `Authorization` header.
     pub login: &'a Authorization,
-    /// Method of the request, which a Digest login covers.
+    /// The method of the request, which the response of a Digest login covers (RFC 7616 section 3.4).
     pub method: &'a str,
-    /// The nonce that the peer was given, which a Digest login covers.
+    /// The nonce of the challenge that the peer was sent, which the response of a Digest login covers, too.
     pub nonce: &'a str,
 }
 
-/// What came of a login.
+/// The outcome of checking a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginOutcome {
-    /// It is its user's.
+    /// The user exists, and the credentials are the user's.
     Right,
-    /// It is not, or there is no such user.
+    /// The credentials are wrong, or there is no such user.
     Wrong,
-    /// It was not checked: too many wait.
+    /// The login was not checked, since too many logins wait.
     Overloaded,
 }
 
-/// Checks the logins of all connections.
+/// Checks the logins of all RTSP and HTTP connections.
 #[derive(Debug)]
 pub struct Authenticator {
     throttle: Arc<LoginThrottle>,
     passwords: PasswordChecker,
     cache: LoginCache,
-    /// The memory in which hashes are computed.
+    /// The reservation for the memory in which argon2 hashes are computed.
     memory: Mutex<Reservation>,
 }
 
 impl Authenticator {
-    /// One that has checked nothing. The memory that it needs is reserved by [`Authenticator::configure`].
+    /// An authenticator that has checked no login yet. [`Authenticator::configure`] reserves the memory that it needs.
     pub fn new(budget: &Arc<Budget>) -> Authenticator {
         Authenticator {
             throttle: Arc::default(),
@@ -65,17 +65,18 @@ impl Authenticator {
         }
     }
 
-    /// Another configuration holds: reserves the memory that its hashes take, and forgets what was right before.
+    /// Adapts to another configuration: reserves the memory that its argon2 hashes require, and forgets which logins
+    /// were right by the one before.
     ///
     /// # Errors
-    /// [`OverBudget`] where there is no room for that memory, which is then taken without being counted.
+    /// [`OverBudget`] where too few bytes are available. The memory is used all the same then, without being counted.
     pub fn configure(&self, config: &Config) -> Result<(), OverBudget> {
         self.cache.clear();
         self.memory.lock().resize(config.login_memory_bytes() as u64)
     }
 
-    /// Waits until the login may be checked, checks it against the configuration that holds then, and counts the
-    /// outcome.
+    /// Waits until the throttle allows the login to be checked, checks it against the configuration that is in effect
+    /// then, and counts the outcome in `outcomes`.
     pub async fn authenticate(
         &self,
         request: LoginRequest<'_>,
@@ -84,7 +85,8 @@ impl Authenticator {
         outcomes: &CounterByKind,
     ) -> LoginOutcome {
         let now = || clock.now().instant;
-        // In this order: what one configuration finds right must not be remembered for the next.
+        // The claim is made before the configuration is read, so that a login that is right by an old configuration is
+        // cached for that configuration's generation only.
         let claimed = self.cache.claim(request.login);
         let config = config();
         let mut attempt = self.throttle.begin(request.peer, claimed, now());
@@ -92,7 +94,7 @@ impl Authenticator {
         loop {
             let changed = changes.notified();
             let mut changed = std::pin::pin!(changed);
-            // From now on, so that no change is missed between the poll and the wait.
+            // Notifications count from here on, so that none is missed between the poll and the wait.
             changed.as_mut().enable();
             match attempt.poll(now()) {
                 Decision::Check => break,
@@ -127,7 +129,7 @@ impl Authenticator {
         if is_right { LoginOutcome::Right } else { LoginOutcome::Wrong }
     }
 
-    /// Whether the login is right; `None` when too many wait to be checked.
+    /// Whether the login is right; `None` when it was not checked, since too many checks wait.
     async fn check(&self, config: &Config, request: LoginRequest<'_>, is_trusted: bool) -> Option<bool> {
         let login = request.login;
         let user = config.users().find(|user| user.name == login.user());
@@ -144,15 +146,15 @@ impl Authenticator {
                 };
                 let ha1 = user.and_then(|user| user.ha1);
                 let ha1_proves = ha1.unwrap_or_else(|| Ha1::new("", "")).is_of(name, password) && ha1.is_some();
-                // Where the user has a hash of its own, that decides.
+                // Where the user has an argon2 hash, that alone decides.
                 Some(if user.is_some_and(|user| user.argon2.is_some()) { hash_proves } else { ha1_proves })
             }
         }
     }
 }
 
-/// The hash with which a Basic login of this name is checked: its user's own or, for the time that it takes, another's,
-/// always the same one for the same name. `None` where no user has one.
+/// The argon2 hash against which a Basic login with this user name is checked: the user's own or, so that the check
+/// takes as long, that of another user, always the same one for the same name. `None` where no user has one.
 fn hash_for(config: &Config, name: &str, cache: &LoginCache) -> Option<PasswordHashString> {
     let own = config.users().find(|user| user.name == name).and_then(|user| user.argon2.as_ref());
     let others: Vec<&PasswordHashString> = config.users().filter_map(|user| user.argon2.as_ref()).collect();
@@ -179,8 +181,8 @@ mod tests {
         assert_eq!(hash_for(&config, "two", &cache), Some(two));
         for name in ["plain", "nobody", "admin", "", "one\0"] {
             let hash = hash_for(&config, name, &cache);
-            assert!(hash.is_some(), "{name:?} would be answered at once");
-            assert_eq!(hash, hash_for(&config, name, &cache), "two tries would tell");
+            assert!(hash.is_some(), "{name:?} would get its response at once");
+            assert_eq!(hash, hash_for(&config, name, &cache), "two attempts would show a difference");
         }
     }
 }

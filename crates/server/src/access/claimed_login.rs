@@ -1,20 +1,21 @@
-//! What is known of a login before it is checked.
+//! What is known of a login before it is checked: hashes of what it claims.
 
-/// A user's name, hashed with a key of this process.
+/// A hash of a user's name with a random key of this process. Names that collide are treated as one user by the
+/// throttle, nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserKey(pub u64);
 
-/// A user's name and password, hashed with a key of this process.
+/// A hash of a user's name and password with a random key of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub(super) [u8; 16]);
 
-/// What a login claims, as far as it matters for when it is checked.
+/// What a login claims, as far as the order of checks depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimedLogin {
-    /// Whose login it is.
+    /// The user whom the login names.
     pub user: UserKey,
-    /// Name and password; `None` for a Digest login, which differs each time.
+    /// The name and password of a Basic login; `None` for a Digest login, which is different each time.
     pub password: Option<Fingerprint>,
-    /// The password is known to be right, so that checking it costs nothing.
+    /// Whether the password is known to be right, so that checking it costs nothing.
     pub is_known_right: bool,
 }

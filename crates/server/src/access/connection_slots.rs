@@ -1,4 +1,4 @@
-//! How many connections there may be at once: in all, and from one address.
+//! Slots of RTSP connections: they limit how many may be open at the same time, in all and from one address.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -8,22 +8,22 @@ use std::sync::Arc;
 use super::peer_network::peer_network;
 use crate::config::Limits;
 
-/// Why a connection gets no slot and is closed.
+/// Which limit refused a slot to a new connection, which is then closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotRefused {
-    /// `limits.connections` are open.
+    /// The limit for all connections, `limits.connections`, is reached.
     Full,
-    /// `limits.connections_per_address` are open from its address.
+    /// The limit for the connection's address, `limits.connections_per_address`, is reached.
     AddressFull,
 }
 
-/// The slots in use, by the network of the peer.
+/// The slots in use: how many connections are open from each [network](peer_network).
 #[derive(Debug, Default)]
 pub struct ConnectionSlots {
     used: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection's slot, free again when dropped.
+/// The slot of one connection; dropping it frees the slot.
 #[derive(Debug)]
 pub struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
@@ -38,7 +38,7 @@ impl ConnectionSlots {
     /// Acquires a slot for a connection from this address.
     ///
     /// # Errors
-    /// [`SlotRefused`], which says which limit is reached.
+    /// [`SlotRefused`] tells which limit is reached.
     pub fn acquire(
         self: &Arc<ConnectionSlots>,
         address: IpAddr,

@@ -1,45 +1,47 @@
-//! File descriptors left for the status page: RTSP connections get none of the last ones that the process may have.
+//! Reserves file descriptors for the status page and for recordings: RTSP connections get none of the last descriptors
+//! that the process may open.
 //!
-//! The system gives out the lowest free number, so that a connection's own number tells how many are left, whoever has
-//! them.
+//! The system assigns the lowest free number (POSIX), so that the number of a connection's own descriptor tells how
+//! many are in use, by whatever part of the process.
 
-/// Descriptors kept free of RTSP connections where there are many: the page's connections, recordings' files, stills.
+/// How many descriptors RTSP connections may not use, where the limit is large enough: for the status page's
+/// connections, recording files and stills.
 const RESERVED: u64 = 128;
 
-/// The file descriptors that are not for RTSP connections.
+/// The range of file descriptors that RTSP connections may not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorReserve {
-    /// The first of them; `None` where there is no limit.
+    /// The lowest reserved number; `None` where the process has no limit.
     first: Option<u64>,
 }
 
 impl DescriptorReserve {
-    /// That of a process that may have `limit` descriptors: the last `RESERVED`, at most a quarter.
+    /// The reserve of a process that may open `limit` descriptors: the last `RESERVED` of them, and at most a quarter.
     pub fn of_limit(limit: Option<u64>) -> DescriptorReserve {
         DescriptorReserve { first: limit.map(|limit| limit - RESERVED.min(limit / 4)) }
     }
 
-    /// That of this process, by its limit (RLIMIT_NOFILE).
+    /// The reserve of this process, by its resource limit RLIMIT_NOFILE.
     #[cfg(unix)]
     pub fn of_process() -> DescriptorReserve {
         use rustix::process::{Resource, getrlimit};
         DescriptorReserve::of_limit(getrlimit(Resource::Nofile).current)
     }
 
-    /// Other systems have no such limit.
+    /// An empty reserve: systems other than Unix have no such limit.
     #[cfg(not(unix))]
     pub fn of_process() -> DescriptorReserve {
         DescriptorReserve::of_limit(None)
     }
 
-    /// Whether a connection's socket has one of them.
+    /// Whether this socket has a reserved descriptor, so that its connection must be refused.
     #[cfg(unix)]
     pub fn contains(&self, socket: &impl std::os::fd::AsRawFd) -> bool {
         let number = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
         self.first.is_some_and(|first| number >= first)
     }
 
-    /// Other systems have no such limit.
+    /// Always false: systems other than Unix have no such limit.
     #[cfg(not(unix))]
     pub fn contains<S>(&self, _socket: &S) -> bool {
         false

@@ -1,8 +1,8 @@
-//! Logins that were right, as keyed hashes: a right password needs no second check of a hash that is slow by intent,
-//! and a wrong one is recognised when it is repeated.
+//! A cache of Basic logins that were right, as keyed hashes: a right password need not be checked again against its
+//! argon2 hash, which is slow by intent, and a wrong one is recognised when it is repeated.
 //!
-//! The key is random and this process's, so that the hashes mean nothing elsewhere. A configuration that is read again
-//! begins another generation, in which what was right or wrong before means nothing.
+//! The key is random and never leaves this process, so that the hashes are useless elsewhere. Reading the configuration
+//! again begins another generation, whose hashes differ from those before.
 
 use parking_lot::Mutex;
 use std::collections::{HashSet, VecDeque};
@@ -14,15 +14,17 @@ use sha2::{Digest, Sha256};
 
 use super::claimed_login::{ClaimedLogin, Fingerprint, UserKey};
 
-/// Right passwords kept; the oldest is forgotten first.
+/// How many right logins are kept; past that, the oldest is forgotten.
 const MAX_RIGHT: usize = 4096;
 
-/// The logins that were right.
+/// The logins that were right since the configuration was last read.
 #[derive(Debug)]
 pub struct LoginCache {
-    /// `None` where the system has no randomness: then nothing is kept.
+    /// The key of the hashes; `None` where the system has no randomness, in which case nothing is cached.
     key: Option<[u8; 32]>,
+    /// The key of user names' hashes.
     names: RandomState,
+    /// A number that goes into each hash and changes when the cache is cleared.
     generation: AtomicU64,
     right: Mutex<Right>,
 }
@@ -30,7 +32,8 @@ pub struct LoginCache {
 #[derive(Debug, Default)]
 struct Right {
     known: HashSet<Fingerprint>,
-    order: VecDeque<Fingerprint>,
+    /// The same logins, oldest first, to forget the oldest.
+    by_age: VecDeque<Fingerprint>,
 }
 
 impl Default for LoginCache {
@@ -42,6 +45,7 @@ impl Default for LoginCache {
 }
 
 impl LoginCache {
+    /// The keyed hash of a user's name and password, SHA-256 shortened to 16 bytes; `None` where there is no key.
     fn fingerprint(&self, user: &str, password: &str) -> Option<Fingerprint> {
         let mut hash = Sha256::new_with_prefix(self.key?);
         hash.update(self.generation.load(Ordering::Acquire).to_le_bytes());
@@ -55,7 +59,7 @@ impl LoginCache {
         Some(Fingerprint(short))
     }
 
-    /// What is known of a login before it is checked.
+    /// Returns what is known of a login before it is checked, without computing an argon2 hash.
     pub fn claim(&self, login: &Authorization) -> ClaimedLogin {
         let user = UserKey(self.names.hash_one(login.user()));
         let password = match login {
@@ -67,27 +71,27 @@ impl LoginCache {
         ClaimedLogin { user, password, is_known_right }
     }
 
-    /// A hash of a user's name that nobody outside this process can foresee.
+    /// A keyed hash of a user's name, which nobody outside this process can predict.
     pub fn name_hash(&self, name: &str) -> u64 {
         self.names.hash_one(name)
     }
 
-    /// Keeps a login that was right.
+    /// Adds a login that was checked and was right. Digest logins are not kept, since each differs.
     pub fn insert(&self, claimed: ClaimedLogin) {
         let Some(password) = claimed.password else { return };
         let mut right = self.right.lock();
         if !right.known.insert(password) {
             return;
         }
-        right.order.push_back(password);
-        if right.order.len() > MAX_RIGHT
-            && let Some(oldest) = right.order.pop_front()
+        right.by_age.push_back(password);
+        if right.by_age.len() > MAX_RIGHT
+            && let Some(oldest) = right.by_age.pop_front()
         {
             right.known.remove(&oldest);
         }
     }
 
-    /// Forgets everything: other passwords may be right now.
+    /// Forgets all logins, since other passwords may be right by a new configuration, and begins another generation.
     pub fn clear(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         *self.right.lock() = Right::default();
@@ -115,7 +119,7 @@ mod tests {
         }
         cache.clear();
         assert!(!cache.claim(&login).is_known_right);
-        // A check that began before and ends now.
+        // A check that began before the change of the configuration and ends after it.
         cache.insert(before);
         assert!(!cache.claim(&login).is_known_right);
         assert!(
@@ -131,6 +135,6 @@ mod tests {
             cache.insert(cache.claim(&basic("me", &n.to_string())));
         }
         let right = cache.right.lock();
-        assert_eq!((right.known.len(), right.order.len()), (MAX_RIGHT, MAX_RIGHT));
+        assert_eq!((right.known.len(), right.by_age.len()), (MAX_RIGHT, MAX_RIGHT));
     }
 }

@@ -1,21 +1,21 @@
-//! Guessers and cameras in virtual time.
+//! The login queue in virtual time, with clients that guess passwords and cameras that log in behind the same address.
 
 use super::*;
 use crate::access::login_cache::LoginCache;
 use hevcast_wire::rtsp::auth::Authorization;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Wrong passwords that one address may have looked at in a minute, beside what trust lets through.
+/// How many wrong passwords of one address may be checked in a minute, beside those that trust allows.
 const MOST_GUESSES: usize = 20;
 
-/// An address with its clients, of which each does the same again and again.
+/// An address with its clients, each of which repeats the same logins.
 struct World {
     queue: LoginQueue,
     cache: LoginCache,
     now: Instant,
     start: Instant,
     asking: Vec<(u64, ClaimedLogin, Client)>,
-    /// Wrong passwords looked at, and all looks by client.
+    /// How many wrong passwords were checked, and all checks by client.
     guesses: usize,
     answers: Vec<(usize, &'static str, Duration)>,
 }
@@ -59,8 +59,8 @@ impl World {
         self.answers.push((client.id, what, self.now.saturating_duration_since(client.since)));
     }
 
-    /// Lets everybody ask whose turn may have come, then time pass until somebody's has; `is_right` knows the
-    /// passwords. The next answers, of which there is at least one.
+    /// Polls each login that may be due, and lets time pass until one has an outcome; `is_right` tells which passwords
+    /// are right. Returns the next outcomes, at least one.
     fn step(&mut self, is_right: &dyn Fn(usize, ClaimedLogin) -> bool) -> Vec<(usize, &'static str, Duration)> {
         while self.answers.is_empty() {
             let mut soonest = self.now + LONGEST_WAIT;
@@ -83,7 +83,7 @@ impl World {
                         continue;
                     }
                     (Decision::KnownWrong(until), _) => {
-                        self.queue.known_wrong_answered();
+                        self.queue.known_wrong_done();
                         let (.., client) = self.asking.remove(at);
                         self.answers.push((client.id, "repeated", until.saturating_duration_since(client.since)));
                         continue;
@@ -115,8 +115,8 @@ fn each_failure_doubles_the_wait() {
     assert_eq!(waits, [0, 500, 1000, 2000, 4000, 4000, 4000]);
 }
 
-/// Whatever it does, an address guesses no faster: on many connections, with accounts of its own between its guesses or
-/// beside them, under many names, by Basic or Digest.
+/// Whatever an address does, it cannot guess faster: not on many connections, with accounts of its own between or
+/// beside its guesses, under many names, by Basic or by Digest.
 #[test]
 fn guesses_are_few_whatever_accounts_and_connections_a_guesser_has() {
     for connections in [1, 7, 40, 200] {
@@ -144,7 +144,7 @@ fn guesses_are_few_whatever_accounts_and_connections_a_guesser_has() {
                             let claimed = next(&world, id);
                             world.ask(id, claimed);
                         }
-                        // What an own login costs the guesser.
+                        // The time that a login with an account of its own costs the guesser.
                         world.now += Duration::from_millis(1);
                     }
                     let case =
@@ -156,15 +156,15 @@ fn guesses_are_few_whatever_accounts_and_connections_a_guesser_has() {
     }
 }
 
-/// Those who come again and again with an old password do not lock out the right one, of whichever user. Where nothing
-/// tells the right one's login from theirs (the same user, by digests or ever other passwords), it takes more tries.
+/// Clients that repeat an old password do not lock out the right one, of whichever user. Where nothing distinguishes
+/// the right login from theirs (the same user by Digest, or with ever other passwords), it takes more attempts.
 #[test]
-fn a_right_login_behind_the_same_address_waits_for_two_turns_at_most() {
+fn a_right_login_behind_the_same_address_waits_for_two_checks_at_most() {
     const RIGHT: usize = 1000;
     for clients in [1, 8, 60] {
         for (old, right) in [("camera", "camera"), ("camera", "viewer")] {
             for kind in ["one password", "many passwords", "digests"] {
-                // Of one user's logins that were never seen before, none can be told to be the right one.
+                // Among new logins of one user, the right one cannot be recognised before it is checked.
                 if clients > 8 && old == right && kind != "one password" {
                     continue;
                 }
@@ -200,12 +200,12 @@ fn a_right_login_behind_the_same_address_waits_for_two_turns_at_most() {
                         _ => world.basic(right, "right"),
                     };
                     world.ask(RIGHT, login);
-                    let asked = world.now;
+                    let requested_at = world.now;
                     let is_alike = kind != "one password" && old == right;
                     let wait = loop {
                         let answers = world.step(&knows);
                         match answers.iter().find(|(id, ..)| *id == RIGHT) {
-                            Some((_, "right", _)) => break world.now.saturating_duration_since(asked),
+                            Some((_, "right", _)) => break world.now.saturating_duration_since(requested_at),
                             Some(_) => {
                                 assert!(is_alike, "not right in round {round}: {clients} {old} {right} {kind}");
                                 world.ask(RIGHT, login);
@@ -222,7 +222,7 @@ fn a_right_login_behind_the_same_address_waits_for_two_turns_at_most() {
                         assert!(wait <= MINUTE, "{wait:?} in round {round}: {clients} {old} {right} {kind}");
                         continue;
                     }
-                    let most = if round == 0 { LONGEST_PAUSE * 2 } else { Duration::ZERO };
+                    let most = if round == 0 { LONGEST_DELAY * 2 } else { Duration::ZERO };
                     assert!(wait <= most, "{wait:?} in round {round}: {clients} {old} {right} {kind}");
                 }
             }
@@ -253,20 +253,20 @@ fn ten_minutes_clear_an_address() {
         world.ask(0, world.basic("victim", &n.to_string()));
         world.step(&|_, _| false);
     }
-    world.now += MEMORY + LONGEST_PAUSE;
+    world.now += MEMORY + LONGEST_DELAY;
     assert!(world.queue.is_forgettable(world.now));
     world.ask(0, world.basic("victim", "0"));
     assert_eq!(world.step(&|_, _| false)[0].2, Duration::ZERO, "looked at anew, at once");
 }
 
-/// What is known to be right tells a guesser nothing for free: trust ends after so many that were not.
+/// A cached right login gives a guesser no information for free: trust ends after a number of wrong ones.
 #[test]
 fn trust_is_no_way_to_guess() {
     let mut world = World::new();
     world.ask(0, world.basic("victim", "secret"));
     world.step(&|_, _| true);
     assert!(world.queue.is_trusted(world.basic("victim", "").user));
-    // Each waits, which tells that it is not the right one.
+    // Each waits, which shows that it is not the right one.
     for n in 0..MAX_TRUSTED_ATTEMPTS {
         world.ask(1, world.basic("victim", &n.to_string()));
     }
@@ -275,7 +275,7 @@ fn trust_is_no_way_to_guess() {
     let number = world.asking.last().unwrap().0;
     world.asking.swap(0, MAX_TRUSTED_ATTEMPTS as usize);
     assert_eq!(world.asking[0].0, number);
-    // As a digest, each is looked at, and no more than so many.
+    // By Digest each is checked, but no more than the trusted attempts.
     let mut world = World::new();
     world.ask(0, world.digest("victim"));
     world.step(&|_, _| true);
@@ -289,7 +289,7 @@ fn trust_is_no_way_to_guess() {
 }
 
 #[test]
-fn the_line_is_short_and_its_oldest_is_refused() {
+fn the_queue_is_bounded_and_its_oldest_login_is_refused() {
     let mut world = World::new();
     world.queue.is_checking = true;
     for n in 0..MAX_WAITING + 5 {
@@ -313,5 +313,5 @@ fn what_an_address_is_remembered_for_is_bounded() {
     }
     let queue = &world.queue;
     assert!(queue.users.len() <= MAX_USERS && queue.wrong.len() <= MAX_WRONG && queue.waiting.is_empty());
-    assert!(queue.failures() as usize > MAX_USERS, "those that have no room are counted still");
+    assert!(queue.failures() as usize > MAX_USERS, "users without a record are still counted");
 }

@@ -1,4 +1,5 @@
-//! Delays those who guess passwords, and nobody else: each address has a [queue](super::login_queue) for its logins.
+//! Delays logins of addresses from which wrong ones came, and of no others: each address has a
+//! [queue](super::login_queue) of its own.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -12,11 +13,11 @@ use super::claimed_login::ClaimedLogin;
 use super::login_queue::{Decision, Lane, LoginQueue};
 use super::peer_network::peer_network;
 
-/// Addresses kept; beyond them, one from which nobody has logged in is forgotten first, and of those the one silent
-/// longest.
+/// How many addresses are remembered. Past that, those from which nobody has logged in are forgotten first, beginning
+/// with the one that has been inactive longest.
 const MAX_ADDRESSES: usize = 4096;
 
-/// The addresses from which logins came.
+/// The login queues of all addresses from which logins came recently.
 #[derive(Debug, Default)]
 pub struct LoginThrottle {
     addresses: Mutex<HashMap<IpAddr, Address>>,
@@ -25,12 +26,12 @@ pub struct LoginThrottle {
 #[derive(Debug)]
 struct Address {
     queue: LoginQueue,
-    /// Notified of every change in the queue.
+    /// Notified of every change in the queue, so that waiting logins are polled again.
     changed: Arc<Notify>,
 }
 
-/// A login from its arrival to its outcome. Dropping it removes it from its queue; dropped while it is checked, it
-/// counts as wrong.
+/// A login from its arrival to its outcome. Dropping it removes it from its queue; if it is dropped while it is being
+/// checked, it counts as wrong.
 #[derive(Debug)]
 pub struct LoginAttempt {
     throttle: Arc<LoginThrottle>,
@@ -43,10 +44,14 @@ pub struct LoginAttempt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// The login waits in the queue.
     Waiting,
-    HeldBack,
+    /// The login is known to be wrong, and its response is delayed.
+    Delayed,
+    /// The login is being checked; the lane is needed to report the outcome.
     Checking(Lane),
-    Over,
+    /// The outcome is known and reported.
+    Done,
 }
 
 impl LoginThrottle {
@@ -59,19 +64,20 @@ impl LoginThrottle {
         let network = peer_network(address);
         let mut addresses = self.lock();
         if !addresses.contains_key(&network) && addresses.len() >= MAX_ADDRESSES {
-            make_room(&mut addresses, now);
+            forget_addresses(&mut addresses, now);
         }
         let new = || Address { queue: LoginQueue::new(now), changed: Arc::default() };
         let entry = addresses.entry(network).or_insert_with(new);
         let number = entry.queue.push(claimed, now);
-        // Another may have lost its place to it.
+        // The queue may have removed its oldest login.
         entry.changed.notify_waiters();
         let changed = Arc::clone(&entry.changed);
         LoginAttempt { throttle: Arc::clone(self), network, claimed, number, changed, state: State::Waiting }
     }
 }
 
-fn make_room(addresses: &mut HashMap<IpAddr, Address>, now: Instant) {
+/// Forgets addresses until there are fewer than [`MAX_ADDRESSES`], as far as they have no login in progress.
+fn forget_addresses(addresses: &mut HashMap<IpAddr, Address>, now: Instant) {
     addresses.retain(|_, address| !address.queue.is_forgettable(now));
     while addresses.len() >= MAX_ADDRESSES {
         let idle = addresses.iter().filter(|(_, address)| address.queue.is_idle());
@@ -82,39 +88,39 @@ fn make_room(addresses: &mut HashMap<IpAddr, Address>, now: Instant) {
 }
 
 impl LoginAttempt {
-    /// What is to be done with it now.
+    /// What is to be done with the login now: see [`Decision`].
     pub fn poll(&mut self, now: Instant) -> Decision {
         if self.state != State::Waiting {
             return Decision::Overloaded;
         }
         let mut addresses = self.throttle.lock();
         let Some(address) = addresses.get_mut(&self.network) else { return Decision::Overloaded };
-        let (turn, lane) = address.queue.poll(self.number, now);
-        self.state = match turn {
+        let (decision, lane) = address.queue.poll(self.number, now);
+        self.state = match decision {
             Decision::Check => State::Checking(lane),
-            Decision::KnownWrong(_) => State::HeldBack,
+            Decision::KnownWrong(_) => State::Delayed,
             Decision::Wait(_) => State::Waiting,
-            Decision::Overloaded => State::Over,
+            Decision::Overloaded => State::Done,
         };
-        turn
+        decision
     }
 
-    /// Whether its user has logged in from here before.
+    /// Whether the user has logged in from this address before, so that the login need not wait.
     pub fn is_trusted(&self) -> bool {
         self.throttle.lock().get(&self.network).is_some_and(|address| address.queue.is_trusted(self.claimed.user))
     }
 
-    /// Notified of every change in its queue.
+    /// A notification of every change in the queue, upon which the login is to be polled again.
     pub fn changes(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
 
-    /// It has been checked, with this outcome.
+    /// Reports that the login has been checked, with this outcome.
     pub fn finish(mut self, is_right: bool, now: Instant) {
         self.report(is_right, Some(now));
     }
 
-    /// It was not checked after all.
+    /// Reports that the login was not checked after all.
     pub fn cancel(mut self) {
         let mut addresses = self.throttle.lock();
         if let (Some(address), State::Checking(lane)) = (addresses.get_mut(&self.network), self.state) {
@@ -122,18 +128,18 @@ impl LoginAttempt {
             address.changed.notify_waiters();
         }
         drop(addresses);
-        self.state = State::Over;
+        self.state = State::Done;
     }
 
     fn report(&mut self, is_right: bool, now: Option<Instant>) {
         let mut addresses = self.throttle.lock();
         let Some(address) = addresses.get_mut(&self.network) else { return };
         let now = now.unwrap_or(address.queue.active_at);
-        match std::mem::replace(&mut self.state, State::Over) {
+        match std::mem::replace(&mut self.state, State::Done) {
             State::Waiting => address.queue.remove(self.number),
-            State::HeldBack => address.queue.known_wrong_answered(),
+            State::Delayed => address.queue.known_wrong_done(),
             State::Checking(lane) => address.queue.finish(self.claimed, lane, is_right, now),
-            State::Over => return,
+            State::Done => return,
         }
         address.changed.notify_waiters();
         if address.queue.is_forgettable(now) {
@@ -152,7 +158,7 @@ impl Drop for LoginAttempt {
 mod tests {
     use super::*;
     use crate::access::claimed_login::UserKey;
-    use crate::access::login_queue::{LONGEST_PAUSE, MEMORY};
+    use crate::access::login_queue::{LONGEST_DELAY, MEMORY};
     use std::net::Ipv4Addr;
 
     const GUESSER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -182,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_makes_room_and_whoever_looked_and_left_has_failed() {
+    fn a_closed_connection_frees_its_place_and_a_check_that_it_began_has_failed() {
         let (login_throttle, now) = (Arc::new(LoginThrottle::default()), Instant::now());
-        let mut looking = login_throttle.begin(GUESSER, digest(1), now);
-        assert_eq!(looking.poll(now), Decision::Check);
+        let mut checking = login_throttle.begin(GUESSER, digest(1), now);
+        assert_eq!(checking.poll(now), Decision::Check);
         let mut waiting = login_throttle.begin(GUESSER, digest(2), now);
         assert!(matches!(waiting.poll(now), Decision::Wait(_)));
-        drop(looking);
-        assert!(matches!(waiting.poll(now), Decision::Wait(until) if until <= now + LONGEST_PAUSE));
+        drop(checking);
+        assert!(matches!(waiting.poll(now), Decision::Wait(until) if until <= now + LONGEST_DELAY));
         drop(waiting);
         let mut third = login_throttle.begin(OTHER, digest(1), now);
         assert_eq!(third.poll(now), Decision::Check);

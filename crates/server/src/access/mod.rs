@@ -1,10 +1,12 @@
-//! Who may connect, how many, how fast, and what they may do.
+//! Access: who may connect, how many connections and requests are allowed, and what each user may do.
 //!
-//! [`connection_slots`] bounds connections, [`request_rate`] the requests on one, [`rights`] decides what a user may
-//! do. [`authenticator`] takes logins: [`login_throttle`] delays those who guess passwords, with one [`login_queue`]
-//! for each address, [`password_checker`] checks hashes, and [`login_cache`] remembers what was right; a
-//! [`claimed_login`] is what they know of a login. [`certificate`] is what TLS shows, [`descriptor_reserve`] what is
-//! left for the status page. All but those that wait for others are told the time, and none touches a socket.
+//! [`connection_slots`] bounds the number of connections, [`request_rate`] the requests on one, and [`rights`] decides
+//! what a user may do. [`authenticator`] checks logins: [`login_throttle`] delays those who guess passwords, with one
+//! [`login_queue`] for each address; [`password_checker`] computes argon2 hashes; [`login_cache`] remembers which
+//! logins were right; [`claimed_login`] is what these know of a login before it is checked. [`peer_network`] defines
+//! what counts as one address, [`certificate`] loads the certificate for TLS, and [`descriptor_reserve`] keeps file
+//! descriptors for the status page. Only the authenticator and the password checker wait; the others take the time as
+//! an argument, and none uses a socket.
 
 pub mod authenticator;
 pub mod certificate;

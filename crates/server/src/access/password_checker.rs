@@ -1,9 +1,10 @@
-//! Checks passwords against argon2 hashes: on few threads of low priority, in memory that they keep for it.
+//! Checks passwords against argon2 hashes, on a few threads of low priority that reuse their memory.
 //!
-//! Hand-off `passwords`: connection's task → one of [`login_threads`] threads; `MAX_WAITING` checks wait at most.
-//! Each address has one check here at a time ([`super::login_queue`]). Those whose user is trusted at its address come
-//! first; of the others, the newest and the oldest in turn, so that a flood from many addresses neither holds up a new
-//! one nor starves an old one. When too many wait, the oldest is refused.
+//! Queue `passwords`: from connections' tasks to the [`login_threads`] threads, at most `MAX_WAITING` checks in each of
+//! two queues. The [login queue](super::login_queue) of an address passes on one check at a time. Checks of users who
+//! are trusted at their address are done first; of the others, the newest and the oldest alternately, so that a flood
+//! from many addresses neither delays a new login for long nor starves an old one. When a queue is full, its oldest
+//! check is refused.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -16,17 +17,17 @@ use tokio::sync::oneshot;
 
 use crate::config::users::login_threads;
 
-/// Checks that wait, at most: about a second's.
+/// How many checks may wait in each queue: about as many as are done in a second.
 const MAX_WAITING: usize = 64;
-/// How long a thread without work keeps its memory.
+/// How long a thread without work keeps its memory before it ends.
 const IDLE: Duration = Duration::from_secs(10);
-/// Nice value of its threads, below those that forward video (setpriority(2)).
+/// The nice value of the threads (setpriority(2)): a lower priority than that of the threads that forward video.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
-/// The longest output compared (RFC 9106 allows more than the PHC string format's 64 bytes).
+/// The longest hash output that is compared: the PHC string format allows 64 bytes, although RFC 9106 allows more.
 const MAX_OUTPUT_BYTES: usize = 64;
 
-/// The checks that wait, and the threads that make them.
+/// The queue of checks, and the threads that do them. Dropping it ends the threads.
 #[derive(Debug, Default)]
 pub struct PasswordChecker {
     shared: Arc<Shared>,
@@ -40,10 +41,15 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// Checks of logins whose user is trusted at the address.
     trusted: VecDeque<Check>,
+    /// Checks of all other logins.
     others: VecDeque<Check>,
-    takes_oldest: bool,
+    /// Whether the last of the `others` was the newest; it alternates with the oldest.
+    took_newest: bool,
+    /// How many threads are running.
     threads: usize,
+    /// Whether the threads should end, since the server stops.
     is_closed: bool,
 }
 
@@ -51,14 +57,15 @@ struct Queue {
 struct Check {
     password: String,
     hash: PasswordHashString,
-    answer: oneshot::Sender<bool>,
+    result: oneshot::Sender<bool>,
 }
 
 impl PasswordChecker {
-    /// Whether the password is that of the hash; `None` when too many checks wait, or the server stops.
+    /// Whether the password is that of the hash; `None` when it was not checked, because too many checks wait or the
+    /// server stops.
     pub async fn check(&self, password: String, hash: PasswordHashString, is_trusted: bool) -> Option<bool> {
-        let (answer, answered) = oneshot::channel();
-        let needs_thread = self.shared.lock().push(Check { password, hash, answer }, is_trusted);
+        let (result, received) = oneshot::channel();
+        let needs_thread = self.shared.lock().push(Check { password, hash, result }, is_trusted);
         self.shared.changed.notify_one();
         if needs_thread {
             let shared = Arc::clone(&self.shared);
@@ -68,10 +75,10 @@ impl PasswordChecker {
                 self.shared.lock().threads -= 1;
             }
         }
-        answered.await.ok()
+        received.await.ok()
     }
 
-    /// Checks that wait now.
+    /// How many checks wait now, in both queues together.
     pub fn waiting(&self) -> usize {
         let queue = self.shared.lock();
         queue.trusted.len() + queue.others.len()
@@ -86,15 +93,15 @@ impl Drop for PasswordChecker {
 }
 
 impl Queue {
-    /// Queues a check; true when another thread should be started for it.
+    /// Queues a check; true when the caller must start another thread.
     fn push(&mut self, job: Check, is_trusted: bool) -> bool {
-        let line = if is_trusted { &mut self.trusted } else { &mut self.others };
-        // The answer is for nobody where the connection has gone.
-        line.retain(|job| !job.answer.is_closed());
-        if line.len() >= MAX_WAITING {
-            line.pop_front();
+        let queue = if is_trusted { &mut self.trusted } else { &mut self.others };
+        // Drops checks whose connection has closed meanwhile.
+        queue.retain(|job| !job.result.is_closed());
+        if queue.len() >= MAX_WAITING {
+            queue.pop_front();
         }
-        line.push_back(job);
+        queue.push_back(job);
         let needs_thread = self.threads < login_threads();
         self.threads += usize::from(needs_thread);
         needs_thread
@@ -104,8 +111,8 @@ impl Queue {
         if let Some(job) = self.trusted.pop_front() {
             return Some(job);
         }
-        self.takes_oldest = !self.takes_oldest;
-        if self.takes_oldest { self.others.pop_back() } else { self.others.pop_front() }
+        self.took_newest = !self.took_newest;
+        if self.took_newest { self.others.pop_back() } else { self.others.pop_front() }
     }
 }
 
@@ -114,7 +121,7 @@ impl Shared {
         self.queue.lock()
     }
 
-    /// A thread's work, until there has been none for a while.
+    /// Runs a thread: it does checks until there has been none for [`IDLE`].
     fn run(&self) {
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -123,12 +130,12 @@ impl Shared {
         let mut blocks = Vec::new();
         loop {
             let Some(job) = self.next() else { return };
-            // The connection that waited for it may be closed.
-            let _ = job.answer.send(is_password(&job.password, &job.hash, &mut blocks));
+            // The send fails when the connection that waited for the result has closed.
+            let _ = job.result.send(is_password(&job.password, &job.hash, &mut blocks));
         }
     }
 
-    /// Waits for a check; `None` when the thread should end, and has been counted out.
+    /// Waits for a check; `None` when the thread should end. It is no longer counted in `threads` then.
     fn next(&self) -> Option<Check> {
         let mut queue = self.lock();
         loop {
@@ -148,7 +155,8 @@ impl Shared {
     }
 }
 
-/// Checks a password, in this memory, which grows to what the hash asks for: [`crate::config::users`] bounds that.
+/// Whether the password is that of the hash, computed in `blocks`, which grow to what the hash requires;
+/// [`crate::config::users`] bounds that.
 fn is_password(password: &str, hash: &PasswordHashString, blocks: &mut Vec<Block>) -> bool {
     let hash = hash.password_hash();
     let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return false };
@@ -172,7 +180,7 @@ fn is_password(password: &str, hash: &PasswordHashString, blocks: &mut Vec<Block
     if made.hash_password_into_with_memory(password, salt, out, blocks).is_err() {
         return false;
     }
-    // In constant time, which does not show where they differ.
+    // The comparison takes constant time, so that it does not show where the hashes differ.
     let differ = out.iter().zip(expected.as_bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
     differ == 0
 }
@@ -186,12 +194,12 @@ mod tests {
     const SMALL: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$4dqWBhHhGTA3Kg";
 
     fn job(name: &str) -> (Check, oneshot::Receiver<bool>) {
-        let (answer, answered) = oneshot::channel();
-        (Check { password: name.into(), hash: PasswordHashString::new(SMALL).unwrap(), answer }, answered)
+        let (result, received) = oneshot::channel();
+        (Check { password: name.into(), hash: PasswordHashString::new(SMALL).unwrap(), result }, received)
     }
 
     #[tokio::test]
-    async fn a_look_finds_what_is_right() {
+    async fn the_right_password_alone_is_accepted() {
         let passwords = PasswordChecker::default();
         let hash = argon2_of("better").unwrap();
         for (password, is_right) in [("better", true), ("worse", false), ("better", true), ("", false)] {
@@ -217,16 +225,16 @@ mod tests {
     #[test]
     fn so_many_wait_and_the_oldest_is_refused() {
         let mut queue = Queue { threads: login_threads(), ..Queue::default() };
-        let mut asked: Vec<_> = (0..MAX_WAITING + 3)
+        let mut receivers: Vec<_> = (0..MAX_WAITING + 3)
             .map(|n| {
-                let (job, answered) = job(&n.to_string());
+                let (job, received) = job(&n.to_string());
                 assert!(!queue.push(job, false), "no more threads than there may be");
-                answered
+                received
             })
             .collect();
         assert_eq!(queue.others.len(), MAX_WAITING);
         let refused: Vec<bool> =
-            asked.iter_mut().map(|answered| answered.try_recv().is_err() && answered.is_terminated()).collect();
+            receivers.iter_mut().map(|received| received.try_recv().is_err() && received.is_terminated()).collect();
         assert_eq!(refused.iter().filter(|refused| **refused).count(), 3);
         assert!(refused[..3].iter().all(|refused| *refused));
     }
@@ -234,11 +242,11 @@ mod tests {
     #[test]
     fn neither_the_newest_nor_the_oldest_is_starved_and_trusted_ones_come_first() {
         let mut queue = Queue::default();
-        let mut asked = Vec::new();
+        let mut receivers = Vec::new();
         for (name, is_trusted) in [("1", false), ("2", false), ("3", false), ("4", false), ("t", true), ("u", true)] {
-            let (job, answered) = job(name);
+            let (job, received) = job(name);
             queue.push(job, is_trusted);
-            asked.push(answered);
+            receivers.push(received);
         }
         let order: Vec<String> = std::iter::from_fn(|| queue.pop()).map(|job| job.password).collect();
         assert_eq!(order, ["t", "u", "4", "1", "3", "2"]);

@@ -1,9 +1,9 @@
-//! What counts as one address where connections and logins are limited.
+//! What counts as one address where connections, paths and logins are limited.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network by which a peer is counted: an IPv4 address, or an IPv6 network of 64 bits, which is what one household
-/// gets.
+/// The network by which a peer is counted: an IPv4 address alone, or the /64 network of an IPv6 address, which is the
+/// least that a provider assigns to one household.
 pub fn peer_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

@@ -1,62 +1,63 @@
-//! Whether a connection may do what it requests: by what needs no login, by the user that it has proved to be, or by a
-//! login that comes with the request.
+//! Decides whether a connection may do what it requests: because that needs no login, because of the user who logged in
+//! on the connection before, or because of the login in the request.
 
 use hevcast_wire::rtsp::auth::{Authorization, Challenge};
 
 use crate::config::{Config, Right};
 
-/// What is requested, and the login that came with it.
+/// A request for access, and the login that it carries.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRequest<'a> {
-    /// To publish or to read.
+    /// Whether the peer wants to publish or to read.
     pub right: Right,
-    /// The path.
+    /// The path that the peer wants to publish or read.
     pub path: &'a str,
-    /// The login that came along.
+    /// The login in the request's `Authorization` header; `None` without one.
     pub login: Option<&'a Authorization>,
-    /// Method of the request, which a digest covers.
+    /// The method of the request, which the response of a Digest login covers (RFC 7616 section 3.4).
     pub method: &'a str,
-    /// The nonce that the connection was given.
+    /// The nonce of the challenge that this connection was sent.
     pub nonce: &'a str,
 }
 
-/// The user that a connection has proved to be.
+/// The user who has logged in on a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     user: Option<String>,
-    /// The Basic login that proved it: the same one again needs no second check, which is slow by intent.
+    /// The Basic login that was right. When a later request carries the same one, the slow argon2 hash is not computed
+    /// again.
     basic: Option<Authorization>,
 }
 
 impl Identity {
-    /// The user; `None` while nobody has logged in.
+    /// The name of the user; `None` while nobody has logged in.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// A login has been proved.
+    /// Records a login that was checked and is right.
     pub fn prove(&mut self, login: &Authorization) {
         self.user = Some(login.user().to_owned());
         self.basic = matches!(login, Authorization::Basic { .. }).then(|| login.clone());
     }
 }
 
-/// What becomes of a request.
+/// The decision about a request, and the response that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may.
+    /// The request is allowed and may be carried out.
     Granted,
-    /// A login is needed: 401.
+    /// A login is needed: the response is 401 Unauthorized with a challenge.
     LoginWanted,
-    /// The login that came must be checked first, which may take time: [`super::authenticator`].
+    /// The login in the request must be checked first, by [`super::authenticator`], which may take seconds.
     Unproved,
-    /// This user may not: 403.
+    /// The user has no right to do this: the response is 403 Forbidden.
     Forbidden,
-    /// The connection's session is another user's: 454.
+    /// Another user logged in on this connection before: the response is 454 Session Not Found.
     Stranger,
 }
 
-/// Decides about a request, as far as that needs no check of a password.
+/// Decides about a request as far as that is possible without checking a password.
 pub fn decide(config: &Config, identity: &Identity, request: AccessRequest<'_>) -> Admission {
     if config.anyone_may(request.right, request.path) {
         return Admission::Granted;
@@ -71,17 +72,18 @@ pub fn decide(config: &Config, identity: &Identity, request: AccessRequest<'_>) 
     decide_for_user(config, name, request)
 }
 
-/// Decides about a request of a user whose login has been proved.
+/// Decides about a request of a user whose login was checked and is right.
 pub fn decide_for_user(config: &Config, name: &str, request: AccessRequest<'_>) -> Admission {
     match config.users().find(|user| user.name == name) {
         Some(user) if user.may(request.right, request.path) => Admission::Granted,
         Some(_) => Admission::Forbidden,
-        // Taken out of the configuration since it logged in.
+        // The user has been removed from the configuration since the login.
         None => Admission::LoginWanted,
     }
 }
 
-/// What a 401 offers. Digest only where every user can use it: the server does not know yet who asks.
+/// The challenge of a 401 response. It offers Digest only where every user has a hash for Digest, since the server does
+/// not know yet which user will answer.
 pub fn challenge(config: &Config, nonce: &str) -> Challenge {
     Challenge { nonce: nonce.to_owned(), digest: config.users().all(|user| user.ha1.is_some()), basic: true }
 }
@@ -124,7 +126,7 @@ mod tests {
         let login = basic("camera", "c");
         let mut identity = Identity::default();
         identity.prove(&login);
-        // With the login again, and without.
+        // A request that repeats the login, and one without a login.
         for login in [Some(&login), None] {
             let of = |right, path| decide(&config, &identity, request(right, path, login));
             assert_eq!(of(Right::Publish, "live"), Admission::Granted);
@@ -149,7 +151,7 @@ mod tests {
         assert!(challenge(&config, "n").digest);
         let text = "[[user]]\nname = \"a\"\nargon2 = \"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$4dqWBhHhGTA3Kg\"";
         let config = Config::parse(text, "test");
-        // A hash that is too short is refused at reading; one that is not offers Basic alone.
+        // A user with an argon2 hash alone can use Basic only.
         let config = config.unwrap();
         assert!(!challenge(&config, "n").digest && challenge(&config, "n").basic);
     }

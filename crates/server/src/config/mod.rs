@@ -1,8 +1,8 @@
-//! The configuration, `hevcast.toml`, and the defaults of what it leaves out.
+//! The configuration file `hevcast.toml`: its tables as types, its checks, and the defaults of what it leaves out.
 //!
-//! [`Config::parse`] reads the text; an unknown key, a value out of its range and values that contradict each other are
-//! errors with their line and column. [`users`] are the users and their rights, [`patterns`] the paths that those are
-//! for. `docs/config.md` is the manual, and a test reads its example.
+//! [`Config::parse`] reads the text. An unknown key, a value out of its range and values that contradict each other are
+//! errors, reported with line and column. [`users`] holds the users and their rights, [`patterns`] the path patterns
+//! that rights use. `docs/config.md` is the manual; a test parses its example.
 
 pub mod patterns;
 pub mod record;
@@ -25,84 +25,90 @@ pub use record::Record;
 pub use sources::Source;
 pub use users::{Right, User};
 
-/// Where RTSP is listened for by default.
+/// The address on which RTSP listens when neither the configuration nor `--listen` names one: port 8554 of every IPv4
+/// interface.
 pub const RTSP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8554);
 
-/// The configuration is wrong; one line that says where and what.
+/// A configuration that cannot be used. Its text is one line: file, line, column and what is wrong.
 #[derive(Debug, Error)]
 #[error("{file}:{line}:{column}: {what}")]
 pub struct ConfigError {
-    /// The file's name as given.
+    /// The file's name, as it was given to [`Config::parse`].
     pub file: String,
-    /// From 1.
+    /// The line at which the error stands, counted from 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// The column at which the error stands, in characters, counted from 1.
     pub column: usize,
-    /// The error.
+    /// What is wrong there, and what would be right.
     pub what: String,
 }
 
-/// A configuration that may not replace the one before while the server runs: it says nothing of who may connect, and
-/// the one before did. A file that was cut short, emptied or commented out reads so; an open server can be configured
-/// explicitly.
+/// Why a new configuration was not put into effect while the server runs: it names neither users nor `[anyone]`, which
+/// means that everybody may do everything, and the configuration before did restrict access. A file that was cut short,
+/// emptied or commented out reads like that. Access for everybody can be configured explicitly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "it has neither users nor [anyone], which would let in everybody where a login was needed; if that is meant, give [anyone] \
      publish = [\"*\"] and read = [\"*\"], or restart the server"
 )]
-pub struct OpensDoor;
+pub struct OpensAccess;
 
-/// The whole configuration.
+/// The whole configuration file, or its defaults.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where RTSP is spoken; [`RTSP_LISTEN`] if not given.
+    /// The address and port on which RTSP listens; [`RTSP_LISTEN`] if absent.
     pub listen: Option<SocketAddr>,
-    /// Paths whose second publisher takes over from the first, instead of being refused.
+    /// The paths on which a second publisher replaces the first one, instead of being refused.
     pub takeover: Patterns,
-    /// RTSP over TLS, if wanted.
+    /// RTSP over TLS (`rtsps://`); not spoken if absent.
     pub rtsps: Option<Rtsps>,
-    /// The status page, the API and the metrics.
+    /// The status page, its API and the metrics over HTTP.
     pub http: Http,
-    /// What is recorded.
+    /// Which streams are recorded, and how recordings are kept.
     pub record: Record,
-    /// The streams that are pulled from elsewhere.
+    /// The streams that the server pulls from cameras and other servers, with where each table stands in the file.
     #[serde(rename = "source")]
     sources: Vec<Spanned<Source>>,
-    /// Limits.
+    /// How much memory, how many connections and how much time peers may take.
     pub limits: Limits,
-    /// What needs no login. By default everything while there are no users, and nothing once there are.
+    /// What is allowed without a login. If absent: everything while there are no users, and nothing once there are
+    /// some.
     anyone: Option<Anyone>,
-    /// The users that may log in.
+    /// The users that may log in, with where each table stands in the file.
     #[serde(rename = "user")]
     users: Vec<Spanned<User>>,
 }
 
-/// `[rtsps]`
+/// The table `[rtsps]`: RTSP over TLS.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Rtsps {
-    /// Where RTSP over TLS is spoken.
+    /// The address and port on which RTSP over TLS listens.
     pub listen: SocketAddr,
-    /// Certificate chain, PEM; where it is missing, one is made at the first start.
+    /// The file of the certificate chain, in PEM. If absent, the server makes a certificate of its own at its first
+    /// start.
     pub certificate: Option<PathBuf>,
-    /// Private key, PEM.
+    /// The file of the certificate's private key, in PEM.
     pub key: Option<PathBuf>,
 }
 
-/// `[http]`
+/// The table `[http]`: the status page.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// Where HTTP is spoken; nowhere if not given. Off the loopback it needs the login of a user with `admin`.
+    /// The address and port on which HTTP listens; HTTP is off if absent. On an address other than the loopback, every
+    /// request needs the login of a user with `admin`.
     pub listen: Option<SocketAddr>,
-    /// HTTPS instead, with the certificate of `[rtsps]`, or the one that the server makes.
+    /// Whether HTTPS is spoken there instead of HTTP, with the certificate of `[rtsps]` or the one that the server
+    /// makes.
     pub tls: bool,
-    /// Names by which browsers may ask for a page that needs no login, beside addresses and `localhost`.
+    /// Host names that a request without a login may be addressed to, beside IP addresses and `localhost`. Others are
+    /// refused, as protection against DNS rebinding.
     pub names: Vec<String>,
 }
 
-/// `[anyone]`
+/// The table `[anyone]`: what is allowed without a login.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Anyone {
@@ -110,32 +116,32 @@ struct Anyone {
     read: Patterns,
 }
 
-/// `[limits]`
+/// The table `[limits]`: how much of the server's resources peers may take. Its defaults are in `docs/config.md`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Memory that streams, caches, queues, connections, stills and logins may take together.
+    /// The memory that streams, caches, queues, connections, stills and logins may take together, in bytes.
     #[serde(rename = "memory", deserialize_with = "size::bytes")]
     pub memory_bytes: u64,
-    /// Connections at once.
+    /// How many RTSP connections may be open at the same time.
     pub connections: usize,
-    /// Connections at once from one address (IPv6: from one /64 network).
+    /// How many of them may come from one address (IPv6: from one /64 network).
     pub connections_per_address: usize,
-    /// Paths that are live at once.
+    /// How many paths may be live at the same time.
     pub paths: usize,
-    /// Of them, those that one address without a login publishes (IPv6: one /64 network).
+    /// How many of them may be published from one address without a login (IPv6: from one /64 network).
     pub paths_per_address: usize,
-    /// Of them, those that one user publishes.
+    /// How many of them one user may publish.
     pub paths_per_user: usize,
-    /// Requests a second on one connection, lasting; bursts may be twice as many.
+    /// How many requests per second one connection may make on average. A burst may be twice as many.
     pub requests_per_second: u32,
     /// How long a request may take to arrive, and a connection to begin publishing or reading.
     #[serde(rename = "request_timeout_s", deserialize_with = "seconds")]
     pub request_timeout: Duration,
-    /// How long a reader may take nothing of what waits for it.
+    /// How long a reader may accept no bytes at all while data is waiting for it, before its connection is closed.
     #[serde(rename = "reader_stall_s", deserialize_with = "seconds")]
     pub reader_stall: Duration,
-    /// How long the readers of a lost publisher are kept for its return.
+    /// How long the readers of a publisher that was lost are kept, for it or another publisher to return.
     #[serde(rename = "publisher_return_s", deserialize_with = "seconds")]
     pub publisher_return: Duration,
 }
@@ -157,7 +163,7 @@ impl Default for Limits {
     }
 }
 
-/// Seconds, which may have a fraction.
+/// Deserializes a time in seconds, which may have a fraction, for `serde(deserialize_with)`.
 fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = match toml::Value::deserialize(deserializer)? {
         toml::Value::Integer(whole) => whole as f64,
@@ -171,15 +177,15 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
 }
 
 impl Config {
-    /// Whether the file contains what logins are checked by, so that others should not be able to read it.
+    /// Whether the file contains password hashes or URLs with logins, so that it should not be readable by other users.
     pub fn has_secrets(&self) -> bool {
         !self.users.is_empty() || self.sources().any(Source::has_secret)
     }
 
-    /// Reads the text of a configuration; `file` is its name, for errors.
+    /// Parses and checks the text of a configuration; `file` is its name in error texts.
     ///
     /// # Errors
-    /// [`ConfigError`]: the first thing wrong, and where.
+    /// [`ConfigError`]: the first error in the text, with its line and column.
     pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
         let at = |offset: usize, what: String| {
             let before = text.get(..offset).unwrap_or(text);
@@ -197,12 +203,12 @@ impl Config {
         }
     }
 
-    /// A configuration without a file: everybody may do everything, at this address.
+    /// The configuration of a server that was started without a file: it listens here, and everybody may do everything.
     pub fn open_to_all(listen: SocketAddr) -> Config {
         Config { listen: Some(listen), ..Config::default() }
     }
 
-    /// The first contradiction between values, and where it stands.
+    /// The first contradiction between values: its byte offset in the text where it has one, and what is wrong.
     fn contradiction(&self) -> Option<(Option<usize>, String)> {
         for (index, user) in self.users.iter().enumerate() {
             let (start, user) = (Some(user.span().start), user.get_ref());
@@ -245,47 +251,47 @@ impl Config {
         None
     }
 
-    /// Whether the other configuration may replace this one while the server runs. Only that access would be opened is
-    /// refused.
+    /// Checks whether the configuration `next` may replace this one while the server runs. It is refused only if it
+    /// would give everybody access by leaving out users and `[anyone]`.
     ///
     /// # Errors
-    /// [`OpensDoor`]
-    pub fn may_become(&self, next: &Config) -> Result<(), OpensDoor> {
-        match next.says_nothing_of_doors() && !self.says_nothing_of_doors() {
-            true => Err(OpensDoor),
+    /// [`OpensAccess`] if `next` restricts nobody and this configuration does.
+    pub fn may_become(&self, next: &Config) -> Result<(), OpensAccess> {
+        match next.leaves_access_open() && !self.leaves_access_open() {
+            true => Err(OpensAccess),
             false => Ok(()),
         }
     }
 
-    /// Whether everybody may do everything because nothing else is configured.
-    fn says_nothing_of_doors(&self) -> bool {
+    /// Whether everybody may do everything, because neither users nor `[anyone]` are configured.
+    fn leaves_access_open(&self) -> bool {
         self.anyone.is_none() && self.users.is_empty()
     }
 
-    /// The most memory that checks of users' argon2 hashes take, bytes.
+    /// The most memory that checking the users' argon2 hashes takes, in bytes: see [`users::login_memory_bytes`].
     pub fn login_memory_bytes(&self) -> usize {
         users::login_memory_bytes(self.users())
     }
 
-    /// The users that may log in.
+    /// The users that may log in, in the order of the file.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.iter().map(Spanned::get_ref)
     }
 
-    /// The streams that are pulled from elsewhere.
+    /// The streams that the server pulls from elsewhere, in the order of the file.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         self.sources.iter().map(Spanned::get_ref)
     }
 
-    /// Whether a source on demand is read at this path.
+    /// Whether this path is that of a source on demand, which is pulled only while somebody reads the path.
     pub fn has_source_on_demand(&self, path: &str) -> bool {
         self.sources().any(|source| source.on_demand && source.path == path)
     }
 
-    /// Whether this right needs no login on this path.
+    /// Whether everybody has this right on this path, without a login.
     pub fn anyone_may(&self, right: Right, path: &str) -> bool {
         match &self.anyone {
-            None => self.says_nothing_of_doors(),
+            None => self.leaves_access_open(),
             Some(anyone) => match right {
                 Right::Publish => anyone.publish.match_path(path),
                 Right::Read => anyone.read.match_path(path),
@@ -312,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_closes_the_door_to_those_without_a_login() {
+    fn a_user_ends_access_for_those_without_a_login() {
         let text = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\nread = [\"live\"]");
         let config = Config::parse(&text, "f").unwrap();
         assert!(!config.anyone_may(Right::Read, "live"));
@@ -321,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_opens_no_door_by_saying_nothing() {
+    fn a_reload_gives_no_access_by_what_is_missing() {
         let user = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\n");
         let [silent, users, lobby, open] = [
             "takeover = [\"x\"]\n# [[user]]\n",
@@ -331,7 +337,7 @@ mod tests {
         ]
         .map(|text| Config::parse(text, "f").unwrap());
         for before in [&users, &lobby, &open] {
-            assert_eq!(before.may_become(&silent), Err(OpensDoor));
+            assert_eq!(before.may_become(&silent), Err(OpensAccess));
             for after in [&users, &lobby, &open] {
                 assert_eq!(before.may_become(after), Ok(()), "it says who may come in");
             }
@@ -342,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_short_anywhere_opens_no_door() {
+    fn a_file_cut_short_anywhere_gives_no_access() {
         let text = format!(
             "# 客厅\nlisten = \"127.0.0.1:1\"\ntakeover = [\"x\"]\n\n[limits]\npaths = 5\n\n[anyone]\nread = [\"lobby\"]\n\n\
              [[user]]\nname = \"camera\"\nha1 = \"{HA1}\"\npublish = [\"cameras/*\"]\n\n\
@@ -384,8 +390,8 @@ mod tests {
                 "argon2 hashes take",
             ),
             ("[[source]]\npath = \"a/../b\"\nurl = \"rtsp://h/x\"", "hevcast.toml:2:8: "),
-            ("[[source]]\npath = \"door\"\nurl = \"camera\"", "hevcast.toml:3:7: a URL is wanted here"),
-            ("[[source]]\npath = \"door\"", "hevcast.toml:1:1: "),
+            ("[[source]]\npath = \"gate\"\nurl = \"camera\"", "hevcast.toml:3:7: a URL is wanted here"),
+            ("[[source]]\npath = \"gate\"", "hevcast.toml:1:1: "),
             ("a = [", "hevcast.toml:1:"),
         ] {
             let error = error_of(text);
@@ -393,11 +399,11 @@ mod tests {
         }
         let user = format!("[[user]]\nname = \"a\"\nha1 = \"{HA1}\"\n");
         assert!(error_of(&format!("{user}{user}")).starts_with("hevcast.toml:4:1: there are two users called a"));
-        let source = "[[source]]\npath = \"/door/\"\nurl = \"rtsp://u:secret@h/x\"\n";
+        let source = "[[source]]\npath = \"/gate/\"\nurl = \"rtsp://u:secret@h/x\"\n";
         let twice = error_of(&format!("{source}{source}"));
-        assert!(twice.starts_with("hevcast.toml:4:1: there are two sources of the path door"), "{twice}");
+        assert!(twice.starts_with("hevcast.toml:4:1: there are two sources of the path gate"), "{twice}");
         let config = Config::parse(source, "hevcast.toml").unwrap();
-        assert!(config.has_secrets() && !config.has_source_on_demand("door"));
+        assert!(config.has_secrets() && !config.has_source_on_demand("gate"));
         assert!(!format!("{config:?}").contains("secret"));
     }
 

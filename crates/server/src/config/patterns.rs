@@ -1,11 +1,12 @@
-//! Patterns of paths in the configuration.
+//! Patterns of paths in the configuration, as in a user's rights and in `[record]`.
 
 use hevcast_wire::rtsp::path::{self, StreamPath};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Paths: `live` is one, `cameras/*` all that begin so, `*` every one. They are read as those of URLs are, into the
-/// form that streams have: `客厅` and `%E5%AE%A2%E5%8E%85` are the same.
+/// A list of patterns, each of which matches paths: `live` matches that path alone, `cameras/*` all paths that begin
+/// with `cameras/`, `*` every path. Patterns are normalized as the paths of URLs are, so that `客厅` and
+/// `%E5%AE%A2%E5%8E%85` are the same.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Patterns(Vec<Pattern>);
@@ -20,15 +21,17 @@ impl Patterns {
     }
 }
 
-/// One pattern.
+/// One pattern, in the normal form of [`StreamPath`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
+    /// Matches this path alone.
     Path(StreamPath),
+    /// Matches every path that begins with this text.
     Beginning(String),
 }
 
 impl<'de> Deserialize<'de> for Pattern {
-    // Each by itself, so that an error is reported at its line and column.
+    // Each pattern is deserialized by itself, so that toml reports an error at that pattern's line and column.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
         let text = String::deserialize(deserializer)?;
         let path = text.trim_matches('/');
@@ -99,7 +102,7 @@ mod tests {
         {
             assert!(patterns(&format!("[\"{text}\"]")).unwrap_err().contains(word), "{text}");
         }
-        // Letters of one to four bytes, alone and beside others.
+        // Characters of one to four bytes in UTF-8, alone and combined.
         for letters in ["a", "é", "客", "😀", "\u{301}", "a😀", "é客"] {
             for text in [letters.to_owned(), format!("{letters}*"), format!("*{letters}"), format!("{letters}/*")] {
                 assert_eq!(patterns(&format!("[\"{text}\"]")).is_ok(), !text.starts_with('*'), "{text}");

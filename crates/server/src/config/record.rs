@@ -8,40 +8,41 @@ use serde::{Deserialize, Deserializer};
 
 use super::patterns::Patterns;
 
-/// `[record]`
+/// The table `[record]`: what the server records, where to, and how much of it is kept.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
-    /// The paths that are recorded.
+    /// The paths whose streams are recorded; none by default.
     pub paths: Patterns,
-    /// The folder of the recordings, relative to the configuration's.
+    /// The folder in which recordings are written; a relative name is relative to the configuration file's folder.
     pub folder: PathBuf,
-    /// The container of the files.
+    /// The container format of new recording files.
     pub format: RecordFormat,
-    /// How long a file is before the next begins.
+    /// How much time one file covers before the next file is begun (at a keyframe).
     #[serde(rename = "segment_minutes", deserialize_with = "minutes")]
     pub segment: Duration,
-    /// The most that the files of one path may take, bytes; the file being written comes on top.
+    /// The most that the finished files of one path may take, in bytes; the file being written comes on top. Past it
+    /// the oldest files are deleted.
     #[serde(rename = "max_gb", deserialize_with = "gigabytes")]
     pub max_bytes: u64,
-    /// How old a file of a path may become.
+    /// The age at which a finished file is deleted.
     #[serde(rename = "max_days", deserialize_with = "days")]
     pub max_age: Duration,
 }
 
-/// A container.
+/// The container formats in which recordings can be written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordFormat {
-    /// MP4, in fragments.
+    /// Fragmented MP4, which is readable up to the last fragment even after a crash.
     #[default]
     Mp4,
-    /// Matroska.
+    /// Matroska (`.mkv`), which is readable up to the last cluster even after a crash.
     Mkv,
 }
 
 impl RecordFormat {
-    /// The extension of a file's name.
+    /// The file name extension of this container, without a dot.
     pub fn extension(self) -> &'static str {
         match self {
             RecordFormat::Mp4 => "mp4",
@@ -63,6 +64,7 @@ impl Default for Record {
     }
 }
 
+/// Deserializes a number, whole or not, that must be within `range`; `what` is its unit, for the error text.
 fn number<'de, D: Deserializer<'de>>(
     deserializer: D,
     what: &str,
@@ -79,14 +81,17 @@ fn number<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Deserializes a time in minutes, for `serde(deserialize_with)`.
 fn minutes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     Ok(Duration::from_secs_f64(number(deserializer, "minutes", 0.01..=1440.0)? * 60.0))
 }
 
+/// Deserializes a size in gigabytes (10⁹ bytes) into bytes, for `serde(deserialize_with)`.
 fn gigabytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Ok((number(deserializer, "gigabytes", 0.0..=1e6)? * 1e9) as u64)
 }
 
+/// Deserializes a time in days, for `serde(deserialize_with)`.
 fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     Ok(Duration::from_secs_f64(number(deserializer, "days", 0.0001..=36_500.0)? * 86_400.0))
 }

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Units by name, without case, in bytes.
+/// The units that a size may have (upper and lower case are the same), and how many bytes each stands for.
 const UNITS: [(&str, u64); 8] = [
     ("mib", 1 << 20),
     ("m", 1 << 20),
@@ -14,10 +14,10 @@ const UNITS: [(&str, u64); 8] = [
     ("tib", 1 << 40),
     ("kib", 1 << 10),
 ];
-/// Least and most memory that can be set: below, not even a few connections would pass.
+/// The sizes that are accepted, in bytes: with less than 64 MiB the server could not serve even a few connections.
 const RANGE_BYTES: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 40;
 
-/// Reads a size of memory.
+/// Deserializes a size such as `"512 MiB"` into bytes, for `serde(deserialize_with)`.
 pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let bytes = match toml::Value::deserialize(deserializer)? {
         toml::Value::String(text) => parse(&text),
@@ -37,7 +37,7 @@ fn parse(text: &str) -> Option<u64> {
     let unit = unit.trim().to_ascii_lowercase();
     let (_, unit_bytes) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let bytes = number.parse::<f64>().ok()? * *unit_bytes as f64;
-    // A float becomes the nearest integer that there is.
+    // The cast saturates: a number that is too large becomes `u64::MAX`, which is out of range.
     Some(bytes as u64)
 }
 

@@ -5,20 +5,20 @@ use hevcast_wire::rtsp::path::StreamPath;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Most sources of one configuration.
+/// How many `[[source]]` tables one configuration may have: each is a task and a connection of its own.
 pub const MAX_SOURCES: usize = 256;
 
-/// `[[source]]`
+/// One `[[source]]` table: a stream that the server pulls and serves to readers under a path of its own.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The path at which it is read, in its normal form.
+    /// The path at which readers get the stream, in the normal form of [`StreamPath`].
     #[serde(deserialize_with = "path")]
     pub path: String,
-    /// Where it is pulled from, such as `rtsp://user:password@camera/stream`.
+    /// The URL that the stream is pulled from, such as `rtsp://user:password@camera/stream`.
     #[serde(deserialize_with = "url")]
     pub url: String,
-    /// It is pulled only while somebody reads it.
+    /// Whether the stream is pulled only while somebody reads the path, instead of all the time.
     #[serde(default)]
     pub on_demand: bool,
 }
@@ -30,7 +30,7 @@ impl Source {
     }
 }
 
-// The URL may hold a password.
+// Written by hand, since the URL may contain a password that must not reach a log.
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Source");

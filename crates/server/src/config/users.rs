@@ -1,4 +1,4 @@
-//! Users, what their logins are checked by, and what they may do.
+//! The `[[user]]` tables: the users, the hashes against which their logins are checked, and their rights.
 
 use std::sync::LazyLock;
 
@@ -11,38 +11,39 @@ use serde::{Deserialize, Deserializer};
 
 use super::patterns::Patterns;
 
-/// Most memory that an argon2 hash may ask for: each of [`login_threads`] keeps as much.
+/// The most memory that an argon2 hash may require, in KiB: each of the [`login_threads`] holds that much.
 const MAX_ARGON2_KIB: u32 = 64 * 1024;
 
-/// A right on a path.
+/// What a user may be allowed to do with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// To publish it.
+    /// To send a stream to the path (ANNOUNCE, RECORD).
     Publish,
-    /// To read it.
+    /// To receive the path's stream (DESCRIBE, SETUP, PLAY).
     Read,
 }
 
-/// `[[user]]`
+/// One `[[user]]` table: a user who can log in, and the user's rights.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// Name in logins.
+    /// The user name that logins state; not empty and without a colon, which Basic uses as its separator (RFC 7617
+    /// section 2).
     #[serde(deserialize_with = "name")]
     pub name: String,
-    /// For Digest logins, and for Basic ones where there is no `argon2`.
+    /// The hash against which Digest logins are checked, and Basic logins where there is no `argon2`.
     #[serde(default, deserialize_with = "ha1")]
     pub ha1: Option<Ha1>,
-    /// For Basic logins.
+    /// The argon2 hash of the password, against which Basic logins are checked. Digest cannot use it.
     #[serde(default, deserialize_with = "argon2")]
     pub argon2: Option<PasswordHashString>,
-    /// Paths that the user may publish.
+    /// The paths to which the user may publish.
     #[serde(default)]
     pub publish: Patterns,
     /// Paths that the user may read.
     #[serde(default)]
     pub read: Patterns,
-    /// It may use the status page and end others' sessions.
+    /// Whether the user may open the status page from other computers and end sessions through its API.
     #[serde(default)]
     pub admin: bool,
 }
@@ -66,6 +67,7 @@ pub fn argon2_of(password: &str) -> Result<PasswordHashString, argon2::password_
     Ok(Argon2::default().hash_password(password.as_bytes(), &salt)?.serialize())
 }
 
+/// Deserializes a user's name, for `serde(deserialize_with)`.
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     match name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
@@ -97,12 +99,13 @@ fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordH
     }
 }
 
-/// Threads that check argon2 hashes at the same time, at most.
+/// Upper bound of [`login_threads`], whatever the number of processors.
 const MAX_LOGIN_THREADS: usize = 2;
 
-/// Threads that check argon2 hashes, at most: one where there are few processors, since the others forward video.
+/// How many threads may check argon2 hashes at the same time: half the processors, and at most `MAX_LOGIN_THREADS`,
+/// since the other processors forward video.
 pub fn login_threads() -> usize {
-    /// Asked for once: the system answers from several files.
+    /// Determined once: the system call behind it reads several files.
     static THREADS: LazyLock<usize> = LazyLock::new(|| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         (processors / 2).clamp(1, MAX_LOGIN_THREADS)
@@ -110,8 +113,8 @@ pub fn login_threads() -> usize {
     *THREADS
 }
 
-/// The most memory that checks of these users' hashes take, bytes: for each thread a block as large as the largest hash
-/// asks for. To be counted in the memory budget once.
+/// The most memory that checking these users' argon2 hashes takes, in bytes: for each of the [`login_threads`] as much
+/// as the largest hash requires. It is reserved once in the memory budget.
 pub fn login_memory_bytes<'a>(users: impl Iterator<Item = &'a User>) -> usize {
     let hashes = users.filter_map(|user| user.argon2.as_ref());
     let largest = hashes.filter_map(|hash| Params::try_from(&hash.password_hash()).ok()).map(|p| p.block_count()).max();

@@ -1,4 +1,4 @@
-//! What a stream's publisher has announced, and how readers are told of it.
+//! The description that a stream's publisher announced, and its SDP text for readers.
 
 use std::sync::Arc;
 
@@ -8,64 +8,70 @@ use hevcast_wire::{CodecId, ParameterSets};
 
 use crate::budget::Reservation;
 
-/// The description that holds now, with the parameter sets that have been seen in band since.
+/// The description in effect, with the parameter sets that came in band since it was announced.
 #[derive(Debug)]
 pub(super) struct Announcement {
     description: Arc<Description>,
-    /// Index of the H.265 track: looked up once, as every read needs it.
+    /// The index of the video track, stored since every read needs it.
     video_track: Option<usize>,
-    /// The same as SDP for readers, written once however many ask.
+    /// The description as SDP for readers, written once for all of them.
     sdp: Bytes,
-    /// The memory that it takes, counted in the budget.
-    _room: Reservation,
+    /// Counts the memory of the description in the budget.
+    _reservation: Reservation,
 }
 
 impl Announcement {
-    /// A description whose memory has been reserved.
-    pub fn new(description: Description, room: Reservation) -> Announcement {
+    /// The announcement of a description whose memory is reserved.
+    pub(super) fn new(description: Description, reservation: Reservation) -> Announcement {
         let video_track = description.video_track().map(|(track, _)| track);
-        Announcement { video_track, sdp: description.for_readers(), description: Arc::new(description), _room: room }
+        Announcement {
+            video_track,
+            sdp: description.for_readers(),
+            description: Arc::new(description),
+            _reservation: reservation,
+        }
     }
 
-    /// The description.
-    pub fn description(&self) -> &Arc<Description> {
+    /// The parsed description, shared so that it can be used without a lock.
+    pub(super) fn description(&self) -> &Arc<Description> {
         &self.description
     }
 
-    /// The description as readers get it.
-    pub fn sdp(&self) -> &Bytes {
+    /// The description as SDP for readers.
+    pub(super) fn sdp(&self) -> &Bytes {
         &self.sdp
     }
 
-    /// Index of the track whose pictures are looked at: the first of H.265, else the first of H.264.
-    pub fn video_track(&self) -> Option<usize> {
+    /// The index of the track whose pictures the hub parses: the first H.265 track, otherwise the first H.264 track.
+    pub(super) fn video_track(&self) -> Option<usize> {
         self.video_track
     }
 
-    /// Whether the publisher of the video track takes bit rate limits (TMMBR).
-    pub fn takes_rate_requests(&self) -> bool {
+    /// Whether the publisher announced that it obeys bit rate limits for the video track (TMMBR, RFC 5104).
+    pub(super) fn takes_rate_requests(&self) -> bool {
         self.description.video_track().is_some_and(|(_, track)| track.rate_requests)
     }
 
-    /// Whether the publisher of the video track takes keyframe requests (PLI).
-    pub fn takes_keyframe_requests(&self) -> bool {
+    /// Whether the publisher announced that it answers keyframe requests for the video track (PLI, RFC 4585).
+    pub(super) fn takes_keyframe_requests(&self) -> bool {
         self.description.video_track().is_some_and(|(_, track)| track.keyframe_requests)
     }
 
-    /// The parameter sets that the description names; none without a video track.
-    pub fn parameter_sets(&self) -> &ParameterSets {
+    /// The parameter sets in the description; empty without a video track.
+    pub(super) fn parameter_sets(&self) -> &ParameterSets {
         static NONE: ParameterSets = ParameterSets::new(CodecId::H265);
         self.description.video_track().map_or(&NONE, |(_, track)| &track.parameter_sets)
     }
 
-    /// Whether readers of this description can go on with a publisher of that one: the tracks are the same.
-    pub fn is_continued_by(&self, other: &Description) -> bool {
+    /// Whether readers that know this description can continue with a publisher of the other one, since the tracks are
+    /// the same.
+    pub(super) fn is_continued_by(&self, other: &Description) -> bool {
         let (before, after) = (self.description.tracks(), other.tracks());
         before.len() == after.len() && before.iter().zip(after).all(|(before, after)| before.is_like(after))
     }
 
-    /// Adds parameter sets that came in band to the description.
-    pub fn set_parameter_sets(&mut self, track: usize, sets: &ParameterSets) {
+    /// Puts parameter sets that came in band into the description and its text.
+    pub(super) fn set_parameter_sets(&mut self, track: usize, sets: &ParameterSets) {
         self.description = Arc::new(self.description.with_parameter_sets(track, sets));
         self.sdp = self.description.for_readers();
     }
@@ -99,7 +105,7 @@ mod tests {
             assert_eq!(announcement.is_continued_by(&other), expected, "{sdp}");
         }
         drop(announcement);
-        assert_eq!(budget.usage().used_bytes, 0, "its room goes with it");
+        assert_eq!(budget.usage().used_bytes, 0, "its reservation goes with it");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Packets that were read together, and how they become runs for readers.
+//! Batches: packets that one read of a publisher's socket brought, and how they become runs of packets for readers.
 //!
-//! What a publisher sends in one go stands in the receive buffer as one stretch of interleaved frames. For a reader on
-//! the same channels that stretch already is what its socket must be given: one reference, one write, no copy. For
-//! every other [`Framing`] see `packet_run`.
+//! Packets that a publisher sends together stand in the receive buffer as one contiguous run of interleaved frames. For
+//! a reader on the same channels that run is already what its socket must be given: one reference, one write, no copy.
+//! For every other [`Framing`] see `packet_run`.
 
 use std::ops::Range;
 
@@ -13,18 +13,18 @@ use hevcast_wire::rtp::interleave::{self, HEADER_LEN, Peek};
 use super::framing::{Framing, StoredChannel};
 use super::packet_run::{Outgoing, PacketRun};
 
-/// A publisher's packet within its [`Batch`].
+/// One packet of a [`Batch`]: which track it belongs to, and where it stands.
 #[derive(Clone, Debug)]
 pub struct MediaPacket {
-    /// Index of the track.
+    /// The index of the track in the description.
     pub track: usize,
-    /// RTCP rather than RTP.
+    /// Whether the packet is RTCP rather than RTP.
     pub rtcp: bool,
-    /// Where the packet itself stands in the batch.
+    /// Where the packet stands in the bytes of the batch, without its interleaved frame's header.
     pub range: Range<usize>,
 }
 
-/// Packets as they are stored: in shared bytes, each with an interleaved frame's header in front of it.
+/// Packets in shared bytes, each stored behind the header of an interleaved frame (RFC 2326 section 10.12).
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     whole: Bytes,
@@ -32,8 +32,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whole interleaved frames, as they were read. `kind_of` gives the track of a channel, and whether it is the
-    /// channel of RTCP; `None` for a channel whose packets are nobody's.
+    /// A batch of whole interleaved frames, as they were read. `kind_of` returns the track of a channel and whether it
+    /// is the RTCP channel; `None` for a channel that belongs to no track, whose packets are left out.
     pub fn interleaved(whole: Bytes, mut kind_of: impl FnMut(u8) -> Option<(usize, bool)>) -> Batch {
         let mut batch = Batch { whole, packets: Vec::new() };
         for (channel, frame) in interleave::frames(&batch.whole) {
@@ -46,8 +46,8 @@ impl Batch {
         batch
     }
 
-    /// Packets that came one by one, by track and kind: they are copied once, with the space in which their headers are
-    /// stored. What is longer than an interleaved frame (65535 bytes) is left out.
+    /// A batch of packets that came one by one: each as track, whether it is RTCP, and bytes. They are copied once,
+    /// behind frame headers. Packets longer than an interleaved frame (65535 bytes) are left out.
     pub fn of_packets<'a>(packets: impl IntoIterator<Item = (usize, bool, &'a [u8])>) -> Batch {
         let (mut whole, mut named) = (BytesMut::new(), Vec::new());
         for (track, rtcp, packet) in packets {
@@ -61,84 +61,87 @@ impl Batch {
         Batch { whole: whole.freeze(), packets: named }
     }
 
-    /// Some packets of the same bytes. Those whose ranges are no packets of these bytes are left out.
+    /// A batch of the same bytes with these packets only. Packets whose range is not that of a stored packet are left
+    /// out.
     pub fn with_packets(&self, mut packets: Vec<MediaPacket>) -> Batch {
         packets.retain(|packet| is_stored(&self.whole, &packet.range));
         Batch { whole: self.whole.clone(), packets }
     }
 
-    /// All bytes, with the headers in front of packets and what is nobody's.
+    /// All bytes, with the frame headers and with frames that belong to no track.
     pub fn whole(&self) -> &Bytes {
         &self.whole
     }
 
-    /// The packets in their order.
+    /// The packets, in the order in which they came.
     pub fn packets(&self) -> &[MediaPacket] {
         &self.packets
     }
 
-    /// Whether there is no packet.
+    /// Whether the batch has no packet of any track.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// A packet, as a part of the shared bytes.
+    /// A packet as a slice of the shared bytes, without a copy.
     pub fn packet(&self, packet: &MediaPacket) -> Bytes {
         self.whole.slice(packet.range.clone())
     }
 
-    /// A packet's bytes.
+    /// The bytes of a packet, borrowed.
     pub(super) fn bytes(&self, packet: &MediaPacket) -> &[u8] {
         &self.whole[packet.range.clone()]
     }
 
-    /// A packet with its header, as it is stored.
+    /// The bytes of a packet with the frame header in front of it, as stored.
     pub(super) fn stored(&self, packet: &MediaPacket) -> &[u8] {
         &self.whole[packet.range.start - HEADER_LEN..packet.range.end]
     }
 
-    /// A copy in which `change` may change each packet's bytes, and leaves packets out for which it returns false.
+    /// A copy of the batch in which `change` may modify each packet's bytes. Packets for which it returns false are
+    /// left out.
     pub(super) fn changed(&self, mut change: impl FnMut(&MediaPacket, &mut [u8]) -> bool) -> Batch {
         let (mut whole, mut packets) = (BytesMut::from(&self.whole[..]), self.packets.clone());
         packets.retain(|packet| change(packet, &mut whole[packet.range.clone()]));
         Batch { whole: whole.freeze(), packets }
     }
 
-    /// The channel that is stored in front of a packet.
+    /// The channel in the frame header in front of a packet.
     fn channel(&self, packet: &MediaPacket) -> u8 {
         self.stored(packet).get(1).copied().unwrap_or_default()
     }
 
-    /// Whether this is the last packet of a picture (RFC 7798 section 4.1).
+    /// Whether the packet has the RTP marker, so that it is the last one of a picture (RFC 7798 section 4.1).
     fn has_marker(&self, packet: &MediaPacket) -> bool {
         !packet.rtcp && self.bytes(packet).get(1).is_some_and(|byte| byte & 0x80 != 0)
     }
 
-    /// How many pictures of the track `video` end in these packets.
+    /// How many pictures of the track with index `video` end in these packets.
     pub(super) fn pictures(&self, packets: &[MediaPacket], video: Option<usize>) -> u64 {
         packets.iter().filter(|packet| video == Some(packet.track) && self.has_marker(packet)).count() as u64
     }
 
-    /// Whether packets of two kinds came on one channel, as where a camera sends RTCP on that of RTP.
+    /// Whether packets of different tracks or kinds came on one channel, as from cameras that send RTCP on the RTP
+    /// channel.
     fn shares_channels(&self, packets: &[MediaPacket]) -> bool {
         let kind = |packet: &MediaPacket| (packet.track, packet.rtcp);
-        // A read brings a few packets of mostly one kind: the first of each channel is near.
+        // A read brings few packets, mostly of one kind, so the search for the first packet of a channel is short.
         packets.iter().any(|packet| {
             let first = packets.iter().find(|other| self.channel(other) == self.channel(packet));
             first.is_some_and(|first| kind(first) != kind(packet))
         })
     }
 
-    /// Some packets that follow each other, ready for readers; `None` where there are none. Pictures are those of the
-    /// track `video`.
-    pub(super) fn stretch(&self, packets: &[MediaPacket], video: Option<usize>) -> Option<Stretch> {
+    /// Consecutive packets of the batch, prepared for readers; `None` where `packets` is empty. Pictures are those of
+    /// the track with index `video`.
+    pub(super) fn contiguous_run(&self, packets: &[MediaPacket], video: Option<usize>) -> Option<ContiguousRun> {
         let ([first, .., last] | [first @ last]) = packets else { return None };
-        let in_a_row = packets.windows(2).all(|pair| pair[0].range.end + HEADER_LEN == pair[1].range.start);
-        if !in_a_row || self.shares_channels(packets) {
-            // Something between them is nobody's, or one channel has what goes to two.
+        let is_contiguous = packets.windows(2).all(|pair| pair[0].range.end + HEADER_LEN == pair[1].range.start);
+        if !is_contiguous || self.shares_channels(packets) {
+            // A frame of no track stands between them, or one channel carries packets of two kinds: they are copied.
             let named = packets.iter().map(|packet| (packet.track, packet.rtcp, self.bytes(packet)));
-            let moved = Batch::of_packets(named);
-            return moved.stretch(&moved.packets, video);
+            let copied = Batch::of_packets(named);
+            return copied.contiguous_run(&copied.packets, video);
         }
         let start = first.range.start - HEADER_LEN;
         let bytes = self.whole.slice(start..last.range.end);
@@ -158,16 +161,17 @@ impl Batch {
             }
         }
         run.outgoing.bytes = bytes;
-        Some(Stretch { stored_on, run })
+        Some(ContiguousRun { stored_on, run })
     }
 }
 
-/// Whether a packet is RTCP by itself, as some publishers send it on the channel of RTP.
+/// Whether a packet is RTCP by its packet type (RFC 5761 section 4), since some publishers send RTCP on the RTP
+/// channel.
 fn is_rtcp(packet: &[u8]) -> bool {
     PayloadFormat::default().is_rtcp(packet)
 }
 
-/// Whether a packet with its header in front is stored at this range.
+/// Whether a packet is stored at this range, with a frame header of the right length in front of it.
 fn is_stored(whole: &[u8], range: &Range<usize>) -> bool {
     let stored = range.start.checked_sub(HEADER_LEN).and_then(|start| whole.get(start..range.end));
     stored.is_some_and(
@@ -175,18 +179,18 @@ fn is_stored(whole: &[u8], range: &Range<usize>) -> bool {
     )
 }
 
-/// Packets that stand side by side, and what they are.
+/// Packets that stand side by side in memory, and what is needed to frame them for a reader.
 #[derive(Debug)]
-pub(super) struct Stretch {
-    /// The channels that occur in it.
+pub(super) struct ContiguousRun {
+    /// The stored channels that occur in the packets.
     stored_on: Vec<StoredChannel>,
-    /// As a reader gets them to whom they leave as they are stored.
+    /// The packets for a reader that gets them as they are stored.
     run: PacketRun,
 }
 
-impl Stretch {
-    /// The packets for a reader of this framing; `None` when it gets none of them.
-    pub fn framed_for(&self, framing: &Framing) -> Option<PacketRun> {
+impl ContiguousRun {
+    /// The packets for a reader with this framing; `None` when it gets none of them.
+    pub(super) fn framed_for(&self, framing: &Framing) -> Option<PacketRun> {
         let Some(reframing) = framing.reframing(&self.stored_on) else { return Some(self.run.clone()) };
         if reframing.is_empty() {
             return None;
@@ -203,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    /// Two tracks' packets, of these channels and payloads, in one read.
+    /// A batch of frames with these channels and payloads, of two tracks with two channels each.
     fn batch(frames: &[(u8, &[u8])]) -> Batch {
         let whole: Vec<u8> =
             frames.iter().flat_map(|(channel, packet)| interleave::frame(*channel, packet).to_vec()).collect();
@@ -219,43 +223,43 @@ mod tests {
     fn a_reader_on_the_same_channels_shares_the_bytes() {
         let batch = batch(&[(0, b"one"), (1, b"report"), (2, b"sound")]);
         let framing = interleaved(&[Some(0), Some(1)]);
-        let all = batch.stretch(batch.packets(), Some(0)).unwrap().framed_for(&framing).unwrap();
+        let all = batch.contiguous_run(batch.packets(), Some(0)).unwrap().framed_for(&framing).unwrap();
         let bytes = all.outgoing.framed();
         assert_eq!((bytes.as_ptr(), bytes.len(), all.packets), (batch.whole.as_ptr(), batch.whole.len(), 3));
-        let some = batch.stretch(&batch.packets()[1..], Some(0)).unwrap();
+        let some = batch.contiguous_run(&batch.packets()[1..], Some(0)).unwrap();
         let some = some.framed_for(&framing).unwrap();
         assert_eq!((some.len, some.outgoing.framed()), (19, batch.whole.slice(7..)));
-        assert!(batch.stretch(&[], Some(0)).is_none());
+        assert!(batch.contiguous_run(&[], Some(0)).is_none());
     }
 
     #[test]
     fn a_reader_of_fewer_tracks_or_on_other_channels_gets_its_own() {
         let batch = batch(&[(0, b"one"), (2, b"sound"), (0, b"two")]);
-        let stretch = batch.stretch(batch.packets(), Some(0)).unwrap();
-        let picture = stretch.framed_for(&interleaved(&[Some(0), None])).unwrap();
+        let contiguous_run = batch.contiguous_run(batch.packets(), Some(0)).unwrap();
+        let picture = contiguous_run.framed_for(&interleaved(&[Some(0), None])).unwrap();
         assert_eq!((picture.packets, picture.len), (2, 14));
         assert_eq!(&picture.outgoing.framed()[..], b"$\0\0\x03one$\0\0\x03two");
-        let moved = stretch.framed_for(&interleaved(&[None, Some(4)])).unwrap();
+        let moved = contiguous_run.framed_for(&interleaved(&[None, Some(4)])).unwrap();
         assert_eq!((&moved.outgoing.framed()[..], moved.packets), (&b"$\x08\0\x05sound"[..], 1));
-        assert!(stretch.framed_for(&interleaved(&[])).is_none());
+        assert!(contiguous_run.framed_for(&interleaved(&[])).is_none());
     }
 
     #[test]
     fn a_reader_of_datagrams_gets_the_packets_alone() {
         let batch = batch(&[(0, b"one"), (2, b"sound"), (0, b"two")]);
-        let stretch = batch.stretch(batch.packets(), Some(0)).unwrap();
-        let run = stretch.framed_for(&Framing::Datagram(vec![true, false])).unwrap();
+        let contiguous_run = batch.contiguous_run(batch.packets(), Some(0)).unwrap();
+        let run = contiguous_run.framed_for(&Framing::Datagram(vec![true, false])).unwrap();
         assert_eq!((run.packets, run.len), (2, 6));
         let packets: Vec<_> = run.outgoing.datagrams().map(|(datagram, _)| datagram.packet).collect();
         assert_eq!(packets, [&b"one"[..], b"two"]);
         assert_eq!(packets[1].as_ptr(), batch.whole[20..].as_ptr(), "parts of what was read");
-        assert!(stretch.framed_for(&Framing::Datagram(vec![])).is_none());
+        assert!(contiguous_run.framed_for(&Framing::Datagram(vec![])).is_none());
     }
 
     #[test]
     fn what_stands_between_packets_and_is_no_readers_is_left_out() {
         let batch = batch(&[(0, b"one"), (200, b"stray"), (0, b"two")]);
-        let run = batch.stretch(batch.packets(), Some(0)).unwrap().framed_for(&interleaved(&[Some(0)])).unwrap();
+        let run = batch.contiguous_run(batch.packets(), Some(0)).unwrap().framed_for(&interleaved(&[Some(0)])).unwrap();
         assert_eq!((run.packets, &run.outgoing.framed()[..]), (2, &b"$\0\0\x03one$\0\0\x03two"[..]));
     }
 
@@ -278,7 +282,7 @@ mod tests {
             packets.iter().map(|(track, rtcp, p)| (*track, *rtcp, Bytes::copy_from_slice(p))).collect();
         assert_eq!(stored, expected);
         let framing = interleaved(&[Some(0), Some(1)]);
-        let run = batch.stretch(batch.packets(), None).unwrap().framed_for(&framing).unwrap();
+        let run = batch.contiguous_run(batch.packets(), None).unwrap().framed_for(&framing).unwrap();
         assert_eq!(&run.outgoing.framed()[..], b"$\0\0\x03one$\x03\0\x06report$\0\0\0");
     }
 }

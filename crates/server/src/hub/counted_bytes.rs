@@ -1,8 +1,9 @@
-//! Bytes that are counted in the memory budget for as long as there is a reference to them.
+//! Shared bytes that are counted in the memory budget for as long as there is a reference to them.
 //!
-//! What a publisher's read brought is a part of a receive buffer, and a reference to a small part keeps the whole
-//! buffer. So packets that wait are copied, once for all readers that wait for them, into memory of their own size.
-//! That carries its [`Reservation`], which is given back with the last reference, wherever that is by then.
+//! The packets that a read brought are a part of a receive buffer, and a reference to a small part keeps the whole
+//! buffer in memory. So packets that wait are copied into memory of their own size, once for all readers that wait for
+//! them. That memory carries its [`Reservation`], which is released when the last reference is dropped, wherever that
+//! happens.
 
 use std::sync::Arc;
 
@@ -10,13 +11,13 @@ use bytes::Bytes;
 
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
-/// What a piece of counted memory takes beside its bytes, for the allocator and for reference counts; an estimate.
+/// Estimated bytes that a piece of counted memory takes beside its content, for the allocator and reference counts.
 pub(super) const OVERHEAD_BYTES: usize = 128;
 
-/// A piece of memory and its reservation.
+/// A piece of memory with its reservation.
 struct Counted {
     bytes: Vec<u8>,
-    _room: Reservation,
+    _reservation: Reservation,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -25,45 +26,45 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
-/// Makes bytes shared whose memory has been reserved.
-pub(super) fn share(bytes: Vec<u8>, room: Reservation) -> Bytes {
-    Bytes::from_owner(Counted { bytes, _room: room })
+/// Turns bytes whose memory is reserved into shared bytes that hold the reservation.
+pub(super) fn share(bytes: Vec<u8>, reservation: Reservation) -> Bytes {
+    Bytes::from_owner(Counted { bytes, _reservation: reservation })
 }
 
-/// Makes a counted copy.
+/// Copies bytes into shared memory that is reserved as this kind.
 ///
 /// # Errors
-/// [`OverBudget`] where there is no room for it.
+/// [`OverBudget`] where too few bytes are available for it.
 pub(super) fn copy(budget: &Arc<Budget>, kind: Kind, bytes: &[u8]) -> Result<Bytes, OverBudget> {
-    let room = budget.reserve(kind, (bytes.len() + OVERHEAD_BYTES) as u64)?;
-    Ok(share(bytes.to_vec(), room))
+    let reservation = budget.reserve(kind, (bytes.len() + OVERHEAD_BYTES) as u64)?;
+    Ok(share(bytes.to_vec(), reservation))
 }
 
-/// One counted copy of bytes of which several readers keep a part.
+/// A counted copy of the bytes that are being pushed, of which several readers keep a slice.
 #[derive(Debug)]
 pub(super) struct SharedCopy {
     budget: Arc<Budget>,
     kind: Kind,
-    /// The bytes last copied, and their copy.
+    /// The bytes that were last copied, and their copy.
     last: Option<(Bytes, Bytes)>,
 }
 
 impl SharedCopy {
-    /// No copy yet.
-    pub fn new(budget: &Arc<Budget>, kind: Kind) -> SharedCopy {
+    /// Without a copy; the first call of [`of`](SharedCopy::of) makes it.
+    pub(super) fn new(budget: &Arc<Budget>, kind: Kind) -> SharedCopy {
         SharedCopy { budget: Arc::clone(budget), kind, last: None }
     }
 
     /// The budget in which copies are counted.
-    pub fn budget(&self) -> &Arc<Budget> {
+    pub(super) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// The copy of these bytes: made at the first call, shared at those that follow.
+    /// The copy of these bytes, which is made at the first call and shared by later calls with the same bytes.
     ///
     /// # Errors
-    /// [`OverBudget`] where there is no room for it.
-    pub fn of(&mut self, original: &Bytes) -> Result<Bytes, OverBudget> {
+    /// [`OverBudget`] where too few bytes are available for it.
+    pub(super) fn of(&mut self, original: &Bytes) -> Result<Bytes, OverBudget> {
         if let Some((known, copy)) = &self.last
             && (known.as_ptr(), known.len()) == (original.as_ptr(), original.len())
         {

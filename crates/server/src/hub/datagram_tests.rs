@@ -1,4 +1,4 @@
-//! Readers of datagrams: they get what was published packet by packet, byte for byte.
+//! Readers of datagrams get the published packets one by one, byte for byte.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::reader::{Datagram, Framing, Outlet, Reader, WritePermit};
 use super::tests::{World, write_permit};
 use super::{Hub, Publication, Terms};
 
-/// A socket for datagrams that takes so many and then is full.
+/// A socket for datagrams that accepts a limited number of them.
 #[derive(Debug, Default)]
 struct Port(Mutex<(usize, Vec<Datagram>)>);
 
 impl Port {
-    fn make_room(&self, datagrams: usize) {
+    fn set_available(&self, datagrams: usize) {
         self.0.lock().0 = datagrams;
     }
 
@@ -44,7 +44,7 @@ impl Outlet for Port {
     }
 }
 
-/// What the reader's task takes when it may.
+/// What the reader's task takes when its permit allows it.
 fn taken(reader: &Reader) -> Vec<Datagram> {
     let mut datagrams = Vec::new();
     while write_permit(reader) == WritePermit::Granted {
@@ -57,7 +57,7 @@ fn now() -> Now {
     Now { instant: std::time::Instant::now(), utc: UtcMicros(0) }
 }
 
-/// Two tracks of sound, whose packets the hub does not look into.
+/// Publishes two audio tracks, whose packets the hub does not parse.
 fn publish_sound() -> (Arc<Hub>, Publication) {
     let hub = Arc::new(Hub::default());
     let track = "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
@@ -76,7 +76,7 @@ fn a_joiner_gets_the_report_and_the_group_as_datagrams_and_then_what_comes() {
         world.push(&picture);
     }
     let port = Arc::new(Port::default());
-    port.make_room(usize::MAX);
+    port.set_available(usize::MAX);
     let outlet = Some(Arc::clone(&port) as Arc<dyn Outlet>);
     let reader = Arc::new(Reader::new(Framing::Datagram(vec![true]), outlet));
     world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
@@ -85,7 +85,7 @@ fn a_joiner_gets_the_report_and_the_group_as_datagrams_and_then_what_comes() {
     assert!(report.rtcp && rtcp::parse(&report.packet).is_ok(), "{report:?}");
     assert!(group.iter().all(|datagram| datagram.track == 0 && !datagram.rtcp));
     assert_eq!(group.iter().map(|datagram| datagram.packet.clone()).collect::<Vec<_>>(), published);
-    // From now on the publisher's task sends, and sends what was read.
+    // From now on the publisher's task sends, without copying what was read.
     let picture = world.picture(false, 5000);
     world.push(&picture);
     let sent = port.take();
@@ -116,7 +116,7 @@ fn readers_of_datagrams_that_wait_share_one_copy() {
 }
 
 #[test]
-fn a_lost_publishers_readers_of_datagrams_are_told_its_end() {
+fn readers_of_datagrams_learn_the_end_of_a_lost_publisher() {
     let (hub, publication) = publish_sound();
     let reader = Arc::new(Reader::new(Framing::Datagram(vec![true]), None));
     hub.find("sound").unwrap().join(Arc::clone(&reader), now());
@@ -128,7 +128,8 @@ fn a_lost_publishers_readers_of_datagrams_are_told_its_end() {
 }
 
 proptest! {
-    /// Whatever is read together, with strays between, whatever the socket takes at a time and whenever the task runs.
+    /// Holds for any batches, with frames of no track between, whatever the socket accepts at a time and whenever the
+    /// task runs.
     #[test]
     fn datagrams_are_what_was_published_in_its_order(
         reads in prop::collection::vec(
@@ -150,10 +151,10 @@ proptest! {
         let at = now();
         hub.find("sound").unwrap().join(Arc::clone(&reader), at);
         let (mut got, mut expected) = (Vec::new(), Vec::new());
-        for (frames, room, task_runs) in reads {
+        for (frames, available, task_runs) in reads {
             let whole: Vec<u8> =
                 frames.iter().flat_map(|(channel, packet)| interleave::frame(*channel, packet).to_vec()).collect();
-            // Channel 4 is nobody's.
+            // Channel 4 belongs to no track.
             let kind_of = |channel: u8| (channel < 4).then_some((usize::from(channel / 2), channel % 2 == 1));
             let batch = Batch::interleaved(whole.into(), kind_of);
             for packet in batch.packets() {
@@ -161,7 +162,7 @@ proptest! {
                     expected.push((packet.track, packet.rtcp, batch.packet(packet)));
                 }
             }
-            port.make_room(room);
+            port.set_available(available);
             publication.push(&batch, at).deliver();
             got.extend(port.take());
             if task_runs {
@@ -170,7 +171,7 @@ proptest! {
         }
         got.extend(taken(&reader));
         let got: Vec<_> = got.into_iter().map(|datagram| (datagram.track, datagram.rtcp, datagram.packet)).collect();
-        // Reports of ours come between where RTP is what it looks like.
+        // The hub inserts sender reports where a payload looks like RTP.
         let got: Vec<_> = got.into_iter().filter(|of| expected.contains(of)).collect();
         prop_assert_eq!(got, expected);
     }

@@ -1,4 +1,5 @@
-//! Packets for readers whose sockets are free: handed out of the hub, to be written when no lock is held.
+//! Deliveries: packets for readers with an empty queue, which the publisher's task writes to their sockets when no lock
+//! is held.
 
 use std::sync::Arc;
 
@@ -7,33 +8,35 @@ use super::packet_run::{FramedCache, Outgoing};
 use super::reader::Reader;
 use crate::budget::{Budget, Kind};
 
-/// What the task that pushed a batch writes to readers' sockets. Each of these readers' write ownership is the
-/// publisher's until [`deliver`](Deliveries::deliver) has released it, so that none of them may be dropped undelivered.
+/// Packets that the task which pushed a batch must write to readers' sockets. The publisher's task holds the write
+/// ownership of each of these readers until [`deliver`](Deliveries::deliver) releases it, so that deliveries must not
+/// be dropped undelivered.
 #[derive(Debug, Default)]
 #[must_use = "readers wait until it is delivered"]
 pub struct Deliveries {
     list: Vec<(Arc<Reader>, Outgoing)>,
-    /// Where copies of what does not fit into a socket are counted.
+    /// The budget in which copies of unsent bytes are counted.
     budget: Option<Arc<Budget>>,
 }
 
 impl Deliveries {
-    /// Nothing to deliver yet.
+    /// An empty list of deliveries.
     pub(super) fn new(budget: &Arc<Budget>) -> Deliveries {
         Deliveries { list: Vec::new(), budget: Some(Arc::clone(budget)) }
     }
 
-    /// Adds packets for a reader whose write ownership the publisher has acquired.
+    /// Adds packets for a reader whose write ownership the publisher's task has acquired.
     pub(super) fn add(&mut self, reader: &Arc<Reader>, outgoing: Outgoing) {
         self.list.push((Arc::clone(reader), outgoing));
     }
 
-    /// Writes them to the readers' sockets, one after another. It never waits: what does not fit is left to the
-    /// reader's task.
+    /// Writes the packets to the readers' sockets, one after another, without waiting. Bytes for which a socket has no
+    /// space are left to the reader's task.
     pub fn deliver(mut self) {
         let list = std::mem::take(&mut self.list);
         let Some(budget) = self.budget.take().filter(|_| !list.is_empty()) else { return };
-        // Half a frame cannot be given up, so the rest of one takes memory as long as there is any.
+        // A partly written frame cannot be discarded, so its rest is reserved as the kind that may fill the whole
+        // budget.
         let (mut rest, mut framed) = (SharedCopy::new(&budget, Kind::Connections), FramedCache::default());
         for (reader, outgoing) in list {
             reader.deliver(&outgoing, &mut framed, &mut rest);
@@ -41,7 +44,7 @@ impl Deliveries {
     }
 }
 
-/// Finds in tests what would leave readers without a writer.
+/// Fails in tests when deliveries are dropped, since their readers would never be written to again.
 #[cfg(debug_assertions)]
 impl Drop for Deliveries {
     fn drop(&mut self) {

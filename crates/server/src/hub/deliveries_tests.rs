@@ -1,4 +1,5 @@
-//! Who writes to a reader's socket: the publisher while there is room, the reader's task otherwise, never both.
+//! Which task writes to a reader's socket: the publisher's while the socket accepts everything, the reader's otherwise,
+//! never both.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -12,21 +13,21 @@ use hevcast_wire::rtsp::transport::Channels;
 use super::reader::{MAX_AGE, Outlet, Reader, WritePermit};
 use super::tests::{CHANNELS, World, write_permit};
 
-/// A socket with room for so many bytes.
+/// A socket that accepts a limited number of bytes.
 #[derive(Debug)]
 struct Pipe {
     inner: Mutex<(usize, Vec<u8>)>,
-    /// Where the last bytes stood that were offered to it.
+    /// The address of the bytes that were last offered to it.
     offered: AtomicUsize,
 }
 
 impl Pipe {
-    fn new(room: usize) -> Arc<Pipe> {
-        Arc::new(Pipe { inner: Mutex::new((room, Vec::new())), offered: AtomicUsize::new(0) })
+    fn new(available: usize) -> Arc<Pipe> {
+        Arc::new(Pipe { inner: Mutex::new((available, Vec::new())), offered: AtomicUsize::new(0) })
     }
 
-    fn make_room(&self, room: usize) {
-        self.inner.lock().0 = room;
+    fn set_available(&self, available: usize) {
+        self.inner.lock().0 = available;
     }
 
     fn sent(&self) -> Vec<u8> {
@@ -45,7 +46,7 @@ impl Outlet for Pipe {
     }
 }
 
-/// A reader of a stream that has just begun, whose task has written the beginning.
+/// A reader of a stream that has just begun, whose task has written the joining burst.
 fn reader_of(world: &mut World, pipe: &Arc<Pipe>) -> Arc<Reader> {
     world.publish(true);
     let reader = Arc::new(Reader::new(vec![Some(CHANNELS)], Some(Arc::clone(pipe) as Arc<dyn Outlet>)));
@@ -55,14 +56,15 @@ fn reader_of(world: &mut World, pipe: &Arc<Pipe>) -> Arc<Reader> {
     reader
 }
 
-/// The reader's task does what it should: everything, in order.
+/// Does what the reader's task should do: writes everything, in order.
 fn task_writes(reader: &Reader, pipe: &Pipe) {
     assert!(reader.take_rest().is_empty());
-    reader.take(usize::MAX, |bytes| assert_eq!(pipe.try_send(&bytes), bytes.len(), "the test's room"));
+    reader
+        .take(usize::MAX, |bytes| assert_eq!(pipe.try_send(&bytes), bytes.len(), "the test's socket is large enough"));
     assert_eq!(write_permit(reader), WritePermit::Idle);
 }
 
-/// Frames of a byte stream; panics where the framing is lost.
+/// Counts the frames in a byte stream; panics where the framing is lost.
 fn frames(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while let [b'$', _, high, low, ..] = *bytes {
@@ -74,7 +76,7 @@ fn frames(mut bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn a_reader_with_room_is_written_to_without_its_task() {
+fn a_reader_whose_socket_accepts_bytes_is_written_to_without_its_task() {
     let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
     let reader = reader_of(&mut world, &pipe);
     let before = frames(&pipe.sent());
@@ -85,7 +87,7 @@ fn a_reader_with_room_is_written_to_without_its_task() {
 }
 
 #[test]
-fn who_has_room_is_written_the_bytes_that_were_read_and_others_their_own_channels() {
+fn readers_on_the_publishers_channels_get_the_bytes_that_were_read_and_others_a_copy() {
     let (mut world, pipe, moved) = (World::new(true), Pipe::new(usize::MAX), Pipe::new(usize::MAX));
     let _reader = reader_of(&mut world, &pipe);
     let outlet = Arc::clone(&moved) as Arc<dyn Outlet>;
@@ -100,29 +102,29 @@ fn who_has_room_is_written_the_bytes_that_were_read_and_others_their_own_channel
     let starts: Vec<_> = picture.packets().iter().map(|packet| packet.range.start).collect();
     starts.into_iter().for_each(|start| expected[start - 3] = 6);
     assert_eq!(moved.sent()[moved_before..], expected);
-    // And when it has no room, what is left goes on within the frame.
-    for room in [0, 3, 4, 5, 700, 5000] {
+    // When the socket accepts only a part, the rest continues within the frame.
+    for available in [0, 3, 4, 5, 700, 5000] {
         let so_far = moved.sent().len();
-        moved.make_room(room);
+        moved.set_available(available);
         let picture = world.picture(false, 5000);
         world.push(&picture);
-        moved.make_room(usize::MAX);
+        moved.set_available(usize::MAX);
         assert_eq!(write_permit(&other), WritePermit::Granted);
         moved.try_send(&other.take_rest());
         task_writes(&other, &moved);
-        assert_eq!(frames(&moved.sent()[so_far..]), picture.packets().len(), "with room for {room} bytes");
+        assert_eq!(frames(&moved.sent()[so_far..]), picture.packets().len(), "with available for {available} bytes");
     }
 }
 
 #[test]
-fn what_does_not_fit_is_the_tasks_and_comes_first() {
+fn what_the_socket_does_not_accept_is_left_to_the_task_and_comes_first() {
     let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
     let reader = reader_of(&mut world, &pipe);
     let before = frames(&pipe.sent());
-    pipe.make_room(300);
+    pipe.set_available(300);
     let packets = world.publish(false) + world.publish(false);
     assert!(reader.metrics().depth > 0, "the second picture waits behind the cut frame");
-    pipe.make_room(usize::MAX);
+    pipe.set_available(usize::MAX);
     assert_eq!(write_permit(&reader), WritePermit::Granted);
     let rest = reader.take_rest();
     assert!(!rest.is_empty());
@@ -134,24 +136,24 @@ fn what_does_not_fit_is_the_tasks_and_comes_first() {
 }
 
 #[test]
-fn a_picture_that_has_begun_is_finished_though_the_queue_behind_it_is_given_up() {
-    // Room up to within the first frame, the second, and the last one, of four.
-    for room in [1, 300, 700] {
+fn a_picture_that_has_begun_is_finished_though_the_queue_behind_it_is_discarded() {
+    // The socket accepts a part of the first, the second, and the last of four frames.
+    for available in [1, 300, 700] {
         let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
         let reader = reader_of(&mut world, &pipe);
         let before = frames(&pipe.sent());
-        pipe.make_room(room);
+        pipe.set_available(available);
         let picture = world.publish(false);
         world.publish(false);
         world.pass(MAX_AGE + Duration::from_millis(1));
         world.publish(false);
         assert_eq!(reader.metrics().jumps, 1);
-        pipe.make_room(usize::MAX);
+        pipe.set_available(usize::MAX);
         assert_eq!(write_permit(&reader), WritePermit::Granted);
         pipe.try_send(&reader.take_rest());
         task_writes(&reader, &pipe);
-        assert_eq!(frames(&pipe.sent()), before + picture, "with room for {room} bytes");
-        // What follows is not for a reader that waits for a picture to begin with.
+        assert_eq!(frames(&pipe.sent()), before + picture, "with available for {available} bytes");
+        // Later packets are not for a reader that waits for a keyframe.
         world.publish(false);
         assert_eq!(frames(&pipe.sent()), before + picture);
         let irap = world.publish(true);
@@ -176,14 +178,14 @@ fn what_a_reader_waited_for_is_not_overtaken_by_what_follows() {
 }
 
 #[test]
-fn a_task_with_an_answer_waits_for_a_write_under_way_and_is_next() {
+fn a_task_with_a_response_waits_for_a_write_in_progress_and_is_next() {
     let (mut world, pipe) = (World::new(true), Pipe::new(usize::MAX));
     let reader = reader_of(&mut world, &pipe);
     let picture = world.picture(false, 600);
     let deliveries = world.publication.as_ref().unwrap().push(&picture, world.now);
     let with_answer = || reader.poll_write(&mut Context::from_waker(Waker::noop()), true);
     assert_eq!(with_answer(), WritePermit::Busy);
-    // Meanwhile the next picture comes by another thread: it waits.
+    // Meanwhile the next picture comes from another thread, and is queued.
     let second = world.picture(false, 600);
     world.publication.as_ref().unwrap().push(&second, world.now).deliver();
     let before = frames(&pipe.sent());
@@ -191,7 +193,7 @@ fn a_task_with_an_answer_waits_for_a_write_under_way_and_is_next() {
     assert_eq!(frames(&pipe.sent()), before + picture.packets().len());
     assert_eq!(with_answer(), WritePermit::Granted);
     assert_eq!(reader.take_rest(), Bytes::new());
-    // While the task has its turn, nobody else writes.
+    // While the reader's task has the ownership, no other task writes.
     world.publish(false);
     assert_eq!(frames(&pipe.sent()), before + picture.packets().len());
     task_writes(&reader, &pipe);
@@ -219,6 +221,6 @@ fn deliveries_that_are_dropped_undelivered_are_found() {
     let deliveries = world.publication.as_ref().unwrap().push(&picture, world.now);
     let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(deliveries)));
     assert!(dropped.is_err() && pipe.sent() == before, "dropping writes to no socket");
-    // Without anything to deliver they may be dropped.
+    // Empty deliveries may be dropped.
     drop(super::deliveries::Deliveries::default());
 }

@@ -1,4 +1,4 @@
-//! What readers are told of a stream is written once, however many ask.
+//! The description for readers is written once, however many readers request it.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn a_description_is_written_once_and_anew_for_another_publisher() {
 }
 
 #[test]
-fn what_is_refused_is_refused_before_it_is_looked_at() {
+fn a_refused_publisher_is_refused_before_its_description_is_parsed() {
     let hub = Arc::new(Hub::default());
     let terms = Terms { max_streams: 1, ..Terms::default() };
     assert_eq!(hub.may_publish("live", &terms), Ok(()));
@@ -35,7 +35,7 @@ fn what_is_refused_is_refused_before_it_is_looked_at() {
     for (path, takeover, expected) in [
         ("live", false, Err(PublishRefused::Taken)),
         ("live", true, Ok(())),
-        // The one that is there has had no media, and would give its place.
+        // The present stream has had no media, and would be ended for the new one.
         ("other", false, Ok(())),
     ] {
         let terms = Terms { takeover, ..terms.clone() };

@@ -1,4 +1,4 @@
-//! Packets on a track's channels that are none of the track's: RTCP, and other formats of the description.
+//! Packets on a track's RTP channel that are not the track's media: RTCP, and other payload formats of the description.
 
 use std::sync::Arc;
 

@@ -1,79 +1,84 @@
-//! How packets are framed for a reader, as they leave the hub.
+//! How packets are framed for a reader when they leave the hub: as interleaved frames, or as datagrams.
 //!
-//! In the hub packets are ranges of shared bytes, with [`HEADER_LEN`](hevcast_wire::rtp::interleave::HEADER_LEN) bytes in front of each.
-//! From a publisher on an RTSP connection those are the header of the frame in which the packet came, so that what one
-//! read brought leaves to readers on the same channels as it is, by reference. For every other reader the header only
-//! says, by its channel, of which track the packet is and whether it is RTCP, and how long it is; a `Reframing` makes
-//! of it what that reader gets.
+//! In the hub, packets are ranges of shared bytes, with a header of
+//! [`HEADER_LEN`](hevcast_wire::rtp::interleave::HEADER_LEN) bytes in front of each. From a publisher on an RTSP
+//! connection that is the header of the interleaved frame in which the packet came, so that the result of one read can
+//! be passed by reference to readers on the same channels. For every other reader the header only tells, by its
+//! channel, to which track the packet belongs and whether it is RTCP, and its length; a `Reframing` turns it into what
+//! that reader gets.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hevcast_wire::rtsp::transport::Channels;
 
-/// How a reader gets its packets. Readers of the same framing share the framed bytes.
+/// How a reader gets its packets, and of which tracks. Readers with the same framing share the framed bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Framing {
-    /// In frames on its RTSP connection (RFC 2326 section 10.12). By track: its channels; `None` where the reader did
-    /// not set the track up.
+    /// As interleaved frames on the RTSP connection (RFC 2326 section 10.12), with the channels of each track; `None`
+    /// for tracks that the reader did not set up.
     Interleaved(Vec<Option<Channels>>),
-    /// Each packet as one datagram. By track: whether the reader set it up.
+    /// Each packet as one datagram. For each track, whether the reader set it up.
     Datagram(Vec<bool>),
 }
 
-/// A packet for an outlet that sends datagrams.
+/// One packet for an outlet that sends datagrams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// Index of the track.
+    /// The index of the track in the description.
     pub track: usize,
-    /// RTCP rather than RTP: of datagrams each has a port of its own (RFC 3550 section 11).
+    /// Whether the packet is RTCP, which is sent to a port of its own (RFC 3550 section 11).
     pub rtcp: bool,
-    /// The packet, as it was published.
+    /// The bytes of the packet, a slice of the stored bytes.
     pub packet: Bytes,
 }
 
-/// Which packets a channel number in front of stored packets stands for.
+/// The meaning of a channel number in the stored header of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoredChannel {
+    /// The channel number in the stored header.
     pub channel: u8,
+    /// The index of the track to which its packets belong.
     pub track: usize,
+    /// Whether its packets are RTCP.
     pub rtcp: bool,
 }
 
 impl StoredChannel {
-    /// A channel that belongs to this kind of packet alone; there are at most 16 tracks.
-    pub fn own(track: usize, rtcp: bool) -> StoredChannel {
+    /// The channel for packets of this kind where the publisher's connection determined none; it is unique, since there
+    /// are at most 16 tracks.
+    pub(super) fn own(track: usize, rtcp: bool) -> StoredChannel {
         StoredChannel { channel: (track * 2) as u8 | u8::from(rtcp), track, rtcp }
     }
 }
 
-/// What becomes of stored packets for readers that do not get them as they are stored.
+/// How stored packets are framed anew, for readers that do not get them as they are stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reframing {
-    /// Frames on other channels, or fewer of them. Pairs of the stored channel and the reader's, `None` for what the
-    /// reader does not get.
+    /// As frames on other channels, or fewer of them: pairs of the stored channel and the reader's, `None` where the
+    /// reader does not get the packets.
     Interleaved(Vec<(u8, Option<u8>)>),
-    /// Datagrams. Pairs of the stored channel and what it stands for, `None` for what the reader does not get.
+    /// As datagrams: pairs of the stored channel and its meaning, `None` where the reader does not get the packets.
     Datagrams(Vec<(u8, Option<StoredChannel>)>),
 }
 
-/// Finds a stored channel among pairs.
+/// The second value of the pair with this stored channel.
 fn find<T: Copy>(pairs: &[(u8, Option<T>)], channel: u8) -> Option<T> {
     pairs.iter().find(|(stored, _)| *stored == channel).and_then(|(_, target)| *target)
 }
 
 impl Reframing {
-    /// The reader's channel for packets of a stored channel; `None` where it does not get them in frames.
-    pub fn channel(&self, stored: u8) -> Option<u8> {
+    /// The reader's channel for packets of a stored channel; `None` where the reader does not get them as frames.
+    pub(super) fn channel(&self, stored: u8) -> Option<u8> {
         match self {
             Reframing::Interleaved(pairs) => find(pairs, stored),
             Reframing::Datagrams(_) => None,
         }
     }
 
-    /// Of which track the datagrams of a stored channel are, and whether they are RTCP; `None` where the reader does
-    /// not get them as datagrams.
-    pub fn datagram(&self, stored: u8) -> Option<(usize, bool)> {
+    /// The track of a stored channel's packets, and whether they are RTCP; `None` where the reader does not get them as
+    /// datagrams.
+    pub(super) fn datagram(&self, stored: u8) -> Option<(usize, bool)> {
         match self {
             Reframing::Interleaved(_) => None,
             Reframing::Datagrams(pairs) => find(pairs, stored).map(|of| (of.track, of.rtcp)),
@@ -81,26 +86,26 @@ impl Reframing {
     }
 
     /// Whether the reader gets packets of a stored channel.
-    pub fn takes(&self, stored: u8) -> bool {
+    pub(super) fn takes(&self, stored: u8) -> bool {
         self.channel(stored).is_some() || self.datagram(stored).is_some()
     }
 
-    /// Whether the reader gets none of the packets.
-    pub fn is_empty(&self) -> bool {
+    /// Whether the reader gets packets of none of the stored channels.
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             Reframing::Interleaved(pairs) => pairs.iter().all(|(_, target)| target.is_none()),
             Reframing::Datagrams(pairs) => pairs.iter().all(|(_, target)| target.is_none()),
         }
     }
 
-    /// Whether packets leave one by one.
-    pub fn is_datagrams(&self) -> bool {
+    /// Whether the reader gets each packet as a datagram.
+    pub(super) fn is_datagrams(&self) -> bool {
         matches!(self, Reframing::Datagrams(_))
     }
 }
 
 impl Framing {
-    /// The channels of its tracks, by track; none where there are no channels.
+    /// The interleaved channels, by track; empty where the reader gets datagrams.
     pub fn channels(&self) -> &[Option<Channels>] {
         match self {
             Framing::Interleaved(channels) => channels,
@@ -108,7 +113,7 @@ impl Framing {
         }
     }
 
-    /// Whether the reader set this track up.
+    /// Whether the reader set this track up, so that it gets its packets.
     pub fn takes(&self, track: usize) -> bool {
         match self {
             Framing::Interleaved(channels) => channels.get(track).is_some_and(Option::is_some),
@@ -116,19 +121,20 @@ impl Framing {
         }
     }
 
-    /// The reader's own channel for packets of this kind; `None` where it has none.
+    /// The reader's channel for packets of this kind; `None` where it has none.
     fn channel(&self, track: usize, rtcp: bool) -> Option<u8> {
         let pair = self.channels().get(track).copied().flatten()?;
         Some(if rtcp { pair.rtcp } else { pair.rtp })
     }
 
-    /// How packets of this kind should be stored that are made for this reader alone.
+    /// The stored channel for packets that the hub makes for this reader alone, chosen so that they need not be
+    /// reframed.
     pub(super) fn stored_channel(&self, track: usize, rtcp: bool) -> StoredChannel {
         let own = StoredChannel::own(track, rtcp);
         StoredChannel { channel: self.channel(track, rtcp).unwrap_or(own.channel), ..own }
     }
 
-    /// What becomes of packets on these stored channels; `None` where they leave as they are stored.
+    /// How packets on these stored channels are framed anew for the reader; `None` where they leave as they are stored.
     pub(super) fn reframing(&self, stored: &[StoredChannel]) -> Option<Arc<Reframing>> {
         match self {
             Framing::Interleaved(_) => {
@@ -147,7 +153,7 @@ impl Framing {
 }
 
 impl From<Vec<Option<Channels>>> for Framing {
-    /// Frames on these channels, by track.
+    /// Interleaved frames on these channels, by track.
     fn from(channels: Vec<Option<Channels>>) -> Framing {
         Framing::Interleaved(channels)
     }

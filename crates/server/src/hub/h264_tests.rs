@@ -14,11 +14,11 @@ use super::reader::Reader;
 use super::tests::{batch, taken};
 use super::{Hub, Publication, Terms};
 
-/// SPS and PPS of x264's, 320x240 in High profile.
+/// The SPS and PPS of an x264 stream, 320x240 in High profile.
 const SPS: &[u8] =
     &[0x67, 0x64, 0x00, 0x0d, 0xac, 0xd9, 0x41, 0x41, 0xfb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00];
 const PPS: &[u8] = &[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0];
-/// A recovery point message of 3 frames.
+/// A recovery point SEI message with a recovery of 3 frames.
 const RECOVERY: &[u8] = &[0x06, 0x06, 0x01, 0x24, 0x80];
 
 struct World {
@@ -33,14 +33,14 @@ impl World {
     fn new() -> World {
         let hub = Arc::new(Hub::default());
         let sdp = String::from_utf8(publisher_description("t", &ParameterSets::new(CodecId::H264)).to_vec()).unwrap();
-        // A camera that nobody can ask for keyframes.
+        // A camera that does not support keyframe requests.
         let sdp = sdp.replace("a=rtcp-fb", "a=x-other");
         let publication = hub.publish("live", Description::parse(sdp.as_bytes()).unwrap(), Terms::default()).unwrap();
         let now = Now { instant: Instant::now(), utc: UtcMicros(1_700_000_000_000_000) };
         World { hub, publication, packetizer: Packetizer::new(7, 96, 100, 200), now, ticks: 0 }
     }
 
-    /// Publishes a frame of these NAL units and a slice, packet by packet.
+    /// Publishes a frame of these NAL units and a slice, one packet per batch.
     fn publish(&mut self, before: &[&[u8]], slice: u8) {
         self.ticks += 3000;
         let slice = [&[slice, 0x88][..], &[0xa5; 500]].concat();
@@ -53,7 +53,7 @@ impl World {
         self.now.instant += Duration::from_millis(40);
     }
 
-    /// What a reader that joins now gets at once.
+    /// The frames that a reader which joins now gets at once.
     fn joiner_gets(&self) -> Vec<CodedFrame> {
         let reader = Arc::new(Reader::new(vec![Some(Channels { rtp: 0, rtcp: 1 })], None));
         self.hub.find("live").unwrap().join(Arc::clone(&reader), self.now);
@@ -96,7 +96,7 @@ fn a_stream_without_idr_pictures_is_joined_at_its_recovery_points() {
     world.publish(&[RECOVERY], OTHER);
     world.publish(&[], OTHER);
     let got = world.joiner_gets();
-    // The group, with the parameter sets that its first picture does not bring in front.
+    // The group, behind the parameter sets that its first picture lacks.
     assert_eq!(got.len(), 2, "{got:?}");
     let kinds: Vec<u8> = got[0].nals.iter().map(|nal| nal[0] & 0x1f).collect();
     assert_eq!(kinds, [7, 8, 6, 1]);

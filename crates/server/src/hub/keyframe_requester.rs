@@ -1,53 +1,54 @@
-//! Decides when the publisher is asked for a keyframe (IRAP picture).
+//! Decides when the publisher is sent a keyframe request (for a random access picture).
 //!
-//! All readers' requests are joined, since one keyframe serves everybody who waits. A request is passed on at once
-//! unless a keyframe has begun less than [`KEYFRAME_SPACING`] ago; up to [`KEYFRAMES_AT_ONCE`] are passed on in a row,
-//! and one a second behind them, however many readers ask and however often. While a reader is there that never asks (a
-//! relay that does not pass on its viewers' requests), one keyframe is requested every [`KEYFRAME_FOR_SILENT`].
+//! The requests of all readers are merged, since one keyframe serves every reader that waits. A request is passed on at
+//! once unless a keyframe has begun less than [`KEYFRAME_SPACING`] ago; up to [`KEYFRAMES_AT_ONCE`] are passed on in a
+//! row, and one per second after these, however many readers request how often. While there is a reader that never
+//! requests keyframes (a relay that does not pass on its viewers' requests), one is requested every
+//! [`KEYFRAME_FOR_SILENT`].
 
 use std::time::{Duration, Instant};
 
 use hevcast_wire::token_bucket::TokenBucket;
 
-/// A keyframe request that has brought nothing for this long is made again.
-pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
-/// Least time between two keyframes that somebody asked for, since one reader's request costs all readers.
+/// A keyframe request after which no keyframe has begun for this long is repeated.
+pub const KEYFRAME_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
+/// Least time between two requested keyframes, since a keyframe for one reader costs all readers bit rate.
 pub const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
-/// Least time between two requests of one reader that count.
-pub const KEYFRAME_INTERVAL_PER_READER: Duration = Duration::from_secs(1);
-/// Longest time without a keyframe while a reader is there that never asks.
+/// Least time between two requests of the same reader that take effect.
+pub(super) const KEYFRAME_INTERVAL_PER_READER: Duration = Duration::from_secs(1);
+/// The longest time without a keyframe while there is a reader that never requests one.
 pub const KEYFRAME_FOR_SILENT: Duration = Duration::from_secs(2);
-/// Keyframes that may be requested in a row; behind them one a second.
-pub const KEYFRAMES_AT_ONCE: f64 = 4.0;
+/// How many keyframes may be requested in a row; after these, one per second.
+pub(super) const KEYFRAMES_AT_ONCE: f64 = 4.0;
 
-/// Keyframes that may be requested in the long run, per second.
+/// How many keyframes may be requested on average, per second.
 const KEYFRAMES_PER_SECOND: f64 = 1.0;
-/// Least time between two searches for readers that never ask.
+/// Least time between two searches for readers that never request keyframes.
 const SILENT_READERS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The keyframe requests that are open towards one publisher.
+/// The state of the keyframe requests to one publisher.
 #[derive(Debug)]
 pub(super) struct KeyframeRequester {
-    /// The publisher has announced that it answers PLI (RFC 4585 section 6.3.1).
+    /// Whether the publisher has announced that it answers PLI (RFC 4585 section 6.3.1).
     is_supported: bool,
-    /// A reader needs a keyframe, and none has begun since.
+    /// Whether a reader needs a keyframe and none has begun since.
     is_needed: bool,
-    /// A reader's request that counts from then on.
+    /// When the earliest deferred request of a reader takes effect.
     deferred_until: Option<Instant>,
-    /// When the request was made that no keyframe has answered yet.
+    /// When the last request was made; `None` once a keyframe has begun since.
     requested_at: Option<Instant>,
     last_keyframe_at: Option<Instant>,
-    /// `None` until a request is first considered.
+    /// Limits the requests on average; `None` until a request is first considered.
     bucket: Option<TokenBucket>,
-    /// When the readers were last searched for one that never asks.
+    /// When the readers were last searched for one that never requests keyframes.
     searched_at: Option<Instant>,
-    /// A request that the publisher's connection has not picked up yet.
+    /// Whether there is a request that the publisher's connection has not taken yet.
     is_pending: bool,
 }
 
 impl KeyframeRequester {
     /// No request yet. `is_supported` says whether the publisher answers keyframe requests.
-    pub fn new(is_supported: bool) -> KeyframeRequester {
+    pub(super) fn new(is_supported: bool) -> KeyframeRequester {
         KeyframeRequester {
             is_supported,
             is_needed: false,
@@ -60,29 +61,30 @@ impl KeyframeRequester {
         }
     }
 
-    /// A reader needs a keyframe now. Passed on by the next [`update`](KeyframeRequester::update) that finds it due.
-    pub fn request(&mut self) {
+    /// Records that a reader needs a keyframe now. The request is passed on by the next
+    /// [`update`](KeyframeRequester::update) that finds it due.
+    pub(super) fn request(&mut self) {
         self.is_needed = true;
     }
 
-    /// A reader needs a keyframe from `due` on, if none begins before.
-    pub fn request_at(&mut self, due: Instant) {
+    /// Records that a reader needs a keyframe from `due` on, if none begins before.
+    pub(super) fn request_at(&mut self, due: Instant) {
         self.deferred_until = Some(self.deferred_until.map_or(due, |at| at.min(due)));
     }
 
-    /// A keyframe has begun: it answers all requests.
-    pub fn keyframe_began(&mut self, now: Instant) {
+    /// Records that a keyframe has begun, which satisfies all requests.
+    pub(super) fn keyframe_began(&mut self, now: Instant) {
         (self.is_needed, self.deferred_until, self.requested_at) = (false, None, None);
         self.last_keyframe_at = Some(now);
     }
 
-    /// The publisher changes: what was requested of the last one does not reach the next. Readers' needs stay.
-    pub fn publisher_changed(&mut self) {
+    /// Records that another publisher follows: requests to the last one are void, and readers still need a keyframe.
+    pub(super) fn publisher_changed(&mut self) {
         (self.requested_at, self.last_keyframe_at, self.is_pending) = (None, None, false);
     }
 
-    /// Whether a request made now would be passed on within [`KEYFRAME_PATIENCE`].
-    pub fn can_request(&mut self, now: Instant) -> bool {
+    /// Whether a request made now would be passed on within [`KEYFRAME_REQUEST_TIMEOUT`].
+    pub(super) fn can_request(&mut self, now: Instant) -> bool {
         self.is_supported && (self.requested_at.is_some() || self.refilled(now).has(1.0))
     }
 
@@ -93,9 +95,9 @@ impl KeyframeRequester {
         bucket
     }
 
-    /// Makes a request if one is due: true when the publisher's connection must be woken to take it.
-    /// `has_silent_reader` searches the readers for one that never asks.
-    pub fn update(&mut self, now: Instant, has_silent_reader: impl FnOnce() -> bool) -> bool {
+    /// Makes a request if one is due; true when the publisher's connection must be woken to take it.
+    /// `has_silent_reader` searches the readers for one that never requests keyframes.
+    pub(super) fn update(&mut self, now: Instant, has_silent_reader: impl FnOnce() -> bool) -> bool {
         if !self.is_supported {
             return false;
         }
@@ -108,11 +110,12 @@ impl KeyframeRequester {
             self.searched_at = Some(now);
             self.is_needed = has_silent_reader();
         }
-        let is_early = within(self.requested_at, KEYFRAME_PATIENCE) || within(self.last_keyframe_at, KEYFRAME_SPACING);
+        let is_early =
+            within(self.requested_at, KEYFRAME_REQUEST_TIMEOUT) || within(self.last_keyframe_at, KEYFRAME_SPACING);
         if !self.is_needed || is_early {
             return false;
         }
-        // A request that is repeated because it brought nothing takes no token again.
+        // Repeating a request that brought no keyframe costs no further token.
         if self.requested_at.is_none() && !self.refilled(now).try_take(1.0) {
             return false;
         }
@@ -121,8 +124,8 @@ impl KeyframeRequester {
         true
     }
 
-    /// Takes the request, for the publisher's connection to send it.
-    pub fn take_request(&mut self) -> bool {
+    /// Takes the request, for the publisher's connection to send it; false where there is none.
+    pub(super) fn take_request(&mut self) -> bool {
         std::mem::take(&mut self.is_pending)
     }
 }
@@ -133,8 +136,8 @@ mod tests {
 
     const PICTURE: Duration = Duration::from_millis(33);
 
-    /// Lets pictures pass, with `each` before every one. Returns how often the publisher was asked, which it answers
-    /// two pictures later.
+    /// Publishes pictures, and calls `each` before every one. Returns how many keyframes were requested; the publisher
+    /// sends a requested one two pictures later.
     fn run(
         requester: &mut KeyframeRequester,
         start: Instant,
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn for_those_who_never_ask_there_is_one_every_two_seconds() {
+    fn a_reader_that_never_requests_gets_a_keyframe_every_two_seconds() {
         let start = Instant::now();
         for (is_silent, expected) in [(true, 4..=5), (false, 0..=0)] {
             let (mut requester, mut requested) = (KeyframeRequester::new(true), 0);
@@ -214,7 +217,7 @@ mod tests {
         assert!(requester.update(start, || false));
         assert!(!requester.update(start + PICTURE, || false), "it is on its way");
         requester.publisher_changed();
-        assert!(!requester.take_request(), "the next one is not told the last one's request");
+        assert!(!requester.take_request(), "a request to the last publisher does not reach the next one");
         assert!(requester.update(start + PICTURE, || false) && requester.take_request());
     }
 }

@@ -1,4 +1,4 @@
-//! The hub in virtual time: keyframes for those who ask much or never, and parameter sets that came once.
+//! The hub in virtual time: keyframes for readers that request many or none, and parameter sets that came once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use super::returning_tests::PARAMETER_SETS;
 use super::stream::{KEYFRAME_FOR_SILENT, YOUNG_GOP};
 use super::tests::{CHANNELS, FRAME_INTERVAL, World, batch, sequence_numbers, taken};
 
-/// Publishes for so long, with a keyframe whenever one is wanted; how often that was. `each` happens before each
-/// picture.
+/// Publishes for `time`, with a keyframe whenever one is requested. Returns how often that was. `each` is called before
+/// each picture.
 fn run(world: &mut World, time: Duration, mut each: impl FnMut(&mut World)) -> u32 {
-    let mut asked = 0;
+    let mut requested = 0;
     for _ in 0..time.as_millis() / FRAME_INTERVAL.as_millis() {
         each(world);
         let is_wanted = world.keyframe_wanted();
-        asked += u32::from(is_wanted);
+        requested += u32::from(is_wanted);
         world.publish(is_wanted);
     }
-    asked
+    requested
 }
 
 fn join(world: &World, reader: Reader) -> Arc<Reader> {
@@ -47,27 +47,27 @@ fn a_flood_of_requests_is_one_a_second_and_the_first_is_served_at_once() {
     stream.reader_requests_keyframe(&flooder, world.now.instant);
     assert!(world.keyframe_wanted(), "the first counts at once");
     world.publish(true);
-    let asked = run(&mut world, Duration::from_secs(10), |world| {
+    let requested = run(&mut world, Duration::from_secs(10), |world| {
         drop(taken(&flooder));
         for _ in 0..20 {
             stream.reader_requests_keyframe(&flooder, world.now.instant);
         }
     });
-    assert!((9..=10).contains(&asked), "{asked} keyframes in ten seconds");
-    // However many there are who do so.
+    assert!((9..=10).contains(&requested), "{requested} keyframes in ten seconds");
+    // The number is the same for many such readers.
     let flooders: Vec<_> = (0..50).map(|_| join(&world, new_reader().with_keyframe_requests())).collect();
-    let asked = run(&mut world, Duration::from_secs(10), |world| {
+    let requested = run(&mut world, Duration::from_secs(10), |world| {
         for flooder in &flooders {
             drop(taken(flooder));
             stream.reader_requests_keyframe(flooder, world.now.instant);
         }
         drop(taken(&flooder));
     });
-    assert!((8..=14).contains(&asked), "{asked} keyframes in ten seconds, for fifty");
+    assert!((8..=14).contains(&requested), "{requested} keyframes in ten seconds, for fifty");
 }
 
 #[test]
-fn a_second_wish_is_served_after_a_second_if_no_keyframe_came() {
+fn a_second_request_is_served_after_a_second_if_no_keyframe_came() {
     let mut world = World::new(true);
     world.publish(true);
     let reader = join(&world, new_reader().with_keyframe_requests());
@@ -81,15 +81,15 @@ fn a_second_wish_is_served_after_a_second_if_no_keyframe_came() {
 }
 
 #[test]
-fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
+fn while_a_reader_never_requests_keyframes_one_comes_every_two_seconds() {
     let most = Duration::from_secs(20).as_millis() / KEYFRAME_FOR_SILENT.as_millis();
     let mut world = World::new(true);
     world.publish(true);
     let stream = world.hub.find("live").unwrap();
-    // Ours, recordings and stills can ask.
+    // Readers that request keyframes when they need one: hevcast's own, recordings and stills.
     let readers = [
         new_reader().with_keyframe_requests(),
-        Reader::looking_on(vec![Some(CHANNELS)]),
+        Reader::observer(vec![Some(CHANNELS)]),
         new_reader().with_keyframe_requests(),
     ]
     .map(|r| join(&world, r));
@@ -97,9 +97,9 @@ fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
     assert_eq!(run(&mut world, Duration::from_secs(20), |_| take(&readers)), 0);
     let relay = join(&world, new_reader());
     run(&mut world, Duration::from_secs(1), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat()));
-    let asked = run(&mut world, Duration::from_secs(20), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat()));
-    assert!((most as u32 - 1..=most as u32).contains(&asked), "{asked} in twenty seconds");
-    // Once it has asked, it is known to be able to.
+    let requested = run(&mut world, Duration::from_secs(20), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat()));
+    assert!((most as u32 - 1..=most as u32).contains(&requested), "{requested} in twenty seconds");
+    // After its first request, a reader is known to request keyframes.
     stream.reader_requests_keyframe(&relay, world.now.instant);
     run(&mut world, Duration::from_secs(1), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat()));
     assert_eq!(run(&mut world, Duration::from_secs(20), |_| take(&[&readers[..], &[Arc::clone(&relay)]].concat())), 0);
@@ -111,16 +111,16 @@ fn while_somebody_reads_who_never_asks_a_keyframe_comes_every_two_seconds() {
 }
 
 #[test]
-fn those_who_come_in_a_storm_get_the_group_that_is_there() {
+fn many_joiners_at_once_get_the_cached_group() {
     let mut world = World::new(true);
     world.publish(true);
     let mut waited = 0;
-    let asked = run(&mut world, Duration::from_secs(10), |world| {
+    let requested = run(&mut world, Duration::from_secs(10), |world| {
         let reader = join(world, new_reader().with_keyframe_requests());
         waited += u32::from(taken(&reader).is_empty());
         world.hub.find("live").unwrap().leave(&reader);
     });
-    assert!(asked <= 14, "{asked} keyframes in ten seconds of joins");
+    assert!(requested <= 14, "{requested} keyframes in ten seconds of joins");
     assert!(waited < 150, "{waited} of 300 got nothing at once");
 }
 
@@ -128,7 +128,7 @@ fn nals(kinds: &[(NalType, usize)]) -> Vec<Bytes> {
     kinds.iter().map(|(kind, len)| Bytes::from([vec![kind.0 << 1, 1], vec![0xa5; *len]].concat())).collect()
 }
 
-/// Publishes a picture of these NAL units, in packets of at most so many bytes.
+/// Publishes a picture of these NAL units, in packets of at most `max_payload` bytes.
 fn publish(world: &mut World, nals: Vec<Bytes>, max_payload: usize) {
     let number = world.packetizer.next_sequence_number();
     let mut packetizer = Packetizer::new(7, 96, number, max_payload);
@@ -141,8 +141,8 @@ fn publish(world: &mut World, nals: Vec<Bytes>, max_payload: usize) {
 }
 
 #[test]
-fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
-    // As they are sent: whole, or in fragments.
+fn parameter_sets_that_came_once_in_band_are_sent_to_every_later_joiner() {
+    // The parameter sets are sent whole, or in fragments.
     for max_payload in [200, 20] {
         let mut world = World::new(true);
         let first = join(&world, new_reader());
@@ -153,7 +153,7 @@ fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
         let expected = ParameterSets::of_nals(CodecId::H265, &sets);
         assert_eq!(stream.description().video_track().unwrap().1.parameter_sets, expected, "DESCRIBE names them");
         for round in 0..3 {
-            // The first group, which has them itself, and later ones that do not.
+            // The first group contains them, and later groups do not.
             let late = join(&world, new_reader());
             let packets: Vec<_> = taken(&late)
                 .into_iter()
@@ -168,10 +168,10 @@ fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
             }
             publish(&mut world, idr(), 200);
         }
-        // Who was there from the start gets each packet once.
+        // A reader that joined at the start gets each packet once.
         let numbers = sequence_numbers(&first);
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
-        // And so does who waited for a keyframe.
+        // So does a reader that waited for a keyframe.
         world.pass(YOUNG_GOP);
         let waiting = join(&world, new_reader());
         assert!(sequence_numbers(&waiting).is_empty());
@@ -182,7 +182,7 @@ fn parameter_sets_that_came_once_in_band_are_told_to_every_later_joiner() {
 }
 
 #[test]
-fn parameter_sets_that_come_with_each_keyframe_are_not_told_twice() {
+fn parameter_sets_that_come_with_each_keyframe_are_not_sent_twice() {
     let mut world = World::new(false);
     let sets = PARAMETER_SETS.map(Bytes::from_static).to_vec();
     for _ in 0..2 {

@@ -23,19 +23,19 @@ pub(super) struct KnownParameterSets {
 
 impl KnownParameterSets {
     /// The parameter sets of a description.
-    pub fn new(sets: &ParameterSets) -> KnownParameterSets {
+    pub(super) fn new(sets: &ParameterSets) -> KnownParameterSets {
         KnownParameterSets { sets: sets.clone(), ..KnownParameterSets::default() }
     }
 
     /// The next access unit begins.
-    pub fn begin_unit(&mut self) {
+    pub(super) fn begin_unit(&mut self) {
         // A kind that the codec does not have cannot be missing.
         let needed = self.sets.codec().parameter_set_kinds();
         self.in_unit = SetKind::ALL.map(|kind| !needed.contains(&kind));
     }
 
     /// Takes the parameter sets of a packet's payload.
-    pub fn update(&mut self, payload: &Payload) {
+    pub(super) fn update(&mut self, payload: &Payload) {
         match payload {
             Payload::Single(nal) => self.take(nal),
             Payload::Aggregation(units) => units.clone().flatten().for_each(|nal| self.take(&nal)),
@@ -76,12 +76,12 @@ impl KnownParameterSets {
     }
 
     /// The parameter sets, where the access unit so far has not brought all of them itself.
-    pub fn missing_in_unit(&self) -> Option<&ParameterSets> {
+    pub(super) fn missing_in_unit(&self) -> Option<&ParameterSets> {
         Some(&self.sets).filter(|sets| sets.is_complete() && self.in_unit.contains(&false))
     }
 
     /// The parameter sets that the description should name, if they are complete and have changed since the last call.
-    pub fn take_new(&mut self) -> Option<&ParameterSets> {
+    pub(super) fn take_new(&mut self) -> Option<&ParameterSets> {
         let is_changed = self.sets.is_complete() && std::mem::take(&mut self.is_changed);
         is_changed.then_some(&self.sets)
     }

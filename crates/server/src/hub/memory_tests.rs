@@ -1,4 +1,4 @@
-//! What peers make the hub hold, in virtual time: all of it is counted, and within the budget.
+//! The memory that peers make the hub hold is all counted and stays within the budget, in virtual time.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn description() -> Description {
     Description::parse(sdp.replace("a=rtcp-fb", "a=x-other").as_bytes()).unwrap()
 }
 
-/// The same packets in a read of which most is on a channel of nobody's.
+/// The same packets in a read of which most is on a channel of no track.
 fn among_strays(batch: &Batch) -> Batch {
     let mut whole = Vec::new();
     for packet in batch.packets() {
@@ -81,7 +81,7 @@ fn joiners_and_stuck_readers_on_channels_of_their_own_share_what_waits() {
     assert_eq!(usage.used_bytes, 0, "{usage:?}");
 }
 
-/// A stream with a group of about so many bytes.
+/// Publishes a stream whose group of pictures has about `bytes`.
 fn stream(world: &mut World, path: &str, bytes: usize) -> Result<Publication, PublishRefused> {
     let publication = world.hub.publish(path, description(), Terms::default())?;
     let keyframe = world.picture(true, 100);
@@ -102,8 +102,8 @@ fn where_the_budget_is_full_the_oldest_groups_go_and_young_ones_stay() {
     let mut hoarders = Vec::new();
     for number in 0..20 {
         hoarders.push(stream(&mut world, &format!("hoard{number}"), 8 * MIB as usize).unwrap());
-        world.pass(super::BETWEEN_RELIEFS * 2);
-        // A camera with short groups, all the while.
+        world.pass(super::CACHE_FREEING_INTERVAL * 2);
+        // A camera with short groups publishes all the time.
         world.publish(true);
         for _ in 0..10 {
             let picture = world.picture(false, 5000);
@@ -120,7 +120,7 @@ fn where_the_budget_is_full_the_oldest_groups_go_and_young_ones_stay() {
 }
 
 #[test]
-fn without_room_a_reader_that_is_behind_jumps_and_new_streams_are_refused() {
+fn without_available_memory_a_reader_that_is_behind_jumps_and_new_streams_are_refused() {
     let budget = Arc::new(Budget::new(8 * MIB));
     let mut world = World::within(true, Arc::clone(&budget));
     world.publish(true);
@@ -130,13 +130,13 @@ fn without_room_a_reader_that_is_behind_jumps_and_new_streams_are_refused() {
     world.pass(KEYFRAME_SPACING);
     let hog = budget.reserve(Kind::Connections, 8 * MIB - used - 1000).unwrap();
     world.publish(false);
-    assert_eq!(reader.metrics().jumps, 1, "there is no room for it to wait");
+    assert_eq!(reader.metrics().jumps, 1, "no memory is available for it to wait");
     let refused = world.hub.publish("other", description(), Terms::default()).map(drop);
     assert!(matches!(refused, Err(PublishRefused::OverBudget(_))), "{refused:?}");
     drop(hog);
     assert!(world.keyframe_wanted());
     let irap = world.publish(true);
-    assert_eq!(sequence_numbers(&reader).len(), irap, "and goes on when there is room again");
+    assert_eq!(sequence_numbers(&reader).len(), irap, "and goes on when memory is available again");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn streams_announced_without_media_give_way_to_others() {
     let mut others: Vec<_> = (0..4).map(|at| publish(&format!("camera{at}"), 2 + at).unwrap()).collect();
     others.iter().for_each(|camera| camera.push(&picture, world.now).deliver());
     assert_eq!(world.hub.streams().len(), 8);
-    // The server is full of streams: those without media go, and never one that has some.
+    // The limit of streams is reached: a stream without media is ended, never one with media.
     for at in 4..7 {
         others.push(publish(&format!("camera{at}"), 2 + at).unwrap());
         others.last().unwrap().push(&picture, world.now).deliver();
@@ -178,7 +178,7 @@ fn streams_announced_without_media_give_way_to_others() {
     mine.push(&picture, world.now).deliver();
     let refused = world.hub.publish("mine too", description(), user).map(drop).unwrap_err();
     assert_eq!(refused, PublishRefused::OwnerFull(1));
-    // Their connections may still hold what they had claimed.
+    // The connections of ended streams may still hold their publications.
     drop((squatters, fifth));
     assert!(world.hub.find("live").is_some());
 }
@@ -211,7 +211,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn whatever_peers_do_it_stays_within_the_budget_and_nothing_is_left(steps in prop::collection::vec(step(), 0..200)) {
-        // So small that it is often full.
+        // The budget is small, so that it is often full.
         let limit = 600_000;
         let budget = Arc::new(Budget::new(limit));
         let mut world = World::within(false, Arc::clone(&budget));

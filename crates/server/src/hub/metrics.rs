@@ -1,42 +1,42 @@
-//! Counts of what has passed through a stream.
+//! Counters of a stream: what came from its publishers, and what its readers missed.
 
 use hevcast_wire::rtp::ReceivedPacket;
 
 use super::batch::Batch;
 
-/// Counts since the stream began, over all its publishers.
+/// Counters since the stream began, over all its publishers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamMetrics {
-    /// Bytes received in frames, their headers included.
+    /// Bytes received in interleaved frames, frame headers included.
     pub received_bytes: u64,
-    /// RTP packets received, of all tracks.
+    /// RTP packets received, over all tracks.
     pub packets: u64,
-    /// RTP packets with the marker, which ends a picture: of all tracks.
+    /// RTP packets with the marker bit, which marks the last packet of a picture, over all tracks.
     pub markers: u64,
-    /// IRAP pictures that began.
+    /// Keyframes (random access pictures) that began, of the video track.
     pub keyframes: u64,
-    /// Frames on an RTP channel that are no RTP.
+    /// Frames on an RTP channel that are not RTP packets.
     pub bad_packets: u64,
-    /// RTP packets missing by their sequence numbers: the publisher never sent them, since TCP loses nothing.
+    /// RTP packets that are missing by their sequence numbers. The publisher left them out, since TCP loses nothing.
     pub lost_packets: u64,
-    /// Packets given up for readers that were too slow.
+    /// Packets discarded from the queues of readers that were too slow.
     pub dropped_packets: u64,
-    /// How often a reader's queue was given up.
+    /// How often a reader's queue was emptied because it was past a bound.
     pub jumps: u64,
-    /// Publishers that it has had.
+    /// How many publishers the stream has had, the present one included.
     pub publishers: u64,
-    /// The publisher is lost, and its return is awaited.
+    /// Whether the publisher is lost and its return is awaited.
     pub is_abandoned: bool,
 }
 
 impl StreamMetrics {
-    /// Counts that a reader's queue was given up, with so many packets.
+    /// Counts that a reader's queue was emptied, and that many packets with it.
     pub(super) fn overrun(&mut self, packets: u64) {
         self.dropped_packets += packets;
         self.jumps += 1;
     }
 
-    /// Counts packets that arrived together.
+    /// Counts the packets and bytes of a batch.
     pub(super) fn count(&mut self, batch: &Batch) {
         self.received_bytes += batch.whole().len() as u64;
         for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {

@@ -1,15 +1,16 @@
-//! Who publishes which path, and who reads it.
+//! The hub: which publisher sends to which path, and which readers get its packets.
 //!
-//! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, by [`owner`] too. A [`stream`]
-//! forwards each packet to its `readers` as it comes, together with those that came in the same read ([`batch`]).
-//! [`gop`] caches the current group of pictures for readers that join, and `sender_reports` what they get before it.
-//! [`reader`] is the bounded queue in front of one reader's socket; [`deliveries`] are what can be written without
-//! queueing. `keyframe_requester` and `rate_requester` decide what the publisher is asked for. Where a publisher is
-//! lost and another follows, `publisher_slot` knows who publishes, `timeline_rewriter` makes one RTP stream of the two,
-//! and `parameter_set_injector` sends the second one's parameter sets.
+//! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, in all and by [`owner`]. A
+//! [`stream`] forwards each packet to its `readers` as it comes, together with those that came in the same read
+//! ([`batch`]). [`gop`] caches the current group of pictures for readers that join, and `sender_reports` the sender
+//! reports that they get before it. [`reader`] is the bounded queue in front of one reader's socket; [`deliveries`] are
+//! packets that can be written without queueing. `keyframe_requester` and `rate_requester` decide when the publisher is
+//! sent a keyframe request or a rate limit. When a publisher is lost and another one follows, `publisher_slot` keeps
+//! track of who publishes, `timeline_rewriter` makes one RTP stream of the two, and `parameter_set_injector` sends the
+//! second one's parameter sets.
 //!
-//! Nothing here reads a clock or touches a socket, and no lock is held for longer than it takes to push a batch to
-//! queues in memory.
+//! Nothing here reads a clock or uses a socket, and no lock is held for longer than it takes to push a batch to queues
+//! in memory.
 
 mod announcement;
 pub mod batch;
@@ -55,23 +56,23 @@ pub use stream_limits::{PublishRefused, Terms};
 
 use crate::budget::{Budget, Kind};
 
-/// Bytes that a stream takes beside its description: counters and tables.
+/// Estimated bytes that a stream takes beside its description: counters and tables.
 const STREAM_BYTES: u64 = 16 * 1024;
-/// Bytes that a description takes for each byte of its text: parsed, and written for readers.
-const TIMES_OF_TEXT: u64 = 4;
-/// Least time between two searches for cached groups to give up.
-const BETWEEN_RELIEFS: Duration = Duration::from_millis(50);
+/// Estimated bytes that a description takes for each byte of its SDP text: parsed, and rewritten for readers.
+const DESCRIPTION_FACTOR: u64 = 4;
+/// Least time between two searches for cached groups of pictures to free.
+const CACHE_FREEING_INTERVAL: Duration = Duration::from_millis(50);
 
-/// All live streams.
+/// All live streams by path, with the budget that they take memory from.
 #[derive(Debug, Default)]
 pub struct Hub {
     budget: Arc<Budget>,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
-    /// Streams that have begun so far.
+    /// How many streams have begun so far: the number of the next one.
     count: AtomicU64,
-    /// When cached groups were last given up for want of memory.
-    relieved: Mutex<Option<Instant>>,
-    /// Changes whenever a stream begins.
+    /// When cached groups were last freed because memory was short.
+    freed_groups_at: Mutex<Option<Instant>>,
+    /// Notified whenever a stream begins.
     changes: watch::Sender<()>,
 }
 
@@ -81,10 +82,11 @@ impl Hub {
         Hub { budget, ..Hub::default() }
     }
 
-    /// Whether a path can be published, as far as that does not depend on what is announced.
+    /// Checks whether a path can be published, as far as that does not depend on the description. To be called before
+    /// the description is parsed, so that a refused publisher causes no work.
     ///
     /// # Errors
-    /// [`PublishRefused`], as [`Hub::publish`] would have it.
+    /// [`PublishRefused`], with the reason that [`Hub::publish`] would return.
     pub fn may_publish(&self, path: &str, terms: &Terms) -> Result<(), PublishRefused> {
         let streams = self.lock();
         match streams.get(path) {
@@ -96,36 +98,37 @@ impl Hub {
         }
     }
 
-    /// Begins to publish a path.
+    /// Begins to publish a path: a new stream, or the continuation of one whose publisher is lost, silent or taken
+    /// over.
     ///
     /// # Errors
-    /// [`PublishRefused`] when it is taken, or there are too many.
+    /// [`PublishRefused`] when the path is taken, a limit is reached, or too little memory is available.
     pub fn publish(
         self: &Arc<Hub>,
         path: &str,
         description: Description,
         terms: Terms,
     ) -> Result<Publication, PublishRefused> {
-        let bytes = STREAM_BYTES + description.text_bytes() as u64 * TIMES_OF_TEXT;
-        let mut room = self.budget.reserve(Kind::Streams, bytes)?;
+        let bytes = STREAM_BYTES + description.text_bytes() as u64 * DESCRIPTION_FACTOR;
+        let mut reservation = self.budget.reserve(Kind::Streams, bytes)?;
         let mut streams = self.lock();
         if let Some(stream) = streams.get(path) {
-            match stream.resume(&description, terms.takeover || stream.is_silent(terms.now), room) {
+            match stream.resume(&description, terms.takeover || stream.is_silent(terms.now), reservation) {
                 Ok(number) => {
                     let stream = Arc::clone(stream);
                     return Ok(Publication { hub: Arc::clone(self), stream, number });
                 }
                 Err((ResumeError::Occupied, _)) => return Err(PublishRefused::Taken),
                 Err((ResumeError::DifferentTracks, unused)) => {
-                    room = unused;
+                    reservation = unused;
                     stream.end();
                     streams.remove(path);
                 }
             }
         }
-        stream_limits::make_room(&mut streams, &terms)?;
+        stream_limits::end_oldest_for(&mut streams, &terms)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let stream = Stream::new(path, description, room, &self.budget);
+        let stream = Stream::new(path, description, reservation, &self.budget);
         let stream = Arc::new(stream.of_owner(terms.owner, number));
         streams.insert(path.to_owned(), Arc::clone(&stream));
         self.changes.send_replace(());
@@ -136,14 +139,14 @@ impl Hub {
         self.streams.lock()
     }
 
-    /// Where cached groups of pictures have nearly filled the budget, those that began longest ago are given up: a
-    /// publisher that sends no keyframe for long has the largest, and joiners have the least use of it.
-    fn relieve(&self, now: Instant) {
-        let Some(mut relieved) = self.relieved.try_lock() else { return };
-        if relieved.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_RELIEFS) {
+    /// Frees cached groups of pictures until they no longer nearly fill the budget, those that began longest ago first:
+    /// a publisher that sends no keyframe for long has the largest group, and that is of least use to joiners.
+    fn free_cached_groups(&self, now: Instant) {
+        let Some(mut freed_groups_at) = self.freed_groups_at.try_lock() else { return };
+        if freed_groups_at.is_some_and(|at| now.saturating_duration_since(at) < CACHE_FREEING_INTERVAL) {
             return;
         }
-        *relieved = Some(now);
+        *freed_groups_at = Some(now);
         let streams = self.streams();
         let cached = |stream: &Arc<Stream>| stream.cached().map(|(began, _)| (began, Arc::clone(stream)));
         let mut cached: Vec<_> = streams.iter().filter_map(cached).collect();
@@ -152,21 +155,21 @@ impl Hub {
             if !self.budget.is_pressed(Kind::Groups) {
                 break;
             }
-            stream.give_up_cache();
+            stream.free_cache();
         }
     }
 
-    /// The live stream at a path.
+    /// The live stream at a path; `None` where nobody publishes it.
     pub fn find(&self, path: &str) -> Option<Arc<Stream>> {
         self.lock().get(path).cloned()
     }
 
-    /// Changes whenever a stream begins.
+    /// A receiver that is notified whenever a stream begins.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// All live streams, by path.
+    /// All live streams, sorted by path.
     pub fn streams(&self) -> Vec<Arc<Stream>> {
         let mut streams: Vec<_> = self.lock().values().cloned().collect();
         streams.sort_by(|a, b| a.path().cmp(b.path()));
@@ -174,42 +177,42 @@ impl Hub {
     }
 }
 
-/// A publisher's hold on a path. Dropping it ends the stream for all its readers, unless another publisher has taken
-/// over.
+/// A publisher's hold on a path. Dropping it ends the stream for all readers, unless another publisher has taken over.
 #[derive(Debug)]
 pub struct Publication {
     hub: Arc<Hub>,
     stream: Arc<Stream>,
-    /// Which of the stream's publishers this is.
+    /// The number of this publication among the stream's, counted from 0.
     number: u64,
 }
 
 impl Publication {
-    /// The stream being published.
+    /// The stream that is published by it.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
     }
 
-    /// What the hub requests of this publisher. Pending while that is nothing; then the task is woken.
+    /// Takes the next request to this publisher. Pending while there is none; the task is woken when there is one.
     pub fn poll_request(&self, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
         self.stream.poll_request(self.number, cx)
     }
 
-    /// The publisher is lost: its readers stay, and whoever publishes the path next, with the same tracks, takes over.
+    /// Reports that the connection of this publisher is lost. The readers stay, and the next publisher of the path
+    /// continues the stream if it has the same tracks.
     pub fn abandon(&self) {
         self.stream.abandon(self.number);
     }
 
-    /// Waits until somebody has taken over.
+    /// Waits until another publisher has continued the stream of this publisher, which was lost.
     pub async fn resumed(&self) {
         self.stream.resumed().await;
     }
 
-    /// Forwards packets that arrived together; what can be written at once is to be sent by the caller.
+    /// Forwards packets that arrived together. The caller must send the returned deliveries, now that no lock is held.
     pub fn push(&self, batch: &Batch, now: Now) -> Deliveries {
         let deliveries = self.stream.push(self.number, batch, now);
         if self.hub.budget.is_pressed(Kind::Groups) {
-            self.hub.relieve(now.instant);
+            self.hub.free_cached_groups(now.instant);
         }
         deliveries
     }

@@ -1,14 +1,14 @@
-//! Whose stream it is, by which streams are limited in number.
+//! The owner of a stream: whose streams are counted together where their number is limited.
 
-// An address as a value; what does I/O is in `std` alone.
+// From `core`, since the hub uses addresses as values only and does no I/O.
 use core::net::IpAddr;
 
-/// Who publishes a stream: a user, or an address without a login.
+/// Who publishes a stream: a user, or a network without a login.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// The user that logged in.
+    /// The publisher logged in as this user.
     User(String),
-    /// The address of a publisher that did not log in or, of IPv6, its network of 64 bits.
+    /// The publisher did not log in: its IPv4 address, or the /64 network of its IPv6 address.
     Address(IpAddr),
 }
 

@@ -1,5 +1,5 @@
-//! Stored packets in chunks that are counted and shared: they can be handed out at any time, and more be added behind
-//! them.
+//! A growing log of stored packets, in chunks of shared memory that is counted in the budget. Chunks can be handed out
+//! at any time while more packets are added behind them.
 
 use std::sync::Arc;
 
@@ -8,50 +8,57 @@ use bytes::Bytes;
 use super::counted_bytes::{OVERHEAD_BYTES, share};
 use crate::budget::{Budget, Kind, OverBudget, Reservation};
 
-/// Bytes of the smallest and of the largest chunk. Large ones are mapped by the allocator each for itself, and go back
-/// to the system when they are freed.
+/// Bytes of the smallest and of the largest chunk. The allocator maps large ones individually and returns them to the
+/// system when they are freed.
 const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 2 * 1024..=256 * 1024;
-/// A new chunk's size is one part in this many of what is there already, which bounds the memory held without use.
+/// A new chunk is as large as the log divided by this, which bounds the unused part of the memory.
 const CHUNK_PART: usize = 4;
 
-/// Stored packets, one behind another.
+/// Packets with their frame headers, one behind another.
 #[derive(Debug)]
 pub(super) struct PacketLog {
-    /// Chunks that others may hold, and how many packets each has.
+    /// Finished chunks, which others may hold, with the number of packets in each.
     sealed: Vec<(Bytes, u32)>,
-    /// The chunk being filled.
+    /// The chunk that is being filled.
     tail: Vec<u8>,
     tail_packets: u32,
-    room: Reservation,
-    /// Bytes of all packets as they are stored.
+    reservation: Reservation,
+    /// Bytes of all packets with their frame headers.
     len: usize,
 }
 
 impl PacketLog {
-    /// An empty log, counted in this budget.
-    pub fn new(budget: &Arc<Budget>) -> PacketLog {
-        PacketLog { sealed: Vec::new(), tail: Vec::new(), tail_packets: 0, room: budget.nothing(Kind::Groups), len: 0 }
+    /// An empty log, whose memory is counted in this budget.
+    pub(super) fn new(budget: &Arc<Budget>) -> PacketLog {
+        PacketLog {
+            sealed: Vec::new(),
+            tail: Vec::new(),
+            tail_packets: 0,
+            reservation: budget.nothing(Kind::Groups),
+            len: 0,
+        }
     }
 
-    /// Bytes of all frames, and what their chunks cost beside them.
-    pub fn cost(&self) -> usize {
+    /// Bytes of all packets with their frame headers, and the overhead of their chunks.
+    pub(super) fn cost(&self) -> usize {
         self.len + (self.sealed.len() + 1) * OVERHEAD_BYTES
     }
 
-    /// Whether there is no packet.
-    pub fn is_empty(&self) -> bool {
+    /// Whether the log has no packet.
+    pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds `count` whole packets as they are stored.
+    /// Appends `count` whole packets with their frame headers.
     ///
     /// # Errors
-    /// [`OverBudget`]: they are not added, and what is there is of no use without them.
-    pub fn push(&mut self, budget: &Arc<Budget>, frame: &[u8], count: u32) -> Result<(), OverBudget> {
+    /// [`OverBudget`]: the packets were not added. The caller must discard the log, since a group with missing packets
+    /// cannot be decoded.
+    pub(super) fn push(&mut self, budget: &Arc<Budget>, frame: &[u8], count: u32) -> Result<(), OverBudget> {
         if self.tail.capacity() - self.tail.len() < frame.len() {
             self.seal(budget);
             let capacity = (self.len / CHUNK_PART).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end()).max(frame.len());
-            self.room.resize((capacity + OVERHEAD_BYTES) as u64)?;
+            self.reservation.resize((capacity + OVERHEAD_BYTES) as u64)?;
             self.tail = Vec::with_capacity(capacity);
         }
         self.tail.extend_from_slice(frame);
@@ -60,11 +67,11 @@ impl PacketLog {
         Ok(())
     }
 
-    /// Adds all packets of another log, which is empty then.
+    /// Moves all packets of another log to the end of this one.
     ///
     /// # Errors
     /// As [`PacketLog::push`].
-    pub fn append(&mut self, budget: &Arc<Budget>, other: &mut PacketLog) -> Result<(), OverBudget> {
+    pub(super) fn append(&mut self, budget: &Arc<Budget>, other: &mut PacketLog) -> Result<(), OverBudget> {
         if !other.sealed.is_empty() {
             self.seal(budget);
             self.len += other.sealed.iter().map(|(chunk, _)| chunk.len()).sum::<usize>();
@@ -77,29 +84,30 @@ impl PacketLog {
         added
     }
 
-    /// The first packets, up to the end of a chunk.
-    pub fn front(&self) -> &[u8] {
+    /// The packets of the first chunk.
+    pub(super) fn front(&self) -> &[u8] {
         self.sealed.first().map_or(&self.tail, |(chunk, _)| chunk)
     }
 
-    /// All chunks with their numbers of packets, for others to hold.
-    pub fn chunks(&mut self, budget: &Arc<Budget>) -> &[(Bytes, u32)] {
+    /// All chunks with the number of packets in each, for others to hold.
+    pub(super) fn chunks(&mut self, budget: &Arc<Budget>) -> &[(Bytes, u32)] {
         self.seal(budget);
         &self.sealed
     }
 
+    /// Finishes the chunk that is being filled, so that it can be shared.
     fn seal(&mut self, budget: &Arc<Budget>) {
         if self.tail.is_empty() {
             return;
         }
         let mut tail = std::mem::take(&mut self.tail);
-        let mut room = std::mem::replace(&mut self.room, budget.nothing(Kind::Groups));
+        let mut reservation = std::mem::replace(&mut self.reservation, budget.nothing(Kind::Groups));
         if tail.len() < tail.capacity() / 2 {
             tail.shrink_to_fit();
             // A reservation can always shrink.
-            let _ = room.resize((tail.capacity() + OVERHEAD_BYTES) as u64);
+            let _ = reservation.resize((tail.capacity() + OVERHEAD_BYTES) as u64);
         }
-        self.sealed.push((share(tail, room), std::mem::take(&mut self.tail_packets)));
+        self.sealed.push((share(tail, reservation), std::mem::take(&mut self.tail_packets)));
     }
 }
 
@@ -115,7 +123,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_held_is_counted_and_little_of_it_in_vain(
-            steps in prop::collection::vec((0..70_000usize, 0..20u8), 0..80),
+            // A stored packet has at least the four bytes in front of it.
+            steps in prop::collection::vec((4..70_000usize, 0..20u8), 0..80),
         ) {
             let budget = Arc::new(Budget::new(1 << 40));
             let frames = steps.iter().filter(|(_, what)| *what > 0).count() as u32;
@@ -154,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn without_room_nothing_is_added() {
+    fn without_available_memory_nothing_is_added() {
         let budget = Arc::new(Budget::new(10_000));
         let mut log = PacketLog::new(&budget);
         assert!(log.push(&budget, &[1; 4000], 1).is_ok());

@@ -1,4 +1,4 @@
-//! Packets as each framing gets them, in pieces and as a whole.
+//! Packet runs in each framing, in pieces and as a whole.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn frame(channel: u8, len: usize) -> Vec<u8> {
     [&header[..], &vec![channel; len]].concat()
 }
 
-/// The channels 0, 1 and 2: RTP and RTCP of the first track, and RTP of the second.
+/// The stored channels 0, 1 and 2: RTP and RTCP of the first track, and RTP of the second.
 const STORED: [StoredChannel; 3] = [
     StoredChannel { channel: 0, track: 0, rtcp: false },
     StoredChannel { channel: 1, track: 0, rtcp: true },
@@ -44,24 +44,24 @@ fn a_reader_on_other_channels_or_of_fewer_tracks_gets_its_own() {
 fn readers_of_one_framing_share_the_framed_bytes_however_they_alternate() {
     let frames = [frame(0, 300), frame(2, 500)];
     let framings = [interleaved(&[Some((8, 9)), None]), interleaved(&[Some((4, 5)), Some((6, 7))])];
-    // Two readers of each framing, with a reframing of their own each, as if they had come in different batches.
+    // Two readers of each framing, each with a reframing value of its own, as from different batches.
     let stored = Bytes::from(frames.concat());
     let of = |framing: &Framing| Outgoing { bytes: stored.clone(), reframing: framing.reframing(&STORED) };
     let mut cache = FramedCache::default();
-    let mut seen = Vec::new();
+    let mut addresses = Vec::new();
     for round in 0..2 {
         for (at, framing) in framings.iter().enumerate() {
             let outgoing = of(framing);
             let bytes = cache.bytes_of(&outgoing);
             assert_eq!(bytes, &outgoing.clone().framed()[..]);
             match round {
-                0 => seen.push(bytes.as_ptr()),
-                _ => assert_eq!(bytes.as_ptr(), seen[at], "made once"),
+                0 => addresses.push(bytes.as_ptr()),
+                _ => assert_eq!(bytes.as_ptr(), addresses[at], "made once"),
             }
         }
     }
     assert_eq!(cache.made.len(), 2);
-    // Other packets, and more framings than are kept.
+    // Other packets, and more framings than the cache keeps.
     let other = Outgoing { bytes: frame(0, 9).into(), ..of(&framings[0]) };
     assert_eq!(cache.bytes_of(&other), &other.clone().framed()[..]);
     for channel in (10..60).step_by(2) {

@@ -1,111 +1,112 @@
-//! Who publishes a stream: one publisher at a time, who may be lost, and whom another may follow.
+//! The publisher slot of a stream: which publisher holds it. There is one at a time, it may be lost, and another may
+//! follow.
 
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// A publisher that has sent nothing for this long gives its path to another: its connection may be half open, which
-/// TCP reports after minutes only.
+/// A publisher that has sent nothing for this long can be replaced: its connection may be half open, which TCP reports
+/// only after minutes.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
-/// What the hub asks of a publisher.
+/// What the hub requests of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublisherRequest {
-    /// To send a keyframe (IRAP picture) of this track and SSRC, by PLI.
+    /// To send a keyframe (random access picture), by a PLI (RFC 4585 section 6.3.1).
     Keyframe {
-        /// Index of the track.
+        /// The index of the track in the description.
         track: usize,
-        /// The SSRC by which the publisher knows it.
+        /// The SSRC that the publisher uses for the track.
         ssrc: u32,
     },
-    /// To send this track at no more than a bit rate, by TMMBR.
+    /// To limit the bit rate of a track, by a TMMBR (RFC 5104 section 4.2.1).
     Limit {
-        /// Index of the track.
+        /// The index of the track in the description.
         track: usize,
-        /// The SSRC by which the publisher knows it.
+        /// The SSRC that the publisher uses for the track.
         ssrc: u32,
-        /// The most that the fastest reader's link takes.
+        /// The bit rate that the fastest reader's link can carry, in bits/s.
         bits_per_s: u64,
     },
-    /// To close its connection: another publisher has taken over, or the stream has ended.
+    /// To close its connection, since another publisher has taken over or the stream has ended.
     Leave,
 }
 
 /// Why a publisher cannot follow another on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResumeError {
-    /// The publisher is there and may not be replaced.
+    /// The present publisher is connected and may not be replaced.
     Occupied,
-    /// The tracks differ from the last publisher's, so that readers cannot go on.
+    /// The new publisher's tracks differ from the last one's, so that readers cannot continue.
     DifferentTracks,
 }
 
-/// The place of a stream's publisher.
+/// Which publication holds a stream, and the state of its connection.
 #[derive(Debug, Default)]
 pub(super) struct PublisherSlot {
-    /// Number of the publication that holds the slot: how many there were before it.
+    /// The number of the publication that holds the slot, counted from 0.
     holder: u64,
-    /// The holder is lost, and the return of it or of another is awaited.
+    /// Whether the holder is lost, and its return or another publisher is awaited.
     is_abandoned: bool,
-    /// The task of the holder's connection.
+    /// Wakes the task of the holder's connection.
     waker: Option<Waker>,
-    /// When packets came last.
+    /// When packets last came from the holder.
     last_packet_at: Option<Instant>,
 }
 
 impl PublisherSlot {
-    /// Number of the publication that holds the slot.
-    pub fn holder(&self) -> u64 {
+    /// The number of the publication that holds the slot.
+    pub(super) fn holder(&self) -> u64 {
         self.holder
     }
 
-    /// Whether the publication of this number holds the slot.
-    pub fn is_held_by(&self, publication: u64) -> bool {
+    /// Whether the publication with this number holds the slot.
+    pub(super) fn is_held_by(&self, publication: u64) -> bool {
         self.holder == publication
     }
 
     /// Whether the holder is lost and its return awaited.
-    pub fn is_abandoned(&self) -> bool {
+    pub(super) fn is_abandoned(&self) -> bool {
         self.is_abandoned
     }
 
-    /// Packets have come.
-    pub fn touch(&mut self, now: Instant) {
+    /// Records that packets have come from the holder.
+    pub(super) fn touch(&mut self, now: Instant) {
         self.last_packet_at = Some(now);
     }
 
     /// Whether the holder has sent packets, but none for [`SILENCE`]; false where `now` is not known.
-    pub fn is_silent(&self, now: Option<Instant>) -> bool {
+    pub(super) fn is_silent(&self, now: Option<Instant>) -> bool {
         let silence = now.zip(self.last_packet_at).map(|(now, at)| now.saturating_duration_since(at));
         silence.is_some_and(|silence| silence >= SILENCE)
     }
 
-    /// The connection of this publication is lost; false where the publication does not hold the slot any more.
-    pub fn abandon(&mut self, publication: u64) -> bool {
+    /// Records that the connection of this publication is lost; false where it no longer holds the slot.
+    pub(super) fn abandon(&mut self, publication: u64) -> bool {
         let is_holder = self.is_held_by(publication);
         self.is_abandoned |= is_holder;
         is_holder
     }
 
     /// Whether another publisher may take the slot: the holder is lost, or may be replaced (`takeover`).
-    pub fn is_free(&self, takeover: bool) -> bool {
+    pub(super) fn is_free(&self, takeover: bool) -> bool {
         self.is_abandoned || takeover
     }
 
-    /// Gives the slot to the next publication and returns its number. The caller has made sure that it is
-    /// [free](PublisherSlot::is_free), and wakes the last holder.
-    pub fn resume(&mut self) -> u64 {
+    /// Gives the slot to the next publication and returns its number. The caller must have checked that the slot is
+    /// [free](PublisherSlot::is_free), and must wake the last holder.
+    pub(super) fn resume(&mut self) -> u64 {
         self.is_abandoned = false;
         self.holder += 1;
         self.holder
     }
 
-    /// The task to be woken when something is requested of the holder.
-    pub fn set_waker(&mut self, cx: &Context<'_>) {
+    /// Sets the task that is woken when something is requested of the holder.
+    pub(super) fn set_waker(&mut self, cx: &Context<'_>) {
         self.waker = Some(cx.waker().clone());
     }
 
-    /// Wakes the holder's connection, which then looks at what is requested of it.
-    pub fn wake(&mut self) {
+    /// Wakes the task of the holder's connection, which then takes its requests.
+    pub(super) fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

@@ -1,38 +1,38 @@
-//! Decides when the publisher is asked to send at another bit rate (TMMBR, RFC 5104 section 3.5.4).
+//! Decides when the publisher is sent a request for another bit rate (TMMBR, RFC 5104 section 3.5.4).
 //!
-//! The limit requested is that of the reader with the fastest link, so that no reader gets less than its link could
-//! take. Readers with slower links lose pictures by the bounds of their own queues.
+//! The requested limit is that of the reader with the fastest link, so that no reader gets less than its link can
+//! carry. Readers with slower links lose pictures by the bounds of their own queues.
 
 use std::time::{Duration, Instant};
 
 use hevcast_wire::rtp::tmmbr::UNLIMITED_BPS;
 
-/// Least time from one look at the readers' queues to the next: a picture's, at 30 a second.
+/// Least time between two samples of the readers' queues: about the time of one picture at 30 pictures per second.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(30);
-/// A limit that differs from the last one by less than one part in this many is not requested anew.
+/// A limit that differs from the last one by less than this part (1/32) is not requested.
 const SIGNIFICANT_PART: u64 = 32;
-/// Time over which the published bit rate is averaged, s.
+/// The time constant over which the published bit rate is averaged, in seconds.
 const AVERAGING_TIME_S: f64 = 0.5;
 
-/// The bit rate limit that is requested of one publisher.
+/// The rate requests to one publisher.
 #[derive(Debug)]
 pub(super) struct RateRequester {
-    /// The publisher has announced that it takes TMMBR.
+    /// Whether the publisher has announced that it obeys TMMBR.
     is_supported: bool,
     sampled_at: Option<Instant>,
-    /// Bytes that had come from the publisher at the last sample.
+    /// Bytes that had come from the publisher by the last sample.
     sampled_bytes: u64,
-    /// The bit rate published, averaged over [`AVERAGING_TIME_S`], bits/s.
+    /// The published bit rate, averaged over [`AVERAGING_TIME_S`], in bits/s.
     mean_bps: f64,
-    /// The limit requested last, bits/s.
+    /// The limit that was requested last, in bits/s.
     requested_bps: u64,
-    /// A limit that the publisher's connection has not picked up yet, bits/s.
+    /// A limit that the publisher's connection has not taken yet, in bits/s.
     pending_bps: Option<u64>,
 }
 
 impl RateRequester {
-    /// No limit yet. `is_supported` says whether the publisher takes limits.
-    pub fn new(is_supported: bool) -> RateRequester {
+    /// No limit yet. `is_supported` says whether the publisher obeys limits.
+    pub(super) fn new(is_supported: bool) -> RateRequester {
         RateRequester {
             is_supported,
             sampled_at: None,
@@ -43,10 +43,16 @@ impl RateRequester {
         }
     }
 
-    /// Looks at the readers' queues at most every [`SAMPLE_INTERVAL`]; true when the publisher's connection must be
-    /// woken to take a new limit. `published_bytes` have come from the publisher so far; `limit_of` is given the mean
-    /// rate of that, bits/s, and returns what the fastest link takes, `None` where it takes everything.
-    pub fn update(&mut self, published_bytes: u64, now: Instant, limit_of: impl FnOnce(u64) -> Option<u64>) -> bool {
+    /// Samples the readers' queues at most every [`SAMPLE_INTERVAL`]; true when the publisher's connection must be
+    /// woken to take a new limit. `published_bytes` have come from the publisher so far. `limit_of` is called with the
+    /// mean bit rate of these, in bits/s, and returns what the fastest link can carry, or `None` where it can carry
+    /// everything.
+    pub(super) fn update(
+        &mut self,
+        published_bytes: u64,
+        now: Instant,
+        limit_of: impl FnOnce(u64) -> Option<u64>,
+    ) -> bool {
         let passed = self.sampled_at.map(|at| now.saturating_duration_since(at));
         if !self.is_supported || passed.is_some_and(|passed| passed < SAMPLE_INTERVAL) {
             return false;
@@ -69,8 +75,8 @@ impl RateRequester {
         true
     }
 
-    /// Takes the new limit, bits/s, for the publisher's connection to send it.
-    pub fn take_request(&mut self) -> Option<u64> {
+    /// Takes the new limit, in bits/s, for the publisher's connection to send it.
+    pub(super) fn take_request(&mut self) -> Option<u64> {
         self.pending_bps.take()
     }
 }
@@ -79,8 +85,7 @@ impl RateRequester {
 mod tests {
     use super::*;
 
-    /// Publishes 1 Mbit/s in pictures of 40 ms; every limit that was requested, and the last mean rate that readers
-    /// were shown.
+    /// Publishes 1 Mbit/s in pictures of 40 ms. Returns every limit that was requested, and the last mean rate.
     fn run(requester: &mut RateRequester, pictures: u32, limit_bps: impl Fn(u32) -> Option<u64>) -> (Vec<u64>, u64) {
         let (start, mut requested, mut mean_bps) = (Instant::now(), Vec::new(), 0);
         for picture in 0..pictures {
@@ -113,15 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_looked_at_once_in_a_picture_and_never_for_a_publisher_that_takes_no_limits() {
-        let (mut requester, start, mut looks) = (RateRequester::new(true), Instant::now(), 0);
+    fn readers_are_sampled_once_per_picture_and_never_for_a_publisher_that_obeys_no_limits() {
+        let (mut requester, start, mut samples) = (RateRequester::new(true), Instant::now(), 0);
         for ms in 0..300 {
             requester.update(0, start + Duration::from_millis(ms), |_| {
-                looks += 1;
+                samples += 1;
                 None
             });
         }
-        assert_eq!(looks, 10);
+        assert_eq!(samples, 10);
         let mut requester = RateRequester::new(false);
         assert!(
             !requester.update(0, start, |_| unreachable!("it takes no limits")) && requester.take_request().is_none()

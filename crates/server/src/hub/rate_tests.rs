@@ -1,4 +1,4 @@
-//! What a publisher is asked to keep to, by readers with links of all speeds, in virtual time.
+//! The rate limits that are requested of a publisher, with readers on links of different bit rates, in virtual time.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,46 +11,46 @@ use super::tests::{CHANNELS, FRAME_INTERVAL, World, batch, request, write_permit
 
 const PICTURE_BYTES: usize = 8_000;
 
-/// What is published here, bits/s.
+/// The published bit rate without a limit, in bits/s.
 fn published_bps() -> f64 {
     PICTURE_BYTES as f64 * 8.0 / FRAME_INTERVAL.as_secs_f64()
 }
 
-/// A reader whose link takes so many bytes in the time of a picture.
+/// A reader whose link carries `takes_bytes` in the time of one picture.
 struct Link {
     reader: Arc<Reader>,
     takes_bytes: usize,
-    /// Those it could have taken and has not.
-    room: usize,
+    /// Bytes that the link can still carry in the present picture's time.
+    available_bytes: usize,
 }
 
 impl Link {
     fn join(world: &World, takes_bytes: usize) -> Link {
-        Link { reader: world.join(CHANNELS), takes_bytes, room: 0 }
+        Link { reader: world.join(CHANNELS), takes_bytes, available_bytes: 0 }
     }
 
-    /// The task writes what there is room for, and the last of it a little late.
+    /// Lets the reader's task write what the link can carry in the time of one picture.
     fn pass(&mut self) {
-        self.room += self.takes_bytes;
-        while self.room > 0 && write_permit(&self.reader) == WritePermit::Granted {
+        self.available_bytes += self.takes_bytes;
+        while self.available_bytes > 0 && write_permit(&self.reader) == WritePermit::Granted {
             let mut taken = 0;
             self.reader.take(1, |frames| taken += frames.len());
             self.reader.wrote(taken as u64);
-            self.room = self.room.saturating_sub(taken);
+            self.available_bytes = self.available_bytes.saturating_sub(taken);
         }
         if write_permit(&self.reader) != WritePermit::Granted {
-            self.room = 0;
+            self.available_bytes = 0;
         }
     }
 }
 
-/// Publishes pictures within the limits that are asked for, of which each link takes its share; those limits, and with
-/// which picture they were heard.
+/// Publishes pictures within the requested limits, and lets each link carry its part. Returns the limits, each with the
+/// index of the picture at which it was requested.
 fn run(world: &mut World, links: &mut [Link], pictures: usize) -> Vec<(usize, u64)> {
     let (mut limits, mut bytes) = (Vec::new(), PICTURE_BYTES);
     for index in 0..pictures {
         let picture = world.picture(index == 0, bytes);
-        // As it is read: packet by packet, in one go.
+        // One packet per batch, all at the same time.
         for packet in picture.packets() {
             world.push(&batch([picture.packet(packet)]));
         }
@@ -90,7 +90,7 @@ fn a_slow_link_limits_the_publisher_and_its_recovery_lifts_that_in_steps() {
 }
 
 #[test]
-fn nothing_is_taken_from_a_reader_who_could_have_had_it() {
+fn a_reader_gets_everything_that_its_link_can_carry() {
     let mut world = World::new(true);
     let mut links = [3, 40, 2].map(|quarters| Link::join(&world, PICTURE_BYTES * quarters / 4));
     assert_eq!(run(&mut world, &mut links, 60), []);
@@ -98,11 +98,11 @@ fn nothing_is_taken_from_a_reader_who_could_have_had_it() {
 }
 
 #[test]
-fn who_only_looks_on_is_no_fast_link() {
+fn an_observer_does_not_count_as_a_fast_link() {
     let mut world = World::new(true);
-    let reader = Arc::new(Reader::looking_on(vec![Some(CHANNELS)]));
+    let reader = Arc::new(Reader::observer(vec![Some(CHANNELS)]));
     world.hub.find("live").unwrap().join(Arc::clone(&reader), world.now);
-    let still = Link { reader, takes_bytes: PICTURE_BYTES * 10, room: 0 };
+    let still = Link { reader, takes_bytes: PICTURE_BYTES * 10, available_bytes: 0 };
     let mut links = [Link::join(&world, PICTURE_BYTES / 2), still];
     assert!(!run(&mut world, &mut links, 60).is_empty());
     assert_eq!(links[0].reader.metrics().jumps, 0, "nothing had to be given up");
@@ -118,7 +118,7 @@ fn a_limit_goes_with_the_reader_it_was_for() {
 }
 
 #[test]
-fn who_takes_no_limits_is_told_none() {
+fn a_publisher_without_tmmbr_is_sent_no_limits() {
     let mut world = World::new(false);
     let mut links = [Link::join(&world, PICTURE_BYTES / 2)];
     assert_eq!(run(&mut world, &mut links, 60), []);

@@ -1,15 +1,15 @@
 //! The queue in front of one reader's socket.
 //!
-//! It is bounded by age and by bytes. Past a bound everything queued is given up, but for the end of a picture whose
-//! beginning has left, and the reader waits for the next keyframe: its viewer sees a jump, and no other reader is
-//! affected. What is queued is what one read of the publisher's brought, as a reference to shared bytes: a thousand
-//! readers hold a picture once.
+//! The queue is bounded by age and by bytes. Past a bound all queued packets are discarded, except the end of a picture
+//! that was partly sent, and the reader waits for the next keyframe: its viewer sees a jump, and no other reader is
+//! affected. An entry of the queue is what one read of the publisher's socket brought, as a reference to shared bytes,
+//! so that a picture is in memory once for a thousand readers.
 //!
-//! Most readers most of the time have an empty queue and room in their socket. Waking their tasks for every picture
-//! would cost more than all other work of the server, so the publisher's task writes to the socket itself, through the
-//! reader's [`Outlet`]. `WriteOwnership` says which of the two tasks writes: the reader's task acquires it when it
-//! has something to write or the socket was full, and releases it when it has nothing. Neither waits for it with a lock
-//! held.
+//! Most of the time most readers have an empty queue, and their sockets accept everything. Waking their tasks for every
+//! picture would cost more than all other work of the server, so the publisher's task writes to the socket itself,
+//! through the reader's [`Outlet`]. `WriteOwnership` says which of the two tasks may write: the reader's task acquires
+//! it when it has something to write or the socket was full, and releases it when it has nothing. Neither task waits
+//! for it with a lock held.
 
 mod link_rate;
 mod publisher_side;
@@ -33,94 +33,99 @@ pub use super::reader_queue::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES};
 use super::write_ownership::WriteOwnership;
 pub use super::write_permit::{ReaderMetrics, WritePermit};
 
-/// Where packets can be written without waiting: a socket, of which the hub knows no more than this.
+/// A reader's socket, as far as the hub knows it: packets can be written to it without waiting.
 pub trait Outlet: Send + Sync + std::fmt::Debug {
-    /// Writes as much of these interleaved frames as there is room for, and returns how many bytes that were. Errors
-    /// are left for the reader's task to find.
+    /// Writes as many bytes of these interleaved frames as the socket accepts now, and returns their number. An error
+    /// counts as 0 bytes; the reader's task will get it, too.
     fn try_send(&self, frames: &[u8]) -> usize;
 
-    /// Sends a packet as one datagram; false where there is no room now, so that the reader's task has to. An outlet of
-    /// a connection sends none.
+    /// Sends a packet as one datagram; false where the socket does not accept it now, so that the reader's task must
+    /// send it. An outlet of an RTSP connection sends no datagrams.
     fn try_send_datagram(&self, _datagram: &Datagram) -> bool {
         false
     }
 }
 
-/// A reader of a stream, shared by the stream and by the reader's connection.
+/// A reader of a stream: its queue and its outlet, shared by the stream and the task of the reader's connection.
 #[derive(Debug)]
 pub struct Reader {
     hot: Hot,
     framing: Framing,
-    /// It requests keyframes where it needs one.
+    /// Whether the reader is known to request a keyframe when it needs one.
     requests_keyframes: AtomicBool,
     inner: Mutex<Inner>,
 }
 
-/// What every picture touches, in one cache line.
+/// The fields that are used for every picture, in one cache line of their own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Hot {
     ownership: WriteOwnership,
-    /// `None` where only the reader's task can write, as under TLS.
+    /// The reader's socket; `None` where only the reader's task can write, as under TLS.
     outlet: Option<Arc<dyn Outlet>>,
-    /// See [`Reader::looking_on`].
-    looks_on: bool,
-    /// See [`Reader::recording`].
+    /// Whether the reader was made by [`Reader::observer`].
+    is_observer: bool,
+    /// Whether the reader was made by [`Reader::recording`].
     records: bool,
-    /// Bytes that the publisher's task has written to the outlet.
+    /// Bytes that the publisher's task has written to the outlet so far.
     sent_bytes: AtomicU64,
-    /// What has left ends amid a picture.
+    /// Whether the packets that were sent end in the middle of a picture.
     is_amid_picture: AtomicBool,
-    /// Something waited when its link was last looked at, or its rate has been limited since.
+    /// Whether packets were waiting when the link was last sampled, or its rate was limited then.
     is_watched: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// What the publisher's last write left of its packets: the rest of a frame must follow its beginning.
+    /// The unsent rest of the packets that the publisher's task last wrote. It must be sent before anything else, since
+    /// it may begin in the middle of a frame.
     rest: Outgoing,
     queue: ReaderQueue,
     /// Bytes that the reader's task has written to the socket.
     written_bytes: u64,
-    /// Bytes that it has taken and not yet written, and when the first of them were queued.
+    /// Bytes that the reader's task has taken and not written yet, and when the first of them were queued.
     unwritten: (usize, Option<Instant>),
-    /// Estimates what its link takes, while that is in question.
+    /// Estimates the bit rate of the reader's link; `None` while nothing suggests that the link is too slow.
     governor: Option<Box<Governor>>,
-    /// The last keyframe request of it that counts, or will.
+    /// When the reader's last keyframe request took effect, or will: see [`Reader::keyframe_request_due`].
     requested_at: Option<Instant>,
-    /// There was no memory for the rest of a frame that has begun to leave: nothing can follow.
+    /// Whether the rest of a partly sent frame is lost for lack of memory, so that nothing more can be sent.
     is_broken: bool,
+    /// Whether the stream has ended.
     is_ended: bool,
+    /// Packets discarded so far.
     dropped_packets: u64,
+    /// How often the queue was emptied because it was past a bound.
     jumps: u64,
-    /// Pictures that a recording will not get.
+    /// Pictures that a recording will not get, because they were discarded or came before its first keyframe.
     missed_pictures: u64,
-    /// It has taken nothing since it was last overrun.
+    /// Whether the reader has accepted no bytes since its queue was last emptied.
     is_stuck: bool,
-    /// It was overrun while stuck, so that no keyframe was requested.
+    /// Whether the queue was emptied while the reader was stuck, so that no keyframe was requested for it.
     lacks_keyframe_request: bool,
-    /// The task of its connection.
+    /// Wakes the task of the reader's connection.
     waker: Option<Waker>,
 }
 
-/// What became of packets for a reader.
+/// What was done with packets that were pushed to a reader.
 #[derive(Debug)]
 pub(super) enum Pushed {
-    /// They wait in the queue.
+    /// They were queued for the reader's task.
     Queued,
-    /// The caller is to write them, once it holds no lock.
+    /// The caller must write them, once it holds no lock: it has acquired the write ownership.
     Deliver(Outgoing),
-    /// The queue was past a bound and has been given up: nothing more may be pushed before a keyframe.
+    /// The queue was past a bound and has been emptied. Nothing more may be pushed before the next keyframe.
     Overrun {
-        /// Packets given up.
+        /// How many packets were discarded.
         packets: u64,
-        /// Whether a keyframe is worth requesting: not for a reader that has taken nothing since it was last overrun.
+        /// Whether a keyframe should be requested: false if the reader has accepted no bytes since its queue was last
+        /// emptied.
         is_alive: bool,
     },
 }
 
 impl Inner {
-    /// A lock is held, but waking only schedules the task.
+    /// Wakes the reader's task. May be called with locks held, since it only schedules the task.
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
@@ -131,11 +136,11 @@ impl Inner {
         !self.queue.is_empty() || !self.rest.bytes.is_empty()
     }
 
-    /// Gives up what is queued, but for the end of a picture. Returns how many packets that were.
-    fn give_up(&mut self, is_amid_picture: bool, records: bool) -> u64 {
+    /// Discards what is queued, except the end of a partly sent picture. Returns how many packets were discarded.
+    fn discard(&mut self, is_amid_picture: bool, records: bool) -> u64 {
         let pictures = |queue: &ReaderQueue| if records { queue.pictures() } else { 0 };
         let before = pictures(&self.queue);
-        let packets = self.queue.give_up(is_amid_picture);
+        let packets = self.queue.discard(is_amid_picture);
         self.missed_pictures += before - pictures(&self.queue);
         self.dropped_packets += packets;
         self.jumps += 1;
@@ -144,7 +149,7 @@ impl Inner {
 }
 
 impl Hot {
-    /// Packets leave now behind which a picture is incomplete or not.
+    /// Records whether the packets that are being sent end in the middle of a picture.
     fn note_leaving(&self, is_amid_picture: Option<bool>) {
         if let Some(is_amid_picture) = is_amid_picture {
             self.is_amid_picture.store(is_amid_picture, Ordering::Relaxed);
@@ -153,43 +158,44 @@ impl Hot {
 }
 
 impl Reader {
-    /// A reader that gets the tracks of this framing. Without an outlet only its task can write.
+    /// A reader that gets the tracks that its framing contains. Without an outlet only the reader's task can write.
     pub fn new(framing: impl Into<Framing>, outlet: Option<Arc<dyn Outlet>>) -> Reader {
         let hot = Hot { outlet, ..Hot::default() };
         let requests_keyframes = AtomicBool::new(false);
         Reader { hot, framing: framing.into(), requests_keyframes, inner: Mutex::default() }
     }
 
-    /// A reader within this program that must not change what the publisher is asked for: it has no link, and nobody
-    /// sees all it gets.
-    pub fn looking_on(channels: Vec<Option<Channels>>) -> Reader {
+    /// A reader within this program that must not influence what is requested of the publisher, such as one that makes
+    /// stills: it has no link whose rate could be limited, and it does not use every picture.
+    pub fn observer(channels: Vec<Option<Channels>>) -> Reader {
         let mut reader = Reader::new(channels, None).with_keyframe_requests();
-        reader.hot.looks_on = true;
+        reader.hot.is_observer = true;
         reader
     }
 
-    /// The same reader, of which it is known that it requests keyframes where it needs one.
+    /// The same reader, marked as one that requests keyframes when it needs them.
     pub fn with_keyframe_requests(mut self) -> Reader {
         *self.requests_keyframes.get_mut() = true;
         self
     }
 
-    /// It has shown that it requests keyframes where it needs one.
+    /// Records that the reader requests keyframes when it needs them.
     pub fn set_requests_keyframes(&self) {
         self.requests_keyframes.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it takes what comes and has never shown that it requests keyframes.
-    pub(super) fn never_asks(&self) -> bool {
+    /// Whether the reader accepts packets and has never been known to request keyframes.
+    pub(super) fn never_requests_keyframes(&self) -> bool {
         !self.requests_keyframes.load(Ordering::Relaxed) && !self.lock().is_stuck
     }
 
-    /// The reader requests a keyframe: from when on that counts, if none comes before.
+    /// Records a keyframe request of the reader. Returns the time from which it takes effect if no keyframe begins
+    /// before: now, or later if the reader's last request was recent.
     pub(super) fn keyframe_request_due(&self, now: Instant) -> Instant {
         self.set_requests_keyframes();
         let mut inner = self.lock();
         let due = match inner.requested_at {
-            // Requested already, and not due yet.
+            // Requested before, and not in effect yet.
             Some(at) if at > now => at,
             Some(at) => now.max(at + KEYFRAME_INTERVAL_PER_READER),
             None => now,
@@ -198,31 +204,31 @@ impl Reader {
         due
     }
 
-    /// Whether it was made by [`Reader::looking_on`].
-    pub(super) fn looks_on(&self) -> bool {
-        self.hot.looks_on
+    /// Whether the reader was made by [`Reader::observer`], so that it is not counted in rate limits.
+    pub(super) fn is_observer(&self) -> bool {
+        self.hot.is_observer
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
     }
 
-    /// How it gets its packets.
+    /// How the reader's packets are framed, and which tracks it gets.
     pub fn framing(&self) -> &Framing {
         &self.framing
     }
 
-    /// The channels of its tracks, by track; none where it gets datagrams.
+    /// The interleaved channels of the reader's tracks, by track; empty where it gets datagrams.
     pub fn channels(&self) -> &[Option<Channels>] {
         self.framing.channels()
     }
 
-    /// Bytes that left without the reader's task.
+    /// Bytes that the publisher's task has written to the reader's socket so far.
     pub fn sent_bytes(&self) -> u64 {
         self.hot.sent_bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts of its queue.
+    /// The counters of the reader's queue.
     pub fn metrics(&self) -> ReaderMetrics {
         let inner = self.lock();
         ReaderMetrics {

@@ -1,5 +1,4 @@
-//! The readers of a stream: those that get each packet, and those that wait for a keyframe (IRAP picture) to begin
-//! with.
+//! The readers of a stream: those that get each packet, and those that wait for a keyframe (random access picture).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,37 +15,37 @@ use super::reader::{Pushed, Reader};
 use super::sender_reports::{Report, SenderReports};
 use crate::budget::{Budget, Kind};
 
-/// All readers of one stream.
+/// All readers of one stream, grouped by framing.
 #[derive(Debug)]
 pub(super) struct Readers {
     budget: Arc<Budget>,
-    /// The H.265 track, with whose keyframes readers begin; without one they begin with any packet.
+    /// The video track, with whose keyframes readers begin; without one they begin with any packet.
     video: Option<usize>,
     attached: Vec<Attached>,
-    /// The different framings, and how many readers have each: readers of a group get the same bytes.
+    /// The framings in use, and how many readers have each. Readers of a group get the same bytes.
     groups: Vec<(Framing, usize)>,
-    /// By framing: where in `groups` it is.
+    /// The index in `groups` of each framing in use.
     known: HashMap<Framing, usize>,
-    /// Places in `groups` that no reader has.
+    /// The indices in `groups` that are unused.
     free: Vec<usize>,
-    /// Some of them record, or did.
+    /// Whether a reader of the stream records, or one did.
     has_recording: bool,
-    /// Filled while a batch is pushed, empty otherwise.
+    /// What the publisher's task must write; filled while a batch is pushed, and empty otherwise.
     deliveries: Deliveries,
 }
 
 #[derive(Debug)]
 struct Attached {
     reader: Arc<Reader>,
-    /// Index of its framing in [`Readers::groups`].
+    /// The index of the reader's framing in [`Readers::groups`].
     group: usize,
-    /// Nothing is sent before a keyframe.
+    /// Whether the reader waits for a keyframe, and gets no packets before.
     is_waiting: bool,
-    /// Nothing has been sent at all.
+    /// Whether the reader has not been sent any picture yet.
     is_new: bool,
 }
 
-/// What a stream has for a reader that joins.
+/// What a stream can send to a reader that joins.
 pub(super) struct JoinSource<'a> {
     /// The last sender reports, by which the reader relates the tracks' time stamps to each other.
     pub reports: &'a SenderReports,
@@ -55,8 +54,8 @@ pub(super) struct JoinSource<'a> {
 }
 
 impl Readers {
-    /// No reader yet. `video` is the H.265 track, if there is one.
-    pub fn new(video: Option<usize>, budget: &Arc<Budget>) -> Readers {
+    /// No readers yet. `video` is the index of the video track, if there is one.
+    pub(super) fn new(video: Option<usize>, budget: &Arc<Budget>) -> Readers {
         Readers {
             budget: Arc::clone(budget),
             video,
@@ -69,13 +68,13 @@ impl Readers {
         }
     }
 
-    /// How many readers there are.
-    pub fn len(&self) -> usize {
+    /// How many readers the stream has.
+    pub(super) fn len(&self) -> usize {
         self.attached.len()
     }
 
-    /// Adds a reader and queues what it begins with. True where a keyframe should be requested for it to begin with.
-    pub fn join(&mut self, reader: Arc<Reader>, source: JoinSource<'_>, now: Instant) -> bool {
+    /// Adds a reader and queues the packets that it begins with. True where a keyframe should be requested for it.
+    pub(super) fn join(&mut self, reader: Arc<Reader>, source: JoinSource<'_>, now: Instant) -> bool {
         let reports = source.reports.all().filter_map(|(track, report)| report.framed_for(reader.framing(), track));
         let has_reports = reader.push_burst(reports, &self.budget, now);
         let (has_begun, needs_keyframe) = match (self.video, source.group) {
@@ -90,8 +89,8 @@ impl Readers {
         needs_keyframe
     }
 
-    /// Removes a reader, and with it the reference to its socket.
-    pub fn leave(&mut self, reader: &Arc<Reader>) {
+    /// Removes a reader, and with it the stream's reference to its socket.
+    pub(super) fn leave(&mut self, reader: &Arc<Reader>) {
         while let Some(at) = self.attached.iter().position(|attached| Arc::ptr_eq(&attached.reader, reader)) {
             let group = self.attached.remove(at).group;
             self.groups[group].1 -= 1;
@@ -102,20 +101,20 @@ impl Readers {
         }
     }
 
-    /// Tells all readers that the stream is over, and forgets them.
-    pub fn end(&mut self) {
+    /// Removes all readers, whose tasks learn that the stream has ended.
+    pub(super) fn end(&mut self) {
         (self.groups, self.free) = (Vec::new(), Vec::new());
         self.known.clear();
         self.attached.drain(..).for_each(|attached| attached.reader.end());
     }
 
-    /// All readers wait for a keyframe: what comes next does not continue what came.
-    pub fn wait_for_keyframe(&mut self) {
+    /// Lets all readers wait for a keyframe, since the next packets do not continue those before.
+    pub(super) fn wait_for_keyframe(&mut self) {
         self.attached.iter_mut().for_each(|attached| attached.is_waiting = self.video.is_some());
     }
 
-    /// A keyframe has begun: those who waited get its packets so far, and the rest as it comes.
-    pub fn keyframe_began(&mut self, group: &mut GopCache, track: usize, now: Instant) {
+    /// Handles the beginning of a keyframe: readers that waited get its packets so far, and the rest as it comes.
+    pub(super) fn keyframe_began(&mut self, group: &mut GopCache, track: usize, now: Instant) {
         for attached in self.attached.iter_mut().filter(|attached| attached.is_waiting) {
             attached.is_waiting = !group.send_to(&attached.reader, track, attached.is_new, now);
             attached.is_new &= attached.is_waiting;
@@ -123,14 +122,14 @@ impl Readers {
         }
     }
 
-    /// Whether there is a reader that takes what comes and has never asked for a keyframe.
-    pub fn has_silent(&self) -> bool {
-        self.attached.iter().any(|attached| attached.reader.never_asks())
+    /// Whether there is a reader that accepts packets and has never requested a keyframe.
+    pub(super) fn has_silent_reader(&self) -> bool {
+        self.attached.iter().any(|attached| attached.reader.never_requests_keyframes())
     }
 
-    /// Gives packets to all readers that do not wait. A reader that is overrun waits from now on; true where a keyframe
-    /// should be requested because of that.
-    pub fn forward(
+    /// Pushes packets to all readers that do not wait for a keyframe. A reader whose queue was emptied waits from then
+    /// on; true where a keyframe should be requested because of that.
+    pub(super) fn forward(
         &mut self,
         batch: &Batch,
         packets: &[MediaPacket],
@@ -140,27 +139,34 @@ impl Readers {
         if self.has_recording {
             self.count_missed(batch, packets);
         }
-        let Some(stretch) = batch.stretch(packets, self.video) else { return false };
-        // One for each framing: made for the first reader of a group, shared by the others.
+        let Some(run) = batch.contiguous_run(packets, self.video) else { return false };
+        // One run for each framing: made for the first reader of a group, and shared by the others.
         let mut made: Vec<Option<Option<PacketRun>>> = vec![None; self.groups.len()];
         let groups = std::mem::take(&mut self.groups);
         let needs_keyframe = self.push(now, metrics, |attached| {
-            let make = || stretch.framed_for(&groups[attached.group].0);
+            let make = || run.framed_for(&groups[attached.group].0);
             made[attached.group].get_or_insert_with(make).clone()
         });
         self.groups = groups;
         needs_keyframe
     }
 
-    /// Counts the pictures in these packets as missed by recordings that wait for a keyframe.
+    /// Counts the pictures in these packets as missed by the recordings that wait for a keyframe.
     fn count_missed(&self, batch: &Batch, packets: &[MediaPacket]) {
         for attached in self.attached.iter().filter(|attached| attached.is_waiting && attached.reader.records()) {
             attached.reader.miss(batch.pictures(packets, self.video));
         }
     }
 
-    /// Gives a sender report of ours to all readers that do not wait; returns as [`Readers::forward`].
-    pub fn send_report(&mut self, track: usize, report: &Report, now: Instant, metrics: &mut StreamMetrics) -> bool {
+    /// Pushes a sender report that the hub made to all readers that do not wait; returns the same as
+    /// [`Readers::forward`].
+    pub(super) fn send_report(
+        &mut self,
+        track: usize,
+        report: &Report,
+        now: Instant,
+        metrics: &mut StreamMetrics,
+    ) -> bool {
         self.push(now, metrics, |attached| report.framed_for(attached.reader.framing(), track))
     }
 
@@ -187,20 +193,21 @@ impl Readers {
         needs_keyframe
     }
 
-    /// What the reader with the fastest link takes, bits/s; `None` where one takes all that comes.
-    pub fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
-        // Each reader is asked, as each has its queue to look at.
-        let counted = self.attached.iter().filter(|attached| !attached.reader.looks_on());
+    /// The bit rate that the fastest reader's link can carry, in bits/s; `None` where a link carries everything that is
+    /// sent.
+    pub(super) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
+        // Every reader is sampled, since each estimates its link by its own queue.
+        let counted = self.attached.iter().filter(|attached| !attached.reader.is_observer());
         let limits = counted.map(|attached| attached.reader.limit_bps(sent_bps, now).unwrap_or(u64::MAX));
         limits.max().filter(|&limit| limit != u64::MAX)
     }
 
-    /// What can be written at once, for the caller to write when it holds no lock.
-    pub fn take_deliveries(&mut self) -> Deliveries {
+    /// Takes the deliveries of the batch that was pushed, for the caller to write when it holds no lock.
+    pub(super) fn take_deliveries(&mut self) -> Deliveries {
         std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget))
     }
 
-    /// The group of this framing, with one reader more.
+    /// The index of this framing's group, which is made if necessary and counts one more reader.
     fn group_of(&mut self, framing: &Framing) -> usize {
         let group = match self.known.get(framing) {
             Some(group) => *group,
@@ -241,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_a_video_waits_and_who_joins_sound_begins_at_once() {
+    fn a_joiner_of_video_waits_and_a_joiner_of_audio_begins_at_once() {
         let (budget, now, mut metrics) = (Arc::default(), Instant::now(), StreamMetrics::default());
         let packets = batch([bytes::Bytes::from_static(b"packet")]);
         for (video, expected) in [(Some(0), 0), (None, 1)] {

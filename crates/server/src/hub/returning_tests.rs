@@ -1,4 +1,4 @@
-//! The hub in virtual time, when a publisher is lost and comes back, or does not.
+//! The hub in virtual time when a publisher is lost, and comes back or does not.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -14,7 +14,7 @@ use super::stream::{PublisherRequest, SILENCE, YOUNG_GOP};
 use super::tests::{CHANNELS, FRAME_INTERVAL, World, consecutive, request, sequence_numbers, taken, write_permit};
 use super::{PublishRefused, Terms};
 
-/// VPS, SPS and PPS of a small picture.
+/// The VPS, SPS and PPS of a stream of small pictures.
 pub(super) const PARAMETER_SETS: [&[u8]; 3] = [
     &[
         0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00,
@@ -28,7 +28,7 @@ pub(super) const PARAMETER_SETS: [&[u8]; 3] = [
     &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40],
 ];
 
-/// Lets the publisher be lost, and another one begin, `after` later.
+/// Abandons the publication, and begins another one `after` later.
 fn come_back(world: &mut World, after: Duration) {
     let lost = world.publication.take().unwrap();
     let description = (*lost.stream().description()).clone();
@@ -38,7 +38,7 @@ fn come_back(world: &mut World, after: Duration) {
     world.packetizer = Packetizer::new(99, 96, 5000, 200);
     world.pictures = 1_000_000;
     assert!(matches!(pin!(lost.resumed()).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(())));
-    // The claim that was lost ends nothing any more.
+    // Dropping the publication that was lost does not end the stream.
     drop(lost);
 }
 
@@ -57,16 +57,16 @@ fn readers_stay_when_their_publisher_comes_back() {
     let rtp: Vec<_> = frames.iter().filter(|frame| frame.channel() == CHANNELS.rtp).collect();
     assert_eq!(rtp.len(), irap);
     let headers: Vec<_> = rtp.iter().map(|f| ReceivedPacket::parse(f.packet()).unwrap().header).collect();
-    assert!(headers.iter().all(|header| header.ssrc == 7), "it looks like the same source");
+    assert!(headers.iter().all(|header| header.ssrc == 7), "readers get the same SSRC");
     let numbers: Vec<u16> = headers.iter().map(|header| header.sequence_number).collect();
     assert!(consecutive(&numbers) && numbers[0] > *before.last().unwrap(), "{before:?} {numbers:?}");
-    // Ten seconds have passed, and a few pictures.
+    // The time stamps advance by ten seconds and a few pictures.
     let passed = f64::from(headers[0].timestamp.0.wrapping_sub(3000)) / 90_000.0;
     assert!((10.0..10.2).contains(&passed), "{passed} s");
 }
 
 #[test]
-fn parameter_sets_that_stand_in_the_description_only_are_told_to_readers_who_stayed() {
+fn parameter_sets_in_the_description_only_are_sent_to_readers_who_stayed() {
     let mut world = World::new(true);
     world.publish(true);
     let reader = world.join(CHANNELS);
@@ -87,25 +87,25 @@ fn parameter_sets_that_stand_in_the_description_only_are_told_to_readers_who_sta
     assert!(packets.iter().all(|packet| packet.header.timestamp == packets[0].header.timestamp));
     let numbers: Vec<u16> = packets.iter().map(|packet| packet.header.sequence_number).collect();
     assert!(consecutive(&numbers) && numbers[0] == before.last().unwrap() + 1, "{before:?} {numbers:?}");
-    // Once.
+    // They are sent once only.
     world.publish(true);
     assert_eq!(sequence_numbers(&reader).len(), irap);
 }
 
 #[test]
-fn the_publisher_that_came_back_is_asked_by_its_own_name() {
+fn the_publisher_that_came_back_is_sent_requests_with_its_own_ssrc() {
     let mut world = World::new(true);
     world.publish(true);
     come_back(&mut world, Duration::from_secs(1));
     world.publish(true);
     world.pass(YOUNG_GOP);
     world.join(CHANNELS);
-    let asked = request(world.publication.as_ref().unwrap());
-    assert_eq!(asked, Poll::Ready(PublisherRequest::Keyframe { track: 0, ssrc: 99 }));
+    let requested = request(world.publication.as_ref().unwrap());
+    assert_eq!(requested, Poll::Ready(PublisherRequest::Keyframe { track: 0, ssrc: 99 }));
 }
 
 #[test]
-fn a_lost_path_goes_to_another_with_other_tracks_and_its_readers_are_told() {
+fn a_lost_path_goes_to_a_publisher_with_other_tracks_and_its_readers_learn_the_end() {
     let mut world = World::new(true);
     world.publish(true);
     let reader = world.join(CHANNELS);
@@ -127,7 +127,7 @@ fn a_publisher_that_does_not_come_back_ends_its_stream() {
     sequence_numbers(&reader);
     let lost = world.publication.take().unwrap();
     lost.abandon();
-    // Who comes meanwhile waits too.
+    // A reader that joins meanwhile waits, too.
     let late = world.join(CHANNELS);
     assert!(sequence_numbers(&late).is_empty() && write_permit(&late) == WritePermit::Idle);
     drop(lost);
@@ -151,8 +151,8 @@ fn where_it_is_allowed_another_publisher_takes_over_from_one_that_is_there() {
     assert_eq!(request(&first), Poll::Ready(PublisherRequest::Leave));
     let second = world.publication.replace(first);
     world.publish(true);
-    assert!(sequence_numbers(&reader).is_empty(), "who was replaced is not heard any more");
-    // Its end ends nothing.
+    assert!(sequence_numbers(&reader).is_empty(), "packets of a replaced publisher are not forwarded");
+    // The end of the replaced publication does not end the stream.
     world.publication.as_ref().unwrap().abandon();
     world.publication = second;
     world.packetizer = Packetizer::new(99, 96, 5000, 200);

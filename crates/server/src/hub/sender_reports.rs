@@ -1,6 +1,6 @@
-//! The sender reports that readers get (RFC 3550 section 6.4.1): one before their first packet, and then regularly.
+//! The sender reports that readers get (RFC 3550 section 6.4.1): one before their first packet, and then at intervals.
 //!
-//! They are the publisher's own or, where it sends none, made here from the times at which its packets come.
+//! They are the publisher's own or, where it sends none, made here from the arrival times of its packets.
 
 use std::time::{Duration, Instant};
 
@@ -12,57 +12,58 @@ use super::batch::{Batch, MediaPacket};
 use super::framing::Framing;
 use super::packet_run::{Outgoing, PacketRun};
 
-/// How often readers get a report of ours (RFC 3550 section 6.2).
+/// The interval of sender reports that the hub makes (RFC 3550 section 6.2).
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// A sender report.
+/// A sender report of one track, as a compound RTCP packet.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     packet: Bytes,
-    /// When it was made here; `None` where it is the publisher's own.
+    /// When the hub made the report; `None` where it is the publisher's own.
     made: Option<Instant>,
 }
 
 impl Report {
-    /// The report of a track for a reader of this framing; `None` where it did not set the track up.
-    pub fn framed_for(&self, framing: &Framing, track: usize) -> Option<PacketRun> {
+    /// The report of a track for a reader with this framing; `None` where the reader did not set the track up.
+    pub(super) fn framed_for(&self, framing: &Framing, track: usize) -> Option<PacketRun> {
         let stored = Some(framing.stored_channel(track, true)).filter(|_| framing.takes(track))?;
         let bytes = interleave::frame(stored.channel, &self.packet);
         Some(PacketRun::of(Outgoing { bytes, reframing: framing.reframing(&[stored]) }))
     }
 }
 
-/// The last report of each track.
+/// The last sender report of each track, to be sent to joiners.
 #[derive(Debug)]
 pub(super) struct SenderReports {
     last: Vec<Option<Report>>,
 }
 
 impl SenderReports {
-    /// No report yet of so many tracks.
-    pub fn new(tracks: usize) -> SenderReports {
+    /// No report yet, for `tracks` tracks.
+    pub(super) fn new(tracks: usize) -> SenderReports {
         SenderReports { last: vec![None; tracks] }
     }
 
-    /// Forgets them. The next publisher's own name time stamps that readers do not see, so that ours take their place.
-    pub fn forget(&mut self) {
+    /// Removes all reports, since another publisher follows. Its own reports contain time stamps that readers do not
+    /// know, so the hub makes reports from then on.
+    pub(super) fn clear(&mut self) {
         self.last.fill(None);
     }
 
-    /// The last reports of those tracks that have one.
-    pub fn all(&self) -> impl Iterator<Item = (usize, &Report)> {
+    /// The last report of each track that has one, with the track's index.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, &Report)> {
         self.last.iter().enumerate().filter_map(|(track, report)| Some((track, report.as_ref()?)))
     }
 
-    /// Takes a packet: keeps the publisher's report, or makes one where that is due, which readers should get before
-    /// this packet.
-    pub fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
+    /// Handles a packet: stores the publisher's report, or makes a report if one is due. That one is returned, and
+    /// readers should get it before this packet.
+    pub(super) fn update(&mut self, batch: &Batch, packet: &MediaPacket, now: Now) -> Option<Report> {
         let last = self.last.get_mut(packet.track)?;
         if packet.rtcp {
             let bytes = batch.packet(packet);
             let events = rtcp::parse(&bytes).unwrap_or_default();
             if events.iter().any(|event| matches!(event, RtcpEvent::SenderReport { .. })) {
-                // A copy, since a reference would keep the whole receive buffer.
+                // Copied, since a reference would keep the whole receive buffer in memory.
                 *last = Some(Report { packet: Bytes::copy_from_slice(&bytes), made: None });
             }
             return None;

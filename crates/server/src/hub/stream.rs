@@ -1,9 +1,10 @@
-//! One live path: its publisher's packets, and the readers that they go to.
+//! A live stream: it forwards its publisher's packets to its readers.
 //!
-//! A [`Stream`] composes parts that each know one thing: who publishes (`PublisherSlot`) and what (`Announcement`),
-//! how packets look to readers when the publisher was another before (`Timelines`, `ParameterSetInjector`), what
-//! joiners get ([`GopCache`], `SenderReports`), who reads (`Readers`), and what the publisher is asked for
-//! (`KeyframeRequester`, `RateRequester`). Packets are forwarded as they come, before their picture is complete.
+//! A [`Stream`] is composed of parts with one task each: which publisher holds it (`PublisherSlot`) and what it
+//! announced (`Announcement`), how packets are rewritten when the publisher was another before (`Timelines`,
+//! `ParameterSetInjector`), what joiners get ([`GopCache`], `SenderReports`), the readers (`Readers`), and what is
+//! requested of the publisher (`KeyframeRequester`, `RateRequester`). Packets are forwarded as they come, before their
+//! picture is complete.
 
 mod accessors;
 
@@ -21,7 +22,7 @@ use super::batch::{Batch, MediaPacket};
 use super::deliveries::Deliveries;
 use super::gop::{self, GopCache};
 use super::keyframe_requester::KeyframeRequester;
-pub use super::keyframe_requester::{KEYFRAME_FOR_SILENT, KEYFRAME_PATIENCE, KEYFRAME_SPACING};
+pub use super::keyframe_requester::{KEYFRAME_FOR_SILENT, KEYFRAME_REQUEST_TIMEOUT, KEYFRAME_SPACING};
 use super::metrics::StreamMetrics;
 use super::owner::Owner;
 use super::parameter_set_injector::ParameterSetInjector;
@@ -34,22 +35,22 @@ use super::sender_reports::SenderReports;
 use super::timeline_rewriter::Timelines;
 use crate::budget::{Budget, Reservation};
 
-/// A group of pictures at most this old is sent to joiners even where a fresh keyframe could be requested: its few
-/// pictures are decoded sooner than a new keyframe could come.
+/// A cached group of pictures that is at most this old is sent to joiners even where a new keyframe could be requested:
+/// its few pictures are decoded sooner than a new keyframe could arrive.
 pub const YOUNG_GOP: Duration = Duration::from_millis(500);
 
-/// A live path.
+/// A live stream with its publisher and its readers. All methods are safe for concurrent use.
 #[derive(Debug)]
 pub struct Stream {
     path: String,
     owner: Owner,
-    /// Which of the hub's streams it is, in the order in which they came.
+    /// The stream's number among the hub's, in the order in which streams began.
     number: u64,
     budget: Arc<Budget>,
     inner: Mutex<Inner>,
-    /// Notified when a publisher has followed one that was lost.
+    /// Notified when another publisher has continued the stream of one that was lost.
     resumed: Notify,
-    /// The log has been told that the group of pictures is too long to be cached.
+    /// Makes the warning that the group of pictures is too long to be cached appear once.
     long_group_warning: Once,
 }
 
@@ -69,9 +70,9 @@ struct Inner {
 }
 
 impl Stream {
-    /// A stream of a publisher that holds its slot as publication 0.
-    pub(super) fn new(path: &str, announced: Description, room: Reservation, budget: &Arc<Budget>) -> Stream {
-        let announcement = Announcement::new(announced, room);
+    /// A new stream, whose publisher holds the slot as publication 0. `reservation` is that of the description.
+    pub(super) fn new(path: &str, announced: Description, reservation: Reservation, budget: &Arc<Budget>) -> Stream {
+        let announcement = Announcement::new(announced, reservation);
         let description = announcement.description();
         let inner = Inner {
             publisher: PublisherSlot::default(),
@@ -97,12 +98,13 @@ impl Stream {
         }
     }
 
-    /// The same stream, published by this owner as the hub's stream of this number.
+    /// The same stream, with its owner and its number among the hub's.
     pub(super) fn of_owner(self, owner: Owner, number: u64) -> Stream {
         Stream { owner, number, ..self }
     }
 
-    /// The publisher is lost. Its readers stay, and get nothing before another publisher's first keyframe.
+    /// Records that this publication's connection is lost. The readers stay, and get nothing before another publisher's
+    /// first keyframe.
     pub(super) fn abandon(&self, publication: u64) {
         let mut inner = self.lock();
         if inner.publisher.abandon(publication) {
@@ -110,40 +112,40 @@ impl Stream {
         }
     }
 
-    /// Lets another publisher of the same tracks follow one that is lost or, with `takeover`, is there. Returns the
-    /// number of its publication.
+    /// Lets another publisher with the same tracks continue the stream of one that is lost or, with `takeover`, of one
+    /// that is connected. Returns the number of its publication.
     ///
     /// # Errors
-    /// [`ResumeError`] with the reservation, which was not used.
+    /// [`ResumeError`] with the unused reservation.
     pub(super) fn resume(
         &self,
         description: &Description,
         takeover: bool,
-        room: Reservation,
+        reservation: Reservation,
     ) -> Result<u64, (ResumeError, Reservation)> {
         let mut inner = self.lock();
         if !inner.publisher.is_free(takeover) {
-            return Err((ResumeError::Occupied, room));
+            return Err((ResumeError::Occupied, reservation));
         }
         if !inner.announcement.is_continued_by(description) {
-            return Err((ResumeError::DifferentTracks, room));
+            return Err((ResumeError::DifferentTracks, reservation));
         }
         inner.interrupt();
         let was_abandoned = inner.publisher.is_abandoned();
         let publication = inner.publisher.resume();
-        inner.announce(Announcement::new(description.clone(), room), &self.budget);
+        inner.announce(Announcement::new(description.clone(), reservation), &self.budget);
         if was_abandoned {
             self.resumed.notify_one();
         }
         Ok(publication)
     }
 
-    /// Waits until another publisher has followed one that was lost.
+    /// Waits until another publisher has continued the stream of one that was lost.
     pub(super) async fn resumed(&self) {
         self.resumed.notified().await;
     }
 
-    /// Whether the publication of this number is the stream's.
+    /// Whether the publication with this number holds the stream.
     pub(super) fn is_published_by(&self, publication: u64) -> bool {
         self.lock().publisher.is_held_by(publication)
     }
@@ -152,8 +154,8 @@ impl Stream {
         self.inner.lock()
     }
 
-    /// Forwards packets that arrived together. What can be written to sockets at once is the caller's to
-    /// [deliver](Deliveries::deliver), now that no lock is held.
+    /// Forwards packets that arrived together. The caller must [deliver](Deliveries::deliver) what is returned, now
+    /// that no lock is held.
     pub(super) fn push(&self, publication: u64, batch: &Batch, now: Now) -> Deliveries {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -166,8 +168,8 @@ impl Stream {
         let batch = rewritten.as_ref().unwrap_or(batch);
         let packets = batch.packets();
         let video_track = inner.announcement.video_track();
-        // What has been looked at is forwarded as one stretch, cut where readers begin or a report of ours comes
-        // between.
+        // Packets are forwarded in contiguous runs, which are cut where waiting readers begin and where the hub inserts
+        // a sender report.
         let mut sent = 0;
         for (at, packet) in packets.iter().enumerate() {
             if let Some(report) = inner.reports.update(batch, packet, now) {
@@ -211,14 +213,15 @@ impl Stream {
         });
     }
 
-    /// Removes a reader, and with it the reference to its socket: there may be no further packet at which that could be
-    /// done. Only for the task that owns the writing to [its socket](super::write_permit::WritePermit::Granted), and
-    /// keeps that.
+    /// Removes a reader, and with it the reference to its socket. That cannot be left to the next packet, which may
+    /// never come. Only for the task that owns the writing to [its socket](super::write_permit::WritePermit::Granted),
+    /// and keeps it.
     pub fn leave(&self, reader: &Arc<Reader>) {
         self.lock().readers.leave(reader);
     }
 
-    /// Adds a reader. What it needs to begin is queued before this returns, or requested of the publisher.
+    /// Adds a reader. The packets that it begins with are queued before this returns, or a keyframe is requested of the
+    /// publisher.
     pub fn join(&self, reader: Arc<Reader>, now: Now) {
         let now = now.instant;
         let mut inner = self.lock();
@@ -227,7 +230,7 @@ impl Stream {
             reader.end();
             return;
         }
-        // Where no keyframe can be had soon, an older group is better than none.
+        // Where no keyframe can be requested soon, an older group is better than waiting.
         let is_young = |age| age <= YOUNG_GOP || !inner.keyframes.can_request(now);
         let is_usable = inner.group.age(now).is_some_and(is_young);
         let source = JoinSource { reports: &inner.reports, group: is_usable.then_some(&mut inner.group) };
@@ -237,14 +240,16 @@ impl Stream {
         }
     }
 
-    /// Requests a keyframe (IRAP picture) of the publisher: at once, or when enough time has passed since the last.
+    /// Requests a keyframe (random access picture) of the publisher: at once, or when enough time has passed since the
+    /// last one.
     pub fn request_keyframe(&self, now: Instant) {
         let mut inner = self.lock();
         inner.keyframes.request();
         inner.update_keyframe_request(now);
     }
 
-    /// A reader requests a keyframe (PLI or FIR). Its first request counts at once, further ones once a second.
+    /// Handles a reader's keyframe request (PLI or FIR). Its first request takes effect at once, further ones once per
+    /// second.
     pub fn reader_requests_keyframe(&self, reader: &Reader, now: Instant) {
         let due = reader.keyframe_request_due(now);
         let mut inner = self.lock();
@@ -252,7 +257,7 @@ impl Stream {
         inner.update_keyframe_request(now);
     }
 
-    /// What is requested of a publisher. Pending while that is nothing; then the task is woken.
+    /// Takes the next request to the publisher. Pending while there is none; the task is woken when there is one.
     pub(super) fn poll_request(&self, publication: u64, cx: &mut Context<'_>) -> Poll<PublisherRequest> {
         let mut inner = self.lock();
         if !inner.publisher.is_held_by(publication) || inner.is_ended {
@@ -270,7 +275,7 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Ends the stream and tells all readers.
+    /// Ends the stream; all readers' tasks learn it once they have taken what is queued.
     pub(super) fn end(&self) {
         let mut inner = self.lock();
         inner.is_ended = true;
@@ -280,15 +285,15 @@ impl Stream {
 }
 
 impl Inner {
-    /// Adds parameter sets that came in band to the description.
+    /// Puts parameter sets that came in band into the description.
     fn update_announcement(&mut self) {
         if let (Some(track), Some(sets)) = (self.announcement.video_track(), self.group.new_parameter_sets()) {
             self.announcement.set_parameter_sets(track, sets);
         }
     }
 
-    /// What comes next does not continue what came: readers wait for a keyframe, and nothing is requested of the
-    /// publisher.
+    /// Prepares for packets that do not continue those before: readers wait for a keyframe, and open requests to the
+    /// publisher are dropped.
     fn interrupt(&mut self) {
         self.group.give_up();
         self.keyframes.publisher_changed();
@@ -297,19 +302,20 @@ impl Inner {
         self.publisher.wake();
     }
 
-    /// Another publisher of the same tracks begins.
+    /// Adapts to another publisher with the same tracks, which begins with this announcement.
     fn announce(&mut self, announcement: Announcement, budget: &Arc<Budget>) {
         let format = announcement.description().video_format();
         self.group = GopCache::new(budget, announcement.parameter_sets(), format);
         self.rate = RateRequester::new(announcement.takes_rate_requests());
-        self.reports.forget();
+        self.reports.clear();
         self.injector = ParameterSetInjector::new(announcement.parameter_sets());
         let (reserved, video_track) = (self.injector.len(), announcement.video_track());
         self.timelines.resume(|track| if Some(track) == video_track { reserved } else { 0 });
         self.announcement = announcement;
     }
 
-    /// A keyframe of this track has begun, and shows to be one by this stored packet: readers that waited for it begin.
+    /// Handles the beginning of a keyframe of this track, recognised by this stored packet: readers that waited for it
+    /// begin.
     fn keyframe_began(&mut self, track: usize, stored: &[u8], now: Instant) {
         self.keyframes.keyframe_began(now);
         if !self.injector.is_empty()
@@ -321,17 +327,17 @@ impl Inner {
         self.metrics.keyframes += 1;
     }
 
-    /// Gives packets to all readers that do not wait.
+    /// Forwards packets to all readers that do not wait for a keyframe.
     fn forward(&mut self, batch: &Batch, packets: &[MediaPacket], now: Instant) {
         if self.readers.forward(batch, packets, now, &mut self.metrics) {
             self.keyframes.request();
         }
     }
 
-    /// Wakes the publisher if a keyframe is to be requested of it now.
+    /// Wakes the publisher's task if a keyframe is to be requested of the publisher now.
     fn update_keyframe_request(&mut self, now: Instant) {
         let readers = &self.readers;
-        if !self.publisher.is_abandoned() && self.keyframes.update(now, || readers.has_silent()) {
+        if !self.publisher.is_abandoned() && self.keyframes.update(now, || readers.has_silent_reader()) {
             self.publisher.wake();
         }
     }

@@ -1,4 +1,4 @@
-//! How many streams there may be, and which one gives way where there are too many.
+//! Limits on the number of streams, and which stream is ended for a new one when a limit is reached.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::owner::Owner;
 use super::stream::Stream;
 use crate::budget::OverBudget;
 
-/// By what the publisher of a path is accepted.
+/// The terms on which a publisher is accepted: the limits in effect, and who it is.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// Most paths that can be live at once.
+    /// How many paths may be live at the same time.
     pub max_streams: usize,
-    /// Most of them from one address, and of one user.
+    /// How many of them one owner (an address or a user) may publish.
     pub max_streams_per_owner: usize,
-    /// Who publishes.
+    /// The owner of the new stream.
     pub owner: Owner,
-    /// It replaces a publisher that is there.
+    /// Whether the new publisher may replace one that is connected.
     pub takeover: bool,
-    /// The time, by which the silence of the publisher before is measured; `None` where that does not matter.
+    /// The present time, to measure how long the publisher before has been silent; `None` to ignore its silence.
     pub now: Option<Instant>,
 }
 
@@ -34,45 +34,48 @@ impl Default for Terms {
 /// Why a path cannot be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PublishRefused {
-    /// Another publisher does.
+    /// Another publisher holds the path and may not be replaced.
     #[error("another sender publishes this path")]
     Taken,
-    /// [`Terms::max_streams`] is reached.
+    /// The limit for all streams, [`Terms::max_streams`], is reached.
     #[error("the server has {0} streams, its limit (limits.paths)")]
     Full(usize),
-    /// [`Terms::max_streams_per_owner`] is reached.
+    /// The limit for the owner's streams, [`Terms::max_streams_per_owner`], is reached.
     #[error("{0} streams come from its address or user already (limits.paths_per_address, paths_per_user)")]
     OwnerFull(usize),
-    /// No memory is left in the budget.
+    /// The memory budget has too few available bytes for the description.
     #[error(transparent)]
     OverBudget(#[from] OverBudget),
 }
 
 type Streams = HashMap<String, Arc<Stream>>;
 
-/// Whether there may be one more stream of this owner, if need be in the place of another.
+/// Checks whether one more stream of this owner is allowed, if necessary in place of one without media.
 ///
 /// # Errors
-/// [`PublishRefused`], which limit is reached.
+/// [`PublishRefused`] tells which limit is reached.
 pub(super) fn check(streams: &Streams, terms: &Terms) -> Result<(), PublishRefused> {
     find_stream_to_end(streams, terms).map(|_| ())
 }
 
-/// Makes room for one more stream of this owner. Where a limit is reached, the oldest stream that was announced and has
-/// had no media ends: of the owner's streams, if the limit is the owner's.
+/// Makes one more stream of this owner possible: where a limit is reached, it ends the oldest stream that was announced
+/// and has had no media. If the limit is the owner's, that is one of the owner's streams.
 ///
 /// # Errors
-/// As [`check`].
-pub(super) fn make_room(streams: &mut Streams, terms: &Terms) -> Result<(), PublishRefused> {
+/// [`PublishRefused`] as [`check`] returns it, where no stream can be ended.
+pub(super) fn end_oldest_for(streams: &mut Streams, terms: &Terms) -> Result<(), PublishRefused> {
     let to_end = find_stream_to_end(streams, terms)?;
     if let Some(stream) = to_end.and_then(|path| streams.remove(&path)) {
-        tracing::warn!("{}: announced without media, it gave its place to another", stream.path());
+        tracing::warn!(
+            "{}: announced without media, and ended for a new stream since a limit is reached",
+            stream.path()
+        );
         stream.end();
     }
     Ok(())
 }
 
-/// The path of the stream that has to end; `None` where no limit is reached.
+/// The path of the stream that has to be ended for a new one; `None` where no limit is reached.
 fn find_stream_to_end(streams: &Streams, terms: &Terms) -> Result<Option<String>, PublishRefused> {
     let is_own = |stream: &Stream| *stream.owner() == terms.owner;
     let own = streams.values().filter(|stream| is_own(stream)).count();
@@ -87,6 +90,7 @@ fn find_stream_to_end(streams: &Streams, terms: &Terms) -> Result<Option<String>
     Ok(None)
 }
 
+/// The path of the oldest stream without media among those for which `may` holds.
 fn oldest_without_media(streams: &Streams, may: impl Fn(&Stream) -> bool) -> Option<String> {
     let empty = streams.values().filter(|stream| may(stream) && !stream.has_media());
     empty.min_by_key(|stream| stream.number()).map(|stream| stream.path().to_owned())

@@ -1,4 +1,4 @@
-//! The hub in virtual time: who gets which packets, and when the publisher is asked for a keyframe.
+//! The hub in virtual time: which reader gets which packets, and when a keyframe is requested of the publisher.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,14 +15,14 @@ use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use super::batch::Batch;
 use super::reader::{Reader, WritePermit};
-use super::stream::{KEYFRAME_PATIENCE, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
+use super::stream::{KEYFRAME_REQUEST_TIMEOUT, KEYFRAME_SPACING, PublisherRequest, YOUNG_GOP};
 use super::{Hub, Publication, PublishRefused, Terms, gop, reader};
 use crate::budget::Budget;
 
 pub(super) const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 pub(super) const CHANNELS: Channels = Channels { rtp: 0, rtcp: 1 };
 
-/// A publisher that makes pictures, and the time.
+/// A hub with one publisher that makes pictures, and the virtual time.
 pub(super) struct World {
     pub(super) hub: Arc<Hub>,
     pub(super) publication: Option<Publication>,
@@ -36,7 +36,7 @@ impl World {
         World::within(takes_requests, Arc::default())
     }
 
-    /// One whose hub has this memory.
+    /// A world whose hub has this memory budget.
     pub(super) fn within(takes_requests: bool, budget: Arc<Budget>) -> World {
         let hub = Arc::new(Hub::new(budget));
         let sdp = String::from_utf8(publisher_description("t", &ParameterSets::default()).to_vec()).unwrap();
@@ -56,7 +56,7 @@ impl World {
         self.now.utc = self.now.utc.offset_by(time.as_micros() as i64);
     }
 
-    /// The next picture's packets, `slice_bytes` of slice in it, as if read at once.
+    /// The packets of the next picture, with `slice_bytes` of slice data, as one read brings them.
     pub(super) fn picture(&mut self, is_irap: bool, slice_bytes: usize) -> Batch {
         self.pictures += 1;
         let nal = |kind: NalType, len: usize| Bytes::from([vec![kind.0 << 1, 1], vec![0xa5; len]].concat());
@@ -76,7 +76,7 @@ impl World {
         self.publication.as_ref().unwrap().push(batch, self.now).deliver();
     }
 
-    /// Publishes a picture, packet by packet, and lets a frame interval pass.
+    /// Publishes a picture, one packet per batch, and lets a frame interval pass.
     pub(super) fn publish(&mut self, is_irap: bool) -> usize {
         let picture = self.picture(is_irap, 600);
         for packet in picture.packets() {
@@ -98,23 +98,23 @@ impl World {
     }
 }
 
-/// What is wanted of a publisher now.
+/// The next request to the publisher.
 pub(super) fn request(publication: &Publication) -> Poll<PublisherRequest> {
     publication.poll_request(&mut Context::from_waker(Waker::noop()))
 }
 
-/// RTP packets of the first track as if read at once.
+/// A batch of RTP packets of the first track, as one read brings them.
 pub(super) fn batch(packets: impl IntoIterator<Item = Bytes>) -> Batch {
     let frames: Vec<u8> = packets.into_iter().flat_map(|packet| interleave::frame(CHANNELS.rtp, &packet)).collect();
     Batch::interleaved(Bytes::from(frames), |_| Some((0, false)))
 }
 
-/// What a reader's task, which has nothing of its own to write, finds.
+/// The write permit of a reader's task that has no output of its own.
 pub(super) fn write_permit(reader: &Reader) -> WritePermit {
     reader.poll_write(&mut Context::from_waker(Waker::noop()), false)
 }
 
-/// Everything queued, in the pieces in which a socket gets it.
+/// Takes everything queued, in the pieces in which a socket gets it.
 pub(super) fn pieces(reader: &Reader) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     if write_permit(reader) == WritePermit::Granted {
@@ -123,13 +123,13 @@ pub(super) fn pieces(reader: &Reader) -> Vec<Bytes> {
     pieces
 }
 
-/// Everything queued, frame by frame.
+/// Takes everything queued, as single frames.
 pub(super) fn taken(reader: &Reader) -> Vec<Frame> {
     let whole = Bytes::from(pieces(reader).concat());
     interleave::frames(&whole).map(|(_, range)| Frame { framed: whole.slice(range) }).collect()
 }
 
-/// Sequence numbers of the RTP packets in a reader's queue.
+/// Takes everything queued; returns the sequence numbers of its RTP packets.
 pub(super) fn sequence_numbers(reader: &Reader) -> Vec<u16> {
     let rtp = taken(reader).into_iter().filter(|frame| frame.channel() % 2 == 0);
     rtp.map(|frame| ReceivedPacket::parse(frame.packet()).unwrap().header.sequence_number).collect()
@@ -193,19 +193,19 @@ fn readers_who_come_together_cost_one_keyframe() {
 }
 
 #[test]
-fn a_request_that_brings_nothing_is_made_again() {
+fn a_request_without_a_keyframe_is_repeated() {
     let mut world = World::new(true);
     world.publish(true);
     world.pass(YOUNG_GOP);
     world.join(CHANNELS);
     assert!(world.keyframe_wanted());
-    world.pass(KEYFRAME_PATIENCE);
+    world.pass(KEYFRAME_REQUEST_TIMEOUT);
     world.join(CHANNELS);
     assert!(world.keyframe_wanted());
 }
 
 #[test]
-fn from_a_stranger_a_joiner_gets_the_whole_group() {
+fn from_a_publisher_without_keyframe_requests_a_joiner_gets_the_whole_group() {
     let mut world = World::new(false);
     let mut in_group = world.publish(true);
     for _ in 0..100 {
@@ -247,7 +247,7 @@ fn a_slow_reader_jumps_to_the_next_irap_and_nobody_else_notices() {
         quick_numbers.extend(sequence_numbers(&quick));
     }
     assert!(slow.metrics().jumps == 1 && slow.metrics().dropped_packets > 0, "{:?}", slow.metrics());
-    assert!(world.keyframe_wanted(), "a keyframe is asked for to resume from");
+    assert!(world.keyframe_wanted(), "a keyframe is requested to resume from");
     world.publish(false);
     assert!(sequence_numbers(&slow).is_empty(), "nothing of a sequence with a hole in it");
     let irap = world.publish(true);
@@ -265,14 +265,18 @@ fn a_reader_that_takes_nothing_costs_one_keyframe_until_it_takes_something() {
     let stuck = world.join(CHANNELS);
     stuck.set_requests_keyframes();
     let pictures = reader::MAX_BURST_AGE.as_millis() / FRAME_INTERVAL.as_millis() + 2;
-    let mut asked = 0;
+    let mut requested = 0;
     for _ in 0..pictures * 5 {
         let is_wanted = world.keyframe_wanted();
-        asked += u32::from(is_wanted);
+        requested += u32::from(is_wanted);
         world.publish(is_wanted);
     }
-    assert!(asked == 1 && stuck.metrics().jumps == 2, "{asked} keyframes, {:?}", stuck.metrics());
-    assert_eq!(write_permit(&stuck), WritePermit::NeedsKeyframe, "once it has room again, one is worth asking for");
+    assert!(requested == 1 && stuck.metrics().jumps == 2, "{requested} keyframes, {:?}", stuck.metrics());
+    assert_eq!(
+        write_permit(&stuck),
+        WritePermit::NeedsKeyframe,
+        "once it accepts bytes again, one should be requested"
+    );
     assert_eq!(write_permit(&stuck), WritePermit::Idle);
 }
 
@@ -287,7 +291,7 @@ fn a_reader_on_other_channels_gets_the_same_packets() {
 }
 
 #[test]
-fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
+fn the_end_of_a_publication_frees_its_path_and_ends_its_readers() {
     let mut world = World::new(true);
     world.publish(true);
     let reader = world.join(CHANNELS);
@@ -301,7 +305,7 @@ fn the_end_of_a_publication_frees_its_path_and_tells_its_readers() {
     assert!(world.hub.find("live").is_none() && world.hub.streams().is_empty());
     let late = Arc::new(Reader::new(vec![Some(CHANNELS)], None));
     stream.join(Arc::clone(&late), world.now);
-    assert_eq!(write_permit(&late), WritePermit::Ended, "who comes too late is told at once");
+    assert_eq!(write_permit(&late), WritePermit::Ended, "a reader that joins too late learns the end at once");
 }
 
 #[test]
@@ -316,7 +320,7 @@ fn other_codecs_are_relayed_untouched_and_readers_leave() {
     publication.push(&batch([packet(), packet()]), now).deliver();
     assert_eq!(taken(&reader).len(), 2);
     assert_eq!(publication.stream().reader_count(), 1);
-    // At once, and with its socket: who publishes may be silent for long.
+    // The reader is removed at once, with its socket, since the publisher may send nothing for long.
     publication.stream().leave(&reader);
     assert_eq!((publication.stream().reader_count(), Arc::strong_count(&reader)), (0, 1));
     publication.push(&batch([packet()]), now).deliver();

@@ -1,9 +1,9 @@
-//! One RTP stream for the readers, though its publisher was lost and another has followed.
+//! Rewrites RTP headers so that readers get one RTP stream although its publisher was lost and another one follows.
 //!
-//! A publisher that starts anew has another SSRC, another first sequence number and another time stamp offset (RFC 3550
-//! section 5.1). Readers that stay would take that for another source, or for hours of silence. So what comes after a
-//! return continues where the last packet stood: with the same SSRC, the next sequence number, and a time stamp that is
-//! later by the time that has passed. Before the first return no packet is changed, and none is copied.
+//! A publisher that starts again has another SSRC, first sequence number and time stamp offset (RFC 3550 section 5.1).
+//! Readers that stayed would take that for another source, or for hours of silence. So the next publisher's packets
+//! continue the last packet: with the same SSRC, the next sequence number, and a time stamp that is later by the time
+//! that has passed. Before the first change of publishers no packet is modified or copied.
 
 use std::time::{Duration, Instant};
 
@@ -11,31 +11,32 @@ use hevcast_wire::time::RtpTicks;
 
 use super::batch::Batch;
 
-/// Where the fields of an RTP header stand in a packet (RFC 3550 section 5.1).
+/// Offsets of the fields of the RTP header, in bytes (RFC 3550 section 5.1).
 const SEQUENCE_NUMBER: usize = 2;
 const TIMESTAMP: usize = 4;
 const SSRC: usize = 8;
 
-/// All tracks of a stream.
+/// The timelines of all tracks of a stream.
 #[derive(Debug)]
 pub(super) struct Timelines {
     tracks: Vec<TimelineRewriter>,
 }
 
 impl Timelines {
-    /// Tracks of these clock rates, of which nothing has come.
-    pub fn new(clock_rates_hz: impl Iterator<Item = u32>) -> Timelines {
+    /// The timelines of tracks with these RTP clock rates, before any packet.
+    pub(super) fn new(clock_rates_hz: impl Iterator<Item = u32>) -> Timelines {
         Timelines { tracks: clock_rates_hz.map(TimelineRewriter::new).collect() }
     }
 
-    /// What comes next is another publisher's. `reserved` says for each track how many sequence numbers are left free
-    /// before it, for packets of ours.
-    pub fn resume(&mut self, reserved: impl Fn(usize) -> u16) {
+    /// Declares that the next packets are another publisher's. `reserved` returns how many sequence numbers of a track
+    /// are left free before them, for packets that the hub inserts.
+    pub(super) fn resume(&mut self, reserved: impl Fn(usize) -> u16) {
         self.tracks.iter_mut().enumerate().for_each(|(track, rewriter)| rewriter.resume(reserved(track)));
     }
 
-    /// Follows a batch; `Some` is the batch as readers get it, where that is not as it came.
-    pub fn rewrite(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
+    /// Records the packets of a batch. Returns the batch that readers get, where its headers had to be rewritten;
+    /// `None` where they get it as it is.
+    pub(super) fn rewrite(&mut self, batch: &Batch, now: Instant) -> Option<Batch> {
         if !self.tracks.iter().any(TimelineRewriter::rewrites) {
             for packet in batch.packets().iter().filter(|packet| !packet.rtcp) {
                 if let Some(rewriter) = self.tracks.get_mut(packet.track) {
@@ -45,7 +46,7 @@ impl Timelines {
             return None;
         }
         Some(batch.changed(|packet, bytes| match self.tracks.get_mut(packet.track) {
-            // Its sender reports name time stamps that readers do not see.
+            // The publisher's sender reports contain its own time stamps, which readers do not know.
             Some(rewriter) if packet.rtcp => !rewriter.rewrites(),
             Some(rewriter) => {
                 rewriter.rewrite(bytes, now);
@@ -55,18 +56,18 @@ impl Timelines {
         }))
     }
 
-    /// The SSRC by which the publisher knows a track's packets; 0 before the first of them.
-    pub fn publisher_ssrc(&self, track: usize) -> u32 {
+    /// The SSRC that the present publisher uses for a track; 0 before its first packet.
+    pub(super) fn publisher_ssrc(&self, track: usize) -> u32 {
         self.tracks.get(track).map_or(0, |rewriter| rewriter.publisher_ssrc)
     }
 
-    /// Packets missing so far by their sequence numbers, of all tracks.
-    pub fn lost_packets(&self) -> u64 {
+    /// RTP packets that are missing by their sequence numbers so far, over all tracks.
+    pub(super) fn lost_packets(&self) -> u64 {
         self.tracks.iter().map(|rewriter| rewriter.lost_packets).sum()
     }
 }
 
-/// The fields that tell packets of one source from another's, and their order.
+/// The header fields that identify a packet's source and its place in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
     sequence_number: u16,
@@ -74,25 +75,25 @@ struct Position {
     ssrc: u32,
 }
 
-/// One track, over all its publishers.
+/// The timeline of one track, over all its publishers.
 #[derive(Debug)]
 struct TimelineRewriter {
     clock_rate_hz: u32,
-    /// The last packet as readers got it, and when.
+    /// The last packet as readers got it, and when it came.
     last: Option<(Position, Instant)>,
-    /// Another publisher's first packet is awaited.
+    /// Whether the first packet of another publisher is awaited.
     is_resuming: bool,
-    /// Sequence numbers to leave free before it.
+    /// Sequence numbers that are left free before that packet.
     reserved: u16,
-    /// What is added to the sequence number and to the time stamp; the SSRC is the last packet's.
+    /// What is added to the present publisher's sequence numbers and time stamps; `None` while nothing is rewritten.
     offset: Option<(u16, u32)>,
-    /// The SSRC by which the publisher knows its packets.
+    /// The SSRC that the present publisher uses.
     publisher_ssrc: u32,
     lost_packets: u64,
 }
 
 impl TimelineRewriter {
-    /// A track whose time stamps advance by `clock_rate_hz` a second.
+    /// The timeline of a track whose time stamps advance by `clock_rate_hz` ticks per second.
     fn new(clock_rate_hz: u32) -> TimelineRewriter {
         TimelineRewriter {
             clock_rate_hz,
@@ -105,17 +106,18 @@ impl TimelineRewriter {
         }
     }
 
-    /// What comes next is another publisher's, behind `reserved` packets of ours.
+    /// Declares that the next packet is another publisher's, and follows `reserved` packets that the hub inserts.
     fn resume(&mut self, reserved: u16) {
         self.is_resuming = self.last.is_some();
         self.reserved = reserved;
     }
 
-    /// Goes on to a packet as readers get it.
+    /// Records a packet as readers get it, and counts the packets missing before it.
     fn advance(&mut self, position: Position, now: Instant) {
         if let Some((last, _)) = self.last {
             let step = position.sequence_number.wrapping_sub(last.sequence_number);
-            // More than half the numbers ahead is behind (RFC 1982): a packet that was repeated or came late.
+            // By serial number arithmetic (RFC 1982), half the range or more ahead means behind: a repeated or late
+            // packet.
             if last.ssrc == position.ssrc && (1..0x8000).contains(&step) {
                 self.lost_packets += u64::from(step - 1);
             }
@@ -123,12 +125,12 @@ impl TimelineRewriter {
         self.last = Some((position, now));
     }
 
-    /// Whether packets of this track must be [rewritten](TimelineRewriter::rewrite) before readers get them.
+    /// Whether packets of the track must be [rewritten](TimelineRewriter::rewrite) before readers get them.
     fn rewrites(&self) -> bool {
         self.is_resuming || self.offset.is_some()
     }
 
-    /// Follows an RTP packet that readers get as it is. What is too short for RTP is passed over.
+    /// Records an RTP packet that readers get as it is. Packets too short for RTP are ignored.
     fn follow(&mut self, packet: &[u8], now: Instant) {
         if let Some(position) = Position::read(packet) {
             self.publisher_ssrc = position.ssrc;
@@ -136,7 +138,7 @@ impl TimelineRewriter {
         }
     }
 
-    /// Changes an RTP packet into what readers get. What is too short for RTP stays as it is.
+    /// Rewrites the header of an RTP packet for readers. Packets too short for RTP stay as they are.
     fn rewrite(&mut self, packet: &mut [u8], now: Instant) {
         let Some(mut position) = Position::read(packet) else { return };
         self.publisher_ssrc = position.ssrc;
@@ -160,16 +162,16 @@ impl TimelineRewriter {
     }
 }
 
-/// A time in ticks of an RTP clock. At least one, since equal time stamps would be one picture.
+/// A duration in ticks of an RTP clock; at least 1, since packets with the same time stamp belong to one picture.
 fn ticks(time: Duration, clock_rate_hz: u32) -> u32 {
     let ticks = time.as_micros() * u128::from(clock_rate_hz) / 1_000_000;
-    // Wraps as RTP's time stamps do.
+    // The cast wraps, as RTP time stamps do.
     (ticks as u32).max(1)
 }
 
 impl Position {
     fn read(packet: &[u8]) -> Option<Position> {
-        // The version, always 2, stands in the first two bits.
+        // The version, which is always 2, is in the first two bits.
         if packet.first().is_none_or(|first| first >> 6 != 2) {
             return None;
         }
@@ -231,7 +233,7 @@ mod tests {
         let next = rewritten(&mut track, packet(502, 7 + 3000, 9), later + Duration::from_millis(33));
         assert_eq!(next, (2, 183_000 - 11, 42));
         assert_eq!(track.publisher_ssrc, 9);
-        // And once more, behind three packets of ours.
+        // Another publisher, behind three inserted packets.
         track.resume(3);
         let again = rewritten(&mut track, packet(9, 9, 10), later + Duration::from_millis(66));
         assert_eq!(again, (6, 183_000 - 11 + 2970, 42));

@@ -1,21 +1,21 @@
-//! Who writes to a reader's socket: the task of the reader's connection, or the publisher's task.
+//! Write ownership: which task may write to a reader's socket, that of the reader's connection or the publisher's.
 //!
-//! One atomic byte, not a part of the queue's lock: at a thousand readers, each cache line that is touched for each of
-//! them and each packet counts. Only two transitions are made without that lock, both by the publisher's task:
-//! acquiring free ownership, and releasing it while nobody else has requested it.
+//! It is one atomic byte outside the queue's lock: with a thousand readers, every cache line that is touched for each
+//! reader and packet costs measurable time. Only two transitions are made without that lock, both by the publisher's
+//! task: acquiring free ownership, and releasing it while the reader's task has not requested it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The reader's task writes.
+/// The reader's task may write.
 const TASK: u8 = 0;
-/// Nothing waits to be written: whoever has something first may write.
+/// Nothing waits to be written. The first task that has something may acquire the ownership.
 const FREE: u8 = 1;
-/// The publisher's task writes.
+/// The publisher's task is writing.
 const PUBLISHER: u8 = 2;
-/// The publisher's task writes, and the reader's task is next.
+/// The publisher's task is writing, and the reader's task gets the ownership next.
 const REQUESTED: u8 = 3;
 
-/// The ownership of writing. It begins with the reader's task, which has a beginning to write.
+/// The write ownership of one reader. At first the reader's task has it, since it has responses and a burst to write.
 #[derive(Debug, Default)]
 pub(super) struct WriteOwnership(AtomicU8);
 
@@ -24,45 +24,47 @@ impl WriteOwnership {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Whether nothing waits to be written.
-    pub fn is_free(&self) -> bool {
+    /// Whether neither task has the ownership, so that nothing waits to be written.
+    pub(super) fn is_free(&self) -> bool {
         self.0.load(Ordering::Relaxed) == FREE
     }
 
-    /// The publisher's task acquires free ownership; false where it is not free.
-    pub fn publisher_try_acquire(&self) -> bool {
+    /// Lets the publisher's task acquire free ownership; false where it is not free.
+    pub(super) fn publisher_try_acquire(&self) -> bool {
         self.change(FREE, PUBLISHER)
     }
 
-    /// The publisher's task has written all it had and releases its ownership; false where the reader's task has
+    /// Releases the ownership of the publisher's task, which has written everything; false where the reader's task has
     /// requested it: then it must be [passed on](WriteOwnership::pass_to_task).
-    pub fn publisher_release(&self) -> bool {
+    pub(super) fn publisher_release(&self) -> bool {
         self.change(PUBLISHER, FREE)
     }
 
-    /// The publisher's task gives its ownership to the reader's task, which must be woken.
-    pub fn pass_to_task(&self) {
+    /// Passes the ownership from the publisher's task to the reader's task, which the caller must wake.
+    pub(super) fn pass_to_task(&self) {
         self.0.store(TASK, Ordering::Release);
     }
 
-    /// The ownership is the reader's task's from now on, or next if the publisher's task is writing just now. To be
-    /// called with the queue's lock.
-    pub fn request(&self) {
-        // Each attempt fails only when the publisher's task has just changed the state, which it can do but once.
+    /// Gives the ownership to the reader's task, now or as soon as the publisher's task has finished writing. To be
+    /// called with the queue's lock held.
+    pub(super) fn request(&self) {
+        // An attempt fails only when the publisher's task has just changed the state, which it can do only once
+        // meanwhile.
         while !(self.change(FREE, TASK)
             || self.change(PUBLISHER, REQUESTED)
             || matches!(self.0.load(Ordering::Acquire), TASK | REQUESTED))
         {}
     }
 
-    /// The reader's task acquires the ownership unless the publisher's task is writing just now. To be called with the
-    /// queue's lock.
-    pub fn try_acquire(&self) -> bool {
+    /// Lets the reader's task acquire the ownership; false while the publisher's task is writing. To be called with the
+    /// queue's lock held.
+    pub(super) fn try_acquire(&self) -> bool {
         self.change(FREE, TASK) || self.0.load(Ordering::Acquire) == TASK
     }
 
-    /// The reader's task, which has the ownership, has nothing to write. To be called with the queue's lock.
-    pub fn release(&self) {
+    /// Releases the ownership of the reader's task, which has nothing to write. To be called with the queue's lock
+    /// held.
+    pub(super) fn release(&self) {
         self.0.store(FREE, Ordering::Release);
     }
 }

@@ -1,33 +1,34 @@
-//! What the task of a reader's connection learns of its queue.
+//! What a reader's queue reports to the task of the reader's connection.
 
-/// Counts of one reader's queue.
+/// Counters of one reader's queue, since the reader joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReaderMetrics {
-    /// Packets that wait now.
+    /// How many packets are in the queue now.
     pub depth: u64,
-    /// Packets given up so far.
+    /// Packets discarded so far, because the queue was past a bound.
     pub dropped_packets: u64,
-    /// How often the queue was given up.
+    /// How often the queue was emptied because it was past a bound; the viewer sees a jump each time.
     pub jumps: u64,
-    /// Pictures that a recording will not get, counted by their markers: given up, or before a keyframe.
+    /// Pictures that a recording will not get, because they were discarded or came before its first keyframe. Counted
+    /// by RTP markers.
     pub missed_pictures: u64,
 }
 
 /// Whether the task of a reader's connection may write to its socket now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WritePermit {
-    /// It may: there is something to write.
+    /// The task may write, and there is something to write.
     Granted,
-    /// There is nothing to write. It is woken when there is.
+    /// There is nothing to write. The task is woken when there is.
     Idle,
-    /// The publisher's task is writing just now. It is woken afterwards.
+    /// The publisher's task is writing at the moment. The reader's task is woken afterwards.
     Busy,
-    /// As [`Idle`](WritePermit::Idle), after the queue was given up while the reader took nothing at all: now that it
-    /// takes something again, a keyframe is worth requesting.
+    /// As [`Idle`](WritePermit::Idle), after the queue was emptied while the reader accepted no bytes at all. Now that
+    /// it accepts bytes again, a keyframe should be requested for it.
     NeedsKeyframe,
-    /// The stream is over, and everything has been taken.
+    /// The stream has ended, and everything that was queued has been taken.
     Ended,
-    /// There was no memory in the budget for the rest of a frame that had begun to leave, so that nothing can follow
-    /// it.
+    /// The budget had too few available bytes to keep the rest of a frame that was partly written. Nothing can follow
+    /// it on the connection, which must be closed.
     OutOfMemory,
 }

@@ -1,5 +1,5 @@
-//! The task of one connection: a publisher's packets go into the hub, a reader's come out of it, and requests are
-//! handled in [`super::request_handler`].
+//! The task of one connection: it passes a publisher's packets to the hub and a reader's packets to its socket.
+//! Requests are handled in [`super::request_handler`].
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -30,59 +30,62 @@ use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sessions::{EndRequest, SessionEntry};
 use crate::state::State;
 
-/// Bytes handed to a reader's socket at a time, as in one write. What waits beyond them waits in its queue, where its
-/// age is known: on a slow link, bytes in the socket are delay that cannot be measured.
+/// Bytes that are taken from a reader's queue for one write. The rest stays in the queue, where its age is known: on a
+/// slow link, bytes in the socket are delay that cannot be measured.
 const READER_BATCH_BYTES: usize = 8 * 1024;
-/// Most bytes of answers that may wait for a peer that sends requests without reading; more than a batch and a burst of
-/// requests.
+/// Most bytes of responses that may wait for a peer that sends requests without reading; more than one batch and the
+/// responses to a burst of requests.
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
-/// Most answers that may wait for a reader that does not read.
-const MAX_ANSWERS: usize = 256;
+/// Most responses that may wait for a reader that does not read.
+const MAX_RESPONSES: usize = 256;
 
-/// Memory of a connection beside its buffers: its task, its session, small reads and answers; under TLS the records',
-/// too.
+/// Estimated memory of a connection beside its large buffers, in bytes: its task, its session, small reads and
+/// responses. Under TLS the buffers of records come on top.
 const CONNECTION_BYTES: u64 = 24 * 1024;
 const TLS_BYTES: u64 = 48 * 1024;
-/// Steps in which memory for larger buffers is reserved, and buffers that the connection's own reservation includes,
-/// bytes.
+/// The steps in which memory for large buffers is reserved, and the buffers that the connection's own reservation
+/// includes, in bytes.
 const BUFFER_STEP_BYTES: usize = 64 * 1024;
 const SMALL_BUFFER_BYTES: usize = 8 * 1024;
-/// How much of a reader's output is counted elsewhere: packets, which it shares with other readers.
+/// Bytes of a reader's output that are counted elsewhere: its packets, which it shares with other readers.
 const SHARED_OUTPUT_BYTES: usize = 128 * 1024;
 
-/// What the connection is used for.
+/// What a connection is used for.
 pub(super) enum Role {
+    /// It neither publishes nor reads.
     Undecided,
+    /// It publishes; `channels` are those that the publisher set up, by track.
     Publisher { publication: Publication, channels: Vec<Option<Channels>> },
+    /// It reads a stream, through this reader.
     Reader { stream: Arc<Stream>, reader: Arc<Reader> },
 }
 
-/// What a connection was woken for.
+/// Why the connection's task continues after waiting.
 enum Woken {
     /// Bytes were read, or the peer closed its side.
     Read,
-    /// The publisher of this track is to be sent this RTCP packet.
+    /// This RTCP packet is to be sent to the publisher of the track with this index.
     Feedback(usize, Bytes),
-    /// A deadline has passed.
+    /// A deadline has passed; the value is the present time.
     Deadline(Instant),
-    /// The connection should close.
+    /// The connection should close for this reason.
     Ended(CloseReason),
 }
 
-/// Random words of a connection that nobody else can guess.
+/// Random identifiers of a connection, which nobody else can guess.
 pub(super) struct Credentials {
-    /// The id of its RTSP session.
+    /// The identifier of the RTSP session (RFC 2326 section 12.37).
     pub session_id: String,
-    /// What its Digest logins are computed over.
+    /// The nonce of the connection's Digest challenges (RFC 7616 section 3.3).
     pub nonce: String,
 }
 
-/// One connection and all that belongs to it.
+/// The state of a connection's task.
 pub(super) struct ConnectionTask {
     pub(super) connection: Connection<Socket>,
     pub(super) session: ServerSession,
     pub(super) peer: SocketAddr,
-    /// What this connection's Digest logins are computed over.
+    /// The nonce of the connection's Digest challenges.
     pub(super) nonce: String,
     pub(super) identity: Identity,
     pub(super) role: Role,
@@ -91,17 +94,18 @@ pub(super) struct ConnectionTask {
     pub(super) state: Arc<State>,
     pub(super) request_rate: RequestRate,
     fair_share: FairShare,
-    /// Its memory in the budget, and how much of that is not for buffers.
-    room: Reservation,
+    /// The connection's memory in the budget.
+    reservation: Reservation,
+    /// How much of it is not for large buffers, in bytes.
     own_bytes: u64,
-    /// Runs until the next deadline or, as that moves with everything that comes, until an earlier one.
+    /// Runs until the next deadline or, since deadlines move later with everything that comes, until an earlier one.
     timer: Pin<Box<Sleep>>,
-    /// What it runs until, while the task is woken by it.
+    /// The deadline that the timer is set to; `None` once it has fired.
     armed: Option<Instant>,
-    /// Frames on no track's channel that have been counted.
+    /// Frames of no track that the session has reported and that have been counted.
     stray_frames: u64,
-    /// Bytes sent by the connection of which its reader has been told.
-    noted_bytes: u64,
+    /// Bytes sent by the connection that have been reported to its reader.
+    reported_bytes: u64,
 }
 
 impl ConnectionTask {
@@ -117,7 +121,7 @@ impl ConnectionTask {
     ) -> Result<ConnectionTask, OverBudget> {
         let is_tls = matches!(socket, Socket::Tls(_));
         let own_bytes = CONNECTION_BYTES + if is_tls { TLS_BYTES } else { 0 };
-        let room = state.budget.reserve(Kind::Connections, own_bytes)?;
+        let reservation = state.budget.reserve(Kind::Connections, own_bytes)?;
         let (now, limits) = (state.clock.now(), &state.config().limits);
         Ok(ConnectionTask {
             connection: Connection::new(socket),
@@ -132,15 +136,15 @@ impl ConnectionTask {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             stray_frames: 0,
-            noted_bytes: 0,
+            reported_bytes: 0,
             own_bytes,
-            room,
+            reservation,
             entry: state.sessions.register(peer, is_tls, now.instant),
             state: Arc::clone(state),
         })
     }
 
-    /// Number of the connection, in the log and in the API.
+    /// The number of the connection, by which the log and the API name it.
     pub(super) fn session_number(&self) -> u64 {
         self.entry.session.id
     }
@@ -173,7 +177,8 @@ impl ConnectionTask {
         }
     }
 
-    /// Waits for whatever comes first. `select!` would make each of these futures anew, each time.
+    /// Waits for whatever comes first. It is a poll function since `select!` would create all its futures again each
+    /// time.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
         loop {
             match self.entry.session.end_request() {
@@ -215,7 +220,7 @@ impl ConnectionTask {
             }
             match io {
                 Poll::Ready(Ok(Io::Read)) => return Poll::Ready(Woken::Read),
-                // There may be more to write, or the write ownership to release.
+                // There may be more to write, or the write ownership may have to be released.
                 Poll::Ready(Ok(Io::Wrote)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Ended(CloseReason::Broke(error))),
                 Poll::Pending => {
@@ -226,17 +231,17 @@ impl ConnectionTask {
         }
     }
 
-    /// Whether a reader's task has something to write beside packets.
+    /// Whether the task of a reader has something to write beside packets.
     fn has_output(&self) -> bool {
         self.connection.queued_bytes() > 0 || self.session.waiting_answers() > 0
     }
 
-    /// Queues what a reader's socket gets next, once it has taken what it got last: the rest of a frame, then answers,
-    /// then packets.
+    /// Queues what a reader's socket gets next, once it has accepted everything before: the rest of a frame, then
+    /// responses, then packets.
     fn fill(&mut self, reader: &Reader) {
         if self.connection.queued_bytes() == 0 {
             self.connection.queue(reader.take_rest());
-            self.queue_answers();
+            self.queue_responses();
             if self.connection.queued_bytes() == 0 {
                 reader.take(READER_BATCH_BYTES, |bytes| self.connection.queue(bytes));
             }
@@ -258,30 +263,30 @@ impl ConnectionTask {
         }
     }
 
-    /// Why the connection should close at a deadline, if it should.
+    /// Why the connection should close now that a deadline has passed, if it should.
     fn expired(&mut self, now: Instant) -> Option<CloseReason> {
         let reason = self.deadlines.expired(now);
         if reason.is_some() {
             return reason;
         }
-        // A player that reads is alive though it sends nothing: some never send a keepalive over TCP.
-        let is_reader_with_room = matches!(self.role, Role::Reader { .. }) && self.connection.queued_bytes() == 0;
-        if self.session.deadline() <= now && !is_reader_with_room {
+        // A player that accepts bytes is alive even if it sends nothing: some never send a keepalive over TCP.
+        let is_reader_that_reads = matches!(self.role, Role::Reader { .. }) && self.connection.queued_bytes() == 0;
+        if self.session.deadline() <= now && !is_reader_that_reads {
             return Some(CloseReason::Silent);
         }
         self.session.touch(self.state.clock.now());
         None
     }
 
-    /// Passes on how much has moved: to the session, the reader, the fair share and the deadlines.
+    /// Reports how many bytes have moved to the session, the reader, the fair share and the deadlines.
     fn update_progress(&mut self) {
         let sent_bytes = self.connection.sent_bytes();
         if let Role::Reader { reader, .. } = &self.role
-            && sent_bytes > self.noted_bytes
+            && sent_bytes > self.reported_bytes
         {
-            reader.wrote(sent_bytes - self.noted_bytes);
+            reader.wrote(sent_bytes - self.reported_bytes);
         }
-        self.noted_bytes = sent_bytes;
+        self.reported_bytes = sent_bytes;
         let received_bytes = self.connection.received_bytes();
         self.fair_share.set_moved_bytes(received_bytes + sent_bytes);
         self.entry.session.set_moved_bytes(received_bytes, sent_bytes);
@@ -291,7 +296,7 @@ impl ConnectionTask {
         }
     }
 
-    /// Reserves memory for buffers as they grow, and gives it back as they shrink, in coarse steps.
+    /// Reserves memory for buffers as they grow, and releases it as they shrink, in coarse steps.
     fn reserve_buffers(&mut self) -> Result<(), OverBudget> {
         let output = self.connection.queued_bytes();
         let own_output = match self.role {
@@ -301,10 +306,10 @@ impl ConnectionTask {
         let held = self.connection.input_bytes() + own_output + self.session.waiting_bytes();
         let buffers = if held <= SMALL_BUFFER_BYTES { 0 } else { held.next_multiple_of(BUFFER_STEP_BYTES) };
         let wanted = self.own_bytes + buffers as u64;
-        if wanted == self.room.bytes() { Ok(()) } else { self.room.resize(wanted) }
+        if wanted == self.reservation.bytes() { Ok(()) } else { self.reservation.resize(wanted) }
     }
 
-    /// Handles everything that has been read. A reader's responses wait until its task may write.
+    /// Handles everything that has been read. Responses to a reader wait until its task may write.
     async fn handle_input(&mut self) -> Result<(), CloseReason> {
         loop {
             if let Some(frames) = self.connection.next_frames() {
@@ -326,17 +331,18 @@ impl ConnectionTask {
             }
             self.log_refusal();
             if !matches!(self.role, Role::Reader { .. }) {
-                self.queue_answers();
+                self.queue_responses();
             }
             let waiting_bytes = self.connection.queued_bytes().max(self.session.waiting_bytes());
-            if waiting_bytes > MAX_QUEUED_BYTES || self.session.waiting_answers() > MAX_ANSWERS {
+            if waiting_bytes > MAX_QUEUED_BYTES || self.session.waiting_answers() > MAX_RESPONSES {
                 return Err(CloseReason::AnswersUnread);
             }
             self.reserve_buffers()?;
         }
     }
 
-    /// A publisher's frames go to the hub as they were read, at once; of a reader's the RTCP is read.
+    /// Handles interleaved frames: passes a publisher's to the hub at once as they were read, and parses the RTCP of a
+    /// reader.
     fn handle_frames(&mut self, frames: Bytes) {
         let now = self.state.clock.now();
         let batch = Batch::interleaved(frames, |channel| self.session.handle_channel(channel, now));
@@ -358,12 +364,14 @@ impl ConnectionTask {
         }
     }
 
-    pub(super) fn queue_answers(&mut self) {
+    /// Queues all responses that the session has made.
+    pub(super) fn queue_responses(&mut self) {
         while let Some(bytes) = self.session.poll_transmit() {
             self.connection.queue(bytes);
         }
     }
 
+    /// Sends RTCP feedback to the publisher, on the RTCP channel of this track.
     fn send_feedback(&mut self, track: usize, packet: &[u8]) {
         if let Role::Publisher { channels, .. } = &self.role
             && let Some(channels) = channels.get(track).copied().flatten()

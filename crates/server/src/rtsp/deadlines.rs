@@ -1,68 +1,72 @@
-//! By when a peer must have done something. The session itself knows its own time-out (`Session: ...;timeout=`).
+//! The deadlines of a connection: by when the peer must have done something. The session's own time-out (`Session:
+//! ...;timeout=`, RFC 2326 section 12.37) is kept by the session.
 
 use std::time::{Duration, Instant};
 
 use super::close_reason::CloseReason;
 
-/// How long a connection stays open after its TEARDOWN for the peer to close it: a publisher may be sending still, and
+/// How long a connection stays open after TEARDOWN for the peer to close it: a publisher may still be sending, and
 /// takes a closed connection for a failure (GStreamer sends its RTCP BYE that late).
 const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
 
-/// How long a publisher may take to its first packet: a path without media is of no use, and others may want it.
+/// How long a publisher may take until its first packet: a path without media is of no use, and others may want to
+/// publish it.
 const FIRST_MEDIA: Duration = Duration::from_secs(30);
 
-/// The deadlines of one connection.
+/// The deadlines of one connection. Time is an argument of every method.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// The last whole request.
+    /// When the last complete request came.
     requested_at: Instant,
-    /// How long the next may take; `None` once the peer publishes or reads, when media shows that it lives.
+    /// How long the next request may take; `None` while the peer publishes or reads, since media shows that it is
+    /// alive.
     timeout: Option<Duration>,
-    /// What is announced, or recorded, must come: by when, and how long that was from its request.
+    /// By when the peer must send RECORD or media, and how long that was when the deadline was set.
     media: Option<(Instant, Duration)>,
-    /// The session is over and the peer has until then to close.
+    /// By when the peer must close the connection, since the session is over.
     close_at: Option<Instant>,
-    /// Output waits of which the peer takes nothing: since when, and how long it may.
+    /// Since when the peer has accepted nothing of the output that waits, and how long it may do so.
     stall: Option<(Instant, Duration)>,
-    /// Bytes sent when that was last looked at.
+    /// Bytes that had been sent at the last call of [`output_changed`](Deadlines::output_changed).
     sent_bytes: u64,
 }
 
 impl Deadlines {
-    /// Those of a new connection, which must ask something within `timeout`.
-    pub fn new(now: Instant, timeout: Duration) -> Deadlines {
+    /// The deadlines of a new connection, which must make a request within `timeout`.
+    pub(super) fn new(now: Instant, timeout: Duration) -> Deadlines {
         Deadlines { requested_at: now, timeout: Some(timeout), media: None, close_at: None, stall: None, sent_bytes: 0 }
     }
 
-    /// The peer has announced: it must [record](Deadlines::recording_began) within `timeout`, whatever else it asks.
-    pub fn announced(&mut self, now: Instant, timeout: Duration) {
+    /// Records that the peer sent ANNOUNCE: it must [begin to record](Deadlines::recording_began) within `timeout`,
+    /// whatever else it requests.
+    pub(super) fn announced(&mut self, now: Instant, timeout: Duration) {
         self.media = Some((now + timeout, timeout));
     }
 
-    /// The peer publishes now, and must send something.
-    pub fn recording_began(&mut self, now: Instant) {
+    /// Records that the peer sent RECORD: it must send media within [`FIRST_MEDIA`].
+    pub(super) fn recording_began(&mut self, now: Instant) {
         (self.timeout, self.close_at) = (None, None);
         self.media = Some((now + FIRST_MEDIA, FIRST_MEDIA));
     }
 
-    /// Media flows now, to the peer or from it.
-    pub fn media_flows(&mut self) {
+    /// Records that media flows, to the peer or from it.
+    pub(super) fn media_flows(&mut self) {
         (self.timeout, self.media, self.close_at) = (None, None, None);
     }
 
-    /// A whole request has come.
-    pub fn request_came(&mut self, now: Instant) {
+    /// Records that a complete request has come.
+    pub(super) fn request_came(&mut self, now: Instant) {
         self.requested_at = now;
     }
 
-    /// TEARDOWN has come: the session is over.
-    pub fn teardown_came(&mut self, now: Instant) {
+    /// Records that TEARDOWN has come, which ends the session.
+    pub(super) fn teardown_came(&mut self, now: Instant) {
         self.media = None;
         self.close_at = Some(now + AFTER_TEARDOWN);
     }
 
-    /// Follows the output; true when the caller should call [`output_waits`](Deadlines::output_waits).
-    pub fn output_changed(&mut self, is_waiting: bool, sent_bytes: u64) -> bool {
+    /// Records the state of the output; true when the caller must call [`output_waits`](Deadlines::output_waits).
+    pub(super) fn output_changed(&mut self, is_waiting: bool, sent_bytes: u64) -> bool {
         let has_moved = std::mem::replace(&mut self.sent_bytes, sent_bytes) != sent_bytes;
         if !is_waiting {
             self.stall = None;
@@ -70,21 +74,21 @@ impl Deadlines {
         is_waiting && (has_moved || self.stall.is_none())
     }
 
-    /// Output waits since `now`, for at most `timeout`.
-    pub fn output_waits(&mut self, now: Instant, timeout: Duration) {
+    /// Records that output waits since `now`, which it may do for `timeout`.
+    pub(super) fn output_waits(&mut self, now: Instant, timeout: Duration) {
         self.stall = Some((now, timeout));
     }
 
-    /// The next deadline, `session` being that of the session's silence.
-    pub fn next(&self, session: Instant) -> Instant {
+    /// The next deadline; `session` is that of the session's time-out.
+    pub(super) fn next(&self, session: Instant) -> Instant {
         let idle = self.timeout.map(|timeout| self.requested_at + timeout);
         let stall = self.stall.map(|(since, timeout)| since + timeout);
         let media = self.media.map(|(at, _)| at);
         [idle, stall, media, self.close_at].into_iter().flatten().fold(session, Instant::min)
     }
 
-    /// Why the connection should close now, if a deadline has passed.
-    pub fn expired(&self, now: Instant) -> Option<CloseReason> {
+    /// Why the connection should close now; `None` while no deadline has passed.
+    pub(super) fn expired(&self, now: Instant) -> Option<CloseReason> {
         if self.close_at.is_some_and(|at| at <= now) {
             return Some(CloseReason::Lingering);
         }
@@ -105,7 +109,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn who_asks_nothing_is_idle_until_it_is_busy() {
+    fn a_peer_without_requests_is_idle_until_media_flows() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new(start, 10 * SECOND);
         deadlines.request_came(start + SECOND);
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_not_held_by_words() {
+    fn a_path_is_not_held_by_requests_alone() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new(start, 10 * SECOND);
         deadlines.announced(start, 10 * SECOND);
@@ -140,7 +144,7 @@ mod tests {
         assert!(deadlines.expired(start + 9 * SECOND).is_none());
         assert!(
             matches!(deadlines.expired(start + 10 * SECOND), Some(CloseReason::NoMedia(_))),
-            "asking does not help"
+            "requests do not help"
         );
         deadlines.recording_began(start + 9 * SECOND);
         deadlines.request_came(start + 38 * SECOND);

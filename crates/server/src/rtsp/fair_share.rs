@@ -1,9 +1,10 @@
-//! Shares the runtime's threads among connections, so that those which move little do not wait for all that move much.
+//! Shares the runtime's threads fairly among connections, so that those that move few bytes do not wait for all that
+//! move many.
 //!
-//! A task that always finds something to read, or room to write, would run for megabytes before others do; a hundred of
-//! them, each with a fair share, would still run before the next picture of another stream. So a connection that has
-//! moved [`SHARE_BYTES`] without a pause needs a permit to go on, of which there are as many as the runtime has
-//! threads. The others wait for one, first come, first served.
+//! A task that always finds something to read, or whose socket always accepts more, would move megabytes before other
+//! tasks run. Even with a limit per run, a hundred such tasks would all run before the next picture of another stream.
+//! So a connection that has moved [`SHARE_BYTES`] without a pause needs a permit to go on, of which there are as many
+//! as the runtime has threads. The others wait for one in the order in which they requested it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,27 +13,27 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// What a connection may move without a pause before it needs a permit, bytes, in both directions: less than 100 µs of
-/// a thread's time, and more than any picture of a small stream.
+/// Bytes that a connection may move in both directions without a pause before it needs a permit: less than 100 µs of a
+/// thread's time, and more than any picture of a small stream.
 const SHARE_BYTES: u64 = 64 * 1024;
 
 type Acquire = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
-/// How far a connection is in its share.
+/// The state of a connection's share.
 enum Share {
-    /// It may move so many more bytes.
+    /// The connection may move this many more bytes, with or without a permit.
     Active { left_bytes: u64, _permit: Option<OwnedSemaphorePermit> },
-    /// It has moved its share, and lets the others run first once.
+    /// The connection has moved its share, and lets other tasks run once before it requests a permit.
     Yielding,
-    /// It waits for a permit.
+    /// The connection waits for a permit.
     Waiting(Acquire),
 }
 
-/// The share of one connection.
+/// The fair share of one connection.
 pub(super) struct FairShare {
     permits: Arc<Semaphore>,
     share: Share,
-    /// Bytes moved so far, as of the last call.
+    /// Bytes moved by the last call of [`set_moved_bytes`](FairShare::set_moved_bytes).
     moved_bytes: u64,
 }
 
@@ -43,7 +44,7 @@ impl fmt::Debug for FairShare {
 }
 
 impl FairShare {
-    /// A connection that has moved nothing; all that share a runtime share the permits.
+    /// The share of a connection that has moved nothing. All connections of a runtime use the same `permits`.
     pub(super) fn new(permits: &Arc<Semaphore>) -> FairShare {
         FairShare {
             permits: Arc::clone(permits),
@@ -52,7 +53,7 @@ impl FairShare {
         }
     }
 
-    /// Whether the connection may read and write now; where not, the task is woken when it may.
+    /// Ready when the connection may read and write now; otherwise the task is woken when it may.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.share {
@@ -63,7 +64,7 @@ impl FairShare {
                     return Poll::Pending;
                 }
                 Share::Waiting(acquire) => {
-                    // It is never closed; if it were, there would be nobody to wait for.
+                    // The semaphore is never closed; if it were, no permit would be needed.
                     let permit = std::task::ready!(acquire.as_mut().poll(cx)).ok();
                     self.share = Share::Active { left_bytes: SHARE_BYTES, _permit: permit };
                 }
@@ -71,19 +72,19 @@ impl FairShare {
         }
     }
 
-    /// The connection has moved so many bytes in all.
+    /// Records how many bytes the connection has moved since it was opened.
     pub(super) fn set_moved_bytes(&mut self, bytes: u64) {
         let new = bytes.saturating_sub(std::mem::replace(&mut self.moved_bytes, bytes));
         if let Share::Active { left_bytes, .. } = &mut self.share {
             *left_bytes = left_bytes.saturating_sub(new);
             if *left_bytes == 0 {
-                // With it goes the permit.
+                // This drops the permit.
                 self.share = Share::Yielding;
             }
         }
     }
 
-    /// There is nothing to read, and nothing to write or no room for it: a new share begins.
+    /// Records that the connection can neither read nor write at the moment, so that a new share begins.
     pub(super) fn idle(&mut self) {
         if matches!(self.share, Share::Active { .. }) {
             self.share = Share::Active { left_bytes: SHARE_BYTES, _permit: None };
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn who_moves_little_never_waits() {
+    fn a_connection_that_moves_little_never_waits() {
         let permits = Arc::new(Semaphore::new(1));
         let _taken = Arc::clone(&permits).try_acquire_owned().unwrap();
         let mut share = FairShare::new(&permits);
@@ -114,10 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn who_moves_much_lets_others_go_first_and_one_goes_at_a_time() {
+    fn connections_that_move_much_yield_and_run_one_at_a_time() {
         let permits = Arc::new(Semaphore::new(1));
         let mut share = [(); 3].map(|()| FairShare::new(&permits));
-        let mut turns = Vec::new();
+        let mut order = Vec::new();
         let mut moved = [0; 3];
         for at in 0..3 {
             moved[at] += SHARE_BYTES;
@@ -127,12 +128,12 @@ mod tests {
         for _ in 0..9 {
             let may: Vec<_> = (0..3).filter(|at| poll(&mut share[*at])).collect();
             let [one] = may[..] else { panic!("{may:?} move at the same time") };
-            turns.push(one);
+            order.push(one);
             moved[one] += 2 * SHARE_BYTES;
             share[one].set_moved_bytes(moved[one]);
             assert!(!poll(&mut share[one]));
         }
-        assert_eq!(turns, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+        assert_eq!(order, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Accepts connections, and owns the task of each, so that stopping leaves nothing behind.
+//! Accepts connections and owns the task of each, so that no task is left when the server has stopped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,16 +20,18 @@ use crate::access::connection_slots::{ConnectionSlot, SlotRefused};
 use crate::log_throttle::LogThrottle;
 use crate::state::State;
 
-/// Pause before the next try where the system has refused us a connection.
+/// The pause before the next attempt to accept when the system has refused a connection, as for lack of file
+/// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long connections have to send their last messages when the server stops.
+/// How long connections may take to send their last messages when the server stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
-/// Connections accepted at once.
-const AT_ONCE: f64 = 8.0;
-/// Time between further ones. Accepting one takes a tenth of that of a thread's time.
+/// How many connections are accepted without a pause.
+const ACCEPT_BURST: f64 = 8.0;
+/// The interval at which further ones are accepted. Accepting one takes about a tenth of that.
 const NEW_CONNECTION_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Accepts connections until the server stops, and ends them then; under TLS where there is a certificate.
+/// Accepts connections until the server stops, and ends them then. Connections are under TLS where there is a
+/// certificate.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<Arc<ServedCertificate>>,
@@ -64,7 +66,8 @@ pub(crate) async fn accept(
                 Err(error) => {
                     state.counters.refused.increment("descriptors");
                     log.error(state.clock.now().instant, || accept_failure(&error));
-                    // Where others than our connections hold the descriptors, that cannot be awaited.
+                    // Waits for a connection to end, or for a while: the descriptors may be held by other parts of the
+                    // process.
                     tokio::select! {
                         Some(_) = connections.join_next() => {}
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
@@ -101,7 +104,7 @@ fn refuse_for_descriptors(peer: SocketAddr, state: &State, log: &mut LogThrottle
 }
 
 fn accept_failure(error: &io::Error) -> String {
-    // EMFILE and ENFILE: the same numbers on every system that has them.
+    // ENFILE and EMFILE, which have these numbers on every Unix system.
     match error.raw_os_error() {
         Some(23 | 24) => "no connection can be taken: no file descriptor is free; raise the limit (ulimit -n), \
                           or lower limits.connections below it"
@@ -110,17 +113,17 @@ fn accept_failure(error: &io::Error) -> String {
     }
 }
 
-/// How fast connections are accepted: a few at once, further ones as time passes. Connections that are open already
-/// wait for the work of one new one, not of all, however many come together.
+/// Limits how fast connections are accepted: a few at once, further ones at intervals. So open connections are delayed
+/// by the work for one new connection at a time, however many come together.
 #[derive(Debug)]
 struct AcceptRate(TokenBucket);
 
 impl AcceptRate {
     fn new(now: Instant) -> AcceptRate {
-        AcceptRate(TokenBucket::full(NEW_CONNECTION_INTERVAL.as_secs_f64().recip(), AT_ONCE, now))
+        AcceptRate(TokenBucket::full(NEW_CONNECTION_INTERVAL.as_secs_f64().recip(), ACCEPT_BURST, now))
     }
 
-    /// Counts a connection that was accepted; how long to wait before the next.
+    /// Counts an accepted connection, and returns how long to wait before the next one is accepted.
     fn pause(&mut self, now: Instant) -> Option<Duration> {
         self.0.refill(now);
         self.0.charge(1.0);
@@ -128,7 +131,7 @@ impl AcceptRate {
     }
 }
 
-/// Makes the TLS handshake, where TLS is spoken, and serves the connection.
+/// Does the TLS handshake, where TLS is spoken, and serves the connection.
 async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
@@ -141,12 +144,12 @@ async fn serve(
         None => Stream::plain(socket),
         Some(config) => {
             let handshake = TlsAcceptor::from(config).accept(socket);
-            let patience = state.config().limits.request_timeout;
-            let shaken = tokio::select! {
-                shaken = tokio::time::timeout(patience, handshake) => shaken,
+            let timeout = state.config().limits.request_timeout;
+            let handshake_result = tokio::select! {
+                handshake_result = tokio::time::timeout(timeout, handshake) => handshake_result,
                 _ = stopped.changed() => return,
             };
-            match shaken {
+            match handshake_result {
                 Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
                 failed => {
                     state.counters.refused.increment("tls");
@@ -167,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_is_taken_bit_by_bit_and_who_comes_alone_at_once() {
+    fn many_connections_are_accepted_at_intervals_and_a_single_one_at_once() {
         let mut now = Instant::now();
         let mut accept_rate = AcceptRate::new(now);
         let begun = now;

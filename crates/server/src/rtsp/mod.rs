@@ -1,6 +1,7 @@
-//! The hub on sockets: [`listener`] accepts connections, `serve` leads one from its acceptance to its end,
-//! [`connection`] is its task, [`request_handler`] answers its requests, `fair_share` says when it has moved enough for
-//! now, [`deadlines`] how long it waits, `shutdown` ends it, and [`close_reason`] says why.
+//! The RTSP server: it connects the hub to sockets. [`listener`] accepts connections, `serve` runs one from its
+//! acceptance to its end, [`connection`] is its task, [`request_handler`] handles its requests, `fair_share` limits how
+//! much it may move at a time, [`deadlines`] how long it may wait, `shutdown` ends it, and [`close_reason`] names the
+//! reason.
 
 pub mod close_reason;
 pub mod connection;

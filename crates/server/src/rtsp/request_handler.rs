@@ -1,4 +1,4 @@
-//! Handles the requests of a session: whether the peer may make them, and what the hub has for them.
+//! Handles the requests of an RTSP session: checks whether the peer may make them, and carries them out on the hub.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,10 +22,10 @@ use crate::hub::stream::Stream;
 use crate::hub::{PublishRefused, Terms};
 use crate::sessions::SessionActivity;
 
-/// How long a reader waits for the first picture of a source that is pulled for it.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long DESCRIBE waits for the first picture of a source on demand that is being pulled.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A socket without TLS, to which a publisher's task may write.
+/// A socket without TLS. It can be an outlet, since writing to it needs no state of the connection.
 impl Outlet for TcpStream {
     fn try_send(&self, bytes: &[u8]) -> usize {
         send_now(self, bytes)
@@ -33,7 +33,7 @@ impl Outlet for TcpStream {
 }
 
 impl ConnectionTask {
-    /// Handles an event of the session: answers a request, or takes note.
+    /// Handles an event of the session: responds to a request, or records a change.
     pub(super) async fn handle_event(&mut self, event: ServerEvent) {
         let wanted = match &event {
             ServerEvent::Describe { path } | ServerEvent::Setup { path } | ServerEvent::Play { path, .. } => {
@@ -48,7 +48,7 @@ impl ConnectionTask {
             return;
         }
         match event {
-            // Frames are taken off the connection before messages, so that the session reports none.
+            // Frames are taken off the connection before messages, so that the session never reports media.
             ServerEvent::Media { .. } => {}
             ServerEvent::Describe { path } => match self.find_or_demand(&path).await {
                 Some(stream) => {
@@ -71,7 +71,7 @@ impl ConnectionTask {
                 self.session.accept(Accepted::Yes);
             }
             ServerEvent::Play { path, channels } => self.play(&path, channels),
-            // The session keeps its tracks and channels; PLAY joins anew, at the live edge.
+            // The session keeps its tracks and channels. The next PLAY joins the stream again, at its newest pictures.
             ServerEvent::Pause => drop(self.leave_role(&"it paused").await),
             ServerEvent::Teardown => {
                 self.deadlines.teardown_came(self.now());
@@ -80,15 +80,15 @@ impl ConnectionTask {
         }
     }
 
-    /// Counts and logs how the last message was refused, if it was.
+    /// Counts and logs the refusal of the last message, if it was refused.
     pub(super) fn log_refusal(&mut self) {
         let Some(Refusal { status, reason }) = self.session.poll_refusal() else { return };
         self.state.counters.refused_requests.increment(status_kind(status.into()));
         match status {
-            // FFmpeg, GStreamer and VLC ask for UDP first.
+            // FFmpeg, GStreamer and VLC request UDP first.
             StatusCode::UnsupportedTransport => {
                 tracing::info!(
-                    "asked for media over UDP, which is not to be had: players go on over TCP by themselves"
+                    "requested media over UDP, which this server does not offer; players go on over TCP by themselves"
                 );
             }
             _ if reason.is_empty() => {}
@@ -96,13 +96,13 @@ impl ConnectionTask {
         }
     }
 
-    /// The live stream at a path; that of a source on demand is waited for, [`SOURCE_PATIENCE`] at most.
+    /// The live stream at a path. Where the path is that of a source on demand, waits up to [`SOURCE_TIMEOUT`] for it.
     async fn find_or_demand(&mut self, path: &str) -> Option<Arc<Stream>> {
         let state = Arc::clone(&self.state);
         let mut published = state.hub.changes();
         let on_demand = state.config().has_source_on_demand(path);
         if on_demand {
-            // Also where it is live: whoever pulls it knows then that it goes on being wanted.
+            // Recorded even while the stream is live, so that the source is not stopped.
             state.demands.add(path, self.now());
         }
         let live = async {
@@ -117,7 +117,7 @@ impl ConnectionTask {
         };
         tokio::select! {
             live = live => live,
-            () = tokio::time::sleep(SOURCE_PATIENCE), if on_demand => None,
+            () = tokio::time::sleep(SOURCE_TIMEOUT), if on_demand => None,
             () = self.entry.session.end_requested() => None,
         }
     }
@@ -126,7 +126,7 @@ impl ConnectionTask {
         self.state.clock.now().instant
     }
 
-    /// Reads what is announced last of all: whoever may not publish causes no work by it.
+    /// Handles ANNOUNCE. The description is parsed last, so that a peer that may not publish causes no work.
     fn announce(&mut self, path: &str) {
         self.request_rate.charge_bytes(self.session.request_body_bytes());
         let config = self.state.config();
@@ -159,6 +159,7 @@ impl ConnectionTask {
         }
     }
 
+    /// Queues the response to an ANNOUNCE that the hub refused.
     fn refuse_publisher(&mut self, path: &str, refused: PublishRefused) {
         let status = match refused {
             PublishRefused::Taken => StatusCode::Forbidden,
@@ -169,6 +170,7 @@ impl ConnectionTask {
         self.session.refuse_because(status, format!("may not publish {path}: {refused}"));
     }
 
+    /// Handles PLAY: joins the stream as a reader.
     fn play(&mut self, path: &str, channels: Vec<Option<Channels>>) {
         let Some(stream) = self.state.hub.find(path) else { return self.session.refuse(StatusCode::NotFound) };
         self.session.accept(Accepted::Yes);
@@ -184,7 +186,7 @@ impl ConnectionTask {
         self.deadlines.media_flows();
     }
 
-    /// Whether the peer may do this; where not, it has been answered.
+    /// Whether the peer may do this. Where it may not, the response has been queued.
     async fn is_admitted(&mut self, right: Right, path: &str) -> bool {
         let config = self.state.config();
         let (login, method, nonce) =
@@ -211,8 +213,8 @@ impl ConnectionTask {
         false
     }
 
-    /// Has a login checked; `None` where that was refused, and the peer has been answered, or the connection should
-    /// close.
+    /// Checks a login and decides about the request. `None` where the login was not checked and the response has been
+    /// queued, or where the connection should close.
     async fn authenticate(&mut self, login: &Authorization, request: AccessRequest<'_>) -> Option<Admission> {
         let state = Arc::clone(&self.state);
         let (peer, method, nonce) = (self.peer.ip(), request.method, request.nonce);
@@ -232,7 +234,7 @@ impl ConnectionTask {
             LoginOutcome::Right => {
                 self.identity.prove(login);
                 self.entry.session.set_user(login.user());
-                // By the configuration that holds now: it may have waited.
+                // Decided by the present configuration, which may have changed while the login waited.
                 Some(rights::decide_for_user(&state.config(), login.user(), request))
             }
         }

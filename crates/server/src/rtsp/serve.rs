@@ -1,4 +1,4 @@
-//! One connection from its acceptance to its end, and a lost publisher's path beyond that.
+//! Serves one connection from its acceptance to its end, and keeps the path of a lost publisher for a while after that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::access::connection_slots::ConnectionSlot;
 use crate::hub::Publication;
 use crate::state::State;
 
-/// A connection as the listener hands it over.
+/// An accepted connection, after the TLS handshake.
 pub(super) struct Accepted {
     pub socket: Socket,
     pub peer: SocketAddr,
@@ -32,7 +32,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
             return;
         }
     };
-    // The whole session id is the peer's secret; its beginning is enough to find it in a capture.
+    // The session id is secret. Its first characters, which are logged, suffice to find it in a packet capture.
     let session_id = credentials.session_id.clone();
     let Ok(mut connection) = ConnectionTask::new(socket, peer, credentials, &state) else {
         return state.counters.refused.increment("memory");
@@ -45,7 +45,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         if let CloseReason::Message(error) = &reason {
             tracing::warn!("the connection is closed: {error}");
         }
-        // A lost publisher's path may be waited for, though its connection has no slot any more.
+        // The connection's slot is freed before a lost publisher's return is awaited.
         drop(slot);
         let timeout = state.config().limits.publisher_return;
         if let Some(publication) = connection.shutdown(&reason).await {
@@ -63,13 +63,13 @@ fn random_hex() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Keeps a lost publisher's readers until somebody publishes the path again, for a while.
-pub(super) async fn wait_for_return(publication: Publication, patience: Duration, mut stopped: watch::Receiver<bool>) {
+/// Keeps the readers of a lost publisher until the path is published again, at most for `timeout`.
+pub(super) async fn wait_for_return(publication: Publication, timeout: Duration, mut stopped: watch::Receiver<bool>) {
     let path = publication.stream().path();
-    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", patience.as_secs_f64());
+    tracing::info!("{path}: its publisher is lost; its readers stay for {} s", timeout.as_secs_f64());
     tokio::select! {
         () = publication.resumed() => tracing::info!("{path}: published again"),
-        () = tokio::time::sleep(patience) => tracing::info!("{path}: its publisher has not come back"),
+        () = tokio::time::sleep(timeout) => tracing::info!("{path}: its publisher has not come back"),
         _ = stopped.changed() => {}
     }
 }

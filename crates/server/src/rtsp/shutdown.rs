@@ -1,4 +1,4 @@
-//! How a connection ends: what it was used for is given up, and the peer is told, as far as it still reads.
+//! Ends a connection: it stops publishing or reading, and sends BYE and TEARDOWN as far as the peer still reads.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,14 +15,15 @@ use crate::hub::Publication;
 use crate::hub::reader::WritePermit;
 use crate::sessions::SessionActivity;
 
-/// How long a peer may take to accept the last messages.
+/// How long a peer may take to accept the last bytes.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(150);
-/// How long a peer may take to close its side after them. What it sends meanwhile (GStreamer answers our BYE) is read:
-/// a closed socket would answer it by a reset, which the peer takes for a failure instead of the stream's end.
+/// How long a peer may take after that to close its side. What it sends meanwhile (GStreamer answers a BYE) is read and
+/// ignored: if the socket were closed, the system would answer it by a TCP reset, which the peer takes for a failure
+/// instead of the end of the stream.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl ConnectionTask {
-    /// Gives up what the connection was used for, and returns that. Nobody else writes to the socket afterwards.
+    /// Ends the connection's role and returns it. No other task writes to the socket afterwards.
     pub(super) async fn leave_role(&mut self, why: &(dyn std::fmt::Display + Send + Sync)) -> Role {
         if let Role::Reader { reader, .. } = &self.role {
             let reader = Arc::clone(reader);
@@ -54,8 +55,8 @@ impl ConnectionTask {
         }
     }
 
-    /// Ends the connection: sends BYE and TEARDOWN as far as the peer still reads. Returns the publication of a
-    /// publisher that is lost.
+    /// Ends the connection: sends BYE (RFC 3550 section 6.6) and TEARDOWN as far as the peer still reads. Returns the
+    /// publication if a publisher is lost, so that its return can be awaited.
     pub(super) async fn shutdown(mut self, reason: &CloseReason) -> Option<Publication> {
         let mut lost = None;
         match self.leave_role(reason).await {
@@ -69,14 +70,14 @@ impl ConnectionTask {
                 }
                 self.queue_teardown(stream.path());
             }
-            // It was sent away, and should not come back by itself.
+            // A publisher that is removed gets TEARDOWN, so that it does not reconnect by itself.
             Role::Publisher { publication, .. } if matches!(reason, CloseReason::Replaced | CloseReason::Kicked) => {
                 self.queue_teardown(publication.stream().path());
             }
             _ => {}
         }
-        self.queue_answers();
-        // A peer that no longer reads loses the last messages, nothing else.
+        self.queue_responses();
+        // A peer that no longer reads loses the last messages only.
         let flushed = tokio::time::timeout(FLUSH_TIMEOUT, self.connection.flush()).await;
         if matches!(flushed, Ok(Ok(()))) && reason.allows_linger() && !self.connection.is_closed() {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.connection.finish()).await;

@@ -1,4 +1,4 @@
-//! Warns in the log of a memory budget that is used up: at most one line in 10 s, however often it happens.
+//! Warns in the log when reservations of memory were refused, at most once in 10 s.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use tokio::sync::watch;
 use crate::budget::Usage;
 use crate::state::State;
 
-/// How often the budget is checked.
+/// How often the budget's counters are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Least time between two lines.
+/// Least time between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The last warning.
+/// When the last warning was logged, and the counters at that time.
 #[derive(Debug, Default)]
 struct MemoryWarning {
     logged_at: Option<Instant>,
-    /// Refusals by then, by kind.
+    /// Refused reservations by kind, as of the last warning.
     refused: Vec<u64>,
 }
 
 impl MemoryWarning {
-    /// The line to be logged now, if there is one.
+    /// The warning to be logged now: `None` where nothing was refused since the last one, or that was logged recently.
     fn update(&mut self, usage: &Usage, now: Instant) -> Option<String> {
         if self.logged_at.is_some_and(|at| now.saturating_duration_since(at) < WARNING_INTERVAL) {
             return None;
@@ -45,7 +45,7 @@ impl MemoryWarning {
     }
 }
 
-/// Checks the budget until the server stops.
+/// Checks the budget once a second until the server stops.
 pub(crate) async fn watch(state: Arc<State>, mut stopped: watch::Receiver<bool>) {
     let (mut warning, mut ticks) = (MemoryWarning::default(), tokio::time::interval(CHECK_INTERVAL));
     loop {
@@ -66,7 +66,7 @@ mod tests {
     use crate::budget::{Budget, Kind};
 
     #[test]
-    fn it_is_said_once_in_a_while_however_often_it_happens() {
+    fn it_is_logged_at_intervals_however_often_it_happens() {
         let (budget, mut warning, start) = (Arc::new(Budget::new(100 << 20)), MemoryWarning::default(), Instant::now());
         assert_eq!(warning.update(&budget.usage(), start), None);
         let held = budget.reserve(Kind::Groups, 70 << 20).unwrap();

@@ -1,5 +1,5 @@
-//! What can be seen of a server: a [`snapshot`] of all of it once a second, [`http`], which shows it, with [`stills`]
-//! made by the program, and the log's warnings of memory that is used up.
+//! The status of a server: a [`snapshot`] of everything once a second, the status page and API over [`http`] that show
+//! it, [`stills`] of the streams, which the program makes, and warnings in the log when the memory budget is used up.
 
 #[cfg_attr(not(feature = "status"), path = "no_http.rs")]
 pub mod http;

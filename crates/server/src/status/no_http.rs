@@ -1,4 +1,4 @@
-//! In place of the status page, where this crate is built without it.
+//! Stands in for the module `http` where this crate is built without the feature `status`.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::stills::Stills;
 use crate::access::certificate::ServedCertificate;
 use crate::state::State;
 
-/// What it would take to serve the page.
+/// The arguments of [`run`], as in the module `http`.
 #[allow(dead_code, reason = "the page's fields, which nobody reads here")]
 pub(crate) struct Page {
     pub listener: TcpListener,
@@ -18,10 +18,10 @@ pub(crate) struct Page {
     pub stills: Option<Arc<dyn Stills>>,
 }
 
-/// Serves nothing.
+/// Reports that there is no status page in this build.
 ///
 /// # Errors
-/// Always: there is no page.
+/// Always [`io::ErrorKind::Unsupported`].
 pub(crate) fn run(_: Page, _: Arc<State>, _: watch::Receiver<bool>) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "this server was built without the feature status"))
 }

@@ -1,6 +1,6 @@
-//! A server at one moment: the API's answer, and what the status page draws.
+//! A snapshot of the server at one moment: what the API returns and the status page shows.
 //!
-//! The [`Sampler`] takes a snapshot once a second; rates are over the time since the last.
+//! The [`Sampler`] takes a snapshot once a second. Rates are averages over the time since the last one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -15,39 +15,39 @@ use crate::recordings::RecordingView;
 use crate::sessions::{Session, SessionActivity};
 use crate::state::State;
 
-/// A server at one moment.
+/// The state of the server at one moment. It is serialized as JSON by the API; `docs/metrics.md` documents its fields.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Snapshot {
-    /// Version of the program.
+    /// The version of the program, such as `0.1.0`.
     pub version: &'static str,
-    /// When it was taken, ms since 1970.
+    /// When the snapshot was taken, in milliseconds since 1970 (UTC).
     pub unix_ms: i64,
-    /// How long the server has run, s.
+    /// How long the server has been running, in seconds.
     pub uptime_s: f64,
-    /// Port on which RTSP is spoken, for those who want to publish.
+    /// The TCP port on which RTSP listens, so that the page can show how to publish.
     pub rtsp_port: u16,
-    /// Connections open, of any kind.
+    /// How many RTSP connections are open, of publishers, readers and others.
     pub connections: usize,
-    /// Live streams, by path.
+    /// The live streams, sorted by path.
     pub streams: Vec<StreamView>,
-    /// Connections that neither publish nor read.
+    /// The connections that neither publish nor read.
     pub others: Vec<SessionView>,
-    /// The counters of what went wrong or was refused.
+    /// The counters of errors and refusals.
     pub counters: CountersView,
-    /// The memory that peers make the server hold.
+    /// The use of the memory budget.
     pub memory: MemoryView,
 }
 
-/// The memory budget.
+/// The use of the memory budget at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct MemoryView {
-    /// `[limits] memory`, bytes.
+    /// The limit of the budget (`[limits] memory`), in bytes.
     pub limit_bytes: u64,
-    /// All that is reserved of it, bytes.
+    /// The sum of all reservations, in bytes.
     pub reserved_bytes: u64,
-    /// The same by what it is for.
+    /// Reserved bytes by kind of memory.
     pub reserved: BTreeMap<&'static str, u64>,
-    /// How often there was no room, by what it was needed for.
+    /// How many reservations were refused, by kind of memory.
     pub refused: BTreeMap<&'static str, u64>,
 }
 
@@ -62,99 +62,99 @@ impl From<Usage> for MemoryView {
     }
 }
 
-/// A live stream.
+/// A live stream at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamView {
-    /// Its path.
+    /// The path at which the stream is published and read.
     pub path: String,
-    /// Its tracks' encodings, such as `H265`.
+    /// The encoding of each track by its SDP name, such as `H265`.
     pub tracks: Vec<String>,
-    /// Its publisher; none while the return of a lost one is awaited.
+    /// The publisher's connection; `None` while the return of a lost publisher is awaited.
     pub publisher: Option<SessionView>,
-    /// Publishers that it has had.
+    /// How many publishers the stream has had, the present one included.
     pub publishers: u64,
-    /// Bytes received so far, framing included.
+    /// Bytes received from publishers so far, framing included.
     pub received_bytes: u64,
-    /// Bits received a second, framing included.
+    /// Bits received per second, framing included.
     pub bitrate_bps: f64,
-    /// Pictures a second (for sound: packets with a marker).
+    /// Pictures per second, counted by RTP markers; audio packets with a marker count, too.
     pub frame_rate: f64,
-    /// RTP packets received so far.
+    /// RTP packets received so far, over all tracks.
     pub packets: u64,
-    /// Keyframes so far.
+    /// Keyframes (random access pictures) received so far.
     pub keyframes: u64,
-    /// RTP packets that its publishers left out.
+    /// RTP packets missing by their sequence numbers, which the publishers left out.
     pub lost_packets: u64,
-    /// Frames that were no RTP.
+    /// Frames on RTP channels that were not RTP packets.
     pub bad_packets: u64,
-    /// Packets given up for slow readers.
+    /// Packets discarded from the queues of readers that were too slow.
     pub dropped_packets: u64,
-    /// How often that happened.
+    /// How often a reader's queue was emptied because it was past a bound.
     pub jumps: u64,
-    /// Its recording, if there is one.
+    /// The state of the stream's recording; `None` where it is not recorded.
     pub recording: Option<RecordingView>,
-    /// Its readers.
+    /// The connections of the stream's readers.
     pub readers: Vec<SessionView>,
 }
 
-/// A connection.
+/// An RTSP connection at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionView {
-    /// Its id, for `DELETE /api/v1/sessions/ID` and in the log.
+    /// The connection's id, as in the log and for `DELETE /api/v1/sessions/ID`.
     pub id: u64,
-    /// The peer's address and port.
+    /// The address and port of the peer, as text.
     pub peer: String,
-    /// The user that logged in.
+    /// The name of the user that logged in; `None` without a login.
     pub user: Option<String>,
-    /// It came by `rtsps://`.
+    /// Whether the connection is under TLS (`rtsps://`).
     pub tls: bool,
-    /// How long it has been open, s.
+    /// How long the connection has been open, in seconds.
     pub age_s: f64,
-    /// Bytes received from it.
+    /// Bytes received from the peer so far.
     pub received_bytes: u64,
-    /// Bytes sent to it.
+    /// Bytes sent to the peer so far.
     pub sent_bytes: u64,
-    /// Bits a second, from a publisher or to a reader.
+    /// Bits per second, received from a publisher or sent to a reader.
     pub bitrate_bps: f64,
-    /// A reader's packets that wait.
+    /// Packets in the reader's queue; 0 for other connections.
     pub queued_packets: u64,
-    /// A reader's packets given up.
+    /// Packets discarded from the reader's queue so far; 0 for other connections.
     pub dropped_packets: u64,
-    /// How often that happened: jumps that its viewer saw.
+    /// How often the reader's queue was emptied; the viewer saw a jump each time.
     pub jumps: u64,
 }
 
-/// The counters that belong to no stream.
+/// The values of the [counters](crate::counters::Counters) that belong to no stream.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CountersView {
-    /// Connections accepted.
+    /// RTSP connections accepted since the server started.
     pub accepted: u64,
-    /// Connections refused, by reason.
+    /// RTSP connections refused, by the reasons of [`Counters::refused`](crate::counters::Counters::refused).
     pub refused: BTreeMap<&'static str, u64>,
-    /// Connections ended, by reason.
+    /// RTSP connections ended, by [`CloseReason::kind`](crate::rtsp::close_reason::CloseReason::kind).
     pub ended: BTreeMap<&'static str, u64>,
-    /// Requests refused, by RTSP status.
+    /// RTSP requests refused, by status code.
     pub refused_requests: BTreeMap<&'static str, u64>,
-    /// Logins, by outcome.
+    /// Logins over RTSP and HTTP, by outcome.
     pub logins: BTreeMap<&'static str, u64>,
     /// HTTP connections closed by the server, by reason.
     pub http_closed: BTreeMap<&'static str, u64>,
-    /// Frames on channels that belong to no track.
+    /// Interleaved frames on channels that belong to no track.
     pub stray_frames: u64,
 }
 
-/// Takes snapshots, and keeps of the last what rates are computed from.
+/// Takes snapshots. It keeps the values of the last one from which rates are computed.
 #[derive(Debug, Default)]
 pub struct Sampler {
     sampled_at: Option<Instant>,
-    /// By connection: bytes that count for its rate.
+    /// By connection: the bytes of which its rate is computed.
     sessions: HashMap<u64, u64>,
-    /// By path: bytes received and markers.
+    /// By path: bytes received and RTP markers.
     streams: HashMap<String, (u64, u64)>,
 }
 
 impl Sampler {
-    /// Takes a snapshot.
+    /// Takes a snapshot of the server at the time `now`.
     pub fn sample(&mut self, state: &State, now: Now) -> Snapshot {
         let passed = self.sampled_at.map(|at| now.instant.saturating_duration_since(at).as_secs_f64());
         self.sampled_at = Some(now.instant);
@@ -237,10 +237,10 @@ impl Sampler {
         (view, moved)
     }
 
-    fn stream(&self, stream: &Stream, passed: Option<f64>, seen: &mut HashMap<String, (u64, u64)>) -> StreamView {
+    fn stream(&self, stream: &Stream, passed: Option<f64>, counted: &mut HashMap<String, (u64, u64)>) -> StreamView {
         let metrics = stream.metrics();
         let before = self.streams.get(stream.path()).copied();
-        seen.insert(stream.path().to_owned(), (metrics.received_bytes, metrics.markers));
+        counted.insert(stream.path().to_owned(), (metrics.received_bytes, metrics.markers));
         StreamView {
             path: stream.path().to_owned(),
             tracks: stream.description().tracks().iter().map(|track| track.encoding.clone()).collect(),
@@ -261,7 +261,7 @@ impl Sampler {
     }
 }
 
-/// The increase per second; 0 while that is not known.
+/// The increase from `before` to `now` per second; 0 while there is no earlier value.
 fn rate(before: Option<u64>, now: u64, passed: Option<f64>) -> f64 {
     match (before, passed) {
         (Some(before), Some(passed)) if passed > 0.0 => now.saturating_sub(before) as f64 / passed,

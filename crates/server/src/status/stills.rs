@@ -1,4 +1,4 @@
-//! Pictures of what is live, made by the program, which can decode: the server itself cannot.
+//! Still pictures of live streams for the status page. The program makes them, since this crate cannot decode.
 
 use std::sync::Arc;
 
@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::hub::stream::Stream;
 
-/// Makes stills.
+/// Makes stills of live streams. Implemented by the program where it has a decoder.
 pub trait Stills: Send + Sync {
-    /// The stream's last picture as JPEG, if there is one yet. Further ones are made for as long as somebody asks.
+    /// The stream's last decoded picture as JPEG, if there is one yet. Further stills are made as long as this is
+    /// called again and again.
     fn still(&self, stream: &Arc<Stream>) -> Option<Bytes>;
 }

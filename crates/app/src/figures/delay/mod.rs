@@ -5,7 +5,7 @@
 //! one that cannot be true, has no delay at all, and [`NoDelay`] says why. The stages sum to the whole: what neither end
 //! accounts for is the network's and the server's.
 
-mod told;
+mod report;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use hevcast_wire::time::{ClockId, RtpTicks, UtcMicros};
 use serde::Serialize;
 
 use super::text;
-pub use told::{DelayMs, OverMs, StagesMs};
+pub use report::{DelayMs, OverMs, StagesMs};
 
 /// Delays are summed up over these times. The second: long enough for a 95th percentile, short enough to show a change.
 const WINDOWS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
@@ -71,26 +71,26 @@ impl std::fmt::Display for NoDelay {
     }
 }
 
-/// A presented picture's history.
+/// What is known of a presented picture: the instants of its way here, and the stamp that it carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown {
-    /// Its size and colour.
+    /// Size and colour of the picture.
     pub format: PictureFormat,
-    /// Its RTP time stamp.
+    /// The RTP time stamp of its frame.
     pub timestamp: RtpTicks,
     /// Its capture time and the sender's stages, if stamped.
     pub stamp: Option<(CaptureStamp, Option<SendStages>)>,
-    /// Its last packet was here.
+    /// When its last packet came.
     pub arrived: Instant,
     /// How long it was held from there, where pictures come in bundles.
     pub held: Duration,
-    /// The decoder was done.
+    /// When the decoder gave it out.
     pub decoded_at: Instant,
-    /// It was handed to the screen, or written.
+    /// When it was handed to the screen, or written.
     pub presented: Instant,
     /// The server's clock when it arrived.
     pub clock: Option<ClockOffset>,
-    /// It came as it was taken, and not from a file.
+    /// It came as it was captured, and not from a file.
     pub is_live: bool,
 }
 
@@ -151,7 +151,7 @@ fn may_be_one(ours: Option<ClockId>, stamps: Option<ClockId>) -> bool {
     ours.zip(stamps).is_none_or(|(ours, stamps)| ours == stamps)
 }
 
-/// The clocks' readings at a picture, to tell whether one was set before the next.
+/// The clocks' readings at a picture, by which a clock that is set before the next is detected.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     timestamp: RtpTicks,
@@ -216,7 +216,7 @@ impl Delays {
         let sample = Sample::of(shown, presented_utc);
         match sample.and_then(|sample| self.unless_jumped(sample, shown, presented_utc)) {
             Ok(sample) => {
-                // A jump is over with the next picture, and has to be seen by whoever looks once a second.
+                // A jump is over with the next picture, and has to last until the reporter reads once a second.
                 self.unknown = self.unknown.filter(|(why, at)| {
                     *why == NoDelay::Jump && shown.presented.saturating_duration_since(*at) < STALE
                 });
@@ -291,7 +291,7 @@ impl Delays {
                 *sum += stage;
             }
         }
-        let delay = self.told(last);
+        let delay = self.report(last);
         let (median, p95) = (delay.over_10s.p50, delay.over_10s.p95);
         (Some(DelayMs { median, p95, ..delay }), Some(StagesMs::mean(sums, count)))
     }
@@ -299,8 +299,8 @@ impl Delays {
     /// Delay and stages over the whole run.
     pub fn whole_run(&self) -> (Option<DelayMs>, Option<StagesMs>) {
         let (Some(last), Some(all)) = (self.recent.back(), &self.all) else { return (None, None) };
-        let quantile = |q: f64| told::ms(all.value_at_quantile(q) as i64);
-        let delay = DelayMs { median: quantile(0.5), p95: quantile(0.95), ..self.told(last) };
+        let quantile = |q: f64| report::ms(all.value_at_quantile(q) as i64);
+        let delay = DelayMs { median: quantile(0.5), p95: quantile(0.95), ..self.report(last) };
         (Some(delay), Some(StagesMs::mean(self.stage_sums, self.count)))
     }
 
@@ -309,12 +309,12 @@ impl Delays {
         self.recent.iter().rev().take_while(move |sample| end.saturating_duration_since(sample.at) <= span)
     }
 
-    /// The last picture's delay and the windows that end with it.
-    fn told(&self, last: &Sample) -> DelayMs {
+    /// The report of the last picture's delay and of the windows that end with it; median and p95 are left to the caller.
+    fn report(&self, last: &Sample) -> DelayMs {
         let over = WINDOWS.map(|span| OverMs::of(self.within(last.at, span).map(|sample| sample.delay).collect()));
         let [over_1s, over_10s, over_60s] = over;
         DelayMs {
-            last: told::ms(last.delay),
+            last: report::ms(last.delay),
             median: 0.0,
             p95: 0.0,
             bound: last.bound.map(|bound| text::rounded(bound.as_secs_f64() * 1000.0)),
@@ -470,7 +470,7 @@ mod tests {
             assert!(delays.recent(picture.presented).0.is_none());
             picture = next(&picture, 1000, 0);
             delays.add(&picture, clock);
-            assert_eq!(delays.unknown(picture.presented), Some(NoDelay::Jump), "a look each second has to see it");
+            assert_eq!(delays.unknown(picture.presented), Some(NoDelay::Jump), "it lasts for a reading each second");
             picture = next(&picture, 1000, 0);
             delays.add(&picture, clock);
             assert_eq!(delays.unknown(picture.presented), None);

@@ -14,7 +14,7 @@ use hevcast_wire::{CodedFrame, ParameterSets};
 
 use super::output::{Close, Output, OutputError};
 
-/// A path that is published.
+/// A path that is published in the hub; dropping it ends the publication.
 #[derive(Debug)]
 pub struct HubOutput {
     publication: Publication,
@@ -24,13 +24,13 @@ pub struct HubOutput {
     sent_bytes: u64,
 }
 
-/// Why a path is not published.
+/// Why a path cannot be published in the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// The hub does not take it.
+    /// The hub refuses the publication.
     #[error(transparent)]
     Refused(#[from] PublishRefused),
-    /// Its description cannot be read.
+    /// The stream's description cannot be read.
     #[error(transparent)]
     Description(#[from] SdpError),
     /// The system has no randomness.
@@ -39,7 +39,7 @@ pub enum HubError {
 }
 
 impl HubOutput {
-    /// Publishes `path`, of a stream with these parameter sets.
+    /// Publishes a stream with these parameter sets at `path`.
     ///
     /// # Errors
     /// [`HubError`]
@@ -68,7 +68,7 @@ impl HubOutput {
         Ok(HubOutput { publication, packetizer, clock, now: state.clock, sent_bytes: 0 })
     }
 
-    /// Readers of the path now.
+    /// How many readers the path has now.
     pub fn readers(&self) -> usize {
         self.publication.stream().reader_count()
     }

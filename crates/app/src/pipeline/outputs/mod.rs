@@ -1,14 +1,13 @@
 //! publish: the outputs of a sender, each with its own queue, state and reconnects.
 //!
-//! * [`output`]: what a connection is, whatever it speaks; [`rtsp`], [`rtmp`], [`srt`], which needs a thread, and
-//!   [`hub`], of a server in this process;
+//! * [`output`]: the traits; [`rtsp`], [`rtmp`], [`srt`], which needs a thread, and [`hub`], of a server in this process;
 //! * [`queue`]: the encoder's end of an output, with what its link takes;
 //! * [`task`]: the other end, which connects, sends, and connects again;
-//! * [`state`]: what both tell each other and the figures.
+//! * [`state`]: what both share, with each other and with the figures.
 //!
-//! There is one encoder. It goes by the fastest output, as a server's stream goes by its fastest reader: a slower one gets
-//! what fits, from IRAP picture to IRAP picture, and one that fails gets nothing, and neither touches the others. So a
-//! single output's link decides alone.
+//! There is one encoder, and the link of the fastest output decides its bit budget, as a server's fastest reader decides
+//! that of a stream. A slower output gets what fits, from IRAP picture to IRAP picture, and one that fails gets nothing;
+//! neither affects the others.
 
 pub mod hub;
 pub mod output;
@@ -42,19 +41,19 @@ use self::srt::SrtConnector;
 pub use self::state::OutputState;
 use super::stage::EndGuard;
 
-/// How long the first connections of several outputs are waited for, so that a file's first pictures reach all; who takes
-/// longer gets what comes then.
+/// How long the first connections of several outputs are waited for, so that a file's first pictures reach all. An output
+/// that takes longer begins with what comes then.
 const START_TOGETHER: Duration = Duration::from_secs(1);
 
 /// How long the last coded pictures may take to leave when the user stops.
 pub const LAST_PICTURES: Duration = Duration::from_millis(100);
 
-/// Everything needed to open an output, again and again.
+/// What an output is opened with, each time that it connects.
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
-    /// Where to.
+    /// The address to publish at.
     pub target: Target,
-    /// The stream's parameter sets, as far as they are known; and its codec.
+    /// The stream's codec, and its parameter sets as far as they are known.
     pub parameter_sets: ParameterSets,
     /// Clock for stamps and time-outs.
     pub clock: Clock,
@@ -71,7 +70,7 @@ pub enum Skip {
     Backlog,
 }
 
-/// The outputs as the encoder's thread sees them.
+/// The encoder's ends of all outputs, and the bit budget that their links leave for the next picture.
 #[derive(Debug)]
 pub struct Outputs {
     queues: Vec<OutputQueue>,
@@ -81,10 +80,10 @@ pub struct Outputs {
     interval: Duration,
 }
 
-/// What runs beside them.
+/// What runs beside [`Outputs`] until the sender is stopped.
 #[derive(Debug)]
 pub struct Running {
-    /// Each output's figures.
+    /// Each output's state, for figures and for windows.
     pub states: Vec<Arc<OutputState>>,
     /// Each ends when its queue is closed and sent, or when `stop` says so.
     pub tasks: Vec<JoinHandle<Result<()>>>,
@@ -95,11 +94,11 @@ struct Started {
     queue: OutputQueue,
     state: Arc<OutputState>,
     task: JoinHandle<Result<()>>,
-    /// What becomes of its first connection.
+    /// What became of its first connection.
     first: oneshot::Receiver<Result<(), OutputError>>,
 }
 
-/// Connects, and starts a task for each output; `guard` tells of the end of all.
+/// Connects, and starts a task for each output; `guard` is dropped when all have ended.
 ///
 /// # Errors
 /// The failure of a single output's first connection. Of several, those that fail for now are tried again, and those that
@@ -115,7 +114,7 @@ pub async fn start(
     let mut started = Vec::with_capacity(outputs.len());
     for settings in outputs {
         let begin = Begin { shown: settings.target.shown(), is_alone, stop: stop.clone(), guard: Arc::clone(&guard) };
-        // Whoever adds a protocol adds a line here.
+        // Another protocol adds a line here.
         started.push(match settings.target.protocol() {
             Protocol::Rtsp => begin.with(RtspConnector::new(settings)?),
             #[cfg(feature = "rtmp")]
@@ -138,7 +137,7 @@ pub async fn start(
         };
         match connected {
             Ok(Err(error)) if is_alone || !error.is_temporary() => refusal = refusal.or(Some(error)),
-            // Its task has panicked, which its own message tells, and whoever waits for it hears of.
+            // The error is that its task has panicked, which `end` will return.
             Ok(_) | Err(_) => {
                 queues.push(queue);
                 running.states.push(state);
@@ -174,10 +173,10 @@ impl Begin {
             stop,
             backoff: Backoff::default(),
         };
-        let (told, first) = oneshot::channel();
+        let (connected, first) = oneshot::channel();
         let task = tokio::spawn(async move {
             let _guard = guard;
-            task.run(told).await
+            task.run(connected).await
         });
         Started { queue: OutputQueue::new(Arc::clone(&state), sender), state, task, first }
     }
@@ -193,12 +192,12 @@ impl Outputs {
         self.connected().next().is_some()
     }
 
-    /// Waits a moment for an output to have taken what was coded: for a source without a live edge to keep up with. True
-    /// when one has, or none is connected.
-    pub fn wait_for_room(&self, patience: Duration) -> bool {
+    /// Waits for an output to have sent what was coded, for a source without a live edge to keep up with. False when none has
+    /// within `timeout` though one is connected.
+    pub fn wait_for_room(&self, timeout: Duration) -> bool {
         let Some(first) = self.connected().next() else { return true };
         self.connected().any(|queue| queue.state.backlog.wait_for(1, Duration::ZERO))
-            || first.state.backlog.wait_for(1, patience)
+            || first.state.backlog.wait_for(1, timeout)
     }
 
     /// The bit budget of a live source's next picture. `fits` is that the encoder can make its pictures as small as that.
@@ -209,14 +208,14 @@ impl Outputs {
         let mut fastest: Option<Option<u64>> = None;
         let mut is_full = true;
         for queue in &mut self.queues {
-            let limit = queue.look(now);
+            let limit = queue.update(now);
             if queue.state.is_connected() {
                 is_full &= queue.is_full();
                 fastest = Some(faster(fastest, limit));
             }
         }
         let limit_bps = fastest.ok_or(Skip::NoConnection)?;
-        // Asked of every encoder: another may take over, and should find no old debts.
+        // Also where the encoder fits: another may take over, and should find no old debts.
         let is_allowed = self.allowance.allows(now, limit_bps) || fits;
         match is_allowed && !is_full {
             true => Ok(limit_bps.map(|limit_bps| BitBudget::within(limit_bps, self.interval))),
@@ -224,14 +223,15 @@ impl Outputs {
         }
     }
 
-    /// Whether an output needs an IRAP picture; asking clears it.
-    pub fn take_keyframe_wanted(&self) -> bool {
-        // All are asked, for one picture serves all.
-        self.queues.iter().filter(|queue| queue.state.take_keyframe_wanted()).count() > 0
+    /// Takes all outputs' requests for a keyframe; false where there is none.
+    pub fn take_keyframe_request(&self) -> bool {
+        // All are taken, for one keyframe serves all.
+        self.queues.iter().filter(|queue| queue.state.take_keyframe_request()).count() > 0
     }
 
-    /// Whether every server that takes pictures passes on its readers' wishes for keyframes. Ours is told by its clock.
-    pub fn can_ask_for_keyframes(&self) -> bool {
+    /// Whether every server that takes frames passes on its readers' keyframe requests. Ours does, and is the only one that
+    /// lets its clock be measured.
+    pub fn pass_on_keyframe_requests(&self) -> bool {
         self.connected().all(|queue| queue.state.server_clock().is_some())
     }
 
@@ -252,29 +252,29 @@ fn faster(one: Option<Option<u64>>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Waits until the last pictures have left; a link that does not take them within a moment is torn down by `stop`.
+/// Waits until the last pictures have left, at most for [`LAST_PICTURES`]; then `stop` ends what still runs.
 ///
 /// # Errors
-/// If no output ended well: the first one's failure.
+/// The first output's failure, if no output ended without one.
 pub async fn end(tasks: Vec<JoinHandle<Result<()>>>, stop: &watch::Sender<bool>) -> Result<()> {
     let all = async {
-        let mut ends = Vec::with_capacity(tasks.len());
+        let mut results = Vec::with_capacity(tasks.len());
         for task in tasks {
-            ends.push(task.await.unwrap_or_else(|error| Err(error.into())));
+            results.push(task.await.unwrap_or_else(|error| Err(error.into())));
         }
-        ends
+        results
     };
     tokio::pin!(all);
-    let ends: Vec<Result<()>> = match tokio::time::timeout(LAST_PICTURES, &mut all).await {
-        Ok(ends) => ends,
+    let results: Vec<Result<()>> = match tokio::time::timeout(LAST_PICTURES, &mut all).await {
+        Ok(results) => results,
         Err(_) => {
             // Nobody listens where all have ended meanwhile.
             let _ = stop.send(true);
             all.await
         }
     };
-    let well = ends.iter().any(Result::is_ok);
-    ends.into_iter().find(|end| end.is_err() && !well).unwrap_or(Ok(()))
+    let any_is_ok = results.iter().any(Result::is_ok);
+    results.into_iter().find(|result| result.is_err() && !any_is_ok).unwrap_or(Ok(()))
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
-//! Where coded frames go: the seam between the sender and the protocols that it speaks.
+//! Where coded frames go: the seam between the stages that have frames and the protocols and files that take them.
 //!
-//! An [`Output`] is one connection (or a file); a [`Connector`] makes one, again and again. Each protocol implements both in a
-//! file of its own: [`super::rtsp`], [`super::rtmp`], [`super::srt`]. An output holds one frame at a time: the next is offered
-//! when the last has left ([`Output::is_drained`]), so that what waits, waits where it can be aged.
+//! An [`Output`] is one connection, one publication in the hub of this process, or the recording of a stream. Each is in a
+//! file of its own: [`super::rtsp`], [`super::rtmp`], [`super::srt`], [`super::hub`], and
+//! [`RecordOutput`](crate::pipeline::record::RecordOutput). What has to be connected, and connected again when it is lost, has
+//! a [`Connector`] besides, which [`super::task`] drives; the hub and a recording have none, and stages offer
+//! them frames directly.
+//!
+//! Errors are one type for all of them, [`OutputError`], with what its users need alone: what happened, in a
+//! line, and whether trying again may help. So another output adds nothing here.
 
-use hevcast_media::srt::SrtError;
 use hevcast_net::NetError;
 use hevcast_net::publish::PublishEvent;
+use hevcast_wire::CodedFrame;
 use hevcast_wire::rtp::PacketizeError;
 use hevcast_wire::rtsp::clock::ClockOffset;
-use hevcast_wire::{CodecId, CodedFrame};
 
 /// Makes connections to one server.
 pub trait Connector: Send + 'static {
@@ -23,72 +27,92 @@ pub trait Connector: Send + 'static {
     fn connect(&mut self) -> impl Future<Output = Result<Self::Output, OutputError>> + Send;
 }
 
-/// A connection that takes frames. One task owns it.
+/// Takes the frames of one stream. One task, or one thread, owns it.
 pub trait Output: Send {
-    /// Hands a frame over; only when drained. A random access frame has its parameter sets.
+    /// Hands a frame over. A random access frame has its parameter sets.
+    ///
+    /// A connection holds one frame at a time: the next is offered when it [is drained](Output::is_drained), so that what
+    /// waits, waits where it can be aged ([`super::queue`]). The hub and a recording have bounded queues behind them; they
+    /// take every frame at once, and count those that they drop.
     ///
     /// # Errors
-    /// When the protocol cannot carry it.
+    /// When the protocol cannot carry the frame.
     fn offer(&mut self, frame: CodedFrame) -> Result<(), OutputError>;
 
     /// Waits for what happens next. Cancelling it loses nothing.
     ///
     /// # Errors
-    /// The connection is lost.
+    /// The connection is lost, or the recording has failed.
     fn event(&mut self) -> impl Future<Output = Result<PublishEvent, OutputError>> + Send;
 
-    /// Whether all that was offered has left.
+    /// Whether all that was offered has left: to the kernel, the hub or the file.
     fn is_drained(&self) -> bool;
 
-    /// Bytes that have left: framing included, where the protocol tells.
+    /// Bytes that have left: framing included, where the protocol states it.
     fn sent_bytes(&self) -> u64;
 
-    /// The server's clock against ours, if it tells.
+    /// The clock of the server, as an offset from ours, by which frames are to be stamped; `None` where there is no server,
+    /// or its clock cannot be measured.
     fn server_clock(&self) -> Option<ClockOffset>;
 
-    /// Ends the connection, for as long as the server takes that promptly.
+    /// Ends the connection or the recording, for as long as the far end, or the disk, takes that promptly.
     fn close(self, how: Close) -> impl Future<Output = ()> + Send;
 }
 
-/// What is to become of the last frame when an output is closed.
+/// What is to become of the last frames when an output is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// What is on its way is waited for.
+    /// They are waited for.
     AfterLastFrame,
-    /// It is given up.
+    /// They are not waited for: a connection gives them up, a recording writes them by itself.
     Now,
 }
 
 /// Why there is no output, or no longer.
-#[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// RTSP's and RTMP's.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// SRT's.
-    #[error(transparent)]
-    Srt(#[from] SrtError),
-    /// The protocol is spoken for H.265 only.
-    #[error("{url}: the stream is {codec}, which hevcast does not send there; rtsp:// and srt:// take it")]
-    Codec {
-        /// Where to, without a password.
-        url: String,
-        /// What it is in.
-        codec: CodecId,
-    },
-    /// A frame of more than 65535 packets, or a broken one.
-    #[error("a coded picture does not fit into packets: {0}")]
-    Packetize(#[from] PacketizeError),
+#[derive(Debug)]
+pub struct OutputError {
+    error: Box<dyn std::error::Error + Send + Sync>,
+    is_temporary: bool,
 }
 
 impl OutputError {
+    /// An output's own error; `is_temporary`: trying again later may help without anybody changing the command.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static, is_temporary: bool) -> OutputError {
+        OutputError { error: Box::new(error), is_temporary }
+    }
+
     /// Whether trying again later may help without anybody changing the command.
     pub fn is_temporary(&self) -> bool {
-        match self {
-            OutputError::Net(error) => error.is_temporary(),
-            OutputError::Srt(error) => error.is_temporary(),
-            OutputError::Codec { .. } => false,
-            OutputError::Packetize(_) => true,
-        }
+        self.is_temporary
+    }
+}
+
+impl std::fmt::Display for OutputError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for OutputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<NetError> for OutputError {
+    fn from(error: NetError) -> OutputError {
+        let is_temporary = error.is_temporary();
+        OutputError::new(error, is_temporary)
+    }
+}
+
+/// A frame of more than 65535 packets, or a broken one. The next may fit.
+#[derive(Debug, thiserror::Error)]
+#[error("a coded picture does not fit into packets: {0}")]
+struct NotPacketized(#[source] PacketizeError);
+
+impl From<PacketizeError> for OutputError {
+    fn from(error: PacketizeError) -> OutputError {
+        OutputError::new(NotPacketized(error), true)
     }
 }

@@ -10,7 +10,7 @@ use super::OutputSettings;
 use super::output::{Close, Connector, Output, OutputError};
 use crate::USER_AGENT;
 
-/// Connects to one server.
+/// Connects to one RTMP server, of a stream in H.265.
 #[derive(Debug)]
 pub struct RtmpConnector {
     target: Target,
@@ -19,7 +19,7 @@ pub struct RtmpConnector {
 }
 
 impl RtmpConnector {
-    /// To the settings' target.
+    /// A connector to the settings' target; nothing is connected yet.
     pub fn new(settings: OutputSettings) -> RtmpConnector {
         RtmpConnector { codec: settings.parameter_sets.codec(), target: settings.target, clock: settings.clock }
     }
@@ -30,13 +30,23 @@ impl Connector for RtmpConnector {
 
     async fn connect(&mut self) -> Result<RtmpOutput, OutputError> {
         if self.codec != CodecId::H265 {
-            return Err(OutputError::Codec { url: self.target.shown(), codec: self.codec });
+            let error = CodecRefused { url: self.target.shown(), codec: self.codec };
+            return Err(OutputError::new(error, false));
         }
         Ok(RtmpOutput { publisher: Publisher::connect(&self.target, USER_AGENT, self.clock).await? })
     }
 }
 
-/// A publishing connection.
+/// What is sent by RTMP is H.265 alone.
+#[derive(Debug, thiserror::Error)]
+#[error("{url}: the stream is {codec}, which hevcast does not send there; rtsp:// and srt:// take it")]
+struct CodecRefused {
+    /// Where to, without a password.
+    url: String,
+    codec: CodecId,
+}
+
+/// A publishing connection by RTMP.
 #[derive(Debug)]
 pub struct RtmpOutput {
     publisher: Publisher,

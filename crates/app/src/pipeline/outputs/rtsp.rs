@@ -21,12 +21,12 @@ pub struct RtspConnector {
     target: Target,
     description: Bytes,
     clock: Clock,
-    /// The one connection's at a time.
+    /// Used by one connection at a time.
     packetizer: Arc<Mutex<Packetizer>>,
 }
 
 impl RtspConnector {
-    /// Begins at a random SSRC and sequence number (RFC 3550 section 5.1).
+    /// A connector whose stream has a random SSRC and begins at a random sequence number (RFC 3550 section 5.1).
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -52,7 +52,7 @@ impl Connector for RtspConnector {
     }
 }
 
-/// A publishing connection.
+/// A publishing connection by RTSP.
 #[derive(Debug)]
 pub struct RtspOutput {
     publisher: Publisher,

@@ -24,7 +24,7 @@ const WRITE_TIMEOUT_US: u32 = 5_000_000;
 /// What the last picture may need on its way beside the latency.
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 
-/// The address as FFmpeg wants it.
+/// The address of `target` with its options, as FFmpeg takes them.
 pub fn address(target: &Target) -> SrtAddress {
     let default = SrtSettings::default();
     let SrtSettings { mode, stream_id, latency, passphrase } = target.srt.as_ref().unwrap_or(&default);
@@ -45,16 +45,23 @@ pub fn address(target: &Target) -> SrtAddress {
     SrtAddress { url: format!("srt://{}", target.address()), options }
 }
 
-/// Connects to one peer.
+/// Connects to one SRT peer, as caller or listener.
 #[derive(Debug)]
 pub struct SrtConnector {
     settings: OutputSettings,
 }
 
 impl SrtConnector {
-    /// To the settings' target.
+    /// A connector to the settings' target; nothing is connected yet.
     pub fn new(settings: OutputSettings) -> SrtConnector {
         SrtConnector { settings }
+    }
+}
+
+impl From<SrtError> for OutputError {
+    fn from(error: SrtError) -> OutputError {
+        let is_temporary = error.is_temporary();
+        OutputError::new(error, is_temporary)
     }
 }
 
@@ -66,7 +73,7 @@ impl Connector for SrtConnector {
     }
 }
 
-/// A connection whose writing is done by a thread.
+/// A connection by SRT, whose blocking writes are done by a thread.
 #[derive(Debug)]
 pub struct SrtOutput {
     frames: SyncSender<CodedFrame>,
@@ -79,7 +86,7 @@ pub struct SrtOutput {
     stop: StopOnDrop,
 }
 
-/// Ends libsrt's waits when whoever waits for them is gone.
+/// Ends libsrt's waits when the output is dropped.
 #[derive(Debug, Default)]
 struct StopOnDrop(Stop);
 
@@ -96,17 +103,17 @@ impl SrtOutput {
         let url = address.url.clone();
         let latency = target.srt.as_ref().map_or_else(Duration::default, |srt| srt.latency);
         let (frames, queued) = sync_channel(1);
-        let (told, mut written) = mpsc::channel(2);
+        let (results, mut written) = mpsc::channel(2);
         let failed = |why: &str| SrtError::Failed { url: url.clone(), why: why.to_owned() };
         let ends_by = stop.0.clone();
         std::thread::Builder::new()
             .name("srt".to_owned())
             .spawn(move || match SrtWriter::connect(address, codec, size, ends_by) {
                 Ok(writer) => {
-                    let _ = told.blocking_send(Ok(0));
-                    write_all(writer, &queued, &told);
+                    let _ = results.blocking_send(Ok(0));
+                    write_all(writer, &queued, &results);
                 }
-                Err(error) => _ = told.blocking_send(Err(error)),
+                Err(error) => _ = results.blocking_send(Err(error)),
             })
             .map_err(|error| failed(&error.to_string()))?;
         match written.recv().await {
@@ -119,7 +126,7 @@ impl SrtOutput {
 
 impl Output for SrtOutput {
     fn offer(&mut self, frame: CodedFrame) -> Result<(), OutputError> {
-        // Where it cannot be handed over the thread has ended, which the next event tells.
+        // Where it cannot be handed over the thread has ended, which the next event returns.
         self.in_flight = self.frames.try_send(frame).is_ok();
         Ok(())
     }
@@ -168,12 +175,12 @@ impl Output for SrtOutput {
 }
 
 /// The thread: until the output is gone, or the connection.
-fn write_all(mut writer: SrtWriter, frames: &Receiver<CodedFrame>, told: &mpsc::Sender<Result<u64, SrtError>>) {
+fn write_all(mut writer: SrtWriter, frames: &Receiver<CodedFrame>, results: &mpsc::Sender<Result<u64, SrtError>>) {
     let mut unwrapper = Unwrapper::default();
     while let Ok(frame) = frames.recv() {
         let written = writer.write(&frame, unwrapper.ticks(frame.timestamp));
         let failed = written.is_err();
-        if told.blocking_send(written.map(|()| frame.annexb_bytes() as u64)).is_err() || failed {
+        if results.blocking_send(written.map(|()| frame.annexb_bytes() as u64)).is_err() || failed {
             return;
         }
     }

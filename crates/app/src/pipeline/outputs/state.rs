@@ -1,39 +1,40 @@
-//! What an output's task tells everyone else.
+//! The state that an output's task shares with the encoder's thread and with the figures.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use hevcast_net::backlog::Backlog;
 use hevcast_wire::rtp::tmmbr::UNLIMITED_BPS;
 use hevcast_wire::rtsp::clock::ClockOffset;
 
-/// What the encoder's thread and an output's task tell each other, and both the figures.
+use crate::figures::outputs::{OutputCounters, OutputCounts, OutputStatus};
+use crate::pipeline::keyframe::KeyframeRequest;
+
+/// Shared by the output's task, which notes what its link takes, the encoder's thread, which reads that, and the figures.
 #[derive(Debug, Default)]
 pub struct OutputState {
     /// Where to, without a password.
     pub url: String,
-    /// Pictures that have not left.
+    /// Frames that have not left, each with the time at which it was offered.
     pub backlog: Backlog,
     connected: AtomicBool,
-    keyframe_wanted: AtomicBool,
+    keyframe_request: KeyframeRequest,
     /// What the server says that its readers take, bits/s; 0: not limited.
     readers_limit_bps: AtomicU64,
     server_clock: Mutex<Option<ClockOffset>>,
     /// Why there is no connection.
     trouble: Mutex<Option<String>>,
-    sent_pictures: AtomicU64,
-    sent_bytes: AtomicU64,
-    reconnects: AtomicU64,
-    dropped: AtomicU64,
+    counters: OutputCounters,
 }
 
 impl OutputState {
-    /// Of an output that is not connected yet.
+    /// The state of an output to `url` that is not connected yet.
     pub(super) fn new(url: String) -> OutputState {
         OutputState { url, ..OutputState::default() }
     }
 
-    /// Whether the server takes pictures now.
+    /// Whether the server takes frames now.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }
@@ -43,13 +44,14 @@ impl OutputState {
         self.trouble.lock().clone()
     }
 
-    /// Whether the next picture should be an IRAP picture; asking clears it.
-    pub(super) fn take_keyframe_wanted(&self) -> bool {
-        self.keyframe_wanted.swap(false, Ordering::AcqRel)
+    /// Takes the request for a keyframe; false where there is none.
+    pub(super) fn take_keyframe_request(&self) -> bool {
+        self.keyframe_request.take()
     }
 
-    pub(super) fn want_keyframe(&self) {
-        self.keyframe_wanted.store(true, Ordering::Release);
+    /// The next picture should be an IRAP picture: for a reader, or because this output cannot use another.
+    pub(super) fn request_keyframe(&self) {
+        self.keyframe_request.set();
     }
 
     /// The most that the server's readers take, bits/s, if they are limited.
@@ -57,7 +59,8 @@ impl OutputState {
         Some(self.readers_limit_bps.load(Ordering::Relaxed)).filter(|&limit| limit != 0)
     }
 
-    pub(super) fn limit_readers(&self, limit_bps: u64) {
+    /// The server has said what its readers take, bits/s (TMMBR, RFC 5104 section 4.2.1).
+    pub(super) fn set_readers_limit(&self, limit_bps: u64) {
         let limit_bps = if limit_bps >= UNLIMITED_BPS { 0 } else { limit_bps.max(1) };
         self.readers_limit_bps.store(limit_bps, Ordering::Relaxed);
     }
@@ -67,61 +70,67 @@ impl OutputState {
         *self.server_clock.lock()
     }
 
-    /// Stamps are in this server's time from now on.
-    pub(super) fn go_by(&self, clock: Option<ClockOffset>) {
+    /// Stamps frames by this clock of the server from now on; by ours, where it has none.
+    pub(super) fn set_server_clock(&self, clock: Option<ClockOffset>) {
         *self.server_clock.lock() = clock;
     }
 
-    /// A connection is there: what comes next begins anew.
-    pub(super) fn connected(&self, clock: Option<ClockOffset>) {
+    /// A connection is there, on which the stream begins with a keyframe.
+    pub(super) fn set_connected(&self, clock: Option<ClockOffset>) {
         // Before the first picture: by the lost server's clock its stamp could not be compared.
-        self.go_by(clock);
-        self.limit_readers(UNLIMITED_BPS);
+        self.set_server_clock(clock);
+        self.set_readers_limit(UNLIMITED_BPS);
         *self.trouble.lock() = None;
-        self.want_keyframe();
+        self.request_keyframe();
         self.connected.store(true, Ordering::Release);
     }
 
-    /// There is none, and why.
-    pub(super) fn disconnected(&self, why: Option<String>) {
+    /// There is no connection; why, in one line, unless the stream has ended.
+    pub(super) fn set_disconnected(&self, why: Option<String>) {
         *self.trouble.lock() = why;
         self.connected.store(false, Ordering::Release);
     }
 
-    /// Pictures whose last byte the kernel has taken.
-    pub fn sent_pictures(&self) -> u64 {
-        self.sent_pictures.load(Ordering::Relaxed)
+    /// Counts a frame whose last byte the kernel has taken.
+    pub(super) fn count_sent_frame(&self) {
+        self.counters.sent.add(1);
     }
 
-    /// Bytes the kernel has taken, framing included; with SRT those of the pictures alone.
-    pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn sent_picture(&self) {
-        self.sent_pictures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn sent(&self, bytes: u64) {
+    /// Counts bytes that the kernel has taken.
+    pub(super) fn count_sent_bytes(&self, bytes: u64) {
         self.backlog.progress(bytes);
-        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counters.sent_bytes.add(bytes);
     }
 
-    /// Times the connection came back.
-    pub fn reconnects(&self) -> u64 {
-        self.reconnects.load(Ordering::Relaxed)
+    /// Counts a connection that came back.
+    pub(super) fn count_reconnect(&self) {
+        self.counters.reconnects.add(1);
     }
 
-    pub(super) fn reconnected(&self) {
-        self.reconnects.fetch_add(1, Ordering::Relaxed);
+    /// Counts frames that this output did not get, or lost with its connection.
+    pub(super) fn count_dropped(&self, frames: u64) {
+        self.counters.dropped.add(frames);
+    }
+}
+
+impl OutputStatus for OutputState {
+    fn url(&self) -> &str {
+        &self.url
     }
 
-    /// Coded pictures that this output did not get, or lost with its connection.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    fn is_connected(&self) -> bool {
+        OutputState::is_connected(self)
     }
 
-    pub(super) fn drop_pictures(&self, pictures: u64) {
-        self.dropped.fetch_add(pictures, Ordering::Relaxed);
+    fn trouble(&self) -> Option<String> {
+        OutputState::trouble(self)
+    }
+
+    fn backlog_age(&self, now: Instant) -> Duration {
+        self.backlog.age(now)
+    }
+
+    fn counts(&self) -> OutputCounts {
+        self.counters.read()
     }
 }

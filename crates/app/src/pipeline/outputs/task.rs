@@ -12,51 +12,51 @@ use super::Arc;
 use super::output::{Close, Connector, Output, OutputError};
 use super::state::OutputState;
 
-/// Why a connection was left.
-enum Left {
+/// Why publishing over a connection ended.
+enum PublishEnd {
     /// The queue was closed, and all that was in it has left.
     Done,
     /// The user stopped.
     Stopped,
-    /// The server or the network; worth trying again.
+    /// The server or the network failed, in one line; worth trying again.
     Lost(String),
-    /// The server said goodbye. Coming back at once would throw out whoever took over, and be thrown out again.
-    Dismissed,
+    /// The server ended the session. Connecting again at once would end the session of a sender that took over, which would do the same.
+    EndedByServer,
 }
 
-/// For this long pictures have to be taken before a lost connection counts as one that sent any: what the system took of
-/// the others may never have been read.
-const PROVEN: Duration = Duration::from_secs(1);
+/// For this long frames have to be taken before a lost connection counts as one that sent any: what the kernel took of a
+/// shorter one may never have been read.
+const PROVEN_AFTER: Duration = Duration::from_secs(1);
 
 /// A server that takes not one byte for so long, though a picture waits for it, is lost: it hangs, or its end of the
 /// connection is gone. Far above what a network stands still for.
-const TAKES_NOTHING: Duration = Duration::from_secs(10);
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a connection went.
+/// What was sent over one connection.
 struct Sent {
-    /// Pictures were taken for so long.
+    /// From its beginning to the last frame that was taken.
     lasted: Duration,
-    /// Any were.
+    /// Any frame was taken.
     any: bool,
 }
 
-/// One output's.
+/// The task of one output, which owns its connections.
 pub(super) struct Task<C: Connector> {
     pub(super) connector: C,
     /// Where to, without a password.
     pub(super) shown: String,
-    /// There is no other output: a first connection that fails ends the command.
+    /// There is no other output, so that a first connection that fails ends the command.
     pub(super) is_alone: bool,
     pub(super) queue: mpsc::Receiver<CodedFrame>,
     pub(super) state: Arc<OutputState>,
     pub(super) stop: watch::Receiver<bool>,
-    /// Over all connections.
+    /// The pauses between connections, which grow while they fail.
     pub(super) backoff: Backoff,
 }
 
 impl<C: Connector> Task<C> {
-    /// Connects and sends, again and again, for as long as there is something to send. `first` is told what became of the
-    /// first connection; where that is an error that another try cannot help, or there is no other output, the task ends.
+    /// Connects and sends, again and again, for as long as there is something to send. What became of the first connection goes to
+    /// `first`; where that is an error that another try cannot help, or there is no other output, the task ends.
     ///
     /// # Errors
     /// What another try cannot help; or, when the end comes while there is no connection, that no picture is known to have arrived.
@@ -67,9 +67,9 @@ impl<C: Connector> Task<C> {
         };
         let mut output = match connected {
             Ok(output) => {
-                // Before the source gives its first picture, which would be passed over otherwise.
-                self.state.connected(output.server_clock());
-                // Who does not wait any longer goes by the state.
+                // Before the source gives its first picture, which would be skipped otherwise.
+                self.state.set_connected(output.server_clock());
+                // Whoever does not wait any longer reads the state.
                 let _ = first.send(Ok(()));
                 Some(output)
             }
@@ -79,7 +79,7 @@ impl<C: Connector> Task<C> {
                     let what = if is_over { "the other outputs go on without it" } else { "trying again" };
                     tracing::warn!("{error}; {what}");
                 }
-                self.state.disconnected(Some(error.to_string()));
+                self.state.set_disconnected(Some(error.to_string()));
                 let _ = first.send(Err(error));
                 if is_over {
                     return Ok(());
@@ -96,101 +96,102 @@ impl<C: Connector> Task<C> {
                     Some(output) => {
                         if !is_first {
                             tracing::info!("connected to {} again", self.shown);
-                            self.state.reconnected();
+                            self.state.count_reconnect();
                         }
-                        self.state.connected(output.server_clock());
+                        self.state.set_connected(output.server_clock());
                         output
                     }
                     None if has_sent => return Ok(()),
-                    None => return self.nothing_sent(),
+                    None => return self.end_without_connection(),
                 },
             };
             is_first = false;
-            let (left, sent) = self.publish(&mut connected).await;
+            let (end, sent) = self.publish(&mut connected).await;
             self.backoff.ended(sent.lasted);
-            has_sent |= sent.any && (sent.lasted >= PROVEN || matches!(left, Left::Done | Left::Stopped));
-            let why = match left {
-                Left::Lost(why) => why,
-                Left::Done => {
-                    self.state.disconnected(None);
+            has_sent |=
+                sent.any && (sent.lasted >= PROVEN_AFTER || matches!(end, PublishEnd::Done | PublishEnd::Stopped));
+            let why = match end {
+                PublishEnd::Lost(why) => why,
+                PublishEnd::Done => {
+                    self.state.set_disconnected(None);
                     tokio::select! {
                         () = connected.close(Close::AfterLastFrame) => {}
                         _ = self.stop.changed() => {}
                     }
                     return Ok(());
                 }
-                Left::Stopped => {
-                    self.state.disconnected(None);
+                PublishEnd::Stopped => {
+                    self.state.set_disconnected(None);
                     connected.close(Close::Now).await;
                     return Ok(());
                 }
-                Left::Dismissed => {
+                PublishEnd::EndedByServer => {
                     let why =
                         "the server ended the session; another sender may have taken over, or somebody ended it there";
-                    self.state.disconnected(Some(why.to_owned()));
+                    self.state.set_disconnected(Some(why.to_owned()));
                     bail!("{}: {why}", self.shown)
                 }
             };
             tracing::warn!("{why}; trying again");
-            self.state.disconnected(Some(why));
+            self.state.set_disconnected(Some(why));
         }
     }
 
-    /// The end has come, and no server has taken pictures for longer than a moment.
-    fn nothing_sent(&self) -> Result<()> {
+    /// The end has come while there is no connection, and no server has taken frames for [`PROVEN_AFTER`].
+    fn end_without_connection(&self) -> Result<()> {
         match self.state.trouble() {
             Some(why) => bail!("{}: no picture is known to have arrived: {why}", self.shown),
             None => Ok(()),
         }
     }
 
-    /// Sends pictures over one connection for as long as it lasts.
-    async fn publish(&mut self, output: &mut C::Output) -> (Left, Sent) {
+    /// Sends frames over one connection for as long as it lasts.
+    async fn publish(&mut self, output: &mut C::Output) -> (PublishEnd, Sent) {
         let begun = Instant::now();
         let mut last_sent = None;
-        let left = self.publish_until_left(output, &mut last_sent).await;
+        let end = self.publish_until_end(output, &mut last_sent).await;
         let lasted = last_sent.map_or(Duration::ZERO, |last| last - begun);
-        (left, Sent { lasted, any: last_sent.is_some() })
+        (end, Sent { lasted, any: last_sent.is_some() })
     }
 
-    async fn publish_until_left(&mut self, output: &mut C::Output, last_sent: &mut Option<Instant>) -> Left {
+    async fn publish_until_end(&mut self, output: &mut C::Output, last_sent: &mut Option<Instant>) -> PublishEnd {
         let Self { queue, state, stop, .. } = self;
         let mut in_flight = false;
         let mut last_bytes = 0;
-        let mut moved = Instant::now();
+        let mut progressed = Instant::now();
         loop {
             if last_bytes != output.sent_bytes() {
-                state.sent(output.sent_bytes() - last_bytes);
-                (last_bytes, moved) = (output.sent_bytes(), Instant::now());
+                state.count_sent_bytes(output.sent_bytes() - last_bytes);
+                (last_bytes, progressed) = (output.sent_bytes(), Instant::now());
             }
             if in_flight && output.is_drained() {
                 in_flight = false;
                 let now = Instant::now();
                 *last_sent = Some(now);
                 state.backlog.leave(now);
-                state.sent_picture();
+                state.count_sent_frame();
             }
-            state.go_by(output.server_clock());
+            state.set_server_clock(output.server_clock());
             tokio::select! {
                 frame = queue.recv(), if !in_flight => match frame {
                     Some(frame) => match output.offer(frame) {
-                        Ok(()) => (in_flight, moved) = (true, Instant::now()),
-                        Err(error) => return Left::Lost(error.to_string()),
+                        Ok(()) => (in_flight, progressed) = (true, Instant::now()),
+                        Err(error) => return PublishEnd::Lost(error.to_string()),
                     },
-                    None => return Left::Done,
+                    None => return PublishEnd::Done,
                 },
                 event = output.event() => match event {
                     Ok(PublishEvent::Sent) => {}
-                    Ok(PublishEvent::RateLimited(limit_bps)) => state.limit_readers(limit_bps),
-                    Ok(PublishEvent::KeyframeRequested) => state.want_keyframe(),
-                    Ok(PublishEvent::Ended) => return Left::Dismissed,
-                    Err(error) => return Left::Lost(error.to_string()),
+                    Ok(PublishEvent::RateLimited(limit_bps)) => state.set_readers_limit(limit_bps),
+                    Ok(PublishEvent::KeyframeRequested) => state.request_keyframe(),
+                    Ok(PublishEvent::Ended) => return PublishEnd::EndedByServer,
+                    Err(error) => return PublishEnd::Lost(error.to_string()),
                 },
-                () = tokio::time::sleep_until((moved + TAKES_NOTHING).into()), if in_flight => {
-                    let seconds = TAKES_NOTHING.as_secs();
-                    return Left::Lost(format!("the server takes nothing for {seconds} s, though the connection stands"));
+                () = tokio::time::sleep_until((progressed + SEND_TIMEOUT).into()), if in_flight => {
+                    let seconds = SEND_TIMEOUT.as_secs();
+                    return PublishEnd::Lost(format!("the server takes nothing for {seconds} s, though the connection stands"));
                 }
-                _ = stop.changed() => return Left::Stopped,
+                _ = stop.changed() => return PublishEnd::Stopped,
             }
         }
     }
@@ -206,24 +207,24 @@ impl<C: Connector> Task<C> {
                     Ok(output) => return output,
                     Err(error) => {
                         tracing::debug!("{error}");
-                        state.disconnected(Some(error.to_string()));
+                        state.set_disconnected(Some(error.to_string()));
                     }
                 }
             }
         };
         let again = tokio::select! {
             output = try_again => Some(output),
-            () = closed(queue) => None,
+            () = drop_until_closed(queue) => None,
             _ = stop.changed() => None,
         };
         // What was coded for the old connection cannot be decoded on the new one.
         while queue.try_recv().is_ok() {}
-        state.drop_pictures(state.backlog.clear() as u64);
+        state.count_dropped(state.backlog.clear() as u64);
         again
     }
 }
 
-/// Gives pictures up until no more can come.
-async fn closed(queue: &mut mpsc::Receiver<CodedFrame>) {
+/// Drops what comes until the queue is closed.
+async fn drop_until_closed(queue: &mut mpsc::Receiver<CodedFrame>) {
     while queue.recv().await.is_some() {}
 }

@@ -6,6 +6,7 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame};
 
 use super::*;
+use crate::figures::outputs::OutputStatus;
 
 const INTERVAL: Duration = Duration::from_millis(33);
 const PICTURE_BYTES: usize = 8_000;
@@ -34,7 +35,7 @@ impl Link {
             waiting: VecDeque::new(),
             arrived: Vec::new(),
         };
-        link.state.connected(None);
+        link.state.set_connected(None);
         (OutputQueue::new(state, sender), link)
     }
 
@@ -46,7 +47,7 @@ impl Link {
         while let Some((timestamp, left)) = self.waiting.front_mut() {
             let taken = (*left).min(self.credit as usize);
             self.credit -= taken as f64;
-            self.state.sent(taken as u64);
+            self.state.count_sent_bytes(taken as u64);
             *left -= taken;
             if *left > 0 {
                 return;
@@ -59,7 +60,7 @@ impl Link {
     }
 }
 
-struct Bench {
+struct Rig {
     outputs: Outputs,
     links: Vec<Link>,
     now: Instant,
@@ -69,11 +70,11 @@ struct Bench {
     skipped: Vec<Skip>,
 }
 
-impl Bench {
-    fn new(speeds: &[f64]) -> Bench {
+impl Rig {
+    fn new(speeds: &[f64]) -> Rig {
         let (queues, links) = speeds.iter().map(|speed| Link::new(*speed)).unzip();
         let outputs = Outputs { queues, allowance: Allowance::default(), interval: INTERVAL };
-        Bench { outputs, links, now: Instant::now(), number: 0, iraps: Vec::new(), skipped: Vec::new() }
+        Rig { outputs, links, now: Instant::now(), number: 0, iraps: Vec::new(), skipped: Vec::new() }
     }
 
     fn run(&mut self, pictures: u32) {
@@ -91,7 +92,7 @@ impl Bench {
 
     fn code(&mut self) {
         let number = self.number;
-        let is_irap = self.outputs.take_keyframe_wanted();
+        let is_irap = self.outputs.take_keyframe_request();
         if is_irap {
             self.iraps.push(number);
         }
@@ -108,72 +109,72 @@ const FAST: f64 = 20.0 * PICTURE_BYTES as f64 * 30.0;
 
 #[test]
 fn a_link_that_stands_still_takes_nothing_from_the_others() {
-    let mut bench = Bench::new(&[FAST, 0.0, FAST]);
-    bench.run(600);
-    assert_eq!(bench.skipped, []);
+    let mut rig = Rig::new(&[FAST, 0.0, FAST]);
+    rig.run(600);
+    assert_eq!(rig.skipped, []);
     for link in [0, 2] {
-        assert_eq!(bench.links[link].arrived, (1..=600).collect::<Vec<_>>());
+        assert_eq!(rig.links[link].arrived, (1..=600).collect::<Vec<_>>());
     }
-    assert!(bench.links[1].arrived.is_empty());
-    assert!(bench.links[1].state.dropped() > 500);
-    // Only the first picture was wished for: an output that takes nothing has no use for another.
-    assert_eq!(bench.iraps, [1]);
+    assert!(rig.links[1].arrived.is_empty());
+    assert!(rig.links[1].state.counts().dropped > 500);
+    // Only the first picture was requested: an output that takes nothing has no use for another.
+    assert_eq!(rig.iraps, [1]);
 }
 
 #[test]
 fn a_slow_link_gets_what_fits_from_irap_to_irap_and_the_encoder_goes_by_the_fast_one() {
-    let mut bench = Bench::new(&[FAST, PICTURE_BYTES as f64 * 10.0]);
-    bench.run(900);
-    assert_eq!(bench.skipped, []);
-    assert_eq!(bench.links[0].arrived.len(), 900);
-    let slow = &bench.links[1].arrived;
+    let mut rig = Rig::new(&[FAST, PICTURE_BYTES as f64 * 10.0]);
+    rig.run(900);
+    assert_eq!(rig.skipped, []);
+    assert_eq!(rig.links[0].arrived.len(), 900);
+    let slow = &rig.links[1].arrived;
     // A third would fit; but what builds on a picture that was missed is of no use, and IRAP pictures are rare.
     assert!((45..=320).contains(&slow.len()), "{} pictures came", slow.len());
     // What it missed, it took up again with an IRAP picture.
     let gaps = slow.windows(2).filter(|pair| pair[1] != pair[0] + 1);
     assert!(gaps.clone().count() > 0);
-    gaps.for_each(|pair| assert!(bench.iraps.contains(&pair[1]), "{pair:?}"));
+    gaps.for_each(|pair| assert!(rig.iraps.contains(&pair[1]), "{pair:?}"));
     // The first was for the connections, the others for the slow link.
-    let wished = bench.iraps[1..].windows(2);
-    wished.for_each(|pair| assert!(pair[1] - pair[0] >= 60, "IRAP pictures {pair:?}"));
+    let requested = rig.iraps[1..].windows(2);
+    requested.for_each(|pair| assert!(pair[1] - pair[0] >= 60, "IRAP pictures {pair:?}"));
 }
 
 #[test]
-fn a_lone_output_decides_what_is_worth_coding() {
-    let mut bench = Bench::new(&[FAST]);
-    bench.links[0].state.disconnected(None);
-    bench.run(3);
-    assert_eq!(bench.skipped, [Skip::NoConnection; 3]);
-    bench.links[0].state.connected(None);
-    bench.run(30);
-    assert_eq!(bench.links[0].arrived, (4..=33).collect::<Vec<_>>());
-    bench.links[0].bytes_per_second = 0.0;
-    bench.run(60);
-    assert!(bench.skipped.iter().filter(|skip| **skip == Skip::Backlog).count() > 30);
-    assert_eq!(bench.links[0].state.dropped(), 0, "what is skipped before it is coded breaks nothing");
+fn a_single_output_decides_what_is_worth_coding() {
+    let mut rig = Rig::new(&[FAST]);
+    rig.links[0].state.set_disconnected(None);
+    rig.run(3);
+    assert_eq!(rig.skipped, [Skip::NoConnection; 3]);
+    rig.links[0].state.set_connected(None);
+    rig.run(30);
+    assert_eq!(rig.links[0].arrived, (4..=33).collect::<Vec<_>>());
+    rig.links[0].bytes_per_second = 0.0;
+    rig.run(60);
+    assert!(rig.skipped.iter().filter(|skip| **skip == Skip::Backlog).count() > 30);
+    assert_eq!(rig.links[0].state.counts().dropped, 0, "what is skipped before it is coded breaks nothing");
 }
 
 #[test]
 fn an_output_that_comes_back_begins_with_an_irap_picture_that_is_made_for_it() {
-    let mut bench = Bench::new(&[FAST, FAST]);
-    bench.run(10);
-    bench.links[1].state.disconnected(Some("gone".to_owned()));
-    bench.run(10);
-    bench.links[1].state.connected(None);
-    bench.run(10);
-    assert_eq!(bench.links[0].arrived, (1..=30).collect::<Vec<_>>());
-    assert_eq!(bench.links[1].arrived, (1..=10).chain(21..=30).collect::<Vec<_>>());
-    assert_eq!(bench.iraps, [1, 21]);
+    let mut rig = Rig::new(&[FAST, FAST]);
+    rig.run(10);
+    rig.links[1].state.set_disconnected(Some("gone".to_owned()));
+    rig.run(10);
+    rig.links[1].state.set_connected(None);
+    rig.run(10);
+    assert_eq!(rig.links[0].arrived, (1..=30).collect::<Vec<_>>());
+    assert_eq!(rig.links[1].arrived, (1..=10).chain(21..=30).collect::<Vec<_>>());
+    assert_eq!(rig.iraps, [1, 21]);
 }
 
 #[test]
 fn where_all_links_are_slow_the_encoder_goes_by_the_fastest() {
     let takes = |pictures_per_second: f64| PICTURE_BYTES as f64 * pictures_per_second;
-    let mut alone = Bench::new(&[takes(20.0)]);
+    let mut alone = Rig::new(&[takes(20.0)]);
     alone.run(900);
-    let mut bench = Bench::new(&[takes(20.0), takes(8.0)]);
-    bench.run(900);
-    let [fast, slow] = [0, 1].map(|link| bench.links[link].arrived.len());
+    let mut rig = Rig::new(&[takes(20.0), takes(8.0)]);
+    rig.run(900);
+    let [fast, slow] = [0, 1].map(|link| rig.links[link].arrived.len());
     let alone = alone.links[0].arrived.len();
     assert!(fast * 10 > alone * 9, "{fast} pictures by a link that takes {alone} alone, {slow} by a slower one");
 }

@@ -13,11 +13,11 @@ use jiff::Timestamp;
 const MAX_TRIES: u32 = 10_000;
 
 /// What a recording's files are called, and where one ends and the next begins.
-pub trait Files: Send {
-    /// How they are put together.
+pub trait FileNames: Send {
+    /// The container format of the files.
     fn form(&self) -> Form;
 
-    /// What makes the file whose first picture was taken at `first`.
+    /// What makes the file whose first picture was captured at `first`, once there is a picture to write.
     fn maker(&self, first: Timestamp) -> MakeFile;
 
     /// Whether a file so many ticks of 90 kHz long should end at the next keyframe.
@@ -31,7 +31,7 @@ pub trait Files: Send {
 /// anything; `umask` can take more away.
 ///
 /// # Errors
-/// When something of that name is there, or the system says no.
+/// When something of that name is there, or the system refuses.
 pub fn create_private(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().write(true).create_new(true)).open(path)
 }
@@ -39,7 +39,7 @@ pub fn create_private(path: &Path) -> io::Result<File> {
 /// Makes a file, or empties one that is there, which keeps its rights.
 ///
 /// # Errors
-/// When the system says no.
+/// When the system refuses.
 pub fn overwrite_private(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().write(true).create(true).truncate(true)).open(path)
 }
@@ -50,10 +50,10 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Makes a folder and those above it where they are not there; who may look into it is as with [`create_private`].
+/// Makes a folder and those above it where they are not there; they may be read by whom [`create_private`] lets read a file.
 ///
 /// # Errors
-/// When the system says no.
+/// When the system refuses.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -61,7 +61,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.recursive(true).create(path)
 }
 
-/// Makes the first of `base`, `base-2`, … from the `from`th on that is not there; tells which that is, too.
+/// Makes the first of `base`, `base-2`, … from the `from`th on that is not there; returns its number, too.
 ///
 /// # Errors
 /// When none can be made.
@@ -113,8 +113,8 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Begins with `base` itself. Whether a file can be made there is tried now, so that nobody finds out at the end of
-    /// the lesson.
+    /// Names that begin with `base` itself. Whether a file can be made there is tried now, so that nobody finds out when a
+    /// lesson is over that it was not recorded.
     ///
     /// # Errors
     /// When it cannot, or the name ends in something else than `.mp4` or `.mkv`.
@@ -128,7 +128,7 @@ impl Numbered {
     }
 }
 
-impl Files for Numbered {
+impl FileNames for Numbered {
     fn form(&self) -> Form {
         self.form
     }

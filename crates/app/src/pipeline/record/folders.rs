@@ -2,7 +2,7 @@
 //!
 //! Letters and digits of any language, `-`, `_` and spaces stand as they are; all else is written as `%` and two
 //! hexadecimal digits for each byte of its UTF-8, as in a URL. So are a dot, a space or a `-` where a shell or Windows would
-//! take it amiss, and the first letter of Windows' devices (`con`) and of what looks like a file of ours. Names that some
+//! misread it, and the first letter of Windows' devices (`con`) and of what looks like a file of ours. Names that some
 //! file system would not tell apart (`Cam` and `cam`), or not take (longer than 255 bytes), end in `~` and a part of
 //! their SHA-256. As neither `%` nor `~` ever stands for itself, no two paths share a folder.
 
@@ -27,7 +27,7 @@ pub fn folder_of(root: &Path, path: &str) -> PathBuf {
     folder
 }
 
-/// The path whose recordings are in the folder with these names, as far as names tell: of one that was too long, its
+/// The path whose recordings are in the folder with these names, as far as they contain it: of one that was too long, its
 /// beginning.
 pub fn path_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let texts: Vec<String> = names.map(text_of).collect();

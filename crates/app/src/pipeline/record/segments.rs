@@ -4,7 +4,6 @@
 //! `recordings/cameras/1/2026-11-26T12-30-05Z.mp4` began at that time, by its first picture's capture time.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hevcast_media::mux::{Form, MakeFile, RecordError};
@@ -12,14 +11,13 @@ use hevcast_server::config::record::{Record, RecordFormat};
 use hevcast_wire::time::RtpTicks;
 use jiff::Timestamp;
 
-use super::files::{Files, create_numbered, create_private_folder};
+use super::files::{FileNames, create_numbered, create_private_folder};
 use super::folders::{folder_of, path_of};
-use super::tap::AskKeyframe;
 
 /// A name is the time in this form.
 const NAME: &str = "%Y-%m-%dT%H-%M-%SZ";
 
-/// The files of one path.
+/// The names of the files of one path, and what of them is kept.
 #[derive(Clone, Debug)]
 pub struct Segments {
     folder: PathBuf,
@@ -30,7 +28,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Those of the stream at `path`.
+    /// The files of the stream at `path`, below the folder that the configuration names, which `root` completes.
     pub fn new(config: &Record, root: &Path, path: &str) -> Segments {
         Segments {
             folder: folder_of(&root.join(&config.folder), path),
@@ -41,7 +39,7 @@ impl Segments {
         }
     }
 
-    /// Makes the file whose first picture was taken at `first`, and room for it.
+    /// Makes the file whose first picture was captured at `first`, and room for it.
     fn make(&self, first: Timestamp) -> Result<PathBuf, RecordError> {
         delete_old(&self.folder, self.max_bytes, self.max_age);
         create_private_folder(&self.folder).map_err(|error| RecordError {
@@ -53,7 +51,7 @@ impl Segments {
     }
 }
 
-impl Files for Segments {
+impl FileNames for Segments {
     fn form(&self) -> Form {
         match self.format {
             RecordFormat::Mp4 => Form::Mp4,
@@ -81,7 +79,8 @@ fn delete_old(folder: &Path, max_bytes: u64, max_age: Duration) {
     }
 }
 
-/// Deletes what has become too old of all paths that are recorded, live or not. A path is known by its folder's name.
+/// Deletes the files that have become too old of all paths that are recorded, live or not. A path is known by its folder's
+/// name.
 pub fn delete_aged(config: &Record, root: &Path) {
     let mut folders = vec![(root.join(&config.folder), Vec::new())];
     while let Some((folder, names)) = folders.pop() {
@@ -107,6 +106,7 @@ struct Kept {
 }
 
 /// The files in a folder whose names we gave, oldest first.
+#[expect(clippy::disallowed_methods, reason = "the ages of files are told by the system's clock")]
 fn files_in(folder: &Path) -> Vec<Kept> {
     let now = SystemTime::now();
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
@@ -143,11 +143,6 @@ fn too_many(kept: Vec<Kept>, max_bytes: u64, max_age: Duration) -> Vec<PathBuf> 
         goes
     });
     beyond.map(|file| file.path).collect()
-}
-
-/// Who asks a stream for a keyframe.
-pub fn asks(stream: Arc<hevcast_server::hub::stream::Stream>, clock: hevcast_net::Clock) -> AskKeyframe {
-    Arc::new(move || stream.request_keyframe(clock.now().instant))
 }
 
 #[cfg(test)]

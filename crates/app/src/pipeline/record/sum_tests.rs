@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hevcast_media::FrameRate;
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
 use hevcast_media::coded_file::CodedFile;
 use hevcast_media::mux::{Form, MakeFile, RecordError, Recording};
 use hevcast_media::picture::{Picture as Raw, PictureFormat};
@@ -19,21 +19,22 @@ use hevcast_wire::SequenceInfo;
 use hevcast_wire::time::RtpTicks;
 use jiff::Timestamp;
 use proptest::prelude::*;
+use tokio::sync::watch;
 
-use super::RecordTap;
-use super::files::{Files, create_numbered};
+use super::RecordState;
+use super::files::{FileNames, create_numbered};
 use super::histories::{SECOND, Stamps, Step, step};
-use super::plan::{Picture, Plan, RecordFile, Shelf};
+use super::output::{Moment, RecordOutput, Running, Signals};
+use super::plan::{Plan, RecordFile, RecordFrame, Storage};
 use super::queue::RecordQueue;
-use super::tap::{Intake, Moment};
 use super::writer::Disk;
-use crate::figures::recorded::{Cause, Tally};
+use crate::figures::recorded::{MissingCause, RecordCounters};
 
 /// What a queue holds in these histories: some dozen pictures, so that it overflows.
 const QUEUE_BYTES: u64 = 40_000;
 
 /// Streams of different sizes, and so of different parameter sets: a keyframe and a picture behind it.
-fn streams() -> &'static [[CodedFrame; 2]; 3] {
+pub(super) fn streams() -> &'static [[CodedFrame; 2]; 3] {
     static STREAMS: OnceLock<[[CodedFrame; 2]; 3]> = OnceLock::new();
     STREAMS.get_or_init(|| {
         [64, 96, 128].map(|width| {
@@ -41,11 +42,12 @@ fn streams() -> &'static [[CodedFrame; 2]; 3] {
             let settings = EncoderSettings {
                 format,
                 frame_rate: FrameRate::whole(30),
-                rate: RateControl::Qp(Qp::clamped(30)),
-                preset: None,
-                x265_params: String::new(),
-                keyframe_interval: Duration::from_secs(10),
-                choice: EncoderChoice::Named("libx265".to_owned()),
+                options: EncoderOptions {
+                    choice: EncoderChoice::Named("libx265".to_owned()),
+                    rate: RateControl::Qp(Qp::clamped(30)),
+                    keyframe_interval: Some(Duration::from_secs(10)),
+                    ..EncoderOptions::default()
+                },
             };
             let mut encoder = Encoder::open(&settings).unwrap().0;
             [true, false].map(|idr| {
@@ -64,7 +66,7 @@ struct Lengths {
     ticks: Option<i64>,
 }
 
-impl Files for Lengths {
+impl FileNames for Lengths {
     fn form(&self) -> Form {
         self.form
     }
@@ -90,10 +92,10 @@ struct FlakyFile {
     room: Rc<Cell<u64>>,
 }
 
-impl Shelf for Flaky {
+impl Storage for Flaky {
     type File = FlakyFile;
 
-    fn begin(&mut self, first: &Picture, sequence: &SequenceInfo) -> FlakyFile {
+    fn begin(&mut self, first: &RecordFrame, sequence: &SequenceInfo) -> FlakyFile {
         FlakyFile { file: self.disk.begin(first, sequence), room: Rc::clone(&self.room) }
     }
 
@@ -103,11 +105,11 @@ impl Shelf for Flaky {
 }
 
 impl RecordFile for FlakyFile {
-    fn write(&mut self, picture: &Picture, ticks: i64) -> Result<(), RecordError> {
+    fn write(&mut self, frame: &RecordFrame, ticks: i64) -> Result<(), RecordError> {
         match self.room.get().checked_sub(1) {
             Some(room) => {
                 self.room.set(room);
-                RecordFile::write(&mut self.file, picture, ticks)
+                RecordFile::write(&mut self.file, frame, ticks)
             }
             None => Err(RecordError { path: PathBuf::new(), why: "no space".to_owned() }),
         }
@@ -122,16 +124,18 @@ impl RecordFile for FlakyFile {
 
 struct Rig {
     folder: PathBuf,
-    tap: RecordTap,
+    output: RecordOutput,
     queue: Arc<RecordQueue>,
     plan: Plan<Flaky>,
-    tally: Arc<Tally>,
+    counters: Arc<RecordCounters>,
     room: Rc<Cell<u64>>,
     now: Moment,
     begun: Instant,
     stamp: u32,
     camera: usize,
     noise: u32,
+    /// Pictures lost on the way, which the next one says.
+    lost: u32,
     is_stalled: bool,
     has_failed: bool,
     came: u64,
@@ -144,28 +148,30 @@ impl Rig {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("hevcast-sum-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let (tally, room) = (Arc::new(Tally::default()), Rc::new(Cell::new(u64::MAX)));
+        let (counters, room) = (Arc::new(RecordCounters::default()), Rc::new(Cell::new(u64::MAX)));
         let files = Box::new(Lengths { folder: folder.clone(), form, ticks });
-        let shelf = Flaky { disk: Disk::new(files, Arc::clone(&tally)), room: Rc::clone(&room) };
+        let storage = Flaky { disk: Disk::new(files, Arc::clone(&counters)), room: Rc::clone(&room) };
         let queue = Arc::new(RecordQueue::new(&Arc::new(Budget::new(QUEUE_BYTES))));
-        let tap = RecordTap::default();
-        tap.open(Intake::new(Arc::clone(&queue), Arc::clone(&tally), Arc::new(|| {})));
+        let output = RecordOutput::default();
+        let (_, state) = watch::channel(RecordState::Waiting);
+        output.begin(Running::new(Arc::clone(&queue), Arc::clone(&counters), Arc::new(Signals::default()), state));
         let now = Moment { instant: Instant::now(), wall: Timestamp::UNIX_EPOCH };
-        let plan = Plan::new(shelf, Arc::clone(&tally));
+        let plan = Plan::new(storage, Arc::clone(&counters));
         let (begun, is_stalled, has_failed) = (now.instant, false, false);
         let (stamp, camera, noise, came, killed) = (u32::MAX - SECOND, 0, 1, 0, 0);
         Rig {
             folder,
-            tap,
+            output,
             queue,
             plan,
-            tally,
+            counters,
             room,
             now,
             begun,
             stamp,
             camera,
             noise,
+            lost: 0,
             is_stalled,
             has_failed,
             came,
@@ -185,8 +191,9 @@ impl Rig {
     }
 
     fn offer(&mut self, frame: &CodedFrame, stamp: u32) {
-        let frame = CodedFrame { timestamp: RtpTicks(stamp), ..frame.clone() };
-        self.tap.offer_at(&frame, self.now);
+        let mut frame = CodedFrame { timestamp: RtpTicks(stamp), ..frame.clone() };
+        frame.meta.lost_before = std::mem::take(&mut self.lost);
+        self.output.offer_at(&frame, self.now);
         self.came += 1;
         if !self.is_stalled {
             self.write();
@@ -197,7 +204,7 @@ impl Rig {
     fn write(&mut self) {
         while let Some(picture) = self.queue.try_pop() {
             if self.plan.take(&picture).is_err() {
-                self.tally.missing(Cause::Failed, self.queue.end());
+                self.counters.count_missing(MissingCause::Failed, self.queue.end());
                 self.has_failed = true;
             }
         }
@@ -243,10 +250,10 @@ impl Rig {
                 bare.nals.retain(|nal| nal[0] >> 1 < 32);
                 self.offer(&bare, self.stamp);
             }
-            Step::Break => self.tap.break_off(),
+            Step::Break => self.output.end_stream(),
             Step::Lose(pictures) => {
-                self.tap.miss(Cause::Lost, pictures);
-                self.tap.skip(Cause::Lost);
+                self.output.count_missing(MissingCause::Lost, pictures);
+                self.lost += pictures as u32;
                 self.came += pictures;
             }
             Step::Stall(stalls) => {
@@ -275,11 +282,11 @@ impl Rig {
     /// Ends the recording, and holds it to its word.
     fn end(mut self, ticks: Option<i64>) -> Result<(), TestCaseError> {
         self.write();
-        self.tap.close();
+        self.output.end(&self.queue);
         if !self.has_failed {
             let _ = self.plan.end();
         }
-        let (counts, files) = (self.tally.read(), files_in(&self.folder));
+        let (counts, files) = (self.counters.read(), files_in(&self.folder));
         prop_assert_eq!(counts.came, self.came);
         prop_assert_eq!(counts.came, counts.recorded + counts.missing(), "{:?}", counts);
         let found: u64 = files.iter().map(|file| pictures_in(file)).sum();
@@ -289,7 +296,7 @@ impl Rig {
         let by_length = ticks.map_or(0.0, |ticks| lasted * f64::from(SECOND) / ticks as f64 * 1.2);
         prop_assert!(files.len() as f64 <= 5.0 + lasted / 5.0 + by_length, "{} files in {} s", files.len(), lasted);
         if !self.has_failed {
-            prop_assert_eq!(counts.missing_by(Cause::Failed), 0);
+            prop_assert_eq!(counts.missing_by(MissingCause::Failed), 0);
         }
         Ok(())
     }
@@ -339,11 +346,11 @@ proptest! {
 }
 
 /// A history with one kind of trouble: what is recorded, and what is missing by this cause.
-fn recorded(steps: &[Step], cause: Cause) -> (u64, u64) {
+fn recorded(steps: &[Step], cause: MissingCause) -> (u64, u64) {
     let mut rig = Rig::new(Form::Mp4, None);
     steps.iter().for_each(|step| rig.go(step));
     rig.write();
-    let counts = rig.tally.read();
+    let counts = rig.counters.read();
     rig.end(None).unwrap();
     assert_eq!(counts.missing(), counts.missing_by(cause), "{counts:?}");
     (counts.recorded, counts.missing())
@@ -355,7 +362,7 @@ fn no_stamp_pause_or_burst_costs_a_picture() {
     for how in [Even, Odd(7, 9800 * SECOND), Odd(2, u32::MAX / 2), Same, Back, Lapse(11 * SECOND), Any] {
         let steps = [Step::Pictures(250, 33, 250, how), Step::Pause(12_000), Step::Pictures(50, 0, 250, how)];
         // The second stretch begins with a keyframe, as the first does.
-        assert_eq!(recorded(&steps, Cause::Lost), (300, 0), "{how:?}");
+        assert_eq!(recorded(&steps, MissingCause::Lost), (300, 0), "{how:?}");
     }
 }
 
@@ -363,17 +370,17 @@ fn no_stamp_pause_or_burst_costs_a_picture() {
 fn each_cause_is_told_from_the_others() {
     let even = |count, every| Step::Pictures(count, 33, every, Stamps::Even);
     let stalled = [even(10, 10), Step::Stall(true), even(200, 100), Step::Stall(false), even(100, 10)];
-    let (kept, slow) = recorded(&stalled, Cause::Slow);
+    let (kept, slow) = recorded(&stalled, MissingCause::Slow);
     assert!(slow > 50 && kept + slow == 310, "{slow}");
-    assert_eq!(recorded(&[even(10, 10), Step::Lose(3), even(10, 10)], Cause::Lost), (20, 3));
+    assert_eq!(recorded(&[even(10, 10), Step::Lose(3), even(10, 10)], MissingCause::Lost), (20, 3));
     let mut late = Rig::new(Form::Matroska, None);
     late.offer(&streams()[0][1], 0);
     late.go(&even(10, 10));
-    assert_eq!(late.tally.read().missing_by(Cause::NoKeyframe), 1);
+    assert_eq!(late.counters.read().missing_by(MissingCause::NoKeyframe), 1);
     late.end(None).unwrap();
-    assert_eq!(recorded(&[Step::Bare, even(10, 10)], Cause::NoParameterSets), (10, 1));
-    let (kept, refused) = recorded(&[Step::Alternate(90)], Cause::TooManyFiles);
+    assert_eq!(recorded(&[Step::Bare, even(10, 10)], MissingCause::NoParameterSets), (10, 1));
+    let (kept, refused) = recorded(&[Step::Alternate(90)], MissingCause::TooManyFiles);
     assert!(kept >= 4 && refused > 40, "{kept} {refused}");
-    let (kept, failed) = recorded(&[Step::Full(7), even(20, 10)], Cause::Failed);
+    let (kept, failed) = recorded(&[Step::Full(7), even(20, 10)], MissingCause::Failed);
     assert_eq!((kept, failed), (7, 13));
 }

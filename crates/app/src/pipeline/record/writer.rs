@@ -1,4 +1,4 @@
-//! The recorder's thread: takes pictures off the queue, and writes them where the [`Plan`] has them.
+//! The recorder's thread: takes frames off the queue, and writes them where the [`Plan`] has them.
 
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -9,23 +9,23 @@ use hevcast_wire::SequenceInfo;
 use tokio::sync::watch;
 
 use super::RecordState;
-use super::files::Files;
-use super::plan::{Picture, Plan, RecordFile, Shelf};
+use super::files::FileNames;
+use super::output::Signals;
+use super::plan::{Plan, RecordFile, RecordFrame, Storage};
 use super::queue::RecordQueue;
-use super::tap::AskKeyframe;
-use crate::figures::recorded::{Cause, Counts, Tally};
+use crate::figures::recorded::{MissingCause, RecordCounters, RecordCounts};
 
-/// Real files.
+/// Storage on a real disk: names, muxers and counts of files.
 pub struct Disk {
-    files: Box<dyn Files>,
-    tally: Arc<Tally>,
+    names: Box<dyn FileNames>,
+    counters: Arc<RecordCounters>,
     last: Arc<Mutex<Option<PathBuf>>>,
 }
 
 impl Disk {
-    /// By these names; counts what is made.
-    pub fn new(files: Box<dyn Files>, tally: Arc<Tally>) -> Disk {
-        Disk { files, tally, last: Arc::default() }
+    /// Files by these names, each of which is counted in `counters` when it is made.
+    pub fn new(names: Box<dyn FileNames>, counters: Arc<RecordCounters>) -> Disk {
+        Disk { names, counters, last: Arc::default() }
     }
 
     /// The last file made.
@@ -34,31 +34,32 @@ impl Disk {
     }
 }
 
-impl Shelf for Disk {
+impl Storage for Disk {
     type File = Recording;
 
-    fn begin(&mut self, first: &Picture, sequence: &SequenceInfo) -> Recording {
-        let began = first.taken.to_string();
+    fn begin(&mut self, first: &RecordFrame, sequence: &SequenceInfo) -> Recording {
+        let began = first.captured.to_string();
         let (size, reordered) = ((sequence.width, sequence.height), usize::from(sequence.reordered));
         let what = Recorded { size, parameter_sets: &first.sets, reordered, began: &began };
-        let (mut make, tally, last) = (self.files.maker(first.taken), Arc::clone(&self.tally), Arc::clone(&self.last));
+        let mut make = self.names.maker(first.captured);
+        let (counters, last) = (Arc::clone(&self.counters), Arc::clone(&self.last));
         let make = move || {
             make().inspect(|path| {
-                tally.file();
+                counters.files.add(1);
                 *last.lock() = Some(path.clone());
             })
         };
-        Recording::new(self.files.form(), Box::new(make), &what)
+        Recording::new(self.names.form(), Box::new(make), &what)
     }
 
     fn is_long_enough(&self, ticks: i64) -> bool {
-        self.files.is_long_enough(ticks)
+        self.names.is_long_enough(ticks)
     }
 }
 
 impl RecordFile for Recording {
-    fn write(&mut self, picture: &Picture, ticks: i64) -> Result<(), RecordError> {
-        Recording::write(self, &picture.frame, ticks)
+    fn write(&mut self, frame: &RecordFrame, ticks: i64) -> Result<(), RecordError> {
+        Recording::write(self, &frame.frame, ticks)
     }
 
     fn end(self) -> (u64, Option<RecordError>) {
@@ -68,31 +69,37 @@ impl RecordFile for Recording {
 }
 
 /// The thread's state.
-pub struct Writer {
+pub(super) struct Writer {
     plan: Plan<Disk>,
-    tally: Arc<Tally>,
-    /// How that stood when the recording began.
-    before: Counts,
-    ask: AskKeyframe,
-    told: watch::Sender<RecordState>,
+    counters: Arc<RecordCounters>,
+    /// How they stood when the recording began.
+    before: RecordCounts,
+    signals: Arc<Signals>,
+    /// Dropped last, when all files are closed.
+    state: watch::Sender<RecordState>,
 }
 
 impl Writer {
-    /// Tells `told` what it does, and `ask` when a keyframe is needed.
-    pub fn new(files: Box<dyn Files>, tally: Arc<Tally>, ask: AskKeyframe, told: watch::Sender<RecordState>) -> Writer {
-        let plan = Plan::new(Disk::new(files, Arc::clone(&tally)), Arc::clone(&tally));
-        let before = tally.read();
-        Writer { plan, tally, before, ask, told }
+    /// A writer that reports what it does to `state`, and what the stage should do to `signals`.
+    pub(super) fn new(
+        names: Box<dyn FileNames>,
+        counters: Arc<RecordCounters>,
+        signals: Arc<Signals>,
+        state: watch::Sender<RecordState>,
+    ) -> Writer {
+        let plan = Plan::new(Disk::new(names, Arc::clone(&counters)), Arc::clone(&counters));
+        let before = counters.read();
+        Writer { plan, counters, before, signals, state }
     }
 
-    /// Writes until no more can come, or a file cannot be written.
-    pub fn run(mut self, queue: &RecordQueue) {
+    /// Writes until the queue is closed and empty, or a file cannot be written.
+    pub(super) fn run(mut self, queue: &RecordQueue) {
         let written = self.write_all(queue);
         if written.is_err() {
-            self.tally.missing(Cause::Failed, queue.end());
+            self.counters.count_missing(MissingCause::Failed, queue.end());
         }
-        let (pictures, path) = (self.recorded(), self.plan.shelf().last());
-        self.told.send_replace(match (written, path) {
+        let (pictures, path) = (self.recorded(), self.plan.storage().last());
+        self.state.send_replace(match (&written, path) {
             (Err(error), _) => {
                 tracing::warn!("the recording has ended: {error}; the stream goes on");
                 RecordState::Failed(error.to_string())
@@ -100,20 +107,25 @@ impl Writer {
             (Ok(()), Some(path)) if pictures > 0 => RecordState::Done { path, pictures },
             (Ok(()), _) => RecordState::Off,
         });
+        if let Err(error) = written {
+            self.signals.fail(error);
+        }
     }
 
     fn recorded(&self) -> u64 {
-        self.tally.read().since(self.before).recorded
+        self.counters.read().since(self.before).recorded
     }
 
     fn write_all(&mut self, queue: &RecordQueue) -> Result<(), RecordError> {
-        while let Some(picture) = queue.pop() {
-            if self.plan.take(&picture)? {
-                (self.ask)();
+        while let Some(frame) = queue.pop() {
+            if self.plan.take(&frame)? {
+                self.signals.request_keyframe();
             }
-            if let Some(path) = self.plan.shelf().last() {
-                self.told.send_replace(RecordState::Running { path, pictures: self.recorded() });
+            if let Some(path) = self.plan.storage().last() {
+                self.state.send_replace(RecordState::Running { path, pictures: self.recorded() });
             }
+            queue.written();
+            self.signals.written();
         }
         self.plan.end()
     }

@@ -1,12 +1,11 @@
 //! A stream that somebody else has coded, passed on as it is: play → depacketize → publish.
 //!
 //! A task takes frames of the [source] to the outputs ([`super::outputs`]), so that a camera is coded once, by itself. What an
-//! output cannot take is dropped up to the next random access frame, which is asked of the source.
+//! output cannot take is dropped up to the next random access frame, which is requested of the source.
 
 pub mod source;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -23,15 +22,15 @@ use super::origin::Origin;
 use super::outputs::{self, OutputSettings, OutputState, Outputs};
 use super::play::PlayState;
 use super::preview::{self, PreviewQueue, Show};
-use super::record::RecordTap;
+use super::record::RecordOutput;
 use super::send::{Relayed, Sending};
-use super::stage::{End, Stages};
+use super::stage::{PipelineEnd, Stages};
 use crate::figures::send::SendCounters;
 
-/// What to pass on, and where.
+/// What to pass on, and to which servers.
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
-    /// The stream.
+    /// The stream that is pulled.
     pub origin: Target,
     /// Where to, once or several times.
     pub targets: Vec<Target>,
@@ -43,13 +42,13 @@ pub struct RelaySettings {
 /// The first thing that cannot be had: the source, a frame of it that can be decoded, or the server; of several servers, all.
 pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) -> Result<Sending> {
     let shown = settings.origin.shown();
-    let (counters, tap) = (Arc::new(SendCounters::default()), RecordTap::default());
+    let (counters, recording) = (Arc::new(SendCounters::default()), RecordOutput::default());
     let origin = Origin::Stream(Box::new(settings.origin));
-    let (mut source, state) = RelaySource::start(origin, false, tap.clone(), clock)?;
+    let (mut source, state) = RelaySource::start(origin, false, recording.clone(), clock)?;
     let (first, sequence) = source.first().await?;
 
     let (stop_outputs, outputs_stopped) = watch::channel(false);
-    let (guard, end) = End::guarded();
+    let (guard, end) = PipelineEnd::new();
     let (size, parameter_sets) = ((sequence.width, sequence.height), first.parameter_sets());
     let to_open = settings.targets.into_iter().map(|target| OutputSettings {
         target,
@@ -62,7 +61,6 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
     let (outputs, running) = outputs::start(to_open.collect(), interval, &outputs_stopped, guard).await?;
     let description = format!("{shown}, {} {}x{} as it comes", first.codec, size.0, size.1);
     let source_state = Arc::new(SourceState::new(description.clone()));
-    let keyframe_wanted = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
     let mut stages = Stages::default();
     let relay = RelayStage {
@@ -71,7 +69,6 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
         outputs,
         raw_bits: raw_bits(&sequence),
         counters: Arc::clone(&counters),
-        keyframe_wanted: Arc::clone(&keyframe_wanted),
     };
     let relay_task = tokio::spawn(relay.run(first, stopped));
     tokio::spawn(show_state(state, Arc::clone(&source_state)));
@@ -88,8 +85,7 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
         fallbacks: Vec::new(),
         counters,
         outputs: running.states,
-        tap,
-        keyframe_wanted,
+        recording,
         source_state,
         encoding: None,
         relayed: Some(Relayed { stop, task: relay_task }),
@@ -101,7 +97,7 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
     })
 }
 
-/// Tells whoever shows the source whether it gives pictures, until it has ended.
+/// Keeps `shown` up to date on whether the source gives pictures, until it has ended.
 async fn show_state(mut state: watch::Receiver<PlayState>, shown: Arc<SourceState>) {
     while state.changed().await.is_ok() {
         let is_away = matches!(*state.borrow_and_update(), PlayState::Retrying { .. });
@@ -122,8 +118,6 @@ struct RelayStage {
     outputs: Outputs,
     raw_bits: u64,
     counters: Arc<SendCounters>,
-    /// By whoever records.
-    keyframe_wanted: Arc<AtomicBool>,
 }
 
 impl RelayStage {
@@ -146,12 +140,12 @@ impl RelayStage {
 
     fn pass_on(&mut self, frame: &CodedFrame) {
         let now = Instant::now();
-        self.counters.captured.fetch_add(1, Ordering::Relaxed);
+        self.counters.captured.add(1);
         if let Some(sequence) = frame.parameter_sets().sps().and_then(|sps| frame.codec.sequence_info(sps)) {
             self.raw_bits = raw_bits(&sequence);
         }
         self.counters.encoded(frame, self.raw_bits, Duration::ZERO);
-        // What each link takes is looked at, so that one that is behind is given nothing more.
+        // Updates what each link takes, so that one that is behind is given nothing more.
         let _ = self.outputs.bit_budget(now, true);
         let source = &self.source;
         self.outputs.offer(frame, now, |output: &OutputState| {
@@ -160,9 +154,9 @@ impl RelayStage {
         if let Some(preview) = &mut self.preview
             && !preview.offer(frame)
         {
-            self.counters.dropped_preview.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped_preview.add(1);
         }
-        if self.keyframe_wanted.swap(false, Ordering::AcqRel) | self.outputs.take_keyframe_wanted() {
+        if self.outputs.take_keyframe_request() {
             self.source.request_keyframe();
         }
     }

@@ -1,11 +1,10 @@
 //! A stream that somebody else has coded, as it is passed on: a receiver without a decoder.
 //!
-//! [`RelaySource`] plays the stream as a receiver does ([`super::super::play`]), with its reconnects and its patience. Its
+//! [`RelaySource`] plays the stream as a receiver does ([`super::super::play`]), with its reconnects and time-outs. Its
 //! frames are ready to be sent: their time stamps go on where the source's begin anew, and those without a capture time get
 //! that of their arrival here, which says so: what was before is not known.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -18,10 +17,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::figures::receive::ReceiveCounters;
+use crate::pipeline::keyframe::KeyframeRequest;
 use crate::pipeline::origin::Origin;
 use crate::pipeline::play::{PlayStage, PlayState, Playable};
 use crate::pipeline::receive::{FRAMES_DEPTH, ReceiveSettings};
-use crate::pipeline::record::RecordTap;
+use crate::pipeline::record::RecordOutput;
 use crate::pipeline::stamp::{SentStages, Stamper};
 
 /// How long the first random access frame with its parameter sets may take once the source plays.
@@ -29,56 +29,56 @@ const FIRST_FRAME: Duration = Duration::from_secs(20);
 /// A step of time stamps that differs by more than this from the time that has passed begins anew: the source is another.
 const LARGEST_STEP: Duration = Duration::from_secs(5);
 
-/// A source that is being played. Dropping it leaves it to itself: see [`RelaySource::stop`].
+/// A source that is being played; ended by [`RelaySource::stop`].
 #[derive(Debug)]
 pub struct RelaySource {
     shown: String,
     frames: mpsc::Receiver<Playable>,
     stop: watch::Sender<bool>,
-    /// Until its end has been told.
+    /// `None` once its result has been returned.
     play_task: Option<JoinHandle<Result<()>>>,
-    /// What can be decoded is taken for decoded, so that nobody is told of a dark picture.
+    /// What can be decoded counts as decoded, so that the log does not say that there is no picture.
     received: Arc<ReceiveCounters>,
-    wants_keyframe: Arc<AtomicBool>,
+    keyframe_request: KeyframeRequest,
     stamper: Stamper,
     timeline: Timeline,
 }
 
 impl RelaySource {
-    /// Begins to play; `tap` gets the frames as they come. With `waits`, also where the first connection fails.
+    /// Begins to play; the frames are offered to `recording` as they come. With `waits`, also where the first connection fails.
     ///
     /// # Errors
     /// When the system has no randomness.
     pub fn start(
         origin: Origin,
         waits: bool,
-        tap: RecordTap,
+        recording: RecordOutput,
         clock: Clock,
     ) -> Result<(RelaySource, watch::Receiver<PlayState>)> {
         let offset = RtpTicks(getrandom::u32().context("the system has no randomness to offer")?);
         let shown = origin.shown();
         let (sender, frames) = mpsc::channel(FRAMES_DEPTH);
         let (stop, stopped) = watch::channel(false);
-        let (told, state) = watch::channel(PlayState::Connecting);
+        let (state_sender, state) = watch::channel(PlayState::Connecting);
         let received = Arc::new(ReceiveCounters::new(clock));
-        let wants_keyframe = Arc::new(AtomicBool::new(false));
+        let keyframe_request = KeyframeRequest::default();
         let play = PlayStage {
             settings: ReceiveSettings { origin, once: false, wait: waits, source_timeout: None },
             clock,
             frames: sender,
             counters: Arc::clone(&received),
-            wants_keyframe: Arc::clone(&wants_keyframe),
-            tap,
-            state: told,
+            keyframe_request: keyframe_request.clone(),
+            recording,
+            state: state_sender,
             access: RandomAccess::default(),
             has_lost: false,
-            patience: Patience::new(None),
+            source_timeout: Patience::new(None),
             hold: None,
-            told_of_bundles: false,
+            has_warned_of_bundles: false,
         };
         let play_task = Some(tokio::spawn(play.run(stopped)));
         let (stamper, timeline) = (Stamper::new(clock, offset), Timeline::new(offset));
-        Ok((RelaySource { shown, frames, stop, play_task, received, wants_keyframe, stamper, timeline }, state))
+        Ok((RelaySource { shown, frames, stop, play_task, received, keyframe_request, stamper, timeline }, state))
     }
 
     /// Waits for the first frame that decoding can start at, and what its pictures are like.
@@ -135,9 +135,9 @@ impl RelaySource {
         frame
     }
 
-    /// Asks the source for a random access frame.
+    /// Requests a random access frame of the source.
     pub fn request_keyframe(&self) {
-        self.wants_keyframe.store(true, Ordering::Release);
+        self.keyframe_request.set();
     }
 
     /// Ends the session with the source.
@@ -152,7 +152,7 @@ impl RelaySource {
         self.ended().await
     }
 
-    /// Waits for the end of the task; why it ended by itself is told once.
+    /// Waits for the end of the task; its error is returned once.
     async fn ended(&mut self) -> Result<()> {
         match self.play_task.take() {
             Some(task) => task.await?,

@@ -31,10 +31,10 @@ pub const FEED_DEPTH: usize = 4;
 /// Why there are no more frames.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// SRT's.
+    /// The SRT connection failed or was refused.
     #[error(transparent)]
     Srt(#[from] SrtError),
-    /// The file's.
+    /// The file cannot be opened or read.
     #[error(transparent)]
     File(#[from] CodedFileError),
     /// The system has no thread.
@@ -60,10 +60,10 @@ pub struct Feed {
     received_bytes: u64,
 }
 
-/// Gives a file's frames out in their own time.
+/// Delays a file's frames until their time stamps are due.
 #[derive(Debug, Default)]
 struct PlayoutClock {
-    /// When the file's first frame was given out; later, that of the first behind a gap.
+    /// When the file's first frame was due; after a gap, the first behind it.
     begun: Option<Instant>,
     /// From that to the last one, in ticks of 90 kHz.
     elapsed_ticks: i64,
@@ -111,7 +111,7 @@ impl Feed {
     ) -> Result<Feed, FeedError> {
         let (sender, frames) = mpsc::channel(FEED_DEPTH);
         let (opened, is_open) = tokio::sync::oneshot::channel();
-        // Before the thread: should this call be given up, the thread is told.
+        // Before the thread, so that dropping this call ends the thread.
         let feed = Feed { frames, stop, playout_clock, parameter_sets: None, received_bytes: 0 };
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let mut reader = match open() {
@@ -133,7 +133,7 @@ impl Feed {
         })?;
         match is_open.await {
             Ok(opened) => opened.map(|()| feed),
-            // The thread has panicked, which its own message tells.
+            // The thread has panicked, with a message of its own.
             Err(_) => Err(std::io::Error::other("the reader ended").into()),
         }
     }
@@ -154,7 +154,7 @@ impl CodedSource for Feed {
         Ok(SourceEvent::Frame(frame))
     }
 
-    /// A file has none to ask, and SRT no way to.
+    /// Nothing is requested: a file has no encoder, and SRT no such message.
     fn request_keyframe(&mut self) -> bool {
         true
     }

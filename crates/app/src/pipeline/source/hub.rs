@@ -63,12 +63,12 @@ impl HubSource {
         HubSource::join_by(stream, clock, Reader::recording)
     }
 
-    /// Joins it to look on: what the publisher is asked for does not change.
+    /// Joins a stream to show it, without effect on what is requested of the publisher.
     ///
     /// # Errors
     /// When it is neither H.265 nor H.264.
-    pub fn look_on(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
-        HubSource::join_by(stream, clock, Reader::looking_on)
+    pub fn observe(stream: Arc<Stream>, clock: Clock) -> Result<HubSource> {
+        HubSource::join_by(stream, clock, Reader::observer)
     }
 
     fn join_by(
@@ -97,17 +97,17 @@ impl HubSource {
         })
     }
 
-    /// What the stream is coded in.
+    /// The codec of the stream's video track.
     pub fn codec(&self) -> CodecId {
         self.depacketizer.codec()
     }
 
-    /// The stream's path.
+    /// The path at which the stream is published.
     pub fn path(&self) -> &str {
         self.stream.path()
     }
 
-    /// What is missing since the last call.
+    /// The pictures that have become missing since the last call.
     pub fn missed(&mut self) -> Missed {
         let metrics = self.reader.metrics();
         let dropped = self.depacketizer.stats().dropped_units;

@@ -1,4 +1,4 @@
-//! Where coded frames come from: the seam between the protocols and whoever decodes, records or passes frames on.
+//! Where coded frames come from: the seam between the protocols and the stages that decode, record or pass frames on.
 //!
 //! Each protocol is a [`CodedSource`] in a file of its own: [`rtsp`], [`rtmp`], [`feed`] (SRT and files, which FFmpeg reads
 //! on a thread) and [`hub`] (a stream of the server in this process). What comes out of one is ready to be decoded: a random
@@ -29,10 +29,10 @@ pub trait CodedSource: Send {
     /// [`SourceError`]: nothing more comes.
     fn next(&mut self) -> impl Future<Output = Result<SourceEvent, SourceError>> + Send;
 
-    /// Asks for a random access frame, as far as the protocol can; false where it cannot now, so that it is to be asked again.
+    /// Requests a random access frame, as far as the protocol can; false where it cannot now, and the caller should repeat it.
     fn request_keyframe(&mut self) -> bool;
 
-    /// Counts since it was opened.
+    /// What it has counted since it was opened.
     fn stats(&self) -> SourceStats;
 
     /// Ends the session, for as long as the far end takes that promptly.
@@ -44,11 +44,11 @@ pub trait CodedSource: Send {
 pub enum SourceEvent {
     /// The next frame in decoding order.
     Frame(CodedFrame),
-    /// A part of the stream that makes no frame yet: a sign of life.
+    /// A part of a frame that is not complete yet: the source is alive.
     Media,
-    /// Something that is no sign of life of the pictures: sound, reports.
+    /// Something else than pictures, such as sound or reports: no sign that pictures still come.
     Other,
-    /// The stream is over.
+    /// The stream is over; nothing more comes.
     Ended(Ended),
 }
 
@@ -57,8 +57,8 @@ pub enum SourceEvent {
 pub enum Ended {
     /// The server ended the session, or closed the connection; or the file is over.
     Session,
-    /// The stream's source said goodbye by RTCP (RFC 3550 section 6.6); the session stands.
-    Goodbye,
+    /// The stream's source sent an RTCP BYE (RFC 3550 section 6.6); the session stands.
+    Bye,
 }
 
 /// Counts of a source since it was opened.
@@ -72,19 +72,19 @@ pub struct SourceStats {
     pub malformed: u64,
     /// Frames given up as too large, or because another RTP source took over.
     pub dropped_frames: u64,
-    /// The server's clock against ours, if it tells.
+    /// The server's clock as an offset from ours, where it can be measured.
     pub server_clock: Option<ClockOffset>,
-    /// It paces itself, as a file does: silence means nothing.
+    /// It gives frames when they are due by their time stamps, as a file does: silence is no sign of a lost source.
     pub is_paced: bool,
 }
 
 /// Why there is no source, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// RTSP's and RTMP's.
+    /// An RTSP or RTMP connection failed or was refused.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// SRT's, and a file's.
+    /// An SRT connection or a file failed.
     #[error(transparent)]
     Feed(#[from] FeedError),
     /// The connection stands, and nothing comes.
@@ -122,18 +122,18 @@ fn is_orderly_end(error: &NetError) -> bool {
     }
 }
 
-/// Waits for what comes next, for so long, of which some has passed.
+/// Waits for `next` until `timeout` is over, of which `waited` has passed.
 ///
 /// # Errors
 /// What `next` says; [`SourceError::Silent`] when nothing comes.
 pub async fn within<T>(
-    patience: Duration,
+    timeout: Duration,
     waited: Duration,
     next: impl Future<Output = Result<T, SourceError>>,
 ) -> Result<T, SourceError> {
-    match tokio::time::timeout(patience.saturating_sub(waited), next).await {
+    match tokio::time::timeout(timeout.saturating_sub(waited), next).await {
         Ok(next) => next,
-        Err(_) => Err(SourceError::Silent(patience)),
+        Err(_) => Err(SourceError::Silent(timeout)),
     }
 }
 
@@ -143,11 +143,11 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_an_error_and_what_is_there_is_taken_however_long_it_lay() {
-        let patience = Duration::from_millis(20);
+        let timeout = Duration::from_millis(20);
         let never = std::future::pending::<Result<(), SourceError>>();
-        let silent = within(patience, Duration::ZERO, never).await.unwrap_err();
-        assert!(matches!(silent, SourceError::Silent(waited) if waited == patience) && silent.is_temporary());
+        let silent = within(timeout, Duration::ZERO, never).await.unwrap_err();
+        assert!(matches!(silent, SourceError::Silent(waited) if waited == timeout) && silent.is_temporary());
         let there = std::future::ready(Ok::<_, SourceError>(7));
-        assert_eq!(within(patience, patience * 9, there).await.unwrap(), 7);
+        assert_eq!(within(timeout, timeout * 9, there).await.unwrap(), 7);
     }
 }

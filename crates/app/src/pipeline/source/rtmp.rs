@@ -9,7 +9,7 @@ use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, is_orderl
 use crate::USER_AGENT;
 use crate::figures::receive::ReceiveCounters;
 
-/// A playing connection.
+/// A playing connection by RTMP.
 #[derive(Debug)]
 pub struct RtmpSource {
     player: Player,

@@ -13,7 +13,7 @@ use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, is_orderl
 use crate::USER_AGENT;
 use crate::figures::receive::ReceiveCounters;
 
-/// A playing connection.
+/// A playing connection by RTSP.
 #[derive(Debug)]
 pub struct RtspSource {
     player: Player,
@@ -23,7 +23,7 @@ pub struct RtspSource {
     counters: Arc<ReceiveCounters>,
     /// Packets that are no RTP, beside those that the depacketizer counts.
     unreadable: u64,
-    /// How the stream has ended: told once the depacketizer is empty.
+    /// How the stream has ended; returned once the depacketizer is empty.
     ended: Option<Ended>,
 }
 
@@ -87,7 +87,7 @@ impl CodedSource for RtspSource {
                 None
             }
             Ok(Played::Rtcp(packet)) => match self.depacketizer.ssrc() {
-                Some(ssrc) if says_goodbye(&packet, ssrc) => Some(Ended::Goodbye),
+                Some(ssrc) if says_goodbye(&packet, ssrc) => Some(Ended::Bye),
                 _ => return Ok(SourceEvent::Other),
             },
             Ok(Played::Ended) => Some(Ended::Session),

@@ -1,4 +1,4 @@
-//! The last minute of the receiver's figures, as graphs.
+//! Graphs of the receiver's figures over the last minute.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ const MINUTE: f64 = 60.0;
 pub struct LastMinute(VecDeque<ReceiveFigures>);
 
 impl LastMinute {
-    /// Takes the newest figures; the same ones again change nothing, and those of a new stream begin anew.
+    /// Adds the newest figures. The same ones again are ignored; those of a new run replace all before them.
     pub fn add(&mut self, figures: &ReceiveFigures) {
         match self.0.back() {
             Some(last) if last.time_s == figures.time_s => return,
@@ -30,7 +30,7 @@ impl LastMinute {
         }
     }
 
-    /// Shows four graphs side by side, or two by two where it is narrow.
+    /// Shows four graphs in a row, or in two rows if the window is narrow.
     pub fn show(&self, ui: &mut Ui, words: &Words) {
         let fps = words.frames_per_second;
         let graphs: [Graph<'_>; 4] = [
@@ -95,7 +95,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn a_minute_is_kept_and_a_new_stream_begins_anew() {
+    fn a_minute_is_kept_and_a_new_stream_replaces_it() {
         let counters = ReceiveCounters::new(Clock::default());
         let begun = Instant::now();
         let mut reporter = ReceiveReporter::new(begun);

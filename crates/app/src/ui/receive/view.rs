@@ -1,6 +1,6 @@
-//! The receiver's face: left the picture, right the delay and the throughput; above, where the stream is.
+//! The layout of the receiver's window: the picture on the left, delay and throughput on the right, the address above.
 //!
-//! It shows what it is given and returns what was pressed; it knows no pipeline.
+//! It shows what it is given and returns what was clicked; it knows no pipeline.
 
 use eframe::egui::{
     Align2, Button, CentralPanel, Color32, Frame, Grid, Key, Label, Modifiers, Panel, RichText, TextEdit, Ui,
@@ -11,53 +11,53 @@ use super::control::ReceiveStatus;
 use super::graphs::LastMinute;
 use crate::figures::delay::{DelayMs, NoDelay, OverMs, StagesMs, Timescale};
 use crate::figures::text;
+use crate::ui::appearance;
 use crate::ui::figure::figure;
-use crate::ui::look;
-use crate::ui::picture::{PictureArea, Seen};
+use crate::ui::picture::{PictureArea, PictureContent};
 use crate::ui::recording::record_words;
 use crate::ui::remember::Remembered;
 use crate::ui::words::Words;
 
 /// What is shown.
 pub struct Shown<'a> {
-    /// How the receiver stands.
+    /// The receiver's status.
     pub status: &'a ReceiveStatus,
-    /// A picture, or which black.
-    pub seen: Seen,
-    /// Something to know, such as where a snapshot went.
+    /// The picture, or why there is none.
+    pub content: PictureContent,
+    /// The result of the last action, such as where a snapshot was saved.
     pub message: Option<&'a str>,
     /// The picture.
     pub picture: &'a PictureArea,
     /// Figures for the graphs.
     pub minute: &'a LastMinute,
-    /// In which language.
+    /// The texts in the language that was chosen.
     pub words: &'static Words,
 }
 
-/// What was pressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Play what the field says.
-    Play,
-    /// Stop.
-    Stop,
-    /// Save the picture.
-    Snapshot,
-    /// Begin a recording, or end it.
-    Record,
-}
-
-/// The face, and what of it is open.
+/// The state of the layout: the address being typed, and what is unfolded.
 #[derive(Debug, Default)]
 pub struct ReceiveView {
-    /// The field's text.
+    /// The text of the address field.
     pub url: String,
     graphs_open: bool,
     full_screen: bool,
 }
 
+/// What was clicked, or asked for by a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Play the address in the field.
+    Play,
+    /// Stop.
+    Stop,
+    /// Save the picture as a file.
+    Snapshot,
+    /// Start a recording, or end it.
+    Record,
+}
+
 impl ReceiveView {
-    /// Shows everything.
+    /// Lays out the window; returns what was clicked.
     pub fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: Shown<'_>) -> Vec<Action> {
         let mut actions = self.keys(ui);
         if !self.full_screen {
@@ -75,14 +75,14 @@ impl ReceiveView {
             panel.show(ui, |ui| shown.minute.show(ui, shown.words));
         }
         let picture = CentralPanel::no_frame()
-            .show(ui, |ui| shown.picture.show(ui, shown.seen, shown.words.waiting_for_keyframe, shown.words));
+            .show(ui, |ui| shown.picture.show(ui, shown.content, shown.words.waiting_for_keyframe, shown.words));
         if picture.inner.double_clicked() {
             self.set_full_screen(ui, !self.full_screen);
         }
         actions
     }
 
-    /// `f`, `s`, `r`, `i`, and Escape, unless a text is being written.
+    /// Handles the keys `f`, `s`, `r`, `i` and Escape, unless a text field has the focus.
     fn keys(&mut self, ui: &Ui) -> Vec<Action> {
         if ui.ctx().text_edit_focused() {
             return Vec::new();
@@ -107,14 +107,14 @@ impl ReceiveView {
     fn address(&mut self, ui: &mut Ui, watched: &[String], shown: &Shown<'_>, actions: &mut Vec<Action>) {
         let Shown { status, words, .. } = shown;
         ui.horizontal(|ui| {
-            // All as high as the button.
+            // The field and the menu are as high as the button.
             ui.spacing_mut().interact_size.y = 30.0;
-            let field = TextEdit::singleline(&mut self.url).hint_text("rtsp://HOST:8554/live");
+            let field = TextEdit::singleline(&mut self.url).hint_text(words.stream_address_hint);
             let field = field.desired_width((ui.available_width() - 190.0).max(120.0)).align(Align2::LEFT_CENTER);
-            let response = ui.add_enabled(!status.is_playing(), field);
+            let response = ui.add_enabled(status.is_stopped(), field);
             response.ctx.accesskit_node_builder(response.id, |node| node.set_label(words.stream_address));
             let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
-            ui.add_enabled_ui(!status.is_playing() && !watched.is_empty(), |ui| {
+            ui.add_enabled_ui(status.is_stopped() && !watched.is_empty(), |ui| {
                 ui.menu_button(words.history, |ui| {
                     for url in watched {
                         if ui.button(url).clicked() {
@@ -124,12 +124,12 @@ impl ReceiveView {
                     }
                 });
             });
-            let (name, colour, action) = match status.is_playing() {
-                true => (words.stop_playing, Color32::from_rgb(182, 35, 36), Action::Stop),
-                false => (words.play, Color32::from_rgb(35, 134, 54), Action::Play),
+            let (name, colour, action) = match status.is_stopped() {
+                true => (words.play, Color32::from_rgb(35, 134, 54), Action::Play),
+                false => (words.stop_playing, Color32::from_rgb(182, 35, 36), Action::Stop),
             };
             let button = Button::new(RichText::new(name).size(16.0).color(Color32::WHITE)).fill(colour);
-            if ui.add(button.min_size(vec2(96.0, 30.0))).clicked() || (entered && !status.is_playing()) {
+            if ui.add(button.min_size(vec2(96.0, 30.0))).clicked() || (entered && status.is_stopped()) {
                 actions.push(action);
             }
         });
@@ -137,14 +137,14 @@ impl ReceiveView {
 
     fn figures(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: &Shown<'_>, actions: &mut Vec<Action>) {
         let Shown { status, words, .. } = shown;
-        let figures = status.figures.as_ref().filter(|_| shown.seen == Seen::Picture);
+        let figures = status.figures.as_ref().filter(|_| shown.content == PictureContent::Picture);
         let size = vec2(ui.available_width(), ((ui.available_height() - 150.0) / 2.0).clamp(56.0, 170.0));
         let delay = figures.and_then(|f| f.delay_ms);
         let unknown = figures.and_then(|f| f.delay_unknown);
         let (value, note) = delay_words(delay, unknown, words);
         let response = figure(ui, words.delay, &value, &note, size);
         response.on_hover_ui(|ui| explain(ui, delay, figures.and_then(|f| f.stages_ms), words));
-        let throughput = text::optional(status.figures.as_ref().filter(|_| status.is_playing()), |f| {
+        let throughput = text::optional(status.figures.as_ref().filter(|_| status.is_running()), |f| {
             text::bits_per_second(f.throughput_bps)
         });
         figure(ui, words.throughput, &throughput, "", size);
@@ -154,8 +154,8 @@ impl ReceiveView {
             ui.add(Label::new(RichText::new(rate).weak()).wrap());
         }
         self.tools(ui, remembered, shown, actions);
-        for said in record_words(&status.record, words).into_iter().chain(shown.message.map(str::to_owned)) {
-            ui.add(Label::new(RichText::new(said).small().weak()).wrap());
+        for text in record_words(&status.record, words).into_iter().chain(shown.message.map(str::to_owned)) {
+            ui.add(Label::new(RichText::new(text).small().weak()).wrap());
         }
     }
 
@@ -167,7 +167,7 @@ impl ReceiveView {
             }
             let record = if status.is_recording() { words.stop_recording } else { words.record };
             let record = Button::selectable(status.is_recording(), record);
-            if ui.add_enabled(status.is_playing(), record).clicked() {
+            if ui.add_enabled(status.is_running(), record).clicked() {
                 actions.push(Action::Record);
             }
             if ui.add(Button::selectable(self.graphs_open, words.graphs)).clicked() {
@@ -176,12 +176,12 @@ impl ReceiveView {
             if ui.button(words.full_screen).clicked() {
                 self.set_full_screen(ui, true);
             }
-            ui.menu_button(words.settings, |ui| look::show(ui, remembered, words));
+            ui.menu_button(words.settings, |ui| appearance::show(ui, remembered, words));
         });
     }
 }
 
-/// The delay and its bound, and by whose time; or why there is none.
+/// The delay, and below it its bound and the clock; or why there is none.
 fn delay_words(delay: Option<DelayMs>, unknown: Option<NoDelay>, words: &Words) -> (String, String) {
     let Some(delay) = delay else {
         let why = match unknown {
@@ -199,7 +199,7 @@ fn delay_words(delay: Option<DelayMs>, unknown: Option<NoDelay>, words: &Words) 
         ms => format!("{ms:.0} ms"),
     };
     let note = match (delay.timescale, delay.bound) {
-        // Rounded up, so that it stays a bound.
+        // Rounded up, so that it remains a bound.
         (Timescale::Server, Some(bound)) => format!("±{:.1} ms", (bound * 10.0).ceil() / 10.0),
         _ => words.system_clocks.to_owned(),
     };
@@ -207,7 +207,7 @@ fn delay_words(delay: Option<DelayMs>, unknown: Option<NoDelay>, words: &Words) 
     (value, note)
 }
 
-/// The stages, and what the figure is and is not.
+/// The tooltip of the delay: its stages, its distribution, and what it includes.
 fn explain(ui: &mut Ui, delay: Option<DelayMs>, stages: Option<StagesMs>, words: &Words) {
     ui.set_max_width(320.0);
     if let Some(stages) = stages {

@@ -1,27 +1,27 @@
-//! The sender's settings as they stand in the panel: text as people write it, and what it comes to.
+//! The sender's settings as the panel edits them, and the [`SendPlan`] that they stand for.
 
 use std::fmt;
 use std::str::FromStr;
 
 use hevcast_media::FrameRate;
 use hevcast_media::capture::{Input, Wanted};
-use hevcast_media::codec::{Crf, EncoderChoice, Qp, RateControl};
 use hevcast_net::Target;
 use hevcast_wire::redact::redacted;
 use hevcast_wire::rtsp::auth::Credentials;
 use hevcast_wire::secret::Secret;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{DEFAULT_QP, SendArgs};
+use super::encoder_form::EncoderForm;
+use crate::cli::SendArgs;
 use crate::pipeline::session::{Destination, SendInput, SendPlan};
 use crate::ui::words::Words;
 use crate::units;
 
-/// Where pictures come from.
+/// The kinds of input that the panel offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputKind {
-    /// The first camera, else the pattern.
+    /// The first camera, or the test pattern if there is none.
     #[default]
     Auto,
     /// A camera.
@@ -35,11 +35,11 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// All of them.
+    /// All of them, in the order in which they are offered.
     pub const ALL: [InputKind; 5] =
         [InputKind::Auto, InputKind::Camera, InputKind::Screen, InputKind::File, InputKind::Pattern];
 
-    /// Its name.
+    /// The kind's name in the panel.
     pub fn name(self, words: &Words) -> &'static str {
         match self {
             InputKind::Auto => words.input_auto,
@@ -51,54 +51,39 @@ impl InputKind {
     }
 }
 
-/// What stays constant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RateKind {
-    /// Nothing: a QP, and a coarser one where the link takes no more.
-    #[default]
-    Best,
-    /// The QP.
-    Qp,
-    /// The perceived quality.
-    Crf,
-    /// The bitrate.
-    Bitrate,
-}
-
-/// The panel's fields. Empty text means "as it comes".
+/// The panel's fields. An empty text means the default.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs, reason = "the panel names them")]
 pub struct SendForm {
+    /// Where pictures come from.
     pub input: InputKind,
-    /// A camera's path or name; empty: the first.
+    /// A camera's path or name; empty: the first camera.
     pub camera: String,
+    /// A video file's path.
     pub file: String,
     /// The file starts over at its end.
     pub repeat: bool,
+    /// Such as `1280x720`; empty: the source's own.
     pub size: String,
+    /// Pictures per second; empty: the source's own.
     pub frame_rate: String,
-    /// `auto`, or an encoder's name.
-    pub encoder: String,
-    pub rate: RateKind,
-    pub qp: u8,
-    pub crf: f32,
-    /// Such as `2M`.
-    pub bitrate: String,
-    /// Such as `2s`.
-    pub keyframe_interval: String,
-    /// One or more, with spaces between; empty: a server inside.
+    /// The encoder's options.
+    #[serde(flatten)]
+    pub encoder: EncoderForm,
+    /// One or more URLs, with spaces between; empty: the built-in server.
     pub url: String,
+    /// The user of URLs without a login of their own.
     pub user: String,
+    /// The user's password.
     pub password: String,
+    /// The password is written to the file of settings, too.
     pub remember_password: bool,
-    /// Of SRT's addresses from the command line, which are shown without.
+    /// SRT's passphrase from the command line; the URLs are shown without it.
     #[serde(skip)]
     pub passphrase: Option<Secret>,
 }
 
-// The password is for nobody's log.
+// Without the password, so that no log has it.
 impl fmt::Debug for SendForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendForm").field("url", &redacted(&self.url)).field("user", &self.user).finish_non_exhaustive()
@@ -114,12 +99,7 @@ impl Default for SendForm {
             repeat: true,
             size: String::new(),
             frame_rate: String::new(),
-            encoder: "auto".to_owned(),
-            rate: RateKind::Best,
-            qp: DEFAULT_QP.get(),
-            crf: f32::from(DEFAULT_QP.get()),
-            bitrate: "2M".to_owned(),
-            keyframe_interval: String::new(),
+            encoder: EncoderForm::default(),
             url: String::new(),
             user: String::new(),
             password: String::new(),
@@ -129,10 +109,11 @@ impl Default for SendForm {
     }
 }
 
-/// A value, or what is wrong with its field: the field's name, and how to write it.
-type Read<T> = Result<T, String>;
+/// A field's value, or a line with the field's name and how to write it.
+pub type Read<T> = Result<T, String>;
 
-fn read<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<Option<T>> {
+/// The value of the field `name`; `None` if it is empty.
+pub fn read<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<Option<T>> {
     match text.trim() {
         "" => Ok(None),
         text => parse(text).map(Some).map_err(|error| format!("{name}: {error}")),
@@ -140,32 +121,24 @@ fn read<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>
 }
 
 impl SendForm {
-    /// What the fields come to; `at_home` is where a server inside listens and its path.
+    /// What the fields stand for. What the panel has no field for comes from the command line's `args`.
     ///
     /// # Errors
-    /// The first field that makes no sense, in one line.
-    pub fn plan(&self, at_home: (std::net::SocketAddr, &str), words: &Words) -> Read<SendPlan> {
-        let encoder = EncoderChoice::from_str(self.encoder.trim()).map_err(|e| format!("{}: {e}", words.encoder))?;
-        let interval = read(words.keyframe_interval, &self.keyframe_interval, units::duration)?;
-        let target = |text: &str| units::target(text).map_err(|error| format!("{}: {error}", words.address));
-        let targets = self.url.split_whitespace().map(target).collect::<Read<Vec<Target>>>()?;
-        let destination = if targets.is_empty() {
-            Destination::Inside { listen: at_home.0, path: at_home.1.to_owned() }
-        } else {
-            let complete = |target: Target| target.with_login(self.login()).with_passphrase(self.passphrase.as_ref());
-            Destination::Servers(targets.into_iter().map(complete).collect())
-        };
+    /// The first field that cannot be read, in one line.
+    pub fn plan(&self, args: &SendArgs, words: &Words) -> Read<SendPlan> {
+        let frame_rate = |text: &str| FrameRate::from_str(text).map_err(|error| error.to_string());
+        let input = args.source.input().filter(has_no_field).map(|input| input.completed_by(&args.login));
         Ok(SendPlan {
-            input: self.input(words)?.map(SendInput::Pictures),
+            input: match input {
+                Some(input) => Some(input),
+                None => self.input(words)?.map(SendInput::Pictures),
+            },
             wanted: Wanted {
                 size: read(words.size, &self.size, units::size)?,
-                fps: read(words.frame_rate, &self.frame_rate, |t| FrameRate::from_str(t).map_err(|e| e.to_string()))?,
+                fps: read(words.frame_rate, &self.frame_rate, frame_rate)?,
             },
-            encoder,
-            rate: self.rate(words)?,
-            preset: None,
-            keyframe_interval: interval,
-            destination,
+            encoder: self.encoder.options(args.encode.options(), words)?,
+            destination: self.destination(args, words)?,
             record: None,
         })
     }
@@ -184,23 +157,16 @@ impl SendForm {
         })
     }
 
-    /// What stays constant.
-    ///
-    /// # Errors
-    /// How to write a bitrate.
-    pub fn rate(&self, words: &Words) -> Read<RateControl> {
-        Ok(match self.rate {
-            RateKind::Best => RateControl::Best(Qp::clamped(self.qp)),
-            RateKind::Qp => RateControl::Qp(Qp::clamped(self.qp)),
-            RateKind::Crf => RateControl::Crf(Crf::clamped(self.crf)),
-            RateKind::Bitrate => {
-                let bits = read(words.bitrate, &self.bitrate, units::bitrate)?;
-                RateControl::Bitrate(bits.ok_or_else(|| format!("{}: 2M", words.bitrate))?)
-            }
-        })
+    fn destination(&self, args: &SendArgs, words: &Words) -> Read<Destination> {
+        let target = |text: &str| {
+            let target = units::target(text).map_err(|error| format!("{}: {error}", words.address))?;
+            Ok(target.with_login(self.login()).with_passphrase(self.passphrase.as_ref()))
+        };
+        let targets = self.url.split_whitespace().map(target).collect::<Read<Vec<Target>>>()?;
+        Ok(if targets.is_empty() { args.built_in() } else { Destination::Servers(targets) })
     }
 
-    /// Puts a login that stands in the URL into its own fields, so that the URL can be shown and kept.
+    /// Moves a login in the URL into the fields for it, so that the URL can be shown and written to the file.
     pub fn take_login(&mut self) {
         if let Ok(target) = Target::parse(self.url.trim())
             && let Some(login) = target.credentials.clone()
@@ -210,29 +176,25 @@ impl SendForm {
         }
     }
 
-    /// The login of the fields.
+    /// The login in the fields; `None` without a user.
     fn login(&self) -> Option<Credentials> {
         let user = self.user.trim();
         (!user.is_empty()).then(|| Credentials { user: user.to_owned(), password: self.password.as_str().into() })
     }
 
-    /// Takes over what the command line asked for.
+    /// Takes over what the command line names; the rest stays as remembered.
     pub fn apply(&mut self, args: &SendArgs) {
-        let pictures = args.source.input().and_then(|input| match input {
-            SendInput::Pictures(input) => Some(input),
-            // A stream has no place in the panel: see `SendWindow`.
-            SendInput::Stream(_) => None,
-        });
-        match pictures {
-            None => {}
-            Some(Input::Camera(name)) => (self.input, self.camera) = (InputKind::Camera, name.unwrap_or_default()),
-            Some(Input::Screen) => self.input = InputKind::Screen,
-            Some(Input::Pattern) => self.input = InputKind::Pattern,
-            Some(Input::File { path, looped }) => {
+        match args.source.input() {
+            Some(SendInput::Pictures(Input::Camera(name))) => {
+                (self.input, self.camera) = (InputKind::Camera, name.unwrap_or_default());
+            }
+            Some(SendInput::Pictures(Input::Screen)) => self.input = InputKind::Screen,
+            Some(SendInput::Pictures(Input::Pattern)) => self.input = InputKind::Pattern,
+            Some(SendInput::Pictures(Input::File { path, looped })) => {
                 (self.input, self.file, self.repeat) = (InputKind::File, path.display().to_string(), looped);
             }
-            // A pipe has no place in the panel: see `SendWindow`.
-            Some(Input::Y4mStdin) => {}
+            // The panel has no field for these: see `plan`.
+            Some(SendInput::Pictures(Input::Y4mStdin) | SendInput::Stream(_)) | None => {}
         }
         if let Some((width, height)) = args.source.size {
             self.size = format!("{width}x{height}");
@@ -240,22 +202,9 @@ impl SendForm {
         if let Some(rate) = args.source.fps {
             self.frame_rate = rate.to_string();
         }
-        if let EncoderChoice::Named(name) = &args.encode.encoder {
-            self.encoder.clone_from(name);
-        }
-        if args.encode.names_a_rate() {
-            match args.encode.rate() {
-                RateControl::Best(qp) => (self.rate, self.qp) = (RateKind::Best, qp.get()),
-                RateControl::Qp(qp) => (self.rate, self.qp) = (RateKind::Qp, qp.get()),
-                RateControl::Crf(crf) => (self.rate, self.crf) = (RateKind::Crf, crf.get()),
-                RateControl::Bitrate(bits) => (self.rate, self.bitrate) = (RateKind::Bitrate, bits.to_string()),
-            }
-        }
-        if let Some(interval) = args.encode.keyframe_interval {
-            self.keyframe_interval = format!("{}ms", interval.as_millis());
-        }
+        self.encoder.apply(&args.encode);
         if !args.to.is_empty() {
-            // A pin that does not belong to an address is told where it is sent to: see `SendArgs::plan`.
+            // A pin without a certificate to compare it with is refused before the window opens: see `SendArgs::plan`.
             let pinned = |target: &Target| target.clone().pinned(args.pin).unwrap_or_else(|_| target.clone());
             let urls: Vec<String> = args.to.iter().map(|target| pinned(target).to_text()).collect();
             self.url = urls.join(" ");
@@ -270,14 +219,19 @@ impl SendForm {
     }
 }
 
+/// Whether the panel has no field for this input.
+fn has_no_field(input: &SendInput) -> bool {
+    matches!(input, SendInput::Stream(_) | SendInput::Pictures(Input::Y4mStdin))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::words::Language;
+    use crate::language::Language;
     use clap::Parser;
 
     fn plan(form: &SendForm) -> Read<SendPlan> {
-        form.plan((([0, 0, 0, 0], 8554).into(), "live"), Language::En.words())
+        form.plan(&SendArgs::default(), Language::En.words())
     }
 
     fn args(line: &str) -> SendArgs {
@@ -313,6 +267,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_panel_has_no_field_for_comes_from_the_command_line() {
+        for (line, part) in [
+            ("hevcast send --input rtsp://u:p@camera/x", "camera/x"),
+            ("hevcast send --input y4m:-", "Y4mStdin"),
+            ("hevcast send --preset slow", "slow"),
+            ("hevcast send --listen 127.0.0.1:99 --path door", "door"),
+        ] {
+            let args = args(line);
+            let mut form = SendForm::default();
+            form.apply(&args);
+            let planned = format!("{:?}", form.plan(&args, Language::En.words()).unwrap());
+            assert_eq!(planned, format!("{:?}", args.plan().unwrap()));
+            assert!(planned.contains(part), "{planned}");
+        }
+    }
+
+    #[test]
     fn as_it_is_at_first_it_asks_for_nothing_in_particular() {
         let line = format!("{:?}", args("hevcast send").plan().unwrap());
         assert_eq!(format!("{:?}", plan(&SendForm::default()).unwrap()), line);
@@ -324,7 +295,7 @@ mod tests {
         let cases: [(&str, Spoil); 5] = [
             ("Size", |form| form.size = "big".to_owned()),
             ("Frame rate", |form| form.frame_rate = "fast".to_owned()),
-            ("Keyframe interval", |form| form.keyframe_interval = "never".to_owned()),
+            ("Keyframe interval", |form| form.encoder.keyframe_interval = "never".to_owned()),
             ("Server", |form| form.url = "http://host".to_owned()),
             ("Choose a file", |form| form.input = InputKind::File),
         ];

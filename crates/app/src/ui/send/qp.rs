@@ -1,4 +1,4 @@
-//! QP as a bar from 0 to 51, with the good band marked, and a word of advice outside it.
+//! The QP as a bar from 0 to 51 with the good band marked, and advice for a QP outside of it.
 
 use eframe::egui::{Align2, Color32, FontId, Label, Rect, Response, RichText, Sense, Ui, accesskit, pos2, vec2};
 use hevcast_media::codec::Qp;
@@ -7,12 +7,12 @@ use crate::figures::text;
 use crate::ui::figure::describe;
 use crate::ui::words::Words;
 
-/// Where H.265 looks good and stays small.
+/// The band in which H.265 looks good and stays small.
 pub const GOOD: std::ops::RangeInclusive<f64> = 20.0..=25.0;
-/// The end of the bar.
+/// The QP at the right end of the bar.
 const LARGEST: f64 = Qp::COARSEST.get() as f64;
 
-/// What to say of a QP. A mean within half a step of the band is in it: encoders vary it by block.
+/// Advice for the mean QP of a second. Within half a step of the band it counts as good, since encoders vary the QP by block.
 pub fn advice(qp: f64, words: &Words) -> &'static str {
     match qp {
         qp if qp < GOOD.start() - 0.5 => words.qp_fine,
@@ -21,7 +21,7 @@ pub fn advice(qp: f64, words: &Words) -> &'static str {
     }
 }
 
-/// Shows a QP, `width` points wide.
+/// Shows the bar, `width` points wide.
 pub fn bar(ui: &mut Ui, qp: Option<f64>, width: f32, words: &Words) -> Response {
     let value = text::optional(qp, |qp| format!("{qp:.1}"));
     let hint = qp.map_or(words.qp_good, |qp| advice(qp, words));
@@ -52,7 +52,7 @@ pub fn bar(ui: &mut Ui, qp: Option<f64>, width: f32, words: &Words) -> Response 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::words::Language;
+    use crate::language::Language;
 
     #[test]
     fn advice_follows_the_band() {

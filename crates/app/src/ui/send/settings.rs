@@ -4,57 +4,58 @@ use eframe::egui::{Button, ComboBox, DragValue, Response, RichText, ScrollArea, 
 use hevcast_media::capture::CameraInfo;
 use hevcast_media::codec::{Crf, EncoderInfo, Qp};
 
-use super::form::{InputKind, RateKind, SendForm};
-use crate::ui::look;
+use super::encoder_form::{EncoderForm, RateKind};
+use super::form::{InputKind, SendForm};
+use crate::ui::appearance;
 use crate::ui::remember::Remembered;
 use crate::ui::words::Words;
 
-/// What this computer has, as far as is known.
+/// The devices of this computer.
 #[derive(Clone, Debug, Default)]
 pub struct Devices {
     /// Its cameras.
     pub cameras: Vec<CameraInfo>,
-    /// Its encoders, the best first.
+    /// Its encoders, in the order in which they are tried.
     pub encoders: Vec<EncoderInfo>,
 }
 
-/// What was done in the panel.
+/// What was changed in the panel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// QP, CRF or bitrate is another.
+    /// The rate control, while pictures are sent.
     pub rate: bool,
-    /// Devices are to be looked for again.
-    pub refresh: bool,
+    /// The devices are to be listed again.
+    pub rescan: bool,
 }
 
-/// Shows the panel. While `is_open` is false, that is, while something runs, only what can change then is enabled.
-/// `devices` is `None` while they are being looked for.
+/// Shows the panel. While the sender runs (`is_stopped` is false), only what can be changed then is enabled. `devices` is `None`
+/// while they are being listed.
 pub fn panel(
     ui: &mut Ui,
     remembered: &mut Remembered,
     devices: Option<&Devices>,
-    is_open: bool,
+    is_stopped: bool,
     words: &Words,
 ) -> Changes {
     let mut changes = Changes::default();
     ScrollArea::vertical().auto_shrink([false, true]).show(ui, |ui| {
         let form = &mut remembered.send;
-        if !is_open {
+        if !is_stopped {
             ui.label(RichText::new(words.only_while_stopped).weak());
         }
-        // The width is the panel's, whatever the fields would like.
+        // Fields fill the panel's width.
         ui.spacing_mut().text_edit_width = ui.available_width();
-        ui.add_enabled_ui(is_open, |ui| source(ui, form, devices, &mut changes, words));
+        ui.add_enabled_ui(is_stopped, |ui| source(ui, form, devices, &mut changes, words));
         ui.separator();
-        ui.add_enabled_ui(is_open, |ui| encoder(ui, form, devices, words));
-        rate(ui, form, is_open, &mut changes, words);
-        ui.add_enabled_ui(is_open, |ui| {
-            text(ui, words.keyframe_interval, &mut form.keyframe_interval, "10s");
+        ui.add_enabled_ui(is_stopped, |ui| encoder(ui, &mut form.encoder, devices, words));
+        rate(ui, &mut form.encoder, is_stopped, &mut changes, words);
+        ui.add_enabled_ui(is_stopped, |ui| {
+            text(ui, words.keyframe_interval, &mut form.encoder.keyframe_interval, "10s");
             ui.separator();
             server(ui, form, words);
         });
         ui.separator();
-        look::show(ui, remembered, words);
+        appearance::show(ui, remembered, words);
     });
     changes
 }
@@ -79,7 +80,7 @@ fn source(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, changes: 
 
 fn camera(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, changes: &mut Changes, words: &Words) {
     let Some(devices) = devices else {
-        ui.label(words.looking);
+        ui.label(words.scanning);
         return;
     };
     let chosen = devices.cameras.iter().find(|camera| camera.path == form.camera);
@@ -94,7 +95,7 @@ fn camera(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, changes: 
             ui.selectable_value(&mut form.camera, camera.path.clone(), format!("{} ({})", camera.name, camera.path));
         }
     });
-    changes.refresh |= ui.button(words.refresh).clicked();
+    changes.rescan |= ui.button(words.rescan).clicked();
     let Some(camera) = chosen.or(devices.cameras.first()) else {
         ui.label(RichText::new(words.no_camera).weak());
         return;
@@ -112,7 +113,7 @@ fn camera(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, changes: 
     });
 }
 
-fn encoder(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, words: &Words) {
+fn encoder(ui: &mut Ui, form: &mut EncoderForm, devices: Option<&Devices>, words: &Words) {
     let name = if form.encoder == "auto" { words.automatic.to_owned() } else { form.encoder.clone() };
     choice(ui, words.encoder, name, |ui| {
         ui.selectable_value(&mut form.encoder, "auto".to_owned(), words.automatic);
@@ -130,24 +131,25 @@ fn encoder(ui: &mut Ui, form: &mut SendForm, devices: Option<&Devices>, words: &
     });
 }
 
-/// QP, CRF and bitrate can change while pictures are pushed.
-fn rate(ui: &mut Ui, form: &mut SendForm, is_open: bool, changes: &mut Changes, words: &Words) {
+/// The rate control, which can be changed while pictures are sent.
+fn rate(ui: &mut Ui, form: &mut EncoderForm, is_stopped: bool, changes: &mut Changes, words: &Words) {
     let before = (form.rate, form.qp, form.crf);
     let name = match form.rate {
-        RateKind::Best => words.best_qp,
+        RateKind::Best => words.adaptive,
         RateKind::Qp => words.constant_qp,
         RateKind::Crf => words.constant_quality,
         RateKind::Bitrate => words.constant_bitrate,
     };
     choice(ui, words.rate_control, name, |ui| {
-        ui.selectable_value(&mut form.rate, RateKind::Best, words.best_qp);
+        ui.selectable_value(&mut form.rate, RateKind::Best, words.adaptive);
         ui.selectable_value(&mut form.rate, RateKind::Qp, words.constant_qp);
         ui.selectable_value(&mut form.rate, RateKind::Crf, words.constant_quality);
         ui.selectable_value(&mut form.rate, RateKind::Bitrate, words.constant_bitrate);
     });
     match form.rate {
         RateKind::Best | RateKind::Qp => {
-            named(ui, "QP", |ui| ui.add(Slider::new(&mut form.qp, Qp::FINEST.get()..=Qp::COARSEST.get())));
+            let name = if form.rate == RateKind::Best { words.best_qp } else { "QP" };
+            named(ui, name, |ui| ui.add(Slider::new(&mut form.qp, Qp::FINEST.get()..=Qp::COARSEST.get())));
         }
         RateKind::Crf => {
             named(ui, "CRF", |ui| {
@@ -156,11 +158,11 @@ fn rate(ui: &mut Ui, form: &mut SendForm, is_open: bool, changes: &mut Changes, 
         }
         RateKind::Bitrate => {
             let response = text(ui, words.bitrate, &mut form.bitrate, "2M");
-            // Half a number is no rate: wait until it is written.
-            changes.rate |= response.lost_focus() && !is_open;
+            // Not before the number is complete.
+            changes.rate |= response.lost_focus() && !is_stopped;
         }
     }
-    changes.rate |= before != (form.rate, form.qp, form.crf) && !is_open;
+    changes.rate |= before != (form.rate, form.qp, form.crf) && !is_stopped;
 }
 
 fn server(ui: &mut Ui, form: &mut SendForm, words: &Words) {
@@ -175,7 +177,7 @@ fn server(ui: &mut Ui, form: &mut SendForm, words: &Words) {
     ui.checkbox(&mut form.remember_password, words.remember_password);
 }
 
-/// A widget under its name, which screen readers are told too.
+/// A widget below its name, by which screen readers know it.
 fn named(ui: &mut Ui, name: &str, widget: impl FnOnce(&mut Ui) -> Response) -> Response {
     let label = ui.label(name);
     widget(ui).labelled_by(label.id)

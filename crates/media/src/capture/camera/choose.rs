@@ -1,30 +1,30 @@
-//! Which of a camera's modes to use: a pure function of what it offers and what is wanted.
+//! The choice among a camera's modes: a pure function of what it offers and what was requested.
 
 use super::super::{CameraMode, Wanted};
 use super::formats;
 use crate::frame_rate::FrameRate;
 
-/// The size that fits most uses, where none is asked for.
-const USUAL_SIZE: (u32, u32) = (1280, 720);
-/// The rate aimed at where none is asked for; faster modes are run no faster than needed.
-const USUAL_RATE: FrameRate = FrameRate::whole(30);
-/// Below this, motion is no longer fluent: a smaller picture is better.
-const FLUENT: f64 = 14.5;
+/// The preferred size where none was requested.
+const DEFAULT_SIZE: (u32, u32) = (1280, 720);
+/// The preferred rate where none was requested; modes that are faster are run at this rate if they offer it.
+const DEFAULT_RATE: FrameRate = FrameRate::whole(30);
+/// The lowest rate, in pictures per second, at which motion is fluent: below it a smaller picture is preferred.
+const FLUENT_FPS: f64 = 14.5;
 
 /// A mode and the rate to run it at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     /// Index into the modes.
     pub(super) mode: usize,
-    /// Rate to ask for; `None` when the driver does not list any.
+    /// Rate to request; `None` when the driver lists none and none was requested.
     pub(super) frame_rate: Option<FrameRate>,
 }
 
-/// Chooses a mode; `None` when none is what is wanted.
+/// Chooses a mode; `None` when no mode has the requested size and rate.
 ///
-/// What is asked for is met exactly. Beyond that, in this order: a fluent rate, the size nearest to
-/// 1280x720 from below, the rate nearest to 30, the cheapest pixel format: uncompressed where it
-/// reaches the rate, else JPEG.
+/// A requested size or rate is met exactly. Beyond that modes are preferred, in this order, for a fluent rate, for the size
+/// nearest to 1280x720 from below, for the rate nearest to 30, and for the pixel format that is cheapest to convert:
+/// uncompressed where it reaches the rate, else JPEG.
 pub(super) fn choose(modes: &[CameraMode], wanted: &Wanted) -> Option<Choice> {
     let candidates = modes.iter().enumerate().filter_map(|(index, mode)| {
         let size_fits = wanted.size.is_none_or(|size| size == (mode.width, mode.height));
@@ -33,12 +33,12 @@ pub(super) fn choose(modes: &[CameraMode], wanted: &Wanted) -> Option<Choice> {
     });
     let best = candidates.max_by(|a, b| {
         let key = |&(index, mode, rate): &(usize, &CameraMode, Option<FrameRate>)| {
-            let fps = rate.unwrap_or(USUAL_RATE).per_second();
+            let fps = rate.unwrap_or(DEFAULT_RATE).per_second();
             (
-                fps >= FLUENT,
+                fps >= FLUENT_FPS,
                 size_rank(mode),
                 // Compared in tenths, so that 29.97 and 30 tie.
-                (fps.min(USUAL_RATE.per_second()) * 10.0).round() as u64,
+                (fps.min(DEFAULT_RATE.per_second()) * 10.0).round() as u64,
                 std::cmp::Reverse((cost(mode), index)),
             )
         };
@@ -47,8 +47,8 @@ pub(super) fn choose(modes: &[CameraMode], wanted: &Wanted) -> Option<Choice> {
     best.map(|(mode, _, frame_rate)| Choice { mode, frame_rate })
 }
 
-/// The rate to run `mode` at: outer `None` when it cannot do what is asked for, inner `None` when
-/// it does not tell its rates.
+/// The rate to run `mode` at: the outer option is `None` when it does not offer the requested rate, the inner one when it lists
+/// no rates and none was requested.
 fn rate_for(mode: &CameraMode, wanted: Option<FrameRate>) -> Option<Option<FrameRate>> {
     let by_rate = |a: &&FrameRate, b: &&FrameRate| a.per_second().total_cmp(&b.per_second());
     let rates = &mode.frame_rates;
@@ -61,8 +61,8 @@ fn rate_for(mode: &CameraMode, wanted: Option<FrameRate>) -> Option<Option<Frame
             Some(Some(*fits))
         }
         None => {
-            let usual = USUAL_RATE.per_second() * 1.005;
-            let slow_enough = rates.iter().filter(|rate| rate.per_second() <= usual);
+            let preferred = DEFAULT_RATE.per_second() * 1.005;
+            let slow_enough = rates.iter().filter(|rate| rate.per_second() <= preferred);
             let best = slow_enough.max_by(by_rate);
             Some(best.or_else(|| rates.iter().min_by(by_rate)).copied())
         }
@@ -72,7 +72,7 @@ fn rate_for(mode: &CameraMode, wanted: Option<FrameRate>) -> Option<Option<Frame
 /// Larger is better: sizes within 1280x720 by area, then larger ones, the smallest first.
 fn size_rank(mode: &CameraMode) -> (bool, i64) {
     let area = i64::from(mode.width) * i64::from(mode.height);
-    let within = mode.width <= USUAL_SIZE.0 && mode.height <= USUAL_SIZE.1;
+    let within = mode.width <= DEFAULT_SIZE.0 && mode.height <= DEFAULT_SIZE.1;
     (within, if within { area } else { -area })
 }
 
@@ -84,7 +84,7 @@ fn cost(mode: &CameraMode) -> usize {
     formats::cost(u32::from_le_bytes(bytes))
 }
 
-/// What was asked for, in words.
+/// The requested size and rate, for an error message.
 pub(super) fn describe_wanted(wanted: &Wanted) -> String {
     let size = wanted.size.map(|(width, height)| format!("{width}x{height}"));
     let rate = wanted.fps.map(|fps| format!("{fps} fps"));
@@ -95,10 +95,10 @@ pub(super) fn describe_wanted(wanted: &Wanted) -> String {
     }
 }
 
-/// The modes in a few words: each size once, largest first, with its highest rate.
+/// The modes, for an error message: each size once, largest first, with its highest rate.
 pub(super) fn describe_offered(modes: &[CameraMode]) -> String {
-    /// Sizes named before the list is cut.
-    const MOST: usize = 12;
+    /// Number of sizes after which the list is cut.
+    const MAX_LISTED: usize = 12;
     let mut sizes: Vec<(u32, u32, f64)> = Vec::new();
     for mode in modes {
         let highest = mode.frame_rates.iter().map(|rate| rate.per_second());
@@ -113,10 +113,10 @@ pub(super) fn describe_offered(modes: &[CameraMode]) -> String {
         return "no pixel format that hevcast takes".to_owned();
     }
     sizes.sort_by_key(|size| std::cmp::Reverse(u64::from(size.0) * u64::from(size.1)));
-    let more = sizes.len() > MOST;
+    let more = sizes.len() > MAX_LISTED;
     let mut words: Vec<String> = sizes
         .iter()
-        .take(MOST)
+        .take(MAX_LISTED)
         .map(|(width, height, fps)| match *fps > 0.0 {
             true => format!("{width}x{height} up to {} fps", (fps * 100.0).round() / 100.0),
             false => format!("{width}x{height}"),

@@ -1,23 +1,19 @@
-//! A V4L2 device node: the ioctls, each with its result as a value.
+//! A V4L2 device node: which camera it is, what it offers, and how it is set.
 
-use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use v4l::v4l_sys as v4l2;
-use v4l::v4l2::vidioc;
-
 use super::super::CameraMode;
 use super::formats::{self, DriverColour};
+use super::v4l2::{self, Fraction, FrameInterval, FrameSize};
 use crate::frame_rate::FrameRate;
 
-const CAPTURE: u32 = v4l2::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
-/// Entries of a list that a driver may give, so that a broken one cannot keep us here.
-const MOST_ENTRIES: u32 = 256;
-/// Sizes and rates that people use, for drivers which give only bounds.
+/// The most entries that are read of a list, so that a driver with an endless one cannot keep us here.
+const MAX_ENTRIES: u32 = 256;
+/// Common sizes and rates, which are offered of a driver that gives only bounds.
 const COMMON_SIZES: [(u32, u32); 9] =
     [(3840, 2160), (1920, 1080), (1280, 720), (1024, 768), (800, 600), (640, 480), (640, 360), (320, 240), (320, 180)];
 const COMMON_RATES: [u32; 9] = [120, 60, 50, 30, 25, 24, 15, 10, 5];
@@ -27,7 +23,7 @@ pub(super) struct Device {
     file: File,
 }
 
-/// What tells a camera from others.
+/// What distinguishes a camera from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     /// The name that its driver gives: the same for all of a model.
@@ -36,7 +32,7 @@ pub(super) struct Identity {
     pub(super) bus: String,
 }
 
-/// What the driver agreed to.
+/// The format that the driver chose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Format {
     pub(super) fourcc: u32,
@@ -48,6 +44,7 @@ pub(super) struct Format {
 }
 
 impl Device {
+    /// Opens a node for reading and writing, without blocking reads.
     pub(super) fn open(path: &Path) -> io::Result<Device> {
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits();
         let mut options = OpenOptions::new();
@@ -57,66 +54,36 @@ impl Device {
         Ok(Device { file })
     }
 
+    /// The file descriptor, for the functions of [`v4l2`], `mmap` and `poll`.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// Runs an ioctl on `argument`.
-    ///
-    /// # Safety
-    /// `T` is the type that the kernel expects for `request`, and every pointer in it is valid.
-    pub(super) unsafe fn ioctl<T>(&self, request: vidioc::_IOC_TYPE, argument: &mut T) -> io::Result<()> {
-        let argument = std::ptr::from_mut(argument).cast::<c_void>();
-        loop {
-            // SAFETY: the caller's promise; the descriptor is open as long as `self`.
-            let done = unsafe { v4l::v4l2::ioctl(self.file.as_raw_fd(), request, argument) };
-            match done {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
-    }
-
-    /// The name of the camera; `None` when the node is no capture device for us.
+    /// The name of the camera; `None` when the node is not for capture, or has no buffers that can be mapped.
     pub(super) fn camera_name(&self) -> io::Result<Option<String>> {
         Ok(self.identity()?.map(|identity| identity.card))
     }
 
-    /// Which camera it is; `None` when the node is no capture device for us.
+    /// Which camera it is; `None` as for [`Device::camera_name`].
     pub(super) fn identity(&self) -> io::Result<Option<Identity>> {
-        let mut caps: v4l2::v4l2_capability = zeroed();
-        // SAFETY: VIDIOC_QUERYCAP takes a v4l2_capability.
-        unsafe { self.ioctl(vidioc::VIDIOC_QUERYCAP, &mut caps)? };
-        // A camera has several nodes; only `device_caps` tells them apart.
-        let node = match caps.capabilities & v4l2::V4L2_CAP_DEVICE_CAPS {
-            0 => caps.capabilities,
-            _ => caps.device_caps,
+        let device = v4l2::query_capability(&self.file)?;
+        // A camera has several nodes; only `device_caps` distinguishes them.
+        let node = match device.capabilities & v4l2::CAP_DEVICE_CAPS {
+            0 => device.capabilities,
+            _ => device.device_caps,
         };
-        let needed = v4l2::V4L2_CAP_VIDEO_CAPTURE | v4l2::V4L2_CAP_STREAMING;
-        Ok((node & needed == needed).then(|| Identity { card: text(&caps.card), bus: text(&caps.bus_info) }))
+        let needed = v4l2::CAP_VIDEO_CAPTURE | v4l2::CAP_STREAMING;
+        Ok((node & needed == needed).then(|| Identity { card: text(&device.card), bus: text(&device.bus_info) }))
     }
 
-    /// The modes whose pixel format hevcast takes.
+    /// The modes whose pixel format can be converted ([`formats::layout`]).
     pub(super) fn modes(&self) -> Vec<CameraMode> {
+        let pixel_formats = (0..MAX_ENTRIES).map_while(|index| v4l2::pixel_format(&self.file, index).ok());
         let mut modes = Vec::new();
-        for index in 0..MOST_ENTRIES {
-            let mut entry: v4l2::v4l2_fmtdesc = zeroed();
-            entry.index = index;
-            entry.type_ = CAPTURE;
-            // SAFETY: VIDIOC_ENUM_FMT takes a v4l2_fmtdesc.
-            if unsafe { self.ioctl(vidioc::VIDIOC_ENUM_FMT, &mut entry) }.is_err() {
-                break;
-            }
-            if formats::layout(entry.pixelformat).is_none() {
-                continue;
-            }
-            for (width, height) in self.sizes(entry.pixelformat) {
-                modes.push(CameraMode {
-                    fourcc: formats::name(entry.pixelformat),
-                    width,
-                    height,
-                    frame_rates: self.rates(entry.pixelformat, width, height),
-                });
+        for fourcc in pixel_formats.filter(|&fourcc| formats::layout(fourcc).is_some()) {
+            for (width, height) in self.sizes(fourcc) {
+                let frame_rates = self.rates(fourcc, width, height);
+                modes.push(CameraMode { fourcc: formats::name(fourcc), width, height, frame_rates });
             }
         }
         modes
@@ -124,107 +91,70 @@ impl Device {
 
     fn sizes(&self, fourcc: u32) -> Vec<(u32, u32)> {
         let mut sizes = Vec::new();
-        for index in 0..MOST_ENTRIES {
-            let mut entry: v4l2::v4l2_frmsizeenum = zeroed();
-            entry.index = index;
-            entry.pixel_format = fourcc;
-            // SAFETY: VIDIOC_ENUM_FRAMESIZES takes a v4l2_frmsizeenum.
-            if unsafe { self.ioctl(vidioc::VIDIOC_ENUM_FRAMESIZES, &mut entry) }.is_err() {
-                break;
+        for entry in (0..MAX_ENTRIES).map_while(|index| v4l2::frame_size(&self.file, fourcc, index).ok()) {
+            match entry {
+                FrameSize::Discrete(width, height) => sizes.push((width, height)),
+                FrameSize::Stepwise(widths, heights) => {
+                    let fits = |side: u32, [least, most, step]: [u32; 3]| {
+                        (least..=most).contains(&side) && (side - least).is_multiple_of(step.max(1))
+                    };
+                    let offered = COMMON_SIZES.into_iter();
+                    sizes.extend(offered.filter(|&(width, height)| fits(width, widths) && fits(height, heights)));
+                    break;
+                }
             }
-            if entry.type_ == v4l2::v4l2_frmsizetypes_V4L2_FRMSIZE_TYPE_DISCRETE {
-                // SAFETY: the type says that this is the member which the kernel wrote.
-                let size = unsafe { entry.__bindgen_anon_1.discrete };
-                sizes.push((size.width, size.height));
-                continue;
-            }
-            // SAFETY: as above; both other types use the stepwise member.
-            let bounds = unsafe { entry.__bindgen_anon_1.stepwise };
-            let step = |from: u32, side: u32, step: u32| side >= from && (side - from).is_multiple_of(step.max(1));
-            sizes.extend(COMMON_SIZES.iter().filter(|(width, height)| {
-                *width <= bounds.max_width
-                    && *height <= bounds.max_height
-                    && step(bounds.min_width, *width, bounds.step_width)
-                    && step(bounds.min_height, *height, bounds.step_height)
-            }));
-            break;
         }
         sizes
     }
 
     fn rates(&self, fourcc: u32, width: u32, height: u32) -> Vec<FrameRate> {
+        let size = (width, height);
         let mut rates = Vec::new();
-        for index in 0..MOST_ENTRIES {
-            let mut entry: v4l2::v4l2_frmivalenum = zeroed();
-            entry.index = index;
-            entry.pixel_format = fourcc;
-            entry.width = width;
-            entry.height = height;
-            // SAFETY: VIDIOC_ENUM_FRAMEINTERVALS takes a v4l2_frmivalenum.
-            if unsafe { self.ioctl(vidioc::VIDIOC_ENUM_FRAMEINTERVALS, &mut entry) }.is_err() {
-                break;
+        for entry in (0..MAX_ENTRIES).map_while(|index| v4l2::frame_interval(&self.file, fourcc, size, index).ok()) {
+            match entry {
+                FrameInterval::Discrete(interval) => rates.extend(frame_rate(interval)),
+                FrameInterval::Stepwise(shortest, longest) => {
+                    let rate =
+                        |interval: Fraction| f64::from(interval.denominator) / f64::from(interval.numerator.max(1));
+                    let (slowest, fastest) = (rate(longest), rate(shortest));
+                    let within = |fps: &u32| (slowest..=fastest * 1.001).contains(&f64::from(*fps));
+                    rates.extend(COMMON_RATES.into_iter().filter(within).map(FrameRate::whole));
+                    break;
+                }
             }
-            if entry.type_ == v4l2::v4l2_frmivaltypes_V4L2_FRMIVAL_TYPE_DISCRETE {
-                // SAFETY: the type says that this is the member which the kernel wrote.
-                let interval = unsafe { entry.__bindgen_anon_1.discrete };
-                rates.extend(FrameRate::new(interval.denominator, interval.numerator));
-                continue;
-            }
-            // SAFETY: as above; both other types use the stepwise member.
-            let bounds = unsafe { entry.__bindgen_anon_1.stepwise };
-            let rate =
-                |interval: v4l2::v4l2_fract| f64::from(interval.denominator) / f64::from(interval.numerator.max(1));
-            let (slowest, fastest) = (rate(bounds.max), rate(bounds.min));
-            let within = |fps: &&u32| (slowest..=fastest * 1.001).contains(&f64::from(**fps));
-            rates.extend(COMMON_RATES.iter().filter(within).map(|&fps| FrameRate::whole(fps)));
-            break;
         }
         rates
     }
 
-    /// Asks for a pixel format and size; tells what the driver made of it.
+    /// Requests a pixel format and size; returns those that the driver chose.
     pub(super) fn set_format(&self, fourcc: u32, width: u32, height: u32) -> io::Result<Format> {
-        let mut format: v4l2::v4l2_format = zeroed();
-        format.type_ = CAPTURE;
-        format.fmt.pix.pixelformat = fourcc;
-        format.fmt.pix.width = width;
-        format.fmt.pix.height = height;
-        format.fmt.pix.field = v4l2::v4l2_field_V4L2_FIELD_NONE;
-        // SAFETY: VIDIOC_S_FMT takes a v4l2_format, and for this type reads and writes `pix`.
-        let (pix, ycbcr_enc) = unsafe {
-            self.ioctl(vidioc::VIDIOC_S_FMT, &mut format)?;
-            (format.fmt.pix, format.fmt.pix.__bindgen_anon_1.ycbcr_enc)
-        };
+        let pixels = v4l2::set_format(&self.file, fourcc, width, height)?;
         Ok(Format {
-            fourcc: pix.pixelformat,
-            width: pix.width,
-            height: pix.height,
-            stride: pix.bytesperline,
-            colour: DriverColour { colorspace: pix.colorspace, ycbcr_enc, quantization: pix.quantization },
+            fourcc: pixels.pixel_format,
+            width: pixels.width,
+            height: pixels.height,
+            stride: pixels.bytes_per_line,
+            colour: DriverColour {
+                colorspace: pixels.colorspace,
+                ycbcr_enc: pixels.ycbcr_enc,
+                quantization: pixels.quantization,
+            },
         })
     }
 
-    /// Asks for a rate; tells what the driver made of it. `None` when it has no say in it.
+    /// Requests a rate; returns the one that the driver chose, `None` where it does not control the rate.
     pub(super) fn set_rate(&self, rate: FrameRate) -> Option<FrameRate> {
-        let mut parameters: v4l2::v4l2_streamparm = zeroed();
-        parameters.type_ = CAPTURE;
-        parameters.parm.capture.timeperframe = v4l2::v4l2_fract { numerator: rate.den(), denominator: rate.num() };
-        // SAFETY: VIDIOC_S_PARM takes a v4l2_streamparm, and for this type writes `capture`.
-        let interval = unsafe {
-            self.ioctl(vidioc::VIDIOC_S_PARM, &mut parameters).ok()?;
-            parameters.parm.capture.timeperframe
-        };
-        FrameRate::new(interval.denominator, interval.numerator)
+        let time_per_frame = Fraction { numerator: rate.den(), denominator: rate.num() };
+        frame_rate(v4l2::set_time_per_frame(&self.file, time_per_frame).ok()?)
     }
 }
 
-/// A structure of the kernel's interface with all fields zero, as it wants those left unused.
-pub(super) fn zeroed<T: Copy>() -> T {
-    // SAFETY: used for bindgen's plain structures of integers and pointers only, for which zero is
-    // a valid value.
-    unsafe { std::mem::zeroed() }
+/// The rate of pictures that are this far apart, in seconds.
+fn frame_rate(interval: Fraction) -> Option<FrameRate> {
+    FrameRate::new(interval.denominator, interval.numerator)
 }
 
+/// A text of the kernel's, which ends with its first zero byte.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).trim().to_owned()

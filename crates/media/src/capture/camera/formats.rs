@@ -1,21 +1,20 @@
-//! V4L2's words for pixels and colours, in ours. Sources: linux/videodev2.h and the "Colorspaces"
-//! chapter of the kernel's media documentation.
+//! V4L2's pixel formats and colour descriptions, translated to FFmpeg's and [`Colour`]. Sources: linux/videodev2.h and the
+//! "Colorspaces" chapter of the kernel's media documentation.
 
-use v4l::v4l_sys as v4l2;
-
-use crate::av::ffi::AVPixelFormat;
+use crate::av::AVPixelFormat;
+use crate::av::colour::is_rgb;
 use crate::picture::{Colour, Matrix, PictureFormat, Range};
 
 /// How a pixel format is turned into a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Samples as they are, in FFmpeg's word for them.
+    /// Uncompressed samples, in this pixel format of FFmpeg's.
     Raw(AVPixelFormat),
-    /// A JPEG file each, full range BT.601 (JFIF).
+    /// One JPEG file per picture, full range BT.601 (JFIF).
     Jpeg,
 }
 
-/// V4L2's four characters, and what they mean, the cheapest to convert first.
+/// V4L2's four-character codes and their layouts, the cheapest to convert first.
 const TABLE: &[(&[u8; 4], Layout)] = &[
     (b"YU12", Layout::Raw(AVPixelFormat::YUV420P)),
     (b"NV12", Layout::Raw(AVPixelFormat::NV12)),
@@ -30,12 +29,12 @@ const TABLE: &[(&[u8; 4], Layout)] = &[
     (b"BGR3", Layout::Raw(AVPixelFormat::BGR24)),
 ];
 
-/// How to take pictures of this pixel format; `None` when hevcast cannot.
+/// How pictures of this pixel format are stored; `None` for one that is not converted here.
 pub(super) fn layout(fourcc: u32) -> Option<Layout> {
     position(fourcc).map(|index| TABLE[index].1)
 }
 
-/// Order of preference, lower is better; unknown formats come last.
+/// Rank by cost of conversion, the cheapest being 0; unknown formats come last.
 pub(super) fn cost(fourcc: u32) -> usize {
     position(fourcc).unwrap_or(TABLE.len())
 }
@@ -51,7 +50,29 @@ pub(super) fn name(fourcc: u32) -> String {
     String::from_utf8_lossy(&bytes).trim_end().to_owned()
 }
 
-/// What the driver says of its colours.
+/// `enum v4l2_colorspace`
+mod colorspace {
+    pub(super) const REC709: u32 = 3;
+    pub(super) const JPEG: u32 = 7;
+    #[cfg(test)]
+    pub(super) const SRGB: u32 = 8;
+    pub(super) const DCI_P3: u32 = 12;
+}
+
+/// `enum v4l2_ycbcr_encoding`
+mod ycbcr_enc {
+    pub(super) const DEFAULT: u32 = 0;
+    pub(super) const BT709: u32 = 2;
+    pub(super) const XV709: u32 = 4;
+}
+
+/// `enum v4l2_quantization`
+mod quantization {
+    pub(super) const FULL_RANGE: u32 = 1;
+    pub(super) const LIM_RANGE: u32 = 2;
+}
+
+/// The driver's description of its colours.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DriverColour {
     /// `enum v4l2_colorspace`
@@ -62,21 +83,18 @@ pub(super) struct DriverColour {
     pub(super) quantization: u32,
 }
 
-/// The colour of the samples as they come, by V4L2's rules for what is left at its default
+/// The colour of the samples as captured. Values that the driver left at their default follow V4L2's rules
 /// (`V4L2_MAP_QUANTIZATION_DEFAULT`, `V4L2_MAP_YCBCR_ENC_DEFAULT`).
-pub(super) fn sample_colour(layout: Layout, said: DriverColour) -> Colour {
-    let rgb = matches!(layout, Layout::Raw(format) if crate::av::is_rgb(format));
-    let full = match said.quantization {
-        v4l2::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => true,
-        v4l2::v4l2_quantization_V4L2_QUANTIZATION_LIM_RANGE => false,
-        _ => rgb || said.colorspace == v4l2::v4l2_colorspace_V4L2_COLORSPACE_JPEG,
+pub(super) fn sample_colour(layout: Layout, described: DriverColour) -> Colour {
+    let rgb = matches!(layout, Layout::Raw(format) if is_rgb(format));
+    let full = match described.quantization {
+        quantization::FULL_RANGE => true,
+        quantization::LIM_RANGE => false,
+        _ => rgb || described.colorspace == colorspace::JPEG,
     };
-    let hd = match said.ycbcr_enc {
-        v4l2::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_709 | v4l2::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_XV709 => true,
-        v4l2::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_DEFAULT => matches!(
-            said.colorspace,
-            v4l2::v4l2_colorspace_V4L2_COLORSPACE_REC709 | v4l2::v4l2_colorspace_V4L2_COLORSPACE_DCI_P3
-        ),
+    let hd = match described.ycbcr_enc {
+        ycbcr_enc::BT709 | ycbcr_enc::XV709 => true,
+        ycbcr_enc::DEFAULT => matches!(described.colorspace, colorspace::REC709 | colorspace::DCI_P3),
         _ => false,
     };
     match layout {
@@ -87,11 +105,11 @@ pub(super) fn sample_colour(layout: Layout, said: DriverColour) -> Colour {
     }
 }
 
-/// The colour of the pictures made of them: theirs, but for RGB what viewers expect of YUV.
-pub(super) fn picture_colour(layout: Layout, said: DriverColour, height: u32) -> Colour {
+/// The colour of the converted pictures: that of the samples, but limited range and the usual matrix for RGB.
+pub(super) fn picture_colour(layout: Layout, described: DriverColour, height: u32) -> Colour {
     match layout {
-        Layout::Raw(format) if crate::av::is_rgb(format) => PictureFormat::limited(16, height).colour,
-        _ => sample_colour(layout, said),
+        Layout::Raw(format) if is_rgb(format) => PictureFormat::limited(16, height).colour,
+        _ => sample_colour(layout, described),
     }
 }
 
@@ -103,14 +121,14 @@ mod tests {
 
     #[test]
     fn defaults_follow_v4l2() {
-        let webcam = DriverColour { colorspace: v4l2::v4l2_colorspace_V4L2_COLORSPACE_SRGB, ..DriverColour::default() };
+        let webcam = DriverColour { colorspace: colorspace::SRGB, ..DriverColour::default() };
         let colour = sample_colour(YUYV, webcam);
         assert_eq!((colour.range, colour.matrix), (Range::Limited, Matrix::Bt601));
-        let jpeg = DriverColour { colorspace: v4l2::v4l2_colorspace_V4L2_COLORSPACE_JPEG, ..DriverColour::default() };
+        let jpeg = DriverColour { colorspace: colorspace::JPEG, ..DriverColour::default() };
         assert_eq!(sample_colour(YUYV, jpeg).range, Range::Full);
         let grabber = DriverColour {
-            colorspace: v4l2::v4l2_colorspace_V4L2_COLORSPACE_REC709,
-            quantization: v4l2::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE,
+            colorspace: colorspace::REC709,
+            quantization: quantization::FULL_RANGE,
             ..DriverColour::default()
         };
         let colour = sample_colour(YUYV, grabber);

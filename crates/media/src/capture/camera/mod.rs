@@ -1,19 +1,20 @@
-//! Cameras through V4L2, without a library between: for the driver's own time stamp, its frame
-//! counter, and waits that can be ended.
+//! Cameras through V4L2. FFmpeg's input device for it has neither the driver's frame counter nor waits that can be cancelled.
 //!
-//! * `choose`: which of the offered modes (pure);
-//! * `formats`: V4L2's words for pixels and colours;
-//! * `device`: the ioctls;
-//! * `again`: the same camera after it was unplugged;
-//! * `queue`: the buffers going round.
+//! * `v4l2`: the kernel's structures and ioctls, and the calls;
+//! * `device`: a device node: which camera it is, what it offers, and how it is set;
+//! * `choose`: the choice among the modes that it offers, a pure function;
+//! * `formats`: V4L2's pixel formats and colours;
+//! * `queue`: the buffers that the driver fills;
+//! * `reopen`: the same camera after it was unplugged.
 
-mod again;
 mod choose;
-#[allow(unsafe_code)]
 mod device;
 mod formats;
 #[allow(unsafe_code)]
 mod queue;
+mod reopen;
+#[allow(unsafe_code)]
+mod v4l2;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,20 +29,20 @@ use crate::convert::{Converter, crop_note, even};
 use crate::frame_rate::FrameRate;
 use crate::picture::{Picture, PictureError, PictureFormat};
 use crate::stop::Stop;
-use again::Again;
 use device::{Device, Format, Identity};
 use formats::Layout;
 use queue::{Filled, Queue};
+use reopen::CameraReopener;
 
-/// How long a stop may go unnoticed.
+/// The longest wait before the stop flag is read again.
 const SLICE: Duration = Duration::from_millis(100);
-/// How long a camera may be silent before it counts as broken. Some take seconds to start.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-/// Where the driver has no say in the rate.
+/// Time without a frame after which a camera counts as failed. Some take seconds to start.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// The rate that is assumed where the driver does not control it.
 const DEFAULT_RATE: FrameRate = FrameRate::whole(30);
 
-/// The cameras of this computer with the modes that hevcast can take, by device number.
-/// Those which cannot be opened are left out.
+/// The cameras of this computer, by device number, with their modes whose pixel format can be converted. Cameras that cannot
+/// be opened (in use, or without permission) are left out.
 pub fn cameras() -> Vec<CameraInfo> {
     let nodes = nodes().into_iter();
     nodes
@@ -73,14 +74,14 @@ struct Camera {
     label: String,
     identity: Identity,
     path: PathBuf,
-    /// What was asked of it.
+    /// Size and rate that were requested.
     wanted: Wanted,
     queue: Queue,
-    unpack: Unpack,
+    unpacker: Unpacker,
     /// The driver's counter at the latest frame.
     sequence: Option<u32>,
-    /// When the last frame came, or the camera was started.
-    heard: Instant,
+    /// When the last frame was dequeued; before the first, when the camera was started.
+    last_frame_at: Instant,
 }
 
 pub(crate) fn open(name: Option<&str>, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
@@ -107,14 +108,14 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
     let mode = &modes[choice.mode];
     let fourcc = fourcc(&mode.fourcc);
     let format = device.set_format(fourcc, mode.width, mode.height).map_err(failed("set its format"))?;
-    let asked = choice.frame_rate.unwrap_or(DEFAULT_RATE);
-    let frame_rate = device.set_rate(asked).unwrap_or(asked);
+    let requested = choice.frame_rate.unwrap_or(DEFAULT_RATE);
+    let frame_rate = device.set_rate(requested).unwrap_or(requested);
     let Some(layout) = formats::layout(format.fourcc) else {
         let why = io::Error::other("the driver changed the pixel format");
         return Err(failed("set its format")(why));
     };
-    let unpack = Unpack::new(layout, &format)?;
-    let picture_format = unpack.picture_format;
+    let unpacker = Unpacker::new(layout, &format)?;
+    let picture_format = unpacker.picture_format;
     let queue = Queue::start(device).map_err(failed("start"))?;
     Ok(Box::new(Camera {
         info: SourceInfo {
@@ -138,9 +139,9 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
         path,
         wanted: *wanted,
         queue,
-        unpack,
+        unpacker,
         sequence: None,
-        heard: Instant::now(),
+        last_frame_at: Instant::now(),
     }))
 }
 
@@ -160,7 +161,7 @@ fn find(wanted: Option<&str>) -> Result<(PathBuf, Device, String), CaptureError>
         return match device.camera_name() {
             Ok(Some(card)) => Ok((path, device, card)),
             Err(error) if is_gone(&error) => Err(failed(error)),
-            // A node of another kind, which may not even know the question.
+            // A node of another kind, for which the ioctl may fail.
             Ok(None) | Err(_) => Err(unknown(&label, &present_cameras())),
         };
     }
@@ -189,7 +190,7 @@ fn find(wanted: Option<&str>) -> Result<(PathBuf, Device, String), CaptureError>
     }
 }
 
-/// Names and paths of the cameras that can be opened.
+/// Names and paths of the cameras that can be opened, for an error message.
 fn present_cameras() -> Vec<String> {
     cameras().into_iter().map(|camera| format!("{} ({})", camera.name, camera.path)).collect()
 }
@@ -243,12 +244,12 @@ impl Source for Camera {
                 .newest(&mut lost, &mut drained)
                 .map_err(|error| device_error(&self.label, "give a picture", &error))?;
             let Some(filled) = newest else {
-                if self.heard.elapsed() > LONGEST_SILENCE {
-                    return Err(CaptureError::Silent { name: self.label.clone(), seconds: LONGEST_SILENCE.as_secs() });
+                if self.last_frame_at.elapsed() > FRAME_TIMEOUT {
+                    return Err(CaptureError::Silent { name: self.label.clone(), seconds: FRAME_TIMEOUT.as_secs() });
                 }
                 continue;
             };
-            let picture = self.unpack.picture(self.queue.bytes(&filled));
+            let picture = self.unpacker.picture(self.queue.bytes(&filled));
             self.queue.give_back(filled).map_err(|error| device_error(&self.label, "take a buffer back", &error))?;
             match picture {
                 Ok(picture) => {
@@ -263,14 +264,14 @@ impl Source for Camera {
     }
 
     fn reopener(&self) -> Option<Box<dyn Reopen>> {
-        Some(Box::new(Again::of(self)))
+        Some(Box::new(CameraReopener::of(self)))
     }
 }
 
 impl Camera {
-    /// Waits a slice of time and takes the newest filled buffer, giving older ones back. When all
-    /// were filled, the driver has been dropping since: even the newest is stale, and the next one
-    /// is at most a frame away, so that all are given back.
+    /// Waits for at most [`SLICE`] and takes the newest filled buffer, giving older ones back. When all buffers were filled, the
+    /// driver has dropped frames since: even the newest is stale, and the next one comes within a frame interval, so that all
+    /// are given back. `lost` counts frames that the driver dropped or damaged, `drained` those that were passed over.
     fn newest(&mut self, lost: &mut u64, drained: &mut u64) -> io::Result<Option<Filled>> {
         if !self.queue.wait(SLICE)? {
             return Ok(None);
@@ -279,11 +280,11 @@ impl Camera {
         let mut taken = 0;
         while let Some(filled) = self.queue.take()? {
             taken += 1;
-            self.heard = Instant::now();
+            self.last_frame_at = Instant::now();
             let expected = self.sequence.map(|sequence| sequence.wrapping_add(1));
             *lost += gap(expected, filled.sequence);
             self.sequence = Some(filled.sequence);
-            if filled.broken {
+            if filled.damaged {
                 *lost += 1;
                 self.queue.give_back(filled)?;
                 continue;
@@ -304,23 +305,22 @@ impl Camera {
         }
     }
 
-    /// Whether a newer frame must have come by; without the driver's stamps nobody knows.
+    /// Whether a newer frame must exist by now; without the driver's time stamps, it is assumed to.
     fn is_stale(&self, filled: &Filled) -> bool {
         self.info.stamps == StampSource::Receipt || filled.at.elapsed() > self.info.frame_rate.interval()
     }
 }
 
-/// Frames lost before the one numbered `sequence`. Drivers that never count, or start again, lose
-/// none.
+/// Number of frames lost before the one numbered `sequence`; 0 for drivers that do not count, or start again.
 fn gap(expected: Option<u32>, sequence: u32) -> u64 {
-    /// More than any camera loses while it still works.
+    /// Larger gaps are a counter that started again.
     const LARGEST: u32 = 1000;
     let missing = expected.map_or(0, |expected| sequence.wrapping_sub(expected));
     if missing > LARGEST { 0 } else { missing.into() }
 }
 
-/// Turns a buffer's bytes into a picture.
-struct Unpack {
+/// Converts a buffer's bytes to a picture.
+struct Unpacker {
     picture_format: PictureFormat,
     converter: Converter,
     kind: Kind,
@@ -331,8 +331,8 @@ enum Kind {
     Jpeg(Box<Codec>),
 }
 
-impl Unpack {
-    fn new(layout: Layout, format: &Format) -> Result<Unpack, PictureError> {
+impl Unpacker {
+    fn new(layout: Layout, format: &Format) -> Result<Unpacker, PictureError> {
         let (width, height) = (even(format.width), even(format.height));
         let colour = formats::picture_colour(layout, format.colour, height);
         let kind = match layout {
@@ -342,7 +342,11 @@ impl Unpack {
                 stride: format.stride as usize,
             },
         };
-        Ok(Unpack { picture_format: PictureFormat::new(width, height, colour), converter: Converter::default(), kind })
+        Ok(Unpacker {
+            picture_format: PictureFormat::new(width, height, colour),
+            converter: Converter::default(),
+            kind,
+        })
     }
 
     fn picture(&mut self, bytes: &[u8]) -> Result<Picture, PictureError> {

@@ -1,4 +1,4 @@
-//! The buffers that the driver fills: mapped memory, going round between it and us.
+//! The buffers that the driver fills: its memory, mapped into this process, and handed back and forth.
 
 use std::io;
 use std::ptr::NonNull;
@@ -7,16 +7,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, clock_gettime};
-use v4l::v4l_sys as v4l2;
-use v4l::v4l2::vidioc;
 
-use super::device::{Device, zeroed};
+use super::device::Device;
+use super::v4l2::{self, Buffer};
 
-const CAPTURE: u32 = v4l2::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
-const MMAP: u32 = v4l2::v4l2_memory_V4L2_MEMORY_MMAP;
-/// Named bounded queue "camera": pictures between driver and us. One being filled, one being read,
-/// two so that a late reader costs no picture. When all are full the driver drops the newest
-/// (seen as a gap in the sequence); we always take the newest of those that are ready.
+/// Named bounded queue "camera": buffers between the driver and this process. One is being filled, one read, and two make up
+/// for a late reader. When all are full the driver drops the newest frame, which shows as a gap in the sequence; of those that
+/// are filled the newest is taken.
 const DEPTH: u32 = 4;
 
 /// A running stream of buffers. Dropping it stops the camera.
@@ -35,43 +32,34 @@ struct Map {
 // SAFETY: the mapping belongs to this value alone, whichever thread it is in.
 unsafe impl Send for Map {}
 
-/// A filled buffer, ours until it is given back with [`Queue::give_back`].
+/// A filled buffer, which the driver does not write to until [`Queue::give_back`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filled {
     index: u32,
     bytes: usize,
     /// The driver's frame counter.
     pub(super) sequence: u32,
-    /// When the driver had the frame, else when it was received.
+    /// When the driver had the frame complete; where it does not say so, when it was received.
     pub(super) at: Instant,
-    /// The driver says that its contents are broken.
-    pub(super) broken: bool,
+    /// The driver says that its contents are damaged.
+    pub(super) damaged: bool,
 }
 
 impl Queue {
     /// Maps the buffers, hands them to the driver, and starts the camera.
     pub(super) fn start(device: Device) -> io::Result<Queue> {
-        let mut request: v4l2::v4l2_requestbuffers = zeroed();
-        request.count = DEPTH;
-        request.type_ = CAPTURE;
-        request.memory = MMAP;
-        // SAFETY: VIDIOC_REQBUFS takes a v4l2_requestbuffers.
-        unsafe { device.ioctl(vidioc::VIDIOC_REQBUFS, &mut request)? };
+        let count = v4l2::request_buffers(device.fd(), DEPTH)?;
         let mut queue = Queue { device, maps: Vec::new(), driver_stamps: false };
-        for index in 0..request.count {
-            let mut buffer = description(index);
-            // SAFETY: VIDIOC_QUERYBUF takes a v4l2_buffer.
-            unsafe { queue.device.ioctl(vidioc::VIDIOC_QUERYBUF, &mut buffer)? };
-            queue.driver_stamps = is_monotonic(buffer.flags);
+        for index in 0..count {
+            let buffer = v4l2::query_buffer(queue.device.fd(), index)?;
+            queue.driver_stamps = buffer.has_monotonic_timestamp();
             queue.maps.push(Map::new(&queue.device, &buffer)?);
-            queue.enqueue(index)?;
+            v4l2::queue_buffer(queue.device.fd(), index)?;
         }
         if queue.maps.len() < 2 {
             return Err(io::Error::other("it gives too few buffers"));
         }
-        let mut kind = CAPTURE;
-        // SAFETY: VIDIOC_STREAMON takes an int.
-        unsafe { queue.device.ioctl(vidioc::VIDIOC_STREAMON, &mut kind)? };
+        v4l2::start_streaming(queue.device.fd())?;
         Ok(queue)
     }
 
@@ -80,7 +68,7 @@ impl Queue {
         self.driver_stamps
     }
 
-    /// How many buffers go round.
+    /// Number of buffers that the driver allocated.
     pub(super) fn depth(&self) -> usize {
         self.maps.len()
     }
@@ -99,19 +87,17 @@ impl Queue {
 
     /// Takes the next filled buffer; `None` when there is none.
     pub(super) fn take(&mut self) -> io::Result<Option<Filled>> {
-        let mut buffer = description(0);
-        // SAFETY: VIDIOC_DQBUF takes a v4l2_buffer.
-        match unsafe { self.device.ioctl(vidioc::VIDIOC_DQBUF, &mut buffer) } {
-            Ok(()) => {}
+        let buffer = match v4l2::dequeue_buffer(self.device.fd()) {
+            Ok(buffer) => buffer,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
-        }
+        };
         Ok(Some(Filled {
             index: buffer.index,
-            bytes: buffer.bytesused as usize,
+            bytes: buffer.bytes_used as usize,
             sequence: buffer.sequence,
             at: capture_time(&buffer),
-            broken: buffer.flags & v4l2::V4L2_BUF_FLAG_ERROR != 0,
+            damaged: buffer.is_damaged(),
         }))
     }
 
@@ -128,41 +114,24 @@ impl Queue {
 
     /// Hands a buffer back to the driver.
     pub(super) fn give_back(&mut self, filled: Filled) -> io::Result<()> {
-        self.enqueue(filled.index)
-    }
-
-    fn enqueue(&self, index: u32) -> io::Result<()> {
-        let mut buffer = description(index);
-        // SAFETY: VIDIOC_QBUF takes a v4l2_buffer.
-        unsafe { self.device.ioctl(vidioc::VIDIOC_QBUF, &mut buffer) }
+        v4l2::queue_buffer(self.device.fd(), filled.index)
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        let mut kind = CAPTURE;
-        // A camera that has gone cannot be stopped, and needs not be: the error says nothing new.
-        // SAFETY: VIDIOC_STREAMOFF takes an int.
-        let _ = unsafe { self.device.ioctl(vidioc::VIDIOC_STREAMOFF, &mut kind) };
+        // A camera that was unplugged cannot be stopped, and need not be.
+        let _ = v4l2::stop_streaming(self.device.fd());
         self.maps.clear();
     }
 }
 
 impl Map {
-    fn new(device: &Device, buffer: &v4l2::v4l2_buffer) -> io::Result<Map> {
+    fn new(device: &Device, buffer: &Buffer) -> io::Result<Map> {
         let length = buffer.length as usize;
-        // SAFETY: a new shared mapping at an address of the kernel's choice; for memory type MMAP
-        // the kernel wrote the `offset` member.
-        let start = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                length,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                device.fd(),
-                u64::from(buffer.m.offset),
-            )?
-        };
+        let anywhere = std::ptr::null_mut();
+        // SAFETY: a new mapping at an address of the kernel's choice, which replaces no other one.
+        let start = unsafe { mmap(anywhere, length, ProtFlags::READ, MapFlags::SHARED, device.fd(), buffer.offset())? };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Map { start, length })
     }
@@ -170,34 +139,22 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        // Fails only for arguments that are no mapping, which these are.
+        // It fails only for an address or length that is not a mapping's.
         // SAFETY: made by mmap with this length, unmapped once; slices of it borrow the queue.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
 
-fn description(index: u32) -> v4l2::v4l2_buffer {
-    let mut buffer: v4l2::v4l2_buffer = zeroed();
-    buffer.index = index;
-    buffer.type_ = CAPTURE;
-    buffer.memory = MMAP;
-    buffer
-}
-
-fn is_monotonic(flags: u32) -> bool {
-    flags & v4l2::V4L2_BUF_FLAG_TIMESTAMP_MASK == v4l2::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC
-}
-
-/// The buffer's time stamp as an `Instant`, or now when it has none that makes sense.
-fn capture_time(buffer: &v4l2::v4l2_buffer) -> Instant {
+/// The buffer's time stamp as an `Instant`; the present where it has no plausible one.
+fn capture_time(buffer: &Buffer) -> Instant {
     let now = Instant::now();
     let clock = clock_gettime(ClockId::Monotonic);
     let clock_us = i128::from(clock.tv_sec) * 1_000_000 + i128::from(clock.tv_nsec) / 1000;
-    let stamp_us = i128::from(buffer.timestamp.tv_sec) * 1_000_000 + i128::from(buffer.timestamp.tv_usec);
-    age(clock_us, stamp_us).filter(|_| is_monotonic(buffer.flags)).and_then(|age| now.checked_sub(age)).unwrap_or(now)
+    let age = age(clock_us, buffer.timestamp_us()).filter(|_| buffer.has_monotonic_timestamp());
+    age.and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
-/// Time from `stamp_us` to `clock_us`; `None` when the stamp is in the future or absurdly old.
+/// Time from `stamp_us` to `clock_us`; `None` when the stamp is in the future or older than any buffer can be.
 fn age(clock_us: i128, stamp_us: i128) -> Option<Duration> {
     const OLDEST: Duration = Duration::from_secs(10);
     let micros = u64::try_from(clock_us - stamp_us).ok()?;

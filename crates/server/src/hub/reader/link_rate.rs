@@ -1,4 +1,4 @@
-//! The bit rate that a reader's link takes, estimated from what waits in front of it.
+//! Estimates the bit rate of a reader's link, from the bytes that wait in front of the reader's socket.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use hevcast_wire::congestion::{Governor, Queue};
 use super::Reader;
 
 impl Reader {
-    /// The bit rate that its link takes, bits/s; `None` where nothing shows that it takes less than the `sent_bps` that
-    /// it is sent. To be called a few dozen times a second.
+    /// The bit rate that the reader's link can carry, in bits/s; `None` where nothing shows that it is less than the
+    /// `sent_bps` that are sent. To be called about 30 times a second.
     pub(in crate::hub) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
-        // Of a thousand readers most have nothing waiting: for them only the cache line of `Hot` is read.
+        // Most of a thousand readers have nothing waiting; for these only the cache line of `Hot` is read.
         if self.hot.ownership.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! A reader as its publisher's task uses it: packets are queued or written to the socket.
+//! The methods of a reader that the publisher's task calls: packets are queued, or written to the socket.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,16 +10,18 @@ use crate::hub::counted_bytes::{self, SharedCopy};
 use crate::hub::packet_run::{FramedCache, Outgoing, PacketRun};
 use crate::hub::reader_queue::ReaderQueue;
 
-/// What a write to an outlet came to.
+/// The result of a write to an outlet.
 struct Written {
+    /// Bytes that the socket accepted.
     bytes: usize,
-    /// The packets, or the rest of them, for which there was no room; an error where there was no memory to keep them.
+    /// A copy of the packets that the socket did not accept, or of their rest; an error where the budget had too few
+    /// available bytes for it.
     rest: Option<Result<Outgoing, OverBudget>>,
 }
 
 impl Reader {
-    /// Queues packets and wakes the reader's task, or hands them back to be written. What waits is a copy, which is
-    /// shared with others who wait.
+    /// Queues packets and wakes the reader's task or, where nothing is queued, hands them back to be written. Queued
+    /// packets are a copy that all readers in `waiting` share.
     pub(in crate::hub) fn push(&self, mut run: PacketRun, now: Instant, waiting: &mut SharedCopy) -> Pushed {
         if self.hot.ownership.publisher_try_acquire() {
             self.hot.note_leaving(run.is_amid_picture);
@@ -35,17 +37,17 @@ impl Reader {
         let pictures = if self.hot.records { run.pictures() } else { 0 };
         let queued = copied.and_then(|copy| {
             run.outgoing.bytes = copy;
-            // As it was before these came: they are not late yet.
+            // The age is checked before these packets are added, since they are not late yet.
             let is_late = is_beyond(&inner.queue);
             inner.queue.push(run, now, waiting.budget()).map(|()| is_late || is_beyond(&inner.queue))
         });
         if !matches!(queued, Ok(false)) {
-            // Those that found no room are gone, too.
+            // Packets that could not be queued are discarded, too.
             let (lost, lost_pictures) = if queued.is_err() { (packets, pictures) } else { (0, 0) };
             inner.dropped_packets += lost;
             inner.missed_pictures += lost_pictures;
             let is_amid_picture = self.hot.is_amid_picture.load(Ordering::Relaxed);
-            let packets = inner.give_up(is_amid_picture, self.hot.records) + lost;
+            let packets = inner.discard(is_amid_picture, self.hot.records) + lost;
             let is_alive = !std::mem::replace(&mut inner.is_stuck, true);
             inner.lacks_keyframe_request |= !is_alive;
             return Pushed::Overrun { packets, is_alive };
@@ -57,8 +59,8 @@ impl Reader {
         Pushed::Queued
     }
 
-    /// Writes packets that [`Reader::push`] handed back. What does not fit is left to the reader's task, as a part of a
-    /// copy that others share.
+    /// Writes packets that [`Reader::push`] handed back. What the socket does not accept is left to the reader's task,
+    /// as a slice of a copy that readers share.
     pub(in crate::hub) fn deliver(&self, outgoing: &Outgoing, framed: &mut FramedCache, rest: &mut SharedCopy) {
         let written = match outgoing.is_datagrams() {
             false => self.write_frames(outgoing, framed, rest),
@@ -102,8 +104,9 @@ impl Reader {
         Written { bytes: sent, rest: None }
     }
 
-    /// Queues packets that a joiner needs to begin with. The group of pictures that they belong to is bounded already,
-    /// and half of it would be of no use: false where there is no room for all, and none are queued.
+    /// Queues the packets that a joining reader begins with, as a burst. They need no bound, since the cached group of
+    /// pictures is bounded, and a part of it would be useless: false where the budget has too few available bytes for
+    /// all, and then none are queued.
     pub(in crate::hub) fn push_burst(
         &self,
         runs: impl Iterator<Item = PacketRun>,
@@ -116,20 +119,21 @@ impl Reader {
             is_queued = is_queued && inner.queue.push(run, now, budget).is_ok();
         }
         if !is_queued {
-            inner.queue.forget();
+            inner.queue.clear();
         }
-        // What follows must not overtake it.
+        // The reader's task writes the burst, so that live packets cannot overtake it.
         self.hot.ownership.request();
         inner.queue.be_burst();
         is_queued
     }
 
-    /// Wakes the reader's task, which has been given a burst.
+    /// Wakes the reader's task, since a burst was queued.
     pub(in crate::hub) fn wake(&self) {
         self.lock().wake();
     }
 
-    /// The stream is over: the reader's task learns it once it has taken everything.
+    /// Records that the stream has ended. The reader's task gets [`WritePermit::Ended`](super::WritePermit::Ended) once
+    /// it has taken everything queued.
     pub(in crate::hub) fn end(&self) {
         let mut inner = self.lock();
         inner.is_ended = true;

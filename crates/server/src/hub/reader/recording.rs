@@ -1,7 +1,7 @@
-//! The queue of a reader that records: every picture is wanted, however late, and what is missing is counted.
+//! The queue of a reader that records: pictures are kept however late they are, and missing pictures are counted.
 //!
-//! A late picture is as good as any for a recording, and there is no link behind the queue. So it is bounded in bytes
-//! only: a publisher whose link was interrupted sends many seconds of pictures at once.
+//! A recording can use a late picture like any other, and there is no network link behind the queue. So the queue is
+//! bounded in bytes only: a publisher whose link was interrupted sends many seconds of pictures at once.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use hevcast_wire::rtsp::transport::Channels;
 
 use super::{MAX_AGE, MAX_BURST_AGE, MAX_BYTES, Reader};
 
-/// Queue `reader` of a recording: how many bytes it may hold.
-pub const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
+/// Most bytes in the queue of a recording's reader (queue `reader`).
+pub(super) const MAX_RECORDING_BYTES: usize = 64 * 1024 * 1024;
 
 impl Reader {
-    /// A reader within this program that records.
+    /// A reader within this program whose packets are recorded.
     pub fn recording(channels: Vec<Option<Channels>>) -> Reader {
         let mut reader = Reader::new(channels, None).with_keyframe_requests();
         reader.hot.records = true;
         reader
     }
 
-    /// Whether it was made by [`Reader::recording`].
+    /// Whether the reader was made by [`Reader::recording`].
     pub(in crate::hub) fn records(&self) -> bool {
         self.hot.records
     }
 
-    /// The bounds of its queue: how old and how large it may become.
+    /// The bounds of the reader's queue: the most age, and the most bytes.
     pub(super) fn bounds(&self, is_in_burst: bool) -> (Duration, usize) {
         match (self.hot.records, is_in_burst) {
             (true, _) => (Duration::MAX, MAX_RECORDING_BYTES),
@@ -34,7 +34,7 @@ impl Reader {
         }
     }
 
-    /// Counts pictures that it does not get because it waits for a keyframe.
+    /// Counts pictures that the reader does not get because it waits for a keyframe.
     pub(in crate::hub) fn miss(&self, pictures: u64) {
         self.lock().missed_pictures += pictures;
     }
@@ -55,7 +55,7 @@ mod tests {
         reader
     }
 
-    /// Pictures in what the reader has, by their markers.
+    /// Takes everything queued; returns how many pictures that were, by their markers.
     fn taken(reader: &Reader) -> u64 {
         let mut markers = 0;
         reader.take(usize::MAX, |frames| {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn what_came_is_what_it_got_and_what_it_missed() {
         let mut world = World::new(false);
-        // Before the first keyframe, and while nothing is taken past the bound.
+        // Pictures are missed before the first keyframe, and when the queue is past its bound since nothing is taken.
         world.publish(false);
         let reader = record(&world);
         world.publish(false);

@@ -1,4 +1,5 @@
-//! A reader as the task of its connection uses it: it takes what is queued, when it may write.
+//! The methods of a reader that the task of its connection calls: it asks for the write permit, and takes what is
+//! queued.
 
 use std::task::Context;
 
@@ -8,19 +9,19 @@ use super::{Datagram, Reader, WritePermit};
 use crate::hub::packet_run::Outgoing;
 
 impl Reader {
-    /// Whether the reader's task may write: what it has itself (`has_output`) or what is queued. The task is woken when
-    /// that may have changed.
+    /// Whether the reader's task may write, be it output of its own (`has_output`) or queued packets. The task is woken
+    /// when that may have changed.
     pub fn poll_write(&self, cx: &mut Context<'_>, has_output: bool) -> WritePermit {
         let mut inner = self.lock();
         if inner.waker.is_none() {
-            // A task's waker stays the same.
+            // The waker is stored once, since a task's waker stays the same.
             inner.waker = Some(cx.waker().clone());
         }
         if !self.hot.ownership.try_acquire() {
             if has_output {
                 self.hot.ownership.request();
             }
-            // It may have been released meanwhile.
+            // The publisher's task may have released it between the two calls.
             if !self.hot.ownership.try_acquire() {
                 return WritePermit::Busy;
             }
@@ -47,8 +48,8 @@ impl Reader {
         }
     }
 
-    /// Takes what a write of the publisher's task left of a frame, before which nothing else may be written to a
-    /// connection. Only for a task whose permit is [`WritePermit::Granted`].
+    /// Takes the unsent rest of what the publisher's task wrote, which must be written to the connection before
+    /// anything else. Only for a task whose permit is [`WritePermit::Granted`].
     pub fn take_rest(&self) -> Bytes {
         let mut inner = self.lock();
         if inner.rest.is_datagrams() {
@@ -58,22 +59,22 @@ impl Reader {
         std::mem::take(&mut inner.rest).bytes
     }
 
-    /// The reader's task has written so many bytes to the socket.
+    /// Records that the reader's task has written `bytes` to the socket.
     pub fn wrote(&self, bytes: u64) {
         let mut inner = self.lock();
         inner.written_bytes += bytes;
         inner.unwritten.0 = inner.unwritten.0.saturating_sub(bytes as usize);
     }
 
-    /// Takes frames off the queue until `limit_bytes` are reached. Only for a task whose permit is
-    /// [`WritePermit::Granted`], after [the rest](Reader::take_rest). A reader of datagrams has no frames.
+    /// Takes interleaved frames off the queue until they have `limit_bytes`. Only for a task whose permit is
+    /// [`WritePermit::Granted`], and after [the rest](Reader::take_rest). Not for a reader of datagrams.
     pub fn take(&self, limit_bytes: usize, mut each: impl FnMut(Bytes)) {
         debug_assert!(!matches!(self.framing, super::Framing::Datagram(_)), "a reader of datagrams has no frames");
         self.take_pieces(limit_bytes, |outgoing| each(outgoing.framed()));
     }
 
-    /// Takes packets until `limit_bytes` are reached, for a reader of datagrams: first those that a write of the
-    /// publisher's task left, then those of the queue. Only for a task whose permit is [`WritePermit::Granted`].
+    /// Takes datagrams until they have `limit_bytes`: first those that the publisher's task could not send, then those
+    /// of the queue. Only for a task whose permit is [`WritePermit::Granted`], and for a reader of datagrams.
     pub fn take_datagrams(&self, limit_bytes: usize, mut each: impl FnMut(Datagram)) {
         let rest = std::mem::take(&mut self.lock().rest);
         let mut bytes = 0;

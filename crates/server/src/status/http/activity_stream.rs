@@ -1,4 +1,4 @@
-//! A socket that notes in its connection's [`Activity`] what moves on it.
+//! A socket that reports reads and writes to its connection's [`Activity`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::slots::Activity;
 
-/// The socket of an HTTP connection.
+/// The socket of an HTTP connection, below TLS.
 #[derive(Debug)]
 pub(super) struct ActivityStream {
     socket: TcpStream,
@@ -20,11 +20,13 @@ pub(super) struct ActivityStream {
 }
 
 impl ActivityStream {
+    /// Wraps an accepted socket; `clock` gives the times that are reported.
     pub(super) fn new(socket: TcpStream, activity: Arc<Activity>, clock: Clock) -> ActivityStream {
         ActivityStream { socket, activity, clock }
     }
 
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Reports a write that the socket has accepted.
+    fn report_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.activity.wrote(self.clock.now().instant);
         }
@@ -46,7 +48,7 @@ impl AsyncRead for ActivityStream {
 impl AsyncWrite for ActivityStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.note(written)
+        self.report_write(written)
     }
 
     fn poll_write_vectored(
@@ -55,7 +57,7 @@ impl AsyncWrite for ActivityStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
-        self.note(written)
+        self.report_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {

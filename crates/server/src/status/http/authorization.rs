@@ -1,5 +1,6 @@
-//! Who may see the status page: this computer, or else users with `admin`; and who may change something through it: the
-//! page itself, and what is no browser.
+//! Authorization of HTTP requests. Requests from this computer need no login where only it can connect; otherwise they
+//! need the login of a user with `admin`. Only the status page itself, and clients that are not browsers, may change
+//! anything.
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ use super::context::Context;
 use super::origin;
 use crate::access::authenticator::{LoginOutcome, LoginRequest};
 
-/// Lets a request through, or answers it with an error.
+/// The middleware in front of all routes: passes a request on, or responds with an error.
 pub(super) async fn authorize(
     State(context): State<Context>,
     Extension(peer): Extension<SocketAddr>,
@@ -23,7 +24,7 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    // A monitor needs no login to learn that the server runs.
+    // Monitoring needs no login to learn that the server runs.
     if path == "/healthz" {
         return next.run(request).await;
     }
@@ -32,7 +33,7 @@ pub(super) async fn authorize(
         return refused(StatusCode::FORBIDDEN, "that is for this page alone, and the request comes from another\n");
     }
     if !context.is_open {
-        // A page from elsewhere whose name resolves to this computer (DNS rebinding) is not this computer's.
+        // A foreign page whose host name resolves to this computer (DNS rebinding) is refused.
         let names = &context.state.config().http.names;
         return match origin::names_this_computer(uri, headers, names) {
             true => next.run(request).await,
@@ -63,15 +64,17 @@ fn refused(status: StatusCode, what: &'static str) -> Response {
 
 /// Whether a request comes from an administrator.
 enum Admission {
+    /// The login is right, and the user has `admin`.
     Granted,
+    /// There is no login, or it is wrong.
     LoginWanted,
-    /// Logged in, but no administrator.
+    /// The login is right, but the user does not have `admin`.
     Forbidden,
-    /// Too many logins wait.
+    /// The login was not checked, since too many wait.
     Overloaded,
 }
 
-/// Checks the login that came. That a user is no administrator shows only when its password is right.
+/// Checks the login in the request's header. Whether a user has `admin` shows only if the password is right.
 async fn admission(context: &Context, peer: SocketAddr, headers: &HeaderMap) -> Admission {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(Ok(login @ Authorization::Basic { .. })) = header.map(Authorization::parse) else {

@@ -1,4 +1,4 @@
-//! What the handlers of all requests need.
+//! The state that all HTTP request handlers share.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use super::rendered_snapshot::RenderedSnapshot;
 use crate::state::State;
 use crate::status::stills::Stills;
 
-/// What the handlers of all requests need.
+/// The state that all HTTP request handlers share. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Context {
     pub state: Arc<State>,
-    /// The last snapshot.
+    /// The latest snapshot of the server.
     pub snapshot: watch::Receiver<Arc<RenderedSnapshot>>,
+    /// Makes stills; `None` where the program cannot.
     pub stills: Option<Arc<dyn Stills>>,
-    /// Others than this computer can connect.
+    /// Whether other computers can connect, so that every request needs a login.
     pub is_open: bool,
 }

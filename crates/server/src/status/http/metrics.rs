@@ -1,5 +1,4 @@
-//! A snapshot as Prometheus reads it (OpenMetrics text). `docs/metrics.md` documents each name, and a test holds it to
-//! that.
+//! Writes a snapshot as OpenMetrics text for Prometheus. `docs/metrics.md` documents every name, which a test checks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,27 +13,30 @@ use prometheus_client::registry::Registry;
 
 use crate::status::snapshot::{Snapshot, StreamView};
 
-/// What the text is.
+/// The media type of the text, for the header Content-Type.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The text.
+/// Writes the snapshot as OpenMetrics text.
 ///
 /// # Errors
-/// None in practice: it is written to memory.
+/// None in practice, since the text is written to memory.
 pub(super) fn text(snapshot: &Arc<Snapshot>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Seen(Arc::clone(snapshot))));
+    registry.register_collector(Box::new(SnapshotCollector(Arc::clone(snapshot))));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
 }
 
+/// Encodes the metrics of a snapshot.
 #[derive(Debug)]
-struct Seen(Arc<Snapshot>);
+struct SnapshotCollector(Arc<Snapshot>);
 
+/// Returns the value of a metric of a stream.
 type OfStream = fn(&StreamView) -> f64;
 
-/// Per stream, with the label `path`: name, help, how it is counted, its value.
+/// The metrics of each stream, with the label `path`: name, help text, whether it is a counter (otherwise a gauge), and
+/// value.
 const STREAMS: [(&str, &str, bool, OfStream); 16] = [
     ("hevcast_stream_received_bytes", "Bytes received, framing included", true, |s| s.received_bytes as f64),
     ("hevcast_stream_packets", "RTP packets received", true, |s| s.packets as f64),
@@ -66,17 +68,17 @@ const STREAMS: [(&str, &str, bool, OfStream); 16] = [
     }),
 ];
 
-impl Collector for Seen {
+impl Collector for SnapshotCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let (seen, counters) = (&self.0, &self.0.counters);
+        let (snapshot, counters) = (&self.0, &self.0.counters);
         for (name, help, value) in [
-            ("hevcast_uptime_seconds", "How long the server has run", seen.uptime_s),
-            ("hevcast_connections", "RTSP connections open", seen.connections as f64),
-            ("hevcast_streams", "Live streams", seen.streams.len() as f64),
+            ("hevcast_uptime_seconds", "How long the server has run", snapshot.uptime_s),
+            ("hevcast_connections", "RTSP connections open", snapshot.connections as f64),
+            ("hevcast_streams", "Live streams", snapshot.streams.len() as f64),
             (
                 "hevcast_memory_limit_bytes",
                 "Memory that peers may make the server hold",
-                seen.memory.limit_bytes as f64,
+                snapshot.memory.limit_bytes as f64,
             ),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -90,12 +92,17 @@ impl Collector for Seen {
             ConstCounter::new(value).encode(metric)?;
         }
         for (name, help, label, counts) in [
-            ("hevcast_connections_refused", "Connections closed at the door", "why", &counters.refused),
+            ("hevcast_connections_refused", "RTSP connections refused", "why", &counters.refused),
             ("hevcast_connections_ended", "Connections ended", "why", &counters.ended),
             ("hevcast_requests_refused", "Requests refused", "status", &counters.refused_requests),
             ("hevcast_logins", "Logins, by outcome", "outcome", &counters.logins),
             ("hevcast_http_closed", "HTTP connections closed by the server", "why", &counters.http_closed),
-            ("hevcast_memory_refused", "How often there was no room in it", "kind", &seen.memory.refused),
+            (
+                "hevcast_memory_refused",
+                "Reservations of memory refused, by what they were for",
+                "kind",
+                &snapshot.memory.refused,
+            ),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (kind, count) in counts {
@@ -104,22 +111,22 @@ impl Collector for Seen {
         }
         let (name, help) = ("hevcast_memory_reserved_bytes", "Memory that peers make the server hold");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (kind, bytes) in &seen.memory.reserved {
+        for (kind, bytes) in &snapshot.memory.reserved {
             ConstGauge::new(*bytes as f64).encode(metric.encode_family(&[("kind", *kind)])?)?;
         }
         let (name, help) = ("hevcast_stream_not_recorded_pictures", "Pictures missing in recordings");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for stream in &seen.streams {
+        for stream in &snapshot.streams {
             for (cause, pictures) in stream.recording.iter().flat_map(|recording| &recording.not_recorded_by) {
-                let labels = [("path", label(&stream.path)), ("cause", (*cause).to_owned())];
+                let labels = [("path", stream.path.clone()), ("cause", (*cause).to_owned())];
                 ConstCounter::new(*pictures).encode(metric.encode_family(&labels)?)?;
             }
         }
         for (name, help, is_counter, value) in STREAMS {
             let kind = if is_counter { MetricType::Counter } else { MetricType::Gauge };
             let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
-            for stream in &seen.streams {
-                let labels = [("path", label(&stream.path))];
+            for stream in &snapshot.streams {
+                let labels = [("path", stream.path.clone())];
                 let metric = metric.encode_family(&labels)?;
                 match is_counter {
                     true => ConstCounter::new(value(stream)).encode(metric)?,
@@ -129,12 +136,6 @@ impl Collector for Seen {
         }
         Ok(())
     }
-}
-
-/// A path as a label's value. Peers choose paths, and the format has three characters that mean something:
-/// they are escaped, so that no two paths become one.
-fn label(path: &str) -> String {
-    path.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The status page and what it is made of, over HTTP or HTTPS: `/`, `/api/v1/…`, `/metrics`, `/healthz`.
+//! The HTTP server of the status page (`/`), its API (`/api/v1/…`), the metrics (`/metrics`) and the health check
+//! (`/healthz`), over HTTP or HTTPS.
 //!
-//! [`routes`] answers requests that [`authorization`] lets through, `origin` knows the page's own requests, [`metrics`]
-//! is Prometheus' format. All answers are made from one [snapshot](rendered_snapshot) a second, however many ask. It
-//! runs on a thread of its own, whatever those do that forward video, and `slots` finds a slot for every new
-//! connection, whoever holds others.
+//! [`routes`] handles the requests that [`authorization`] lets through; `origin` recognises requests of the page
+//! itself; [`metrics`] writes the format of Prometheus. All responses are made from one [snapshot](rendered_snapshot)
+//! per second, however many requests come. The server runs on a thread of its own, so that it responds however busy the
+//! threads are that forward video, and `slots` finds a slot for every new connection, however many others are held
+//! open.
 
 mod activity_stream;
 pub mod authorization;
@@ -49,25 +51,27 @@ use crate::state::State;
 
 /// How often a snapshot is taken.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
-/// Pause before the next try where the system has no file descriptor for a connection, and none can be evicted.
+/// The pause before the next attempt to accept where the system has no file descriptor for a connection, and no
+/// connection can be evicted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// Most bytes of a request's header, and those read ahead.
+/// Most bytes of a request's header, and of data that is read ahead.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Most lines of a request's header.
 const MAX_HEADER_LINES: usize = 64;
 
-/// What it takes to serve the page.
+/// What is needed to serve the status page.
 pub(crate) struct Page {
     pub listener: TcpListener,
-    /// The certificate, for HTTPS.
+    /// The certificate for HTTPS; `None` for HTTP.
     pub tls: Option<Arc<ServedCertificate>>,
+    /// Makes stills; `None` where the program cannot.
     pub stills: Option<Arc<dyn Stills>>,
 }
 
-/// Serves until the server stops, in a runtime of its own; to be called on a thread that may block.
+/// Serves the status page until the server stops, in a runtime of its own. To be called on a thread that may block.
 ///
 /// # Errors
-/// The system's error, when there can be no such runtime.
+/// The operating system's error when that runtime cannot be made.
 pub(crate) fn run(page: Page, state: Arc<State>, stopped: watch::Receiver<bool>) -> io::Result<()> {
     let Page { listener, tls, stills } = page;
     let listener = listener.into_std()?;
@@ -107,7 +111,7 @@ async fn serve(
                 Err(error) => {
                     let now = state.clock.now().instant;
                     log.error(now, || format!("no HTTP connection can be taken: {error}"));
-                    // The connection that waits gets the descriptor of the one with the least claim.
+                    // Evicting the connection with the least claim frees a descriptor for the one that waits.
                     match slots.evict(now) {
                         true => drop(connections.join_next().await),
                         false => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -121,7 +125,7 @@ async fn serve(
     connections.shutdown().await;
 }
 
-/// Serves one connection, until its peer closes it, takes too long, or its slot is given to another.
+/// Serves one connection until its peer closes it, it misses a deadline, or it is evicted.
 async fn serve_connection(
     socket: TcpStream,
     peer: SocketAddr,
@@ -130,7 +134,7 @@ async fn serve_connection(
     router: Router,
     state: Arc<State>,
 ) {
-    // Answers are written as a whole, so that waiting for more to send would only delay them.
+    // Responses are written as a whole, so that Nagle's algorithm would only delay them.
     let _ = socket.set_nodelay(true);
     let activity = Arc::clone(&slot.activity);
     let socket = ActivityStream::new(socket, Arc::clone(&activity), state.clock);
@@ -159,7 +163,7 @@ async fn serve_connection(
     state.counters.http_closed.increment(why);
 }
 
-/// Answers the requests of one connection.
+/// Handles the requests of one connection.
 async fn answer<S>(stream: S, peer: SocketAddr, activity: &Arc<Activity>, router: Router, state: &Arc<State>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -171,25 +175,25 @@ where
         let now = state.clock.now().instant;
         activity.request_came(now);
         let per_second = state.config().limits.requests_per_second;
-        let is_slow = rate.lock().try_request(per_second, now);
+        let is_within_rate = rate.lock().try_request(per_second, now);
         request.extensions_mut().insert(peer);
         let (router, activity, clock) = (router.clone(), Arc::clone(activity), state.clock);
         async move {
-            let response = if is_slow { router.call(request).await } else { Ok(too_often()) };
-            activity.answered(clock.now().instant);
+            let response = if is_within_rate { router.call(request).await } else { Ok(too_often()) };
+            activity.responded(clock.now().instant);
             response
         }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADER_LINES);
-    // The slots have time-outs for everything already.
+    // Not needed, since the slots have deadlines for every phase.
     http.header_read_timeout(None);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!("{peer}: HTTP: {error}");
     }
 }
 
-/// The answer to one request too many; the connection ends with it.
+/// The response 429 to a request that exceeds the rate; the connection is closed after it.
 fn too_often() -> Response<Body> {
     let header = [(CONNECTION, "close"), (RETRY_AFTER, "1")];
     (StatusCode::TOO_MANY_REQUESTS, header, "too many requests; see [limits] requests_per_second\n").into_response()

@@ -1,16 +1,16 @@
-//! Whether a browser's request comes from the status page itself, as far as its header shows: other pages must neither
-//! read it under another name (DNS rebinding) nor change anything (cross-site request forgery).
+//! Checks by the header whether a browser's request comes from the status page itself. Other pages must neither read
+//! the status under another host name (DNS rebinding) nor change anything (cross-site request forgery).
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Uri};
 use std::net::IpAddr;
 
-/// The header by which browsers say whence a request comes (Fetch Metadata, W3C).
+/// The header in which browsers state the origin of a request (W3C Fetch Metadata).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What a request is addressed to, in lower case: its URI's authority (RFC 9112 section 3.2.2) and its Host. `Err`
-/// where there are several, or one that is none.
+/// The hosts that a request is addressed to, in lower case: the authority of its URI (RFC 9112 section 3.2.2) and its
+/// Host header. `Err` where there are several Host headers, or one that is invalid.
 fn addressed_to(uri: &Uri, headers: &HeaderMap) -> Result<Vec<Authority>, ()> {
     let mut hosts = Vec::new();
     if headers.get_all(HOST).iter().count() > 1 {
@@ -26,8 +26,8 @@ fn addressed_to(uri: &Uri, headers: &HeaderMap) -> Result<Vec<Authority>, ()> {
     }
 }
 
-/// Whether a request names this computer: by an address, as `localhost`, or by one of these names. What names nothing,
-/// as HTTP/1.0 may, comes from no browser.
+/// Whether a request is addressed to this computer: by an IP address, as `localhost`, or by one of `names`. A request
+/// that names no host, as HTTP/1.0 allows, does not come from a browser and is accepted.
 pub(super) fn names_this_computer(uri: &Uri, headers: &HeaderMap, names: &[String]) -> bool {
     let is_ours = |authority: &Authority| {
         let host = authority.host();
@@ -38,7 +38,7 @@ pub(super) fn names_this_computer(uri: &Uri, headers: &HeaderMap, names: &[Strin
     addressed_to(uri, headers).is_ok_and(|hosts| hosts.iter().all(is_ours))
 }
 
-/// Whether a request may change something: it comes from the status page, or from no browser.
+/// Whether a request may change something, since it comes from the status page itself or not from a browser.
 pub(super) fn may_change(uri: &Uri, headers: &HeaderMap) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
@@ -54,7 +54,7 @@ pub(super) fn may_change(uri: &Uri, headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a method changes nothing (RFC 9110 section 9.2.1).
+/// Whether a method is safe, so that requests with it change nothing (RFC 9110 section 9.2.1).
 pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }

@@ -1,4 +1,4 @@
-//! The last snapshot of the server, and the texts made from it: once each, however many ask.
+//! A snapshot with the texts that HTTP responses contain: each is made once, however many requests come.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::metrics;
 use crate::status::snapshot::Snapshot;
 
-/// A snapshot with its texts.
+/// A snapshot, and its representations as text, which are made on first use.
 #[derive(Debug)]
 pub struct RenderedSnapshot {
     snapshot: Arc<Snapshot>,
@@ -17,22 +17,22 @@ pub struct RenderedSnapshot {
 }
 
 impl RenderedSnapshot {
-    /// Without its texts: they are made when somebody asks.
+    /// Wraps a snapshot. Its texts are made when they are first requested.
     pub fn new(snapshot: Snapshot) -> RenderedSnapshot {
         RenderedSnapshot { snapshot: Arc::new(snapshot), json: OnceLock::new(), metrics: OnceLock::new() }
     }
 
-    /// As the API shows it.
+    /// The snapshot as JSON, for the API.
     pub fn json(&self) -> Bytes {
-        // A snapshot has nothing that JSON lacks: numbers, texts, and maps by text.
+        // Serialization cannot fail: a snapshot contains only numbers, strings, and maps with string keys.
         let make = || serde_json::to_vec(&*self.snapshot).unwrap_or_default().into();
         self.json.get_or_init(make).clone()
     }
 
-    /// As Prometheus reads it.
+    /// The snapshot as OpenMetrics text, for Prometheus.
     ///
     /// # Errors
-    /// None in practice: it is written to memory.
+    /// None in practice, since the text is written to memory.
     pub fn metrics(&self) -> Result<Bytes, fmt::Error> {
         self.metrics.get_or_init(|| metrics::text(&self.snapshot).map(Bytes::from)).clone()
     }

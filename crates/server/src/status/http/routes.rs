@@ -10,13 +10,13 @@ use axum::{Router, middleware};
 use super::context::Context;
 use super::{authorization, metrics};
 
-/// The page: one file, nothing from elsewhere.
+/// The status page: one file that loads nothing from other servers.
 const PAGE: &str = include_str!("../page.html");
-/// It may do what it does and no more.
+/// The content security policy of the page, which allows only what the page needs (W3C Content Security Policy).
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' blob: \
                       data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// All routes.
+/// The router of all requests, behind authorization. No response may be stored by caches.
 pub(super) fn router(context: Context) -> Router {
     let authorize = middleware::from_fn_with_state(context.clone(), authorization::authorize);
     Router::new()
@@ -35,12 +35,13 @@ pub(super) fn router(context: Context) -> Router {
         .with_state(context)
 }
 
+/// `GET /api/v1/status`: the latest snapshot as JSON.
 async fn status(State(context): State<Context>) -> Response {
     let snapshot = context.snapshot.borrow().clone();
     ([(CONTENT_TYPE, "application/json")], snapshot.json()).into_response()
 }
 
-/// `PATH/still.jpg`
+/// `GET /api/v1/streams/PATH/still.jpg`: the last still of a stream.
 async fn still(State(context): State<Context>, Path(rest): Path<String>) -> Response {
     let stream = rest.strip_suffix("/still.jpg").and_then(|path| context.state.hub.find(path));
     let (Some(stream), Some(stills)) = (stream, &context.stills) else {
@@ -52,7 +53,7 @@ async fn still(State(context): State<Context>, Path(rest): Path<String>) -> Resp
     }
 }
 
-/// Ends a session. That another site's page does not ask for it, [`authorization`] sees to.
+/// `DELETE /api/v1/sessions/ID`: ends a session. [`authorization`] refuses such requests of other sites' pages.
 async fn end(State(context): State<Context>, Path(id): Path<u64>) -> Response {
     match context.state.sessions.end(id) {
         true => {
@@ -63,6 +64,7 @@ async fn end(State(context): State<Context>, Path(id): Path<u64>) -> Response {
     }
 }
 
+/// `GET /metrics`: the latest snapshot for Prometheus.
 async fn prometheus(State(context): State<Context>) -> Response {
     let snapshot = context.snapshot.borrow().clone();
     match snapshot.metrics() {

@@ -1,9 +1,9 @@
-//! The slots of HTTP connections, and which connection is evicted for a new one.
+//! Slots of HTTP connections: they limit how many are open, and determine which connection is evicted for a new one.
 //!
-//! A new connection always gets a slot. Where all are in use, a connection is evicted that has not just come and whose
-//! answer is not being made: of the address that has most, the one that has waited longest for its peer. So whoever
-//! holds connections that send nothing, read nothing or are slow keeps nobody out. Each connection's [`Activity`] says
-//! in which phase it is, and by when that must be over.
+//! A new connection always gets a slot. Where all are in use, a connection is evicted that was not opened just now and
+//! whose response is not being made: of the address with most connections, the one that has waited longest for its
+//! peer. So connections that send nothing, read nothing or are slow keep nobody out. The [`Activity`] of each
+//! connection tells in which phase it is, and by when that phase must be over.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::cmp::Reverse;
@@ -16,58 +16,60 @@ use tokio::sync::Notify;
 
 use crate::access::peer_network::peer_network;
 
-/// Connections at once.
+/// How many HTTP connections may be open at the same time.
 pub(super) const MAX_SLOTS: usize = 128;
-/// Connections at once from one address (IPv6: from one /64 network).
+/// How many of them may come from one address (IPv6: from one /64 network).
 pub(super) const MAX_SLOTS_OF_ADDRESS: usize = 64;
-/// How long a request's header may take, from the connection or from its first byte; with it the handshake of TLS.
+/// How long a request's header may take, from its first byte or, for the first request, from the connection; that
+/// includes the TLS handshake.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may wait for its next request.
+/// How long a connection may be idle between two requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long an answer may take to be made: longer than any login waits.
+/// How long a response may take to be made: longer than any login waits.
 const WORK_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a peer may read nothing of an answer.
+/// How long a peer may accept no bytes of a response.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long it may take to read a whole one.
+/// How long a peer may take to read a whole response.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a connection is not evicted after it came, since its request is on its way.
+/// How long a new connection is protected from eviction, since its first request is on its way.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The phase in which a connection is.
+/// The phase of a connection, in the order in which connections are evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    /// Its next request has not begun.
+    /// The next request has not begun.
     Idle,
-    /// A request's header is coming.
+    /// A request's header is being received.
     Requesting,
-    /// The peer should read an answer.
+    /// The peer is reading a response.
     Reading,
-    /// An answer is being made.
+    /// A response is being made.
     Working,
 }
 
-/// One connection's state: set by its task, read where a slot is needed.
+/// The state of one connection: its task updates it, and [`Slots`] reads it when a slot is needed.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
-    /// Notified when it is evicted.
+    /// Notified when the connection is evicted.
     evicted: Notify,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct State {
     phase: Phase,
-    /// When the connection came.
-    came: Instant,
+    /// When the connection was accepted.
+    accepted_at: Instant,
     /// When the phase began.
     since: Instant,
-    /// When the peer last took something of an answer.
+    /// When the peer last accepted bytes of a response.
     moved: Instant,
 }
 
 impl Activity {
+    /// The state of a connection that was accepted at `now`.
     pub(super) fn new(now: Instant) -> Activity {
-        let state = State { phase: Phase::Requesting, came: now, since: now, moved: now };
+        let state = State { phase: Phase::Requesting, accepted_at: now, since: now, moved: now };
         Activity { state: Mutex::new(state), evicted: Notify::new() }
     }
 
@@ -75,7 +77,7 @@ impl Activity {
         self.state.lock()
     }
 
-    /// Bytes have come.
+    /// Records that bytes were received.
     pub(super) fn read(&self, now: Instant) {
         let mut state = self.lock();
         if state.phase == Phase::Idle {
@@ -83,19 +85,19 @@ impl Activity {
         }
     }
 
-    /// A request has come as a whole.
+    /// Records that a complete request was received.
     pub(super) fn request_came(&self, now: Instant) {
         let mut state = self.lock();
         (state.phase, state.since) = (Phase::Working, now);
     }
 
-    /// The answer has been made.
-    pub(super) fn answered(&self, now: Instant) {
+    /// Records that the response has been made.
+    pub(super) fn responded(&self, now: Instant) {
         let mut state = self.lock();
         (state.phase, state.since, state.moved) = (Phase::Reading, now, now);
     }
 
-    /// The peer's socket has taken bytes.
+    /// Records that the socket has accepted bytes.
     pub(super) fn wrote(&self, now: Instant) {
         let mut state = self.lock();
         state.moved = now;
@@ -104,7 +106,7 @@ impl Activity {
         }
     }
 
-    /// The peer's socket has taken everything.
+    /// Records that the socket has accepted everything.
     pub(super) fn flushed(&self, now: Instant) {
         let mut state = self.lock();
         if state.phase == Phase::Reading {
@@ -112,7 +114,7 @@ impl Activity {
         }
     }
 
-    /// The deadline of the phase, and the name by which a connection is counted that misses it.
+    /// The deadline of the present phase, and the reason under which a connection that misses it is counted.
     pub(super) fn deadline(&self) -> (Instant, &'static str) {
         let state = *self.lock();
         match state.phase {
@@ -123,21 +125,21 @@ impl Activity {
         }
     }
 
-    /// Waits until it is evicted.
+    /// Waits until the connection is evicted.
     pub(super) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// Its claim to its slot, least first: whether it has just come or its answer is being made, its phase, and since
-    /// when.
+    /// The connection's claim to its slot, where the least claim is evicted first: whether it is new or its response is
+    /// being made, its phase, and since when.
     fn claim(&self, now: Instant) -> ((bool, bool), Phase, Instant) {
         let state = *self.lock();
-        let is_new = now.saturating_duration_since(state.came) < GRACE;
+        let is_new = now.saturating_duration_since(state.accepted_at) < GRACE;
         ((is_new, state.phase == Phase::Working), state.phase, state.since)
     }
 }
 
-/// All slots.
+/// The slots of all HTTP connections.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     used: Mutex<Used>,
@@ -145,16 +147,18 @@ pub(super) struct Slots {
 
 #[derive(Debug, Default)]
 struct Used {
-    next: u64,
+    /// The number of the slot that was acquired last.
+    last: u64,
+    /// By number: the network of the peer, and the connection's state.
     slots: HashMap<u64, (IpAddr, Arc<Activity>)>,
 }
 
-/// A connection's slot, free again when dropped.
+/// The slot of one connection; dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
     number: u64,
-    /// The phase in which the connection is.
+    /// The state of the connection that holds the slot.
     pub(super) activity: Arc<Activity>,
 }
 
@@ -163,7 +167,7 @@ impl Slots {
         self.used.lock()
     }
 
-    /// Acquires a slot, where all are in use by evicting a connection.
+    /// Acquires a slot for a connection from this address. Where all are in use, another connection is evicted.
     pub(super) fn acquire(self: &Arc<Slots>, address: IpAddr, now: Instant) -> Slot {
         let network = peer_network(address);
         let mut used = self.lock();
@@ -174,18 +178,18 @@ impl Slots {
             used.evict(None, now);
         }
         let activity = Arc::new(Activity::new(now));
-        used.next += 1;
-        let number = used.next;
+        used.last += 1;
+        let number = used.last;
         used.slots.insert(number, (network, Arc::clone(&activity)));
         Slot { slots: Arc::clone(self), number, activity }
     }
 
-    /// Evicts the connection with the least claim; false when there is none.
+    /// Evicts the connection with the least claim; false when no connection is open.
     pub(super) fn evict(&self, now: Instant) -> bool {
         self.lock().evict(None, now)
     }
 
-    /// Slots in use.
+    /// How many slots are in use.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.lock().slots.len()
@@ -193,7 +197,7 @@ impl Slots {
 }
 
 impl Used {
-    /// Among the connections of this network, or all.
+    /// Evicts the connection with the least claim among those of this network, or among all; false when there is none.
     fn evict(&mut self, network: Option<IpAddr>, now: Instant) -> bool {
         let mut counts = HashMap::<IpAddr, usize>::new();
         self.slots.values().for_each(|(network, _)| *counts.entry(*network).or_default() += 1);
@@ -229,7 +233,7 @@ mod tests {
         !slot.slots.lock().slots.contains_key(&slot.number)
     }
 
-    /// What a stranger's connections may be about, and the moment at which they are that.
+    /// Brings a connection into one of the phases at the time `at`.
     fn stuck(slot: &Slot, how: usize, at: Instant) {
         let activity = &slot.activity;
         match how % 5 {
@@ -238,18 +242,18 @@ mod tests {
             2 => activity.request_came(at),
             3 => {
                 activity.request_came(at);
-                activity.answered(at);
+                activity.responded(at);
             }
             _ => {
                 activity.request_came(at);
-                activity.answered(at);
+                activity.responded(at);
                 activity.flushed(at);
             }
         }
     }
 
     #[test]
-    fn whatever_strangers_hold_a_newcomer_has_a_place_and_keeps_it() {
+    fn whatever_others_hold_a_new_connection_gets_a_slot_and_keeps_it() {
         let start = Instant::now();
         for how in 0..5 {
             let slots = Arc::new(Slots::default());
@@ -258,7 +262,7 @@ mod tests {
                 addresses.chain([STRANGER; 200]).map(|address| slots.acquire(address, start)).collect();
             held.iter().for_each(|slot| stuck(slot, how, start));
             assert_eq!(slots.len(), MAX_SLOTS);
-            // Somebody asks from the same address, and from another; more strangers come meanwhile.
+            // New connections come from the same address and from another; more of the others come meanwhile.
             let now = start + 2 * SECOND;
             let (same, other) = (slots.acquire(STRANGER, now), slots.acquire(MONITOR, now));
             let more: Vec<Slot> = (0..30).map(|_| slots.acquire(STRANGER, now)).collect();
@@ -279,8 +283,8 @@ mod tests {
         for slot in &held {
             slot.activity.request_came(start);
         }
-        last.activity.answered(start);
-        before.activity.answered(start + SECOND);
+        last.activity.responded(start);
+        before.activity.responded(start + SECOND);
         for expected in [last, before] {
             assert!(slots.evict(start + 2 * SECOND));
             assert!(is_evicted(expected));
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_has_its_time() {
+    fn every_phase_has_a_deadline() {
         let start = Instant::now();
         let activity = Activity::new(start);
         assert_eq!(activity.deadline(), (start + HEADER_TIMEOUT, "slow"), "silent");
@@ -298,7 +302,7 @@ mod tests {
         activity.request_came(start + SECOND);
         activity.read(start + 2 * SECOND);
         assert_eq!(activity.deadline().0, start + SECOND + WORK_TIMEOUT);
-        activity.answered(start + 2 * SECOND);
+        activity.responded(start + 2 * SECOND);
         assert_eq!(activity.deadline(), (start + 2 * SECOND + STALL_TIMEOUT, "unread"));
         for second in 3..100 {
             activity.wrote(start + second * SECOND);

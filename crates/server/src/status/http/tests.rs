@@ -1,4 +1,4 @@
-//! The page as its peers meet it: over HTTPS, with another certificate, from foreign pages.
+//! The HTTP server as its clients see it: over HTTPS, with a replaced certificate, and from foreign pages.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::Server;
 use crate::access::certificate::{OWN_CERTIFICATE, OWN_KEY};
 use crate::config::Config;
 
-/// A folder that is gone when this is.
+/// A temporary folder that is deleted when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -46,8 +46,8 @@ async fn start(config: Config, folder: &Folder) -> (Server, SocketAddr) {
     (server, address)
 }
 
-/// The answer to a request's header, which the connection ends with.
-async fn ask(address: SocketAddr, header: &str) -> String {
+/// Sends a request's header, and returns everything received until the connection is closed.
+async fn send_request(address: SocketAddr, header: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{header}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut text = String::new();
@@ -55,8 +55,8 @@ async fn ask(address: SocketAddr, header: &str) -> String {
     text
 }
 
-/// The same over TLS, trusting this certificate alone.
-async fn ask_securely(address: SocketAddr, pin: Fingerprint) -> std::io::Result<String> {
+/// The same over TLS, where only the certificate with this fingerprint is trusted.
+async fn send_request_over_tls(address: SocketAddr, pin: Fingerprint) -> std::io::Result<String> {
     let connector = TlsConnector::from(tls::client_config(Some(pin)).unwrap().0);
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -73,8 +73,8 @@ async fn https_has_the_certificate_of_rtsps_and_another_when_it_is_read_again() 
     let secure = "tls = true\n[rtsps]\nlisten = \"127.0.0.1:0\"\n";
     let (server, address) = start(config(secure), &folder).await;
     let (_, before) = server.rtsps().unwrap();
-    assert!(ask_securely(address, before).await.unwrap().ends_with("ok\n"));
-    // What speaks plainly there is not answered.
+    assert!(send_request_over_tls(address, before).await.unwrap().ends_with("ok\n"));
+    // A request without TLS gets no response there.
     let mut plain = TcpStream::connect(address).await.unwrap();
     plain.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut said = Vec::new();
@@ -87,13 +87,13 @@ async fn https_has_the_certificate_of_rtsps_and_another_when_it_is_read_again() 
     assert!(server.reload(config(secure)).unwrap().is_empty(), "no restart is needed for that");
     let after = server.fingerprint().unwrap();
     assert!(before != after);
-    assert!(ask_securely(address, after).await.unwrap().ends_with("ok\n"));
-    assert!(ask_securely(address, before).await.is_err());
+    assert!(send_request_over_tls(address, after).await.unwrap().ends_with("ok\n"));
+    assert!(send_request_over_tls(address, before).await.is_err());
 
-    // One that cannot be read changes nothing.
+    // A certificate that cannot be read does not replace the one before.
     std::fs::write(folder.0.join(OWN_CERTIFICATE), "no certificate").unwrap();
     server.reload(config(secure)).unwrap();
-    assert!(ask_securely(address, after).await.unwrap().ends_with("ok\n"));
+    assert!(send_request_over_tls(address, after).await.unwrap().ends_with("ok\n"));
     server.stop().await;
 }
 
@@ -101,7 +101,7 @@ async fn https_has_the_certificate_of_rtsps_and_another_when_it_is_read_again() 
 async fn https_needs_no_rtsps() {
     let folder = Folder::new();
     let (server, address) = start(config("tls = true\n"), &folder).await;
-    assert!(ask_securely(address, server.fingerprint().unwrap()).await.unwrap().ends_with("ok\n"));
+    assert!(send_request_over_tls(address, server.fingerprint().unwrap()).await.unwrap().ends_with("ok\n"));
     assert!(server.rtsps().is_none() && folder.0.join(OWN_CERTIFICATE).exists());
     server.stop().await;
 }
@@ -127,7 +127,7 @@ async fn a_foreign_page_neither_reads_nor_changes_anything() {
         ("GET /healthz HTTP/1.1\r\nHost: evil.example\r\n".to_owned(), "200"),
         (format!("{delete}Origin: http://{address}\r\nSec-Fetch-Site: same-origin\r\n"), "204"),
     ] {
-        let answer = ask(address, &header).await;
+        let answer = send_request(address, &header).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{header} brought {answer}");
         assert!(!answer.to_ascii_lowercase().contains("access-control-"), "{answer}");
     }
@@ -136,7 +136,7 @@ async fn a_foreign_page_neither_reads_nor_changes_anything() {
 }
 
 #[tokio::test]
-async fn a_connection_asks_so_often_and_no_more() {
+async fn requests_of_a_connection_are_limited() {
     let folder = Folder::new();
     let text = format!("{BASE}[limits]\nrequests_per_second = 5\n");
     let (server, address) = start(Config::parse(&text, "test").unwrap(), &folder).await;
@@ -150,6 +150,6 @@ async fn a_connection_asks_so_often_and_no_more() {
     let _ = stream.read_to_end(&mut said).await;
     let said = String::from_utf8_lossy(&said).into_owned();
     assert!(said.matches("HTTP/1.1 200").count() >= 10 && said.matches("HTTP/1.1 429").count() == 1, "{said}");
-    assert!(ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n").await.starts_with("HTTP/1.1 200"));
+    assert!(send_request(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n").await.starts_with("HTTP/1.1 200"));
     server.stop().await;
 }

@@ -1,8 +1,10 @@
-//! The ways in which a person or a system ends the program.
+//! Signals that end the program or make it read its configuration again, and the end after `--duration`.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// SIGHUP, where there is one: read the configuration again.
+/// SIGHUP, on systems that have it: read the configuration again.
 #[derive(Debug)]
 pub struct Hangup {
     #[cfg(unix)]
@@ -10,10 +12,10 @@ pub struct Hangup {
 }
 
 impl Hangup {
-    /// Takes the signal over from the system, which would end the process at once.
+    /// Catches the signal, which would otherwise end the process.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// When the system refuses.
     pub fn catch() -> Result<Hangup> {
         #[cfg(unix)]
         {
@@ -24,7 +26,7 @@ impl Hangup {
         Ok(Hangup {})
     }
 
-    /// Waits for it; for ever where there is none.
+    /// Waits for the signal; forever on systems without it.
     pub async fn recv(&mut self) {
         #[cfg(unix)]
         self.hangup.recv().await;
@@ -33,7 +35,7 @@ impl Hangup {
     }
 }
 
-/// Waits for Ctrl-C or, where there are such, SIGTERM, and SIGHUP if that is asked for.
+/// Ctrl-C and, on Unix, SIGTERM, and SIGHUP if that is asked for: end the program.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
@@ -45,10 +47,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from the system, which would end the process at once.
+    /// Catches the signals, which would otherwise end the process without closing files.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// When the system refuses.
     #[cfg(unix)]
     pub fn catch() -> Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -57,11 +59,11 @@ impl Signals {
         Ok(Signals { interrupt, terminate, hangup: None })
     }
 
-    /// As [`Signals::catch`], and SIGHUP, which a terminal sends that is closed: files are to be ended then, too. Where it
-    /// is ignored, as under `nohup`, it stays so.
+    /// The same with SIGHUP, which a terminal sends when it is closed. If SIGHUP is ignored, as under `nohup`, it remains
+    /// ignored.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// When the system refuses.
     #[cfg(unix)]
     pub fn catch_with_hangup() -> Result<Signals> {
         let hangup = if hangup_is_ignored() { None } else { Some(Hangup::catch()?) };
@@ -77,7 +79,7 @@ impl Signals {
         Signals::catch()
     }
 
-    /// Waits for any of them.
+    /// Waits for any of the signals.
     #[cfg(unix)]
     pub async fn recv(&mut self) {
         let hangup = &mut self.hangup;
@@ -94,10 +96,10 @@ impl Signals {
         }
     }
 
-    /// Takes Ctrl-C over from the system.
+    /// Nothing to catch yet on this system: see [`Signals::recv`].
     ///
     /// # Errors
-    /// Never here; the wait itself tells.
+    /// None.
     #[cfg(not(unix))]
     pub fn catch() -> Result<Signals> {
         Ok(Signals {})
@@ -113,7 +115,7 @@ impl Signals {
     }
 }
 
-/// Whether whoever started us wants SIGHUP to be ignored; false where the system does not tell.
+/// Whether SIGHUP was ignored when this process was started; false if that cannot be found out.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
@@ -126,12 +128,20 @@ fn ignores_hangup(status: &str) -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
+/// Resolves after `duration`; never, if there is none.
+pub async fn after(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
     #[test]
-    fn nohup_is_seen() {
+    fn an_ignored_hangup_is_recognized() {
         assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
         assert!(!ignores_hangup("Name:\tx\nSigIgn:\t0000000000001000\nSigCgt:\t1\n"));
         assert!(!ignores_hangup("SigIgn:\tnonsense\n"));

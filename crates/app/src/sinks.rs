@@ -1,8 +1,9 @@
-//! Where the terminal mode presents pictures: nowhere, in a Y4M stream, or as the last one seen.
+//! Sinks of received pictures other than a window: one shows nothing, one keeps the newest picture, one writes Y4M.
 
 use parking_lot::Mutex;
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,14 +12,13 @@ use hevcast_media::FrameRate;
 use hevcast_media::picture::Picture;
 use hevcast_media::y4m;
 
-use crate::cli::Y4mOutput;
 use crate::pipeline::receive::Sink;
 use crate::pipeline::record::files::overwrite_private;
 
-/// The rate that a Y4M header states: pictures are written as they come, and their true times are not known to Y4M.
+/// Frame rate in the Y4M header. Pictures are written as they arrive; Y4M has no place for their true times.
 const Y4M_RATE: FrameRate = FrameRate::whole(30);
 
-/// Presents to nobody: for the figures alone.
+/// Shows nothing: for a receiver that only counts.
 #[derive(Debug)]
 pub struct Nowhere;
 
@@ -32,14 +32,14 @@ impl Sink for Nowhere {
     }
 }
 
-/// Keeps the newest picture for whoever asks.
+/// Keeps the newest picture.
 #[derive(Clone, Debug, Default)]
 pub struct Newest {
     picture: Arc<Mutex<Option<Picture>>>,
 }
 
 impl Newest {
-    /// The newest picture so far.
+    /// The newest picture; `None` before the first.
     pub fn get(&self) -> Option<Picture> {
         self.picture.lock().clone()
     }
@@ -56,17 +56,39 @@ impl Sink for Newest {
     }
 }
 
-/// Writes every picture.
+/// Where received pictures are written as YUV4MPEG2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Y4mOutput {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Y4mOutput {
+    type Err = String;
+
+    /// `y4m:-`, or a file name that ends in `.y4m`.
+    fn from_str(text: &str) -> std::result::Result<Y4mOutput, String> {
+        match text {
+            "y4m:-" => Ok(Y4mOutput::Stdout),
+            file if file.ends_with(".y4m") => Ok(Y4mOutput::File(file.into())),
+            _ => Err("write y4m:- or a file name that ends in .y4m".to_owned()),
+        }
+    }
+}
+
+/// Writes every picture to a [`Y4mOutput`].
 pub struct Y4mSink {
     output: Option<Box<dyn Write + Send>>,
     writer: Option<y4m::Writer<Box<dyn Write + Send>>>,
 }
 
 impl Y4mSink {
-    /// Opens the output; its header waits for the first picture.
+    /// Opens the output. The header is written with the first picture, whose size it states.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub fn open(output: &Y4mOutput) -> Result<Y4mSink> {
         let output: Box<dyn Write + Send> = match output {
             Y4mOutput::Stdout => Box::new(std::io::stdout()),
@@ -94,17 +116,14 @@ impl Sink for Y4mSink {
     }
 }
 
-/// Writes a picture as PNG.
-///
-/// # Errors
-/// When it cannot be converted or the file cannot be written.
-pub fn write_png(picture: &Picture, path: &Path) -> Result<()> {
-    let picture = picture.squared()?;
-    let format = picture.format();
-    let file = overwrite_private(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), format.width, format.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let rgb = picture.to_rgb24()?;
-    encoder.write_header()?.write_image_data(&rgb).with_context(|| format!("cannot write {}", path.display()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_standard_output_or_a_file_that_ends_in_y4m() {
+        assert_eq!("y4m:-".parse(), Ok(Y4mOutput::Stdout));
+        assert_eq!("a/b.y4m".parse(), Ok(Y4mOutput::File("a/b.y4m".into())));
+        assert!("x.mp4".parse::<Y4mOutput>().unwrap_err().contains("y4m:-"));
+    }
 }

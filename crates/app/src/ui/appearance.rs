@@ -1,11 +1,12 @@
-//! Language and theme: the settings that all windows share.
+//! Language and theme, which all windows share.
 
 use eframe::egui::{Context, Ui};
 
 use super::remember::{Remembered, Theme};
-use super::words::{Language, Words};
+use super::words::Words;
+use crate::language::Language;
 
-/// Shows both to choose from.
+/// Shows the choice of language and theme.
 pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) {
     ui.horizontal_wrapped(|ui| {
         ui.label(words.language);
@@ -26,7 +27,7 @@ pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) {
     });
 }
 
-/// Makes the window look as chosen.
+/// Applies the theme that was chosen to the window.
 pub fn apply(context: &Context, remembered: &Remembered) {
     context.set_theme(eframe::egui::ThemePreference::from(remembered.theme));
 }

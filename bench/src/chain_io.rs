@@ -1,7 +1,7 @@
-//! The passage of numbered pictures through a chain: written at a camera's pace, read back, matched by number.
+//! Numbered pictures through a chain: written at a camera's frame rate, read back, matched by number.
 //!
-//! Two threads and no talk between them while it lasts: one writes pictures and notes when, one reads pictures and
-//! notes when. The figures are made afterwards.
+//! One thread writes pictures and notes when, another reads pictures and notes when; while that lasts they exchange nothing.
+//! The figures are made afterwards.
 //!
 //! Which instants count. **Written**: the last reading of the clock before the picture's last byte is handed to the
 //! pipe ([`StampedPipe`]). The chain cannot have read the whole picture before that instant, so no part of its delay is
@@ -18,34 +18,34 @@ use anyhow::{Context, Result};
 use hevcast_media::{FrameRate, y4m};
 
 use crate::footage::Footage;
-use crate::pace::Pacer;
+use crate::frame_schedule::FrameSchedule;
 use crate::stats::Counts;
 use crate::timecode;
 
-/// A picture that has come out of a chain.
+/// A picture that has come out of a chain, by pipe or on a screen.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub struct ObservedPicture {
     /// Its number, if it could be read.
     pub number: Option<u32>,
     /// When its last byte had been read.
     pub at: Instant,
 }
 
-/// What the writing side noted: the instant of each picture, by number, and how often the pace was lost.
+/// What the writing side noted: the instant of each picture, by number, and how often it fell behind its schedule.
 #[derive(Debug)]
 pub struct Written {
-    /// By picture number.
+    /// When each picture was written, by its number.
     pub at: Vec<Instant>,
     /// How often a picture came more than an interval late, and the schedule moved.
     pub moved: u64,
 }
 
-/// Where the writing side learns which picture is the last.
+/// The number of pictures to write, which the reading side sets while the writing side runs.
 #[derive(Debug)]
 pub struct Limit(AtomicU64);
 
 impl Limit {
-    /// No limit yet.
+    /// A limit that allows every picture, until it is set.
     pub fn none() -> Limit {
         Limit(AtomicU64::new(u64::MAX))
     }
@@ -90,19 +90,19 @@ pub fn write(footage: &Footage, fps: FrameRate, input: impl Write, limit: &Limit
     let gone = "the chain stopped reading its input";
     let last = Cell::new(Instant::now());
     let mut writer = y4m::Writer::new(StampedPipe { pipe: input, last: &last }, footage.format(), fps).context(gone)?;
-    let mut pacer = Pacer::new(fps);
+    let mut schedule = FrameSchedule::new(fps);
     let mut written = Written { at: Vec::new(), moved: 0 };
     for number in 0..u32::MAX {
-        pacer.wait();
+        schedule.wait();
         if !limit.allows(number) {
             break;
         }
-        // Drawn when it is due, which nobody counts: drawn ahead, it would take a processor from the picture before.
+        // Drawn when it is due, which is not measured: drawn ahead, it would take a processor from the picture before.
         let picture = footage.numbered(number)?;
         writer.write(&picture).context(gone)?;
         written.at.push(last.get());
     }
-    written.moved = pacer.moved();
+    written.moved = schedule.moved();
     Ok(written)
 }
 
@@ -110,17 +110,17 @@ pub fn write(footage: &Footage, fps: FrameRate, input: impl Write, limit: &Limit
 ///
 /// # Errors
 /// When the output is no Y4M, or ends within a picture.
-pub fn read(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
+pub fn read(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<ObservedPicture>> {
     let (seen, end) = read_to_the_end(output, on_first)?;
     end.context("the chain's output broke off")?;
     Ok(seen)
 }
 
-/// Like [`read`], for a chain whose last picture may be cut off: its programs end when they are told to.
+/// Like [`read`], for a chain whose last picture may be cut off, since its programs are ended by a signal.
 ///
 /// # Errors
 /// When the output is no Y4M.
-pub fn read_while_whole(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<Seen>> {
+pub fn read_while_whole(output: impl Read, on_first: impl FnOnce(u32)) -> Result<Vec<ObservedPicture>> {
     read_to_the_end(output, on_first).map(|(seen, _)| seen)
 }
 
@@ -128,7 +128,7 @@ pub fn read_while_whole(output: impl Read, on_first: impl FnOnce(u32)) -> Result
 fn read_to_the_end(
     output: impl Read,
     on_first: impl FnOnce(u32),
-) -> Result<(Vec<Seen>, std::result::Result<(), y4m::Y4mError>)> {
+) -> Result<(Vec<ObservedPicture>, std::result::Result<(), y4m::Y4mError>)> {
     let mut reader = y4m::Reader::new(output).context("the chain gave no pictures")?;
     let mut seen = Vec::new();
     let mut on_first = Some(on_first);
@@ -140,7 +140,7 @@ fn read_to_the_end(
         };
         let at = Instant::now();
         let number = timecode::read(&picture);
-        seen.push(Seen { number, at });
+        seen.push(ObservedPicture { number, at });
         if let Some(number) = number
             && let Some(on_first) = on_first.take()
         {
@@ -150,12 +150,12 @@ fn read_to_the_end(
 }
 
 /// Delays of the pictures numbered `from..to`, in the order read, and what became of all of them.
-pub fn match_up(written: &Written, seen: &[Seen], from: u32, to: u32) -> (Vec<Duration>, Counts) {
+pub fn match_pictures(written: &Written, seen: &[ObservedPicture], from: u32, to: u32) -> (Vec<Duration>, Counts) {
     let mut counts = Counts::default();
     let mut delays = Vec::new();
     let mut arrived = vec![false; to.saturating_sub(from) as usize];
     let mut newest = None;
-    for Seen { number, at } in seen {
+    for ObservedPicture { number, at } in seen {
         let Some(number) = *number else {
             counts.unreadable += 1;
             continue;
@@ -217,17 +217,17 @@ mod tests {
         assert_eq!(seen.iter().filter_map(|seen| seen.number).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
 
-    fn seen(numbers: &[Option<u32>], at: Instant) -> Vec<Seen> {
-        numbers.iter().map(|&number| Seen { number, at }).collect()
+    fn seen(numbers: &[Option<u32>], at: Instant) -> Vec<ObservedPicture> {
+        numbers.iter().map(|&number| ObservedPicture { number, at }).collect()
     }
 
     #[test]
-    fn every_fate_is_counted() {
+    fn lost_repeated_reordered_and_unreadable_pictures_are_counted() {
         let begin = Instant::now();
         let ms = Duration::from_millis(1);
         let written = Written { at: (0..8).map(|n| begin + n * ms).collect(), moved: 0 };
         let numbers = [Some(0), Some(2), Some(2), Some(4), Some(3), None, Some(6), Some(99)];
-        let (delays, counts) = match_up(&written, &seen(&numbers, begin + 10 * ms), 2, 7);
+        let (delays, counts) = match_pictures(&written, &seen(&numbers, begin + 10 * ms), 2, 7);
         assert_eq!(delays, [8 * ms, 6 * ms, 7 * ms, 4 * ms]);
         assert_eq!(counts, Counts { lost: 1, duplicated: 1, out_of_order: 1, unreadable: 1 });
         assert_eq!(counts.total(), 4);

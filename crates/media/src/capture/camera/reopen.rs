@@ -1,4 +1,4 @@
-//! The same camera after it was unplugged and plugged in again: often as another `/dev/videoN`, perhaps at another socket.
+//! Finds the same camera after it was unplugged and plugged in again: often as another `/dev/videoN`, perhaps at another port.
 
 use std::path::PathBuf;
 
@@ -6,23 +6,23 @@ use super::super::{CaptureError, Reopen, Source, Wanted};
 use super::device::{Device, Identity};
 use super::{Camera, device_error, nodes, start};
 
-/// Finds a camera again.
-pub(super) struct Again {
+/// Opens a camera again that was unplugged.
+pub(super) struct CameraReopener {
     own: Identity,
     path: PathBuf,
     label: String,
     wanted: Wanted,
-    /// Sockets of others of its model, which were there when it went and are somebody else's.
+    /// Ports of other cameras of its model, which were present when it was unplugged, and so are not it.
     others: Vec<String>,
 }
 
-impl Again {
-    /// To find `camera` again, which has just failed.
-    pub(super) fn of(camera: &Camera) -> Again {
+impl CameraReopener {
+    /// A reopener for `camera`, which has just failed.
+    pub(super) fn of(camera: &Camera) -> CameraReopener {
         let own = camera.identity.clone();
         let others = present().into_iter().map(|(_, identity)| identity);
         let others = others.filter(|other| other.card == own.card && other.bus != own.bus).map(|other| other.bus);
-        Again {
+        CameraReopener {
             others: others.collect(),
             own,
             path: camera.path.clone(),
@@ -32,7 +32,7 @@ impl Again {
     }
 }
 
-impl Reopen for Again {
+impl Reopen for CameraReopener {
     fn reopen(&mut self) -> Result<Box<dyn Source>, CaptureError> {
         let present = present();
         let nodes: Vec<_> = present.iter().map(|(path, identity)| (path, identity)).collect();
@@ -54,17 +54,18 @@ fn present() -> Vec<(PathBuf, Identity)> {
     nodes().into_iter().filter_map(identity).collect()
 }
 
-/// The node that is the camera `own`: of its name, at its socket, or at one where none of its model was before.
+/// The node of the camera `own`: one with its name, at its port, or at a port where none of its model was before.
 fn choose<'a>(
     own: &Identity,
     path: &PathBuf,
     others: &[String],
     present: &[(&'a PathBuf, &Identity)],
 ) -> Option<&'a PathBuf> {
-    let is_it = |(_, identity): &&(&PathBuf, &Identity)| identity.card == own.card && !others.contains(&identity.bus);
-    let likeness = |(node, identity): &&(&PathBuf, &Identity)| (identity.bus == own.bus, *node == path);
-    // Of equals the first: `max_by_key` takes the last.
-    present.iter().rev().filter(is_it).max_by_key(likeness).map(|(node, _)| *node)
+    let may_be_it =
+        |(_, identity): &&(&PathBuf, &Identity)| identity.card == own.card && !others.contains(&identity.bus);
+    let preference = |(node, identity): &&(&PathBuf, &Identity)| (identity.bus == own.bus, *node == path);
+    // Of equal ones the first is taken: `max_by_key` takes the last.
+    present.iter().rev().filter(may_be_it).max_by_key(preference).map(|(node, _)| *node)
 }
 
 #[cfg(test)]
@@ -85,12 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_back_under_another_number_or_at_another_socket() {
+    fn it_comes_back_under_another_number_or_at_another_port() {
         assert_eq!(found(&[], &[]), None);
         assert_eq!(found(&[], &[("/dev/video2", "HD Webcam", "usb-1")]).unwrap(), "/dev/video2");
         assert_eq!(found(&[], &[("/dev/video1", "HD Webcam", "usb-7")]).unwrap(), "/dev/video1");
         let both = [("/dev/video0", "HD Webcam", "usb-7"), ("/dev/video4", "HD Webcam", "usb-1")];
-        assert_eq!(found(&[], &both).unwrap(), "/dev/video4", "its own socket goes before its number");
+        assert_eq!(found(&[], &both).unwrap(), "/dev/video4", "its own port goes before its number");
         let twice = [("/dev/video0", "HD Webcam", "usb-1"), ("/dev/video2", "HD Webcam", "usb-1")];
         assert_eq!(found(&[], &twice).unwrap(), "/dev/video0", "its own number where a camera has two nodes");
     }

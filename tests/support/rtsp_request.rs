@@ -1,18 +1,18 @@
-//! What a client asks of a server that only plays one.
+//! Reads the RTSP requests of a client, for the tests' fake servers.
 
 use std::io::{BufRead, Result};
 
-/// A request.
-pub struct Asked {
-    /// Its method.
+/// A request, as far as the fake servers need it.
+pub struct Request {
+    /// The method, such as `DESCRIBE`.
     pub method: String,
-    /// Its number; empty where it has none.
+    /// The value of the CSeq header; empty where there is none.
     pub cseq: String,
 }
 
-/// The next request; `None` when the client has hung up.
-pub fn next_request(input: &mut impl BufRead) -> Result<Option<Asked>> {
-    // What else a client sends between its requests is of no interest (RFC 2326 section 10.12).
+/// Reads the next request; `None` when the client has closed the connection.
+pub fn next_request(input: &mut impl BufRead) -> Result<Option<Request>> {
+    // Interleaved frames between requests are skipped (RFC 2326 section 10.12).
     while input.fill_buf()?.first() == Some(&b'$') {
         let mut header = [0; 4];
         input.read_exact(&mut header)?;
@@ -38,5 +38,5 @@ pub fn next_request(input: &mut impl BufRead) -> Result<Option<Asked>> {
     let length = value("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
     input.read_exact(&mut vec![0; length])?;
     let method = lines.first().and_then(|line| line.split(' ').next()).unwrap_or_default().to_owned();
-    Ok(Some(Asked { method, cseq: value("CSeq").unwrap_or_default() }))
+    Ok(Some(Request { method, cseq: value("CSeq").unwrap_or_default() }))
 }

@@ -1,4 +1,4 @@
-//! A server with a configuration of its own in a folder of its own, and users made as people make them.
+//! A server with its own configuration in its own folder, and users made by `hevcast password`.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -9,30 +9,30 @@ use super::hevcast::{Server, command};
 use super::process::Process;
 use super::{LIMIT, Scratch};
 
-/// The lines that a configuration needs to be run by a test.
+/// The line that the configuration of a test needs: RTSP listens on a port that the system chooses.
 pub const LISTEN: &str = "listen = \"127.0.0.1:0\"\n";
-/// The same for RTSPS; keep it behind all that belongs to no table.
+/// The same for RTSPS. It begins a table, so keys of no table must come before it.
 pub const LISTEN_SECURELY: &str = "[rtsps]\nlisten = \"127.0.0.1:0\"\n";
 
-/// And for the status page.
+/// The same for the status page.
 pub const LISTEN_HTTP: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";
 
-/// How often the server's figures are asked for while a change of theirs is awaited; they are made once a second.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often the metrics are read while a change is awaited. They are made once a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Which of a user's lines are kept, and so which logins it can do.
+/// Which of the lines that `hevcast password` prints are kept, and so by which schemes the user can log in.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Proof {
-    /// Both lines, as they are printed.
+pub enum Hashes {
+    /// Both `ha1` and `argon2`, as they are printed.
     Both,
-    /// `ha1` only: Digest, and Basic.
+    /// `ha1` only: Digest and Basic.
     Ha1,
     /// `argon2` only: Basic.
     Argon2,
 }
 
 /// A `[[user]]` block as `hevcast password` prints it, with these rights.
-pub fn user(name: &str, password: &str, proof: Proof, publish: &[&str], read: &[&str]) -> String {
+pub fn user(name: &str, password: &str, hashes: Hashes, publish: &[&str], read: &[&str]) -> String {
     let (process, mut stdin) = Process::start_fed("password", &mut command(&["password", name]));
     writeln!(stdin, "{password}").unwrap();
     drop(stdin);
@@ -40,8 +40,8 @@ pub fn user(name: &str, password: &str, proof: Proof, publish: &[&str], read: &[
     let mut block = String::new();
     for line in &printed {
         let is_wanted = match line.split(' ').next() {
-            Some("ha1") => proof != Proof::Argon2,
-            Some("argon2") => proof != Proof::Ha1,
+            Some("ha1") => hashes != Hashes::Argon2,
+            Some("argon2") => hashes != Hashes::Ha1,
             Some("publish" | "read") => false,
             _ => true,
         };
@@ -52,20 +52,20 @@ pub fn user(name: &str, password: &str, proof: Proof, publish: &[&str], read: &[
     format!("{block}publish = {publish:?}\nread = {read:?}\n")
 }
 
-/// A running server with a configuration.
-pub struct Guarded {
-    /// The server.
+/// A running server with a configuration file.
+pub struct ConfiguredServer {
+    /// The server's process and port.
     pub server: Server,
-    /// Port of RTSPS and fingerprint, if it is spoken.
+    /// The port of RTSPS and the certificate's fingerprint, if RTSPS is configured.
     secure: Option<(u16, String)>,
-    /// Port of HTTP, if it is spoken.
+    /// The port of HTTP, if it is configured.
     http: Option<u16>,
     folder: Scratch,
 }
 
-impl Guarded {
-    /// Starts one with the text of its configuration.
-    pub fn start(config: &str) -> Guarded {
+impl ConfiguredServer {
+    /// Starts a server with this text as its configuration.
+    pub fn start(config: &str) -> ConfiguredServer {
         let folder = Scratch::new();
         let file = folder.file("hevcast.toml");
         std::fs::write(&file, config).unwrap();
@@ -82,25 +82,25 @@ impl Guarded {
             let line = server.process.stdout.expect("an HTTP address", |line| line.starts_with("status page: "));
             line.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
         });
-        Guarded { server, secure, http, folder }
+        ConfiguredServer { server, secure, http, folder }
     }
 
-    /// The URL of a path on it; `login` is `USER:PASSWORD`, or empty.
+    /// The RTSP URL of a path on the server; `login` is `USER:PASSWORD`, or empty.
     pub fn url(&self, login: &str, path: &str) -> String {
         format!("rtsp://{}127.0.0.1:{}/{path}", before_host(login), self.server.port)
     }
 
-    /// The same by RTSPS.
+    /// The RTSPS URL of a path on the server; `login` is `USER:PASSWORD`, or empty.
     pub fn secure_url(&self, login: &str, path: &str) -> String {
         format!("rtsps://{}127.0.0.1:{}/{path}", before_host(login), self.secure_port())
     }
 
-    /// Port of RTSPS.
+    /// The port of RTSPS, which must be configured.
     pub fn secure_port(&self) -> u16 {
         self.secure().0
     }
 
-    /// The fingerprint that it printed.
+    /// The fingerprint of the certificate, as the server printed it.
     pub fn pin(&self) -> &str {
         &self.secure().1
     }
@@ -109,7 +109,7 @@ impl Guarded {
         self.secure.as_ref().expect("a configuration with [rtsps]")
     }
 
-    /// Port of HTTP.
+    /// The port of HTTP, which must be configured.
     pub fn http_port(&self) -> u16 {
         self.http.expect("a configuration with [http]")
     }
@@ -119,7 +119,7 @@ impl Guarded {
         get(self.http_port(), page)
     }
 
-    /// Waits until one of the server's counters, named with its labels as `/metrics` writes it, is at least this.
+    /// Waits until one of the server's counters is at least `least`; `name` includes the labels, as in `/metrics`.
     pub fn wait_for_counter(&self, name: &str, least: u64) {
         let begun = Instant::now();
         loop {
@@ -130,20 +130,21 @@ impl Guarded {
                 return;
             }
             assert!(begun.elapsed() < LIMIT, "{name} is {value} and not {least} after {LIMIT:?}:\n{text}");
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Writes another configuration, tells the server, and returns the line that it says about it.
+    /// Writes another configuration, makes the server reload it (SIGHUP), and returns the line that it logs about that.
     pub fn reload(&mut self, config: &str) -> String {
         self.reload_after(|file| std::fs::write(file, config).unwrap())
     }
 
-    /// The same after whatever is done to the file.
+    /// Changes the configuration file by `change`, makes the server reload it, and returns the line that it logs about
+    /// that.
     pub fn reload_after(&mut self, change: impl FnOnce(&Path)) -> String {
         change(&self.folder.file("hevcast.toml"));
         self.server.process.hang_up();
-        self.server.process.stderr.expect("a word about the configuration", |line| line.contains("the configuration "))
+        self.server.process.stderr.expect("a line about the configuration", |line| line.contains("the configuration "))
     }
 }
 

@@ -1,11 +1,11 @@
-//! How delays are told: in JSON by name, in text in a line.
+//! Delays as they are reported: in JSON by name, in text in a line.
 
 use serde::Serialize;
 
 use super::{STAGES, Timescale};
 use crate::figures::text;
 
-/// Of µs.
+/// A time in µs as one in ms.
 pub fn ms(micros: i64) -> f64 {
     micros as f64 / 1000.0
 }
@@ -13,39 +13,39 @@ pub fn ms(micros: i64) -> f64 {
 /// Delay over the last ten seconds, or in the summary over the whole run. All in ms.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct DelayMs {
-    /// Of the last picture.
+    /// The delay of the last picture.
     pub last: f64,
-    /// Median.
+    /// Median of the last ten seconds, or of the whole run.
     pub median: f64,
-    /// 95th percentile.
+    /// 95th percentile of the same.
     pub p95: f64,
     /// The last one's true value is within this of it; `null` where clocks were not compared.
     pub bound: Option<f64>,
-    /// In which time.
+    /// Which clocks were compared.
     pub timescale: Timescale,
-    /// It counts from a relay that received the picture, since the camera does not tell when it captured it.
+    /// It counts from a relay that received the picture, since the camera does not state when it captured it.
     pub relayed: bool,
     /// Over the second that ends with the last picture.
     pub over_1s: OverMs,
-    /// Over ten.
+    /// Over the ten seconds that end with it.
     pub over_10s: OverMs,
-    /// Over a minute.
+    /// Over the minute that ends with it.
     pub over_60s: OverMs,
 }
 
 /// Delays over some time, ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct OverMs {
-    /// Median.
+    /// The median of these delays.
     pub p50: f64,
-    /// 95th percentile.
+    /// Their 95th percentile.
     pub p95: f64,
-    /// The longest.
+    /// The longest of them.
     pub max: f64,
 }
 
 impl OverMs {
-    /// Of delays in µs, in any order; all zero when there are none.
+    /// Sums up delays in µs, in any order; all zero when there are none.
     pub fn of(mut delays: Vec<i64>) -> OverMs {
         delays.sort_unstable();
         let Some(last) = delays.len().checked_sub(1) else { return OverMs::default() };
@@ -59,9 +59,9 @@ impl OverMs {
 pub struct StagesMs {
     /// From capture to the encoder.
     pub capture_wait: f64,
-    /// In the encoder.
+    /// From there to the coded frame.
     pub encode: f64,
-    /// From encoder to socket.
+    /// From the encoder until the socket had taken it.
     pub send_queue: f64,
     /// From the sender's socket to ours, the server's time included.
     pub network_and_server: f64,

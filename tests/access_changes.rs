@@ -1,29 +1,29 @@
-//! A server's configuration, wrong and changed: what is wrong is told with its place, and what is right holds without
-//! anybody noticing but those it is about.
+//! Wrong and changed configurations of a server: errors are reported with line and column, and changes take effect
+//! without affecting other connections.
 
 use std::path::Path;
 
 use crate::bad_input::assert_one_line;
-use crate::support::guarded::{Guarded, LISTEN, Proof, user};
+use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, user};
 use crate::support::hevcast::{count, expect_figures, run, send_pattern, start, summary};
 use crate::support::process::Process;
 use crate::support::raw::Raw;
 use crate::support::{Scratch, real_time};
 
-/// Waits for a second with pictures.
+/// Waits for figures of a second with pictures.
 fn expect_live(receiver: &mut Process) {
     expect_figures(receiver, "a live second", |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
 }
 
-/// Waits for a second with pictures that begins from now on.
+/// Waits for figures of a second with pictures that begins from now on.
 fn expect_live_from_now(receiver: &mut Process) {
     while receiver.stdout.next_now().is_some() {}
-    // The first may have begun before.
+    // The first figures may be of a second that began earlier.
     expect_live(receiver);
     expect_live(receiver);
 }
 
-/// Ends a receiver; fails if it has noticed anything.
+/// Ends a receiver; fails if its stream was disturbed.
 fn assert_undisturbed(receiver: Process) {
     let summary = summary(&receiver.interrupt().0.succeeded());
     let faults = ["/reconnects", "/pictures/damaged", "/rtp_gaps"].map(|name| count(&summary, name));
@@ -32,12 +32,12 @@ fn assert_undisturbed(receiver: Process) {
 
 #[test]
 fn users_come_and_go_while_readers_see_no_gap() {
-    let _turn = real_time();
-    let camera = user("camera", "c", Proof::Both, &["*"], &[]);
-    let viewer = user("viewer", "v", Proof::Both, &[], &["*"]);
-    let guest = user("guest", "g", Proof::Both, &[], &["live"]);
+    let _real_time = real_time();
+    let camera = user("camera", "c", Hashes::Both, &["*"], &[]);
+    let viewer = user("viewer", "v", Hashes::Both, &[], &["*"]);
+    let guest = user("guest", "g", Hashes::Both, &[], &["live"]);
     let before = format!("{LISTEN}{camera}{viewer}");
-    let mut server = Guarded::start(&before);
+    let mut server = ConfiguredServer::start(&before);
     let _sender = send_pattern(&server.url("camera:c", "live"), &[]);
     let (live, wrong_yet) = (server.url("viewer:v", "live"), server.url("guest:g", "live"));
     let mut receiver = start(&["receive", &live, "--stats", "json"]);
@@ -50,7 +50,7 @@ fn users_come_and_go_while_readers_see_no_gap() {
     expect_live(&mut second);
     assert_undisturbed(second);
 
-    // A wrong file changes nothing, and is told with its place.
+    // A wrong file changes nothing, and the error has line and column.
     let lines = before.lines().count();
     let said = server.reload(&format!("{before}{guest}colour = \"red\"\n"));
     let place = format!("hevcast.toml:{}:", lines + guest.lines().count() + 1);
@@ -59,7 +59,7 @@ fn users_come_and_go_while_readers_see_no_gap() {
     expect_live(&mut second);
     assert_undisturbed(second);
 
-    // Taken out again, the guest cannot come back.
+    // After its user is removed again, the guest gets no access.
     let said = server.reload(&before);
     assert!(said.contains("was read again"), "{said}");
     assert_one_line("receive: a guest, too late", &run(&["receive", &wrong_yet]), 1, &["401"]);
@@ -68,11 +68,12 @@ fn users_come_and_go_while_readers_see_no_gap() {
 }
 
 #[test]
-fn a_configuration_that_is_gone_opens_no_door() {
-    let before = format!("{LISTEN}{}", user("camera", "c", Proof::Ha1, &["*"], &["*"]));
-    let mut server = Guarded::start(&before);
-    let stranger = |server: &Guarded| Raw::connect(server.server.port).status("DESCRIBE", "x", &[]);
-    assert_eq!(stranger(&server), 401);
+fn a_configuration_that_is_gone_gives_no_access() {
+    let before = format!("{LISTEN}{}", user("camera", "c", Hashes::Ha1, &["*"], &["*"]));
+    let mut server = ConfiguredServer::start(&before);
+    let status_without_login =
+        |server: &ConfiguredServer| Raw::connect(server.server.port).status("DESCRIBE", "x", &[]);
+    assert_eq!(status_without_login(&server), 401);
     type Change = fn(&Path);
     let changes: [(Change, &str); 4] = [
         (|file| std::fs::write(file, "").unwrap(), "is empty"),
@@ -84,27 +85,27 @@ fn a_configuration_that_is_gone_opens_no_door() {
         let said = server.reload_after(change);
         assert!(said.contains("ERROR") && said.contains("stays as it was") && said.contains("hevcast.toml"), "{said}");
         assert!(said.contains(word), "{said}");
-        assert_eq!(stranger(&server), 401, "{said}");
+        assert_eq!(status_without_login(&server), 401, "{said}");
     }
     let said = server.reload_after(|file| {
         std::fs::remove_file(file).unwrap();
         std::fs::write(file, format!("takeover = [\"客厅\", \"é*\"]\n{before}[anyone]\nread = [\"x\"]\n")).unwrap();
     });
     assert!(said.contains("was read again"), "{said}");
-    assert_eq!(stranger(&server), 404);
+    assert_eq!(status_without_login(&server), 404);
 }
 
 #[test]
 fn a_new_address_needs_a_restart_and_the_log_says_so() {
-    let mut server = Guarded::start(LISTEN);
+    let mut server = ConfiguredServer::start(LISTEN);
     let said = server.reload("listen = \"127.0.0.1:1\"\n");
     assert!(said.contains("WARN") && said.contains("restart") && said.contains("listen"), "{said}");
-    // Still where it was: an answer, and not "nothing listens there".
+    // The server still listens on the old address.
     assert_one_line("receive", &run(&["receive", &server.url("", "live")]), 1, &["404"]);
 }
 
 #[test]
-fn a_wrong_configuration_is_told_in_one_line_with_its_place() {
+fn a_wrong_configuration_is_reported_in_one_line_with_its_position() {
     let folder = Scratch::new();
     let file = folder.file("hevcast.toml");
     let name = file.to_str().unwrap();
@@ -112,7 +113,7 @@ fn a_wrong_configuration_is_told_in_one_line_with_its_place() {
         std::fs::write(&file, text).unwrap();
         run(&["serve", "--config", name])
     };
-    let user = user("camera", "c", Proof::Both, &["*"], &[]);
+    let user = user("camera", "c", Hashes::Both, &["*"], &[]);
     for (text, place, words) in [
         ("listen = 8554\n", "1:10", "socket address"),
         ("\nlisden = \"0.0.0.0:8554\"\n", "2:1", "lisden"),
@@ -136,8 +137,8 @@ fn a_wrong_configuration_is_told_in_one_line_with_its_place() {
 
 #[test]
 fn a_second_publisher_takes_over_and_the_reader_stays() {
-    let _turn = real_time();
-    let mut server = Guarded::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
+    let _real_time = real_time();
+    let mut server = ConfiguredServer::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
     let url = server.url("", "live");
     let first = send_pattern(&url, &["--stats", "json"]);
     let mut receiver = start(&["receive", &url, "--stats", "json"]);
@@ -148,7 +149,7 @@ fn a_second_publisher_takes_over_and_the_reader_stays() {
         .process
         .stderr
         .expect("the change", |line| line.contains("no longer publishes live: another publisher took over"));
-    // The first does not come back to take the path again.
+    // The first publisher does not come back and take the path again.
     let exit = first.wait();
     assert!(
         exit.status.code() == Some(1) && exit.stderr.iter().any(|line| line.contains("taken over")),
@@ -162,8 +163,8 @@ fn a_second_publisher_takes_over_and_the_reader_stays() {
 
 #[test]
 fn elsewhere_a_second_publisher_is_refused() {
-    let _turn = real_time();
-    let server = Guarded::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
+    let _real_time = real_time();
+    let server = ConfiguredServer::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
     let url = server.url("", "other");
     let _first = send_pattern(&url, &[]);
     let source = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--to"];

@@ -1,19 +1,14 @@
-//! How pictures are to be shown: turned, mirrored, with pixels that are not square. Files and streams say so beside the
-//! samples; here the samples are made upright and square, for not every player reads what stands beside.
+//! The orientation in which pictures are to be shown: rotated by quarters, mirrored. Files and streams describe it beside the
+//! samples; here the samples themselves are made upright, since not every player reads that description.
 
 use hevcast_wire::CodecId;
 use hevcast_wire::sei::DisplayOrientation;
 
 use crate::picture::{Picture, PictureError, PictureFormat};
 
-/// Shapes that differ less than this are taken as they are: scaling would cost sharpness and win nothing.
-const NEARLY_SQUARE: f64 = 0.005;
-/// Pixels longer than this each way are taken for a mistake.
-const LONGEST_PIXEL: f64 = 16.0;
-
-/// A turn by quarters, with or without a mirror: one of the eight ways to lay down a picture.
+/// A rotation by quarters, with or without mirroring: one of the eight orientations of a rectangle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct Orientation {
     /// Rows become columns.
     transposed: bool,
     /// Afterwards left and right are exchanged.
@@ -22,20 +17,20 @@ pub(crate) struct Turn {
     flipped: bool,
 }
 
-impl Turn {
-    /// The turn nearest to a display matrix (ISO/IEC 14496-12 section 6.2.2; FFmpeg's libavutil/display.h): a pixel at
-    /// (x, y) is shown at (a x + c y, b x + d y), with a, b in the first row and c, d in the second. What says nothing
-    /// leaves the picture as it is.
-    pub(crate) fn of_matrix(matrix: &[i32; 9]) -> Turn {
+impl Orientation {
+    /// The orientation nearest to a display matrix (ISO/IEC 14496-12 section 6.2.2; FFmpeg's libavutil/display.h): a pixel at
+    /// (x, y) is shown at (a x + c y, b x + d y), with a, b in the first row and c, d in the second. A matrix of zeroes is
+    /// the upright one.
+    pub(crate) fn of_matrix(matrix: &[i32; 9]) -> Orientation {
         let [a, b, _, c, d, ..] = matrix.map(i64::from);
         if a.abs() + d.abs() >= b.abs() + c.abs() {
-            return Turn { transposed: false, mirrored: a < 0, flipped: d < 0 };
+            return Orientation { transposed: false, mirrored: a < 0, flipped: d < 0 };
         }
-        Turn { transposed: true, mirrored: c < 0, flipped: b < 0 }
+        Orientation { transposed: true, mirrored: c < 0, flipped: b < 0 }
     }
 
-    /// A display orientation SEI message that says it (H.264 clause D.1.27, H.265 clause D.2.17), as a NAL unit; `None` where
-    /// there is nothing to say. Flips come first there, then a turn anticlockwise.
+    /// A display orientation SEI message (H.264 clause D.1.27, H.265 clause D.2.17) as a NAL unit; `None` for the upright
+    /// orientation. In the message flips come first, then an anticlockwise rotation.
     pub(crate) fn to_sei(self, codec: CodecId) -> Option<Vec<u8>> {
         const QUARTER: u16 = 1 << 14;
         let (horizontal_flip, vertical_flip, quarters) = match (self.transposed, self.mirrored, self.flipped) {
@@ -52,42 +47,42 @@ impl Turn {
         Some(codec.orientation_sei(orientation).into())
     }
 
-    /// Whether there is nothing to do.
-    pub(crate) fn is_none(self) -> bool {
-        self == Turn::default()
+    /// Whether pictures are shown as they are stored.
+    pub(crate) fn is_upright(self) -> bool {
+        self == Orientation::default()
     }
 
-    /// A size after the turn.
-    pub(crate) fn size(self, (width, height): (u32, u32)) -> (u32, u32) {
+    /// Width and height of a picture of this size once it is upright.
+    pub(crate) fn upright_size(self, (width, height): (u32, u32)) -> (u32, u32) {
         if self.transposed { (height, width) } else { (width, height) }
     }
 
-    /// `picture` turned.
+    /// The upright picture: `picture` itself, or its samples rearranged.
     ///
     /// # Errors
     /// Without memory.
-    pub(crate) fn run(self, picture: &Picture) -> Result<Picture, PictureError> {
-        if self.is_none() {
+    pub(crate) fn apply(self, picture: &Picture) -> Result<Picture, PictureError> {
+        if self.is_upright() {
             return Ok(picture.clone());
         }
         let format = picture.format();
-        let (width, height) = self.size((format.width, format.height));
-        let mut turned = Picture::uninitialised(PictureFormat { width, height, ..format }, 0)?;
+        let (width, height) = self.upright_size((format.width, format.height));
+        let mut upright = Picture::uninitialised(PictureFormat { width, height, ..format }, 0)?;
         for index in 0..3 {
             let from = picture.plane(index);
             let size = format.plane_size(index);
-            let to = turned.plane_mut(index)?;
+            let to = upright.plane_mut(index)?;
             match format.depth.bytes() {
-                1 => self.plane::<1>(from, size, to),
-                _ => self.plane::<2>(from, size, to),
+                1 => self.apply_to_plane::<1>(from, size, to),
+                _ => self.apply_to_plane::<2>(from, size, to),
             }
         }
-        Ok(turned)
+        Ok(upright)
     }
 
-    /// Turns a plane of samples of `N` bytes; `size` is that before the turn, in samples.
-    fn plane<const N: usize>(self, from: (&[u8], usize), size: (usize, usize), to: (&mut [u8], usize)) {
-        /// Samples each way that are turned together, so that both planes stay in the cache.
+    /// Rearranges a plane of samples of `N` bytes. `size` is that of `from`, in samples; planes come with their strides.
+    fn apply_to_plane<const N: usize>(self, from: (&[u8], usize), size: (usize, usize), to: (&mut [u8], usize)) {
+        /// Samples each way that are copied together, so that both planes stay in the cache.
         const BLOCK: usize = 32;
         let (width, height) = if self.transposed { (size.1, size.0) } else { size };
         for top in (0..height).step_by(BLOCK) {
@@ -110,7 +105,7 @@ impl Turn {
     }
 }
 
-impl std::fmt::Display for Turn {
+impl std::fmt::Display for Orientation {
     /// For people: `turned by 90°`, clockwise.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match (self.transposed, self.mirrored, self.flipped) {
@@ -123,23 +118,6 @@ impl std::fmt::Display for Turn {
             (true, _, _) => "turned and mirrored",
         })
     }
-}
-
-/// The size that shows pixels of this aspect (width over height, as a fraction) as square ones: one side grows, so that
-/// no sample is lost, unless it would grow beyond what can be coded.
-pub(crate) fn square_size((width, height): (u32, u32), (num, den): (u32, u32)) -> (u32, u32) {
-    let aspect = f64::from(num) / f64::from(den.max(1));
-    if (aspect - 1.0).abs() < NEARLY_SQUARE || !(1.0 / LONGEST_PIXEL..=LONGEST_PIXEL).contains(&aspect) {
-        return (width, height);
-    }
-    let (wide, high) = match aspect > 1.0 {
-        true => (f64::from(width) * aspect, f64::from(height)),
-        false => (f64::from(width), f64::from(height) / aspect),
-    };
-    let too_long = (wide.max(high) / f64::from(PictureFormat::MAX_SIDE)).max(1.0);
-    // `as` saturates; both are positive and at most MAX_SIDE.
-    let side = |side: f64| ((side / too_long / 2.0).round() as u32 * 2).max(2);
-    (side(wide), side(high))
 }
 
 #[cfg(test)]
@@ -195,80 +173,59 @@ mod tests {
                 ((0, 1, 1, 0), [tl, bl, tr, br]),
                 ((0, -1, -1, 0), [br, tr, bl, tl]),
             ] {
-                let turn = Turn::of_matrix(&matrix(a, b, c, d));
-                let turned = turn.run(&picture).unwrap();
-                assert_eq!(corners(&turned), expected, "{turn}");
-                let size = (turned.format().width, turned.format().height);
-                assert_eq!(size, turn.size((64, 32)), "{turn}");
-                assert_eq!(size == (32, 64), b != 0, "{turn}");
+                let orientation = Orientation::of_matrix(&matrix(a, b, c, d));
+                let upright = orientation.apply(&picture).unwrap();
+                assert_eq!(corners(&upright), expected, "{orientation}");
+                let size = (upright.format().width, upright.format().height);
+                assert_eq!(size, orientation.upright_size((64, 32)), "{orientation}");
+                assert_eq!(size == (32, 64), b != 0, "{orientation}");
             }
         }
     }
 
     #[test]
     fn what_a_message_says_a_decoder_does() {
-        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderSettings, Qp, RateControl};
+        use crate::codec::{Decoder, Encoder, EncoderChoice, EncoderOptions, EncoderSettings, Qp, RateControl};
         let picture = crate::test_pictures::pattern(PictureFormat::limited(320, 192), 1).remove(0);
         let settings = EncoderSettings {
             format: picture.format(),
             frame_rate: crate::FrameRate::whole(30),
-            rate: RateControl::Qp(Qp::clamped(10)),
-            preset: None,
-            x265_params: String::new(),
-            keyframe_interval: std::time::Duration::from_secs(2),
-            choice: EncoderChoice::Named("libx265".to_owned()),
+            options: EncoderOptions {
+                choice: EncoderChoice::Named("libx265".to_owned()),
+                rate: RateControl::Qp(Qp::clamped(10)),
+                keyframe_interval: Some(std::time::Duration::from_secs(2)),
+                ..EncoderOptions::default()
+            },
         };
         let coded = Encoder::open(&settings).unwrap().0.encode(&picture, true).unwrap();
         for bits in 0..8 {
-            let turn = Turn { transposed: bits & 1 != 0, mirrored: bits & 2 != 0, flipped: bits & 4 != 0 };
+            let orientation =
+                Orientation { transposed: bits & 1 != 0, mirrored: bits & 2 != 0, flipped: bits & 4 != 0 };
             let (mut frame, mut out) = (coded.clone(), Vec::new());
-            if let Some(sei) = turn.to_sei(CodecId::H265) {
+            if let Some(sei) = orientation.to_sei(CodecId::H265) {
                 assert!(!sei.windows(2).any(|pair| pair == [0, 0]), "{sei:?}");
                 frame.insert_before_first_slice(sei.into());
             }
             Decoder::new(CodecId::H265).unwrap().decode(&frame, 1, &mut out).unwrap();
-            let expected = turn.run(&picture).unwrap();
-            assert_eq!(out[0].picture.format(), expected.format(), "{turn}");
+            let expected = orientation.apply(&picture).unwrap();
+            assert_eq!(out[0].picture.format(), expected.format(), "{orientation}");
             let psnr = out[0].picture.luma_psnr(&expected);
-            assert!(psnr > 38.0, "{turn}: {psnr} dB");
+            assert!(psnr > 38.0, "{orientation}: {psnr} dB");
         }
     }
 
     #[test]
     fn odd_angles_and_nonsense_lead_to_the_nearest() {
-        assert!(Turn::of_matrix(&[0; 9]).is_none());
-        assert!(Turn::of_matrix(&[i32::MIN; 9]).to_string().contains("180"));
+        assert!(Orientation::of_matrix(&[0; 9]).is_upright());
+        assert!(Orientation::of_matrix(&[i32::MIN; 9]).to_string().contains("180"));
         // 80 and 10 degrees clockwise.
         let turned = |degrees: f64| {
             let (sin, cos) = degrees.to_radians().sin_cos();
             let fixed = |value: f64| (value * f64::from(ONE)) as i32;
-            Turn::of_matrix(&[fixed(cos), fixed(sin), 0, fixed(-sin), fixed(cos), 0, 0, 0, 0]).to_string()
+            Orientation::of_matrix(&[fixed(cos), fixed(sin), 0, fixed(-sin), fixed(cos), 0, 0, 0, 0]).to_string()
         };
         assert_eq!((turned(80.0).as_str(), turned(100.0).as_str()), ("turned by 90°", "turned by 90°"));
         assert_eq!((turned(10.0).as_str(), turned(-10.0).as_str()), ("as it is", "as it is"));
         assert_eq!((turned(170.0).as_str(), turned(-80.0).as_str()), ("turned by 180°", "turned by 270°"));
-    }
-
-    #[test]
-    fn oblong_pixels_become_square_and_none_is_lost() {
-        for (size, aspect, expected) in [
-            ((720, 576), (64, 45), (1024, 576)),
-            ((720, 576), (16, 15), (768, 576)),
-            ((720, 480), (8, 9), (720, 540)),
-            ((1440, 1080), (4, 3), (1920, 1080)),
-            ((352, 480), (20, 11), (640, 480)),
-            ((640, 480), (1, 1), (640, 480)),
-            ((640, 480), (1000, 1001), (640, 480)),
-            // Nonsense is not believed.
-            ((640, 480), (1, 1000), (640, 480)),
-            ((640, 480), (u32::MAX, 1), (640, 480)),
-            ((640, 480), (1, 0), (640, 480)),
-            // Never larger than what can be coded.
-            ((8192, 4320), (4, 3), (8192, 3240)),
-            ((4320, 8192), (1, 2), (2160, 8192)),
-            ((16, 16), (16, 1), (256, 16)),
-        ] {
-            assert_eq!(square_size(size, aspect), expected, "{size:?} of {aspect:?}");
-        }
     }
 }

@@ -1,25 +1,26 @@
-//! Logins, rights and TLS, as people meet them with both of our ends: who may goes in, who may not reads one line that
+//! Logins, rights and TLS with hevcast's own sender and receiver: who may, gets access; who may not, gets one line that
 //! says what to do.
 
 use crate::bad_input::assert_one_line;
-use crate::support::guarded::{Guarded, LISTEN, LISTEN_SECURELY, Proof, user};
+use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, LISTEN_SECURELY, user};
 use crate::support::hevcast::{command, count, expect_figures, run, send_pattern, start, summary};
 use crate::support::process::{Exit, Process};
 use crate::support::real_time;
 
-/// A login whose password needs escaping in a URL, and is split at the right colon only.
+/// A login whose password must be escaped in a URL and contains colons.
 const CAMERA: (&str, &str, &str) = ("camera", "s:cret@1/ü", "camera:s%3Acret%401%2F%C3%BC");
-/// One that reads everything.
+/// A login that may read everything.
 const VIEWER: (&str, &str, &str) = ("viewer", "look", "viewer:look");
 
-/// A camera that may send `cameras/*` and `lobby`, a viewer, and a lobby for everybody; both protocols.
-fn guarded() -> Guarded {
-    let camera = user(CAMERA.0, CAMERA.1, Proof::Both, &["cameras/*", "lobby"], &[]);
-    let viewer = user(VIEWER.0, VIEWER.1, Proof::Both, &[], &["*"]);
-    Guarded::start(&format!("{LISTEN}anyone = {{ read = [\"lobby\"] }}\n{LISTEN_SECURELY}{camera}{viewer}"))
+/// A server with a user who may send `cameras/*` and `lobby`, a viewer, and the path `lobby` that everybody may read;
+/// with RTSP and RTSPS.
+fn configured_server() -> ConfiguredServer {
+    let camera = user(CAMERA.0, CAMERA.1, Hashes::Both, &["cameras/*", "lobby"], &[]);
+    let viewer = user(VIEWER.0, VIEWER.1, Hashes::Both, &[], &["*"]);
+    ConfiguredServer::start(&format!("{LISTEN}anyone = {{ read = [\"lobby\"] }}\n{LISTEN_SECURELY}{camera}{viewer}"))
 }
 
-/// Receives until there are pictures, and ends well.
+/// Fails unless a receiver with these arguments gets pictures and ends with status 0.
 fn assert_receives(case: &str, arguments: &[&str]) {
     let mut receiver = start(&[&["receive", "--stats", "json"], arguments].concat());
     expect_figures(&mut receiver, case, |f| f["state"] == "live" && f["pictures"]["shown"] != 0);
@@ -27,22 +28,22 @@ fn assert_receives(case: &str, arguments: &[&str]) {
     assert_eq!(count(&received, "/pictures/damaged"), 0, "{case}: {received}");
 }
 
-/// Sends to a server that should not have it.
+/// Runs a sender that should be refused.
 fn send_to(arguments: &[&str]) -> Exit {
     let source = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265", "--to"];
     run(&[&source[..], arguments].concat())
 }
 
-/// Fails if a password is told to whoever reads the terminal.
+/// Fails if the password is in the output of the program.
 fn assert_keeps_secret(exit: &Exit, password: &str) {
-    let told = exit.stderr.iter().chain(&exit.stdout).find(|line| line.contains(password));
-    assert!(told.is_none(), "a password must not be told: {told:?}");
+    let leak = exit.stderr.iter().chain(&exit.stdout).find(|line| line.contains(password));
+    assert!(leak.is_none(), "a password is in the output: {leak:?}");
 }
 
 #[test]
 fn both_ends_log_in_over_rtsp_and_rtsps() {
-    let _turn = real_time();
-    let server = guarded();
+    let _real_time = real_time();
+    let server = configured_server();
     let (pin, pinned) = (server.pin(), |url: String| format!("{url}#pin={}", server.pin()));
     let path = "cameras/1";
     let plain = server.url(VIEWER.2, path);
@@ -65,8 +66,8 @@ fn both_ends_log_in_over_rtsp_and_rtsps() {
 
 #[test]
 fn a_fingerprint_with_colons_in_capitals_is_the_same() {
-    let _turn = real_time();
-    let server = guarded();
+    let _real_time = real_time();
+    let server = configured_server();
     let digits: Vec<&str> = (0..64).step_by(2).map(|at| &server.pin()[at..at + 2]).collect();
     let _sender = send_pattern(&server.url(CAMERA.2, "lobby"), &[]);
     let url = server.secure_url("", "lobby");
@@ -74,15 +75,15 @@ fn a_fingerprint_with_colons_in_capitals_is_the_same() {
 }
 
 #[test]
-fn without_a_login_or_with_a_wrong_one_it_is_told_what_to_do() {
-    let server = guarded();
+fn without_a_login_or_with_a_wrong_one_the_error_says_what_to_do() {
+    let server = configured_server();
     let words = ["401", "login", "USER:PASSWORD@"];
     let path = "cameras/1";
     assert_one_line("send: no login", &send_to(&[&server.url("", path)]), 1, &words);
     assert_one_line("receive: no login", &run(&["receive", &server.url("", path)]), 1, &words);
     let over_tls = run(&["receive", &server.secure_url("", path), "--pin", server.pin()]);
     assert_one_line("receive: no login, rtsps", &over_tls, 1, &words);
-    // Wrong ones: each makes the address wait for longer.
+    // Wrong logins: each delays the next check of the address for longer.
     let words = ["401", "refused the login", "password is wrong"];
     let exit = send_to(&[&server.url("camera:guess", path)]);
     assert_one_line("send: wrong password", &exit, 1, &words);
@@ -96,9 +97,9 @@ fn without_a_login_or_with_a_wrong_one_it_is_told_what_to_do() {
 
 #[test]
 fn a_certificate_that_nobody_vouches_for_needs_the_right_pin() {
-    let server = guarded();
+    let server = configured_server();
     let (from, to) = (server.secure_url(VIEWER.2, "cameras/1"), server.secure_url(CAMERA.2, "cameras/1"));
-    // It says which certificate it met, so that a person can compare, and what to give then.
+    // The error states the fingerprint, so that the user can compare it, and the option to give then.
     let exact = format!("--pin {}", server.pin());
     let no_pin = ["no TLS", "nobody this computer knows", &exact];
     assert_one_line("receive: no pin", &run(&["receive", &from]), 1, &no_pin);
@@ -115,8 +116,8 @@ fn a_certificate_that_nobody_vouches_for_needs_the_right_pin() {
 
 #[test]
 fn a_user_without_the_right_is_refused() {
-    let _turn = real_time();
-    let server = guarded();
+    let _real_time = real_time();
+    let server = configured_server();
     let words = ["403", "you may not"];
     assert_one_line("send: a viewer", &send_to(&[&server.url(VIEWER.2, "cameras/1")]), 1, &words);
     assert_one_line("send: another path", &send_to(&[&server.url(CAMERA.2, "studio")]), 1, &words);
@@ -126,14 +127,14 @@ fn a_user_without_the_right_is_refused() {
 
 #[test]
 fn what_anyone_may_needs_no_login() {
-    let _turn = real_time();
-    let server = guarded();
+    let _real_time = real_time();
+    let server = configured_server();
     let exit = send_to(&[&server.url("", "lobby")]);
     assert_one_line("send: no login", &exit, 1, &["401", "login"]);
     let _sender = send_pattern(&server.url(CAMERA.2, "lobby"), &[]);
     assert_receives("the lobby", &[&server.url("", "lobby")]);
     assert_receives("the lobby, rtsps", &[&server.secure_url("", "lobby"), "--pin", server.pin()]);
-    // A login that is not needed does no harm.
+    // A login is also accepted where none is needed.
     assert_receives("the lobby, with a login", &[&server.url(VIEWER.2, "lobby")]);
 }
 
@@ -150,7 +151,7 @@ fn a_server_shows_the_same_certificate_at_its_next_start() {
         pin
     });
     assert_eq!(pins[0], pins[1]);
-    // Its key is for nobody else's eyes.
+    // The file of the key is readable by its owner only.
     let key = std::fs::metadata(folder.file("hevcast-key.pem")).unwrap();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o077, 0);
     std::fs::remove_file(folder.file("hevcast-cert.pem")).unwrap();
