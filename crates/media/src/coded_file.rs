@@ -7,7 +7,6 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame};
 
 use crate::av::AvError;
-use crate::av::codec_names::SUPPORTED;
 use crate::av::demux::Demuxer;
 use crate::av::packet::{BitstreamFilter, Packet};
 use crate::mux::TICKS_PER_SECOND;
@@ -50,7 +49,9 @@ impl CodedFile {
         })?;
         let codec = match demuxer.codec() {
             (_, Some(codec)) => codec,
-            (name, None) => return Err(failed(format!("its video is {name}; hevcast shows {SUPPORTED}"))),
+            (name, None) => {
+                return Err(failed(format!("its video is {name}; hevcast shows {}", CodecId::names(" and "))));
+            }
         };
         let to_annexb = demuxer.annexb_filter(codec).map_err(av_failed)?;
         let rate = demuxer.frame_rate().map_or(30.0, crate::frame_rate::FrameRate::per_second);

@@ -14,7 +14,6 @@ use hevcast_wire::time::RtpTicks;
 use hevcast_wire::{CodecId, CodedFrame, ParameterSets};
 
 use crate::av::AvError;
-use crate::av::codec_names::SUPPORTED;
 use crate::av::demux::Demuxer;
 use crate::av::mux::{Muxer, MuxerSetup};
 use crate::av::options::Interrupt;
@@ -118,8 +117,8 @@ pub enum SrtError {
         /// FFmpeg's message.
         why: String,
     },
-    /// The stream is neither H.264 nor H.265.
-    #[error("{url}: the stream is {}; hevcast shows {SUPPORTED}", shown(codec))]
+    /// The stream is in none of the codecs that are known.
+    #[error("{url}: the stream is {}; hevcast shows {}", shown(codec), CodecId::names(" and "))]
     Codec {
         /// The address, without options.
         url: String,

@@ -21,9 +21,6 @@ pub(super) struct CodecNames {
     pub(super) to_annexb: &'static CStr,
 }
 
-/// The codecs that are demuxed and decoded, for people.
-pub(crate) const SUPPORTED: &str = "H.265 and H.264";
-
 static H264: CodecNames =
     CodecNames { id: AVCodecID::H264, decoder: c"h264", mp4_sample_entry: *b"avc1", to_annexb: c"h264_mp4toannexb" };
 
@@ -40,5 +37,5 @@ pub(super) fn names(codec: CodecId) -> &'static CodecNames {
 
 /// The codec of an identifier of FFmpeg's; `None` for all others.
 pub(super) fn codec_of(id: AVCodecID) -> Option<CodecId> {
-    [CodecId::H264, CodecId::H265].into_iter().find(|&codec| names(codec).id == id)
+    CodecId::ALL.into_iter().find(|&codec| names(codec).id == id)
 }

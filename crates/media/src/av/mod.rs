@@ -16,7 +16,7 @@
 //! on them, it panics on names with a zero byte, and it cannot interrupt an output that waits for the network.
 
 pub(crate) mod codec;
-pub(crate) mod codec_names;
+mod codec_names;
 pub(crate) mod colour;
 pub(crate) mod demux;
 pub(crate) mod frame;

@@ -3,7 +3,6 @@
 
 use super::codec::H264;
 use crate::sei::message_header;
-pub use crate::sei::{CaptureStamp, SendStages};
 use crate::syntax::rbsp::BitReader;
 use crate::video_codec::VideoCodec;
 
@@ -55,7 +54,7 @@ mod tests {
 
     use super::*;
     use crate::h264::test_streams::{BitWriter, RECOVERY_OPEN_GROUP, RECOVERY_REFRESH};
-    use crate::sei::{CAPTURE_UUID_H264, CAPTURE_UUID_H265, write_capture};
+    use crate::sei::{CAPTURE_UUID_H264, CAPTURE_UUID_H265, CaptureStamp, SendStages, write_capture};
     use crate::syntax::rbsp::{add_emulation_prevention, remove_emulation_prevention};
     use crate::time::{ClockId, UtcMicros};
 

@@ -16,6 +16,7 @@ pub use crate::syntax::{Colour, SpsError};
 pub const MAX_DIMENSION: u32 = 1055 * MACROBLOCK;
 /// Luma samples of a macroblock each way.
 const MACROBLOCK: u32 = 16;
+
 /// A stream's profile and level, with the id of the SPS. The first three bytes are what SDP repeats as `profile-level-id`
 /// (RFC 6184 section 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

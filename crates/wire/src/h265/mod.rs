@@ -2,7 +2,8 @@
 //!
 //! A stream is a sequence of [NAL units](nal); some carry slices of a picture (VCL), the rest describe them: parameter
 //! sets, delimiters, messages. The units of one picture form an access unit, which this crate calls a
-//! [frame](crate::coded_frame). Inside a unit, [emulation prevention](crate::syntax::rbsp) keeps start codes from appearing by accident.
+//! [frame](crate::coded_frame). Inside a unit, [emulation prevention](crate::syntax::rbsp) keeps start codes from appearing by
+//! accident.
 //!
 //! Read here:
 //!
@@ -23,5 +24,3 @@ pub(crate) use codec::H265;
 pub use level::Level;
 pub use nal::{NalError, NalHeader, NalType};
 pub use sps::{SpsError, SpsInfo, parse_sps};
-
-pub use crate::sei::{CaptureStamp, SendStages};

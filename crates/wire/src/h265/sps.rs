@@ -12,6 +12,7 @@ pub use crate::syntax::{Colour, SpsError};
 
 /// The widest or highest picture that any level allows, in luma samples (clause A.4.1, level 6.2).
 pub const MAX_DIMENSION: u32 = 16_888;
+
 /// A stream's profile, tier and level (H.265 clause 7.3.3), with the ids of the SPS around it. The general_ fields are
 /// what SDP repeats as `profile-id`, `tier-flag`, `level-id` and so on (RFC 7798 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,9 @@
 //! last [`WINDOW`] exchanges the one with the smallest bound *now* is used: mostly that with the shortest round trip, since
 //! queueing can only lengthen a round trip.
 //!
-//! A publisher writes the bound of its own estimate into each picture ([`crate::h265::SendStages`]), so that a reader can
-//! add the errors of both ends, and the id of the server's clock ([`ClockId`]), so that a reader at another server does
-//! not compare times of different clocks.
+//! A publisher writes the bound of its own estimate into each picture ([`SendStages`](crate::sei::SendStages)), so that a
+//! reader can add the errors of both ends, and the id of the server's clock ([`ClockId`]), so that a reader at another server
+//! does not compare times of different clocks.
 
 use std::collections::VecDeque;
 use std::time::Duration;

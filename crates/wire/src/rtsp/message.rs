@@ -5,9 +5,9 @@
 //! `head` leniently, but only after their head has been found whole and the body it promises is within the
 //! limit, so that no peer can make us keep or allocate more than [`MAX_HEADER_BYTES`] + [`MAX_BODY_BYTES`].
 //!
-//! Where a peer breaks the framing, bytes that cannot be parsed are skipped, up to [`MAX_NOISE_BYTES`] ([`Inbound::Noise`]): always
-//! from a server, and from a client once frames of it have come. Before that a client of another protocol is refused
-//! at its first bytes.
+//! Where a peer breaks the framing, bytes that cannot be parsed are skipped, up to [`MAX_NOISE_BYTES`]
+//! ([`Inbound::Noise`]): always from a server, and from a client once frames of it have come. Before that a client of another
+//! protocol is refused at its first bytes.
 
 mod body;
 mod head;

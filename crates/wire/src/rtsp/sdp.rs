@@ -89,10 +89,12 @@ struct Written {
 }
 
 impl Track {
-    /// The parameters of its format (`a=fmtp`) that hold no parameter sets, name and value as they came; those without a value
-    /// are left out.
+    /// The parameters of its format (`a=fmtp`), name and value as they came, without those of a known codec that hold parameter
+    /// sets; those without a value are left out.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.written.parameters.iter().filter_map(|parameter| parameter.split_once('='))
+        // The parameters of an unknown codec are kept as one text.
+        let all = self.written.parameters.iter().flat_map(|text| text.split(';'));
+        all.filter_map(|parameter| parameter.split_once('=')).map(|(name, value)| (name.trim(), value.trim()))
     }
 
     /// Whether this is an H.265 track.

@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::vui::Colour;
 use crate::nal::NalError;
 use crate::sequence_info::SequenceInfo;
 use crate::syntax::rbsp::{BitError, BitReader, remove_emulation_prevention};
@@ -33,6 +32,17 @@ pub enum SpsError {
     },
 }
 
+/// The colour description of a VUI, as code points of ITU-T H.273.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    /// colour_primaries: the chromaticities of red, green, blue and white (H.273 table 2; 1 is BT.709).
+    pub primaries: u8,
+    /// transfer_characteristics: how light becomes a value (H.273 table 3; 16 is PQ, 18 is HLG).
+    pub transfer: u8,
+    /// matrix_coefficients: how red, green and blue become luma and chroma (H.273 table 4).
+    pub matrix: u8,
+}
+
 /// The size, format and profile of a stream's pictures. `P` is the codec's own description of profile and level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpsInfo<P> {
@@ -58,7 +68,8 @@ pub struct SpsInfo<P> {
     /// takes its place where the stream does not give it (clause E.2.1), which is mostly far too much;
     /// sps_max_num_reorder_pics of the highest sub-layer in H.265.
     pub reordered: u8,
-    /// `reordered` is what the stream says. Where not, which is in H.264 only, it is the most that profile and level allow.
+    /// `reordered` is what the stream says: in H.265 always; in H.264 by its VUI, or because its pictures have no order of their
+    /// own (pic_order_cnt_type 2). Where not, it is the most that profile and level allow.
     pub says_reordering: bool,
     /// The pictures that a decoder holds, the one being decoded among them, 1 to 17: MaxDpbFrames or max_dec_frame_buffering,
     /// and one more (H.264); sps_max_dec_pic_buffering_minus1 of the highest sub-layer, and one more (H.265).
@@ -70,6 +81,37 @@ pub struct SpsInfo<P> {
     /// num_units_in_tick and time_scale of frames, not of fields as in H.264's VUI: the second number over the first is the
     /// frame rate, where it is steady.
     pub timing: Option<(u32, u32)>,
+}
+
+impl<P> SpsInfo<P> {
+    /// Reads the front of vui_parameters, which is the same in all codecs (H.264 clause E.1.1, H.265 clause E.2.1): from the aspect
+    /// ratio through the chroma sample locations. What was read before an error stays.
+    pub(crate) fn read_vui_front(&mut self, reader: &mut BitReader<'_>) -> Result<(), BitError> {
+        const EXTENDED_SAR: u32 = 255;
+        // aspect_ratio_info_present_flag
+        if reader.flag()? && reader.u(8)? == EXTENDED_SAR {
+            reader.skip(32)?;
+        }
+        // overscan_info_present_flag
+        if reader.flag()? {
+            reader.skip(1)?; // overscan_appropriate_flag
+        }
+        // video_signal_type_present_flag
+        if reader.flag()? {
+            reader.skip(3)?; // video_format
+            self.full_range = Some(reader.flag()?);
+            if reader.flag()? {
+                let [primaries, transfer, matrix] = [reader.u(8)? as u8, reader.u(8)? as u8, reader.u(8)? as u8];
+                self.colour = Some(Colour { primaries, transfer, matrix });
+            }
+        }
+        // chroma_loc_info_present_flag
+        if reader.flag()? {
+            reader.ue()?; // of the top field
+            reader.ue()?; // of the bottom field
+        }
+        Ok(())
+    }
 }
 
 impl<P> From<SpsInfo<P>> for SequenceInfo {

@@ -6,15 +6,11 @@
 
 #[cfg(feature = "rtp")]
 pub mod payload;
-#[cfg(feature = "rtsp")]
-pub(crate) mod sdp;
 
 use bytes::Bytes;
 
 #[cfg(feature = "rtp")]
 pub(crate) use self::payload::RtpPayload;
-#[cfg(feature = "rtsp")]
-pub(crate) use self::sdp::SdpFormat;
 use crate::nal::{MAX_PARAMETER_SET_BYTES, NalError, NalKind, SetKind};
 use crate::sei::{self, CaptureStamp, DisplayOrientation, SendStages, Uuid};
 use crate::sequence_info::SequenceInfo;
@@ -112,5 +108,25 @@ pub(crate) trait VideoCodec {
         let is_sei = matches!(Self::nal_kind(nal), NalKind::PrefixSei | NalKind::SuffixSei);
         (is_sei && Self::check_header(nal).is_ok()).then_some(())?;
         Some(remove_emulation_prevention(nal.get(Self::NAL_HEADER_LEN..)?))
+    }
+}
+
+/// What a session description says of a track in a codec: the parameters of `a=fmtp` in its payload format.
+#[cfg(feature = "rtsp")]
+pub(crate) trait SdpFormat: VideoCodec {
+    /// Names that cameras write in `a=rtpmap` in place of the registered one, in capitals.
+    const ALIASES: &'static [&'static str];
+    /// The parameters that hold parameter sets, in small letters, and the kinds that each holds, in the order in which they are
+    /// written.
+    const SET_PARAMETERS: &'static [(&'static str, &'static [SetKind])];
+    /// Parameters of other codecs in which cameras put this codec's sets, in small letters.
+    const BORROWED_SET_PARAMETERS: &'static [&'static str] = &[];
+    /// Whether a track without an encoding name is of this codec as soon as it has one of
+    /// [`SET_PARAMETERS`](SdpFormat::SET_PARAMETERS). Where not, an SPS must be found in them.
+    const IS_NAMED_BY_PARAMETERS: bool = false;
+
+    /// The parameters of a track of our own beside those that hold parameter sets; `sps` is its first SPS.
+    fn own_parameters(_sps: Option<&[u8]>) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -285,3 +285,40 @@ pub(crate) trait RtpPayload: VideoCodec {
 pub fn aggregated_len(nal: &Bytes) -> usize {
     SIZE_LEN + nal.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::CodecId;
+
+    #[test]
+    fn both_codecs_give_the_same_three_shapes_back() {
+        for (codec, nals) in [
+            (CodecId::H264, [&[0x67, 1, 2, 3][..], &[0x68, 4]]),
+            (CodecId::H265, [&[0x42, 1, 2, 3][..], &[0x44, 1, 4]]),
+        ] {
+            let nals = nals.map(Bytes::copy_from_slice);
+            assert_eq!(codec.parse_payload(&nals[0], false), Ok(Payload::Single(nals[0].clone())));
+            let Ok(Payload::Aggregation(units)) = codec.parse_payload(&codec.aggregate(&nals), false) else {
+                panic!("no aggregation packet")
+            };
+            assert_eq!(units.collect::<Result<Vec<_>, _>>().as_deref(), Ok(&nals[..]));
+            let headers = codec.fragment_headers(&nals[0], true, false).expect("a valid header");
+            assert_eq!(headers.len(), codec.fragment_headers_len());
+            let payload = Bytes::from([&headers[..], b"part"].concat());
+            let Ok(Payload::Fragment(fragment)) = codec.parse_payload(&payload, false) else { panic!("no fragment") };
+            assert_eq!(&fragment.nal_header[..], &nals[0][..codec.nal_header_len()]);
+            assert_eq!((fragment.start, fragment.end, &fragment.part[..]), (true, false, &b"part"[..]));
+            assert!(codec.parse_payload(&Bytes::new(), false).is_err_and(|error| error.is_empty()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_nal_unit_of_a_frame_is_told_from_what_cannot_be_one() {
+        assert_eq!(CodecId::H264.check_nal(&[0x65]), Ok(true));
+        assert_eq!(CodecId::H264.check_nal(&[0x1e, 1]), Ok(false), "nobody has defined type 30");
+        assert!(CodecId::H264.check_nal(&[0x78, 1]).is_err() && CodecId::H264.check_nal(&[]).is_err());
+        assert_eq!(CodecId::H265.check_nal(&[0x26, 1]), Ok(true));
+        assert!(CodecId::H265.check_nal(&[0x62, 1]).is_err() && CodecId::H265.check_nal(&[0x26]).is_err());
+    }
+}

@@ -72,10 +72,12 @@ fn the_codec_is_known_by_its_name() {
         ("MP4V-ES", None),
         ("JPEG", None),
     ] {
-        let description = described(&format!("a=rtpmap:96 {name}/90000"), "a=fmtp:96 packetization-mode=1");
+        let parameters = "a=fmtp:96 packetization-mode=1; level=3;blank";
+        let description = described(&format!("a=rtpmap:96 {name}/90000"), parameters);
         let track = &description.tracks()[0];
         assert_eq!(track.codec, codec, "{name}");
-        assert_eq!(track.parameters().collect::<Vec<_>>(), [("packetization-mode", "1")], "{name}");
+        let parameters: Vec<_> = track.parameters().collect();
+        assert_eq!(parameters, [("packetization-mode", "1"), ("level", "3")], "{name}");
         assert_eq!(description.video_track().is_some(), codec.is_some(), "{name}");
     }
 }

@@ -16,8 +16,8 @@ pub enum ServerEvent {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
     },
-    /// ANNOUNCE: a publisher wants to publish at the path. [`announced`](super::ServerSession::announced) has the description; call it once
-    /// the peer is known to have the right. Accept with [`Accepted::Announced`].
+    /// ANNOUNCE: a publisher wants to publish at the path. [`announced`](super::ServerSession::announced) has the
+    /// description; call it once the peer is known to have the right. Accept with [`Accepted::Announced`].
     Announce {
         /// Path of the stream that the request's URL names.
         path: StreamPath,
