@@ -5,6 +5,7 @@
 //! Chromium or Xvfb is a failure. Scenarios that run video in real time hold a lock ([`support::real_time`]), so that
 //! only one of them runs at a time and none lacks processor time.
 
+#![allow(unreachable_pub, reason = "a program has no items that others reach")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
 
 mod support;

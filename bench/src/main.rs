@@ -3,18 +3,18 @@
 //! [`latency`] is the delay of the whole path. It writes numbered pictures ([`timecode`], from [`footage`], at the instants of
 //! [`frame_schedule`]) into a [`chain`] of processes ([`process`]) and reads them back ([`chain_io`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
-//! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs. `peers` lets other programs take a `route` of
-//! their own through our server, and looks at them by pipe or by `screen`; `window` is what a window costs the processor,
-//! and in delay. [`join`] is how soon a joiner sees a picture; `fanout` is what a thousand readers cost, beside the limit of
-//! the system, `stalled` what readers notice of others who have stopped reading, and `attack` what they notice of strangers
-//! with worse in mind. [`page`] runs all of them for the
-//! manual.
+//! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs.
+//! `peers` lets other programs take a `route` of their own through our server, and measures them by pipe or by `screen`;
+//! `window` is what a window costs in processor time and in delay. [`join`] is the time from a reader's connection to its first
+//! picture; `fanout` is what a thousand readers cost, beside the limit of the system, `stalled` what readers notice of others
+//! that have stopped reading, and `attack` what they notice of hostile connections. [`page`] runs all of them for the manual.
 //!
 //! [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
 //!
 //! Further benchmarks become further subcommands over the same parts.
 
 #![forbid(unsafe_code)]
+#![allow(unreachable_pub, reason = "a program has no items that others reach")]
 
 #[cfg(target_os = "linux")]
 mod attack;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// The addresses of a server that listens on `listening`, to be shown to people: this computer's address in its network, if it
 /// has one, and the loopback address.
-pub fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
+pub(crate) fn addresses(listening: SocketAddr) -> Vec<SocketAddr> {
     if !listening.ip().is_unspecified() {
         return vec![listening];
     }

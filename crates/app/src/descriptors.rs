@@ -6,7 +6,7 @@ const OTHER_FILES: u64 = 64;
 
 /// Raises the limit of open files as far as the system permits, and warns if that is too low for this many connections.
 #[cfg(unix)]
-pub fn raise_limit(connections: usize) {
+pub(crate) fn raise_limit(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };

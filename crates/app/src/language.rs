@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A language that the windows speak. Its texts are in `ui::words`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Language {
+pub(crate) enum Language {
     /// English.
     En,
     /// 中文
@@ -15,7 +15,7 @@ pub enum Language {
 
 impl Language {
     /// Chinese where the system's locale is Chinese, else English.
-    pub fn of_the_system() -> Language {
+    pub(crate) fn of_the_system() -> Language {
         match sys_locale::get_locale() {
             Some(locale) if locale.to_ascii_lowercase().starts_with("zh") => Language::Zh,
             _ => Language::En,
@@ -23,7 +23,7 @@ impl Language {
     }
 
     /// The language's name in itself.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Language::En => "English",
             Language::Zh => "中文",

@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Format of the log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// A line for people.
     #[default]
     Text,
@@ -36,7 +36,7 @@ const PER_SECOND: f64 = 10.0;
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// Logs to standard error from now on. `verbose` is how often `-v` was given; `RUST_LOG` overrides it.
-pub fn to_stderr(verbose: u8, form: LogFormat) {
+pub(crate) fn to_stderr(verbose: u8, form: LogFormat) {
     let level = match verbose {
         0 => "hevcast=info,hevcast_server=warn,hevcast_net=warn",
         1 => "hevcast=debug,hevcast_server=info,hevcast_net=debug",

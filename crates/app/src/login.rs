@@ -17,9 +17,9 @@ use hevcast_wire::secret::Secret;
 use crate::permissions::open_to_others;
 
 /// The environment variable with the password, if no file is given.
-pub const PASSWORD_VARIABLE: &str = "HEVCAST_PASSWORD";
+pub(crate) const PASSWORD_VARIABLE: &str = "HEVCAST_PASSWORD";
 /// The environment variable with SRT's passphrase, if neither a file nor the URL has it.
-pub const PASSPHRASE_VARIABLE: &str = "HEVCAST_PASSPHRASE";
+pub(crate) const PASSPHRASE_VARIABLE: &str = "HEVCAST_PASSPHRASE";
 
 /// The login for URLs without one of their own.
 #[derive(Clone, Debug, Default, Args)]
@@ -116,7 +116,7 @@ fn variable(name: &str) -> Option<Secret> {
 ///
 /// # Errors
 /// When the file cannot be read, or its first line is empty.
-pub fn secret_file(path: &str) -> Result<SecretFile, String> {
+pub(crate) fn secret_file(path: &str) -> Result<SecretFile, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{error}; the first line must be the password or passphrase"))?;
     match text.lines().next() {

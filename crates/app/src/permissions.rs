@@ -14,7 +14,7 @@ const ROOT: u32 = 0;
 
 /// A warning if other users can read this file, which has secrets in it. The group may read a file that belongs to another
 /// user, such as root: that is how a service gets its file.
-pub fn open_to_others(path: &Path) -> Option<String> {
+pub(crate) fn open_to_others(path: &Path) -> Option<String> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 /// SIGHUP, on systems that have it: read the configuration again.
 #[derive(Debug)]
-pub struct Hangup {
+pub(crate) struct Hangup {
     #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
 }
@@ -16,7 +16,7 @@ impl Hangup {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn catch() -> Result<Hangup> {
+    pub(crate) fn catch() -> Result<Hangup> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -27,7 +27,7 @@ impl Hangup {
     }
 
     /// Waits for the signal; forever on systems without it.
-    pub async fn recv(&mut self) {
+    pub(crate) async fn recv(&mut self) {
         #[cfg(unix)]
         self.hangup.recv().await;
         #[cfg(not(unix))]
@@ -37,7 +37,7 @@ impl Hangup {
 
 /// Ctrl-C and, on Unix, SIGTERM, and SIGHUP if that is asked for: end the program.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -52,7 +52,7 @@ impl Signals {
     /// # Errors
     /// When the system refuses.
     #[cfg(unix)]
-    pub fn catch() -> Result<Signals> {
+    pub(crate) fn catch() -> Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
         let interrupt = signal(SignalKind::interrupt()).context("cannot catch Ctrl-C")?;
         let terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
@@ -65,7 +65,7 @@ impl Signals {
     /// # Errors
     /// When the system refuses.
     #[cfg(unix)]
-    pub fn catch_with_hangup() -> Result<Signals> {
+    pub(crate) fn catch_with_hangup() -> Result<Signals> {
         let hangup = if hangup_is_ignored() { None } else { Some(Hangup::catch()?) };
         Ok(Signals { hangup, ..Signals::catch()? })
     }
@@ -81,7 +81,7 @@ impl Signals {
 
     /// Waits for any of the signals.
     #[cfg(unix)]
-    pub async fn recv(&mut self) {
+    pub(crate) async fn recv(&mut self) {
         let hangup = &mut self.hangup;
         let hung_up = async {
             match hangup {
@@ -129,7 +129,7 @@ fn ignores_hangup(status: &str) -> bool {
 }
 
 /// Resolves after `duration`; never, if there is none.
-pub async fn after(duration: Option<Duration>) {
+pub(crate) async fn after(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,

@@ -20,7 +20,7 @@ const Y4M_RATE: FrameRate = FrameRate::whole(30);
 
 /// Shows nothing: for a receiver that only counts.
 #[derive(Debug)]
-pub struct Nowhere;
+pub(crate) struct Nowhere;
 
 impl Sink for Nowhere {
     fn takes_all(&self) -> bool {
@@ -34,13 +34,13 @@ impl Sink for Nowhere {
 
 /// Keeps the newest picture.
 #[derive(Clone, Debug, Default)]
-pub struct Newest {
+pub(crate) struct Newest {
     picture: Arc<Mutex<Option<Picture>>>,
 }
 
 impl Newest {
     /// The newest picture; `None` before the first.
-    pub fn get(&self) -> Option<Picture> {
+    pub(crate) fn get(&self) -> Option<Picture> {
         self.picture.lock().clone()
     }
 }
@@ -58,7 +58,7 @@ impl Sink for Newest {
 
 /// Where received pictures are written as YUV4MPEG2.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Y4mOutput {
+pub(crate) enum Y4mOutput {
     /// Standard output.
     Stdout,
     /// A file.
@@ -79,7 +79,7 @@ impl FromStr for Y4mOutput {
 }
 
 /// Writes every picture to a [`Y4mOutput`].
-pub struct Y4mSink {
+pub(crate) struct Y4mSink {
     output: Option<Box<dyn Write + Send>>,
     writer: Option<y4m::Writer<Box<dyn Write + Send>>>,
 }
@@ -89,7 +89,7 @@ impl Y4mSink {
     ///
     /// # Errors
     /// When the file cannot be created.
-    pub fn open(output: &Y4mOutput) -> Result<Y4mSink> {
+    pub(crate) fn open(output: &Y4mOutput) -> Result<Y4mSink> {
         let output: Box<dyn Write + Send> = match output {
             Y4mOutput::Stdout => Box::new(std::io::stdout()),
             Y4mOutput::File(path) => {

@@ -12,7 +12,7 @@ use crate::pipeline::record::files::overwrite_private;
 ///
 /// # Errors
 /// When the picture cannot be converted, or the file cannot be written.
-pub fn write_png(picture: &Picture, path: &Path) -> Result<()> {
+pub(crate) fn write_png(picture: &Picture, path: &Path) -> Result<()> {
     let picture = picture.squared()?;
     let format = picture.format();
     let file = overwrite_private(path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -22,7 +22,7 @@ use crate::units;
 
 /// Where the pictures come from.
 #[derive(Clone, Debug, Args)]
-pub struct SourceArgs {
+pub(crate) struct SourceArgs {
     /// camera, camera:NAME_OR_PATH, screen, file:PATH, pattern, y4m:-, or a stream such as rtsp://CAMERA/PATH, which is passed
     /// on as the camera encodes it (default: the first camera, or the test pattern if there is none)
     #[arg(long, value_parser = SendInput::from_str)]
@@ -40,19 +40,19 @@ pub struct SourceArgs {
 
 impl SourceArgs {
     /// The input that `--input` and `--loop` name; `None` without `--input`.
-    pub fn input(&self) -> Option<SendInput> {
+    pub(crate) fn input(&self) -> Option<SendInput> {
         self.input.clone().map(|input| input.looped(self.looped))
     }
 
     /// `--size` and `--fps`, as a source takes them.
-    pub fn wanted(&self) -> Wanted {
+    pub(crate) fn wanted(&self) -> Wanted {
         Wanted { size: self.size, fps: self.fps }
     }
 }
 
 /// How pictures are encoded.
 #[derive(Clone, Debug, Args)]
-pub struct EncodeArgs {
+pub(crate) struct EncodeArgs {
     /// auto, or an encoder that `hevcast devices` lists
     #[arg(long, default_value = "auto")]
     pub encoder: EncoderChoice,
@@ -79,13 +79,13 @@ pub struct EncodeArgs {
 
 impl EncodeArgs {
     /// The rate control that one of `--best-qp`, `--qp`, `--crf` and `--bitrate` asks for; `None` without any of them.
-    pub fn rate(&self) -> Option<RateControl> {
+    pub(crate) fn rate(&self) -> Option<RateControl> {
         let best = self.best_qp.map(RateControl::Best).or(self.qp.map(RateControl::Qp));
         best.or(self.crf.map(RateControl::Crf)).or(self.bitrate.map(RateControl::Bitrate))
     }
 
     /// These arguments as the encoder takes them; what is not given is the encoder's default.
-    pub fn options(&self) -> EncoderOptions {
+    pub(crate) fn options(&self) -> EncoderOptions {
         let default = EncoderOptions::default();
         EncoderOptions {
             choice: self.encoder.clone(),
@@ -99,7 +99,7 @@ impl EncodeArgs {
 
 /// How long a command runs, and how its figures are written.
 #[derive(Clone, Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// End after this time, such as 10s or 5m
     #[arg(long, value_parser = units::duration)]
     pub duration: Option<Duration>,
@@ -116,19 +116,19 @@ pub struct RunArgs {
 
 impl RunArgs {
     /// The clock by which time stamps and delays are taken.
-    pub fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         self.skew.clock()
     }
 
     /// The format of the figures in the terminal.
-    pub fn stats(&self) -> Format {
+    pub(crate) fn stats(&self) -> Format {
         self.stats.unwrap_or_default()
     }
 }
 
 /// Arguments of `hevcast send`.
 #[derive(Clone, Debug, Args)]
-pub struct SendArgs {
+pub(crate) struct SendArgs {
     /// Where the pictures come from.
     #[command(flatten)]
     pub source: SourceArgs,
@@ -167,7 +167,7 @@ impl SendArgs {
     ///
     /// # Errors
     /// When `--pin` is given for a server that shows no certificate.
-    pub fn plan(&self) -> Result<SendPlan, NetError> {
+    pub(crate) fn plan(&self) -> Result<SendPlan, NetError> {
         let target = |target: &Target| Ok::<_, NetError>(self.login.complete(target.clone().pinned(self.pin)?));
         let destination = match &self.to[..] {
             [] => self.built_in(),
@@ -183,14 +183,14 @@ impl SendArgs {
     }
 
     /// The built-in server as `--listen` and `--path` have it.
-    pub fn built_in(&self) -> Destination {
+    pub(crate) fn built_in(&self) -> Destination {
         Destination::BuiltIn { listen: self.listen, path: self.path.clone() }
     }
 }
 
 /// Arguments of `hevcast receive`.
 #[derive(Clone, Debug, Args)]
-pub struct ReceiveArgs {
+pub(crate) struct ReceiveArgs {
     /// The stream, as `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`, `rtsps://…`, `srt://HOST:PORT?streamid=ID` or
     /// `rtmp://HOST/APP/STREAM`; or a recorded file
     #[arg(id = "address", value_name = "URL")]
@@ -229,7 +229,7 @@ impl ReceiveArgs {
     ///
     /// # Errors
     /// When `--pin` is given for a server that shows no certificate.
-    pub fn origin(&self) -> Result<Option<Origin>, NetError> {
+    pub(crate) fn origin(&self) -> Result<Option<Origin>, NetError> {
         let completed = |origin: Origin| Ok(origin.pinned(self.pin)?.with_login(&self.login));
         self.url.clone().map(completed).transpose()
     }
@@ -237,7 +237,7 @@ impl ReceiveArgs {
 
 /// Arguments of `hevcast demo`.
 #[derive(Clone, Debug, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Where the pictures come from.
     #[command(flatten)]
     pub source: SourceArgs,

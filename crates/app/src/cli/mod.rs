@@ -16,7 +16,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hevcast_net::Clock;
 
 #[cfg(feature = "media")]
-pub use self::media::*;
+pub(crate) use self::media::*;
 #[cfg(feature = "gui")]
 use crate::language::Language;
 use crate::log::LogFormat;
@@ -25,7 +25,7 @@ use crate::units;
 /// Live H.265 video from a camera to any number of screens, with the true delay on the label.
 #[derive(Debug, Parser)]
 #[command(name = "hevcast", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do; without a command a window opens to choose it, where there is a display.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -46,7 +46,7 @@ impl Cli {
     ///
     /// # Errors
     /// Without a command, and without the address of the stream to receive.
-    pub fn in_terminal(self) -> Result<Command, clap::Error> {
+    pub(crate) fn in_terminal(self) -> Result<Command, clap::Error> {
         let missing = |what: &str| Cli::command().error(ErrorKind::MissingRequiredArgument, what);
         match self.command {
             None => Err(missing(&format!("a command is missing: {}", names(&Cli::command())))),
@@ -71,7 +71,7 @@ fn names(cli: &clap::Command) -> String {
 
 /// The program's roles.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Send a camera, the screen, a file or a test pattern to a server, by default the built-in one
     #[cfg(feature = "media")]
     Send(SendArgs),
@@ -97,7 +97,7 @@ pub enum Command {
 
 /// The clock that a command runs by.
 #[derive(Clone, Debug, Args)]
-pub struct SkewArgs {
+pub(crate) struct SkewArgs {
     /// Run by a clock that is off by so many seconds and gains so many ppm: for tests of the delay
     #[arg(long, value_name = "SECONDS,PPM", value_parser = units::clock_skew, allow_hyphen_values = true, hide = true)]
     pub clock_skew: Option<Clock>,
@@ -105,7 +105,7 @@ pub struct SkewArgs {
 
 impl SkewArgs {
     /// The computer's clock, unless `--clock-skew` makes it wrong.
-    pub fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         self.clock_skew.unwrap_or_default()
     }
 }
@@ -113,7 +113,7 @@ impl SkewArgs {
 /// Arguments of `hevcast serve`.
 #[cfg(feature = "serve")]
 #[derive(Clone, Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Address and port to listen on (default: as configured, else 0.0.0.0:8554)
     #[arg(long)]
     pub listen: Option<SocketAddr>,
@@ -134,14 +134,14 @@ pub struct ServeArgs {
 /// Arguments of `hevcast password`.
 #[cfg(feature = "serve")]
 #[derive(Clone, Debug, Args)]
-pub struct PasswordArgs {
+pub(crate) struct PasswordArgs {
     /// The user's name
     pub name: String,
 }
 
 /// Arguments of `hevcast generate`, which is for packagers.
 #[derive(Clone, Debug, Args)]
-pub struct GenerateArgs {
+pub(crate) struct GenerateArgs {
     /// What to write
     #[arg(value_enum)]
     pub what: Generated,
@@ -151,7 +151,7 @@ pub struct GenerateArgs {
 
 /// What `hevcast generate` can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Generated {
+pub(crate) enum Generated {
     /// hevcast.1, and a page for each command.
     Man,
     /// For bash, zsh and fish.

@@ -22,7 +22,7 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A server's configuration file, and what the command line overrides in it.
 #[derive(Debug)]
-pub struct ConfigFile {
+pub(crate) struct ConfigFile {
     /// The file; `None` while no file was named and the default one does not exist.
     path: Option<PathBuf>,
     /// The file that is read if no other is named.
@@ -33,7 +33,7 @@ pub struct ConfigFile {
 
 impl ConfigFile {
     /// The file that the arguments name, or the default one if anything of that name exists.
-    pub fn of(args: &ServeArgs) -> ConfigFile {
+    pub(crate) fn of(args: &ServeArgs) -> ConfigFile {
         ConfigFile::new(args.config.clone(), DEFAULT_CONFIG.into(), args.listen)
     }
 
@@ -43,12 +43,12 @@ impl ConfigFile {
     }
 
     /// The file, if there is one.
-    pub fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
     /// The folder to which relative file names in the configuration refer.
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.path().and_then(Path::parent).map(Path::to_owned).unwrap_or_default()
     }
 
@@ -56,7 +56,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// When the file cannot be read or is wrong.
-    pub fn read(&self) -> Result<Config> {
+    pub(crate) fn read(&self) -> Result<Config> {
         match self.path() {
             None => self.completed(Config::default()),
             Some(path) => self.parsed(path, &text_of(path)?),
@@ -67,7 +67,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// When it does not exist, is not a file, cannot be read, is empty, or is wrong.
-    pub fn read_again(&mut self) -> Result<Config> {
+    pub(crate) fn read_again(&mut self) -> Result<Config> {
         if self.path.is_none() {
             self.path = is_there(&self.default).then(|| self.default.clone());
         }

@@ -22,7 +22,7 @@ use crate::snapshot::write_png;
 ///
 /// # Errors
 /// Why it failed, in one line; also when no picture arrived.
-pub async fn run(args: DemoArgs) -> Result<()> {
+pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let clock = Clock::default();
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };

@@ -6,7 +6,7 @@ use hevcast_media::codec;
 use crate::report::{Format, Reporter};
 
 /// Prints the cameras and the encoders. Each encoder is opened to see whether it works, which takes a moment.
-pub fn run() {
+pub(crate) fn run() {
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
     let line = |text: &str| reporter.note(text);
     let cameras = capture::cameras();

@@ -17,7 +17,7 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 ///
 /// # Errors
 /// When the folder cannot be written to.
-pub fn run(args: &GenerateArgs) -> Result<()> {
+pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let written = match args.what {
         Generated::Man => clap_mangen::generate_to(Cli::command(), &args.folder),
         Generated::Completions => completions(&args.folder),

@@ -1,22 +1,22 @@
 //! The commands: each starts a pipeline, writes its figures once a second, and stops it in order.
 
-pub mod generate;
+pub(crate) mod generate;
 
 #[cfg(feature = "media")]
-pub mod demo;
+pub(crate) mod demo;
 #[cfg(feature = "media")]
-pub mod devices;
+pub(crate) mod devices;
 #[cfg(feature = "media")]
-pub mod receive;
+pub(crate) mod receive;
 #[cfg(feature = "media")]
-pub mod send;
+pub(crate) mod send;
 
 #[cfg(feature = "serve")]
-pub mod config_file;
+pub(crate) mod config_file;
 #[cfg(feature = "serve")]
-pub mod password;
+pub(crate) mod password;
 #[cfg(feature = "serve")]
-pub mod serve;
+pub(crate) mod serve;
 /// The parts of a server that need FFmpeg.
 #[cfg(feature = "serve")]
 #[cfg_attr(not(feature = "media"), path = "serve_without_media.rs")]
@@ -28,13 +28,13 @@ use hevcast_net::NetError;
 use crate::cli::Command;
 
 /// Threads that run tasks; a server has its own number, see [`workers`].
-pub const WORKERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
 
 /// Runs a command to its end.
 ///
 /// # Errors
 /// Why it failed, in one line.
-pub async fn run(command: Command) -> Result<()> {
+pub(crate) async fn run(command: Command) -> Result<()> {
     match command {
         #[cfg(feature = "media")]
         Command::Send(args) => send::run(args).await,
@@ -56,7 +56,7 @@ pub async fn run(command: Command) -> Result<()> {
 }
 
 /// How many threads run a command's tasks.
-pub fn workers(command: &Command) -> usize {
+pub(crate) fn workers(command: &Command) -> usize {
     match command {
         #[cfg(feature = "serve")]
         Command::Serve(_) => serve::workers(),
@@ -65,7 +65,7 @@ pub fn workers(command: &Command) -> usize {
 }
 
 /// What is wrong with a command line whose arguments are right each, but not together.
-pub fn usage_error(command: &Command) -> Option<NetError> {
+pub(crate) fn usage_error(command: &Command) -> Option<NetError> {
     match command {
         #[cfg(feature = "media")]
         Command::Send(args) => args.plan().err(),

@@ -13,7 +13,7 @@ use crate::cli::PasswordArgs;
 ///
 /// # Errors
 /// When no password is given, or it is typed differently the second time.
-pub fn run(args: &PasswordArgs) -> Result<()> {
+pub(crate) fn run(args: &PasswordArgs) -> Result<()> {
     let password = match std::io::stdin().is_terminal() {
         true => {
             let first = rpassword::prompt_password("Password: ").context("cannot ask for a password")?;

@@ -18,7 +18,7 @@ use crate::sinks::{Nowhere, Y4mOutput, Y4mSink};
 ///
 /// # Errors
 /// Why it failed, in one line.
-pub async fn run(mut args: ReceiveArgs) -> Result<()> {
+pub(crate) async fn run(mut args: ReceiveArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let reporter =
         Reporter { format: args.run.stats(), stdout_is_taken: matches!(args.output, Some(Y4mOutput::Stdout)) };

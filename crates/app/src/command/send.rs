@@ -19,7 +19,7 @@ use crate::signals::{Signals, after};
 ///
 /// # Errors
 /// Why it failed, in one line.
-pub async fn run(mut args: SendArgs) -> Result<()> {
+pub(crate) async fn run(mut args: SendArgs) -> Result<()> {
     let mut signals = Signals::catch_with_hangup()?;
     let reporter = Reporter { format: args.run.stats(), stdout_is_taken: false };
     let typed = [args.to.clone(), args.source.input().iter().filter_map(SendInput::stream).cloned().collect()].concat();
@@ -60,7 +60,7 @@ pub async fn run(mut args: SendArgs) -> Result<()> {
 }
 
 /// Prints what the source and the encoder were opened with, and what differs from what was asked for.
-pub fn describe(sending: &Sending, reporter: &Reporter) {
+pub(crate) fn describe(sending: &Sending, reporter: &Reporter) {
     let info = &sending.source;
     if sending.is_relay() {
         reporter.note(&format!("source: {}; relayed as it is; timestamps: taken on arrival", info.description));

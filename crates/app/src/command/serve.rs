@@ -18,7 +18,7 @@ use crate::signals::{Hangup, Signals, after};
 ///
 /// # Errors
 /// When the configuration is wrong, or an address cannot be listened on.
-pub async fn run(args: ServeArgs) -> Result<()> {
+pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let mut signals = Signals::catch()?;
     let mut hangup = Hangup::catch()?;
     let mut file = ConfigFile::of(&args);
@@ -67,7 +67,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 
 /// How many threads a server's tasks run on: half of the processors, at most 8. One thread writes to some thousand readers, and
 /// each further one makes writes slower if the readers run on the same processors.
-pub fn workers() -> usize {
+pub(crate) fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
 }
 
@@ -76,7 +76,7 @@ pub fn workers() -> usize {
 /// # Errors
 /// When the configuration is wrong, or an address cannot be listened on.
 #[cfg(feature = "gui")]
-pub async fn start(args: &ServeArgs) -> Result<Server> {
+pub(crate) async fn start(args: &ServeArgs) -> Result<Server> {
     start_with(args, &ConfigFile::of(args)).await
 }
 

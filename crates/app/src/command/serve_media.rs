@@ -11,23 +11,23 @@ use hevcast_server::status::stills::Stills;
 use tokio::runtime::Handle;
 
 use crate::pipeline::give_back;
-pub use crate::pipeline::serve_record::ServeRecorder;
-pub use crate::pipeline::serve_sources::ServeSources;
+pub(super) use crate::pipeline::serve_record::ServeRecorder;
+pub(super) use crate::pipeline::serve_sources::ServeSources;
 use crate::pipeline::stills::StillMakers;
 
 /// Checks that this program can do all that the configuration asks for: it can.
 #[allow(clippy::unnecessary_wraps, reason = "fails in the program without FFmpeg")]
-pub fn check(_: &Config) -> Result<()> {
+pub(super) fn check(_: &Config) -> Result<()> {
     Ok(())
 }
 
 /// Makes the status page's stills, in tasks of the current runtime.
 #[allow(clippy::unnecessary_wraps, reason = "the program without FFmpeg has none")]
-pub fn stills(clock: Clock) -> Option<Arc<dyn Stills>> {
+pub(super) fn stills(clock: Clock) -> Option<Arc<dyn Stills>> {
     Some(Arc::new(StillMakers::new(Handle::current(), clock)))
 }
 
 /// Starts to return memory that peers no longer use to the system.
-pub fn give_memory_back(budget: &Arc<Budget>) {
+pub(super) fn give_memory_back(budget: &Arc<Budget>) {
     give_back::start(budget);
 }

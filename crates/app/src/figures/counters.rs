@@ -123,6 +123,7 @@ macro_rules! counters {
 pub(crate) use counters;
 
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "the macro declares what it declares for the library")]
 mod tests {
     counters! {
         /// Of this test.

@@ -33,7 +33,7 @@ impl Watch {
 }
 
 /// Gives memory back from now on, in a task on this runtime that ends with the last other reference to the budget.
-pub fn start(budget: &Arc<Budget>) {
+pub(crate) fn start(budget: &Arc<Budget>) {
     memory::map_large_blocks();
     let budget = Arc::downgrade(budget);
     tokio::spawn(async move {

@@ -34,21 +34,21 @@ const AGE_CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The running recordings of a server, one for each live stream that its configuration names.
 #[derive(Debug)]
-pub struct ServeRecorder {
+pub(crate) struct ServeRecorder {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl ServeRecorder {
     /// Records from now on what the configuration names; its folder, where it is relative, is below `root`.
-    pub fn start(state: Arc<State>, root: PathBuf) -> ServeRecorder {
+    pub(crate) fn start(state: Arc<State>, root: PathBuf) -> ServeRecorder {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(state, root, stopped));
         ServeRecorder { stop, task }
     }
 
     /// Ends all recordings, and waits until their files are whole.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         // The task holds a receiver for as long as it runs.
         let _ = self.stop.send(true);
         if let Err(error) = self.task.await {

@@ -28,21 +28,21 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// The sources that a server pulls or will pull, one for each that its configuration names.
 #[derive(Debug)]
-pub struct ServeSources {
+pub(crate) struct ServeSources {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl ServeSources {
     /// Pulls from now on what the configuration names, as it is and as it becomes.
-    pub fn start(state: Arc<State>) -> ServeSources {
+    pub(crate) fn start(state: Arc<State>) -> ServeSources {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(state, stopped));
         ServeSources { stop, task }
     }
 
     /// Ends all sessions with sources.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         // The task holds a receiver for as long as it runs.
         let _ = self.stop.send(true);
         if let Err(error) = self.task.await {

@@ -51,7 +51,7 @@ const QUALITY: u8 = 80;
 
 /// The makers of a server's stills, one for each stream whose stills are requested.
 #[derive(Debug)]
-pub struct StillMakers {
+pub(crate) struct StillMakers {
     runtime: Handle,
     clock: Clock,
     makers: Arc<Mutex<HashMap<String, Arc<Maker>>>>,
@@ -77,7 +77,7 @@ impl Maker {
 
 impl StillMakers {
     /// No makers yet; their tasks will run on this runtime.
-    pub fn new(runtime: Handle, clock: Clock) -> StillMakers {
+    pub(crate) fn new(runtime: Handle, clock: Clock) -> StillMakers {
         StillMakers { runtime, clock, makers: Arc::default() }
     }
 

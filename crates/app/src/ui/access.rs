@@ -13,7 +13,7 @@ const TARGET: &str = "hevcast::access";
 
 /// An egui plugin that writes the log; installed only if the log is enabled.
 #[derive(Debug)]
-pub struct AccessLog {
+pub(super) struct AccessLog {
     known: HashMap<accesskit::NodeId, Element>,
     window: Rect,
 }
@@ -37,7 +37,7 @@ struct Element {
 
 impl AccessLog {
     /// Adds the log to a window, if it is enabled.
-    pub fn install(context: &Context) {
+    pub(super) fn install(context: &Context) {
         if tracing::enabled!(target: TARGET, tracing::Level::TRACE) {
             context.enable_accesskit();
             context.add_plugin(AccessLog { known: HashMap::new(), window: Rect::NOTHING });

@@ -7,7 +7,7 @@ use super::words::Words;
 use crate::language::Language;
 
 /// Shows the choice of language and theme.
-pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) {
+pub(super) fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) {
     ui.horizontal_wrapped(|ui| {
         ui.label(words.language);
         let mut language = remembered.language();
@@ -28,6 +28,6 @@ pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) {
 }
 
 /// Applies the theme that was chosen to the window.
-pub fn apply(context: &Context, remembered: &Remembered) {
+pub(super) fn apply(context: &Context, remembered: &Remembered) {
     context.set_theme(eframe::egui::ThemePreference::from(remembered.theme));
 }

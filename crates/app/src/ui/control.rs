@@ -22,7 +22,7 @@ use crate::report::{REPORT_INTERVAL, Reporter, one_line, ticks};
 const COMMANDS_DEPTH: usize = 8;
 
 /// A pipeline that a window can start: the sender or the receiver.
-pub trait Role: Send + 'static {
+pub(super) trait Role: Send + 'static {
     /// The role's name in the log.
     const NAME: &'static str;
     /// What is to be started.
@@ -35,7 +35,7 @@ pub trait Role: Send + 'static {
 }
 
 /// A running pipeline.
-pub trait Session: Send + Sync + Sized {
+pub(super) trait Session: Send + Sync + Sized {
     /// What is counted, each second and in a whole run.
     type Figures: Clone + Debug + Display + Serialize + Send + Sync + 'static;
     /// What the window shows besides phase, figures and recording.
@@ -69,7 +69,7 @@ pub trait Session: Send + Sync + Sized {
 
 /// What a [`Session`] reports by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionEvent {
+pub(super) enum SessionEvent {
     /// It has ended by itself.
     Ended,
     /// Its details have changed, or the window has asked it for something: see [`Session::update`].
@@ -78,7 +78,7 @@ pub enum SessionEvent {
 
 /// The phase of a window's pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// Nothing runs, and nothing is open.
     #[default]
     Stopped,
@@ -96,7 +96,7 @@ pub enum Phase {
 
 /// The state of a window's pipeline, as the window shows it.
 #[derive(Clone, Debug)]
-pub struct Status<Figures, Details> {
+pub(super) struct Status<Figures, Details> {
     /// Whether it runs.
     pub phase: Phase,
     /// The figures of the last second, while it runs.
@@ -108,7 +108,8 @@ pub struct Status<Figures, Details> {
 }
 
 /// The [`Status`] of a role.
-pub type StatusOf<R> = Status<<<R as Role>::Session as Session>::Figures, <<R as Role>::Session as Session>::Details>;
+pub(super) type StatusOf<R> =
+    Status<<<R as Role>::Session as Session>::Figures, <<R as Role>::Session as Session>::Details>;
 
 impl<Figures, Details: Default> Default for Status<Figures, Details> {
     fn default() -> Self {
@@ -118,17 +119,17 @@ impl<Figures, Details: Default> Default for Status<Figures, Details> {
 
 impl<Figures, Details> Status<Figures, Details> {
     /// Whether the pipeline runs.
-    pub fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.phase == Phase::Running
     }
 
     /// Whether it can be started.
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped | Phase::Ended | Phase::Failed(_))
     }
 
     /// Whether a file is being written, or will be from the next keyframe on.
-    pub fn is_recording(&self) -> bool {
+    pub(super) fn is_recording(&self) -> bool {
         matches!(self.record, RecordState::Waiting | RecordState::Running { .. })
     }
 }
@@ -142,7 +143,7 @@ enum Command<Plan> {
 }
 
 /// The window's handle of the task.
-pub struct Control<R: Role> {
+pub(super) struct Control<R: Role> {
     commands: mpsc::Sender<Command<R::Plan>>,
     status: watch::Receiver<StatusOf<R>>,
     screen: Arc<Screen>,
@@ -151,7 +152,7 @@ pub struct Control<R: Role> {
 
 impl<R: Role> Control<R> {
     /// Starts the task, with nothing running. Figures are also written to `reporter`, if there is one.
-    pub fn new(runtime: &Handle, screen: Arc<Screen>, role: R, reporter: Option<Reporter>) -> Control<R> {
+    pub(super) fn new(runtime: &Handle, screen: Arc<Screen>, role: R, reporter: Option<Reporter>) -> Control<R> {
         let (commands, received) = mpsc::channel(COMMANDS_DEPTH);
         let (changes, status) = watch::channel(Status::default());
         let task = Task { role, commands: received, status: changes, screen: Arc::clone(&screen), reporter };
@@ -159,34 +160,34 @@ impl<R: Role> Control<R> {
     }
 
     /// The newest status.
-    pub fn status(&self) -> StatusOf<R> {
+    pub(super) fn status(&self) -> StatusOf<R> {
         self.status.borrow().clone()
     }
 
     /// Starts the pipeline, if it is stopped.
-    pub fn start(&self, plan: R::Plan) {
+    pub(super) fn start(&self, plan: R::Plan) {
         self.screen.unblank();
         self.send(Command::Start(Box::new(plan)));
     }
 
     /// Stops the pipeline; the picture is black immediately.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.screen.blank();
         self.send(Command::Stop);
     }
 
     /// Records to a new file, from the next keyframe on.
-    pub fn record(&self, path: PathBuf) {
+    pub(super) fn record(&self, path: PathBuf) {
         self.send(Command::Record(path));
     }
 
     /// Ends the recording.
-    pub fn stop_recording(&self) {
+    pub(super) fn stop_recording(&self) {
         self.send(Command::StopRecording);
     }
 
     /// Stops the pipeline and the recording, whose file is complete then, and ends the task.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         drop(self.commands);
         if let Err(error) = self.task.await {
             tracing::warn!("the {}'s task failed: {error}", R::NAME);

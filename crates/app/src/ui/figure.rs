@@ -6,7 +6,7 @@ use eframe::egui::{Align2, Color32, FontId, Rect, Response, Sense, Ui, Vec2, acc
 const VALUE_SIZES: (f32, f32) = (18.0, 72.0);
 
 /// Shows `name`, `value` below it and `note` below that, within `size` points. Screen readers get them as one element.
-pub fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> Response {
+pub(super) fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> Response {
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
     let visuals = ui.visuals();
     let (weak, strong) = (visuals.text_color(), visuals.strong_text_color());
@@ -30,7 +30,7 @@ pub fn figure(ui: &mut Ui, name: &str, value: &str, note: &str, size: Vec2) -> R
 }
 
 /// Describes something that is painted to screen readers: its role, name and value.
-pub fn describe(response: &Response, role: accesskit::Role, name: &str, value: &str) {
+pub(super) fn describe(response: &Response, role: accesskit::Role, name: &str, value: &str) {
     response.ctx.accesskit_node_builder(response.id, |node| {
         node.set_role(role);
         node.set_label(name);

@@ -8,7 +8,7 @@ use eframe::egui::{FontData, FontDefinitions, FontFamily};
 const CHINESE: &[u8] = include_bytes!("../../assets/chinese.otf");
 
 /// The fonts of the windows: for each character the first font that has it.
-pub fn definitions() -> FontDefinitions {
+pub(super) fn definitions() -> FontDefinitions {
     let mut fonts = FontDefinitions::default();
     fonts.font_data.insert("chinese".to_owned(), Arc::new(FontData::from_static(CHINESE)));
     for family in [FontFamily::Proportional, FontFamily::Monospace] {

@@ -8,7 +8,7 @@ use super::words::Words;
 
 /// What the program can do in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(super) enum Role {
     /// `hevcast send`
     Send,
     /// `hevcast receive`
@@ -18,7 +18,7 @@ pub enum Role {
 }
 
 /// Shows a button for each role; returns the role whose button was clicked.
-pub fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) -> Option<Role> {
+pub(super) fn show(ui: &mut Ui, remembered: &mut Remembered, words: &Words) -> Option<Role> {
     let roles = [
         (Role::Send, words.launcher_send, words.launcher_send_hint),
         (Role::Receive, words.launcher_receive, words.launcher_receive_hint),

@@ -50,7 +50,7 @@ const LAUNCHER_SIZE: [f32; 2] = [480.0, 400.0];
 
 /// The window that a command line asks for.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub(crate) struct Opening {
     role: Option<OpeningRole>,
     language: Option<Language>,
     duration: Option<Duration>,
@@ -65,7 +65,7 @@ enum OpeningRole {
 
 impl Opening {
     /// `None` if the command line asks for the terminal, or there is no display.
-    pub fn of(cli: &Cli) -> Option<Opening> {
+    pub(crate) fn of(cli: &Cli) -> Option<Opening> {
         let (role, run) = match &cli.command {
             None => (None, None),
             Some(Command::Send(args)) => (Some(OpeningRole::Send(Box::new(args.clone()))), Some(&args.run)),
@@ -95,7 +95,7 @@ fn has_display() -> bool {
 ///
 /// # Errors
 /// Why no window can be opened, in one line.
-pub fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
+pub(crate) fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
     let (name, size) = match &opening.role {
         None => ("hevcast", LAUNCHER_SIZE),
         Some(OpeningRole::Send(_)) => ("hevcast send", SIZE),

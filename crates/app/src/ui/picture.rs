@@ -17,7 +17,7 @@ use crate::figures::window::{Cost, thread_cpu_time};
 
 /// Draws the newest picture of a [`Screen`].
 #[derive(Debug)]
-pub struct PictureArea {
+pub(super) struct PictureArea {
     screen: Arc<Screen>,
     drawing: Arc<Mutex<Drawing>>,
 }
@@ -32,7 +32,7 @@ struct Drawing {
 
 /// What the picture area shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PictureContent {
+pub(super) enum PictureContent {
     /// The newest picture.
     Picture,
     /// This message on black.
@@ -41,17 +41,17 @@ pub enum PictureContent {
 
 impl PictureArea {
     /// An area that shows `screen`.
-    pub fn new(screen: Arc<Screen>) -> PictureArea {
+    pub(super) fn new(screen: Arc<Screen>) -> PictureArea {
         PictureArea { screen, drawing: Arc::default() }
     }
 
     /// The processor time that copying and drawing pictures has taken so far.
-    pub fn cost(&self) -> Cost {
+    pub(super) fn cost(&self) -> Cost {
         self.drawing.lock().cost
     }
 
     /// Fills the rest of `ui`. `waiting` is the message until there is a picture.
-    pub fn show(&self, ui: &mut Ui, content: PictureContent, waiting: &str, words: &Words) -> Response {
+    pub(super) fn show(&self, ui: &mut Ui, content: PictureContent, waiting: &str, words: &Words) -> Response {
         let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::click());
         ui.painter().rect_filled(rect, 0.0, Color32::BLACK);
         let newest = self.screen.newest();

@@ -8,7 +8,7 @@ use crate::pipeline::record::RecordState;
 use crate::ui::words::Words;
 
 /// A name that no file has yet, made of date and time, in `folder` or else in the home folder.
-pub fn new_file(folder: Option<PathBuf>, extension: &str) -> PathBuf {
+pub(super) fn new_file(folder: Option<PathBuf>, extension: &str) -> PathBuf {
     let folder = folder.or_else(dirs::home_dir).unwrap_or_default();
     let now = jiff::ZonedDateTime::now().strftime("hevcast-%Y-%m-%d-%H%M%S").to_string();
     let names = std::iter::once(now.clone()).chain((2..).map(|n| format!("{now}-{n}")));
@@ -21,13 +21,13 @@ pub fn new_file(folder: Option<PathBuf>, extension: &str) -> PathBuf {
 ///
 /// # Errors
 /// When it cannot be created.
-pub fn make_folder(path: &Path) -> Result<()> {
+pub(super) fn make_folder(path: &Path) -> Result<()> {
     let folder = path.parent().context("no folder to save to")?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
 /// The text for the recording's state; `None` if nothing was recorded. A failure is shown until the next recording.
-pub fn record_words(record: &RecordState, words: &Words) -> Option<String> {
+pub(super) fn record_words(record: &RecordState, words: &Words) -> Option<String> {
     let of = |template: &str, path: &Path, pictures: u64| {
         template.replace("{file}", &path.display().to_string()).replace("{pictures}", &pictures.to_string())
     };

@@ -20,7 +20,7 @@ const HISTORY: usize = 12;
 /// The contents of the file. Keys that are missing have their defaults; unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Remembered {
+pub(super) struct Remembered {
     /// The language that was chosen; `None`: the system's.
     pub language: Option<Language>,
     /// The language by `--lang`, for this run only.
@@ -60,7 +60,7 @@ impl From<Theme> for ThemePreference {
 
 impl Remembered {
     /// Reads the file; the defaults if that fails.
-    pub fn load() -> Remembered {
+    pub(super) fn load() -> Remembered {
         let Some(path) = path() else { return Remembered::default() };
         match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).unwrap_or_else(|error| {
@@ -72,12 +72,12 @@ impl Remembered {
     }
 
     /// The language of the windows.
-    pub fn language(&self) -> Language {
+    pub(super) fn language(&self) -> Language {
         self.asked_language.or(self.language).unwrap_or_else(Language::of_the_system)
     }
 
     /// Writes the file. A failure is logged, and has no other effect.
-    pub fn save(&self) {
+    pub(super) fn save(&self) {
         let Some(path) = path() else { return };
         if let Err(error) = self.write(&path) {
             tracing::warn!("the settings were not saved: {error:#}");
@@ -101,7 +101,7 @@ impl Remembered {
     }
 
     /// Puts an address at the head of the receiver's addresses.
-    pub fn add_watched(&mut self, url: &str) {
+    pub(super) fn add_watched(&mut self, url: &str) {
         self.watched.retain(|known| known != url);
         self.watched.insert(0, url.to_owned());
         self.watched.truncate(HISTORY);

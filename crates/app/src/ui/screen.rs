@@ -22,7 +22,7 @@ const AT_ONCE: Duration = Duration::from_nanos(1);
 
 /// The newest picture of a pipeline, for a window.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     context: egui::Context,
     inner: Mutex<Inner>,
     drawn: Condvar,
@@ -43,7 +43,7 @@ struct Inner {
 
 impl Screen {
     /// A blank screen in the window of `context`.
-    pub fn new(context: egui::Context) -> Arc<Screen> {
+    pub(super) fn new(context: egui::Context) -> Arc<Screen> {
         Arc::new(Screen {
             context,
             inner: Mutex::new(Inner { is_blank: true, ..Inner::default() }),
@@ -52,13 +52,13 @@ impl Screen {
     }
 
     /// Requests a repaint of the window.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         // Without a delay egui draws twice, in case its first pass has moved something.
         self.context.request_repaint_after(AT_ONCE);
     }
 
     /// Shows a picture in place of the previous one; returns its number. `None` while the screen is blank.
-    pub fn show(&self, picture: Picture) -> Option<u64> {
+    pub(super) fn show(&self, picture: Picture) -> Option<u64> {
         let number = {
             let mut inner = self.inner.lock();
             if inner.is_blank {
@@ -74,7 +74,7 @@ impl Screen {
     }
 
     /// Makes the screen black, and discards pictures until [`Screen::unblank`].
-    pub fn blank(&self) {
+    pub(super) fn blank(&self) {
         let mut inner = self.inner.lock();
         (inner.is_blank, inner.newest, inner.newest_at) = (true, None, None);
         drop(inner);
@@ -83,22 +83,22 @@ impl Screen {
     }
 
     /// Shows pictures again, from the next one on.
-    pub fn unblank(&self) {
+    pub(super) fn unblank(&self) {
         self.inner.lock().is_blank = false;
     }
 
     /// The newest picture and its number.
-    pub fn newest(&self) -> Option<(u64, Picture)> {
+    pub(super) fn newest(&self) -> Option<(u64, Picture)> {
         self.inner.lock().newest.clone()
     }
 
     /// When the newest picture was put in.
-    pub fn newest_at(&self) -> Option<Instant> {
+    pub(super) fn newest_at(&self) -> Option<Instant> {
         self.inner.lock().newest_at
     }
 
     /// To be called when the window has drawn picture `number`.
-    pub fn set_drawn(&self, number: u64, at: Instant) {
+    pub(super) fn set_drawn(&self, number: u64, at: Instant) {
         self.inner.lock().drawn = Some((number, at));
         self.drawn.notify_all();
     }
@@ -115,7 +115,7 @@ impl Screen {
 
 /// A receiver's [`Sink`] that shows pictures on a screen and waits until each has been drawn.
 #[derive(Debug)]
-pub struct ScreenSink(pub Arc<Screen>);
+pub(super) struct ScreenSink(pub Arc<Screen>);
 
 impl Sink for ScreenSink {
     fn takes_all(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::command::serve;
 use crate::report::one_line;
 
 /// The server's window.
-pub struct ServeWindow {
+pub(super) struct ServeWindow {
     runtime: Handle,
     args: ServeArgs,
     state: Arc<Mutex<State>>,
@@ -33,12 +33,12 @@ enum State {
 
 impl ServeWindow {
     /// A window whose server is stopped.
-    pub fn new(runtime: &Handle, args: ServeArgs) -> ServeWindow {
+    pub(super) fn new(runtime: &Handle, args: ServeArgs) -> ServeWindow {
         ServeWindow { runtime: runtime.clone(), args, state: Arc::default() }
     }
 
     /// Shows the window and carries out what was clicked.
-    pub fn show(&self, ui: &mut egui::Ui, words: &'static Words) {
+    pub(super) fn show(&self, ui: &mut egui::Ui, words: &'static Words) {
         let mut toggle = false;
         CentralPanel::default_margins().show(ui, |ui| {
             let state = self.state.lock();
@@ -95,7 +95,7 @@ impl ServeWindow {
     }
 
     /// Stops the server.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         let state = std::mem::take(&mut *self.state.lock());
         if let State::Running(server) = state {
             server.stop().await;

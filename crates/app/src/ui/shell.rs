@@ -29,7 +29,7 @@ enum Content {
 }
 
 /// The window.
-pub struct Shell {
+pub(super) struct Shell {
     runtime: Handle,
     content: Content,
     remembered: Remembered,
@@ -41,7 +41,7 @@ pub struct Shell {
 
 impl Shell {
     /// Fills the window of `context` with what is asked for. It closes after the duration asked for, or at a signal.
-    pub fn new(context: &egui::Context, runtime: &Handle, opening: &Opening) -> Shell {
+    pub(super) fn new(context: &egui::Context, runtime: &Handle, opening: &Opening) -> Shell {
         context.set_fonts(fonts::definitions());
         AccessLog::install(context);
         let mut remembered = Remembered { asked_language: opening.language, ..Remembered::load() };

@@ -5,7 +5,7 @@ use crate::language::Language;
 
 impl Language {
     /// The windows' texts in this language.
-    pub fn words(self) -> &'static Words {
+    pub(crate) fn words(self) -> &'static Words {
         match self {
             Language::En => &EN,
             Language::Zh => &ZH,
@@ -19,7 +19,7 @@ macro_rules! words {
         /// The windows' texts in one language, by their use.
         #[derive(Debug)]
         #[allow(missing_docs, reason = "the texts say it")]
-        pub struct Words { $(pub $name: &'static str,)* }
+        pub(crate) struct Words { $(pub(crate) $name: &'static str,)* }
         const EN: Words = Words { $($name: $en,)* };
         const ZH: Words = Words { $($name: $zh,)* };
         #[cfg(test)]

@@ -10,7 +10,7 @@ use hevcast_net::Target;
 ///
 /// # Errors
 /// How to write it, in one line.
-pub fn bitrate(text: &str) -> Result<Bitrate, String> {
+pub(crate) fn bitrate(text: &str) -> Result<Bitrate, String> {
     let (digits, scale) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1e3),
         Some((at, 'm' | 'M')) => (&text[..at], 1e6),
@@ -25,7 +25,7 @@ pub fn bitrate(text: &str) -> Result<Bitrate, String> {
 ///
 /// # Errors
 /// How to write it, in one line.
-pub fn size(text: &str) -> Result<(u32, u32), String> {
+pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once(['x', 'X', '×']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     match parsed {
         Some((w, h)) if (16..=8192).contains(&w) && (16..=8192).contains(&h) => Ok((w, h)),
@@ -37,7 +37,7 @@ pub fn size(text: &str) -> Result<(u32, u32), String> {
 ///
 /// # Errors
 /// What is wrong with it, in one line.
-pub fn target(text: &str) -> Result<Target, String> {
+pub(crate) fn target(text: &str) -> Result<Target, String> {
     Target::parse(text).map_err(|error| error.to_string())
 }
 
@@ -45,7 +45,7 @@ pub fn target(text: &str) -> Result<Target, String> {
 ///
 /// # Errors
 /// The endings that are known, in one line.
-pub fn recording(path: &str) -> Result<PathBuf, String> {
+pub(crate) fn recording(path: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(path);
     match Form::of(&path) {
         Some(_) => Ok(path),
@@ -57,7 +57,7 @@ pub fn recording(path: &str) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// When it is empty.
-pub fn path(text: &str) -> Result<String, String> {
+pub(crate) fn path(text: &str) -> Result<String, String> {
     match text.trim_matches('/') {
         "" => Err("write a path such as live".to_owned()),
         path => Ok(path.to_owned()),

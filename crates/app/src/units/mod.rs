@@ -8,7 +8,7 @@ use std::time::Duration;
 use hevcast_net::Clock;
 
 #[cfg(feature = "media")]
-pub use self::media::*;
+pub(crate) use self::media::*;
 
 /// Longest time accepted: one year.
 const LONGEST_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
@@ -17,7 +17,7 @@ const LONGEST_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
 ///
 /// # Errors
 /// How to write it, in one line.
-pub fn clock_skew(text: &str) -> Result<Clock, String> {
+pub(crate) fn clock_skew(text: &str) -> Result<Clock, String> {
     let parsed = text.split_once(',').and_then(|(seconds, ppm)| Some((seconds.parse().ok()?, ppm.parse().ok()?)));
     let (seconds, ppm): (i32, i32) = parsed.ok_or_else(|| format!("`{text}` is not SECONDS,PPM, such as -3600,200"))?;
     Ok(Clock::skewed(i64::from(seconds) * 1_000_000, i64::from(ppm)))
@@ -27,7 +27,7 @@ pub fn clock_skew(text: &str) -> Result<Clock, String> {
 ///
 /// # Errors
 /// How to write it, or its bounds, in one line.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &text[digits.len()..] {
         "ms" => 1e-3,

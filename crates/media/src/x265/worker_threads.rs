@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn threads_started_inside_are_found_and_others_are_not() {
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let (stop, stopped) = std::sync::mpsc::sync_channel::<()>(1);
         let name = || fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
         let before = name();
         let (thread, workers) = started_by(|| {

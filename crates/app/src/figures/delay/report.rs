@@ -6,7 +6,7 @@ use super::{STAGES, Timescale};
 use crate::figures::text;
 
 /// A time in µs as one in ms.
-pub fn ms(micros: i64) -> f64 {
+pub(super) fn ms(micros: i64) -> f64 {
     micros as f64 / 1000.0
 }
 

@@ -4,11 +4,11 @@ use hevcast_wire::time::RtpTicks;
 use proptest::prelude::*;
 
 /// In ticks.
-pub const SECOND: u32 = RtpTicks::HZ as u32;
+pub(super) const SECOND: u32 = RtpTicks::HZ as u32;
 
 /// How time stamps go on.
 #[derive(Clone, Copy, Debug)]
-pub enum Stamps {
+pub(super) enum Stamps {
     /// As they should.
     Even,
     /// One in so many is off by so much.
@@ -24,7 +24,7 @@ pub enum Stamps {
 }
 
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// So many pictures, so many ms apart, a keyframe once in so many.
     Pictures(u32, u64, u32, Stamps),
     /// Nothing for so many ms.
@@ -59,7 +59,7 @@ fn stamps() -> impl Strategy<Value = Stamps> {
 }
 
 /// Any step.
-pub fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let apart = prop_oneof![Just(0u64), 1..100u64, 1000..15_000u64];
     prop_oneof![
         8 => (1..60u32, apart, 1..40u32, stamps()).prop_map(|(n, ms, every, how)| Step::Pictures(n, ms, every, how)),

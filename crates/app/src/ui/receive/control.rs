@@ -17,11 +17,11 @@ use crate::ui::control::{Role, Session, SessionEvent, Status};
 use crate::ui::screen::{Screen, ScreenSink};
 
 /// The receiver's status.
-pub type ReceiveStatus = Status<ReceiveFigures, ReceiveDetails>;
+pub(crate) type ReceiveStatus = Status<ReceiveFigures, ReceiveDetails>;
 
 /// What the receiver's window shows besides phase, figures and recording.
 #[derive(Clone, Debug, Default)]
-pub struct ReceiveDetails {
+pub(crate) struct ReceiveDetails {
     /// The state of the connection.
     pub state: Option<PlayState>,
     /// What has been counted.
@@ -30,7 +30,7 @@ pub struct ReceiveDetails {
 
 /// Starts receivers, as the command line has it.
 #[derive(Clone, Debug, Default)]
-pub struct ReceiveRole {
+pub(crate) struct ReceiveRole {
     /// End with the stream instead of waiting for its return.
     pub once: bool,
     /// Reconnect when no packet has come for this long.
@@ -55,7 +55,7 @@ impl Role for ReceiveRole {
 
 /// A running receiver.
 #[derive(Debug)]
-pub struct RunningReceiver {
+pub(crate) struct RunningReceiver {
     receiving: Receiving,
     states: watch::Receiver<PlayState>,
     figures: ReceiveReporter,

@@ -14,11 +14,11 @@ const MINUTE: f64 = 60.0;
 
 /// Figures of the last minute, one a second.
 #[derive(Debug, Default)]
-pub struct LastMinute(VecDeque<ReceiveFigures>);
+pub(crate) struct LastMinute(VecDeque<ReceiveFigures>);
 
 impl LastMinute {
     /// Adds the newest figures. The same ones again are ignored; those of a new run replace all before them.
-    pub fn add(&mut self, figures: &ReceiveFigures) {
+    pub(crate) fn add(&mut self, figures: &ReceiveFigures) {
         match self.0.back() {
             Some(last) if last.time_s == figures.time_s => return,
             Some(last) if last.time_s > figures.time_s => self.0.clear(),
@@ -31,7 +31,7 @@ impl LastMinute {
     }
 
     /// Shows four graphs in a row, or in two rows if the window is narrow.
-    pub fn show(&self, ui: &mut Ui, words: &Words) {
+    pub(crate) fn show(&self, ui: &mut Ui, words: &Words) {
         let fps = words.frames_per_second;
         let graphs: [Graph<'_>; 4] = [
             Graph { name: words.delay, unit: "ms", of: &|f| Some(f.delay_ms?.median) },

@@ -1,9 +1,9 @@
 //! The receiver's window: a [`view`] of the pipeline that a task runs ([`control`], [`crate::ui::control`]).
 
-pub mod control;
-pub mod graphs;
+pub(super) mod control;
+pub(super) mod graphs;
 mod picture_content;
-pub mod view;
+pub(super) mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::ui::recording::{self, make_folder};
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The receiver's window.
-pub struct ReceiveWindow {
+pub(super) struct ReceiveWindow {
     runtime: Handle,
     control: Control<ReceiveRole>,
     screen: Arc<Screen>,
@@ -46,7 +46,12 @@ pub struct ReceiveWindow {
 
 impl ReceiveWindow {
     /// A window that plays the stream named on the command line, or waits for an address.
-    pub fn new(context: &egui::Context, runtime: &Handle, args: &ReceiveArgs, remembered: &mut Remembered) -> Self {
+    pub(super) fn new(
+        context: &egui::Context,
+        runtime: &Handle,
+        args: &ReceiveArgs,
+        remembered: &mut Remembered,
+    ) -> Self {
         let screen = Screen::new(context.clone());
         let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
         let role = ReceiveRole { once: args.once, source_timeout: args.source_timeout, record: args.record.clone() };
@@ -73,7 +78,7 @@ impl ReceiveWindow {
     }
 
     /// Shows the window and carries out what was clicked.
-    pub fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
+    pub(super) fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
         let status = self.control.status();
         if let Some(figures) = &status.figures {
             self.minute.add(figures);
@@ -148,12 +153,12 @@ impl ReceiveWindow {
     }
 
     /// The processor time that copying and drawing pictures has taken.
-    pub fn cost(&self) -> Cost {
+    pub(super) fn cost(&self) -> Cost {
         self.picture.cost()
     }
 
     /// Stops the pipeline.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         self.control.close().await;
     }
 }

@@ -13,7 +13,7 @@ use crate::ui::picture::PictureContent;
 use crate::ui::words::Words;
 
 /// What to show at `now`; the newest picture was decoded at `decoded`.
-pub fn of(status: &ReceiveStatus, decoded: Option<Instant>, now: Instant, words: &Words) -> PictureContent {
+pub(super) fn of(status: &ReceiveStatus, decoded: Option<Instant>, now: Instant, words: &Words) -> PictureContent {
     let message = |text: &str| PictureContent::Message(text.to_owned());
     match &status.phase {
         Phase::Stopped => message(words.stopped),

@@ -19,7 +19,7 @@ use crate::ui::remember::Remembered;
 use crate::ui::words::Words;
 
 /// What is shown.
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// The receiver's status.
     pub status: &'a ReceiveStatus,
     /// The picture, or why there is none.
@@ -36,7 +36,7 @@ pub struct Shown<'a> {
 
 /// The state of the layout: the address being typed, and what is unfolded.
 #[derive(Debug, Default)]
-pub struct ReceiveView {
+pub(crate) struct ReceiveView {
     /// The text of the address field.
     pub url: String,
     graphs_open: bool,
@@ -45,7 +45,7 @@ pub struct ReceiveView {
 
 /// What was clicked, or asked for by a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Play the address in the field.
     Play,
     /// Stop.
@@ -58,7 +58,7 @@ pub enum Action {
 
 impl ReceiveView {
     /// Lays out the window; returns what was clicked.
-    pub fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: Shown<'_>) -> Vec<Action> {
+    pub(crate) fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: Shown<'_>) -> Vec<Action> {
         let mut actions = self.keys(ui);
         if !self.full_screen {
             let frame = |margin| Frame::new().fill(ui.visuals().panel_fill).inner_margin(margin);

@@ -18,11 +18,11 @@ use crate::ui::control::{Role, Session, SessionEvent, Status};
 use crate::ui::screen::Screen;
 
 /// The sender's status.
-pub type SendStatus = Status<SendFigures, SendDetails>;
+pub(crate) type SendStatus = Status<SendFigures, SendDetails>;
 
 /// What the sender's window shows besides phase, figures and recording.
 #[derive(Clone, Debug, Default)]
-pub struct SendDetails {
+pub(crate) struct SendDetails {
     /// An output is connected.
     pub is_connected: bool,
     /// Where it publishes, without passwords.
@@ -39,14 +39,14 @@ pub struct SendDetails {
 
 /// Starts senders.
 #[derive(Debug)]
-pub struct SendRole {
+pub(crate) struct SendRole {
     /// The rate control that the window asked for while a sender runs; only the newest counts.
     pub rates: watch::Receiver<Option<RateControl>>,
 }
 
 /// A running sender.
 #[derive(Debug)]
-pub struct RunningSender {
+pub(crate) struct RunningSender {
     session: SendSession,
     figures: SendReporter,
     rates: watch::Receiver<Option<RateControl>>,

@@ -13,7 +13,7 @@ use crate::units;
 /// The kinds of [`RateControl`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RateKind {
+pub(crate) enum RateKind {
     /// A QP, and a higher one while the network is too slow for it.
     #[default]
     Best,
@@ -29,7 +29,7 @@ pub enum RateKind {
 /// so that a kind that is chosen again still has its value. All of it is remembered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct EncoderForm {
+pub(crate) struct EncoderForm {
     /// `auto`, or an encoder's name.
     pub encoder: String,
     /// The kind of rate control in use.
@@ -62,7 +62,7 @@ impl EncoderForm {
     ///
     /// # Errors
     /// The first field that cannot be read, and how to write it.
-    pub fn options(&self, others: EncoderOptions, words: &Words) -> Read<EncoderOptions> {
+    pub(crate) fn options(&self, others: EncoderOptions, words: &Words) -> Read<EncoderOptions> {
         let choice = EncoderChoice::from_str(self.encoder.trim());
         Ok(EncoderOptions {
             choice: choice.map_err(|error| format!("{}: {error}", words.encoder))?,
@@ -76,7 +76,7 @@ impl EncoderForm {
     ///
     /// # Errors
     /// How to write a bitrate.
-    pub fn rate(&self, words: &Words) -> Read<RateControl> {
+    pub(crate) fn rate(&self, words: &Words) -> Read<RateControl> {
         Ok(match self.rate {
             RateKind::Best => RateControl::Best(Qp::clamped(self.qp)),
             RateKind::Qp => RateControl::Qp(Qp::clamped(self.qp)),
@@ -89,7 +89,7 @@ impl EncoderForm {
     }
 
     /// Takes over what the command line names; the rest stays as remembered.
-    pub fn apply(&mut self, args: &EncodeArgs) {
+    pub(crate) fn apply(&mut self, args: &EncodeArgs) {
         if let EncoderChoice::Named(name) = &args.encoder {
             self.encoder.clone_from(name);
         }

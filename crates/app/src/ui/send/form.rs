@@ -20,7 +20,7 @@ use crate::units;
 /// The kinds of input that the panel offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum InputKind {
+pub(crate) enum InputKind {
     /// The first camera, or the test pattern if there is none.
     #[default]
     Auto,
@@ -36,11 +36,11 @@ pub enum InputKind {
 
 impl InputKind {
     /// All of them, in the order in which they are offered.
-    pub const ALL: [InputKind; 5] =
+    pub(crate) const ALL: [InputKind; 5] =
         [InputKind::Auto, InputKind::Camera, InputKind::Screen, InputKind::File, InputKind::Pattern];
 
     /// The kind's name in the panel.
-    pub fn name(self, words: &Words) -> &'static str {
+    pub(crate) fn name(self, words: &Words) -> &'static str {
         match self {
             InputKind::Auto => words.input_auto,
             InputKind::Camera => words.input_camera,
@@ -54,7 +54,7 @@ impl InputKind {
 /// The panel's fields. An empty text means the default.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SendForm {
+pub(crate) struct SendForm {
     /// Where pictures come from.
     pub input: InputKind,
     /// A camera's path or name; empty: the first camera.
@@ -110,10 +110,10 @@ impl Default for SendForm {
 }
 
 /// A field's value, or a line with the field's name and how to write it.
-pub type Read<T> = Result<T, String>;
+pub(crate) type Read<T> = Result<T, String>;
 
 /// The value of the field `name`; `None` if it is empty.
-pub fn read<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<Option<T>> {
+pub(crate) fn read<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Read<Option<T>> {
     match text.trim() {
         "" => Ok(None),
         text => parse(text).map(Some).map_err(|error| format!("{name}: {error}")),
@@ -125,7 +125,7 @@ impl SendForm {
     ///
     /// # Errors
     /// The first field that cannot be read, in one line.
-    pub fn plan(&self, args: &SendArgs, words: &Words) -> Read<SendPlan> {
+    pub(crate) fn plan(&self, args: &SendArgs, words: &Words) -> Read<SendPlan> {
         let frame_rate = |text: &str| FrameRate::from_str(text).map_err(|error| error.to_string());
         let input = args.source.input().filter(has_no_field).map(|input| input.completed_by(&args.login));
         Ok(SendPlan {
@@ -167,7 +167,7 @@ impl SendForm {
     }
 
     /// Moves a login in the URL into the fields for it, so that the URL can be shown and written to the file.
-    pub fn take_login(&mut self) {
+    pub(crate) fn take_login(&mut self) {
         if let Ok(target) = Target::parse(self.url.trim())
             && let Some(login) = target.credentials.clone()
         {
@@ -183,7 +183,7 @@ impl SendForm {
     }
 
     /// Takes over what the command line names; the rest stays as remembered.
-    pub fn apply(&mut self, args: &SendArgs) {
+    pub(crate) fn apply(&mut self, args: &SendArgs) {
         match args.source.input() {
             Some(SendInput::Pictures(Input::Camera(name))) => {
                 (self.input, self.camera) = (InputKind::Camera, name.unwrap_or_default());

@@ -1,11 +1,11 @@
 //! The sender's window: a [`view`] of the pipeline that a task runs ([`control`], [`crate::ui::control`]).
 
-pub mod control;
-pub mod encoder_form;
-pub mod form;
+pub(super) mod control;
+pub(super) mod encoder_form;
+pub(super) mod form;
 mod qp;
-pub mod settings;
-pub mod view;
+pub(super) mod settings;
+pub(super) mod view;
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::report::{Reporter, one_line};
 use crate::ui::recording;
 
 /// The sender's window.
-pub struct SendWindow {
+pub(super) struct SendWindow {
     runtime: Handle,
     control: Control<SendRole>,
     /// The rate control that a running sender is to go on with.
@@ -47,7 +47,12 @@ pub struct SendWindow {
 
 impl SendWindow {
     /// A window that is stopped, or starts immediately with `--start`.
-    pub fn new(context: &egui::Context, runtime: &Handle, args: &SendArgs, remembered: &mut Remembered) -> SendWindow {
+    pub(super) fn new(
+        context: &egui::Context,
+        runtime: &Handle,
+        args: &SendArgs,
+        remembered: &mut Remembered,
+    ) -> SendWindow {
         let screen = Screen::new(context.clone());
         let reporter = args.run.stats.map(|format| Reporter { format, stdout_is_taken: false });
         remembered.send.apply(args);
@@ -69,7 +74,7 @@ impl SendWindow {
     }
 
     /// Shows the window and carries out what was clicked.
-    pub fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
+    pub(super) fn show(&mut self, ui: &mut egui::Ui, remembered: &mut Remembered, words: &'static Words) {
         self.take_dropped_file(ui, remembered);
         let status = self.control.status();
         let devices = self.devices.lock().clone();
@@ -140,12 +145,12 @@ impl SendWindow {
     }
 
     /// The processor time that copying and drawing pictures has taken.
-    pub fn cost(&self) -> Cost {
+    pub(super) fn cost(&self) -> Cost {
         self.picture.cost()
     }
 
     /// Stops the pipeline.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         self.control.close().await;
     }
 }

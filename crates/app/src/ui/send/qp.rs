@@ -8,12 +8,12 @@ use crate::ui::figure::describe;
 use crate::ui::words::Words;
 
 /// The band in which H.265 looks good and stays small.
-pub const GOOD: std::ops::RangeInclusive<f64> = 20.0..=25.0;
+pub(super) const GOOD: std::ops::RangeInclusive<f64> = 20.0..=25.0;
 /// The QP at the right end of the bar.
 const LARGEST: f64 = Qp::COARSEST.get() as f64;
 
 /// Advice for the mean QP of a second. Within half a step of the band it counts as good, since encoders vary the QP by block.
-pub fn advice(qp: f64, words: &Words) -> &'static str {
+pub(super) fn advice(qp: f64, words: &Words) -> &'static str {
     match qp {
         qp if qp < GOOD.start() - 0.5 => words.qp_fine,
         qp if qp > GOOD.end() + 0.5 => words.qp_coarse,
@@ -22,7 +22,7 @@ pub fn advice(qp: f64, words: &Words) -> &'static str {
 }
 
 /// Shows the bar, `width` points wide.
-pub fn bar(ui: &mut Ui, qp: Option<f64>, width: f32, words: &Words) -> Response {
+pub(super) fn bar(ui: &mut Ui, qp: Option<f64>, width: f32, words: &Words) -> Response {
     let value = text::optional(qp, |qp| format!("{qp:.1}"));
     let hint = qp.map_or(words.qp_good, |qp| advice(qp, words));
     let (rect, response) = ui.allocate_exact_size(vec2(width, 44.0), Sense::hover());

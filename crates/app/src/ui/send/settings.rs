@@ -12,7 +12,7 @@ use crate::ui::words::Words;
 
 /// The devices of this computer.
 #[derive(Clone, Debug, Default)]
-pub struct Devices {
+pub(crate) struct Devices {
     /// Its cameras.
     pub cameras: Vec<CameraInfo>,
     /// Its encoders, in the order in which they are tried.
@@ -21,7 +21,7 @@ pub struct Devices {
 
 /// What was changed in the panel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// The rate control, while pictures are sent.
     pub rate: bool,
     /// The devices are to be listed again.
@@ -30,7 +30,7 @@ pub struct Changes {
 
 /// Shows the panel. While the sender runs (`is_stopped` is false), only what can be changed then is enabled. `devices` is `None`
 /// while they are being listed.
-pub fn panel(
+pub(crate) fn panel(
     ui: &mut Ui,
     remembered: &mut Remembered,
     devices: Option<&Devices>,

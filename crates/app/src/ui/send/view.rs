@@ -28,7 +28,7 @@ const COPIED: Duration = Duration::from_secs(2);
 
 /// What was clicked, or asked for by a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Start sending.
     Start,
     /// Stop sending.
@@ -42,7 +42,7 @@ pub enum Action {
 }
 
 /// What is shown.
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// The sender's status.
     pub status: &'a SendStatus,
     /// The devices of this computer; `None` while they are being listed.
@@ -57,14 +57,14 @@ pub struct Shown<'a> {
 
 /// The state of the layout: what is unfolded, and when the address was copied.
 #[derive(Debug, Default)]
-pub struct SendView {
+pub(crate) struct SendView {
     settings_open: bool,
     copied: Option<Instant>,
 }
 
 impl SendView {
     /// Lays out the window; returns what was clicked.
-    pub fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: &Shown<'_>) -> Vec<Action> {
+    pub(crate) fn show(&mut self, ui: &mut Ui, remembered: &mut Remembered, shown: &Shown<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         if !ui.ctx().text_edit_focused() && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::R)) {
             actions.push(Action::Record);
