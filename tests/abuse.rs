@@ -4,7 +4,7 @@
 use crate::support::configured_server::LISTEN_SECURELY;
 use crate::support::healthy_stream::HealthyStream;
 use crate::support::raw::{Raw, frame};
-use crate::support::real_time;
+use crate::support::real_time_shared;
 
 /// By how much the server's memory may grow, in KiB: for caches that fill, and less than what is sent to it.
 const MOST_KIB: u64 = 8 * 1024;
@@ -27,7 +27,7 @@ impl Garbage {
 
 #[test]
 fn requests_that_never_become_whole_are_closed() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("request_timeout_s = 2\n");
     // Connections that send nothing at all.
     let mut silent: Vec<Raw> = (0..20).map(|_| healthy.connect()).collect();
@@ -54,7 +54,7 @@ fn requests_that_never_become_whole_are_closed() {
 
 #[test]
 fn requests_that_are_too_long_or_none_at_all_are_closed_at_once() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     // The timeout is so long that connections are not closed because of it.
     let healthy = HealthyStream::start("request_timeout_s = 3600\n");
     for _ in 0..20 {
@@ -98,7 +98,7 @@ fn requests_that_are_too_long_or_none_at_all_are_closed_at_once() {
 
 #[test]
 fn a_connection_without_a_tls_handshake_is_closed() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start_with("", &format!("{LISTEN_SECURELY}[limits]\nrequest_timeout_s = 2\n"));
     let connect = || Raw::connect(healthy.server.secure_port());
     let mut silent: Vec<Raw> = (0..20).map(|_| connect()).collect();
@@ -121,7 +121,7 @@ fn a_connection_without_a_tls_handshake_is_closed() {
 
 #[test]
 fn requests_out_of_order_are_refused_and_change_nothing() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("");
     let mut raw = healthy.connect();
     assert_eq!(raw.status("PLAY", "healthy", &[]), 455, "PLAY before SETUP");
@@ -170,7 +170,7 @@ fn requests_out_of_order_are_refused_and_change_nothing() {
 
 #[test]
 fn nobody_gets_into_anothers_session() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("");
     let mut owner = healthy.connect();
     owner.set_up("healthy");
@@ -187,7 +187,7 @@ fn nobody_gets_into_anothers_session() {
 
 #[test]
 fn media_that_means_nothing_goes_nowhere() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("");
     let mut garbage = Garbage(2);
     // From a connection without a role, from a reader, and on channels of no track.

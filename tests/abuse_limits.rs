@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::support::configured_server::{Hashes, user};
 use crate::support::healthy_stream::HealthyStream;
 use crate::support::raw::{HEVC, Raw, frame};
-use crate::support::{LIMIT, real_time, say};
+use crate::support::{LIMIT, real_time_shared, say};
 
 /// By how much the server's memory may grow, in KiB.
 const MOST_KIB: u64 = 8 * 1024;
@@ -31,7 +31,7 @@ fn may_open(files: u64, scenario: &str) -> bool {
 
 #[test]
 fn a_flood_of_requests_is_closed() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("requests_per_second = 20\n");
     for _ in 0..10 {
         let mut raw = healthy.connect();
@@ -53,7 +53,7 @@ fn a_flood_of_requests_is_closed() {
 
 #[test]
 fn a_client_that_does_not_read_responses_is_closed() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let mut healthy = HealthyStream::start("requests_per_second = 1000000\nreader_stall_s = 3600\n");
     let mut raw = Raw::connect_from(Ipv4Addr::LOCALHOST, healthy.server.server.port, Some(4096));
     let flood: String = (0..100_000).map(|_| raw.text("OPTIONS", "healthy", &[], "")).collect();
@@ -72,7 +72,7 @@ fn a_client_that_does_not_read_responses_is_closed() {
 
 #[test]
 fn a_reader_that_stops_reading_is_closed_and_the_others_go_on() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let mut healthy = HealthyStream::start("reader_stall_s = 2\n");
     let mut publisher = healthy.connect();
     publisher.publish("loud");
@@ -110,7 +110,7 @@ fn a_reader_that_stops_reading_is_closed_and_the_others_go_on() {
 
 #[test]
 fn readers_of_a_silent_stream_leave_nothing_behind() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("");
     let mut publisher = healthy.connect();
     publisher.publish("mute");
@@ -138,7 +138,7 @@ fn five_thousand_idle_connections_take_little_memory() {
     if !may_open(CONNECTIONS as u64 + 500, "five thousand connections") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let limits = "connections = 5500\nconnections_per_address = 5500\nrequest_timeout_s = 3600\n";
     let healthy = HealthyStream::start(limits);
     let connections: Vec<Raw> = (0..CONNECTIONS).map(|_| healthy.connect()).collect();
@@ -163,7 +163,7 @@ fn connections_of_one_address_are_limited_and_others_not_affected() {
     if !may_open(2000, "more connections than an address may have") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("");
     // The healthy stream uses two of the 1024 slots.
     let mut connections: Vec<Raw> = (0..1100).map(|_| healthy.connect()).collect();
@@ -188,7 +188,7 @@ fn basic(login: &str) -> String {
 
 #[test]
 fn a_client_that_guesses_passwords_is_delayed_and_nobody_else() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let user = user("viewer", "right", Hashes::Ha1, &[], &["*"]);
     let open = "anyone = { publish = [\"healthy\"], read = [\"healthy\"] }\n";
     let healthy = HealthyStream::start_with(open, &user);
@@ -225,7 +225,7 @@ fn a_client_that_guesses_passwords_is_delayed_and_nobody_else() {
 
 #[test]
 fn many_connections_cannot_block_the_status_page() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("");
     let connect = || {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, healthy.server.http_port())).unwrap();
@@ -260,7 +260,7 @@ fn many_connections_cannot_block_the_status_page() {
 
 #[test]
 fn nobody_holds_all_paths_and_none_without_media() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let healthy = HealthyStream::start("paths_per_address = 4\nrequest_timeout_s = 1\n");
     // The healthy stream uses one of the four paths.
     let mut publishers: Vec<Raw> = (0..3).map(|_| healthy.connect()).collect();

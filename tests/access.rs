@@ -5,7 +5,7 @@ use crate::bad_input::assert_one_line;
 use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, LISTEN_SECURELY, user};
 use crate::support::hevcast::{command, count, expect_figures, run, send_pattern, start, summary};
 use crate::support::process::{Exit, Process};
-use crate::support::real_time;
+use crate::support::real_time_shared;
 
 /// A login whose password must be escaped in a URL and contains colons.
 const CAMERA: (&str, &str, &str) = ("camera", "s:cret@1/ü", "camera:s%3Acret%401%2F%C3%BC");
@@ -42,7 +42,7 @@ fn assert_keeps_secret(exit: &Exit, password: &str) {
 
 #[test]
 fn both_ends_log_in_over_rtsp_and_rtsps() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = configured_server();
     let (pin, pinned) = (server.pin(), |url: String| format!("{url}#pin={}", server.pin()));
     let path = "cameras/1";
@@ -66,7 +66,7 @@ fn both_ends_log_in_over_rtsp_and_rtsps() {
 
 #[test]
 fn a_fingerprint_with_colons_in_capitals_is_the_same() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = configured_server();
     let digits: Vec<&str> = (0..64).step_by(2).map(|at| &server.pin()[at..at + 2]).collect();
     let _sender = send_pattern(&server.url(CAMERA.2, "lobby"), &[]);
@@ -116,7 +116,7 @@ fn a_certificate_that_nobody_vouches_for_needs_the_right_pin() {
 
 #[test]
 fn a_user_without_the_right_is_refused() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = configured_server();
     let words = ["403", "you may not"];
     assert_one_line("send: a viewer", &send_to(&[&server.url(VIEWER.2, "cameras/1")]), 1, &words);
@@ -127,7 +127,7 @@ fn a_user_without_the_right_is_refused() {
 
 #[test]
 fn what_anyone_may_needs_no_login() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = configured_server();
     let exit = send_to(&[&server.url("", "lobby")]);
     assert_one_line("send: no login", &exit, 1, &["401", "login"]);

@@ -8,7 +8,7 @@ use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, user};
 use crate::support::hevcast::{count, expect_figures, run, send_pattern, start, summary};
 use crate::support::process::Process;
 use crate::support::raw::Raw;
-use crate::support::{Scratch, real_time};
+use crate::support::{Scratch, real_time_shared};
 
 /// Waits for figures of a second with pictures.
 fn expect_live(receiver: &mut Process) {
@@ -32,7 +32,7 @@ fn assert_undisturbed(receiver: Process) {
 
 #[test]
 fn users_come_and_go_while_readers_see_no_gap() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let camera = user("camera", "c", Hashes::Both, &["*"], &[]);
     let viewer = user("viewer", "v", Hashes::Both, &[], &["*"]);
     let guest = user("guest", "g", Hashes::Both, &[], &["live"]);
@@ -137,7 +137,7 @@ fn a_wrong_configuration_is_reported_in_one_line_with_its_position() {
 
 #[test]
 fn a_second_publisher_takes_over_and_the_reader_stays() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let mut server = ConfiguredServer::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
     let url = server.url("", "live");
     let first = send_pattern(&url, &["--stats", "json"]);
@@ -163,7 +163,7 @@ fn a_second_publisher_takes_over_and_the_reader_stays() {
 
 #[test]
 fn elsewhere_a_second_publisher_is_refused() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = ConfiguredServer::start(&format!("{LISTEN}takeover = [\"live\"]\n"));
     let url = server.url("", "other");
     let _first = send_pattern(&url, &[]);

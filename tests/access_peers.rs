@@ -7,7 +7,7 @@ use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, LISTEN
 use crate::support::footage::ffmpeg;
 use crate::support::hevcast::{count, expect_figures, send_pattern, start, summary};
 use crate::support::process::{Process, wait_for_bytes};
-use crate::support::{Scratch, has_peer, real_time, say};
+use crate::support::{Scratch, has_peer, real_time_shared, say};
 
 const LOGIN: &str = "peer:secret";
 /// Bytes of an elementary stream that contain pictures and not only parameter sets.
@@ -61,7 +61,7 @@ fn ffmpeg_logs_in_by_digest_and_by_basic() {
     if !has_peer("ffmpeg", "FFmpeg logs in") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     for hashes in [Hashes::Ha1, Hashes::Argon2, Hashes::Both] {
         let server = configured_server(hashes);
         let url = server.url(LOGIN, "live");
@@ -90,7 +90,7 @@ fn ffmpeg_uses_tls() {
     if !has_peer("ffmpeg", scenario) || !ffmpeg_has_tls(scenario) {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     for hashes in [Hashes::Ha1, Hashes::Argon2] {
         let server = configured_server(hashes);
         let (plain, secure) = (server.url(LOGIN, "live"), server.secure_url(LOGIN, "live"));
@@ -123,7 +123,7 @@ fn gstreamer_logs_in_by_digest_and_by_basic() {
     if !has_elements(&["rtspclientsink", "rtspsrc", "x265enc", "h265parse", "rtph265depay"], scenario) {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     for hashes in [Hashes::Ha1, Hashes::Argon2] {
         let server = configured_server(hashes);
         let (url, without) = (server.url(LOGIN, "live"), server.url("", "live"));
@@ -143,7 +143,7 @@ fn gstreamer_uses_tls() {
     if !has_elements(&["rtspclientsink", "rtspsrc", "x265enc", "h265parse", "rtph265depay"], scenario) {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = configured_server(Hashes::Ha1);
     let (url, secure) = (server.url(LOGIN, "live"), server.secure_url("", "live"));
     let way = format!("protocols=tcp tls-validation-flags=0 user-id=peer user-pw=secret location={secure}");

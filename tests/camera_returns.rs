@@ -8,7 +8,7 @@ use crate::camera_vm::{machine, said};
 use crate::support::footage::ffmpeg;
 use crate::support::hevcast::{Server, count, figures, start, summary};
 use crate::support::process::Process;
-use crate::support::{Scratch, free_port, has_peer, real_time, root};
+use crate::support::{Scratch, free_port, has_peer, real_time_shared, root};
 
 /// The script that runs in the virtual machine: `$1` is the program, `$2` the server, `$3` the tool that plugs the
 /// webcam in, `$4` its port on the host. The webcam unplugs itself some seconds after streaming began.
@@ -40,7 +40,7 @@ fn a_webcam_that_was_unplugged_goes_on_with_the_same_stream() {
         return;
     }
     let Some(machine) = machine() else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let (folder, port) = (Scratch::new(), free_port());
     let pictures = folder.file("pictures.mjpeg");
     let pictures = pictures.to_str().unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::support::hevcast::{Server, count, figures, number, start, summary};
 use crate::support::process::{Exit, Process};
-use crate::support::{Scratch, real_time, root, runs, say};
+use crate::support::{Scratch, real_time_shared, root, runs, say};
 
 /// The virtual machine ends itself after this many seconds, even if a command hangs.
 const MACHINE_SECONDS: u32 = 400;
@@ -114,7 +114,7 @@ impl Machine {
 #[test]
 fn a_camera_sends_from_within_a_machine_with_its_drivers_stamps() {
     let Some(machine) = machine() else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = Server::start();
     let receiver = start(&["receive", &server.url("cam"), "--wait", "--once", "--stats", "json"]);
     let machine = machine.run(INSIDE, &format!("rtsp://10.0.2.2:{}", server.port));

@@ -2,8 +2,8 @@
 //!
 //! One topic per file. Scenarios need FFmpeg, GStreamer, Chromium, Xvfb, qemu and the footage where their names say so,
 //! and are skipped with a message where one is absent; with `HEVCAST_REQUIRE_PEERS=1` an absent FFmpeg, GStreamer,
-//! Chromium or Xvfb is a failure. Scenarios that run video in real time hold a lock ([`support::real_time`]), so that
-//! only one of them runs at a time and none lacks processor time.
+//! Chromium or Xvfb is a failure. Scenarios that run video in real time hold a lock, so that none lacks processor
+//! time: alone ([`support::real_time`]), or beside each other where they depend on no pace ([`support::real_time_shared`]).
 
 #![allow(unreachable_pub, reason = "a program has no items that others reach")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]

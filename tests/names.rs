@@ -6,7 +6,7 @@ use crate::support::footage::ffmpeg;
 use crate::support::hevcast::{count, expect_figures, send_pattern, start, summary};
 use crate::support::process::Process;
 use crate::support::raw::Raw;
-use crate::support::{has_peer, real_time};
+use crate::support::{has_peer, real_time_shared};
 
 /// Percent-encodes everything except unreserved characters, with lower or upper case digits.
 fn encoded(name: &str, capital: bool) -> String {
@@ -23,7 +23,7 @@ fn ffmpeg_publishes_and_reads_names_as_people_write_them() {
     if !has_peer("ffmpeg", "FFmpeg publishes names in Chinese") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     for name in ["客厅", "live cam"] {
         let mut server = ConfiguredServer::start(LISTEN);
         let url = server.url("", name);
@@ -46,7 +46,7 @@ fn ffmpeg_publishes_and_reads_names_as_people_write_them() {
 
 #[test]
 fn a_sender_and_a_receiver_tell_the_name_as_it_is() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let mut server = ConfiguredServer::start(LISTEN);
     let mut sender = send_pattern(&server.url("", "客厅"), &["--stats", "json"]);
     server.server.process.stderr.expect("the name in the log", |line| line.contains(": publishes 客厅 ("));

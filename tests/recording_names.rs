@@ -7,7 +7,7 @@ use crate::recording::probed;
 use crate::support::footage::ffmpeg;
 use crate::support::hevcast::{Server, expect_figures, run, send_pattern, start};
 use crate::support::pictures::Clip;
-use crate::support::{Scratch, has_peer, real_time};
+use crate::support::{Scratch, has_peer, real_time_shared};
 
 /// The command of a sender that sends two seconds of the pattern and records to `name`.
 fn recorded(name: &str) -> crate::support::process::Exit {
@@ -22,7 +22,7 @@ fn a_files_name_is_no_address() {
     if !has_peer("ffprobe", "recordings have odd names") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let names = ["12:30:05+08:00.mp4", "pipe:1.mp4", "concat:a|b.mkv", "客厅 a%d.mkv"];
     for name in names {
@@ -40,7 +40,7 @@ fn a_files_name_is_no_address() {
 
 #[test]
 fn where_nothing_can_be_recorded_the_command_fails_before_it_begins() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let exit = recorded("/nope/x.mp4");
     assert!(!exit.status.success(), "{:?}", exit.stderr);
     let said: Vec<&String> = exit.stderr.iter().filter(|line| line.contains("/nope/x.mp4")).collect();
@@ -52,7 +52,7 @@ fn two_receivers_with_one_name_make_two_files() {
     if !has_peer("ffprobe", "two receivers record under one name") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let file = folder.file("lesson.mp4");
     let server = Server::start();
@@ -99,7 +99,7 @@ fn recordings_of_a_server_are_each_in_a_folder_of_its_own_and_not_for_everybody(
     if !has_peer("ffprobe", "paths have odd names") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let config = folder.file("hevcast.toml");
     std::fs::write(&config, "[record]\npaths = [\"*\"]\n").unwrap();

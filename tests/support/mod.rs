@@ -18,7 +18,7 @@ pub mod slow_link;
 pub mod webdriver;
 pub mod window;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,11 +28,19 @@ use std::time::Duration;
 /// The timeout of everything that a test waits for: long, since the machine may be slow.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// The lock of the one scenario that may run video in real time. The scenario holds the guard as long as it does.
-pub fn real_time() -> MutexGuard<'static, ()> {
-    static LOCK: Mutex<()> = Mutex::new(());
-    // A scenario that fails ends its processes and releases the lock.
-    LOCK.lock()
+/// Scenarios that run video in real time hold it: alone, or several at a time.
+static REAL_TIME: RwLock<()> = RwLock::new(());
+
+/// The machine for a scenario alone that runs video in real time and depends on its pace. The scenario holds the guard as
+/// long as it does; one that fails ends its processes and releases it.
+pub fn real_time() -> RwLockWriteGuard<'static, ()> {
+    REAL_TIME.write()
+}
+
+/// The machine for a scenario that runs video in real time, but waits for events most of its time and asserts no pace: beside
+/// others of this kind.
+pub fn real_time_shared() -> RwLockReadGuard<'static, ()> {
+    REAL_TIME.read()
 }
 
 /// Prints a line past the test harness, which hides the output of tests that pass.
