@@ -96,12 +96,12 @@ fn without_a_login_or_with_a_wrong_one_the_error_says_what_to_do() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_needs_the_right_pin() {
+fn an_untrusted_certificate_needs_the_right_pin() {
     let server = configured_server();
     let (from, to) = (server.secure_url(VIEWER.2, "cameras/1"), server.secure_url(CAMERA.2, "cameras/1"));
     // The error states the fingerprint, so that the user can compare it, and the option to give then.
     let exact = format!("--pin {}", server.pin());
-    let no_pin = ["no TLS", "nobody this computer knows", &exact];
+    let no_pin = ["no TLS", "not trusted by this computer", &exact];
     assert_one_line("receive: no pin", &run(&["receive", &from]), 1, &no_pin);
     assert_one_line("send: no pin", &send_to(&[&to]), 1, &no_pin);
     let other = "0".repeat(64);

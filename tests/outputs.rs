@@ -184,5 +184,5 @@ fn a_protocol_that_is_not_there_names_those_that_are() {
     let exit = run(&["send", "--input", "pattern", "--to", "http://127.0.0.1/live"]);
     let said = exit.stderr.join("\n");
     assert_eq!(exit.status.code(), Some(2), "{said}");
-    assert!(said.contains("cannot do http://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://"), "{said}");
+    assert!(said.contains("does not support http://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://"), "{said}");
 }

@@ -11,9 +11,9 @@ pub struct FrameRate {
     den: u32,
 }
 
-/// A text that is no frame rate, or one out of bounds; it is what the error shows.
+/// A text that is not a frame rate, or one out of bounds; it is what the error shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no frame rate; write pictures per second such as 30, 29.97 or 30000/1001")]
+#[error("`{0}` is not a frame rate; write pictures per second such as 30, 29.97 or 30000/1001")]
 pub struct NoFrameRate(pub String);
 
 impl FrameRate {

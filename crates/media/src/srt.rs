@@ -67,7 +67,7 @@ fn is_about_passphrase(reason: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SrtError {
     /// FFmpeg was built without libsrt.
-    #[error("{url}: the FFmpeg of this computer cannot do srt://; rtsp:// and rtmp:// work without it")]
+    #[error("{url}: the FFmpeg of this computer does not support srt://; rtsp:// and rtmp:// work without it")]
     Missing {
         /// The address, without options.
         url: String,

@@ -138,7 +138,7 @@ pub fn of_tls(error: &io::Error, scheme: &str, pin: Option<Fingerprint>, shown: 
 /// What is wrong with a certificate, as the beginning of a sentence.
 fn distrust(why: &CertificateError) -> String {
     match why {
-        CertificateError::UnknownIssuer => "nobody this computer knows vouches for its certificate".to_owned(),
+        CertificateError::UnknownIssuer => "its certificate is not trusted by this computer".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; is this computer's clock right?".to_owned()
@@ -146,7 +146,7 @@ fn distrust(why: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another name".to_owned()
         }
-        other => format!("its certificate is not to be trusted ({other})"),
+        other => format!("its certificate is not trusted ({other})"),
     }
 }
 

@@ -178,7 +178,7 @@ impl Player {
 fn warn_of_skipped_bytes(url: &str, bytes: usize, times: &mut u64) {
     *times += 1;
     match times.is_power_of_two() {
-        true => tracing::warn!("{url} sent {bytes} bytes that are neither RTSP nor RTP: passed over (time {times})"),
-        false => tracing::debug!("{url} sent {bytes} bytes that are neither RTSP nor RTP: passed over"),
+        true => tracing::warn!("{url} sent {bytes} bytes that are neither RTSP nor RTP: ignored (time {times})"),
+        false => tracing::debug!("{url} sent {bytes} bytes that are neither RTSP nor RTP: ignored"),
     }
 }

@@ -121,7 +121,7 @@ impl Target {
         let mut url = Url::parse(&escaped).map_err(|e| bad(&format!("not a URL ({e})")))?;
         let Some(protocol) = protocol else {
             let what =
-                format!("hevcast cannot do {}://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://", url.scheme());
+                format!("hevcast does not support {}://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://", url.scheme());
             return Err(bad(&what));
         };
         if url.host_str().is_none_or(str::is_empty) {

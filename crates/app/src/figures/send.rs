@@ -19,7 +19,7 @@ counters! {
         pub captured,
         /// Pictures that the camera's driver lost.
         pub dropped_driver,
-        /// Pictures passed over at the source for newer ones.
+        /// Pictures skipped at the source for newer ones.
         pub dropped_drained,
         /// Pictures replaced by newer ones before the encoder was free.
         pub dropped_encoder_busy,

@@ -34,7 +34,7 @@ impl FromStr for Origin {
             Ok(target) => Ok(Origin::Stream(Box::new(target))),
             Err(_) if !text.contains("://") => {
                 let text = redacted(text);
-                Err(format!("{text}: there is no such file, and it is no address like rtsp://HOST:8554/PATH"))
+                Err(format!("{text}: there is no such file, and it is not an address such as rtsp://HOST:8554/PATH"))
             }
             Err(error) => Err(error.to_string()),
         }
@@ -119,6 +119,6 @@ mod tests {
         assert!(error.contains("no such file") && error.contains("rtsp://"), "{error}");
         let error = "me:secret@h/x".parse::<Origin>().unwrap_err();
         assert!(error.contains("me:…@h/x"), "{error}");
-        assert!("http://h/x".parse::<Origin>().unwrap_err().contains("cannot do http://"));
+        assert!("http://h/x".parse::<Origin>().unwrap_err().contains("does not support http://"));
     }
 }

@@ -314,7 +314,7 @@ fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &R
 }
 
 impl Receiving {
-    /// Records the stream as it comes to `path`, from a keyframe on, which is requested.
+    /// Records the stream as received to `path`, from a keyframe on, which is requested.
     ///
     /// # Errors
     /// When no file can be made there, or there is no thread for it.

@@ -2,7 +2,7 @@
 //!
 //! [`open`] opens an [`Input`] with the size and rate that are [`Wanted`], and returns a [`Source`]. Its owner calls
 //! [`Source::next`] in a loop on a thread of its own. Live sources return the newest picture that they have, and count those
-//! that they passed over; a file waits for its caller.
+//! that they skipped; a file waits for its caller.
 
 #[cfg(target_os = "linux")]
 mod camera;
@@ -75,7 +75,7 @@ pub struct Captured {
     pub at: Instant,
     /// Pictures that the driver dropped or damaged since the previous one.
     pub driver_dropped: u64,
-    /// Older pictures that were ready, too, and were passed over for this one.
+    /// Older pictures that were ready, too, and were skipped for this one.
     pub drained: u64,
 }
 

@@ -9,7 +9,7 @@ use super::close_reason::CloseReason;
 /// takes a closed connection for a failure (GStreamer sends its RTCP BYE that late).
 const AFTER_TEARDOWN: Duration = Duration::from_secs(2);
 
-/// How long a publisher may take until its first packet: a path without media is of no use, and others may want to
+/// How long a publisher may take until its first packet: a path without media is useless, and others may want to
 /// publish it.
 const FIRST_MEDIA: Duration = Duration::from_secs(30);
 

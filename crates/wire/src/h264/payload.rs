@@ -20,7 +20,7 @@
 //! - a fragment without a part: given as it is;
 //! - types 0, 30 and 31, which nobody has defined, also for NAL units of a camera's own data (BogdanovKirill/RtspClientSharp
 //!   issue 33, VStarcam): [`Payload::Ignored`], which is no fault;
-//! - units of no bytes in a STAP-A, and zeros behind its last unit: passed over;
+//! - units of no bytes in a STAP-A, and zeros behind its last unit: skipped;
 //! - start codes of Annex B within a unit or the parts of a fragmented one (scottlamb/retina issue 68 and pull request 100,
 //!   V380 cameras: SPS, PPS and IDR slice in one FU-A of the type of an SPS): left in place, for what they separate is only
 //!   known once a fragmented unit is whole. [`annexb::split_glued`](crate::annexb::split_glued) takes them apart then,
@@ -94,7 +94,7 @@ impl RtpPayload for H264 {
     }
 }
 
-/// The units of a STAP-A (RFC 6184 section 5.7.1). Those of no bytes, and zeros behind the last, are passed over.
+/// The units of a STAP-A (RFC 6184 section 5.7.1). Those of no bytes, and zeros behind the last, are skipped.
 const STAP_A_LAYOUT: AggregationLayout =
     AggregationLayout { header_len: NalHeader::LEN, number_lens: (0, 0), min_unit_len: 0, has_padding: true };
 

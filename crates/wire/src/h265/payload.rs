@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Type 50 (PACI) extends headers for scalable streams, which this crate does not set up. The decoding order numbers (DONL)
-//! that some senders announce by `sprop-max-don-diff` are passed over.
+//! that some senders announce by `sprop-max-don-diff` are skipped.
 
 use std::ops::RangeInclusive;
 
@@ -37,7 +37,7 @@ const TYPE: u8 = 0x3f;
 impl RtpPayload for H265 {
     const STRUCTURES: RangeInclusive<u8> = AGGREGATION.0..=PACI.0;
 
-    /// Decoding order numbers (DONL and DOND) are passed over: over TCP units come in the order in which they are sent, and live
+    /// Decoding order numbers (DONL and DOND) are skipped: over TCP units come in the order in which they are sent, and live
     /// senders send them in that of decoding. A unit that stands alone behind such a number is copied.
     fn parse_payload(payload: &Bytes, has_order_numbers: bool) -> Result<Payload, PayloadError> {
         if payload.is_empty() {

@@ -90,7 +90,7 @@ pub fn write(sets: &ParameterSets) -> Result<Bytes, ConfigurationError> {
     Ok(out.freeze())
 }
 
-/// Reads a configuration; the twin of [`write()`]. Arrays of other NAL units, such as SEI, are passed over.
+/// Reads a configuration; the twin of [`write()`]. Arrays of other NAL units, such as SEI, are skipped.
 ///
 /// # Errors
 /// [`ConfigurationError`] when it breaks off or cannot be meant for H.265.

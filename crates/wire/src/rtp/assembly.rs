@@ -77,7 +77,7 @@ pub(super) struct Assembly {
     /// Of the access unit, without the NAL unit in fragments.
     bytes: usize,
     damaged: bool,
-    /// Grew too large: its NAL units are gone, the rest is passed over.
+    /// Grew too large: its NAL units are gone, the rest is skipped.
     overflown: bool,
     has_slice: bool,
     fragments: Fragments,
@@ -90,7 +90,7 @@ pub(super) struct Assembly {
 enum Fragments {
     /// None is under way.
     None,
-    /// Its start is known to be lost: the rest is passed over without another error.
+    /// Its start is known to be lost: the rest is skipped without another error.
     Passing,
     /// Contiguous from the start.
     Some { nal_unit_type: u8, nal: BytesMut },

@@ -6,7 +6,7 @@
 //! - a marker on every slice: noticed at the second slice of a picture, from then on only the time stamp counts;
 //! - a marker on SEI or parameter sets, or a time stamp of their own: units without a slice are no pictures, they wait
 //!   and become the head of the next;
-//! - packets of another payload type between those of the stream: passed over, and no gap in its sequence;
+//! - packets of another payload type between those of the stream: skipped, and no gap in its sequence;
 //! - units glued together with Annex B start codes in one payload: taken apart.
 //!
 //! What is wrong with a packet is an error value and a count; what can be kept of it is kept. A unit that lacks

@@ -379,6 +379,6 @@ mod tests {
         }
         let best = estimator.best().unwrap();
         assert_eq!(best.clock, ClockId::new(2));
-        assert!(best.bound >= Duration::from_millis(9), "the first clock's exchange is of no use: {best:?}");
+        assert!(best.bound >= Duration::from_millis(9), "the first clock's exchange is useless: {best:?}");
     }
 }

@@ -34,7 +34,7 @@ pub type Response = rtsp_types::Response<Vec<u8>>;
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Longest body accepted, bytes: an SDP of many tracks fits many times over.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Most bytes passed over in a stretch before a message or a frame must follow: four of the longest frames.
+/// Most bytes skipped in a stretch before a message or a frame must follow: four of the longest frames.
 pub const MAX_NOISE_BYTES: usize = 256 * 1024;
 /// The same before the first of all, where what is there may be another protocol: the rest of a packet or two.
 pub const MAX_NOISE_AT_START_BYTES: usize = 4 * 1024;
@@ -103,7 +103,7 @@ pub struct MessageDecoder {
     takes_noise: bool,
     /// A message or a frame has been decoded before.
     has_begun: bool,
-    /// Bytes of the present stretch of noise passed over; `None` outside of one.
+    /// Bytes of the present stretch of noise skipped; `None` outside of one.
     noise: Option<usize>,
     channels: Channels,
 }
@@ -114,7 +114,7 @@ impl MessageDecoder {
         MessageDecoder { takes_noise: true, ..MessageDecoder::default() }
     }
 
-    /// Bytes that have been passed over as noise at the end of what came; 0 where it was read.
+    /// Bytes that have been skipped as noise at the end of what came; 0 where it was read.
     pub fn noise_bytes(&self) -> usize {
         self.noise.unwrap_or_default()
     }

@@ -168,7 +168,7 @@ pub(crate) struct AggregationLayout {
     pub header_len: usize,
     /// Bytes of the order number before the first unit's size (DONL), and before each further one's (DOND).
     pub number_lens: (usize, usize),
-    /// Bytes that a unit has at the least. Where it is 0, units of no bytes are passed over.
+    /// Bytes that a unit has at the least. Where it is 0, units of no bytes are skipped.
     pub min_unit_len: usize,
     /// Zeros at the end are padding, which reads as units of no bytes or of half a size.
     pub has_padding: bool,

@@ -128,7 +128,7 @@ fn a_slow_link_gets_what_fits_from_irap_to_irap_and_the_encoder_goes_by_the_fast
     assert_eq!(rig.skipped, []);
     assert_eq!(rig.links[0].arrived.len(), 900);
     let slow = &rig.links[1].arrived;
-    // A third would fit; but what builds on a picture that was missed is of no use, and IRAP pictures are rare.
+    // A third would fit; but what builds on a picture that was missed is useless, and IRAP pictures are rare.
     assert!((45..=320).contains(&slow.len()), "{} pictures came", slow.len());
     // What it missed, it took up again with an IRAP picture.
     let gaps = slow.windows(2).filter(|pair| pair[1] != pair[0] + 1);

@@ -59,7 +59,7 @@ pub async fn start(settings: RelaySettings, show: Option<Show>, clock: Clock) ->
     // What a camera gives cannot be made smaller, so that its interval decides nothing.
     let interval = Duration::from_millis(33);
     let (outputs, running) = outputs::start(to_open.collect(), interval, &outputs_stopped, guard).await?;
-    let description = format!("{shown}, {} {}x{} as it comes", first.codec, size.0, size.1);
+    let description = format!("{shown}, {} {}x{}, not recoded", first.codec, size.0, size.1);
     let source_state = Arc::new(SourceState::new(description.clone()));
     let (stop, stopped) = watch::channel(false);
     let mut stages = Stages::default();

@@ -271,7 +271,7 @@ impl Source for Camera {
 impl Camera {
     /// Waits for at most [`SLICE`] and takes the newest filled buffer, giving older ones back. When all buffers were filled, the
     /// driver has dropped frames since: even the newest is stale, and the next one comes within a frame interval, so that all
-    /// are given back. `lost` counts frames that the driver dropped or damaged, `drained` those that were passed over.
+    /// are given back. `lost` counts frames that the driver dropped or damaged, `drained` those that were skipped.
     fn newest(&mut self, lost: &mut u64, drained: &mut u64) -> io::Result<Option<Filled>> {
         if !self.queue.wait(SLICE)? {
             return Ok(None);

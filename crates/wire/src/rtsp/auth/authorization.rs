@@ -2,7 +2,7 @@
 //!
 //! Basic (RFC 7617) shows the password; Digest (RFC 7616, and RFC 2069 without `qop`, as RTSP clients have it) proves that
 //! the client knows it, over a [`Challenge`]. The nonce belongs to one connection and is never given to another, so an
-//! answer that was overheard is of no use elsewhere. That is also why the digest's `uri` need not be the request's: VLC
+//! answer that was overheard is useless elsewhere. That is also why the digest's `uri` need not be the request's: VLC
 //! names the stream where it sets up a track, and others the path only.
 
 use std::fmt;

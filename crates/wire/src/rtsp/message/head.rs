@@ -20,7 +20,7 @@ use rtsp_types::{HeaderName, HeaderValue, Method, StatusCode, Url, Version, head
 use super::{Request, Response};
 use crate::rtsp::request_line::quoted;
 
-/// Most headers taken from one message; the rest is passed over. Real ones have 3 to 20.
+/// Most headers taken from one message; the rest is skipped. Real ones have 3 to 20.
 pub const MAX_HEADERS: usize = 128;
 
 /// A message that is a request but cannot be parsed: it can only be refused (400).
@@ -166,7 +166,7 @@ fn without_zone(address: &str) -> String {
 
 fn read_headers<'t>(lines: impl Iterator<Item = &'t str>) -> Vec<(HeaderName, String)> {
     let mut headers: Vec<(HeaderName, String)> = Vec::new();
-    // The line before was passed over, and what continues it is, too.
+    // The line before was skipped, and what continues it is, too.
     let mut is_skipping = true;
     for line in lines {
         if line.starts_with([' ', '\t']) {
@@ -203,7 +203,7 @@ fn add_headers(to: &mut rtsp_types::Headers, headers: Vec<(HeaderName, String)>)
     // The body decides how long it is.
     let headers = headers.into_iter().filter(|(name, _)| *name != headers::CONTENT_LENGTH);
     // `rtsp-types` takes a name for the same as one that begins with it (`Co` and `Content-Base`). What is looked at comes first,
-    // and what it would mix up with that is passed over.
+    // and what it would mix up with that is skipped.
     let (known, others): (Vec<_>, Vec<_>) =
         headers.partition(|(name, _)| SINGLE.contains(name) || LISTS.contains(name));
     for (name, value) in known.into_iter().chain(others) {

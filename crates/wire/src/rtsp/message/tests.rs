@@ -114,7 +114,7 @@ fn an_answer_is_read_however_its_lines_are_written() {
         ("a line of a tab after the first", swap("CSeq", "\t\r\nCSeq")),
         ("a line without a colon", swap("Public", "nonsense\r\nPublic")),
         ("a line without a name", swap("Public", ": x\r\nPublic")),
-        ("a continued line that was passed over", swap("Public", "nonsense\r\n x\r\nPublic")),
+        ("a continued line that was skipped", swap("Public", "nonsense\r\n x\r\nPublic")),
         ("a folded header", swap("Session: a;timeout=60", "Session:\r\n a;timeout=60")),
         ("blanks around the colon", swap("CSeq: 3", "CSeq \t:   3  ")),
         ("no blank behind the colon", swap("CSeq: 3", "CSeq:3")),

@@ -29,7 +29,7 @@ pub enum PlayerEvent {
     Rtp(Bytes),
     /// An RTCP packet of the track that is played, without its interleaved header.
     Rtcp(Bytes),
-    /// This many bytes were neither RTSP nor interleaved frames, and were passed over.
+    /// This many bytes were neither RTSP nor interleaved frames, and were skipped.
     Noise(usize),
     /// The server closed the session, or answered our TEARDOWN.
     Ended,
