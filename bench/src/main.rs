@@ -92,7 +92,7 @@ enum Benchmark {
     /// The delay of readers beside some that have stopped reading.
     #[cfg(target_os = "linux")]
     Stalled(stalled::StalledArgs),
-    /// What viewers, status page and memory notice of what strangers can do.
+    /// What viewers, status page and memory notice of what hostile clients can do.
     #[cfg(target_os = "linux")]
     Attack(attack::AttackArgs),
     /// The limit of `fanout`: one write to each reader, and nothing else.

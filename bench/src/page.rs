@@ -137,7 +137,7 @@ const SECTIONS: [Section; 11] = [
         has_plots: false,
     },
     Section {
-        title: "What strangers can do",
+        title: "What hostile clients can do",
         text: "Each attack runs beside a healthy stream with fifty viewers, against a server of its own with `limits.memory` of 256 \
                MiB, from the same computer: a part of the viewers' delay is the attackers' own processor time. *RSS* is the \
                server's memory in MiB, *after* a minute after the attack; *p99* that of the viewers' delay in ms, and *healthz* the \

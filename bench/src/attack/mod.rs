@@ -1,4 +1,4 @@
-//! `hevcast-bench attack`: what viewers, the status page and the server's memory notice of what strangers can do.
+//! `hevcast-bench attack`: what viewers, the status page and the server's memory notice of what hostile clients can do.
 //!
 //! Each attack runs against a server of its own, beside a healthy stream with its viewers ([`trial`]); first the viewers are
 //! measured alone, then with the attack. An attack is a function over a [`peer`], one idea a file, bounded in count and

@@ -1,4 +1,4 @@
-//! A stranger with a plain socket: requests by hand, and media that no encoder has made.
+//! A hostile client with a plain socket: requests by hand, and media that no encoder has made.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

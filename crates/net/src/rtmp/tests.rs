@@ -151,7 +151,7 @@ async fn a_port_of_another_protocol_is_reported() {
 }
 
 #[tokio::test]
-async fn turns_that_are_given_up_lose_nothing() {
+async fn cancelled_polls_lose_nothing() {
     let relay = Relay::start().await;
     let clock = Clock::default();
     let target = target(&relay, "live/cam");

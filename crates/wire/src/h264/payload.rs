@@ -13,7 +13,7 @@
 //! no live sender is known to use them; they are refused by name. Where one comes all the same, mostly something else is
 //! wrong, such as a payload that is no H.264 (livekit/ingress issue 273).
 //!
-//! What strangers send beside that, and what becomes of it here:
+//! What other senders send beside that, and how it is read:
 //!
 //! - a fragment that is both first and last, against section 5.8 (bluenviron/gortsplib pull request 649, CostarHD cameras;
 //!   scottlamb/retina pull request 131, OpenIPC on SSC378DE): given as it is, with both flags set;

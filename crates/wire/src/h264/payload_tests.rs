@@ -1,4 +1,4 @@
-//! H.264 payloads as they should be, as strangers send them, and noise.
+//! H.264 payloads: correct ones, those of other senders, and noise.
 
 use proptest::prelude::*;
 
@@ -117,7 +117,7 @@ fn fragments_keep_the_header_of_their_unit() {
 }
 
 #[test]
-fn fragments_of_strangers_are_given_as_they_are() {
+fn fragments_of_other_senders_are_returned_unchanged() {
     let whole = fragment(&[0x5c, 0xc1, 7]);
     assert!(whole.start && whole.end && whole.part[..] == [7]);
     let empty = fragment(&[0x5c, 0x41]);

@@ -1,4 +1,4 @@
-//! RTP packets to frames (RFC 6184, RFC 7798), as strangers send them.
+//! RTP packets to frames (RFC 6184, RFC 7798), from all kinds of senders.
 //!
 //! A unit is complete at its marker and is delivered at once, in the same call. Not all senders keep to that, so:
 //!

@@ -174,7 +174,7 @@ pub fn parse(compound: &[u8]) -> Result<Vec<RtcpEvent>, RtcpError> {
 
 /// Whether a compound packet says that the source `ssrc` leaves: the stream has ended (RFC 3550 section 6.6). A goodbye of
 /// another source, such as one that this has taken over from, ends nothing. What cannot be read says nothing.
-pub fn says_goodbye(compound: &[u8], ssrc: u32) -> bool {
+pub fn has_bye(compound: &[u8], ssrc: u32) -> bool {
     let events = parse(compound).unwrap_or_default();
     events.iter().any(|event| matches!(event, RtcpEvent::Bye { ssrcs } if ssrcs.contains(&ssrc)))
 }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_for_less_is_read_and_its_answer_is_none() {
+    fn a_rate_request_is_read_and_its_notification_is_not_one() {
         let expected = RtcpEvent::RateLimit { ssrc: 7, bits_per_s: 850_000, requester: 8 };
         assert_eq!(parse(&tmmbr::tmmbr(8, 7, 850_000)).map(|events| events.last().cloned()), Ok(Some(expected)));
         let answer = parse(&tmmbr::tmmbn(7, 8, 850_000)).map(|events| events.last().cloned());
@@ -367,22 +367,22 @@ mod tests {
     }
 
     #[test]
-    fn a_goodbye_round_trips() {
+    fn a_bye_round_trips() {
         let events = parse(&bye(8)).expect("a compound");
         assert_eq!(events.last(), Some(&RtcpEvent::Bye { ssrcs: vec![8] }));
     }
 
     #[test]
-    fn a_goodbye_counts_for_its_source_alone_wherever_it_stands() {
+    fn a_bye_counts_for_its_source_alone_at_any_position() {
         let report = sender_report(8, 1, RtpTicks(2), 3, 4, "camera");
         for compound in [bye(8), [&report[..], &bye(8)[8..]].concat().into(), bye(8).slice(8..)] {
-            assert!(says_goodbye(&compound, 8) && !says_goodbye(&compound, 7), "{compound:?}");
+            assert!(has_bye(&compound, 8) && !has_bye(&compound, 7), "{compound:?}");
         }
         // Of several sources, with a reason behind them, as GStreamer sends it.
         let reason = [0x82, 203, 0, 4, 0, 0, 0, 7, 0, 0, 0, 8, 3, b'e', b'o', b's', 0, 0, 0, 0];
-        assert!(says_goodbye(&reason, 8) && says_goodbye(&reason, 7));
+        assert!(has_bye(&reason, 8) && has_bye(&reason, 7));
         for other in [&report[..], &bye(8)[..10], &[0x80, 203, 0, 0], b"noise"] {
-            assert!(!says_goodbye(other, 8), "{other:?}");
+            assert!(!has_bye(other, 8), "{other:?}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! readers ([`Description::for_readers`]) and a player looks for the track to show in it ([`Description::video_track`]).
 //!
 //! They are read leniently ([`read`](Description::parse)): what stands in `m=`, `a=rtpmap`, `a=fmtp` and `a=control` decides,
-//! and what strangers write into the other lines, or leave out, is skipped. They are written strictly, so that
+//! and what others write into the other lines, or leave out, is skipped. They are written strictly, so that
 //! a publisher's liberties are not its readers' trouble.
 
 mod read;

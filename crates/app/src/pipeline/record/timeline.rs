@@ -1,4 +1,4 @@
-//! Where a picture stands in its file: RTP's time stamps, which wrap and which strangers set as they like, as times that
+//! Where a picture stands in its file: RTP's time stamps, which wrap and which other senders set as they like, as times that
 //! rise.
 //!
 //! A time stamp is believed as long as it makes sense beside the time that has passed here. One that does not (hours off,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hevcast_net::play::{Played, Player};
 use hevcast_net::{Clock, Target};
 use hevcast_wire::ParameterSetStage;
-use hevcast_wire::rtp::rtcp::says_goodbye;
+use hevcast_wire::rtp::rtcp::has_bye;
 use hevcast_wire::rtp::{Depacketizer, ReceivedPacket, ReceiverStats};
 
 use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats, is_orderly_end};
@@ -87,7 +87,7 @@ impl CodedSource for RtspSource {
                 None
             }
             Ok(Played::Rtcp(packet)) => match self.depacketizer.ssrc() {
-                Some(ssrc) if says_goodbye(&packet, ssrc) => Some(Ended::Bye),
+                Some(ssrc) if has_bye(&packet, ssrc) => Some(Ended::Bye),
                 _ => return Ok(SourceEvent::Other),
             },
             Ok(Played::Ended) => Some(Ended::Session),

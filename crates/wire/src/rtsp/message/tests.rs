@@ -1,4 +1,4 @@
-//! Messages as they should be, and as strangers write them.
+//! Correct messages, and those of other implementations.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Reading a description as strangers write it.
+//! Reading descriptions of all implementations.
 //!
 //! A line is what stands between line ends of any kind (CR, LF, both, a NUL), without the blanks and the bytes that are no
 //! text around it. It is looked at when it begins with `m` or `a` and `=`, with blanks between or not. Everything else says

@@ -1,4 +1,4 @@
-//! Descriptions as strangers write them: what decides is found, whatever stands beside it.
+//! Descriptions of other implementations: what is needed is found among everything else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
@@ -301,7 +301,7 @@ fn decoding_order_numbers_are_announced_above_0() {
 }
 
 #[test]
-fn a_strangers_description() {
+fn a_foreign_description() {
     let description = Description::parse(FFMPEG).unwrap();
     let (index, video) = description.hevc_track().unwrap();
     assert_eq!((index, video.clock_rate_hz, video.payload_type), (0, 90_000, 96));

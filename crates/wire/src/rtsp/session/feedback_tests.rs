@@ -6,7 +6,7 @@ use crate::rtp::{interleave, rtcp, tmmbr};
 use crate::session::Session;
 
 #[test]
-fn wishes_for_keyframes_and_for_less_are_heard_once_and_the_latter_answered() {
+fn keyframe_and_rate_requests_are_reported_once_and_the_latter_answered() {
     let mut world = World::new(0);
     let mut server = Server::new(&world);
     let mut publisher = PublisherSession::new(url(), None, "test", description(), world.client());

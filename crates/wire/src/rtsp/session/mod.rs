@@ -199,7 +199,7 @@ mod cameras_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
-mod door_tests;
+mod hostile_client_tests;
 #[cfg(test)]
 mod feedback_tests;
 #[cfg(test)]
@@ -213,6 +213,6 @@ mod pipeline_tests;
 #[cfg(test)]
 mod shown_tests;
 #[cfg(test)]
-mod strangers_tests;
+mod foreign_server_tests;
 #[cfg(test)]
 mod tests;

@@ -149,7 +149,7 @@ macro_rules! converse {
 pub(super) use converse;
 
 #[test]
-fn a_publisher_reaches_recording_and_says_goodbye() {
+fn a_publisher_reaches_recording_and_tears_down() {
     let mut world = World::new(0);
     let mut server = Server::new(&world);
     let mut publisher = PublisherSession::new(url(), None, "test", description(), world.client());

@@ -1,4 +1,4 @@
-//! What strangers ask of a server session costs as little as it can.
+//! What hostile clients request of a server session costs little.
 
 use std::time::Instant;
 
