@@ -7,7 +7,7 @@ use crate::support::footage::{Excerpt, ffmpeg};
 use crate::support::hevcast::{Server, command, start, wait_until_sending};
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
-use crate::support::{Scratch, real_time};
+use crate::support::{Scratch, real_time_shared};
 
 /// The length of the excerpts, in seconds.
 const SECONDS: u32 = 4;
@@ -24,7 +24,7 @@ fn publishing(file: &str, url: &str) -> Command {
 #[test]
 fn ffmpeg_publishes_and_we_receive() {
     let Some(excerpt) = Excerpt::cut(SECONDS, "FFmpeg publishes") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -42,7 +42,7 @@ fn ffmpeg_publishes_and_we_receive() {
 #[test]
 fn we_send_and_ffmpeg_reads() {
     let Some(excerpt) = Excerpt::cut(SECONDS, "FFmpeg reads") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("read.y4m");
     let server = Server::start();

@@ -7,7 +7,7 @@ use crate::support::footage::Excerpt;
 use crate::support::hevcast::{Server, start, wait_until_sending};
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::{Process, wait_for_bytes};
-use crate::support::{Scratch, has_peer, real_time, say};
+use crate::support::{Scratch, has_peer, real_time_shared, say};
 
 /// The length of the excerpts, in seconds.
 const SECONDS: u32 = 4;
@@ -40,7 +40,7 @@ fn gstreamer_publishes_and_we_receive() {
         return;
     }
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let server = Server::start();
@@ -66,7 +66,7 @@ fn we_send_and_gstreamer_reads() {
         return;
     }
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("read.yuv");
     let server = Server::start();

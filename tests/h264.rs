@@ -9,7 +9,7 @@ use crate::support::footage::{decode, ffmpeg};
 use crate::support::hevcast::{Server, expect_figures, run, start};
 use crate::support::pictures::Clip;
 use crate::support::process::Process;
-use crate::support::{Scratch, has_peer, real_time};
+use crate::support::{Scratch, has_peer, real_time_shared};
 
 /// How many pictures each stream has.
 pub const PICTURES: usize = 60;
@@ -55,7 +55,7 @@ fn publish(stream: &Path, url: &str) -> Process {
 #[test]
 fn ffmpeg_publishes_h264_and_we_show_and_record_it() {
     let Some(coded) = coded(&["-bf", "0"], "FFmpeg publishes H.264") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let (shown, recorded) = (coded.folder.file("shown.y4m"), coded.folder.file("recorded.mp4"));
     let server = Server::start();
     let url = server.url("cam");
@@ -78,7 +78,7 @@ fn gstreamer_publishes_h264_and_we_show_it() {
     if !has_elements(&["rtspclientsink", "h264parse"], scenario) {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let shown = coded.folder.file("shown.y4m");
     let server = Server::start();
     let url = server.url("gst");
@@ -101,7 +101,7 @@ fn a_camera_that_codes_h264_is_shown_whatever_its_encoder_does() {
         ("baseline", &["-profile:v", "baseline", "-x264-params", "repeat-headers=1:aud=1"][..]),
     ] {
         let Some(coded) = coded(options, "a camera of H.264") else { return };
-        let _real_time = real_time();
+        let _real_time = real_time_shared();
         let footage = pictures_of(Codec::H264, &std::fs::read(&coded.stream).unwrap());
         assert_eq!(footage.len(), PICTURES, "{name}");
         let camera = Camera::of(Codec::H264, move |_, playing| playing.singly(&footage));
@@ -114,7 +114,7 @@ fn a_camera_that_codes_h264_is_shown_whatever_its_encoder_does() {
 #[test]
 fn a_cameras_stream_is_passed_on_as_it_is() {
     let Some(coded) = coded(&["-bf", "0"], "a camera is passed on") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let footage = pictures_of(Codec::H264, &std::fs::read(&coded.stream).unwrap());
     let camera = Camera::of(Codec::H264, move |_, playing| {
         playing.singly(&footage);

@@ -10,7 +10,7 @@ use crate::bad_input::assert_one_line;
 use crate::support::hevcast::{Server, command, start, wait_until_sending};
 use crate::support::pictures::Clip;
 use crate::support::process::{Process, wait_for_bytes};
-use crate::support::{Scratch, real_time};
+use crate::support::{Scratch, real_time_shared};
 
 /// How many pictures are written in each scenario.
 const PICTURES: u8 = 12;
@@ -43,7 +43,7 @@ pub fn fed_sender(url: &str, header: &str) -> (Process, ChildStdin) {
 
 /// Sends grey pictures of this size; returns the received pictures and the sender's output.
 fn through(width: usize, height: usize) -> (Clip, Vec<String>) {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let mut server = Server::start();
@@ -93,7 +93,7 @@ fn odd_sizes_are_cropped_and_it_is_said() {
 
 #[test]
 fn a_writer_that_is_cut_off_ends_the_stream_cleanly() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = Server::start();
     let url = server.url("live");
     let (sender, mut feed) = fed_sender(&url, "YUV4MPEG2 W64 H64 F20:1 Ip A1:1 C420jpeg");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::camera::{Camera, Picture, SSRC, pictures};
 use crate::support::hevcast::{count, expect_figures, number, run, start, summary};
-use crate::support::{free_port, has_peer, real_time};
+use crate::support::{free_port, has_peer, real_time_shared};
 
 /// Coded pictures for a fake camera. `None` where FFmpeg, which makes them, is absent.
 fn footage(count: usize, scenario: &str) -> Option<Vec<Picture>> {
@@ -15,7 +15,7 @@ fn footage(count: usize, scenario: &str) -> Option<Vec<Picture>> {
 #[test]
 fn a_source_that_falls_silent_is_connected_anew_though_it_answers_keepalives() {
     let Some(footage) = footage(400, "a silent camera") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let camera = Camera::start(move |connection, playing| {
         playing.singly(&footage[..if connection == 0 { 20 } else { 400 }]);
         playing.wait_for_leave();
@@ -35,7 +35,7 @@ fn a_source_that_falls_silent_is_connected_anew_though_it_answers_keepalives() {
 /// Two receivers over SRT: one listens, the other calls, and neither sends.
 #[test]
 fn silence_over_srt_is_reported_and_ends_like_with_other_protocols() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let port = free_port();
     let listens = start(&["receive", &format!("srt://127.0.0.1:{port}?mode=listener"), "--wait"]);
     let caller = format!("srt://127.0.0.1:{port}");
@@ -49,7 +49,7 @@ fn silence_over_srt_is_reported_and_ends_like_with_other_protocols() {
 #[test]
 fn rtcp_bye_ends_the_stream() {
     let Some(footage) = footage(20, "the end by RTCP BYE") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let camera = Camera::start(move |_, playing| {
         playing.singly(&footage[..10]);
         let bye = |ssrc: u32| [&[0x81, 203, 0, 1][..], &ssrc.to_be_bytes()].concat();
@@ -68,7 +68,7 @@ fn rtcp_bye_ends_the_stream() {
 #[test]
 fn of_a_burst_that_ends_the_stream_the_last_picture_is_shown() {
     let Some(footage) = footage(150, "a burst at the end") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let camera = Camera::start(move |_, playing| {
         playing.together(&footage);
         playing.rtcp(&[&[0x81, 203, 0, 1][..], &SSRC.to_be_bytes()].concat());
@@ -82,7 +82,7 @@ fn of_a_burst_that_ends_the_stream_the_last_picture_is_shown() {
 #[test]
 fn bundles_are_shown_picture_by_picture() {
     let Some(footage) = footage(400, "bundles") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let camera = Camera::start(move |_, playing| {
         for bundle in footage.chunks(8) {
             if playing.goes_on() {
@@ -105,7 +105,7 @@ fn bundles_are_shown_picture_by_picture() {
 #[test]
 fn where_nothing_can_be_shown_the_reason_is_reported() {
     let Some(mut footage) = footage(100, "nothing to show") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     footage.retain(|picture| !picture.is_keyframe());
     let without_keyframes = Camera::start(move |_, playing| playing.singly(&footage));
     let silent = Camera::start(|_, playing| playing.wait_for_leave());
@@ -132,7 +132,7 @@ fn most_connections(elapsed: Duration) -> usize {
 
 #[test]
 fn a_server_that_closes_at_once_is_tried_ever_more_rarely_and_counts_as_a_failure() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = Camera::start(|_, _| {});
     let pattern = ["send", "--input", "pattern", "--size", "64x64", "--encoder", "libx265"];
     let begun = Instant::now();

@@ -3,7 +3,7 @@
 use crate::support::hevcast::{Server, count, expect_figures, number, send_pattern, start, summary};
 use crate::support::mediamtx::MediaMtx;
 use crate::support::process::Process;
-use crate::support::{real_time, say};
+use crate::support::{real_time_shared, say};
 
 /// How long a sender runs: longer than MediaMTX takes to determine the tracks, and until its second keyframe.
 const SENT_SECONDS: &str = "6s";
@@ -22,7 +22,7 @@ fn assert_received(case: &str, url: &str) {
 fn every_protocol_both_ways() {
     let scenario = "MediaMTX";
     let Some(server) = MediaMtx::start(scenario, "") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     for (case, to, from) in [
         ("MediaMTX by RTSP", server.rtsp("a"), server.rtsp("a")),
         ("MediaMTX by RTMP", server.rtmp("live/b"), server.rtmp("live/b")),
@@ -45,7 +45,7 @@ fn it_pulls_from_our_server_and_its_viewers_do_not_wait_for_long() {
     let ours = Server::start();
     let paths = format!("  pulled:\n    source: {}\n    rtspTransport: tcp\n", ours.url("live"));
     let Some(server) = MediaMtx::start(scenario, &paths) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let _sender: Process = send_pattern(&ours.url("live"), &[]);
     assert_received("MediaMTX that has just begun to pull", &server.rtsp("pulled"));
     assert_received("a second viewer, in the midst of a group of pictures", &server.rtsp("pulled"));

@@ -12,7 +12,7 @@ use crate::support::hevcast::{Server, command, count, expect_figures, number, ru
 use crate::support::nginx::Nginx;
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
-use crate::support::{LIMIT, Scratch, free_port, is_there, real_time};
+use crate::support::{LIMIT, Scratch, free_port, is_there, real_time_shared};
 
 /// By how much an unreachable target may increase the delay of the other outputs, in ms. On an idle machine it is
 /// nothing.
@@ -56,7 +56,7 @@ fn three_outputs_get_every_picture() {
     if !srt_is_here("three outputs") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let [by_rtsp, by_srt, by_rtmp] = ["rtsp.y4m", "srt.y4m", "rtmp.y4m"].map(|name| folder.file(name));
     let server = Server::start();
@@ -92,7 +92,7 @@ fn a_target_that_dies_is_its_own_affair_and_comes_back() {
     if !srt_is_here("a target dies") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let server = Server::start();
     let (rtsp, rtmp, srt_port) = (server.url("two"), nginx.url("waiting", "two"), free_port());
     let listener = srt_listener(srt_port, &["-f", "null", "-"]);
@@ -140,7 +140,7 @@ fn we_receive_by_srt_what_we_send_by_it_and_know_the_delay() {
     if !srt_is_here("SRT to ourselves") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("srt.y4m");
     let port = free_port();
@@ -160,7 +160,7 @@ fn we_receive_by_srt_what_we_send_by_it_and_know_the_delay() {
 
 #[test]
 fn a_target_that_does_not_answer_keeps_nobody_waiting() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let (server, silent) = (Server::start(), FakeServer::start(&[]));
     let (first, second) = (server.url("prompt"), silent.url());
     let size = ["--size", "320x240", "--fps", "15", "--encoder", "libx265", "--stats", "json"];

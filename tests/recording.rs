@@ -8,7 +8,7 @@ use crate::support::footage::{Excerpt, WEBCAM, decode, find};
 use crate::support::hevcast::{Server, command, count, expect_figures, number, run, send_pattern, start, summary};
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
-use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
+use crate::support::{LIMIT, Scratch, has_peer, real_time_shared, say};
 
 /// The frame rate of the pattern in these scenarios, in pictures per second.
 const FPS: u64 = 15;
@@ -53,7 +53,7 @@ fn a_killed_recorder_loses_a_fragment_at_most() {
     if !has_peer("ffprobe", "recorders are killed") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     // Times that are distributed by the golden ratio: evenly, and the same in each run.
     let moment = |n: u64| Duration::from_millis(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 2000);
@@ -92,7 +92,7 @@ fn a_killed_recorder_loses_a_fragment_at_most() {
 #[test]
 fn what_is_sent_and_what_comes_are_recorded_picture_by_picture() {
     let Some(excerpt) = Excerpt::cut(3, "both ends record") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let (sent, received) = (folder.file("sent.mkv"), folder.file("received.mp4"));
     let server = Server::start();
@@ -147,7 +147,7 @@ fn on_a_full_disk_the_recording_ends_and_the_stream_goes_on() {
     let place = disk.file("disk");
     std::fs::create_dir(&place).unwrap();
     let Some(inside) = on_small_disk(&place) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let file = place.join("full.mp4");
     let input = format!("file:{}", footage.display());
     let server = Server::start();
@@ -172,7 +172,7 @@ fn the_server_records_in_segments_and_deletes_the_oldest() {
     if !has_peer("ffprobe", "the server records") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let config = folder.file("hevcast.toml");
     // Segments of 1.2 seconds, without a limit on their size.

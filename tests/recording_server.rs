@@ -9,7 +9,7 @@ use crate::support::configured_server::get;
 use crate::support::footage::{WEBCAM, ffmpeg, find};
 use crate::support::hevcast::{Server, command, count, expect_figures, figures, send_pattern, start, summary};
 use crate::support::process::{Exit, Process};
-use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
+use crate::support::{LIMIT, Scratch, has_peer, real_time_shared, say};
 
 /// Most pictures that a fragment of [`send_pattern`] holds: those of a second, and one that waits for the time stamp of
 /// the next.
@@ -65,7 +65,7 @@ fn a_killed_server_loses_a_fragment_of_its_recording_at_most() {
     if !has_peer("ffprobe", "recording servers are killed") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     // Times that are distributed by the golden ratio: evenly, and the same in each run.
     let moment = |n: u64| Duration::from_millis(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 2500);
     let (mut files, mut most_lost) = (0, 0);
@@ -111,7 +111,7 @@ fn on_a_full_disk_a_server_goes_on_and_logs_it_and_records_again_after_a_reload(
     let place = folder.file("disk");
     std::fs::create_dir(&place).unwrap();
     let Some(inside) = on_small_disk(&place) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let config = folder.file("hevcast.toml");
     let text = |format| {
         let http = "[http]\nlisten = \"127.0.0.1:0\"\n";
@@ -170,7 +170,7 @@ fn a_reload_begins_and_ends_recordings_while_the_stream_is_live() {
     if !has_peer("ffprobe", "recordings begin and end") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let (config, live) = (folder.file("hevcast.toml"), folder.file("recordings/live"));
     let configure = |paths: &str| std::fs::write(&config, format!("[record]\npaths = [{paths}]\n")).unwrap();
@@ -208,7 +208,7 @@ fn a_foreign_stream_with_reordered_pictures_is_recorded_picture_by_picture() {
     if !has_peer("ffmpeg", "pictures are reordered") || !has_peer("ffprobe", "pictures are reordered") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     for format in ["mp4", "mkv"] {
         let folder = Scratch::new();
         let config = folder.file("hevcast.toml");

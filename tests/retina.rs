@@ -8,7 +8,7 @@ use retina::codec::{CodecItem, ParametersRef};
 
 use crate::support::configured_server::{ConfiguredServer, Hashes, LISTEN, user};
 use crate::support::hevcast::send_pattern;
-use crate::support::{LIMIT, real_time};
+use crate::support::{LIMIT, real_time_shared};
 
 /// How many pictures must be read.
 const PICTURES: usize = 20;
@@ -71,7 +71,7 @@ fn assert_reads(case: &str, url: &str, login: Option<(&str, &str)>) {
 
 #[test]
 fn retina_reads_what_we_send_with_a_login_and_without() {
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let peer = user("peer", "secret", Hashes::Ha1, &["*"], &["*"]);
     let server = ConfiguredServer::start(&format!("{LISTEN}anyone = {{ read = [\"open\"] }}\n{peer}"));
     let _senders = ["open", "closed"].map(|path| send_pattern(&server.url("peer:secret", path), &[]));

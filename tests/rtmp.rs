@@ -6,7 +6,7 @@ use crate::support::hevcast::{command, count, number, start, summary, wait_until
 use crate::support::nginx::Nginx;
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
-use crate::support::{Scratch, real_time, say};
+use crate::support::{Scratch, real_time_shared, say};
 
 /// The length of the excerpts, in seconds: long enough for more than two of the sender's forced keyframes.
 const SECONDS: u32 = 5;
@@ -25,7 +25,7 @@ fn every_picture_passes_through_nginx_with_its_capture_time() {
     let scenario = "RTMP through nginx";
     let Some(nginx) = Nginx::start(scenario) else { return };
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let url = nginx.url("waiting", "cam?key=1");
@@ -50,7 +50,7 @@ fn a_late_reader_begins_at_the_next_keyframe() {
     let scenario = "RTMP, joining late";
     let Some(nginx) = Nginx::start(scenario) else { return };
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let url = nginx.url("live", "cam");
@@ -68,7 +68,7 @@ fn a_late_reader_begins_at_the_next_keyframe() {
 fn a_second_sender_gets_the_servers_reason() {
     let scenario = "RTMP, refused";
     let Some(nginx) = Nginx::start(scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let url = nginx.url("live", "cam");
     let pattern = ["send", "--input", "pattern", "--size", "320x240", "--encoder", "libx265", "--to"];
     let mut first = start(&[&pattern[..], &[&url, "--stats", "json"]].concat());

@@ -10,7 +10,7 @@ use crate::support::hevcast::start;
 use crate::support::nginx::{Nginx, new_ffmpeg};
 use crate::support::pictures::{Clip, assert_run};
 use crate::support::process::Process;
-use crate::support::{Scratch, real_time};
+use crate::support::{Scratch, real_time_shared};
 
 /// The length of the excerpts, in seconds.
 const SECONDS: u32 = 5;
@@ -26,7 +26,7 @@ fn we_send_and_a_new_ffmpeg_reads_from_where_it_joins() {
     let scenario = "FFmpeg reads RTMP";
     let (Some(nginx), Some(program)) = (Nginx::start(scenario), new_ffmpeg(scenario)) else { return };
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("read.y4m");
     let url = nginx.url("live", "cam");
@@ -49,7 +49,7 @@ fn a_new_ffmpeg_publishes_and_we_receive() {
     let scenario = "FFmpeg publishes RTMP";
     let (Some(nginx), Some(program)) = (Nginx::start(scenario), new_ffmpeg(scenario)) else { return };
     let Some(excerpt) = Excerpt::cut(SECONDS, scenario) else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let output = folder.file("received.y4m");
     let url = nginx.url("waiting", "cam");

@@ -6,7 +6,7 @@ use crate::h264::{PICTURES, assert_same, coded};
 use crate::support::camera::{Camera, Codec, Picture, pictures, pictures_of};
 use crate::support::hevcast::{Server, expect_figures, start};
 use crate::support::pictures::Clip;
-use crate::support::{Scratch, has_peer, real_time};
+use crate::support::{Scratch, has_peer, real_time_shared};
 
 /// Starts a server with this source at the path `gate`.
 fn server_with(folder: &Scratch, url: &str, on_demand: bool) -> Server {
@@ -27,7 +27,7 @@ fn camera(codec: Codec, footage: Vec<Picture>) -> Camera {
 #[test]
 fn a_source_on_demand_is_pulled_while_somebody_reads_it_and_arrives_as_it_was_coded() {
     let Some(coded) = coded(&["-bf", "0"], "a source on demand") else { return };
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let camera = camera(Codec::H264, pictures_of(Codec::H264, &std::fs::read(&coded.stream).unwrap()));
     let mut server = server_with(&coded.folder, &camera.url(), true);
     let shown = coded.folder.file("shown.y4m");
@@ -60,7 +60,7 @@ fn a_source_is_pulled_again_when_the_camera_comes_back() {
     if !has_peer("ffmpeg", "a source that comes back") {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let (folder, footage) = (Scratch::new(), pictures(400));
     let camera = Camera::start(move |connection, playing| {
         playing.singly(&footage[..if connection == 0 { 60 } else { 400 }]);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::hevcast::{Server, expect_figures, send_pattern, start};
 use crate::support::webdriver::Browser;
-use crate::support::{Scratch, has_peer, real_time};
+use crate::support::{Scratch, has_peer, real_time_shared};
 
 /// A path with a slash and non-ASCII characters.
 const PATH: &str = "studio/camera-1";
@@ -29,7 +29,7 @@ fn the_status_page_shows_a_stream_with_its_picture_ends_a_reader_and_outlives_it
     if !has_peer("chromedriver", scenario) {
         return;
     }
-    let _real_time = real_time();
+    let _real_time = real_time_shared();
     let folder = Scratch::new();
     let config = folder.file("hevcast.toml");
     std::fs::write(&config, "[http]\nlisten = \"127.0.0.1:0\"\n[record]\npaths = [\"studio/*\"]\n").unwrap();

@@ -120,8 +120,10 @@ impl Target {
         };
         let mut url = Url::parse(&escaped).map_err(|e| bad(&format!("not a URL ({e})")))?;
         let Some(protocol) = protocol else {
-            let what =
-                format!("hevcast does not support {}://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://", url.scheme());
+            let what = format!(
+                "hevcast does not support {}://, only rtsp://, rtsps://, rtmp://, rtmps:// and srt://",
+                url.scheme()
+            );
             return Err(bad(&what));
         };
         if url.host_str().is_none_or(str::is_empty) {

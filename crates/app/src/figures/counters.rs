@@ -1,4 +1,4 @@
-//! Counters, which stages add to, and the counts that are read of them, both from one definition: see [`counters!`].
+//! Counters, which stages add to, and the counts that are read of them, both from one definition: see `counters!`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +28,7 @@ impl Counter {
     }
 }
 
-/// One counter, or an array of them: what a field in [`counters!`] can be.
+/// One counter, or an array of them: what a field in `counters!` can be.
 pub(super) trait Counted {
     /// What is read of it.
     type Count;

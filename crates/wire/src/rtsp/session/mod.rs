@@ -199,9 +199,11 @@ mod cameras_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
-mod hostile_client_tests;
-#[cfg(test)]
 mod feedback_tests;
+#[cfg(test)]
+mod foreign_server_tests;
+#[cfg(test)]
+mod hostile_client_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
@@ -212,7 +214,5 @@ mod pause_tests;
 mod pipeline_tests;
 #[cfg(test)]
 mod shown_tests;
-#[cfg(test)]
-mod foreign_server_tests;
 #[cfg(test)]
 mod tests;
