@@ -16,7 +16,7 @@ use hevcast_server::status::stills::Stills;
 ///
 /// # Errors
 /// When it asks for a recording or a source.
-pub fn check(config: &Config) -> Result<()> {
+pub(super) fn check(config: &Config) -> Result<()> {
     if config.sources().next().is_some() {
         bail!("[[source]] needs FFmpeg, which this server was built without: install the package hevcast instead");
     }
@@ -27,39 +27,39 @@ pub fn check(config: &Config) -> Result<()> {
 }
 
 /// `None`, since there is no decoder.
-pub fn stills(_: Clock) -> Option<Arc<dyn Stills>> {
+pub(super) fn stills(_: Clock) -> Option<Arc<dyn Stills>> {
     None
 }
 
 /// Does nothing: the allocator's calls are in the crate with FFmpeg. The service file sets glibc's variables instead.
-pub fn give_memory_back(_: &Arc<Budget>) {}
+pub(super) fn give_memory_back(_: &Arc<Budget>) {}
 
 /// A recorder without recordings.
 #[derive(Debug)]
-pub struct ServeRecorder;
+pub(super) struct ServeRecorder;
 
 impl ServeRecorder {
     /// Does nothing; [`check`] has refused configurations with recordings.
-    pub fn start(_: Arc<State>, _: PathBuf) -> ServeRecorder {
+    pub(super) fn start(_: Arc<State>, _: PathBuf) -> ServeRecorder {
         ServeRecorder
     }
 
     /// Does nothing.
-    pub async fn stop(self) {}
+    pub(super) async fn stop(self) {}
 }
 
 /// Sources without a source.
 #[derive(Debug)]
-pub struct ServeSources;
+pub(super) struct ServeSources;
 
 impl ServeSources {
     /// Does nothing; [`check`] has refused configurations with sources.
-    pub fn start(_: Arc<State>) -> ServeSources {
+    pub(super) fn start(_: Arc<State>) -> ServeSources {
         ServeSources
     }
 
     /// Does nothing.
-    pub async fn stop(self) {}
+    pub(super) async fn stop(self) {}
 }
 
 #[cfg(test)]
