@@ -3,6 +3,7 @@
 //! One task. What it is doing can be watched ([`PlayState`]), and what comes can be recorded ([`super::record`]) besides
 //! being decoded.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -212,7 +213,7 @@ impl PlayStage {
         &self,
         opening: impl Future<Output = Result<S, E>>,
     ) -> Result<S, SourceError> {
-        let opening = async { opening.await.map_err(E::into) };
+        let opening = pin!(async { opening.await.map_err(E::into) });
         if !self.settings.origin.opens_with_pictures() {
             return opening.await;
         }
@@ -247,7 +248,7 @@ impl PlayStage {
                 true => source.next().await?,
                 false => {
                     let timeout = self.source_timeout.now(stats.server_clock.is_some());
-                    within(timeout, listening.elapsed(), source.next()).await?
+                    within(timeout, listening.elapsed(), pin!(source.next())).await?
                 }
             };
             self.count(before, &counted, source.stats());

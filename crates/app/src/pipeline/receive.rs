@@ -63,7 +63,7 @@ pub struct ReceiveSettings {
 
 /// A decoded picture on its way to the presenter.
 struct Presentable {
-    decoded: Decoded,
+    picture: Picture,
     timestamp: RtpTicks,
     stamp: Option<(CaptureStamp, Option<SendStages>)>,
     arrived: Instant,
@@ -269,7 +269,7 @@ impl DecodeStage {
             decoded_at,
             clock: frame.meta.server_clock,
             is_live: frame.meta.is_live,
-            decoded,
+            picture: decoded.picture,
         })
     }
 
@@ -293,13 +293,13 @@ impl DecodeStage {
 /// The present stage.
 fn present_stage(mut sink: Box<dyn Sink>, slot: &Slot<Presentable>, counters: &ReceiveCounters) -> Result<()> {
     let _closed = slot.close_on_drop();
-    while let Some(Presentable { decoded, timestamp, stamp, arrived, held, decoded_at, clock, is_live }) = slot.take() {
-        let Some(presented) = sink.present(&decoded.picture)? else {
+    while let Some(Presentable { picture, timestamp, stamp, arrived, held, decoded_at, clock, is_live }) = slot.take() {
+        let Some(presented) = sink.present(&picture)? else {
             counters.dropped.add(1);
             continue;
         };
         counters.shown(Shown {
-            format: decoded.picture.format(),
+            format: picture.format(),
             timestamp,
             stamp,
             arrived,

@@ -39,7 +39,8 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
     };
     let id = connection.session_number();
     let span = tracing::info_span!("connection", id, %peer, session = &session_id[..8]);
-    async move {
+    // The task is borrowed, not moved: each move into another future would add its size to the memory of a connection.
+    let lost = async {
         let reason = connection.run().await;
         state.counters.ended.increment(reason.kind());
         if let CloseReason::Message(error) = &reason {
@@ -47,13 +48,16 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<State>, stopped: watch:
         }
         // The connection's slot is freed before a lost publisher's return is awaited.
         drop(slot);
-        let timeout = state.config().limits.publisher_return;
-        if let Some(publication) = connection.shutdown(&reason).await {
-            wait_for_return(publication, timeout, stopped).await;
-        }
+        connection.shutdown(&reason).await
     }
-    .instrument(span)
+    .instrument(span.clone())
     .await;
+    // Closes the socket.
+    drop(connection);
+    if let Some(publication) = lost {
+        let timeout = state.config().limits.publisher_return;
+        wait_for_return(publication, timeout, stopped).instrument(span).await;
+    }
 }
 
 /// 128 random bits in hexadecimal.

@@ -57,7 +57,7 @@ impl ConnectionTask {
 
     /// Ends the connection: sends BYE (RFC 3550 section 6.6) and TEARDOWN as far as the peer still reads. Returns the
     /// publication if a publisher is lost, so that its return can be awaited.
-    pub(super) async fn shutdown(mut self, reason: &CloseReason) -> Option<Publication> {
+    pub(super) async fn shutdown(&mut self, reason: &CloseReason) -> Option<Publication> {
         let mut lost = None;
         match self.leave_role(reason).await {
             Role::Publisher { publication, .. } if reason.is_loss() => {

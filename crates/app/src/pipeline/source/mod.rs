@@ -11,6 +11,7 @@ pub mod rtmp;
 pub mod rtsp;
 
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::time::Duration;
 
 use hevcast_media::srt::SrtError;
@@ -122,14 +123,15 @@ fn is_orderly_end(error: &NetError) -> bool {
     }
 }
 
-/// Waits for `next` until `timeout` is over, of which `waited` has passed.
+/// Waits for `next` until `timeout` is over, of which `waited` has passed. It is pinned by the caller, since what is passed by
+/// value is moved several times on its way into the time-out.
 ///
 /// # Errors
 /// What `next` says; [`SourceError::Silent`] when nothing comes.
 pub async fn within<T>(
     timeout: Duration,
     waited: Duration,
-    next: impl Future<Output = Result<T, SourceError>>,
+    next: Pin<&mut impl Future<Output = Result<T, SourceError>>>,
 ) -> Result<T, SourceError> {
     match tokio::time::timeout(timeout.saturating_sub(waited), next).await {
         Ok(next) => next,
@@ -139,15 +141,17 @@ pub async fn within<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn silence_is_an_error_and_what_is_there_is_taken_however_long_it_lay() {
         let timeout = Duration::from_millis(20);
-        let never = std::future::pending::<Result<(), SourceError>>();
+        let never = pin!(std::future::pending::<Result<(), SourceError>>());
         let silent = within(timeout, Duration::ZERO, never).await.unwrap_err();
         assert!(matches!(silent, SourceError::Silent(waited) if waited == timeout) && silent.is_temporary());
-        let there = std::future::ready(Ok::<_, SourceError>(7));
+        let there = pin!(std::future::ready(Ok::<_, SourceError>(7)));
         assert_eq!(within(timeout, timeout * 9, there).await.unwrap(), 7);
     }
 }

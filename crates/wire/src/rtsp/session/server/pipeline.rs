@@ -4,6 +4,7 @@
 //! request means depends on the ones before it (PLAY is valid once SETUP has been accepted), so one request at a time is open
 //! for a decision, and those behind it wait here, unread. The queue is bounded in number and in bytes.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -74,7 +75,7 @@ impl ServerSession {
     /// Answers waiting requests up to the next that the program has to decide.
     pub(super) fn advance(&mut self) {
         while self.open.is_none() {
-            let Some(request) = self.waiting.pop_front() else { break };
+            let Some(request) = take_first(&mut self.waiting) else { break };
             self.waiting_bytes -= request.bytes();
             match request {
                 Waiting::Request(request, now) => self.handle_request(*request, now),
@@ -111,6 +112,16 @@ impl ServerSession {
     }
 }
 
+/// Takes the first element. A queue that becomes empty frees its memory: a server has thousands of connections, and most of
+/// them are silent most of the time.
+pub(super) fn take_first<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    if queue.is_empty() {
+        *queue = VecDeque::new();
+    }
+    first
+}
+
 impl Session for ServerSession {
     type Input<'i> = Inbound;
     type Event = ServerEvent;
@@ -141,11 +152,11 @@ impl Session for ServerSession {
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent> {
-        self.events.pop_front()
+        take_first(&mut self.events)
     }
 
     fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.transmits.pop_front()
+        take_first(&mut self.transmits)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -2,6 +2,7 @@
 
 use rtsp_types::StatusCode;
 
+use super::pipeline::take_first;
 use super::{OpenRequest, ServerSession};
 use crate::rtsp::message::{BadRequest, Request, reply, reply_to_bad, response_bytes};
 
@@ -17,7 +18,7 @@ pub struct Refusal {
 impl ServerSession {
     /// The oldest refusal that has not been polled. Polled for the log only: the response is on its way.
     pub fn poll_refusal(&mut self) -> Option<Refusal> {
-        self.refusals.pop_front()
+        take_first(&mut self.refusals)
     }
 
     /// Answers the open request with this status code.
