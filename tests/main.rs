@@ -36,6 +36,7 @@ mod mediamtx;
 mod names;
 mod outputs;
 mod pause;
+mod priority;
 mod reconnect;
 mod recording;
 mod recording_names;

@@ -141,6 +141,12 @@ impl Process {
         names
     }
 
+    /// How long its first thread has run on a processor (proc(5), `schedstat`, the first figure, ns).
+    pub fn cpu_time(&self) -> Duration {
+        let schedstat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.id())).unwrap();
+        Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
+    }
+
     /// The targets of all its open file descriptors.
     pub fn open_files(&self) -> Vec<PathBuf> {
         let links = std::fs::read_dir(format!("/proc/{}/fd", self.id())).into_iter().flatten().flatten();

@@ -32,6 +32,7 @@ mod descriptors;
 mod language;
 mod log;
 mod permissions;
+mod priority;
 mod program;
 pub mod report;
 #[cfg_attr(not(feature = "media"), allow(dead_code, reason = "SIGHUP ends no server"))]

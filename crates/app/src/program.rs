@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Cli;
 use crate::report::one_line;
-use crate::{command, log};
+use crate::{command, log, priority};
 
 /// Exit status for a wrong command line.
 const USAGE: u8 = 2;
@@ -39,7 +39,13 @@ pub fn run() -> ExitCode {
     }
     let workers = cli.command.as_ref().map_or(command::WORKERS, command::workers);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.worker_threads(workers).event_interval(EVENT_INTERVAL).enable_all().build() {
+    let runtime = match runtime
+        .worker_threads(workers)
+        .event_interval(EVENT_INTERVAL)
+        .on_thread_start(priority::raise)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
@@ -54,6 +60,7 @@ pub fn run() -> ExitCode {
         Ok(command) => command,
         Err(error) => return usage(&error),
     };
+    priority::raise();
     let result = runtime.block_on(command::run(command));
     end(runtime, result)
 }

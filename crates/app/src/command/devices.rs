@@ -3,6 +3,7 @@
 use hevcast_media::capture;
 use hevcast_media::codec;
 
+use crate::priority::{self, Means};
 use crate::report::{Format, Reporter};
 
 /// Prints the cameras and the encoders. Each encoder is opened to see whether it works, which takes a moment.
@@ -26,5 +27,20 @@ pub(crate) fn run() {
     for encoder in codec::encoders() {
         let works = encoder.works.err().unwrap_or_else(|| "works".to_owned());
         line(&format!("  {}: {works}", encoder.name));
+    }
+    line("Priority on a busy computer:");
+    line(&format!("  {}", priority_line(priority::means())));
+}
+
+/// Which priority the threads that pictures pass have, and where they have none, how to get it.
+fn priority_line(means: &Means) -> String {
+    match means {
+        Means::Permitted => "raised, as this system permits".to_owned(),
+        #[cfg(all(target_os = "linux", feature = "gui"))]
+        Means::RtKit => "raised by RTKit".to_owned(),
+        Means::Unavailable(why) => format!(
+            "not raised: {why}. To have it: install rtkit on a desktop, or allow niceness -10 to your user \
+             (`nice -10` in /etc/security/limits.conf)"
+        ),
     }
 }

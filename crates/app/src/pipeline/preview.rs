@@ -12,7 +12,8 @@ use hevcast_media::picture::Picture;
 use hevcast_wire::{CodecId, CodedFrame};
 
 use super::gap::DropToIrap;
-use super::stage::{Stages, lower_priority};
+use super::stage::Stages;
+use crate::priority;
 
 /// Depth of the queue `preview`, in frames.
 pub const PREVIEW_DEPTH: usize = 8;
@@ -50,7 +51,7 @@ pub fn start(stages: &mut Stages, codec: CodecId, show: Show) -> Result<PreviewQ
 }
 
 fn run(mut decoder: Decoder, frames: &Receiver<CodedFrame>, mut show: Show) {
-    lower_priority();
+    priority::lower();
     let mut decoded = Vec::new();
     while let Ok(frame) = frames.recv() {
         if let Err(error) = decoder.decode(&frame, 0, &mut decoded) {

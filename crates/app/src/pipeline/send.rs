@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hevcast_media::capture::{self, Captured, Input, Pacing, Source, SourceInfo, Wanted};
-use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettings, FrameRequest, RateControl};
+use hevcast_media::codec::{
+    EncodeError, Encoder, EncoderChoice, EncoderOptions, EncoderSettings, FrameRequest, RateControl, Rejected,
+};
 use hevcast_media::picture::PictureFormat;
 use hevcast_media::{FrameRate, Stop};
 use hevcast_net::{Clock, Target};
@@ -36,6 +38,7 @@ use super::stage::{PipelineEnd, Stages};
 use super::stamp::{SentStages, Stamper};
 use crate::figures::counters::Counter;
 use crate::figures::send::SendCounters;
+use crate::priority;
 
 /// How long a file waits for the link before it checks whether it was stopped.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(100);
@@ -189,9 +192,14 @@ fn open(settings: &SendSettings) -> Result<(Opened, Vec<String>)> {
     let info = source.info();
     let encoder_settings =
         EncoderSettings { format: info.format, frame_rate: info.frame_rate, options: settings.encoder.clone() };
-    let (encoder, rejected) = Encoder::open(&encoder_settings)?;
+    let (encoder, rejected) = open_encoder(&encoder_settings)?;
     let fallbacks = rejected.iter().map(|r| format!("{}: {}", r.name, r.why)).collect();
     Ok((Opened { source, encoder }, fallbacks))
+}
+
+/// Opens an encoder whose worker threads have the priority of stages that pictures pass.
+fn open_encoder(settings: &EncoderSettings) -> Result<(Encoder, Vec<Rejected>), EncodeError> {
+    priority::while_raised(|| Encoder::open(settings))
 }
 
 /// The encode stage.
@@ -267,8 +275,8 @@ impl EncodeStage {
         }
         let same = EncoderChoice::Named(self.encoder.name().to_owned());
         let settings = EncoderSettings { format, frame_rate, ..at_work.clone() }.with_choice(same);
-        let any = || Encoder::open(&settings.clone().with_choice(EncoderChoice::Auto));
-        let (next, _) = Encoder::open(&settings).or_else(|_| any())?;
+        let any = || open_encoder(&settings.clone().with_choice(EncoderChoice::Auto));
+        let (next, _) = open_encoder(&settings).or_else(|_| any())?;
         tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
         *self.encoder_settings.lock() = settings.with_choice(EncoderChoice::Named(next.name().to_owned()));
         self.change_encoder(next);
@@ -344,7 +352,7 @@ impl Sending {
         let Some(encoding) = &self.encoding else { bail!("the source codes by itself: change its own settings") };
         let mut settings = encoding.settings.lock().clone();
         settings.options.rate = rate;
-        let (encoder, _) = tokio::task::spawn_blocking(move || Encoder::open(&settings)).await??;
+        let (encoder, _) = tokio::task::spawn_blocking(move || open_encoder(&settings)).await??;
         *encoding.next.lock() = Some(encoder);
         Ok(())
     }

@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, bail};
 use tokio::sync::Notify;
 
+use crate::priority;
+
 /// The threads of a pipeline, which are joined together.
 #[derive(Debug, Default)]
 pub struct Stages {
@@ -39,27 +41,18 @@ impl Drop for EndGuard {
     }
 }
 
-/// Lowers the priority of this thread, and of those that it will start: for work that the stream does not depend on, such as
-/// drawing what a sender pushes. Does nothing where the system knows no priorities of threads.
-pub fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LOW_PRIORITY_NICENESS) {
-        tracing::debug!("no lower priority for a thread that only watches: {error}");
-    }
-}
-
-/// The niceness of threads with lower priority, on Linux's scale from 0 to 19.
-#[cfg(target_os = "linux")]
-const LOW_PRIORITY_NICENESS: i32 = 10;
-
 impl Stages {
-    /// Runs a stage on a thread of its own, named after it.
+    /// Runs a stage on a thread of its own, named after it, with the [priority](crate::priority) of a stage that pictures pass.
     ///
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(&mut self, name: &str, stage: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+        let raised = || {
+            priority::raise();
+            stage()
+        };
         let builder = std::thread::Builder::new().name(name.to_owned());
-        self.threads.push(builder.spawn(stage).with_context(|| format!("no thread for the stage {name}"))?);
+        self.threads.push(builder.spawn(raised).with_context(|| format!("no thread for the stage {name}"))?);
         Ok(())
     }
 

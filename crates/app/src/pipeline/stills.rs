@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use super::gap::DropToIrap;
 use super::source::hub::HubSource;
 use super::source::{CodedSource, SourceEvent};
-use super::stage::lower_priority;
+use crate::priority;
 
 /// Queue `stills`: coded pictures between a maker's task and its thread. A joining burst passes in a few moments.
 const DEPTH: usize = 256;
@@ -217,7 +217,7 @@ async fn read(mut source: HubSource, maker: &Maker, queue: SyncSender<Waiting>, 
 
 /// Decodes, and makes a still of the last picture once in a while.
 fn make(mut decoder: Decoder, frames: &Receiver<Waiting>, maker: &Maker) {
-    lower_priority();
+    priority::lower();
     let mut decoded = Vec::new();
     let mut made: Option<Instant> = None;
     while let Ok(waiting) = frames.recv() {

@@ -38,7 +38,7 @@ use tokio::runtime::Handle;
 use self::shell::Shell;
 use crate::cli::{Cli, Command, ReceiveArgs, SendArgs};
 use crate::language::Language;
-use crate::pipeline::stage::lower_priority;
+use crate::priority;
 use crate::report::Format;
 
 /// The initial size of a window, in points.
@@ -113,7 +113,7 @@ pub(crate) fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
     };
     if matches!(opening.role, Some(OpeningRole::Send(_))) {
         // The threads of a software rasteriser inherit it: the encoder is to be scheduled before them.
-        lower_priority();
+        priority::lower();
     }
     let runtime = runtime.clone();
     let create = Box::new(move |context: &eframe::CreationContext<'_>| {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::OutputSettings;
 use super::output::{Close, Connector, Output, OutputError};
 use crate::pipeline::ticks::Unwrapper;
+use crate::priority;
 
 /// How long libsrt may wait for a peer before it gives up.
 const CONNECT_TIMEOUT_MS: u32 = 3000;
@@ -108,12 +109,15 @@ impl SrtOutput {
         let ends_by = stop.0.clone();
         std::thread::Builder::new()
             .name("srt".to_owned())
-            .spawn(move || match SrtWriter::connect(address, codec, size, ends_by) {
-                Ok(writer) => {
-                    let _ = results.blocking_send(Ok(0));
-                    write_all(writer, &queued, &results);
+            .spawn(move || {
+                priority::raise();
+                match SrtWriter::connect(address, codec, size, ends_by) {
+                    Ok(writer) => {
+                        let _ = results.blocking_send(Ok(0));
+                        write_all(writer, &queued, &results);
+                    }
+                    Err(error) => _ = results.blocking_send(Err(error)),
                 }
-                Err(error) => _ = results.blocking_send(Err(error)),
             })
             .map_err(|error| failed(&error.to_string()))?;
         match written.recv().await {

@@ -34,6 +34,7 @@ use self::output::{Running, Signals};
 use self::queue::{MAX_BYTES, RecordQueue};
 use self::writer::Writer;
 use crate::figures::recorded::{RecordCounters, RecordCounts};
+use crate::priority;
 
 /// Memory for a recording outside of a server: its queue, of which a budget leaves some room for other things.
 const OWN_BUDGET_BYTES: u64 = 2 * MAX_BYTES as u64;
@@ -117,7 +118,10 @@ impl Recorder {
         let popped = Arc::clone(&queue);
         std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || writer.run(&popped))
+            .spawn(move || {
+                priority::normal();
+                writer.run(&popped);
+            })
             .context("no thread for the recording")?;
         output.begin(Running::new(Arc::clone(&queue), Arc::clone(&counters), signals, state.clone()));
         Ok(Recorder { output: output.clone(), queue, counters, before, state })

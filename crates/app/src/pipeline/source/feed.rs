@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::{CodedSource, Ended, SourceError, SourceEvent, SourceStats};
 #[cfg(feature = "srt")]
 use crate::pipeline::outputs::srt::address;
+use crate::priority;
 
 /// A gap in a file's time stamps, or a step back, that is not waited for: an odd stamp must not stop it for hours.
 const LONGEST_GAP: i32 = 10 * RtpTicks::HZ as i32;
@@ -114,6 +115,7 @@ impl Feed {
         // Before the thread, so that dropping this call ends the thread.
         let feed = Feed { frames, stop, playout_clock, parameter_sets: None, received_bytes: 0 };
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            priority::raise();
             let mut reader = match open() {
                 Ok(reader) => reader,
                 Err(error) => {
