@@ -58,10 +58,22 @@ pub fn default_program() -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be started, or does not listen.
 pub fn serve(program: &Path, lifetime: Duration) -> Result<(Process, String)> {
+    serve_as(program, lifetime, |command| command)
+}
+
+/// The same, with the command that starts it changed by `prepared`.
+///
+/// # Errors
+/// As [`serve`]'s.
+pub fn serve_as(
+    program: &Path,
+    lifetime: Duration,
+    prepared: impl FnOnce(Command) -> Command,
+) -> Result<(Process, String)> {
     let lifetime = lifetime + ORPHAN_GRACE;
     let mut serve = Command::new(program);
     serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{}s", lifetime.as_secs())]);
-    let server = Process::start("hevcast serve", serve, Stdout::Lines)?;
+    let server = Process::start("hevcast serve", prepared(serve), Stdout::Lines)?;
     let address =
         server.wait_for_line(READY_TIMEOUT, |line| line.strip_prefix("listening on ").map(ToOwned::to_owned))?;
     Ok((server, format!("rtsp://{address}/bench")))

@@ -201,6 +201,7 @@ fn open(setting: &Setting, footage: &Footage, frame_rate: FrameRate, qp: u8) -> 
             preset: setting.preset.map(str::to_owned),
             keyframe_interval: Some(Duration::from_secs(10)),
             x265_params: setting.params.to_owned(),
+            ..EncoderOptions::default()
         },
     };
     match Encoder::open(&settings) {

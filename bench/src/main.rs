@@ -9,7 +9,7 @@
 //! picture; `fanout` is what a thousand readers cost, beside the limit of the system, `stalled` what readers notice of others
 //! that have stopped reading, and `attack` what they notice of hostile connections. [`page`] runs all of them for the manual.
 //!
-//! [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
+//! [`busy`] lets other programs want the processors meanwhile. [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
 //!
 //! Further benchmarks become further subcommands over the same parts.
 
@@ -18,6 +18,8 @@
 
 #[cfg(target_os = "linux")]
 mod attack;
+#[cfg(target_os = "linux")]
+mod busy;
 mod chain;
 mod chain_io;
 mod congest;
@@ -76,6 +78,9 @@ enum Benchmark {
     Peers(peers::PeersArgs),
     /// All benchmarks, and their tables as a page.
     Page(page::PageArgs),
+    /// Pictures a second and their delay while other programs want the processors.
+    #[cfg(target_os = "linux")]
+    Busy(busy::BusyArgs),
     /// The delay on a link that is too slow or stands still, beside FFmpeg's.
     Congest(congest::CongestArgs),
     /// The delay by stage, at several sizes and rates.
@@ -111,6 +116,8 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Busy(args) => busy::run(args),
         Benchmark::Congest(args) => congest::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Stages(args) => stages::run(&args),

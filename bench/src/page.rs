@@ -43,13 +43,23 @@ struct Section {
     has_plots: bool,
 }
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     Section {
         title: "Delay from picture in to picture out",
         text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \
                the other. The floor is encoding and decoding alone, in one process, without network or program around it: what \
                lies above it is ours.",
         command: &["latency"],
+        has_json: true,
+        has_plots: false,
+    },
+    Section {
+        title: "A busy computer",
+        text: "The same path while other programs want the processors: so many busy loops at normal priority. *priority* is niceness \
+               -10 for the threads that pictures pass, as the program takes it where the system permits it; *normal* is the \
+               program where it does not. *interval* is the standard deviation of the time between two pictures that came out, \
+               by when they were taken, in percent of its mean. FFmpeg's chain is the one of *Other programs beside ours*.",
+        command: &["busy", "--seconds", "10"],
         has_json: true,
         has_plots: false,
     },

@@ -6,7 +6,7 @@
 //! `ffplay`, which has no pipe, from its window on a screen ([`crate::screen`]). They take turns, so that noise of the
 //! machine that comes and goes hits all alike, and what all turns of one have measured is one set of delays.
 
-mod ffmpeg;
+pub mod ffmpeg;
 mod ffplay;
 mod gstreamer;
 

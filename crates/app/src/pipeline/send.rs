@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::capture::{CaptureStage, CapturedFrame, SourceState};
+use super::encoder_threads::EncoderThreads;
 use super::keyframe::KeyframeRequest;
 use super::outputs::output::Output;
 use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
@@ -148,6 +149,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder,
         encoder_settings: Arc::clone(&encoder_settings),
         next_encoder: Arc::clone(&next_encoder),
+        threads: EncoderThreads::new(Instant::now()),
         preview: show.map(|show| preview::start(&mut stages, CodecId::H265, show)).transpose()?,
         stamper: Stamper::new(clock, RtpTicks(getrandom::u32().context("the system has no randomness to offer")?)),
         pacing: info.pacing,
@@ -207,6 +209,7 @@ struct EncodeStage {
     encoder: Encoder,
     encoder_settings: Arc<Mutex<EncoderSettings>>,
     next_encoder: Arc<Mutex<Option<Encoder>>>,
+    threads: EncoderThreads,
     preview: Option<PreviewQueue>,
     stamper: Stamper,
     pacing: Pacing,
@@ -235,6 +238,7 @@ impl EncodeStage {
                 self.encoder = next;
             }
             self.fit_encoder(captured.picture.format(), frame_rate)?;
+            self.threads.change(&mut self.encoder);
             match self.bit_budget() {
                 Ok(budget) => self.encode(&captured, budget)?,
                 Err(dropped) => dropped.add(1),
@@ -303,6 +307,7 @@ impl EncodeStage {
         }
         let done = Instant::now();
         self.counters.encoded(&frame, captured.picture.format().raw_bits(), done - begun);
+        self.threads.coded(&self.encoder, done, done - begun);
 
         let (stamper, capture_wait, encode) = (&self.stamper, begun.saturating_duration_since(at), done - begun);
         // Each output has a server of its own, and with it a clock.

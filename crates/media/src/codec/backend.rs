@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::encoder::Encoder;
 use super::limits::Qp;
 use super::settings::{EncoderChoice, EncoderOptions, EncoderSettings, RateControl};
+use super::threads::Threads;
 use super::tree_units::TreeUnits;
 use crate::av::AVPixelFormat;
 use crate::frame_rate::FrameRate;
@@ -164,7 +165,12 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
         params.push_str(":allow-non-conformance=1");
     }
     let tuning = if settings.options.preset.is_none() { X265_TUNING } else { "" };
-    let all = [&params, tuning, &settings.options.x265_params];
+    let threads = match settings.options.threads {
+        Threads::Wavefront => "",
+        // Without a pool of workers the frame's own thread codes the rows.
+        Threads::Single => "wpp=0:pools=none",
+    };
+    let all = [&params, tuning, threads, &settings.options.x265_params];
     let pairs = all.iter().flat_map(|list| list.split(':')).filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "1"))).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }

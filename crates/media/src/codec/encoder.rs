@@ -14,6 +14,7 @@ use super::engine::{Encoded, Engine};
 use super::error::{EncodeError, Rejected};
 use super::rate_controller::{Kind, RateController};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
+use super::threads::Threads;
 use crate::picture::Picture;
 use crate::x265::EncodeParams;
 
@@ -105,6 +106,34 @@ impl Encoder {
             count: 0,
             since_keyframe: 0,
         })
+    }
+
+    /// Opens the same encoder with pictures divided among other threads, to go on with by [`Encoder::go_on_with`]. It may be
+    /// called on another thread, while this encoder is at work. It is not tested again: with these settings it works.
+    pub fn opener(&self, threads: Threads) -> impl FnOnce() -> Result<Encoder, EncodeError> + Send + use<> {
+        let (backend, settings) = (self.backend, self.settings.clone().with_threads(threads));
+        move || Encoder::open_one(backend, &settings)
+    }
+
+    /// Goes on with another encoder of the same stream, whose first picture is an IDR picture. What has been learned of the
+    /// stream, such as its bits at each QP, is kept. Gives the other one back where its settings are not these but for the
+    /// threads, as after a change of rate.
+    ///
+    /// # Errors
+    /// The encoder that does not fit.
+    pub fn go_on_with(&mut self, next: Encoder) -> Result<(), Box<Encoder>> {
+        if self.settings.clone().with_threads(next.settings.options.threads) != next.settings {
+            return Err(Box::new(next));
+        }
+        (self.engine, self.settings) = (next.engine, next.settings);
+        self.since_keyframe = u32::MAX;
+        Ok(())
+    }
+
+    /// The longest that one of the encoder's threads was ready to run and waited for a processor in the last picture; `None`
+    /// where the system or the encoder does not tell.
+    pub fn longest_wait(&self) -> Option<Duration> {
+        self.engine.longest_wait()
     }
 
     /// FFmpeg's name of the encoder, such as `libx265`.

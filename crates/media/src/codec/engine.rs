@@ -1,5 +1,7 @@
 //! One interface to all encoders: x265, which is called directly, and the others, which are called through FFmpeg.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hevcast_wire::annexb;
 
@@ -68,6 +70,15 @@ impl Engine {
     /// Whether a QP can be set for each picture.
     pub(super) fn takes_qp(&self) -> bool {
         matches!(self, Engine::X265(_))
+    }
+
+    /// The longest that one of the encoder's threads was ready to run and waited for a processor in the last picture; `None`
+    /// where that is not measured.
+    pub(super) fn longest_wait(&self) -> Option<Duration> {
+        match self {
+            Engine::X265(x265) => x265.longest_wait(),
+            Engine::FFmpeg(_) => None,
+        }
     }
 
     /// Parameter sets that do not come with keyframes, in Annex B format or none.

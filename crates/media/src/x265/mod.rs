@@ -11,6 +11,7 @@ mod worker_threads;
 
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -99,7 +100,7 @@ pub(crate) struct X265 {
     input: Owned<ffi::x265_picture>,
     output: Owned<ffi::x265_picture>,
     format: PictureFormat,
-    /// Its worker threads, where they are pinned to processors.
+    /// The threads that code, where it can be measured how long they wait for a processor.
     workers: Option<WorkerThreads>,
 }
 
@@ -208,6 +209,12 @@ impl X265 {
         let (encoder, workers) = worker_threads::started_by(|| call!(api, encoder_open, param.get_mut()));
         let encoder = NonNull::new(encoder?).ok_or(X265Error::Open)?;
         Ok(X265 { api, encoder, input, output, format, workers })
+    }
+
+    /// The longest that one of the threads that code was ready to run and waited for a processor in the last picture; `None`
+    /// where that is not measured.
+    pub(crate) fn longest_wait(&self) -> Option<Duration> {
+        self.workers.as_ref().map(WorkerThreads::longest_wait)
     }
 
     /// Encodes a picture of the format that the encoder was opened with; `None` if it is held back.

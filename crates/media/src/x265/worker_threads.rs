@@ -1,4 +1,4 @@
-//! Pins x265's row workers to processors, on Linux.
+//! Measures how long x265's threads wait for a processor, and pins its row workers to processors, on Linux.
 //!
 //! There are as many workers as processors, and each row that can be coded wakes one. The kernel often runs two of them on one
 //! processor while the other is idle, for as long as a picture lasts: on two processors every twentieth picture took twice
@@ -6,7 +6,8 @@
 //! the workers are unpinned for a second; if they wait less then, they stay unpinned for longer, else they are pinned again
 //! for longer ([`PinPolicy`]).
 //!
-//! This is done only where there are few processors ([`MAX_PROCESSORS`]): among many the kernel finds an idle one.
+//! They are pinned only where there are few processors ([`MAX_PROCESSORS`]): among many the kernel finds an idle one. An
+//! encoder that codes with one thread has no workers; of that thread, too, it is measured how long it waits.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity, set_name};
 
-/// The most processors with which workers are pinned.
+/// The most processors with which workers are pinned, and the most threads whose waits are measured.
 const MAX_PROCESSORS: usize = 4;
 /// A picture counts as late if a worker that could run waited for a processor longer than this.
 const LATE: Duration = Duration::from_millis(2);
@@ -31,19 +32,27 @@ const MIN_HOLD: Duration = Duration::from_secs(5);
 /// The longest that it is kept.
 const MAX_HOLD: Duration = Duration::from_secs(320);
 
-/// The worker threads of one encoder.
+/// The threads of one encoder that code pictures.
 pub(super) struct WorkerThreads {
     workers: Vec<Worker>,
-    /// The processors that they may run on when unpinned.
-    all: CpuSet,
-    policy: PinPolicy,
+    /// The longest that one of them waited in the last picture.
+    longest_wait: Duration,
+    /// `None` where they are not pinned.
+    pinning: Option<Pinning>,
 }
 
 struct Worker {
     thread: Pid,
-    own: CpuSet,
     /// How long it has waited for a processor since it began.
     waited: Duration,
+}
+
+struct Pinning {
+    policy: PinPolicy,
+    /// The processor of each worker.
+    own: Vec<CpuSet>,
+    /// The processors that they may run on when unpinned.
+    all: CpuSet,
 }
 
 /// Calls `open`, which starts the threads of an encoder, and finds these by a thread name that they inherit.
@@ -64,13 +73,10 @@ fn rename(name: &str) -> bool {
 }
 
 impl WorkerThreads {
-    /// The threads with this name; `None` where they need not be pinned, or where Linux does not report how long they wait.
+    /// The threads with this name; `None` where Linux does not report how long they wait.
     fn named(name: &str) -> Option<WorkerThreads> {
         let all = sched_getaffinity(None).ok()?;
         let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).collect();
-        if !(2..=MAX_PROCESSORS).contains(&processors.len()) {
-            return None;
-        }
         let mut threads: Vec<i32> = fs::read_dir("/proc/self/task")
             .ok()?
             .filter_map(|task| {
@@ -81,17 +87,23 @@ impl WorkerThreads {
             .collect();
         // x265 starts the workers, one for each processor, before the thread that leads them.
         threads.sort_unstable();
+        let pinning = (threads.len() > 1 && (2..=MAX_PROCESSORS).contains(&processors.len()))
+            .then(|| Pinning::new(all, &processors));
         let workers: Option<Vec<Worker>> = threads
             .into_iter()
-            .zip(processors)
-            .map(|(thread, processor)| {
-                let mut own = CpuSet::new();
-                own.set(processor);
+            .take(processors.len().min(MAX_PROCESSORS))
+            .map(|thread| {
                 let thread = Pid::from_raw(thread)?;
-                Some(Worker { thread, own, waited: waited(thread)? })
+                Some(Worker { thread, waited: waited(thread)? })
             })
             .collect();
-        Some(WorkerThreads { workers: workers?, all, policy: PinPolicy::new(Instant::now()) })
+        let workers = workers.filter(|workers| !workers.is_empty())?;
+        Some(WorkerThreads { workers, longest_wait: Duration::ZERO, pinning })
+    }
+
+    /// The longest that one of the threads waited for a processor in the last picture.
+    pub(super) fn longest_wait(&self) -> Duration {
+        self.longest_wait
     }
 
     /// Measures after each picture how long the workers waited, and pins or unpins them.
@@ -102,17 +114,28 @@ impl WorkerThreads {
             longest = longest.max(now.saturating_sub(worker.waited));
             worker.waited = now;
         }
-        let Some(change) = self.policy.after_picture(Instant::now(), longest) else {
-            return;
-        };
-        for worker in &self.workers {
+        self.longest_wait = longest;
+        let Some(Pinning { policy, own, all }) = &mut self.pinning else { return };
+        let Some(change) = policy.after_picture(Instant::now(), longest) else { return };
+        for (worker, own) in self.workers.iter().zip(own) {
             let processors = match change {
-                Change::Pin => &worker.own,
-                Change::Unpin => &self.all,
+                Change::Pin => &*own,
+                Change::Unpin => &*all,
             };
             // Where it is not permitted, as in some containers, the workers just stay unpinned.
             let _ = sched_setaffinity(Some(worker.thread), processors);
         }
+    }
+}
+
+impl Pinning {
+    fn new(all: CpuSet, processors: &[usize]) -> Pinning {
+        let only = |processor: &usize| {
+            let mut set = CpuSet::new();
+            set.set(*processor);
+            set
+        };
+        Pinning { policy: PinPolicy::new(Instant::now()), own: processors.iter().map(only).collect(), all }
     }
 }
 
@@ -317,12 +340,8 @@ mod tests {
             std::thread::spawn(move || stopped.recv())
         });
         assert_eq!(name(), before);
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        if let Some(workers) = workers {
-            assert_eq!(workers.workers.len(), 1);
-        } else {
-            assert!(!(2..=MAX_PROCESSORS).contains(&processors), "no worker was found on {processors} processors");
-        }
+        let workers = workers.expect("a thread was started");
+        assert_eq!((workers.workers.len(), workers.pinning.is_some()), (1, false), "one thread is not pinned");
         drop(stop);
         assert!(thread.join().is_ok_and(|received| received.is_err()));
     }

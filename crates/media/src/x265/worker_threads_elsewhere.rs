@@ -10,6 +10,11 @@ pub(super) fn started_by<T>(open: impl FnOnce() -> T) -> (T, Option<WorkerThread
 
 impl WorkerThreads {
     /// Never called here.
+    pub(super) fn longest_wait(&self) -> std::time::Duration {
+        match *self {}
+    }
+
+    /// Never called here.
     pub(super) fn after_picture(&mut self) {
         match *self {}
     }
