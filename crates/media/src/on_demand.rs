@@ -45,7 +45,7 @@ impl Library {
     /// # Errors
     /// The system's reason why it cannot be loaded.
     pub(crate) fn load(&self) -> Result<(), &str> {
-        self.loaded.get_or_init(|| self.open()).as_ref().map(|()| ()).map_err(String::as_str)
+        self.loaded.get_or_init(|| self.open()).as_ref().copied().map_err(String::as_str)
     }
 
     /// Whether calling its functions loads nothing.
