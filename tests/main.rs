@@ -46,6 +46,7 @@ mod retina;
 mod rtmp;
 mod rtmp_ffmpeg;
 mod screen;
+mod serve_on_demand;
 mod sources;
 mod status_page;
 mod window_camera;

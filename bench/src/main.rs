@@ -7,7 +7,8 @@
 //! `peers` lets other programs take a `route` of their own through our server, and measures them by pipe or by `screen`;
 //! `window` is what a window costs in processor time and in delay. [`join`] is the time from a reader's connection to its first
 //! picture; `fanout` is what a thousand readers cost, beside the limit of the system, `stalled` what readers notice of others
-//! that have stopped reading, and `attack` what they notice of hostile connections. [`page`] runs all of them for the manual.
+//! that have stopped reading, and `attack` what they notice of hostile connections. `memory` is what each role holds in memory,
+//! and what holds it. [`page`] runs all of them for the manual.
 //!
 //! [`busy`] lets other programs want the processors meanwhile. [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
 //!
@@ -32,6 +33,8 @@ mod frame_schedule;
 mod join;
 mod label;
 mod latency;
+#[cfg(target_os = "linux")]
+mod memory;
 mod page;
 #[cfg(target_os = "linux")]
 mod peers;
@@ -97,6 +100,9 @@ enum Benchmark {
     /// The delay of readers beside some that have stopped reading.
     #[cfg(target_os = "linux")]
     Stalled(stalled::StalledArgs),
+    /// The resident memory of each role, by what holds it, beside other programs.
+    #[cfg(target_os = "linux")]
+    Memory(memory::MemoryArgs),
     /// What viewers, status page and memory notice of what hostile clients can do.
     #[cfg(target_os = "linux")]
     Attack(attack::AttackArgs),
@@ -128,6 +134,8 @@ fn main() -> ExitCode {
         Benchmark::Fanout(args) => fanout::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Stalled(args) => stalled::run(&args),
+        #[cfg(target_os = "linux")]
+        Benchmark::Memory(args) => memory::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Attack(args) => attack::run(&args),
         #[cfg(target_os = "linux")]

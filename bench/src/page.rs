@@ -178,6 +178,17 @@ const SECTIONS: [Section; 12] = [
         has_json: false,
         has_plots: false,
     },
+    Section {
+        title: "Memory",
+        text: "Resident memory of each role after ten seconds, with a test pattern at 30 pictures a second, by what holds it: the \
+               program's file, libraries, OpenGL's files (*driver*: Mesa and LLVM on a computer without a graphics card), anonymous \
+               memory, threads' stacks, and what is shared with the X server. *own* is all but the driver's files. RSS counts pages \
+               that other processes have in memory too, PSS a share of them. Most of a sender's heap is x265's, most of a \
+               receiver's the decoder's and the driver's.",
+        command: &["memory"],
+        has_json: true,
+        has_plots: false,
+    },
 ];
 
 /// Runs all, writes the page, and returns whether all bars hold.

@@ -12,7 +12,8 @@
 //! * [`y4m`] reads and writes raw pictures for other programs;
 //! * [`stop`] cancels the waits of all of these.
 //!
-//! All calls of FFmpeg are in the private `av` module, x265's in `x265`, the camera's ioctls in `capture::camera`, OpenGL's
+//! All calls of FFmpeg are in the private `av` module, x265's in `x265`, which libraries are loaded by their first call is in
+//! `on_demand`, the camera's ioctls in `capture::camera`, OpenGL's
 //! calls in `present::gl`; everything else is safe code. A [`stop::Stop`] is noticed within a tenth of a second, except by the
 //! capture of the screen, which waits for its next frame.
 
@@ -30,6 +31,9 @@ pub mod frame_rate;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod mux;
+#[cfg(on_demand)]
+#[allow(unsafe_code)]
+mod on_demand;
 mod orientation;
 pub mod picture;
 mod picture_format;
@@ -47,13 +51,12 @@ mod test_pictures;
 pub use frame_rate::FrameRate;
 pub use stop::Stop;
 
-/// Initialises FFmpeg's logging and the allocator. Call it once per process before other threads start; later calls only set
+/// Initialises FFmpeg's logging and the allocator; loads nothing of FFmpeg where it is loaded on demand. Call it once per process before other threads start; later calls only set
 /// how much FFmpeg prints.
 ///
 /// With `verbose`, FFmpeg prints its warnings and errors to standard error. Otherwise it prints nothing: every failure is an
 /// error value of the function in which it occurs.
 pub fn init(verbose: bool) {
-    av::log::ensure_installed();
     av::log::set_verbose(verbose);
     memory::share_arenas();
 }

@@ -20,6 +20,10 @@ use crate::signals::{Signals, after};
 /// How long to wait for the pipeline to stop when the window closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The width that the texture of glyphs may have, in pixels, and the height to which it may grow. egui makes it as wide as the
+/// graphics driver allows, up to 16384, where 64 rows are 4 MiB, in its own memory and in the driver's.
+const GLYPHS_SIDE: usize = 2048;
+
 /// What the window contains.
 enum Content {
     Launcher,
@@ -80,6 +84,10 @@ impl Shell {
 }
 
 impl eframe::App for Shell {
+    fn raw_input_hook(&mut self, _: &egui::Context, input: &mut egui::RawInput) {
+        input.max_texture_side = input.max_texture_side.map(|side| side.min(GLYPHS_SIDE));
+    }
+
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         let now = thread_cpu_time();
         if let Some(before) = self.cpu_time.replace(now) {

@@ -13,11 +13,10 @@ use super::colour::AvColour;
 use super::ffi::{self, AVCodec, AVCodecContext, AVCodecID, AVCodecParameters, AVPixelFormat};
 use super::frame::Frame;
 use super::hardware::Pool;
-use super::log;
 use super::options::{Dictionary, c_string};
 use super::owned::Owned;
 use super::packet::Packet;
-use super::{AvError, bytes_at, c_int_of, check};
+use super::{AvError, bytes_at, c_int_of, check, load_codecs};
 use crate::frame_rate::FrameRate;
 use crate::picture_format::PictureFormat;
 
@@ -79,24 +78,26 @@ pub(crate) fn has_encoder(name: &str) -> bool {
 }
 
 fn find_encoder(name: &str) -> Result<&'static AVCodec, AvError> {
+    load_codecs()?;
     let name = c_string(name)?;
     // SAFETY: a C string which lives through the call; the result is null or static.
     unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()).as_ref() }.ok_or(AvError::ENCODER_NOT_FOUND)
 }
 
 fn find_decoder(id: AVCodecID) -> Result<&'static AVCodec, AvError> {
+    load_codecs()?;
     // SAFETY: the result is null or static.
     unsafe { ffi::avcodec_find_decoder(id).as_ref() }.ok_or(AvError::DECODER_NOT_FOUND)
 }
 
 fn find_decoder_named(name: &CStr) -> Result<&'static AVCodec, AvError> {
+    load_codecs()?;
     // SAFETY: a C string which lives through the call; the result is null or static.
     unsafe { ffi::avcodec_find_decoder_by_name(name.as_ptr()).as_ref() }.ok_or(AvError::DECODER_NOT_FOUND)
 }
 
 impl Codec {
     fn alloc(codec: &'static AVCodec) -> Result<Codec, AvError> {
-        log::ensure_installed();
         // SAFETY: a codec of FFmpeg's static list; the result is a new context or null.
         let mut context = unsafe { Owned::new(ffi::avcodec_alloc_context3(codec), ffi::avcodec_free_context)? };
         let errors = Box::new(AtomicU32::new(0));

@@ -16,7 +16,7 @@ use super::frame::{Frame, pixel_aspect};
 use super::options::{Dictionary, Interrupt, c_string, file_url, static_name};
 use super::owned::Owned;
 use super::packet::{BitstreamFilter, Packet};
-use super::{AvError, check};
+use super::{AvError, check, load_formats};
 use crate::frame_rate::FrameRate;
 
 /// Formats in which FFmpeg takes a text for a picture: it claims any `.txt` as terminal art.
@@ -42,6 +42,9 @@ impl Demuxer {
 
     /// Opens the capture device `url` with libavdevice's input format `kind`, and finds its video stream.
     pub(crate) fn open_device(url: &str, kind: &str, options: &[(&str, &str)]) -> Result<Demuxer, AvError> {
+        load_formats()?;
+        // SAFETY: adds libavdevice's formats to libavformat's, once however often it is called.
+        unsafe { ffi::avdevice_register_all() };
         Demuxer::open_input(&c_string(url)?, Some(kind), options, None)?.with_stream()
     }
 
@@ -62,6 +65,7 @@ impl Demuxer {
         options: &[(&str, &str)],
         interrupt: Option<Interrupt>,
     ) -> Result<Demuxer, AvError> {
+        load_formats()?;
         let format = match format {
             None => std::ptr::null(),
             Some(name) => {

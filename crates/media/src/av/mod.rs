@@ -36,6 +36,46 @@ use ffmpeg_sys_the_third as ffi;
 
 pub(crate) use ffi::AVPixelFormat;
 
+/// Loads libavcodec, where it is loaded on demand, and silences FFmpeg's log. Whatever opens a codec calls it first, to learn
+/// of a library that is not installed as of any other failure.
+#[cfg(on_demand)]
+pub(crate) fn load_codecs() -> Result<(), AvError> {
+    loaded(&crate::on_demand::AVCODEC)
+}
+
+/// Silences FFmpeg's log. Whatever opens a codec calls it first.
+#[cfg(not(on_demand))]
+#[allow(clippy::unnecessary_wraps, reason = "fails where libraries are loaded on demand")]
+pub(crate) fn load_codecs() -> Result<(), AvError> {
+    log::ensure_installed();
+    Ok(())
+}
+
+/// The same for libavformat: whatever opens an input or output calls it first.
+pub(crate) fn load_formats() -> Result<(), AvError> {
+    load_codecs()?;
+    #[cfg(on_demand)]
+    loaded(&crate::on_demand::AVFORMAT)?;
+    Ok(())
+}
+
+#[cfg(on_demand)]
+fn loaded(library: &crate::on_demand::Library) -> Result<(), AvError> {
+    library.load().map_err(|error| {
+        tracing::error!("{error}");
+        AvError::NOT_LOADED
+    })
+}
+
+/// Whether libavutil's functions can be called without loading it.
+fn is_loaded() -> bool {
+    #[cfg(on_demand)]
+    let is_loaded = crate::on_demand::AVUTIL.is_loaded();
+    #[cfg(not(on_demand))]
+    let is_loaded = true;
+    is_loaded
+}
+
 /// An error code of FFmpeg's (libavutil/error.h), which is negative. Not `ffmpeg_the_third::Error`, which would be the only
 /// thing used of that crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +99,9 @@ impl AvError {
     const DEMUXER_NOT_FOUND: AvError = AvError(ffi::AVERROR_DEMUXER_NOT_FOUND);
     const ENCODER_NOT_FOUND: AvError = AvError(ffi::AVERROR_ENCODER_NOT_FOUND);
     const MUXER_NOT_FOUND: AvError = AvError(ffi::AVERROR_MUXER_NOT_FOUND);
+    /// A library of FFmpeg's cannot be loaded. No code of FFmpeg's: those are above the negative of four letters.
+    #[cfg(on_demand)]
+    const NOT_LOADED: AvError = AvError(c_int::MIN);
     /// What FFmpeg returns when an allocation failed: POSIX ENOMEM, the same number on every system that FFmpeg runs on.
     const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
 
@@ -70,6 +113,10 @@ impl AvError {
 
 impl fmt::Display for AvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(on_demand)]
+        if *self == AvError::NOT_LOADED {
+            return f.write_str("FFmpeg's libraries cannot be loaded");
+        }
         let mut text = [0; ffi::AV_ERROR_MAX_STRING_SIZE];
         // SAFETY: it writes a C string of at most this size; also for codes that it does not know, of which it then fails.
         unsafe { ffi::av_strerror(self.0, text.as_mut_ptr(), text.len()) };

@@ -14,7 +14,7 @@ use super::ffi::{self, AVCodecParameters, AVFormatContext, AVMediaType, AVRation
 use super::options::{Dictionary, Interrupt, c_string, file_url};
 use super::owned::Owned;
 use super::packet::Packet;
-use super::{AvError, c_int_of, check};
+use super::{AvError, c_int_of, check, load_formats};
 
 /// What an output is made with.
 pub(crate) struct MuxerSetup<'a> {
@@ -67,6 +67,7 @@ impl Muxer {
         protocol: &[(&str, &str)],
         interrupt: Option<Interrupt>,
     ) -> Result<Muxer, AvError> {
+        load_formats()?;
         let format = c_string(format).map_err(|_| AvError::MUXER_NOT_FOUND)?;
         let (mut raw, by_name) = (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: all pointers live through the call; on failure `raw` stays null, else it is a new context.

@@ -17,7 +17,7 @@ const MESSAGE_BYTES: usize = 512;
 static REFUSAL: Mutex<Option<String>> = Mutex::new(None);
 
 /// Installs the log handler, where libsrt is present.
-pub(super) fn install() {
+pub(crate) fn install() {
     if let Some(set_handler) = set_handler() {
         // SAFETY: the function's signature is that of its header; the handler lives as long as the program and uses no
         // opaque value.
@@ -37,6 +37,9 @@ fn set_handler() -> Option<SetHandler> {
 /// libsrt's function, which is loaded with an FFmpeg that was built with it.
 #[cfg(all(not(feature = "static"), target_os = "linux", target_env = "gnu"))]
 fn set_handler() -> Option<SetHandler> {
+    #[cfg(on_demand)]
+    let found = crate::on_demand::AVFORMAT.find(c"srt_setloghandler");
+    #[cfg(not(on_demand))]
     // SAFETY: looks a name up among the libraries that are loaded.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"srt_setloghandler".as_ptr()) };
     // SAFETY: null is `None`, and anything else is libsrt's function, whose signature this is.

@@ -110,7 +110,6 @@ pub trait Reopen: Send {
 /// # Errors
 /// When it is not there, busy, not readable, or cannot do what is wanted.
 pub fn open(input: &Input, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureError> {
-    crate::av::log::ensure_installed();
     Ok(match input {
         Input::Camera(name) => camera::open(name.as_deref(), wanted)?,
         Input::Screen => grab::open_screen(wanted)?,

@@ -15,9 +15,12 @@ void main() {
     gl_Position = vec4(corner, 0.0, 1.0);
 }";
 
-/// Luma is filtered by scale: averaged for a picture that is drawn smaller, interpolated by a Catmull-Rom spline for one that is
+/// The fragment shader. `FILTERED` and `TONE_MAPPED` are defined for the programs that need these parts: a software renderer
+/// compiles a program as a whole when it is first drawn with, and keeps megabytes for what it never runs.
+///
+/// With `FILTERED` luma is filtered by scale: averaged for a picture that is drawn smaller, interpolated by a Catmull-Rom spline for one that is
 /// drawn larger, which keeps edges sharper than bilinear interpolation; at its own size each sample is a pixel. On a software
-/// renderer that would take time that the codecs need: there it is bilinear, and `scale` is 1 whatever the size.
+/// renderer that would take time that the codecs need: there it is bilinear, whatever the size.
 const FRAGMENT: &str = "
 in vec2 at;
 out vec4 colour;
@@ -26,13 +29,10 @@ uniform sampler2D cb;
 uniform sampler2D cr;
 uniform vec3 offset;
 uniform mat3 columns;
+
+#ifdef FILTERED
 uniform vec2 size;
 uniform float scale;
-uniform int transfer;
-uniform float white;
-uniform float peak;
-uniform float knee;
-uniform mat3 to_bt709;
 
 float smaller() {
     vec2 quarter = 0.25 / (size * scale);
@@ -60,6 +60,14 @@ float larger() {
         + texture(luma, vec2(middle.x, behind.y)).r * w12.x * w3.y;
     return sum / (w12.x * w0.y + w0.x * w12.y + w12.x * w12.y + w3.x * w12.y + w12.x * w3.y);
 }
+#endif
+
+#ifdef TONE_MAPPED
+uniform int transfer;
+uniform float white;
+uniform float peak;
+uniform float knee;
+uniform mat3 to_bt709;
 
 // As in the module `tone`, which is tested.
 vec3 tone_mapped(vec3 value) {
@@ -79,12 +87,19 @@ vec3 tone_mapped(vec3 value) {
     float scaled = brightest > knee ? (knee + (1.0 - knee) * over / (1.0 + over)) / brightest : 1.0;
     return pow(bt709 * scaled, vec3(1.0 / 2.2));
 }
+#endif
 
 void main() {
+#ifdef FILTERED
     float y = scale < 0.99 ? smaller() : scale > 1.01 ? larger() : texture(luma, at).r;
+#else
+    float y = texture(luma, at).r;
+#endif
     vec3 rgb = columns * (vec3(y, texture(cb, at).r, texture(cr, at).r) - offset);
     rgb = clamp(rgb, 0.0, 1.0);
-    if (transfer != 0) rgb = tone_mapped(rgb);
+#ifdef TONE_MAPPED
+    rgb = tone_mapped(rgb);
+#endif
     colour = vec4(rgb, 1.0);
 }";
 
@@ -99,12 +114,13 @@ const PLANES: [&str; 3] = ["luma", "cb", "cr"];
 /// Draws pictures (see the module). It belongs to one OpenGL context, which must be passed to every call.
 #[derive(Debug)]
 pub struct PicturePainter {
-    program: glow::Program,
+    /// Draws standard pictures.
+    standard: glow::Program,
+    /// Draws PQ and HLG pictures.
+    tone_mapped: glow::Program,
     /// Core profiles require one for drawing; it stays empty.
     vertex_array: glow::VertexArray,
     planes: [glow::Texture; 3],
-    /// The renderer runs on the processor, without a graphics card.
-    is_software: bool,
     /// The longest side of a texture, in samples.
     longest_side: u32,
     /// Format of the picture that was uploaded last.
@@ -124,34 +140,17 @@ impl PicturePainter {
         let header = if version.is_embedded { "#version 300 es\nprecision highp float;\n" } else { "#version 140\n" };
         // SAFETY: the context is current (see the module); every object made is of this context.
         unsafe {
-            let program = gl.create_program().map_err(PresentError::Driver)?;
-            for (kind, source) in [(glow::VERTEX_SHADER, VERTEX), (glow::FRAGMENT_SHADER, FRAGMENT)] {
-                let shader = gl.create_shader(kind).map_err(PresentError::Driver)?;
-                gl.shader_source(shader, &format!("{header}{source}"));
-                gl.compile_shader(shader);
-                if !gl.get_shader_compile_status(shader) {
-                    return Err(PresentError::Driver(gl.get_shader_info_log(shader)));
-                }
-                gl.attach_shader(program, shader);
-                // OpenGL deletes it with the program that it is attached to.
-                gl.delete_shader(shader);
-            }
-            gl.link_program(program);
-            if !gl.get_program_link_status(program) {
-                return Err(PresentError::Driver(gl.get_program_info_log(program)));
-            }
+            let renderer = gl.get_parameter_string(glow::RENDERER);
+            let is_software = SOFTWARE.iter().any(|name| renderer.contains(name));
+            let header = format!("{header}{}", if is_software { "" } else { "#define FILTERED\n" });
+            let standard = program(gl, &header)?;
+            let tone_mapped = program(gl, &format!("{header}#define TONE_MAPPED\n"))?;
             let texture = || gl.create_texture().map_err(PresentError::Driver);
             let planes = [texture()?, texture()?, texture()?];
             let vertex_array = gl.create_vertex_array().map_err(PresentError::Driver)?;
-            gl.use_program(Some(program));
-            for (unit, name) in (0..).zip(PLANES) {
-                gl.uniform_1_i32(gl.get_uniform_location(program, name).as_ref(), unit);
-            }
-            let renderer = gl.get_parameter_string(glow::RENDERER);
-            let is_software = SOFTWARE.iter().any(|name| renderer.contains(name));
             let longest_side = u32::try_from(gl.get_parameter_i32(glow::MAX_TEXTURE_SIZE)).unwrap_or(0);
             let longest_side = longest_side.max(LEAST_TEXTURE);
-            Ok(PicturePainter { program, vertex_array, planes, is_software, longest_side, format: None })
+            Ok(PicturePainter { standard, tone_mapped, vertex_array, planes, longest_side, format: None })
         }
     }
 
@@ -202,12 +201,17 @@ impl PicturePainter {
         let conversion = Conversion::of(format.colour);
         // SAFETY: the context is current, and all objects are of this context.
         unsafe {
-            gl.use_program(Some(self.program));
-            let uniform = |name| gl.get_uniform_location(self.program, name);
+            let program = match format.colour.transfer {
+                Transfer::Standard => self.standard,
+                Transfer::Pq | Transfer::Hlg => self.tone_mapped,
+            };
+            gl.use_program(Some(program));
+            // `None` for what this program does not have: OpenGL ignores values for it.
+            let uniform = |name| gl.get_uniform_location(program, name);
             gl.uniform_3_f32_slice(uniform("offset").as_ref(), &conversion.offset);
             gl.uniform_matrix_3_f32_slice(uniform("columns").as_ref(), false, &conversion.flat());
             gl.uniform_2_f32(uniform("size").as_ref(), format.width as f32, format.height as f32);
-            gl.uniform_1_f32(uniform("scale").as_ref(), if self.is_software { 1.0 } else { scale });
+            gl.uniform_1_f32(uniform("scale").as_ref(), scale);
             let transfer = match format.colour.transfer {
                 Transfer::Standard => 0,
                 Transfer::Pq => 1,
@@ -237,11 +241,43 @@ impl PicturePainter {
     pub fn destroy(self, gl: &Context) {
         // SAFETY: the context is current, all objects are of this context, and `self` is gone afterwards.
         unsafe {
-            gl.delete_program(self.program);
+            gl.delete_program(self.standard);
+            gl.delete_program(self.tone_mapped);
             gl.delete_vertex_array(self.vertex_array);
             for plane in self.planes {
                 gl.delete_texture(plane);
             }
         }
+    }
+}
+
+/// Compiles the two shaders below `header`, and sets which plane is in which texture unit.
+///
+/// # Safety
+/// `gl` must be current.
+unsafe fn program(gl: &Context, header: &str) -> Result<glow::Program, PresentError> {
+    // SAFETY: the context is current; every object made is of this context.
+    unsafe {
+        let program = gl.create_program().map_err(PresentError::Driver)?;
+        for (kind, source) in [(glow::VERTEX_SHADER, VERTEX), (glow::FRAGMENT_SHADER, FRAGMENT)] {
+            let shader = gl.create_shader(kind).map_err(PresentError::Driver)?;
+            gl.shader_source(shader, &format!("{header}{source}"));
+            gl.compile_shader(shader);
+            if !gl.get_shader_compile_status(shader) {
+                return Err(PresentError::Driver(gl.get_shader_info_log(shader)));
+            }
+            gl.attach_shader(program, shader);
+            // OpenGL deletes it with the program that it is attached to.
+            gl.delete_shader(shader);
+        }
+        gl.link_program(program);
+        if !gl.get_program_link_status(program) {
+            return Err(PresentError::Driver(gl.get_program_info_log(program)));
+        }
+        gl.use_program(Some(program));
+        for (unit, name) in (0..).zip(PLANES) {
+            gl.uniform_1_i32(gl.get_uniform_location(program, name).as_ref(), unit);
+        }
+        Ok(program)
     }
 }

@@ -32,6 +32,10 @@ mod ffi {
     include!(concat!(env!("OUT_DIR"), "/x265.rs"));
 }
 
+/// The number of the library's binary interface that the header belongs to.
+#[cfg(on_demand)]
+pub(crate) const BUILD: u32 = ffi::X265_BUILD;
+
 /// Errors of x265, with their messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum X265Error {
@@ -156,6 +160,11 @@ fn bits(depth: Depth) -> c_int {
 }
 
 fn api(depth: Depth) -> Result<&'static ffi::x265_api, X265Error> {
+    #[cfg(on_demand)]
+    crate::on_demand::X265.load().map_err(|error| {
+        tracing::error!("{error}");
+        X265Error::Library
+    })?;
     let mut error = 0;
     // SAFETY: it fills `error` and answers with a static table or null.
     let api = unsafe { ffi::x265_api_query(bits(depth), ffi::X265_BUILD as c_int, &mut error) };
