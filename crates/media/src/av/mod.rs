@@ -60,7 +60,7 @@ impl AvError {
     const ENCODER_NOT_FOUND: AvError = AvError(ffi::AVERROR_ENCODER_NOT_FOUND);
     const MUXER_NOT_FOUND: AvError = AvError(ffi::AVERROR_MUXER_NOT_FOUND);
     /// What FFmpeg returns when an allocation failed: POSIX ENOMEM, the same number on every system that FFmpeg runs on.
-    const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
+    pub(crate) const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
 
     /// Whether it is an `errno` of the operating system; FFmpeg's own codes are made of four letters, and so larger.
     pub(crate) fn is_system(self) -> bool {
