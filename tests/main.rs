@@ -47,6 +47,7 @@ mod rtmp_ffmpeg;
 mod screen;
 mod sources;
 mod status_page;
+mod webcam_vm;
 mod window_camera;
 mod window_colour;
 mod window_launcher;
