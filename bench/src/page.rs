@@ -43,7 +43,7 @@ struct Section {
     has_plots: bool,
 }
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     Section {
         title: "Delay from picture in to picture out",
         text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \
@@ -87,6 +87,16 @@ const SECTIONS: [Section; 11] = [
         text: "libx265 with hevcast's default settings at the sizes that people send, opened for 30 pictures a second, over the \
                same footage scaled to each. Up to level 4.1 coding tree units have 16 samples, beyond it 32, as H.265 asks.",
         command: &["sizes"],
+        has_json: true,
+        has_plots: false,
+    },
+    Section {
+        title: "A camera's JPEGs",
+        text: "Most webcams send Motion JPEG at 1280×720 and above, 4:2:2 and without Huffman tables. It is decoded by FFmpeg's \
+               decoder, and its chroma made 4:2:0 without copying luma. Beside it, in turns: FFmpeg's program with one thread, \
+               decoding alone and with swscale behind it. Its time is processor time without that for starting, ours is the \
+               clock's.",
+        command: &["mjpeg"],
         has_json: true,
         has_plots: false,
     },
