@@ -386,8 +386,8 @@ mod tests {
         assert!(ran.result.is_ok(), "{:?}", ran.result);
         assert_eq!(ran.pictures, [(64, 30), (32, 15), (32, 15), (32, 15)]);
         assert_eq!(ran.returns, 2);
-        // Four pictures tell what was lost before them, and four ends what was lost since.
-        assert_eq!(ran.lost, [4, 4 * 2 + 4 * 10, 4 * 3]);
+        // Four pictures tell what was lost before them, and three ends what was lost since.
+        assert_eq!(ran.lost, [4, 4 * 2 + 3 * 10, 4 * 3]);
         assert_eq!(ran.shown, Shown { description: "camera of 32".to_owned(), away: None });
         assert!(ran.keyframe_requested);
     }
