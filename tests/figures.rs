@@ -7,15 +7,21 @@ use crate::support::process::Exit;
 use crate::support::{real_time, root};
 
 /// The names of the sender's figures.
-const SENDER: [&str; 34] = [
+const SENDER: [&str; 40] = [
     "backlog_ms",
     "bitrate_bps",
+    "capture_ms.convert",
+    "capture_ms.decode",
+    "capture_ms.encoder_wait",
+    "capture_ms.queue",
+    "capture_ms.wait",
     "compression_ratio",
     "encode_ms",
     "frame_rate",
     "frames.captured",
     "frames.dropped.backlog",
     "frames.dropped.coded",
+    "frames.dropped.damaged",
     "frames.dropped.drained",
     "frames.dropped.driver",
     "frames.dropped.encoder_busy",
@@ -163,6 +169,7 @@ fn check_sender(exit: &Exit) {
     for figures in lines.iter().chain([&total]) {
         assert_eq!(names(figures), SENDER, "{figures}");
     }
+    check_capture_wait(&total);
     assert!(number(&total, "/compression_ratio") > 5.0, "{total}");
     assert!(is_about(number(&total, "/frame_rate"), FPS, FPS * 0.2), "{total}");
     assert!(is_about(number(&total, "/qp"), QP, 0.5), "{total}");
@@ -176,6 +183,16 @@ fn check_sender(exit: &Exit) {
     assert!(summed <= count(&total, "/frames/sent"), "seconds sum to {summed}: {total}");
     assert!(count(&total, "/frames/keyframes") >= 3, "one every two seconds at least: {total}");
     assert!(count(&total, "/frames/captured") >= count(&total, "/frames/encoded"), "{total}");
+}
+
+/// The parts of the sender's capture wait sum to it. The test pattern is painted at its time of capture, and there is nothing to
+/// decode.
+fn check_capture_wait(figures: &Value) {
+    let parts = figures["capture_ms"].as_object().unwrap().iter().filter(|(name, _)| *name != "wait");
+    let sum: f64 = parts.map(|(_, part)| part.as_f64().unwrap()).sum();
+    let wait = number(figures, "/capture_ms/wait");
+    assert!(wait > 0.0 && is_about(sum, wait, 0.003), "parts sum to {sum:.3}: {figures}");
+    assert!(number(figures, "/capture_ms/decode") == 0.0, "{figures}");
 }
 
 fn check_receiver(exit: &Exit) {

@@ -49,6 +49,7 @@ mod screen;
 mod serve_on_demand;
 mod sources;
 mod status_page;
+mod webcam_vm;
 mod window_camera;
 mod window_colour;
 mod window_launcher;

@@ -3,7 +3,8 @@
 //! [`latency`] is the delay of the whole path. It writes numbered pictures ([`timecode`], from [`footage`], at the instants of
 //! [`frame_schedule`]) into a [`chain`] of processes ([`process`]) and reads them back ([`chain_io`]), measures the [`floor`]
 //! under it, compares hevcast's own [`label`], and prints a [`report`] of its [`stats`]. `stages` is the delay taken apart, at
-//! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs.
+//! other sizes too. [`encoder`] is what the encoder's settings cost and save, [`sizes`] what each size of picture costs, and
+//! [`mjpeg`] what a camera's JPEG costs before the encoder.
 //! `peers` lets other programs take a `route` of their own through our server, and measures them by pipe or by `screen`;
 //! `window` is what a window costs in processor time and in delay. [`join`] is the time from a reader's connection to its first
 //! picture; `fanout` is what a thousand readers cost, beside the limit of the system, `stalled` what readers notice of others
@@ -35,6 +36,7 @@ mod label;
 mod latency;
 #[cfg(target_os = "linux")]
 mod memory;
+mod mjpeg;
 mod page;
 #[cfg(target_os = "linux")]
 mod peers;
@@ -76,6 +78,8 @@ enum Benchmark {
     Encoder(encoder::EncoderArgs),
     /// Pictures a second and ms a picture at every size that people send.
     Sizes(sizes::SizesArgs),
+    /// Decoding and conversion of a camera's JPEGs, beside FFmpeg with swscale.
+    Mjpeg(mjpeg::MjpegArgs),
     /// The delay of FFmpeg, ffplay and GStreamer beside ours.
     #[cfg(target_os = "linux")]
     Peers(peers::PeersArgs),
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         Benchmark::Latency(args) => latency::run(args),
         Benchmark::Encoder(args) => encoder::run(&args),
         Benchmark::Sizes(args) => sizes::run(&args),
+        Benchmark::Mjpeg(args) => mjpeg::run(&args),
         #[cfg(target_os = "linux")]
         Benchmark::Peers(args) => peers::run(args),
         Benchmark::Page(args) => page::run(&args),

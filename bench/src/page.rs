@@ -101,6 +101,16 @@ const SECTIONS: [Section; 12] = [
         has_plots: false,
     },
     Section {
+        title: "A camera's JPEGs",
+        text: "Most webcams send Motion JPEG at 1280×720 and above, 4:2:2 and without Huffman tables. It is decoded by FFmpeg's \
+               decoder, and its chroma made 4:2:0 without copying luma. Beside it, in turns: FFmpeg's program with one thread, \
+               decoding alone and with swscale behind it. Its time is processor time without that for starting, ours is the \
+               clock's.",
+        command: &["mjpeg"],
+        has_json: true,
+        has_plots: false,
+    },
+    Section {
         title: "Where the delay goes",
         text: "The same path at other sizes and rates, and the stages of its delay as the label tells them. Their sum stands \
                beside the pixels' mean over the same pictures, which has two pipes more. Where the encoder \

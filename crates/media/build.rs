@@ -13,12 +13,12 @@ fn main() {
             std::process::exit(1);
         }
     };
-    // Libraries that are loaded by their first call: see src/on_demand.rs, which has instructions for these processors.
+    // Libraries that are loaded by their first call: see src/on_demand.rs, which has instructions for x86-64.
     println!("cargo:rustc-check-cfg=cfg(on_demand)");
     let of_target = |name: &str| env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
     let is_glibc = of_target("OS") == "linux" && of_target("ENV") == "gnu" && of_target("POINTER_WIDTH") == "64";
     let is_static = env::var_os("CARGO_FEATURE_STATIC").is_some();
-    if is_glibc && !is_static && ["x86_64", "aarch64"].contains(&of_target("ARCH").as_str()) {
+    if is_glibc && !is_static && of_target("ARCH") == "x86_64" {
         println!("cargo:rustc-cfg=on_demand");
     }
     // Where FFmpeg keeps what stands beside a file's stream: its structure before version 8 (libavformat 62).

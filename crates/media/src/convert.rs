@@ -1,10 +1,11 @@
 //! Makes [`Picture`]s of a decoder's or device's frames: crops to even sizes, converts pixel formats, scales. Frames that are
-//! 8-bit 4:2:0 already become pictures without a copy.
+//! 8-bit 4:2:0 already become pictures without a copy, and of 8-bit 4:2:2 only the chroma is touched.
 
-use crate::av::colour::{is_planar_420, is_rgb};
+use crate::av::colour::{is_planar_420, is_planar_422, is_rgb};
 use crate::av::frame::Frame;
 use crate::av::scaler::{Scaler, Side};
-use crate::picture::{Picture, PictureError, PictureFormat, side_of};
+use crate::chroma;
+use crate::picture::{Depth, Picture, PictureError, PictureFormat, side_of};
 
 /// Converts frames. It keeps the tables of the last conversion for the next frame of the same kind.
 #[derive(Default)]
@@ -27,6 +28,11 @@ impl Converter {
         let same_samples = is_planar_420(from.format, format.depth) && from.colour == format.colour;
         if same_samples && same_size && frame.is_top_down() {
             return Picture::from_frame(frame, format);
+        }
+        let same_but_chroma_rows =
+            is_planar_422(from.format) && format.depth == Depth::Eight && from.colour == format.colour;
+        if same_but_chroma_rows && same_size && frame.is_top_down() {
+            return Picture::from_frame(halve_chroma(&frame)?, format);
         }
         let mut scaled = self.scaler(from, side_of(format))?.run(&frame)?;
         if same_size {
@@ -66,6 +72,17 @@ impl Converter {
         };
         Ok(self.scaler.insert(scaler))
     }
+}
+
+/// A 4:2:2 frame of even size as a 4:2:0 one with the same luma, which is not copied: decoders keep their frames.
+fn halve_chroma(frame: &Frame) -> Result<Frame, PictureError> {
+    let (width, rows) = (frame.width() as usize / 2, frame.height() as usize);
+    let planes = [1, 2].map(|index| frame.plane(index, width, rows));
+    let [Some(cb), Some(cr)] = planes else { return Err(PictureError::Convert("planes are missing".to_owned())) };
+    Ok(frame.with_chroma(|index, to, to_stride| {
+        let (plane, stride) = if index == 1 { cb } else { cr };
+        chroma::halve_rows(plane, stride, to, to_stride, width);
+    })?)
 }
 
 /// The picture format that keeps most of what `frame` is: its size (or `size`, where it is given)

@@ -4,6 +4,7 @@
 //!
 //! * [`capture`] opens a camera, the screen, a file, a test pattern or a Y4M pipe, and returns [`picture::Picture`]s with
 //!   their capture times;
+//! * [`jpeg`] decodes the pictures of cameras that send JPEG;
 //! * [`codec`] encodes pictures as H.265 frames without holding any back ([`codec::Encoder`]), and decodes frames of H.265
 //!   and H.264 ([`codec::Decoder`]);
 //! * [`present`] draws pictures on a screen with OpenGL;
@@ -23,11 +24,13 @@
 #[allow(unsafe_code)]
 mod av;
 pub mod capture;
+mod chroma;
 pub mod codec;
 pub mod coded_file;
 mod colour;
 mod convert;
 pub mod frame_rate;
+pub mod jpeg;
 #[allow(unsafe_code)]
 pub mod memory;
 pub mod mux;

@@ -1,4 +1,4 @@
-//! FFmpeg's libraries and x265, each loaded by the first call of one of its functions: on Linux with glibc. Elsewhere the
+//! FFmpeg's libraries and x265, each loaded by the first call of one of its functions: on Linux with glibc, x86-64. Elsewhere the
 //! system loads them when the program starts, and with the feature `static` they are a part of it.
 //!
 //! A distribution's FFmpeg needs some two hundred other libraries. Loading them takes 40 MB of resident memory in every process,
@@ -110,7 +110,6 @@ extern "C" fn absent() -> ! {
 
 /// Instructions of the function `$name`: a jump to the address in its slot, whose own address stays in a register that calls do
 /// not preserve.
-#[cfg(target_arch = "x86_64")]
 macro_rules! jump {
     ($name:ident, $slot:path) => {
         std::arch::global_asm!(
@@ -131,7 +130,6 @@ macro_rules! jump {
 /// Instructions of a library's loader: call `$load`, with all arguments of the interrupted call preserved (System V ABI, AMD64
 /// supplement, 3.2.3: six in general registers, eight in vector registers, whose number is in `al` for functions with `...`),
 /// and continue it by the slot.
-#[cfg(target_arch = "x86_64")]
 macro_rules! load_and_jump {
     ($load:path) => {
         std::arch::naked_asm!(
@@ -171,62 +169,6 @@ macro_rules! load_and_jump {
             "pop rsi",
             "pop rdi",
             "jmp qword ptr [r11]",
-            load = sym $load,
-        )
-    };
-}
-
-/// As above; `x16` and `x17` are free between a call and the function's first instruction.
-#[cfg(target_arch = "aarch64")]
-macro_rules! jump {
-    ($name:ident, $slot:path) => {
-        std::arch::global_asm!(
-            concat!(".pushsection .text.on_demand.", stringify!($name), ",\"ax\",@progbits"),
-            ".p2align 2",
-            concat!(".globl ", stringify!($name)),
-            concat!(".hidden ", stringify!($name)),
-            concat!(".type ", stringify!($name), ",@function"),
-            concat!(stringify!($name), ":"),
-            "adrp x16, {slot}",
-            "add x16, x16, :lo12:{slot}",
-            "ldr x17, [x16]",
-            "br x17",
-            concat!(".size ", stringify!($name), ", . - ", stringify!($name)),
-            ".popsection",
-            slot = sym $slot,
-        );
-    };
-}
-
-/// As above; arguments are in `x0` to `x8` and `q0` to `q7` (AAPCS64, 6.8.2).
-#[cfg(target_arch = "aarch64")]
-macro_rules! load_and_jump {
-    ($load:path) => {
-        std::arch::naked_asm!(
-            "stp x29, x30, [sp, #-224]!",
-            "mov x29, sp",
-            "stp x0, x1, [sp, #16]",
-            "stp x2, x3, [sp, #32]",
-            "stp x4, x5, [sp, #48]",
-            "stp x6, x7, [sp, #64]",
-            "stp x8, x16, [sp, #80]",
-            "stp q0, q1, [sp, #96]",
-            "stp q2, q3, [sp, #128]",
-            "stp q4, q5, [sp, #160]",
-            "stp q6, q7, [sp, #192]",
-            "bl {load}",
-            "ldp x0, x1, [sp, #16]",
-            "ldp x2, x3, [sp, #32]",
-            "ldp x4, x5, [sp, #48]",
-            "ldp x6, x7, [sp, #64]",
-            "ldp x8, x16, [sp, #80]",
-            "ldp q0, q1, [sp, #96]",
-            "ldp q2, q3, [sp, #128]",
-            "ldp q4, q5, [sp, #160]",
-            "ldp q6, q7, [sp, #192]",
-            "ldp x29, x30, [sp], #224",
-            "ldr x17, [x16]",
-            "br x17",
             load = sym $load,
         )
     };

@@ -34,6 +34,9 @@ pub enum PictureError {
     /// No memory for the samples.
     #[error("no memory for a picture; close other programs or use a smaller size")]
     Memory,
+    /// The coded picture ends in its midst, or makes no sense.
+    #[error("a picture is damaged ({0}); try another cable or USB port")]
+    Damaged(String),
     /// The samples come in a layout that FFmpeg cannot convert.
     #[error("this pixel format cannot be converted ({0}); use a source that gives yuv420p")]
     Convert(String),

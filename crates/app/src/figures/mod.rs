@@ -7,6 +7,7 @@
 //!
 //! Nothing here uses the pipeline: its stages use this.
 
+pub mod capture_wait;
 pub mod counters;
 pub mod delay;
 pub mod outputs;

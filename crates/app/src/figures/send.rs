@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hevcast_media::capture::CaptureTimes;
 use hevcast_wire::CodedFrame;
 use serde::Serialize;
 
+use super::capture_wait::CaptureMs;
 use super::counters::counters;
 use super::outputs::{self, OutputCounts, OutputFigures, OutputStatus};
 use super::recorded::RecordCounters;
@@ -19,6 +21,8 @@ counters! {
         pub captured,
         /// Pictures that the camera's driver lost.
         pub dropped_driver,
+        /// Pictures that came damaged from the camera.
+        pub dropped_damaged,
         /// Pictures skipped at the source for newer ones.
         pub dropped_drained,
         /// Pictures replaced by newer ones before the encoder was free.
@@ -39,6 +43,14 @@ counters! {
         pub raw_bits,
         /// Bits of the coded frames.
         pub coded_bits,
+        /// Time from capture until the encoder took the coded pictures, µs.
+        pub wait_micros,
+        /// The part of it in the driver's queue, µs.
+        pub queue_micros,
+        /// The part of it for decoding, µs.
+        pub decode_micros,
+        /// The part of it for conversion to 4:2:0, µs.
+        pub convert_micros,
         /// Time in the encoder, µs.
         pub encode_micros,
         /// Sum of the mean QPs of the pictures whose encoder states one, in thousandths.
@@ -69,6 +81,18 @@ impl SendCounters {
             self.qp_count.add(1);
         }
     }
+
+    /// Counts what the `capture_wait` of a coded picture consisted of. What `times` does not name was the wait for the encoder.
+    pub fn waited(&self, capture_wait: Duration, times: CaptureTimes) {
+        for (counter, time) in [
+            (&self.wait_micros, capture_wait),
+            (&self.queue_micros, times.queue),
+            (&self.decode_micros, times.decode),
+            (&self.convert_micros, times.convert),
+        ] {
+            counter.add(time.as_micros() as u64);
+        }
+    }
 }
 
 /// What the reporter remembers of one reading for the next.
@@ -94,6 +118,8 @@ impl Reading {
 pub struct SendDropped {
     /// The camera's driver lost them.
     pub driver: u64,
+    /// They came damaged from the camera: cut off, empty, or undecodable.
+    pub damaged: u64,
     /// Newer ones were waiting behind them at the source.
     pub drained: u64,
     /// The encoder was not free.
@@ -113,6 +139,7 @@ impl SendDropped {
     fn of(counts: &SendCounts, coded: u64) -> SendDropped {
         SendDropped {
             driver: counts.dropped_driver,
+            damaged: counts.dropped_damaged,
             drained: counts.dropped_drained,
             encoder_busy: counts.dropped_encoder_busy,
             backlog: counts.dropped_backlog,
@@ -124,7 +151,7 @@ impl SendDropped {
 
     /// All that were not sent.
     pub fn total(self) -> u64 {
-        self.driver + self.drained + self.encoder_busy + self.backlog + self.no_connection + self.coded
+        self.driver + self.damaged + self.drained + self.encoder_busy + self.backlog + self.no_connection + self.coded
     }
 }
 
@@ -162,6 +189,8 @@ pub struct SendFigures {
     pub network_bps: u64,
     /// Mean QP, as the encoder states it.
     pub qp: Option<f64>,
+    /// Mean time from capture to the encoder, ms a picture, and its parts.
+    pub capture_ms: CaptureMs,
     /// Mean time in the encoder, ms a picture.
     pub encode_ms: Option<f64>,
     /// Age of the oldest picture that has not left, ms; of several outputs, for the best one.
@@ -239,6 +268,7 @@ impl SendReporter {
             bitrate_bps: (counts.coded_bits as f64 / seconds) as u64,
             network_bps: outputs.iter().map(|output| output.network_bps).sum(),
             qp: ratio(counts.qp_millis, counts.qp_count).map(|millis| text::rounded(millis / 1000.0)),
+            capture_ms: CaptureMs::of(&counts),
             encode_ms: ratio(counts.encode_micros, counts.encoded).map(|micros| text::rounded(micros / 1000.0)),
             backlog_ms: best.map_or(0.0, |best| best.backlog_ms),
             frames: SendFrames {
@@ -262,19 +292,21 @@ impl std::fmt::Display for SendFigures {
         let SendFrames { captured, encoded, sent, dropped, .. } = self.frames;
         write!(
             f,
-            "send    {}  compression {}  {:.1} fps  {}  QP {}  encode {} ms  backlog {:.0} ms  \
+            "send    {}  compression {}  {:.1} fps  {}  QP {}  capture {}  encode {} ms  backlog {:.0} ms  \
              captured {captured} encoded {encoded} sent {sent} dropped {}",
             text::clock(self.time_s),
             text::optional(self.compression_ratio, |r| format!("{r:.0}:1")),
             self.frame_rate,
             text::bits_per_second(self.bitrate_bps),
             text::optional(self.qp, |qp| format!("{qp:.1}")),
+            self.capture_ms,
             text::optional(self.encode_ms, |ms| format!("{ms:.1}")),
             self.backlog_ms,
             dropped.total(),
         )?;
         let causes = [
             ("driver", dropped.driver),
+            ("damaged", dropped.damaged),
             ("drained", dropped.drained),
             ("encoder busy", dropped.encoder_busy),
             ("backlog", dropped.backlog),

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hevcast_media::capture::{CaptureError, Captured, Pacing, Reopen, Source, SourceInfo};
+use hevcast_media::capture::{CaptureError, Captured, Lost, Pacing, Reopen, Source, SourceInfo};
 use hevcast_media::{FrameRate, Stop};
 
 use super::keyframe::KeyframeRequest;
@@ -143,16 +143,22 @@ impl CaptureStage {
         loop {
             let captured = match self.source.next(&self.stop) {
                 Ok(Some(captured)) => captured,
-                Ok(None) => return SourceEnd::Done,
-                Err(error) => return SourceEnd::Failed(error),
+                ended => {
+                    // No further picture tells of these.
+                    let lost = self.source.take_lost();
+                    self.count_lost(lost);
+                    return match ended {
+                        Err(error) => SourceEnd::Failed(error),
+                        Ok(_) => SourceEnd::Done,
+                    };
+                }
             };
             *has_given = true;
             if self.counters.source_away.load(Ordering::Acquire) {
                 self.is_back();
             }
             self.counters.captured.add(1);
-            self.counters.dropped_driver.add(captured.driver_dropped);
-            self.counters.dropped_drained.add(captured.drained);
+            self.count_lost(captured.lost);
             let arrived = CapturedFrame { captured, frame_rate };
             match pacing {
                 Pacing::Live => self.slot.put_newest(arrived),
@@ -164,6 +170,12 @@ impl CaptureStage {
             }
             self.counters.dropped_encoder_busy.set(self.slot.dropped());
         }
+    }
+
+    fn count_lost(&self, lost: Lost) {
+        self.counters.dropped_driver.add(lost.driver);
+        self.counters.dropped_damaged.add(lost.damaged);
+        self.counters.dropped_drained.add(lost.drained);
     }
 
     /// Notes that the source gives pictures again.
@@ -231,10 +243,11 @@ impl Source for Nothing {
 mod tests {
     use std::collections::VecDeque;
 
-    use hevcast_media::capture::StampSource;
+    use hevcast_media::capture::{CaptureTimes, StampSource};
     use hevcast_media::picture::{Picture, PictureFormat};
 
     use super::*;
+    use crate::figures::counters::Counter;
 
     /// What a source does in one call, or a try to open one.
     enum Step {
@@ -274,12 +287,16 @@ mod tests {
                 Some(Step::Picture(width)) => Ok(Some(Captured {
                     picture: Picture::new(PictureFormat::limited(width, 64)).unwrap(),
                     at: Instant::now(),
-                    driver_dropped: 0,
-                    drained: 0,
+                    lost: Lost { driver: 1, damaged: 2, drained: 3 },
+                    times: CaptureTimes::default(),
                 })),
                 Some(Step::Fail(error)) => Err(error),
                 Some(Step::End) | None => Ok(None),
             }
+        }
+
+        fn take_lost(&mut self) -> Lost {
+            Lost { damaged: 10, ..Lost::default() }
         }
 
         fn reopener(&self) -> Option<Box<dyn Reopen>> {
@@ -309,6 +326,8 @@ mod tests {
         /// Width and rate of each picture.
         pictures: Vec<(u32, u32)>,
         returns: u64,
+        /// Lost by the driver, damaged, drained.
+        lost: [u64; 3],
         shown: Shown,
         keyframe_requested: bool,
     }
@@ -335,6 +354,8 @@ mod tests {
                 pictures,
                 result: running.join().unwrap(),
                 returns: counters.source_returns.get(),
+                lost: [&counters.dropped_driver, &counters.dropped_damaged, &counters.dropped_drained]
+                    .map(Counter::get),
                 shown: state.shown(),
                 keyframe_requested: keyframe_request.take(),
             }
@@ -365,6 +386,8 @@ mod tests {
         assert!(ran.result.is_ok(), "{:?}", ran.result);
         assert_eq!(ran.pictures, [(64, 30), (32, 15), (32, 15), (32, 15)]);
         assert_eq!(ran.returns, 2);
+        // Four pictures tell what was lost before them, and three ends what was lost since.
+        assert_eq!(ran.lost, [4, 4 * 2 + 3 * 10, 4 * 3]);
         assert_eq!(ran.shown, Shown { description: "camera of 32".to_owned(), away: None });
         assert!(ran.keyframe_requested);
     }

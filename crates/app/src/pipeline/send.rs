@@ -306,10 +306,11 @@ impl EncodeStage {
             self.last_keyframe = Some(at);
         }
         let done = Instant::now();
-        self.counters.encoded(&frame, captured.picture.format().raw_bits(), done - begun);
-        self.threads.coded(&self.encoder, done, done - begun);
-
         let (stamper, capture_wait, encode) = (&self.stamper, begun.saturating_duration_since(at), done - begun);
+        self.counters.encoded(&frame, captured.picture.format().raw_bits(), encode);
+        self.counters.waited(capture_wait, captured.times);
+        self.threads.coded(&self.encoder, done, encode);
+
         // Each output has a server of its own, and with it a clock.
         let stamped = |clock, previous_send_queue| {
             let mut frame = frame.clone();

@@ -18,6 +18,7 @@ use super::send::control::{SendDetails, SendStatus};
 use super::send::settings::Devices;
 use super::send::view::{self as send_view, SendView};
 use super::words::Words;
+use crate::figures::capture_wait::CaptureMs;
 use crate::figures::delay::{DelayMs, OverMs, StagesMs, Timescale};
 use crate::figures::receive::{ReceiveFigures, ReceivePictures};
 use crate::figures::send::{SendDropped, SendFigures, SendFrames};
@@ -40,6 +41,7 @@ fn send_status() -> SendStatus {
         bitrate_bps: 18_340_000,
         network_bps: 18_900_000,
         qp: Some(23.4),
+        capture_ms: CaptureMs::default(),
         encode_ms: Some(8.0),
         backlog_ms: 0.0,
         frames: SendFrames { captured: 30, encoded: 30, keyframes: 1, sent: 30, dropped },

@@ -74,6 +74,11 @@ pub(crate) fn is_planar_420(format: AVPixelFormat, depth: Depth) -> bool {
     format == planar_420(depth) || (depth == Depth::Eight && format == AVPixelFormat::YUVJ420P)
 }
 
+/// Whether samples in this pixel format are planar 4:2:2 of 8 bits: chroma of half the width and full height.
+pub(crate) fn is_planar_422(format: AVPixelFormat) -> bool {
+    [AVPixelFormat::YUV422P, AVPixelFormat::YUVJ422P].contains(&format)
+}
+
 /// Whether a pixel format has red, green and blue (or a palette of them).
 pub(crate) fn is_rgb(format: AVPixelFormat) -> bool {
     /// libavutil/pixdesc.h

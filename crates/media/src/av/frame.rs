@@ -3,11 +3,14 @@
 //! Not ffmpeg-the-third's `frame::Video`: its `data_mut` writes to buffers that other frames share, it ignores a failed
 //! allocation of the samples, its constructor has no alignment, and it cannot share a frame without copying the samples.
 
-use super::colour::{AvColour, colour_of};
+use super::colour::{AvColour, colour_of, is_planar_422};
 use super::ffi::{self, AVFrame, AVPixelFormat};
 use super::owned::Owned;
 use super::{AvError, bytes_at, c_int_of, check};
 use crate::colour::Colour;
+
+/// Rows of chroma begin at multiples of so many bytes: the widest vectors that processors have.
+const CHROMA_ALIGNMENT: usize = 64;
 
 /// A picture in memory: plane pointers into reference-counted buffers, and the description of its samples.
 pub(crate) struct Frame(Owned<AVFrame>);
@@ -42,13 +45,39 @@ impl Frame {
         Ok(copy)
     }
 
+    /// A 4:2:0 frame with the same luma, which is shared, and chroma of its own, which `fill` writes: it is called for each of
+    /// the planes 1 and 2 with uninitialised rows of half the width, `stride` bytes apart, half as many as luma has. The frame must
+    /// be planar YUV of 8 bits.
+    pub(crate) fn with_chroma(&self, mut fill: impl FnMut(usize, &mut [u8], usize)) -> Result<Frame, AvError> {
+        let stride = (self.width() as usize / 2).next_multiple_of(CHROMA_ALIGNMENT);
+        let plane = stride * (self.height() as usize / 2);
+        let linesize = i32::try_from(stride).map_err(|_| AvError::INVALID_DATA)?;
+        let mut frame = self.share()?;
+        // SAFETY: a new buffer of two planes, which nothing else refers to yet. The frame's own references to its former chroma are
+        // given up, and the new one takes their place; the reference to luma, which is the first one, stays.
+        unsafe {
+            let buffer = ffi::av_buffer_alloc(2 * plane + CHROMA_ALIGNMENT);
+            let Some(data) = buffer.as_ref().map(|buffer| buffer.data) else { return Err(AvError::OUT_OF_MEMORY) };
+            for index in [1, 2] {
+                let start = data.add((index - 1) * plane);
+                fill(index, std::slice::from_raw_parts_mut(start, plane), stride);
+                ffi::av_buffer_unref(&raw mut frame.0.buf[index]);
+                frame.0.data[index] = start;
+                frame.0.linesize[index] = linesize;
+            }
+            frame.0.buf[1] = buffer;
+        }
+        frame.set_format(AVPixelFormat::YUV420P);
+        Ok(frame)
+    }
+
     /// Gives this frame buffers which no other frame shares, copying the samples if they are shared now.
     pub(crate) fn make_writable(&mut self) -> Result<(), AvError> {
         // SAFETY: a valid frame; on failure FFmpeg leaves it as it was.
         check(unsafe { ffi::av_frame_make_writable(self.as_mut_ptr()) }).map(drop)
     }
 
-    /// Plane `index` of a 4:2:0 frame (or plane 0 of any): the bytes of its first `rows` rows of `row_bytes` bytes each, up to the
+    /// Plane `index` of a 4:2:0 or 8-bit 4:2:2 frame (or plane 0 of any): the bytes of its first `rows` rows of `row_bytes` bytes each, up to the
     /// end of the last one, and the stride in bytes. `None` when there is no such plane, a smaller or a bottom-up one.
     pub(crate) fn plane(&self, index: usize, row_bytes: usize, rows: usize) -> Option<(&[u8], usize)> {
         let (data, length, stride) = self.extent(index, row_bytes, rows)?;
@@ -71,7 +100,8 @@ impl Frame {
     fn extent(&self, index: usize, row_bytes: usize, rows: usize) -> Option<(*mut u8, usize, usize)> {
         let data = *self.0.data.get(index)?;
         let stride = usize::try_from(*self.0.linesize.get(index)?).ok()?;
-        let height = if index == 0 { self.height() } else { self.height().div_ceil(2) };
+        let has_all_rows = index == 0 || is_planar_422(self.format());
+        let height = if has_all_rows { self.height() } else { self.height().div_ceil(2) };
         if data.is_null() || stride < row_bytes || rows == 0 || rows > height as usize {
             return None;
         }

@@ -103,7 +103,7 @@ impl AvError {
     #[cfg(on_demand)]
     const NOT_LOADED: AvError = AvError(c_int::MIN);
     /// What FFmpeg returns when an allocation failed: POSIX ENOMEM, the same number on every system that FFmpeg runs on.
-    const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
+    pub(crate) const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
 
     /// Whether it is an `errno` of the operating system; FFmpeg's own codes are made of four letters, and so larger.
     pub(crate) fn is_system(self) -> bool {

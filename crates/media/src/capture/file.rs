@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::upright::Shaper;
-use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
+use super::{CaptureError, CaptureTimes, Captured, Lost, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output, Threads};
 use crate::av::demux::Demuxer;
@@ -104,7 +104,7 @@ impl Source for FileSource {
         if stop.wait_until(release) {
             return Ok(None);
         }
-        Ok(Some(Captured { picture, at: Instant::now(), driver_dropped: 0, drained: 0 }))
+        Ok(Some(Captured { picture, at: Instant::now(), lost: Lost::default(), times: CaptureTimes::default() }))
     }
 }
 

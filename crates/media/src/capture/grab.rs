@@ -1,8 +1,8 @@
 //! Capture devices of libavdevice: the screen, and cameras where there is no V4L2.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
+use super::{CaptureError, CaptureTimes, Captured, Lost, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::av::AvError;
 use crate::av::codec::{Codec, Output, Threads};
 use crate::av::demux::Demuxer;
@@ -103,12 +103,14 @@ impl Source for GrabSource {
         let Some((frame, at)) = grabbed else {
             return Ok(None);
         };
-        Ok(Some(Captured {
-            picture: self.converter.picture_as(frame, self.info.format)?,
-            at,
-            driver_dropped: 0,
-            drained: 0,
-        }))
+        let begun = Instant::now();
+        let picture = self.converter.picture_as(frame, self.info.format)?;
+        let times = CaptureTimes {
+            queue: Duration::ZERO,
+            decode: begun.saturating_duration_since(at),
+            convert: begun.elapsed(),
+        };
+        Ok(Some(Captured { picture, at, lost: Lost::default(), times }))
     }
 }
 

@@ -17,7 +17,7 @@ mod pattern;
 mod pipe;
 mod upright;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use camera::cameras;
 pub use error::CaptureError;
@@ -73,10 +73,33 @@ pub struct Captured {
     pub picture: Picture,
     /// Capture time: see [`StampSource`]. For a file, when it was released.
     pub at: Instant,
-    /// Pictures that the driver dropped or damaged since the previous one.
-    pub driver_dropped: u64,
-    /// Older pictures that were ready, too, and were skipped for this one.
+    /// Pictures lost since the previous one.
+    pub lost: Lost,
+    /// What the time since [`Captured::at`] was spent on.
+    pub times: CaptureTimes,
+}
+
+/// Pictures that a source lost, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// The driver dropped them.
+    pub driver: u64,
+    /// They came damaged: cut off, empty, or undecodable.
+    pub damaged: u64,
+    /// They were ready, but older than another that was ready, too.
     pub drained: u64,
+}
+
+/// How long a picture took from its capture to the samples that are handed over. What is left of the capture wait
+/// is the wait for the encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CaptureTimes {
+    /// In the driver's queue, from its time stamp until it was taken; zero where its capture time is that of receipt.
+    pub queue: Duration,
+    /// Decoding, where the camera compresses its pictures.
+    pub decode: Duration,
+    /// Conversion to 4:2:0, which includes scaling.
+    pub convert: Duration,
 }
 
 /// An opened source of pictures. Dropping it closes the device or file.
@@ -89,6 +112,11 @@ pub trait Source: Send {
     /// # Errors
     /// When the device or stream failed; the source must be opened again.
     fn next(&mut self, stop: &Stop) -> Result<Option<Captured>, CaptureError>;
+
+    /// Pictures lost since the last one, which no further picture tells of: to be asked when the source has ended or failed.
+    fn take_lost(&mut self) -> Lost {
+        Lost::default()
+    }
 
     /// What opens the same device again after it failed; `None` for a source that cannot come back.
     fn reopener(&self) -> Option<Box<dyn Reopen>> {

@@ -6,7 +6,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
+use super::{CaptureError, CaptureTimes, Captured, Lost, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::convert::{crop_note, even};
 use crate::frame_rate::FrameRate;
 use crate::picture::{Picture, PictureError, PictureFormat};
@@ -84,7 +84,7 @@ impl Source for PatternSource {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let picture = self.painter.paint(self.index, clock)?;
         self.index += 1;
-        Ok(Some(Captured { picture, at, driver_dropped: 0, drained }))
+        Ok(Some(Captured { picture, at, lost: Lost { drained, ..Lost::default() }, times: CaptureTimes::default() }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use super::{CaptureError, Captured, Pacing, Source, SourceInfo, StampSource, Wanted};
+use super::{CaptureError, CaptureTimes, Captured, Lost, Pacing, Source, SourceInfo, StampSource, Wanted};
 use crate::convert::{Converter, crop_note, even, oblong_note};
 use crate::picture::PictureFormat;
 use crate::picture_format::square_size;
@@ -125,12 +125,9 @@ impl<R: Read + Stoppable + Send> Source for PipeSource<R> {
             Err(error) => return Err(error.into()),
         };
         let at = Instant::now();
-        Ok(Some(Captured {
-            picture: self.converter.reformat(&picture, self.info.format)?,
-            at,
-            driver_dropped: 0,
-            drained: 0,
-        }))
+        let picture = self.converter.reformat(&picture, self.info.format)?;
+        let times = CaptureTimes { convert: at.elapsed(), ..CaptureTimes::default() };
+        Ok(Some(Captured { picture, at, lost: Lost::default(), times }))
     }
 }
 

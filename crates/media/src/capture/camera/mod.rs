@@ -5,6 +5,7 @@
 //! * `choose`: the choice among the modes that it offers, a pure function;
 //! * `formats`: V4L2's pixel formats and colours;
 //! * `queue`: the buffers that the driver fills;
+//! * `unpack`: from a buffer's bytes to a picture;
 //! * `reopen`: the same camera after it was unplugged.
 
 mod choose;
@@ -13,6 +14,7 @@ mod formats;
 #[allow(unsafe_code)]
 mod queue;
 mod reopen;
+mod unpack;
 #[allow(unsafe_code)]
 mod v4l2;
 
@@ -20,19 +22,18 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{CameraInfo, CaptureError, Captured, Pacing, Reopen, Source, SourceInfo, StampSource, Wanted};
-use crate::av::codec::{Codec, Output};
-use crate::av::frame::Frame;
-use crate::av::packet::Packet;
-use crate::av::scaler::Side;
-use crate::convert::{Converter, crop_note, even};
+use super::{
+    CameraInfo, CaptureError, CaptureTimes, Captured, Lost, Pacing, Reopen, Source, SourceInfo, StampSource, Wanted,
+};
+use crate::convert::crop_note;
 use crate::frame_rate::FrameRate;
-use crate::picture::{Picture, PictureError, PictureFormat};
+use crate::jpeg::Unpacked;
+use crate::picture::PictureError;
 use crate::stop::Stop;
-use device::{Device, Format, Identity};
-use formats::Layout;
+use device::{Device, Identity};
 use queue::{Filled, Queue};
 use reopen::CameraReopener;
+use unpack::Unpacker;
 
 /// The longest wait before the stop flag is read again.
 const SLICE: Duration = Duration::from_millis(100);
@@ -78,6 +79,8 @@ struct Camera {
     wanted: Wanted,
     queue: Queue,
     unpacker: Unpacker,
+    /// Pictures lost since the last one that was given.
+    lost: Lost,
     /// The driver's counter at the latest frame.
     sequence: Option<u32>,
     /// When the last frame was dequeued; before the first, when the camera was started.
@@ -115,7 +118,7 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
         return Err(failed("set its format")(why));
     };
     let unpacker = Unpacker::new(layout, &format)?;
-    let picture_format = unpacker.picture_format;
+    let picture_format = unpacker.picture_format();
     let queue = Queue::start(device).map_err(failed("start"))?;
     Ok(Box::new(Camera {
         info: SourceInfo {
@@ -140,6 +143,7 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
         wanted: *wanted,
         queue,
         unpacker,
+        lost: Lost::default(),
         sequence: None,
         last_frame_at: Instant::now(),
     }))
@@ -237,30 +241,32 @@ impl Source for Camera {
     }
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Captured>, CaptureError> {
-        let mut lost = 0;
-        let mut drained = 0;
         while !stop.is_stopped() {
-            let newest = self
-                .newest(&mut lost, &mut drained)
-                .map_err(|error| device_error(&self.label, "give a picture", &error))?;
+            let newest = self.newest().map_err(|error| device_error(&self.label, "give a picture", &error))?;
             let Some(filled) = newest else {
                 if self.last_frame_at.elapsed() > FRAME_TIMEOUT {
                     return Err(CaptureError::Silent { name: self.label.clone(), seconds: FRAME_TIMEOUT.as_secs() });
                 }
                 continue;
             };
-            let picture = self.unpacker.picture(self.queue.bytes(&filled));
+            let queue = filled.at.elapsed();
+            let unpacked = self.unpacker.unpack(self.queue.bytes(&filled));
             self.queue.give_back(filled).map_err(|error| device_error(&self.label, "take a buffer back", &error))?;
-            match picture {
-                Ok(picture) => {
-                    return Ok(Some(Captured { picture, at: filled.at, driver_dropped: lost, drained }));
+            match unpacked {
+                Ok(Unpacked { picture, decode, convert }) => {
+                    let times = CaptureTimes { queue, decode, convert };
+                    return Ok(Some(Captured { picture, at: filled.at, lost: self.take_lost(), times }));
                 }
                 // Cameras send a cut-off JPEG now and then, above all at the start.
-                Err(PictureError::Convert(_)) => lost += 1,
+                Err(PictureError::Damaged(_) | PictureError::Convert(_)) => self.lost.damaged += 1,
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(None)
+    }
+
+    fn take_lost(&mut self) -> Lost {
+        std::mem::take(&mut self.lost)
     }
 
     fn reopener(&self) -> Option<Box<dyn Reopen>> {
@@ -271,8 +277,8 @@ impl Source for Camera {
 impl Camera {
     /// Waits for at most [`SLICE`] and takes the newest filled buffer, giving older ones back. When all buffers were filled, the
     /// driver has dropped frames since: even the newest is stale, and the next one comes within a frame interval, so that all
-    /// are given back. `lost` counts frames that the driver dropped or damaged, `drained` those that were skipped.
-    fn newest(&mut self, lost: &mut u64, drained: &mut u64) -> io::Result<Option<Filled>> {
+    /// are given back.
+    fn newest(&mut self) -> io::Result<Option<Filled>> {
         if !self.queue.wait(SLICE)? {
             return Ok(None);
         }
@@ -282,22 +288,22 @@ impl Camera {
             taken += 1;
             self.last_frame_at = Instant::now();
             let expected = self.sequence.map(|sequence| sequence.wrapping_add(1));
-            *lost += gap(expected, filled.sequence);
+            self.lost.driver += gap(expected, filled.sequence);
             self.sequence = Some(filled.sequence);
             if filled.damaged {
-                *lost += 1;
+                self.lost.damaged += 1;
                 self.queue.give_back(filled)?;
                 continue;
             }
             if let Some(older) = newest.replace(filled) {
-                *drained += 1;
+                self.lost.drained += 1;
                 self.queue.give_back(older)?;
             }
         }
         let overflowed = taken >= self.queue.depth();
         match newest {
             Some(stale) if overflowed && self.is_stale(&stale) => {
-                *drained += 1;
+                self.lost.drained += 1;
                 self.queue.give_back(stale)?;
                 Ok(None)
             }
@@ -317,52 +323,6 @@ fn gap(expected: Option<u32>, sequence: u32) -> u64 {
     const LARGEST: u32 = 1000;
     let missing = expected.map_or(0, |expected| sequence.wrapping_sub(expected));
     if missing > LARGEST { 0 } else { missing.into() }
-}
-
-/// Converts a buffer's bytes to a picture.
-struct Unpacker {
-    picture_format: PictureFormat,
-    converter: Converter,
-    kind: Kind,
-}
-
-enum Kind {
-    Raw { side: Side, stride: usize },
-    Jpeg(Box<Codec>),
-}
-
-impl Unpacker {
-    fn new(layout: Layout, format: &Format) -> Result<Unpacker, PictureError> {
-        let (width, height) = (even(format.width), even(format.height));
-        let colour = formats::picture_colour(layout, format.colour, height);
-        let kind = match layout {
-            Layout::Jpeg => Kind::Jpeg(Box::new(Codec::mjpeg_decoder()?)),
-            Layout::Raw(pixels) => Kind::Raw {
-                side: Side { format: pixels, width, height, colour: formats::sample_colour(layout, format.colour) },
-                stride: format.stride as usize,
-            },
-        };
-        Ok(Unpacker {
-            picture_format: PictureFormat::new(width, height, colour),
-            converter: Converter::default(),
-            kind,
-        })
-    }
-
-    fn picture(&mut self, bytes: &[u8]) -> Result<Picture, PictureError> {
-        match &mut self.kind {
-            Kind::Raw { side, stride } => self.converter.bytes_as(bytes, *side, *stride, self.picture_format),
-            Kind::Jpeg(decoder) => {
-                let packet = Packet::copy_of(bytes)?;
-                decoder.send_packet(Some(&packet))?;
-                let mut frame = Frame::empty()?;
-                match decoder.receive_frame(&mut frame)? {
-                    Output::Ready => self.converter.picture_as(frame, self.picture_format),
-                    _ => Err(PictureError::Convert("an empty JPEG".to_owned())),
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
