@@ -7,7 +7,7 @@ use crate::support::process::Exit;
 use crate::support::{real_time, root};
 
 /// The names of the sender's figures.
-const SENDER: [&str; 40] = [
+const SENDER: [&str; 41] = [
     "backlog_ms",
     "bitrate_bps",
     "capture_ms.convert",
@@ -25,6 +25,7 @@ const SENDER: [&str; 40] = [
     "frames.dropped.drained",
     "frames.dropped.driver",
     "frames.dropped.encoder_busy",
+    "frames.dropped.thinned",
     "frames.dropped.no_connection",
     "frames.dropped.preview",
     "frames.encoded",

@@ -76,7 +76,7 @@ impl Webcam {
 
 /// The pictures that a summary of the sender accounts for: encoded, or dropped by whatever cause.
 pub fn accounted_for(summary: &Value) -> u64 {
-    let causes = ["driver", "damaged", "drained", "encoder_busy", "backlog", "no_connection"];
+    let causes = ["driver", "damaged", "drained", "encoder_busy", "thinned", "backlog", "no_connection"];
     let dropped: u64 = causes.iter().map(|cause| count(summary, &format!("/frames/dropped/{cause}"))).sum();
     count(summary, "/frames/encoded") + dropped
 }

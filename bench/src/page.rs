@@ -43,7 +43,7 @@ struct Section {
     has_plots: bool,
 }
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 14] = [
     Section {
         title: "Delay from picture in to picture out",
         text: "Pictures with a number in their pixels go in at one end of `send → serve → receive` and are told by that number at \

@@ -27,6 +27,8 @@ counters! {
         pub dropped_drained,
         /// Pictures replaced by newer ones before the encoder was free.
         pub dropped_encoder_busy,
+        /// Pictures left out at the source so that those which the encoder manages are evenly spaced.
+        pub dropped_thinned,
         /// Pictures skipped because every link was behind.
         pub dropped_backlog,
         /// Pictures skipped because there was no connection.
@@ -124,6 +126,8 @@ pub struct SendDropped {
     pub drained: u64,
     /// The encoder was not free.
     pub encoder_busy: u64,
+    /// The encoder is at its limit, and codes evenly spaced pictures.
+    pub thinned: u64,
     /// Every link was behind.
     pub backlog: u64,
     /// There was no connection.
@@ -142,6 +146,7 @@ impl SendDropped {
             damaged: counts.dropped_damaged,
             drained: counts.dropped_drained,
             encoder_busy: counts.dropped_encoder_busy,
+            thinned: counts.dropped_thinned,
             backlog: counts.dropped_backlog,
             no_connection: counts.dropped_no_connection,
             coded,
@@ -151,7 +156,14 @@ impl SendDropped {
 
     /// All that were not sent.
     pub fn total(self) -> u64 {
-        self.driver + self.damaged + self.drained + self.encoder_busy + self.backlog + self.no_connection + self.coded
+        self.driver
+            + self.damaged
+            + self.drained
+            + self.encoder_busy
+            + self.thinned
+            + self.backlog
+            + self.no_connection
+            + self.coded
     }
 }
 
@@ -287,6 +299,15 @@ impl SendReporter {
     }
 }
 
+impl SendFigures {
+    /// Pictures coded and pictures given by the source per second, where the encoder is at its limit.
+    pub fn encoder_limit(&self) -> Option<(f64, f64)> {
+        let SendFrames { captured, encoded, dropped, .. } = self.frames;
+        let span = self.frame_rate / (self.frames.sent.max(1) as f64);
+        (dropped.thinned > 0 && self.frames.sent > 0).then_some((encoded as f64 * span, captured as f64 * span))
+    }
+}
+
 impl std::fmt::Display for SendFigures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let SendFrames { captured, encoded, sent, dropped, .. } = self.frames;
@@ -309,6 +330,7 @@ impl std::fmt::Display for SendFigures {
             ("damaged", dropped.damaged),
             ("drained", dropped.drained),
             ("encoder busy", dropped.encoder_busy),
+            ("encoder at its limit", dropped.thinned),
             ("backlog", dropped.backlog),
             ("no connection", dropped.no_connection),
             ("coded", dropped.coded),
@@ -316,6 +338,9 @@ impl std::fmt::Display for SendFigures {
         let causes: Vec<_> = causes.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if !causes.is_empty() {
             write!(f, " ({})", causes.join(", "))?;
+        }
+        if let Some((coded, given)) = self.encoder_limit() {
+            write!(f, "  {coded:.0} of {given:.0} fps: the encoder is at its limit, a smaller --size would give all")?;
         }
         if self.source_away {
             write!(f, "  camera away")?;

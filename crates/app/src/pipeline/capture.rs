@@ -14,6 +14,7 @@ use hevcast_media::{FrameRate, Stop};
 
 use super::keyframe::KeyframeRequest;
 use super::slot::Slot;
+use super::thinning::Sieve;
 use crate::figures::send::SendCounters;
 
 /// Pause before each try to open a camera again: drivers need some of it after a plug, and each try lists all cameras.
@@ -94,6 +95,8 @@ pub struct CaptureStage {
     pub source: Box<dyn Source>,
     /// The slot `capture`, from which the encode stage takes pictures.
     pub slot: Arc<Slot<CapturedFrame>>,
+    /// Which pictures of a live source the encoder gets.
+    pub sieve: Arc<Sieve>,
     /// Counts pictures captured and lost.
     pub counters: Arc<SendCounters>,
     /// What is shown of the source.
@@ -161,6 +164,9 @@ impl CaptureStage {
             self.count_lost(captured.lost);
             let arrived = CapturedFrame { captured, frame_rate };
             match pacing {
+                Pacing::Live if !self.sieve.passes(self.counters.captured.get()) => {
+                    self.counters.dropped_thinned.add(1)
+                }
                 Pacing::Live => self.slot.put_newest(arrived),
                 Pacing::Patient => {
                     if !self.slot.put_when_empty(arrived) {
@@ -340,6 +346,7 @@ mod tests {
         let stage = CaptureStage {
             source: Box::new(Camera { info: info(64), script, comes_back }),
             slot: Arc::clone(&slot),
+            sieve: Arc::default(),
             counters: Arc::clone(&counters),
             state: Arc::clone(&state),
             keyframe_request: keyframe_request.clone(),
@@ -411,6 +418,7 @@ mod tests {
         let stage = CaptureStage {
             source: Box::new(Camera { info: info(64), script, comes_back: true }),
             slot: Arc::clone(&slot),
+            sieve: Arc::default(),
             counters,
             state: Arc::clone(&state),
             keyframe_request: KeyframeRequest::default(),

@@ -26,15 +26,15 @@ impl EncoderThreads {
         EncoderThreads { policy: ThreadsPolicy::new(now), opening: None, has_failed: false }
     }
 
-    /// Lets an encoder that has been opened meanwhile take over. To be called before each picture.
-    pub fn change(&mut self, encoder: &mut Encoder) {
+    /// Lets an encoder that has been opened meanwhile take over; whether it did. To be called before each picture.
+    pub fn change(&mut self, encoder: &mut Encoder) -> bool {
         let opened = match self.opening.as_ref().map(Receiver::try_recv) {
-            None | Some(Err(TryRecvError::Empty)) => return,
+            None | Some(Err(TryRecvError::Empty)) => return false,
             Some(Ok(opened)) => opened,
             // Its thread has panicked.
             Some(Err(TryRecvError::Disconnected)) => {
                 (self.opening, self.has_failed) = (None, true);
-                return;
+                return false;
             }
         };
         self.opening = None;
@@ -42,7 +42,8 @@ impl EncoderThreads {
             Ok(next) => {
                 let threads = next.settings().options.threads;
                 // Where its settings have been changed meanwhile, the policy asks again.
-                if encoder.go_on_with(next).is_ok() {
+                let has_changed = encoder.go_on_with(next).is_ok();
+                if has_changed {
                     match threads {
                         Threads::Single => {
                             tracing::info!("the computer is busy: one thread codes pictures from now on")
@@ -50,10 +51,12 @@ impl EncoderThreads {
                         Threads::Wavefront => tracing::info!("all processors code pictures from now on"),
                     }
                 }
+                has_changed
             }
             Err(error) => {
                 tracing::info!("no other encoder opens beside the one at work: {error}");
                 self.has_failed = true;
+                false
             }
         }
     }

@@ -26,6 +26,7 @@ pub mod slot;
 pub mod source;
 pub mod stage;
 pub mod stamp;
+pub mod thinning;
 pub mod ticks;
 
 #[cfg(feature = "serve")]

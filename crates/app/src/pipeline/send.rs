@@ -37,6 +37,7 @@ use super::record::{RecordOutput, Recorder};
 use super::slot::Slot;
 use super::stage::{PipelineEnd, Stages};
 use super::stamp::{SentStages, Stamper};
+use super::thinning::{Sieve, ThinningPolicy};
 use crate::figures::counters::Counter;
 use crate::figures::send::SendCounters;
 use crate::priority;
@@ -136,7 +137,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let interval = Duration::from_secs_f64(1.0 / info.frame_rate.per_second());
     let (outputs, running) = outputs::start(to_open.collect(), interval, &outputs_stopped, guard).await?;
 
-    let slot = Arc::new(Slot::default());
+    let (slot, sieve) = (Arc::new(Slot::default()), Arc::new(Sieve::default()));
     let counters = Arc::new(SendCounters::default());
     let next_encoder = Arc::new(Mutex::new(None));
     let (recording, keyframe_request) = (RecordOutput::default(), KeyframeRequest::default());
@@ -150,6 +151,8 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder_settings: Arc::clone(&encoder_settings),
         next_encoder: Arc::clone(&next_encoder),
         threads: EncoderThreads::new(Instant::now()),
+        thinning: ThinningPolicy::new(Instant::now()),
+        sieve: Arc::clone(&sieve),
         preview: show.map(|show| preview::start(&mut stages, CodecId::H265, show)).transpose()?,
         stamper: Stamper::new(clock, RtpTicks(getrandom::u32().context("the system has no randomness to offer")?)),
         pacing: info.pacing,
@@ -164,6 +167,7 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
     let capture = CaptureStage {
         source,
         slot: Arc::clone(&slot),
+        sieve,
         counters: Arc::clone(&counters),
         state: Arc::clone(&source_state),
         keyframe_request,
@@ -210,6 +214,9 @@ struct EncodeStage {
     encoder_settings: Arc<Mutex<EncoderSettings>>,
     next_encoder: Arc<Mutex<Option<Encoder>>>,
     threads: EncoderThreads,
+    thinning: ThinningPolicy,
+    /// The capture stage's.
+    sieve: Arc<Sieve>,
     preview: Option<PreviewQueue>,
     stamper: Stamper,
     pacing: Pacing,
@@ -238,9 +245,15 @@ impl EncodeStage {
                 self.encoder = next;
             }
             self.fit_encoder(captured.picture.format(), frame_rate)?;
-            self.threads.change(&mut self.encoder);
+            if self.threads.change(&mut self.encoder) {
+                self.thinning.restart(Instant::now(), slot.dropped());
+            }
             match self.bit_budget() {
-                Ok(budget) => self.encode(&captured, budget)?,
+                Ok(budget) => {
+                    let took = self.encode(&captured, budget)?;
+                    let interval = Duration::from_secs_f64(1.0 / frame_rate.per_second());
+                    self.thinning.after_picture(Instant::now(), interval, took, slot.dropped(), &self.sieve);
+                }
                 Err(dropped) => dropped.add(1),
             }
         }
@@ -292,7 +305,8 @@ impl EncodeStage {
         self.encoder = next;
     }
 
-    fn encode(&mut self, captured: &Captured, budget: Option<BitBudget>) -> Result<()> {
+    /// Encodes a picture and hands it to the outputs; returns how long the encoder took.
+    fn encode(&mut self, captured: &Captured, budget: Option<BitBudget>) -> Result<Duration> {
         let (begun, at) = (Instant::now(), captured.at);
         // All are taken, for one keyframe serves all.
         let is_requested = self.keyframe_request.take()
@@ -328,7 +342,7 @@ impl EncodeStage {
         {
             self.counters.dropped_preview.add(1);
         }
-        Ok(())
+        Ok(encode)
     }
 }
 

@@ -191,7 +191,13 @@ fn figures(ui: &mut Ui, shown: &Shown<'_>) {
     figure(ui, words.compression_ratio, &ratio, "", size);
     let rate = of(&|f| Some(format!("{:.1} {}", f.frame_rate, words.frames_per_second)));
     let dropped = figures.map_or(0, |f| f.frames.dropped.total());
-    let note = if dropped > 0 { words.dropped_frames.replace("{count}", &dropped.to_string()) } else { String::new() };
+    let note = match figures.and_then(SendFigures::encoder_limit) {
+        Some((coded, given)) => {
+            words.encoder_limit.replace("{coded}", &format!("{coded:.0}")).replace("{given}", &format!("{given:.0}"))
+        }
+        None if dropped > 0 => words.dropped_frames.replace("{count}", &dropped.to_string()),
+        None => String::new(),
+    };
     figure(ui, words.frame_rate, &rate, &note, size);
     let bitrate = of(&|f| Some(text::bits_per_second(f.bitrate_bps)));
     figure(ui, words.bitrate, &bitrate, "", size);
