@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hevcast_net::stream::{Stream as Socket, send_now};
+use hevcast_net::stream::{Stream as Socket, prefetch, send_now};
 use hevcast_wire::rtsp::auth::Authorization;
 use hevcast_wire::rtsp::session::server::{Accepted, Refusal, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
@@ -29,6 +29,10 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 impl Outlet for TcpStream {
     fn try_send(&self, bytes: &[u8]) -> usize {
         send_now(self, bytes)
+    }
+
+    fn prefetch(&self) {
+        prefetch(self);
     }
 }
 

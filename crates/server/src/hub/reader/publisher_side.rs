@@ -59,6 +59,18 @@ impl Reader {
         Pushed::Queued
     }
 
+    /// Whether nothing waits for the reader, beside what the publisher's task writes.
+    pub(in crate::hub) fn is_idle(&self) -> bool {
+        self.hot.ownership.is_idle()
+    }
+
+    /// Reads what [`Reader::deliver`] needs, without effect: see [`Outlet::prefetch`](super::Outlet::prefetch).
+    pub(in crate::hub) fn prefetch(&self) {
+        if let Some(outlet) = &self.hot.outlet {
+            outlet.prefetch();
+        }
+    }
+
     /// Writes packets that [`Reader::push`] handed back. What the socket does not accept is left to the reader's task,
     /// as a slice of a copy that readers share.
     pub(in crate::hub) fn deliver(&self, outgoing: &Outgoing, framed: &mut FramedCache, rest: &mut SharedCopy) {
@@ -66,7 +78,9 @@ impl Reader {
             false => self.write_frames(outgoing, framed, rest),
             true => self.write_datagrams(outgoing, rest),
         };
-        self.hot.sent_bytes.fetch_add(written.bytes as u64, Ordering::Relaxed);
+        // Only the owner of the writing changes the sum, so that an addition in two steps loses nothing.
+        let sent_bytes = self.hot.sent_bytes.load(Ordering::Relaxed) + written.bytes as u64;
+        self.hot.sent_bytes.store(sent_bytes, Ordering::Relaxed);
         if written.rest.is_none() && self.hot.ownership.publisher_release() {
             return;
         }
