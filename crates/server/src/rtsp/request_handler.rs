@@ -16,6 +16,7 @@ use crate::access::peer_network::peer_network;
 use crate::access::rights::{self, AccessRequest, Admission};
 use crate::config::Right;
 use crate::counters::status_kind;
+use crate::hub::gathering::Gathering;
 use crate::hub::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::stream::Stream;
@@ -68,7 +69,9 @@ impl ConnectionTask {
             },
             ServerEvent::Announce { path } => self.announce(&path),
             ServerEvent::Record { channels, .. } => {
-                if let Role::Publisher { channels: own, .. } = &mut self.role {
+                if let Role::Publisher { publication, channels: own } = &mut self.role {
+                    let video = publication.stream().video_track().and_then(|track| *channels.get(track)?);
+                    self.gathering = Gathering::of(video.map(|channels| channels.rtp));
                     *own = channels;
                 }
                 self.deadlines.recording_began(self.now());
