@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::counted_bytes::SharedCopy;
-use super::packet_run::{CACHED_FRAMINGS, FramedCache, Outgoing};
+use super::packet_run::{FramedCache, Outgoing};
 use super::reader::Reader;
 use crate::budget::{Budget, Kind};
 
 /// For how many readers memory is read in advance.
-pub(super) const PREFETCHED: usize = 8;
+pub(super) const PREFETCHED: usize = 16;
 
 /// The readers of a stream, as they were at some moment, shared by the deliveries of that time.
 pub(super) type Snapshot = Arc<[Arc<Reader>]>;
@@ -41,15 +41,14 @@ impl Deliveries {
         deliveries
     }
 
-    /// Adds packets for the reader of this index, whose write ownership the publisher's task has acquired.
-    pub(super) fn add(&mut self, reader: usize, outgoing: Outgoing) {
-        // Readers have one framing or another: the run is mostly among the last few.
-        let last = self.runs.iter().enumerate().rev().take(CACHED_FRAMINGS);
-        let known = last.into_iter().find(|(_, run)| run.is_same(&outgoing)).map(|(at, _)| at);
-        let run = known.unwrap_or_else(|| {
-            self.runs.push(outgoing);
-            self.runs.len() - 1
-        });
+    /// Adds packets that readers will get. Returns their index.
+    pub(super) fn add_run(&mut self, outgoing: Outgoing) -> usize {
+        self.runs.push(outgoing);
+        self.runs.len() - 1
+    }
+
+    /// Adds a reader, whose write ownership the publisher's task has acquired, for a run; both by their index.
+    pub(super) fn add(&mut self, reader: usize, run: usize) {
         self.list.push((reader as u32, run as u32));
     }
 

@@ -19,7 +19,7 @@ const COPIED_PIECE_BYTES: usize = 16 * 1024;
 /// Values of a packet's second byte that mean RTCP rather than RTP (RFC 5761 section 4).
 const RTCP_TYPES: std::ops::RangeInclusive<u8> = 192..=223;
 /// For how many framings [`FramedCache`] keeps the framed bytes.
-pub(super) const CACHED_FRAMINGS: usize = 4;
+const CACHED_FRAMINGS: usize = 4;
 
 /// Stored packets, and how they are framed for a reader.
 #[derive(Clone, Debug, Default)]
@@ -31,13 +31,6 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Whether these are the same bytes in memory, framed by the same shared value.
-    pub(super) fn is_same(&self, other: &Outgoing) -> bool {
-        let place = |bytes: &Bytes| (bytes.as_ptr(), bytes.len());
-        let framing = |outgoing: &Outgoing| outgoing.reframing.as_ref().map(Arc::as_ptr);
-        place(&self.bytes) == place(&other.bytes) && framing(self) == framing(other)
-    }
-
     /// Whether the reader gets each packet as a datagram.
     pub(super) fn is_datagrams(&self) -> bool {
         self.reframing.as_ref().is_some_and(|reframing| reframing.is_datagrams())

@@ -117,7 +117,7 @@ pub(super) enum Pushed {
     /// They were queued for the reader's task.
     Queued,
     /// The caller must write them, once it holds no lock: it has acquired the write ownership.
-    Deliver(Outgoing),
+    Deliver,
     /// The queue was past a bound and has been emptied. Nothing more may be pushed before the next keyframe.
     Overrun {
         /// How many packets were discarded.

@@ -150,15 +150,7 @@ impl Readers {
             self.count_missed(batch, packets);
         }
         let Some(run) = batch.contiguous_run(packets, self.video) else { return false };
-        // One run for each framing: made for the first reader of a group, and shared by the others.
-        let mut made: Vec<Option<Option<PacketRun>>> = vec![None; self.groups.len()];
-        let groups = std::mem::take(&mut self.groups);
-        let needs_keyframe = self.push(now, metrics, |attached| {
-            let make = || run.framed_for(&groups[attached.group].0);
-            made[attached.group].get_or_insert_with(make).clone()
-        });
-        self.groups = groups;
-        needs_keyframe
+        self.push(now, metrics, |framing| run.framed_for(framing))
     }
 
     /// Counts the pictures in these packets as missed by the recordings that wait for a keyframe.
@@ -177,16 +169,19 @@ impl Readers {
         now: Instant,
         metrics: &mut StreamMetrics,
     ) -> bool {
-        self.push(now, metrics, |attached| report.framed_for(attached.reader.framing(), track))
+        self.push(now, metrics, |framing| report.framed_for(framing, track))
     }
 
+    /// Pushes what `make` makes for each framing, once for all readers of a group.
     fn push(
         &mut self,
         now: Instant,
         metrics: &mut StreamMetrics,
-        mut run_for: impl FnMut(&Attached) -> Option<PacketRun>,
+        make: impl Fn(&Framing) -> Option<PacketRun>,
     ) -> bool {
         let mut needs_keyframe = false;
+        // The run of each group, and its index among the deliveries.
+        let mut made: Vec<Option<(Option<PacketRun>, Option<usize>)>> = vec![None; self.groups.len()];
         let mut waiting = SharedCopy::new(&self.budget, Kind::Queues);
         for at in 0..self.attached.len() {
             if at % PREFETCHED == 0 {
@@ -194,10 +189,15 @@ impl Readers {
                 std::hint::black_box(some.fold(true, |all, attached| all & attached.reader.is_idle()));
             }
             let Some(attached) = self.attached.get_mut(at).filter(|attached| !attached.is_waiting) else { continue };
-            let Some(run) = run_for(attached) else { continue };
+            let make = || (make(&self.groups[attached.group].0), None);
+            let (Some(run), index) = made[attached.group].get_or_insert_with(make) else { continue };
             match attached.reader.push(run, now, &mut waiting) {
                 Pushed::Queued => {}
-                Pushed::Deliver(outgoing) => self.deliveries.add(at, outgoing),
+                Pushed::Deliver => {
+                    let add = || self.deliveries.add_run(run.outgoing.clone());
+                    let run = *index.get_or_insert_with(add);
+                    self.deliveries.add(at, run);
+                }
                 Pushed::Overrun { packets, is_alive } => {
                     metrics.overrun(packets);
                     attached.is_waiting = self.video.is_some();

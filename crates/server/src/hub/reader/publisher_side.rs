@@ -22,10 +22,10 @@ struct Written {
 impl Reader {
     /// Queues packets and wakes the reader's task or, where nothing is queued, hands them back to be written. Queued
     /// packets are a copy that all readers in `waiting` share.
-    pub(in crate::hub) fn push(&self, mut run: PacketRun, now: Instant, waiting: &mut SharedCopy) -> Pushed {
+    pub(in crate::hub) fn push(&self, run: &PacketRun, now: Instant, waiting: &mut SharedCopy) -> Pushed {
         if self.hot.ownership.publisher_try_acquire() {
             self.hot.note_leaving(run.is_amid_picture);
-            return Pushed::Deliver(run.outgoing);
+            return Pushed::Deliver;
         }
         let copied = waiting.of(&run.outgoing.bytes);
         let packets = u64::from(run.packets);
@@ -36,7 +36,8 @@ impl Reader {
         };
         let pictures = if self.hot.records { run.pictures() } else { 0 };
         let queued = copied.and_then(|copy| {
-            run.outgoing.bytes = copy;
+            let outgoing = Outgoing { bytes: copy, ..run.outgoing.clone() };
+            let run = PacketRun { outgoing, ..run.clone() };
             // The age is checked before these packets are added, since they are not late yet.
             let is_late = is_beyond(&inner.queue);
             inner.queue.push(run, now, waiting.budget()).map(|()| is_late || is_beyond(&inner.queue))
