@@ -138,11 +138,12 @@ const SECTIONS: [Section; 14] = [
     },
     Section {
         title: "What a viewer costs the server",
-        text: "One publisher at 4 Mbit/s and so many readers on the same computer. *limit* is a bare loop that writes the same \
+        text: "One publisher at 4 Mbit/s and so many readers on the same computer. The publisher of *picture* writes a picture at \
+               once, as hevcast does, that of *packets* each RTP packet by itself, as FFmpeg does. *limit* is a bare loop that writes the same \
                bytes to the same number of sockets, one write for a picture, and does nothing else; *ratio* is the server's \
                processor time for a delivered Gbit by the limit's, taken in turns within the same minutes. *others %* is what \
                else ran on the computer meanwhile, in percent of one processor: with more than a few, a row says little. Spread \
-               is the time between the first and the last reader of a picture. Part of what is above 1 is that readers run here \
+               is the time between the first and the last reader of a picture, *reads* in how many reads a reader got a picture. Part of what is above 1 is that readers run here \
                too: a writer that takes longer for a write finds their thread asleep more often, and waking it is in the writer's \
                time.",
         command: &["fanout", "--seconds", "16"],

@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::chain::default_program;
-use crate::fanout::{self, Load, Measured, Writer, pooled};
+use crate::fanout::{self, Load, Measured, Publishing, Writer, pooled};
 use crate::report::{self, Verdict};
 
 /// What the 99th percentile of the others' delay may be, by what it is without anybody stalling.
@@ -55,9 +55,9 @@ pub fn run(args: &StalledArgs) -> Result<bool> {
     let (mut without, mut with) = (None, None);
     for _ in 0..args.rounds {
         let load = Load { reading, stalled: 0, window: Duration::from_secs(args.seconds) };
-        without = Some(pooled(without, fanout::measure(Writer::Server(&program), load)?)?);
+        without = Some(pooled(without, fanout::measure(Writer::Server(&program, Publishing::default()), load)?)?);
         let load = Load { stalled: args.stalled, ..load };
-        with = Some(pooled(with, fanout::measure(Writer::Server(&program), load)?)?);
+        with = Some(pooled(with, fanout::measure(Writer::Server(&program, Publishing::default()), load)?)?);
     }
     let (without, with) = (without.context("no round")?, with.context("no round")?);
 

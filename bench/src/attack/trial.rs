@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::peer::Peer;
 use super::table::Row;
-use crate::fanout::{Arrivals, Crowd, Guests, QueuedAt, Source, resident_kib};
+use crate::fanout::{Arrivals, Crowd, Guests, Publishing, QueuedAt, Source, resident_kib};
 use crate::process::{Process, Stdout};
 
 /// How long a server may take to listen.
@@ -93,7 +93,7 @@ impl Trial {
         let http: SocketAddr = told(&process, "status page: http://", "/")?;
         let queued = Arc::new(QueuedAt::new());
         let url = format!("rtsp://{rtsp}/bench");
-        let source = Source::publish(&url, Arc::clone(&queued))?;
+        let source = Source::publish(&url, Publishing::default(), Arc::clone(&queued))?;
         std::thread::sleep(WARM_UP);
 
         let join = || -> Result<Crowd> {

@@ -65,6 +65,11 @@ pub struct Arrivals {
     pub gaps: u64,
     /// Pictures that not all readers got.
     pub partial: u64,
+    /// Reads that brought something, over all readers: at least one for each write of the server's that was not
+    /// followed by another before its reader came to read.
+    pub reads: u64,
+    /// Pictures whose last packet came, over all readers.
+    pub received: u64,
     /// By picture number, modulo its length.
     open: Vec<Option<Open>>,
 }
@@ -90,6 +95,8 @@ impl Arrivals {
             spreads: Times::new()?,
             gaps: 0,
             partial: 0,
+            reads: 0,
+            received: 0,
             open: vec![None; OPEN_PICTURES],
         })
     }
@@ -106,6 +113,7 @@ impl Arrivals {
         if !packet.marker {
             return;
         }
+        self.received += 1;
         let slot = (packet.timestamp / ticks) as usize % OPEN_PICTURES;
         match &mut self.open[slot] {
             Some(open) if open.timestamp == packet.timestamp => {
@@ -137,8 +145,15 @@ impl Arrivals {
     pub fn pool(&mut self, other: &Arrivals) -> Result<()> {
         self.gaps += other.gaps;
         self.partial += other.partial;
+        self.reads += other.reads;
+        self.received += other.received;
         self.delays.merge(&other.delays)?;
         self.spreads.merge(&other.spreads)
+    }
+
+    /// In how many reads a reader got a picture, on average.
+    pub fn reads_per_picture(&self) -> f64 {
+        self.reads as f64 / self.received.max(1) as f64
     }
 
     fn close(&mut self, picture: Open) {

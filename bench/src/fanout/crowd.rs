@@ -4,7 +4,7 @@
 //! readers should cost the machine little beside what is measured.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 
 use super::arrivals::Arrivals;
 use super::framing::Framing;
@@ -33,6 +34,25 @@ const EVENTS: usize = 1024;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// How long all may take to join.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Readers at one source address: fewer than a server takes from one, and than an address has ports.
+const READERS_PER_ADDRESS: usize = 1000;
+
+/// The address from which a reader of this number connects: 127.0.0.1 and those behind it.
+fn local_address(number: usize) -> Ipv4Addr {
+    let first = u32::from(Ipv4Addr::LOCALHOST);
+    Ipv4Addr::from(first + (number / READERS_PER_ADDRESS) as u32)
+}
+
+fn connect_from(local: Ipv4Addr, server: SocketAddr) -> Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).context("a socket")?;
+    // A system may have no other loopback address than the first.
+    if local != Ipv4Addr::LOCALHOST {
+        socket.bind(&SocketAddr::from((local, 0)).into()).context("a reader has no address")?;
+    }
+    socket.connect(&server.into()).context("a reader cannot connect")?;
+    Ok(socket.into())
+}
 
 /// Who joins, and where.
 #[derive(Clone, Debug)]
@@ -168,7 +188,7 @@ impl Members {
     }
 
     fn connect(&mut self) -> Result<()> {
-        let mut stream = TcpStream::connect(self.guests.address).context("a reader cannot connect")?;
+        let mut stream = connect_from(local_address(self.members.len()), self.guests.address)?;
         stream.set_nodelay(true)?;
         let stage = match &self.guests.url {
             Some(url) => {
@@ -241,6 +261,7 @@ fn note(
     shared.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     let begin = shared.begin.load(Ordering::Acquire);
     let window = begin..shared.end.load(Ordering::Relaxed);
+    arrivals.reads += u64::from(begin > 0 && window.contains(&now));
     framing.feed(bytes, |packet| {
         arrivals.follow(packet, expected);
         let at = queued.of(packet.sequence_number);

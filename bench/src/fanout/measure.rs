@@ -1,7 +1,7 @@
 //! One run: a server, or the bare writer in its place, with a number of readers for some seconds.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::arrivals::Arrivals;
 use super::crowd::{Crowd, Guests};
 use super::queued::QueuedAt;
-use super::source::{Sent, Source};
+use super::source::{Publishing, Sent, Source};
 use super::usage::{CpuTimes, all_busy, resident_kib};
 use crate::process::{Process, Stdout};
 
@@ -27,11 +27,14 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// How long a server lives beyond the window if the benchmark is killed and cannot stop it.
 const ORPHAN_GRACE: Duration = Duration::from_secs(120);
 
+/// Connections that the server is let have beside the readers'.
+const SPARE_CONNECTIONS: usize = 64;
+
 /// Who writes to the readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer<'a> {
-    /// `hevcast serve`, by this program.
-    Server(&'a Path),
+    /// `hevcast serve`, by this program, with a publisher of this kind.
+    Server(&'a Path, Publishing),
     /// [`super::bare_writer`].
     Bare,
 }
@@ -142,19 +145,21 @@ pub fn raise_file_limit() -> Result<()> {
 pub fn run(writer: Writer<'_>, load: Load) -> Result<Measured> {
     let queued = Arc::new(QueuedAt::new());
     match writer {
-        Writer::Server(program) => server(program, load, queued),
+        Writer::Server(program, publishing) => server(program, publishing, load, queued),
         Writer::Bare => bare(load, queued),
     }
 }
 
-fn server(program: &Path, load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
+fn server(program: &Path, publishing: Publishing, load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
     let mut serve = Command::new(program);
+    let connections = load.reading + load.stalled + SPARE_CONNECTIONS;
+    let config = Config::of(format!("[limits]\nconnections = {connections}\n"))?;
     let lifetime = (load.window + ORPHAN_GRACE).as_secs();
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{lifetime}s")]);
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{lifetime}s"), "--config"]).arg(&config.0);
     let process = Process::start("hevcast serve", serve, Stdout::Lines)?;
     let address = told_address(&process, "listening on ")?;
     let url = format!("rtsp://{address}/bench");
-    let source = Source::publish(&url, Arc::clone(&queued))?;
+    let source = Source::publish(&url, publishing, Arc::clone(&queued))?;
     std::thread::sleep(ALONE);
     let resident_before_kib = resident_kib(process.id())?;
     let guests = Guests { address, url: Some(url), reading: load.reading, stalled: load.stalled };
@@ -181,6 +186,23 @@ fn bare(load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
     let sent = source.stop().unwrap_or_default();
     process.stop()?;
     Ok(Measured { sent, ..measured })
+}
+
+/// A configuration file of the server, removed when dropped.
+struct Config(PathBuf);
+
+impl Config {
+    fn of(text: String) -> Result<Config> {
+        let path = std::env::temp_dir().join(format!("hevcast-bench-{}.toml", std::process::id()));
+        std::fs::write(&path, text).context("the server's configuration cannot be written")?;
+        Ok(Config(path))
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn told_address(process: &Process, behind: &str) -> Result<SocketAddr> {

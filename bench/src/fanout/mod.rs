@@ -1,9 +1,10 @@
 //! `hevcast-bench fanout`: what a reader costs the server, and what the server costs its readers, beside the limit of
 //! what the system can do.
 //!
-//! A [`source`] of synthetic [`pictures`] publishes to a server; a [`crowd`] of readers, one thread for all, takes what
-//! comes ([`handshake`], then [`framing`]) and sums it up in [`arrivals`], by the clock of [`queued`]. The server's
-//! processor time and memory come from the system ([`usage`]). [`mod@measure`] is one such run; [`table`] prints all of them.
+//! A [`source`] of synthetic [`pictures`] publishes to a server, a picture in one write or packet by packet; a [`crowd`]
+//! of readers, one thread for all, takes what comes ([`handshake`], then [`framing`]) and sums it up in [`arrivals`], by
+//! the clock of [`queued`]. The server's processor time and memory come from the system ([`usage`]). [`mod@measure`] is
+//! one such run; [`table`] prints all of them.
 //!
 //! Beside each, in the same way, with the same bytes at the same pace: the [`bare_writer`], which does nothing for its
 //! readers but one blocking write a picture. Its figures are the limit. Both take turns, so that what the machine does
@@ -23,10 +24,10 @@ mod source;
 mod table;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -36,14 +37,14 @@ pub use arrivals::Arrivals;
 pub use crowd::{Crowd, Guests};
 pub use measure::{Load, Measured, Writer, pooled, raise_file_limit, run as measure};
 pub use queued::QueuedAt;
-pub use source::Source;
+pub use source::{Publishing, Source};
 use table::{HEADING, Row};
 pub use usage::resident_kib;
 
 /// What the server's processor time for a bit may be, by the limit's.
-const RATIO_BAR: f64 = 1.25;
+const RATIO_BAR: f64 = 1.15;
 /// Numbers of readers at which that is judged.
-const RATIO_READERS: [usize; 2] = [200, 500];
+const RATIO_READERS: [usize; 3] = [200, 500, 1000];
 /// How far apart, in ms, 99 of 100 pictures may come to their first reader and their last.
 const SPREAD_BAR_MS: f64 = 5.0;
 /// The number of readers at which that is judged.
@@ -56,8 +57,11 @@ const ROUNDS: u32 = 4;
 #[derive(Debug, Args)]
 pub struct FanoutArgs {
     /// Numbers of readers
-    #[arg(long, value_delimiter = ',', default_value = "1,50,200,500,1000", value_name = "N,...")]
+    #[arg(long, value_delimiter = ',', default_value = "1,50,200,500,1000,2000", value_name = "N,...")]
     readers: Vec<usize>,
+    /// How the publisher writes a picture: at once, or packet by packet
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "picture,packets", value_name = "KIND,...")]
+    publisher: Vec<Publishing>,
     /// Seconds measured for each number, in four parts, each after a warm-up; best a multiple of 4, as a group of pictures
     /// lasts 2
     #[arg(long, default_value = "12", value_parser = clap::value_parser!(u64).range(1..=120))]
@@ -73,9 +77,10 @@ pub struct FanoutArgs {
     only_server: bool,
 }
 
-/// Both sides of a number of readers.
-struct Pair {
-    server: Measured,
+/// All that was measured with one number of readers.
+struct Comparison {
+    /// The server, by kind of publisher.
+    servers: Vec<(Publishing, Measured)>,
     limit: Option<Measured>,
 }
 
@@ -94,25 +99,18 @@ pub fn run(args: &FanoutArgs) -> Result<bool> {
         args.seconds,
         std::thread::available_parallelism().map_or(0, usize::from),
     );
-    let mut pairs = Vec::new();
+    let mut comparisons = Vec::new();
     for &reading in &args.readers {
         let load = Load { reading, stalled: 0, window: Duration::from_secs(args.seconds) / ROUNDS };
-        let (mut server, mut limit) = (None, None);
-        for _ in 0..ROUNDS {
-            server = Some(pooled(server, measure(Writer::Server(&program), load)?)?);
-            if !args.only_server {
-                limit = Some(pooled(limit, measure(Writer::Bare, load)?)?);
-            }
-        }
-        let pair = Pair { server: server.context("no round")?, limit };
-        pair.rows().iter().for_each(|row| println!("{row}"));
-        pairs.push(pair);
+        let comparison = Comparison::measure(&program, args, load)?;
+        comparison.rows().iter().for_each(|row| println!("{row}"));
+        comparisons.push(comparison);
     }
     println!();
-    let verdicts: Vec<Verdict> = pairs.iter().flat_map(Pair::verdicts).collect();
+    let verdicts: Vec<Verdict> = comparisons.iter().flat_map(Comparison::verdicts).collect();
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
     if let Some(path) = &args.json {
-        let rows: Vec<_> = pairs.iter().flat_map(Pair::rows).map(|row| row.to_json()).collect();
+        let rows: Vec<_> = comparisons.iter().flat_map(Comparison::rows).map(|row| row.to_json()).collect();
         let verdicts: Vec<_> = verdicts.iter().map(Verdict::to_json).collect();
         let settings = json!({
             "bits_per_second": pictures::BITS_PER_SECOND,
@@ -125,36 +123,56 @@ pub fn run(args: &FanoutArgs) -> Result<bool> {
     Ok(verdicts.iter().all(Verdict::holds))
 }
 
-impl Pair {
-    fn rows(&self) -> Vec<Row<'_>> {
-        let server = Row { name: "server", measured: &self.server, ratio: self.ratio() };
-        let limit = self.limit.iter().map(|measured| Row { name: "limit", measured, ratio: None });
-        [server].into_iter().chain(limit).collect()
+impl Comparison {
+    /// Server and limit in turns, each with its part of the time.
+    fn measure(program: &Path, args: &FanoutArgs, load: Load) -> Result<Comparison> {
+        let (mut servers, mut limit) = (args.publisher.iter().map(|_| None).collect::<Vec<_>>(), None);
+        for _ in 0..ROUNDS {
+            for (server, &publishing) in servers.iter_mut().zip(&args.publisher) {
+                *server = Some(pooled(server.take(), measure(Writer::Server(program, publishing), load)?)?);
+            }
+            if !args.only_server {
+                limit = Some(pooled(limit, measure(Writer::Bare, load)?)?);
+            }
+        }
+        Ok(Comparison { servers: args.publisher.iter().copied().zip(servers.into_iter().flatten()).collect(), limit })
     }
 
-    /// The server's processor time for a bit by the limit's.
-    fn ratio(&self) -> Option<f64> {
-        self.limit.as_ref().map(|limit| self.server.cpu_per_gbit() / limit.cpu_per_gbit())
+    fn rows(&self) -> Vec<Row<'_>> {
+        let servers = self.servers.iter().map(|(publishing, measured)| {
+            let ratio = self.ratio(measured);
+            Row { name: "server", publishing: Some(*publishing), measured, ratio }
+        });
+        let limit = self.limit.iter().map(|measured| Row { name: "limit", publishing: None, measured, ratio: None });
+        servers.chain(limit).collect()
+    }
+
+    /// A server's processor time for a bit by the limit's.
+    fn ratio(&self, server: &Measured) -> Option<f64> {
+        self.limit.as_ref().map(|limit| server.cpu_per_gbit() / limit.cpu_per_gbit())
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
-        let readers = self.server.reading;
+        self.servers.iter().flat_map(|(publishing, server)| self.verdicts_of(*publishing, server)).collect()
+    }
+
+    fn verdicts_of(&self, publishing: Publishing, server: &Measured) -> Vec<Verdict> {
+        let readers = server.reading;
         let verdict = |what: &str, figure: f64, bar: f64, unit: &'static str, because: String| Verdict {
-            what: format!("{readers} readers: {what}"),
+            what: format!("{readers} readers, {}: {what}", publishing.name()),
             figure,
             bar,
             unit,
             because,
         };
         let mut verdicts = Vec::new();
-        if let (Some(ratio), Some(limit)) = (self.ratio(), &self.limit)
+        if let (Some(ratio), Some(limit)) = (self.ratio(server), &self.limit)
             && RATIO_READERS.contains(&readers)
         {
-            let because =
-                format!("{:.3} s a Gbit, and the limit {:.3} s", self.server.cpu_per_gbit(), limit.cpu_per_gbit());
+            let because = format!("{:.3} s a Gbit, and the limit {:.3} s", server.cpu_per_gbit(), limit.cpu_per_gbit());
             verdicts.push(verdict("processor time by the limit's", ratio, RATIO_BAR, "times", because));
         }
-        let arrivals = &self.server.arrivals;
+        let arrivals = &server.arrivals;
         let because = format!("of {} packets measured", arrivals.delays.count());
         verdicts.push(verdict("gaps in sequence numbers", arrivals.gaps as f64, 0.0, "gaps", because));
         if readers == SPREAD_READERS {

@@ -1,6 +1,6 @@
 //! The one sender: synthetic [`Pictures`] at a camera's frame rate, on a thread of its own, to a server over RTSP or as bare
 //! bytes to a [`super::bare_writer`]. Both get the same bytes, and both notes are taken at the same point: before the
-//! first byte is written.
+//! first byte is written. To a server, a picture goes in one write or packet by packet: see [`Publishing`].
 //!
 //! What cannot be written waits here. That has no bound of its own: a run lasts some seconds.
 
@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::ValueEnum;
 use hevcast_media::FrameRate;
 use hevcast_net::publish::{OutgoingPicture, PublishEvent, Publisher};
 use hevcast_net::{Clock, Target};
@@ -29,6 +30,26 @@ const READY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const LENGTH_BYTES: usize = 4;
 /// The RTP channel of a bare picture's frames.
 const RTP_CHANNEL: u8 = 0;
+
+/// How a publisher writes a picture to its socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Publishing {
+    /// All packets in one write, as hevcast does.
+    #[default]
+    Picture,
+    /// Each packet by a write of its own, one right after another, as FFmpeg does.
+    Packets,
+}
+
+impl Publishing {
+    /// As it is named on the command line and in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Publishing::Picture => "picture",
+            Publishing::Packets => "packets",
+        }
+    }
+}
 
 /// A running sender.
 #[derive(Debug)]
@@ -53,11 +74,11 @@ impl Source {
     ///
     /// # Errors
     /// When it does not.
-    pub fn publish(url: &str, queued: Arc<QueuedAt>) -> Result<Source> {
+    pub fn publish(url: &str, publishing: Publishing, queued: Arc<QueuedAt>) -> Result<Source> {
         let target = Target::parse(url)?;
         Source::start(move |stop, ready| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(publish(&target, &queued, stop, ready))
+            runtime.block_on(publish(&target, publishing, &queued, stop, ready))
         })
     }
 
@@ -94,7 +115,27 @@ impl Source {
     }
 }
 
-async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: SyncSender<()>) -> Result<Sent> {
+impl Sent {
+    /// Counts what an event of the connection asks for; true where that is a keyframe.
+    fn take(&mut self, event: PublishEvent) -> Result<bool> {
+        match event {
+            PublishEvent::KeyframeRequested => {
+                self.keyframe_requests += 1;
+                Ok(true)
+            }
+            PublishEvent::Sent | PublishEvent::RateLimited(_) => Ok(false),
+            PublishEvent::Ended => bail!("the server ended the session"),
+        }
+    }
+}
+
+async fn publish(
+    target: &Target,
+    publishing: Publishing,
+    queued: &QueuedAt,
+    stop: &AtomicBool,
+    ready: SyncSender<()>,
+) -> Result<Sent> {
     let clock = Clock::default();
     let description = publisher_description("hevcast-bench", &parameter_sets());
     let mut publisher = Publisher::connect(target, "hevcast-bench", description, SSRC, clock).await?;
@@ -108,20 +149,24 @@ async fn publish(target: &Target, queued: &QueuedAt, stop: &AtomicBool, ready: S
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline.into()) => break,
-                news = publisher.next_event() => match news? {
-                    PublishEvent::KeyframeRequested => {
-                        keyframe_wanted = true;
-                        sent.keyframe_requests += 1;
-                    }
-                    PublishEvent::Sent | PublishEvent::RateLimited(_) => {}
-                    PublishEvent::Ended => bail!("the server ended the session"),
-                },
+                event = publisher.next_event() => keyframe_wanted |= sent.take(event?)?,
             }
         }
         let Picture { packets, timestamp, first_sequence_number } = pictures.next(keyframe_wanted)?;
         keyframe_wanted = false;
         queued.note(first_sequence_number, packets.len());
-        publisher.queue(OutgoingPicture { packets, timestamp, captured: clock.now().utc });
+        let captured = clock.now().utc;
+        match publishing {
+            Publishing::Picture => publisher.queue(OutgoingPicture { packets, timestamp, captured }),
+            Publishing::Packets => {
+                for packet in packets {
+                    publisher.queue(OutgoingPicture { packets: vec![packet], timestamp, captured });
+                    while !publisher.is_drained() {
+                        keyframe_wanted |= sent.take(publisher.next_event().await?)?;
+                    }
+                }
+            }
+        }
         sent.pictures += 1;
     }
     publisher.close().await;

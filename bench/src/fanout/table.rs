@@ -3,16 +3,19 @@
 use serde_json::{Value, json};
 
 use super::measure::Measured;
+use super::source::Publishing;
 
 /// The heading over [`Row`]s.
 pub const HEADING: &str = "\
-readers          CPU s/Gbit  ratio   gaps  delay p50     p99     max  spread p50     p99    RSS MB  KiB/reader   Mbit/s  others %";
+readers                  CPU s/Gbit  ratio  reads   gaps  delay p50     p99     max  spread p50     p99    RSS MB  KiB/reader   Mbit/s  others %";
 
 /// A run's line in the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Who wrote.
     pub name: &'static str,
+    /// How the publisher wrote; `None` of the limit.
+    pub publishing: Option<Publishing>,
     /// What came of it.
     pub measured: &'a Measured,
     /// Its processor time by the limit's, where there is one.
@@ -27,6 +30,7 @@ impl Row<'_> {
         let (delays, spreads) = (&arrivals.delays, &arrivals.spreads);
         json!({
             "who": self.name,
+            "publisher": self.publishing.map(Publishing::name),
             "readers": reading,
             "window_s": window.as_secs_f64(),
             "cpu_s": cpu.as_secs_f64(),
@@ -40,6 +44,7 @@ impl Row<'_> {
             "delay_ms": {
                 "median": delays.quantile_ms(0.5), "p99": delays.quantile_ms(0.99), "max": delays.max_ms(),
             },
+            "reads_per_picture": arrivals.reads_per_picture(),
             "pictures": spreads.count(),
             "pictures_partial": arrivals.partial,
             "spread_ms": { "median": spreads.quantile_ms(0.5), "p99": spreads.quantile_ms(0.99) },
@@ -58,7 +63,9 @@ impl std::fmt::Display for Row<'_> {
         let Measured { reading, resident_kib, arrivals, .. } = self.measured;
         let (delays, spreads) = (&arrivals.delays, &arrivals.spreads);
         let ratio = self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-        write!(f, "{reading:>7} {:<8}{:>11.4}{ratio:>7}{:>7}", self.name, self.measured.cpu_per_gbit(), arrivals.gaps)?;
+        let publishing = self.publishing.map_or("", Publishing::name);
+        write!(f, "{reading:>7} {:<7}{publishing:<8}{:>12.4}{ratio:>7}", self.name, self.measured.cpu_per_gbit())?;
+        write!(f, "{:>7.2}{:>7}", arrivals.reads_per_picture(), arrivals.gaps)?;
         write!(f, "{:>11.2}{:>8.2}{:>8.2}", delays.quantile_ms(0.5), delays.quantile_ms(0.99), delays.max_ms())?;
         write!(f, "{:>12.2}{:>8.2}", spreads.quantile_ms(0.5), spreads.quantile_ms(0.99))?;
         write!(
@@ -93,7 +100,7 @@ mod tests {
             arrivals: Arrivals::new(1000).unwrap(),
             sent: Sent::default(),
         };
-        let row = Row { name: "server", measured: &measured, ratio: Some(1.25) };
+        let row = Row { name: "server", publishing: Some(Publishing::Picture), measured: &measured, ratio: Some(1.25) };
         assert_eq!(row.to_string().len(), HEADING.len());
         let json = row.to_json();
         assert_eq!((&json["cpu_s_per_gbit"], &json["delivered_mbit_per_s"]), (&json!(0.5), &json!(1000.0)));

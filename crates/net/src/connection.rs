@@ -142,6 +142,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.decoder.has_begun() { 0 } else { self.decoder.noise_bytes() }
     }
 
+    /// The input that is not parsed yet.
+    pub fn unparsed(&self) -> &[u8] {
+        &self.input
+    }
+
     /// The input that is not parsed yet, for protocols other than RTSP.
     pub fn input(&mut self) -> &mut BytesMut {
         &mut self.input

@@ -113,7 +113,7 @@ impl Batch {
 
     /// Whether the packet has the RTP marker, so that it is the last one of a picture (RFC 7798 section 4.1).
     fn has_marker(&self, packet: &MediaPacket) -> bool {
-        !packet.rtcp && self.bytes(packet).get(1).is_some_and(|byte| byte & 0x80 != 0)
+        !packet.rtcp && is_marked(self.bytes(packet))
     }
 
     /// How many pictures of the track with index `video` end in these packets.
@@ -165,9 +165,14 @@ impl Batch {
     }
 }
 
+/// Whether an RTP packet has the marker (RFC 3550 section 5.1).
+pub(super) fn is_marked(packet: &[u8]) -> bool {
+    packet.get(1).is_some_and(|byte| byte & 0x80 != 0)
+}
+
 /// Whether a packet is RTCP by its packet type (RFC 5761 section 4), since some publishers send RTCP on the RTP
 /// channel.
-fn is_rtcp(packet: &[u8]) -> bool {
+pub(super) fn is_rtcp(packet: &[u8]) -> bool {
     PayloadFormat::default().is_rtcp(packet)
 }
 

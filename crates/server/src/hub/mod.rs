@@ -2,7 +2,7 @@
 //!
 //! The [`Hub`] maps paths to live [`Stream`]s; `stream_limits` bounds their number, in all and by [`owner`]. A
 //! [`stream`] forwards each packet to its `readers` as it comes, together with those that came in the same read
-//! ([`batch`]). [`gop`] caches the current group of pictures for readers that join, and `sender_reports` the sender
+//! ([`batch`]); with many readers, [`gathering`] makes that a whole picture. [`gop`] caches the current group of pictures for readers that join, and `sender_reports` the sender
 //! reports that they get before it. [`reader`] is the bounded queue in front of one reader's socket; [`deliveries`] are
 //! packets that can be written without queueing. `keyframe_requester` and `rate_requester` decide when the publisher is
 //! sent a keyframe request or a rate limit. When a publisher is lost and another one follows, `publisher_slot` keeps
@@ -17,6 +17,7 @@ pub mod batch;
 mod counted_bytes;
 pub mod deliveries;
 pub mod framing;
+pub mod gathering;
 pub mod gop;
 mod keyframe_requester;
 mod known_parameter_sets;
@@ -50,6 +51,7 @@ use tokio::sync::watch;
 
 use batch::Batch;
 use deliveries::Deliveries;
+use gathering::Gathering;
 use publisher_slot::ResumeError;
 use stream::{PublisherRequest, Stream};
 pub use stream_limits::{PublishRefused, Terms};
@@ -201,6 +203,11 @@ impl Publication {
     /// continues the stream if it has the same tracks.
     pub fn abandon(&self) {
         self.stream.abandon(self.number);
+    }
+
+    /// Whether the packets at the front of the publisher's input wait for the end of their picture.
+    pub fn gathers(&self, gathering: &mut Gathering, input: &[u8], now: Instant) -> bool {
+        gathering.holds(input, || self.stream.reader_count(), now)
     }
 
     /// Waits until another publisher has continued the stream of this publisher, which was lost.

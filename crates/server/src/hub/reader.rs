@@ -39,6 +39,10 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     /// counts as 0 bytes; the reader's task will get it, too.
     fn try_send(&self, frames: &[u8]) -> usize;
 
+    /// Reads what a write needs of the outlet, without effect, so that the processor has it at hand: see
+    /// [`Deliveries::deliver`](super::deliveries::Deliveries::deliver).
+    fn prefetch(&self) {}
+
     /// Sends a packet as one datagram; false where the socket does not accept it now, so that the reader's task must
     /// send it. An outlet of an RTSP connection sends no datagrams.
     fn try_send_datagram(&self, _datagram: &Datagram) -> bool {
@@ -113,7 +117,7 @@ pub(super) enum Pushed {
     /// They were queued for the reader's task.
     Queued,
     /// The caller must write them, once it holds no lock: it has acquired the write ownership.
-    Deliver(Outgoing),
+    Deliver,
     /// The queue was past a bound and has been emptied. Nothing more may be pushed before the next keyframe.
     Overrun {
         /// How many packets were discarded.

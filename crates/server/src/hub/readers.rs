@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::batch::{Batch, MediaPacket};
 use super::counted_bytes::SharedCopy;
-use super::deliveries::Deliveries;
+use super::deliveries::{Deliveries, PREFETCHED, Snapshot};
 use super::framing::Framing;
 use super::gop::GopCache;
 use super::metrics::StreamMetrics;
@@ -32,6 +32,8 @@ pub(super) struct Readers {
     has_recording: bool,
     /// What the publisher's task must write; filled while a batch is pushed, and empty otherwise.
     deliveries: Deliveries,
+    /// The readers in the order of `attached`; `None` until the next delivery where that has changed.
+    snapshot: Option<Snapshot>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Readers {
             free: Vec::new(),
             has_recording: false,
             deliveries: Deliveries::new(budget),
+            snapshot: None,
         }
     }
 
@@ -85,12 +88,14 @@ impl Readers {
         reader.wake();
         let group = self.group_of(reader.framing());
         self.has_recording |= reader.records();
+        self.snapshot = None;
         self.attached.push(Attached { reader, group, is_waiting: !has_begun, is_new: !has_begun });
         needs_keyframe
     }
 
     /// Removes a reader, and with it the stream's reference to its socket.
     pub(super) fn leave(&mut self, reader: &Arc<Reader>) {
+        self.snapshot = None;
         while let Some(at) = self.attached.iter().position(|attached| Arc::ptr_eq(&attached.reader, reader)) {
             let group = self.attached.remove(at).group;
             self.groups[group].1 -= 1;
@@ -103,7 +108,7 @@ impl Readers {
 
     /// Removes all readers, whose tasks learn that the stream has ended.
     pub(super) fn end(&mut self) {
-        (self.groups, self.free) = (Vec::new(), Vec::new());
+        (self.groups, self.free, self.snapshot) = (Vec::new(), Vec::new(), None);
         self.known.clear();
         self.attached.drain(..).for_each(|attached| attached.reader.end());
     }
@@ -111,6 +116,11 @@ impl Readers {
     /// Lets all readers wait for a keyframe, since the next packets do not continue those before.
     pub(super) fn wait_for_keyframe(&mut self) {
         self.attached.iter_mut().for_each(|attached| attached.is_waiting = self.video.is_some());
+    }
+
+    /// Whether a reader waits for a keyframe, or may have to once more packets are pushed to it.
+    pub(super) fn may_begin(&self) -> bool {
+        self.attached.iter().any(|attached| attached.is_waiting || !attached.reader.is_idle())
     }
 
     /// Handles the beginning of a keyframe: readers that waited get its packets so far, and the rest as it comes.
@@ -140,15 +150,7 @@ impl Readers {
             self.count_missed(batch, packets);
         }
         let Some(run) = batch.contiguous_run(packets, self.video) else { return false };
-        // One run for each framing: made for the first reader of a group, and shared by the others.
-        let mut made: Vec<Option<Option<PacketRun>>> = vec![None; self.groups.len()];
-        let groups = std::mem::take(&mut self.groups);
-        let needs_keyframe = self.push(now, metrics, |attached| {
-            let make = || run.framed_for(&groups[attached.group].0);
-            made[attached.group].get_or_insert_with(make).clone()
-        });
-        self.groups = groups;
-        needs_keyframe
+        self.push(now, metrics, |framing| run.framed_for(framing))
     }
 
     /// Counts the pictures in these packets as missed by the recordings that wait for a keyframe.
@@ -167,22 +169,35 @@ impl Readers {
         now: Instant,
         metrics: &mut StreamMetrics,
     ) -> bool {
-        self.push(now, metrics, |attached| report.framed_for(attached.reader.framing(), track))
+        self.push(now, metrics, |framing| report.framed_for(framing, track))
     }
 
+    /// Pushes what `make` makes for each framing, once for all readers of a group.
     fn push(
         &mut self,
         now: Instant,
         metrics: &mut StreamMetrics,
-        mut run_for: impl FnMut(&Attached) -> Option<PacketRun>,
+        make: impl Fn(&Framing) -> Option<PacketRun>,
     ) -> bool {
         let mut needs_keyframe = false;
+        // The run of each group, and its index among the deliveries.
+        let mut made: Vec<Option<(Option<PacketRun>, Option<usize>)>> = vec![None; self.groups.len()];
         let mut waiting = SharedCopy::new(&self.budget, Kind::Queues);
-        for attached in self.attached.iter_mut().filter(|attached| !attached.is_waiting) {
-            let Some(run) = run_for(attached) else { continue };
+        for at in 0..self.attached.len() {
+            if at % PREFETCHED == 0 {
+                let some = self.attached.iter().skip(at).take(PREFETCHED);
+                std::hint::black_box(some.fold(true, |all, attached| all & attached.reader.is_idle()));
+            }
+            let Some(attached) = self.attached.get_mut(at).filter(|attached| !attached.is_waiting) else { continue };
+            let make = || (make(&self.groups[attached.group].0), None);
+            let (Some(run), index) = made[attached.group].get_or_insert_with(make) else { continue };
             match attached.reader.push(run, now, &mut waiting) {
                 Pushed::Queued => {}
-                Pushed::Deliver(outgoing) => self.deliveries.add(&attached.reader, outgoing),
+                Pushed::Deliver => {
+                    let add = || self.deliveries.add_run(run.outgoing.clone());
+                    let run = *index.get_or_insert_with(add);
+                    self.deliveries.add(at, run);
+                }
                 Pushed::Overrun { packets, is_alive } => {
                     metrics.overrun(packets);
                     attached.is_waiting = self.video.is_some();
@@ -204,7 +219,12 @@ impl Readers {
 
     /// Takes the deliveries of the batch that was pushed, for the caller to write when it holds no lock.
     pub(super) fn take_deliveries(&mut self) -> Deliveries {
-        std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget))
+        let mut deliveries = std::mem::replace(&mut self.deliveries, Deliveries::new(&self.budget));
+        if !deliveries.is_empty() {
+            let readers = || self.attached.iter().map(|attached| Arc::clone(&attached.reader)).collect();
+            deliveries.set_readers(self.snapshot.get_or_insert_with(readers));
+        }
+        deliveries
     }
 
     /// The index of this framing's group, which is made if necessary and counts one more reader.

@@ -184,8 +184,10 @@ impl Stream {
             }
             let stored = batch.stored(packet);
             if inner.group.begins_irap(batch.packet(packet), stored, now.instant) {
-                inner.forward(batch, &packets[sent..at], now.instant);
-                sent = at;
+                if inner.readers.may_begin() {
+                    inner.forward(batch, &packets[sent..at], now.instant);
+                    sent = at;
+                }
                 inner.keyframe_began(packet.track, stored, now.instant);
             }
             if !inner.group.keep(stored) {

@@ -24,9 +24,9 @@ impl WriteOwnership {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Whether neither task has the ownership, so that nothing waits to be written.
-    pub(super) fn is_free(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == FREE
+    /// Whether nothing waits to be written, beside what the publisher's task is writing now.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.0.load(Ordering::Relaxed), FREE | PUBLISHER)
     }
 
     /// Lets the publisher's task acquire free ownership; false where it is not free.
@@ -78,10 +78,13 @@ mod tests {
         let ownership = WriteOwnership::default();
         assert!(!ownership.publisher_try_acquire() && ownership.try_acquire(), "it begins with the task");
         ownership.release();
+        assert!(ownership.is_idle());
         assert!(ownership.publisher_try_acquire() && !ownership.publisher_try_acquire() && !ownership.try_acquire());
+        assert!(ownership.is_idle(), "what is being written does not wait");
         assert!(ownership.publisher_release());
         assert!(ownership.publisher_try_acquire());
         ownership.request();
+        assert!(!ownership.is_idle());
         assert!(!ownership.publisher_release(), "the task is next");
         ownership.pass_to_task();
         assert!(ownership.try_acquire() && !ownership.publisher_try_acquire());

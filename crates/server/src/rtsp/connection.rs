@@ -25,6 +25,7 @@ use crate::access::rights::Identity;
 use crate::budget::{Kind, OverBudget, Reservation};
 use crate::hub::Publication;
 use crate::hub::batch::Batch;
+use crate::hub::gathering::Gathering;
 use crate::hub::reader::{Reader, WritePermit};
 use crate::hub::stream::{PublisherRequest, Stream};
 use crate::sessions::{EndRequest, SessionEntry};
@@ -93,6 +94,8 @@ pub(super) struct ConnectionTask {
     pub(super) entry: SessionEntry,
     pub(super) state: Arc<State>,
     pub(super) request_rate: RequestRate,
+    /// What of a publisher's input waits for more of it.
+    pub(super) gathering: Gathering,
     fair_share: FairShare,
     /// The connection's memory in the budget.
     reservation: Reservation,
@@ -130,6 +133,7 @@ impl ConnectionTask {
             nonce: credentials.nonce,
             identity: Identity::default(),
             request_rate: RequestRate::new(limits.requests_per_second, now.instant),
+            gathering: Gathering::default(),
             fair_share: FairShare::new(&state.bulk_permits),
             role: Role::Undecided,
             deadlines: Deadlines::new(now.instant, limits.request_timeout),
@@ -250,6 +254,7 @@ impl ConnectionTask {
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let deadline = self.deadlines.next(self.session.deadline());
+        let deadline = self.gathering.until().into_iter().fold(deadline, Instant::min);
         if self.armed != Some(deadline) {
             self.timer.as_mut().reset(deadline.into());
             self.armed = Some(deadline);
@@ -265,6 +270,9 @@ impl ConnectionTask {
 
     /// Why the connection should close now that a deadline has passed, if it should.
     fn expired(&mut self, now: Instant) -> Option<CloseReason> {
+        if self.gathering.until().is_some_and(|until| until <= now) {
+            return None; // The input is looked at next.
+        }
         let reason = self.deadlines.expired(now);
         if reason.is_some() {
             return reason;
@@ -312,8 +320,9 @@ impl ConnectionTask {
     /// Handles everything that has been read. Responses to a reader wait until its task may write.
     async fn handle_input(&mut self) -> Result<(), CloseReason> {
         loop {
-            if let Some(frames) = self.connection.next_frames() {
-                self.handle_frames(frames);
+            match self.gathers() {
+                true => return Ok(()),
+                false => self.handle_frames(),
             }
             let Some(message) = self.connection.next_message()? else { return Ok(()) };
             let now = self.state.clock.now();
@@ -341,9 +350,18 @@ impl ConnectionTask {
         }
     }
 
+    /// Whether a publisher's input waits for the end of its picture. Nothing waits for a peer that has closed its side.
+    fn gathers(&mut self) -> bool {
+        let (Role::Publisher { publication, .. }, false) = (&self.role, self.connection.is_closed()) else {
+            return false;
+        };
+        publication.gathers(&mut self.gathering, self.connection.unparsed(), self.state.clock.now().instant)
+    }
+
     /// Handles interleaved frames: passes a publisher's to the hub at once as they were read, and parses the RTCP of a
     /// reader.
-    fn handle_frames(&mut self, frames: Bytes) {
+    fn handle_frames(&mut self) {
+        let Some(frames) = self.connection.next_frames() else { return };
         let now = self.state.clock.now();
         let batch = Batch::interleaved(frames, |channel| self.session.handle_channel(channel, now));
         let stray = self.session.stray_frames - std::mem::replace(&mut self.stray_frames, self.session.stray_frames);

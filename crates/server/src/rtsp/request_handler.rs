@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hevcast_net::stream::{Stream as Socket, send_now};
+use hevcast_net::stream::{Stream as Socket, prefetch, send_now};
 use hevcast_wire::rtsp::auth::Authorization;
 use hevcast_wire::rtsp::session::server::{Accepted, Refusal, ServerEvent};
 use hevcast_wire::rtsp::transport::Channels;
@@ -16,6 +16,7 @@ use crate::access::peer_network::peer_network;
 use crate::access::rights::{self, AccessRequest, Admission};
 use crate::config::Right;
 use crate::counters::status_kind;
+use crate::hub::gathering::Gathering;
 use crate::hub::owner::Owner;
 use crate::hub::reader::{Outlet, Reader};
 use crate::hub::stream::Stream;
@@ -29,6 +30,10 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 impl Outlet for TcpStream {
     fn try_send(&self, bytes: &[u8]) -> usize {
         send_now(self, bytes)
+    }
+
+    fn prefetch(&self) {
+        prefetch(self);
     }
 }
 
@@ -64,7 +69,9 @@ impl ConnectionTask {
             },
             ServerEvent::Announce { path } => self.announce(&path),
             ServerEvent::Record { channels, .. } => {
-                if let Role::Publisher { channels: own, .. } = &mut self.role {
+                if let Role::Publisher { publication, channels: own } = &mut self.role {
+                    let video = publication.stream().video_track().and_then(|track| *channels.get(track)?);
+                    self.gathering = Gathering::of(video.map(|channels| channels.rtp));
                     *own = channels;
                 }
                 self.deadlines.recording_began(self.now());

@@ -12,7 +12,7 @@ impl Reader {
     /// `sent_bps` that are sent. To be called about 30 times a second.
     pub(in crate::hub) fn limit_bps(&self, sent_bps: u64, now: Instant) -> Option<u64> {
         // Most of a thousand readers have nothing waiting; for these only the cache line of `Hot` is read.
-        if self.hot.ownership.is_free() && !self.hot.is_watched.load(Ordering::Relaxed) {
+        if self.hot.ownership.is_idle() && !self.hot.is_watched.load(Ordering::Relaxed) {
             return None;
         }
         let mut inner = self.lock();

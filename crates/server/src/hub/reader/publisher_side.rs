@@ -22,10 +22,10 @@ struct Written {
 impl Reader {
     /// Queues packets and wakes the reader's task or, where nothing is queued, hands them back to be written. Queued
     /// packets are a copy that all readers in `waiting` share.
-    pub(in crate::hub) fn push(&self, mut run: PacketRun, now: Instant, waiting: &mut SharedCopy) -> Pushed {
+    pub(in crate::hub) fn push(&self, run: &PacketRun, now: Instant, waiting: &mut SharedCopy) -> Pushed {
         if self.hot.ownership.publisher_try_acquire() {
             self.hot.note_leaving(run.is_amid_picture);
-            return Pushed::Deliver(run.outgoing);
+            return Pushed::Deliver;
         }
         let copied = waiting.of(&run.outgoing.bytes);
         let packets = u64::from(run.packets);
@@ -36,7 +36,8 @@ impl Reader {
         };
         let pictures = if self.hot.records { run.pictures() } else { 0 };
         let queued = copied.and_then(|copy| {
-            run.outgoing.bytes = copy;
+            let outgoing = Outgoing { bytes: copy, ..run.outgoing.clone() };
+            let run = PacketRun { outgoing, ..run.clone() };
             // The age is checked before these packets are added, since they are not late yet.
             let is_late = is_beyond(&inner.queue);
             inner.queue.push(run, now, waiting.budget()).map(|()| is_late || is_beyond(&inner.queue))
@@ -59,6 +60,18 @@ impl Reader {
         Pushed::Queued
     }
 
+    /// Whether nothing waits for the reader, beside what the publisher's task writes.
+    pub(in crate::hub) fn is_idle(&self) -> bool {
+        self.hot.ownership.is_idle()
+    }
+
+    /// Reads what [`Reader::deliver`] needs, without effect: see [`Outlet::prefetch`](super::Outlet::prefetch).
+    pub(in crate::hub) fn prefetch(&self) {
+        if let Some(outlet) = &self.hot.outlet {
+            outlet.prefetch();
+        }
+    }
+
     /// Writes packets that [`Reader::push`] handed back. What the socket does not accept is left to the reader's task,
     /// as a slice of a copy that readers share.
     pub(in crate::hub) fn deliver(&self, outgoing: &Outgoing, framed: &mut FramedCache, rest: &mut SharedCopy) {
@@ -66,7 +79,9 @@ impl Reader {
             false => self.write_frames(outgoing, framed, rest),
             true => self.write_datagrams(outgoing, rest),
         };
-        self.hot.sent_bytes.fetch_add(written.bytes as u64, Ordering::Relaxed);
+        // Only the owner of the writing changes the sum, so that an addition in two steps loses nothing.
+        let sent_bytes = self.hot.sent_bytes.load(Ordering::Relaxed) + written.bytes as u64;
+        self.hot.sent_bytes.store(sent_bytes, Ordering::Relaxed);
         if written.rest.is_none() && self.hot.ownership.publisher_release() {
             return;
         }

@@ -67,6 +67,11 @@ impl Stream {
         self.lock().group.give_up();
     }
 
+    /// The index of the track whose pictures the hub knows; `None` where there is no such track.
+    pub fn video_track(&self) -> Option<usize> {
+        self.lock().announcement.video_track()
+    }
+
     /// How many readers the stream has now.
     pub fn reader_count(&self) -> usize {
         self.lock().readers.len()
