@@ -78,6 +78,11 @@ impl Encoder {
         let picture = Picture::new(settings.format)?;
         let first = probe.encode(&picture, true)?;
         probe.encode(&picture, false)?;
+        let threads = Threads::at_start(settings.options.threads, probe.longest_wait());
+        if threads != settings.options.threads {
+            // Its parameter sets are others.
+            return Encoder::open_tested(backend, &settings.clone().with_threads(threads));
+        }
         let mut parameter_sets = first.parameter_sets();
         if parameter_sets.is_empty() {
             // Some encoders have them beside the stream only.

@@ -21,6 +21,12 @@ pub enum Threads {
 }
 
 impl Threads {
+    /// What an encoder should begin with, of which `wanted` was tested: one thread where a picture of the test `waited` for long,
+    /// so that the stream's start is not the time at which that is found out.
+    pub(super) fn at_start(wanted: Threads, waited: Option<Duration>) -> Threads {
+        if waited.is_some_and(|waited| waited > STARVED_AT_START) { Threads::Single } else { wanted }
+    }
+
     fn other(self) -> Threads {
         match self {
             Threads::Wavefront => Threads::Single,
@@ -42,6 +48,8 @@ pub struct PictureTimes {
 
 /// A picture whose threads waited longer than this is starved: on a quiet computer a whole one takes less.
 const STARVED: Duration = Duration::from_millis(8);
+/// A test picture that waited longer than this was coded on a busy computer, and not on one where a program has just started.
+const STARVED_AT_START: Duration = Duration::from_millis(16);
 /// So many starved pictures one after another, and the other division is tried at once.
 const STARVED_IN_A_ROW: u32 = 3;
 /// A window whose pictures waited for less than this on average is calm.
