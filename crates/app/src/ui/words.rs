@@ -156,7 +156,7 @@ words! {
     watch_at: "Watch at", "观看地址";
     pushing_to: "Sending to", "推流至";
     dropped_frames: "{count} skipped", "已跳过 {count} 帧";
-    encoder_limit: "{coded} of {given}: encoder at its limit; a smaller size would give all", "{given} 帧中编码 {coded} 帧：编码器已达极限，减小画面尺寸可恢复";
+    encoder_limit: "{coded} of {given}: encoder at its limit; a smaller size would give all", "编码 {coded}/{given} 帧：编码器已达极限，减小画面尺寸可恢复全部";
 
     // Receiver.
     stream_address: "Address of the stream", "视频流地址";
