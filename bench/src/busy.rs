@@ -167,7 +167,7 @@ pub fn run(args: BusyArgs) -> Result<bool> {
     let verdicts = verdicts(&runs, raised);
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
     if let Some(path) = &args.json {
-        let rows: Vec<Value> = runs.iter().map(Run::to_json).collect();
+        let rows: Vec<Value> = runs.iter().copied().map(Run::to_json).collect();
         let verdicts: Vec<Value> = verdicts.iter().map(Verdict::to_json).collect();
         report::write_json(
             path,
@@ -251,7 +251,7 @@ impl Run {
         }
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(self) -> Value {
         json!({
             "name": self.contestant.name(),
             "loops": self.loops,

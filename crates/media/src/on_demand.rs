@@ -10,14 +10,12 @@
 //! the library, with its arguments as they were. The linker finds the names here, and so does not list the libraries among
 //! those that the program needs to start (rustc passes `--as-needed`). The names are hidden: libraries do not find them here.
 //!
-//! A function that is called and not listed below is found in its library, which then is loaded at the start again: the
+//! The lists of functions are in `av::libraries` and `x265`. A function that is called and not listed is found in its library, which then is loaded at the start again: the
 //! scenario `serve_on_demand` fails.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
-
-use crate::av;
 
 /// A library that is loaded when it is first used, and stays until the process ends.
 pub(crate) struct Library {
@@ -33,13 +31,31 @@ pub(crate) struct Library {
 }
 
 /// A function of a library.
-struct Function {
-    name: &'static str,
+pub(crate) struct Function {
+    /// Its name in the library.
+    pub(crate) name: &'static str,
     /// Its address, once the library is loaded.
-    slot: &'static AtomicPtr<c_void>,
+    pub(crate) slot: &'static AtomicPtr<c_void>,
 }
 
 impl Library {
+    /// A library that is not loaded yet: for [`library!`].
+    pub(crate) const fn new(
+        name: &'static str,
+        version: c_int,
+        functions: &'static [Function],
+        prepare: fn(),
+    ) -> Library {
+        Library {
+            name,
+            version,
+            functions,
+            prepare,
+            handle: AtomicPtr::new(std::ptr::null_mut()),
+            loaded: OnceLock::new(),
+        }
+    }
+
     /// Loads it, unless it is loaded already.
     ///
     /// # Errors
@@ -74,7 +90,7 @@ impl Library {
 
     /// Loads it for a call, which has no way to fail: ends the process if it cannot, as the system does at the start of a
     /// program whose libraries are missing.
-    fn load_or_exit(&self) {
+    pub(crate) fn load_or_exit(&self) {
         if let Err(error) = self.load() {
             eprintln!("hevcast: cannot load a library: {error}");
             std::process::exit(127);
@@ -177,14 +193,12 @@ macro_rules! load_and_jump {
 /// The library `$library`, with these functions.
 macro_rules! library {
     ($library:ident, $module:ident, $name:literal, $version:expr, $prepare:expr, $($function:ident)*) => {
-        pub(crate) static $library: Library = Library {
-            name: $name,
-            version: $version as c_int,
-            functions: &[$(Function { name: stringify!($function), slot: &$module::$function::SLOT }),*],
-            prepare: $prepare,
-            handle: AtomicPtr::new(std::ptr::null_mut()),
-            loaded: OnceLock::new(),
-        };
+        pub(crate) static $library: $crate::on_demand::Library = $crate::on_demand::Library::new(
+            $name,
+            $version as std::ffi::c_int,
+            &[$($crate::on_demand::Function { name: stringify!($function), slot: &$module::$function::SLOT }),*],
+            $prepare,
+        );
 
         #[allow(non_snake_case, reason = "modules have the functions' names")]
         mod $module {
@@ -194,7 +208,7 @@ macro_rules! library {
 
             #[unsafe(naked)]
             unsafe extern "C" fn first_call() {
-                load_and_jump!(load)
+                $crate::on_demand::load_and_jump!(load)
             }
 
             $(
@@ -205,56 +219,11 @@ macro_rules! library {
                     pub(in super::super) static SLOT: AtomicPtr<c_void> =
                         AtomicPtr::new(super::first_call as *const () as *mut c_void);
 
-                    jump!($function, SLOT);
+                    $crate::on_demand::jump!($function, SLOT);
                 }
             )*
         }
     };
 }
 
-/// FFmpeg's log is libavutil's: it is silenced before another library has something to say.
-fn prepare_avutil() {
-    av::log::install();
-}
-
-fn after_avutil() {
-    AVUTIL.load_or_exit();
-}
-
-fn prepare_avformat() {
-    after_avutil();
-    av::srt_log::install();
-}
-
-library! { AVUTIL, avutil, "avutil", ffmpeg_sys_the_third::LIBAVUTIL_VERSION_MAJOR, prepare_avutil,
-    av_buffer_ref av_buffer_unref av_dict_count av_dict_free av_dict_set av_frame_alloc av_frame_copy_props av_frame_free
-    av_frame_get_buffer av_frame_get_side_data av_frame_is_writable av_frame_make_writable av_frame_ref
-    av_hwdevice_ctx_create av_hwframe_ctx_alloc av_hwframe_ctx_init av_hwframe_get_buffer av_hwframe_transfer_data
-    av_image_fill_linesizes av_image_fill_pointers av_log_default_callback av_log_set_callback av_log_set_level av_mallocz
-    av_pix_fmt_desc_get av_rescale_q av_strerror
-}
-
-library! { AVCODEC, avcodec, "avcodec", ffmpeg_sys_the_third::LIBAVCODEC_VERSION_MAJOR, after_avutil,
-    av_bsf_alloc av_bsf_free av_bsf_get_by_name av_bsf_init av_bsf_receive_packet av_bsf_send_packet av_new_packet
-    av_packet_alloc av_packet_free av_packet_get_side_data av_packet_rescale_ts av_packet_unref
-    avcodec_alloc_context3 avcodec_find_decoder avcodec_find_decoder_by_name avcodec_find_encoder_by_name
-    avcodec_flush_buffers avcodec_free_context avcodec_get_class avcodec_get_name avcodec_open2 avcodec_parameters_copy
-    avcodec_parameters_to_context avcodec_receive_frame avcodec_receive_packet avcodec_send_frame avcodec_send_packet
-}
-
-library! { AVFORMAT, avformat, "avformat", ffmpeg_sys_the_third::LIBAVFORMAT_VERSION_MAJOR, prepare_avformat,
-    av_find_best_stream av_find_input_format av_guess_frame_rate av_guess_sample_aspect_ratio av_read_frame
-    av_stream_get_side_data av_write_frame av_write_trailer avformat_alloc_context avformat_alloc_output_context2
-    avformat_close_input avformat_find_stream_info avformat_free_context avformat_new_stream avformat_open_input
-    avformat_seek_file avformat_write_header avio_closep avio_open2 avio_seek
-}
-
-library! { AVDEVICE, avdevice, "avdevice", ffmpeg_sys_the_third::LIBAVDEVICE_VERSION_MAJOR, after_avutil,
-    avdevice_register_all
-}
-
-library! { SWSCALE, swscale, "swscale", ffmpeg_sys_the_third::LIBSWSCALE_VERSION_MAJOR, after_avutil,
-    sws_freeContext sws_getCoefficients sws_getContext sws_scale sws_setColorspaceDetails
-}
-
-library! { X265, x265, "x265", crate::x265::BUILD, || {}, x265_api_query }
+pub(crate) use {jump, library, load_and_jump};

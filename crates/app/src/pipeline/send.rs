@@ -296,13 +296,9 @@ impl EncodeStage {
         let (next, _) = open_encoder(&settings).or_else(|_| any())?;
         tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
         *self.encoder_settings.lock() = settings.with_choice(EncoderChoice::Named(next.name().to_owned()));
-        self.change_encoder(next);
-        Ok(())
-    }
-
-    /// Goes on with another encoder, whose first picture is an IDR picture.
-    fn change_encoder(&mut self, next: Encoder) {
+        // Its first picture is an IDR picture.
         self.encoder = next;
+        Ok(())
     }
 
     /// Encodes a picture and hands it to the outputs; returns how long the encoder took.

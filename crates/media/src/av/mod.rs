@@ -21,6 +21,8 @@ pub(crate) mod colour;
 pub(crate) mod demux;
 pub(crate) mod frame;
 pub(crate) mod hardware;
+#[cfg(on_demand)]
+mod libraries;
 pub(crate) mod log;
 pub(crate) mod mux;
 pub(crate) mod options;
@@ -40,7 +42,7 @@ pub(crate) use ffi::AVPixelFormat;
 /// of a library that is not installed as of any other failure.
 #[cfg(on_demand)]
 pub(crate) fn load_codecs() -> Result<(), AvError> {
-    loaded(&crate::on_demand::AVCODEC)
+    loaded(&libraries::AVCODEC)
 }
 
 /// Silences FFmpeg's log. Whatever opens a codec calls it first.
@@ -55,7 +57,7 @@ pub(crate) fn load_codecs() -> Result<(), AvError> {
 pub(crate) fn load_formats() -> Result<(), AvError> {
     load_codecs()?;
     #[cfg(on_demand)]
-    loaded(&crate::on_demand::AVFORMAT)?;
+    loaded(&libraries::AVFORMAT)?;
     Ok(())
 }
 
@@ -70,7 +72,7 @@ fn loaded(library: &crate::on_demand::Library) -> Result<(), AvError> {
 /// Whether libavutil's functions can be called without loading it.
 fn is_loaded() -> bool {
     #[cfg(on_demand)]
-    let is_loaded = crate::on_demand::AVUTIL.is_loaded();
+    let is_loaded = libraries::AVUTIL.is_loaded();
     #[cfg(not(on_demand))]
     let is_loaded = true;
     is_loaded

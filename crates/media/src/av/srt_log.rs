@@ -38,7 +38,7 @@ fn set_handler() -> Option<SetHandler> {
 #[cfg(all(not(feature = "static"), target_os = "linux", target_env = "gnu"))]
 fn set_handler() -> Option<SetHandler> {
     #[cfg(on_demand)]
-    let found = crate::on_demand::AVFORMAT.find(c"srt_setloghandler");
+    let found = super::libraries::AVFORMAT.find(c"srt_setloghandler");
     #[cfg(not(on_demand))]
     // SAFETY: looks a name up among the libraries that are loaded.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"srt_setloghandler".as_ptr()) };

@@ -32,9 +32,8 @@ mod ffi {
     include!(concat!(env!("OUT_DIR"), "/x265.rs"));
 }
 
-/// The number of the library's binary interface that the header belongs to.
 #[cfg(on_demand)]
-pub(crate) const BUILD: u32 = ffi::X265_BUILD;
+crate::on_demand::library! { LIBRARY, library, "x265", ffi::X265_BUILD, || {}, x265_api_query }
 
 /// Errors of x265, with their messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -161,7 +160,7 @@ fn bits(depth: Depth) -> c_int {
 
 fn api(depth: Depth) -> Result<&'static ffi::x265_api, X265Error> {
     #[cfg(on_demand)]
-    crate::on_demand::X265.load().map_err(|error| {
+    LIBRARY.load().map_err(|error| {
         tracing::error!("{error}");
         X265Error::Library
     })?;
