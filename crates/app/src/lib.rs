@@ -32,6 +32,7 @@ mod descriptors;
 mod language;
 mod log;
 mod permissions;
+#[cfg_attr(not(feature = "media"), allow(dead_code, reason = "a server alone raises its tasks and opens no encoder"))]
 mod priority;
 mod program;
 pub mod report;

@@ -26,10 +26,10 @@ pub(crate) enum Means {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{lower, means, normal, raise, while_raised};
+pub(crate) use linux::*;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{lower, means, normal, raise, while_raised};
+pub(crate) use elsewhere::*;
 
 /// Where this program knows no priorities of threads.
 #[cfg(not(target_os = "linux"))]
@@ -72,6 +72,7 @@ mod linux {
     const NICENESS: i32 = -10;
 
     /// Names of x265's worker threads begin so; see `media`.
+    #[cfg(feature = "gui")]
     const WORKER_PREFIX: &str = "x265-";
 
     /// The niceness that the program was started with.

@@ -42,7 +42,7 @@ impl Drop for EndGuard {
 }
 
 impl Stages {
-    /// Runs a stage on a thread of its own, named after it, with the [priority](crate::priority) of a stage that pictures pass.
+    /// Runs a stage on a thread of its own, named after it, with the priority of a stage that pictures pass.
     ///
     /// # Errors
     /// When the system has no thread to give.
