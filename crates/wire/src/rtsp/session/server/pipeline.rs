@@ -167,3 +167,16 @@ impl Session for ServerSession {
         if self.deadline() <= now.instant { Err(ServerSessionError::Timeout) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_gives_its_elements_in_order_and_its_memory_back_with_the_last() {
+        let mut queue: VecDeque<u32> = (0..100).collect();
+        let taken: Vec<u32> = std::iter::from_fn(|| take_first(&mut queue)).collect();
+        assert!(taken.into_iter().eq(0..100));
+        assert_eq!(queue.capacity(), 0);
+    }
+}
