@@ -54,6 +54,22 @@ impl Picture {
         Ok(picture)
     }
 
+    /// A picture with detail everywhere, moved to the left by `shift` samples: for measuring what coding costs. Fails as
+    /// [`Picture::new`] does.
+    pub(crate) fn textured(format: PictureFormat, shift: usize) -> Result<Picture, PictureError> {
+        let mut picture = Picture::new(format)?;
+        let step = if format.depth == Depth::Ten { 2 } else { 1 };
+        let (luma, stride) = picture.plane_mut(0)?;
+        for (y, row) in luma.chunks_mut(stride).enumerate() {
+            // The high byte of a sample of 10 bits has two of them.
+            for (x, sample) in row.iter_mut().skip(step - 1).step_by(step).enumerate() {
+                let noise = ((x + shift) / 4 * 0x9e5 + y / 4 * 0x35b) >> 3;
+                *sample = if step == 2 { noise as u8 & 3 } else { 64 + (noise as u8 & 0x7f) };
+            }
+        }
+        Ok(picture)
+    }
+
     /// A picture whose samples are uninitialised memory: the caller must write all of them. Rows begin at multiples of `align`
     /// bytes (1: without padding, 0: what the processor's vector instructions need).
     pub(crate) fn uninitialised(format: PictureFormat, align: u8) -> Result<Picture, PictureError> {

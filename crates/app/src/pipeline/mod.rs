@@ -9,7 +9,6 @@
 //! hand-offs: [`slot`] where the newest picture wins, channels of fixed depth where coded pictures must keep their order.
 
 pub mod capture;
-pub mod encoder_threads;
 pub mod gap;
 pub mod keyframe;
 pub mod no_picture;

@@ -28,7 +28,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::capture::{CaptureStage, CapturedFrame, SourceState};
-use super::encoder_threads::EncoderThreads;
 use super::keyframe::KeyframeRequest;
 use super::outputs::output::Output;
 use super::outputs::{self, OutputSettings, OutputState, Outputs, Skip};
@@ -150,7 +149,6 @@ pub async fn start(settings: SendSettings, show: Option<Show>, clock: Clock) -> 
         encoder,
         encoder_settings: Arc::clone(&encoder_settings),
         next_encoder: Arc::clone(&next_encoder),
-        threads: EncoderThreads::new(Instant::now()),
         thinning: ThinningPolicy::new(Instant::now()),
         sieve: Arc::clone(&sieve),
         preview: show.map(|show| preview::start(&mut stages, CodecId::H265, show)).transpose()?,
@@ -213,7 +211,6 @@ struct EncodeStage {
     encoder: Encoder,
     encoder_settings: Arc<Mutex<EncoderSettings>>,
     next_encoder: Arc<Mutex<Option<Encoder>>>,
-    threads: EncoderThreads,
     thinning: ThinningPolicy,
     /// The capture stage's.
     sieve: Arc<Sieve>,
@@ -240,12 +237,12 @@ impl EncodeStage {
                 break;
             }
             let next = self.next_encoder.lock().take();
+            let is_changed = next.is_some();
             if let Some(next) = next {
                 // Its first picture is an IDR picture.
                 self.encoder = next;
             }
-            self.fit_encoder(captured.picture.format(), frame_rate)?;
-            if self.threads.change(&mut self.encoder) {
+            if self.fit_encoder(captured.picture.format(), frame_rate)? || is_changed {
                 self.thinning.restart(Instant::now(), slot.dropped());
             }
             match self.bit_budget() {
@@ -284,21 +281,23 @@ impl EncodeStage {
     }
 
     /// Opens an encoder for what the source gives now, if that has changed: a file whose size changes, a camera that came
-    /// back in another mode.
-    fn fit_encoder(&mut self, format: PictureFormat, frame_rate: FrameRate) -> Result<()> {
+    /// back in another mode. Returns whether it did.
+    fn fit_encoder(&mut self, format: PictureFormat, frame_rate: FrameRate) -> Result<bool> {
         let at_work = self.encoder.settings();
         if (at_work.format, at_work.frame_rate) == (format, frame_rate) {
-            return Ok(());
+            return Ok(false);
         }
         let same = EncoderChoice::Named(self.encoder.name().to_owned());
-        let settings = EncoderSettings { format, frame_rate, ..at_work.clone() }.with_choice(same);
+        let mut settings = EncoderSettings { format, frame_rate, ..at_work.clone() }.with_choice(same);
+        // The parameter sets are others anyway.
+        settings.options.threads = None;
         let any = || open_encoder(&settings.clone().with_choice(EncoderChoice::Auto));
         let (next, _) = open_encoder(&settings).or_else(|_| any())?;
         tracing::info!("pictures of {}x{} from now on, by {}", format.width, format.height, next.name());
         *self.encoder_settings.lock() = settings.with_choice(EncoderChoice::Named(next.name().to_owned()));
         // Its first picture is an IDR picture.
         self.encoder = next;
-        Ok(())
+        Ok(true)
     }
 
     /// Encodes a picture and hands it to the outputs; returns how long the encoder took.
@@ -319,8 +318,6 @@ impl EncodeStage {
         let (stamper, capture_wait, encode) = (&self.stamper, begun.saturating_duration_since(at), done - begun);
         self.counters.encoded(&frame, captured.picture.format().raw_bits(), encode);
         self.counters.waited(capture_wait, captured.times);
-        self.threads.coded(&self.encoder, done, encode);
-
         // Each output has a server of its own, and with it a clock.
         let stamped = |clock, previous_send_queue| {
             let mut frame = frame.clone();

@@ -165,7 +165,7 @@ pub(crate) fn x265_params(settings: &EncoderSettings) -> Vec<(String, String)> {
         params.push_str(":allow-non-conformance=1");
     }
     let tuning = if settings.options.preset.is_none() { X265_TUNING } else { "" };
-    let threads = match settings.options.threads {
+    let threads = match settings.options.threads.unwrap_or_default() {
         Threads::Wavefront => "",
         // Without a pool of workers the frame's own thread codes the rows.
         Threads::Single => "wpp=0:pools=none",

@@ -14,7 +14,7 @@ use super::engine::{Encoded, Engine};
 use super::error::{EncodeError, Rejected};
 use super::rate_controller::{Kind, RateController};
 use super::settings::{EncoderChoice, EncoderSettings, RateControl};
-use super::threads::Threads;
+use super::threads::{StarvationTest, Threads};
 use crate::picture::Picture;
 use crate::x265::EncodeParams;
 
@@ -74,15 +74,14 @@ impl Encoder {
     }
 
     fn open_tested(backend: &'static Backend, settings: &EncoderSettings) -> Result<Encoder, EncodeError> {
-        let mut probe = Encoder::open_one(backend, settings)?;
+        let mut settings = settings.clone();
+        if settings.options.threads.is_none() {
+            settings.options.threads = Some(Encoder::threads_that_suit(backend, &settings)?);
+        }
+        let mut probe = Encoder::open_one(backend, &settings)?;
         let picture = Picture::new(settings.format)?;
         let first = probe.encode(&picture, true)?;
         probe.encode(&picture, false)?;
-        let threads = Threads::at_start(settings.options.threads, probe.longest_wait());
-        if threads != settings.options.threads {
-            // Its parameter sets are others.
-            return Encoder::open_tested(backend, &settings.clone().with_threads(threads));
-        }
         let mut parameter_sets = first.parameter_sets();
         if parameter_sets.is_empty() {
             // Some encoders have them beside the stream only.
@@ -93,7 +92,7 @@ impl Encoder {
             return Err(probe.failed("its stream has no parameter sets".to_owned()));
         }
         drop(probe);
-        let mut encoder = Encoder::open_one(backend, settings)?;
+        let mut encoder = Encoder::open_one(backend, &settings)?;
         encoder.parameter_sets = ParameterSetStage::new(parameter_sets);
         Ok(encoder)
     }
@@ -113,32 +112,24 @@ impl Encoder {
         })
     }
 
-    /// Opens the same encoder with pictures divided among other threads, to go on with by [`Encoder::go_on_with`]. It may be
-    /// called on another thread, while this encoder is at work. It is not tested again: with these settings it works.
-    pub fn opener(&self, threads: Threads) -> impl FnOnce() -> Result<Encoder, EncodeError> + Send + use<> {
-        let (backend, settings) = (self.backend, self.settings.clone().with_threads(threads));
-        move || Encoder::open_one(backend, &settings)
-    }
-
-    /// Goes on with another encoder of the same stream, whose first picture is an IDR picture. What has been learned of the
-    /// stream, such as its bits at each QP, is kept. Gives the other one back where its settings are not these but for the
-    /// threads, as after a change of rate.
-    ///
-    /// # Errors
-    /// The encoder that does not fit.
-    pub fn go_on_with(&mut self, next: Encoder) -> Result<(), Box<Encoder>> {
-        if self.settings.clone().with_threads(next.settings.options.threads) != next.settings {
-            return Err(Box::new(next));
+    /// Among how many threads a picture should be divided on this computer as it is now, by test pictures so small that they
+    /// take little time on a busy computer, too.
+    fn threads_that_suit(backend: &'static Backend, settings: &EncoderSettings) -> Result<Threads, EncodeError> {
+        let mut settings = settings.clone();
+        (settings.format.width, settings.format.height) = StarvationTest::SIZE;
+        let mut probe = Encoder::open_one(backend, &settings)?;
+        let mut test = StarvationTest::default();
+        for shift in 0.. {
+            let picture = Picture::textured(settings.format, shift)?;
+            let begun = Instant::now();
+            probe.encode(&picture, false)?;
+            let Some(waited) = probe.engine.mean_wait() else { break };
+            if let Some(threads) = test.after_picture(begun.elapsed(), waited) {
+                tracing::debug!("{threads:?} after {test:?}");
+                return Ok(threads);
+            }
         }
-        (self.engine, self.settings) = (next.engine, next.settings);
-        self.since_keyframe = u32::MAX;
-        Ok(())
-    }
-
-    /// The longest that one of the encoder's threads was ready to run and waited for a processor in the last picture; `None`
-    /// where the system or the encoder does not tell.
-    pub fn longest_wait(&self) -> Option<Duration> {
-        self.engine.longest_wait()
+        Ok(Threads::Wavefront)
     }
 
     /// FFmpeg's name of the encoder, such as `libx265`.

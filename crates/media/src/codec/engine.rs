@@ -72,11 +72,11 @@ impl Engine {
         matches!(self, Engine::X265(_))
     }
 
-    /// The longest that one of the encoder's threads was ready to run and waited for a processor in the last picture; `None`
+    /// How long the encoder's threads were ready to run and waited for a processor in the last picture, on average; `None`
     /// where that is not measured.
-    pub(super) fn longest_wait(&self) -> Option<Duration> {
+    pub(super) fn mean_wait(&self) -> Option<Duration> {
         match self {
-            Engine::X265(x265) => x265.longest_wait(),
+            Engine::X265(x265) => x265.mean_wait(),
             Engine::FFmpeg(_) => None,
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! [`Encoder`]: one picture in, its coded frame out, in the same call. `backend` is the table of encoders and their options;
 //! `engine` is one interface to all of them; `rate_controller` chooses the QP of every picture where an encoder takes one, and
-//! `cut` detects scene changes for it. `threads` decides among how many threads libx265 divides a picture. `tree_units` chooses x265's coding tree units for a size and rate; `diagnosis` finds out
-//! why x265 did not open. [`Decoder`]: one coded frame in, its picture out, and whether it is damaged.
+//! `cut` detects scene changes for it. `threads` decides among how many threads libx265 divides a picture, `tree_units` in
+//! which units it codes it; `diagnosis` finds out why x265 did not open. [`Decoder`]: one coded frame in, its picture out, and whether it is damaged.
 
 mod backend;
 mod cut;
@@ -25,7 +25,7 @@ pub use encoder::{Encoder, FrameRequest};
 pub use error::{DecodeError, EncodeError, Rejected};
 pub use limits::{Bitrate, Crf, OutOfBounds, Qp};
 pub use settings::{DEFAULT_QP, EncoderChoice, EncoderOptions, EncoderSettings, RateControl, UnknownEncoder};
-pub use threads::{PictureTimes, Threads, ThreadsPolicy};
+pub use threads::Threads;
 
 #[cfg(test)]
 mod size_tests;

@@ -82,8 +82,8 @@ pub struct EncoderOptions {
     pub keyframe_interval: Option<Duration>,
     /// Further parameters of libx265, as `name=value:name=value`, which take precedence over the built-in ones: for measurements.
     pub x265_params: String,
-    /// Among how many threads libx265 divides a picture; the sender changes it as the computer is busy or not.
-    pub threads: Threads,
+    /// Among how many threads libx265 divides a picture; `None`: what suits the computer when the encoder is opened.
+    pub threads: Option<Threads>,
 }
 
 impl Default for EncoderOptions {
@@ -94,7 +94,7 @@ impl Default for EncoderOptions {
             preset: None,
             keyframe_interval: None,
             x265_params: String::new(),
-            threads: Threads::default(),
+            threads: None,
         }
     }
 }
@@ -114,12 +114,6 @@ impl EncoderSettings {
     /// The same with another encoder.
     pub fn with_choice(mut self, choice: EncoderChoice) -> EncoderSettings {
         self.options.choice = choice;
-        self
-    }
-
-    /// The same with a picture divided among other threads.
-    pub fn with_threads(mut self, threads: Threads) -> EncoderSettings {
-        self.options.threads = threads;
         self
     }
 

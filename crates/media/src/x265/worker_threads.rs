@@ -35,8 +35,8 @@ const MAX_HOLD: Duration = Duration::from_secs(320);
 /// The threads of one encoder that code pictures.
 pub(super) struct WorkerThreads {
     workers: Vec<Worker>,
-    /// The longest that one of them waited in the last picture.
-    longest_wait: Duration,
+    /// How long they waited in the last picture, on average.
+    mean_wait: Duration,
     /// `None` where they are not pinned.
     pinning: Option<Pinning>,
 }
@@ -98,23 +98,24 @@ impl WorkerThreads {
             })
             .collect();
         let workers = workers.filter(|workers| !workers.is_empty())?;
-        Some(WorkerThreads { workers, longest_wait: Duration::ZERO, pinning })
+        Some(WorkerThreads { workers, mean_wait: Duration::ZERO, pinning })
     }
 
-    /// The longest that one of the threads waited for a processor in the last picture.
-    pub(super) fn longest_wait(&self) -> Duration {
-        self.longest_wait
+    /// How long the threads waited for a processor in the last picture, on average.
+    pub(super) fn mean_wait(&self) -> Duration {
+        self.mean_wait
     }
 
     /// Measures after each picture how long the workers waited, and pins or unpins them.
     pub(super) fn after_picture(&mut self) {
-        let mut longest = Duration::ZERO;
+        let (mut longest, mut sum) = (Duration::ZERO, Duration::ZERO);
         for worker in &mut self.workers {
             let now = waited(worker.thread).unwrap_or(worker.waited);
-            longest = longest.max(now.saturating_sub(worker.waited));
+            let waited = now.saturating_sub(worker.waited);
+            (longest, sum) = (longest.max(waited), sum + waited);
             worker.waited = now;
         }
-        self.longest_wait = longest;
+        self.mean_wait = sum / self.workers.len().max(1) as u32;
         let Some(Pinning { policy, own, all }) = &mut self.pinning else { return };
         let Some(change) = policy.after_picture(Instant::now(), longest) else { return };
         for (worker, own) in self.workers.iter().zip(own) {
