@@ -34,8 +34,15 @@ fn a_server_loads_ffmpeg_for_its_first_still() {
         assert!(std::time::Instant::now() < deadline, "no still was made");
         let mut request = TcpStream::connect(&address).unwrap();
         request
-            .write_all(b"GET /api/v1/streams/live/still.jpg HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .write_all(
+                format!("GET /api/v1/streams/live/still.jpg HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
             .unwrap();
-        request.read_to_end(&mut Vec::new()).unwrap();
+        let mut answer = Vec::new();
+        request.read_to_end(&mut answer).unwrap();
+        let status = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+        // Until there is one, it is not found.
+        assert!(["HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found"].contains(&status.as_str()), "{status}");
     }
 }

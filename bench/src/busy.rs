@@ -25,7 +25,7 @@ use crate::peers::ffmpeg;
 use crate::report::{self, Verdict};
 use crate::route::{Passed, Route, View};
 use crate::settings::{Settings, SettingsArgs};
-use crate::stats::{Stats, milliseconds};
+use crate::stats::Stats;
 
 /// The first part of each run is not measured.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -214,30 +214,13 @@ fn pass(contestant: Contestant, loops: u32, program: &Path, footage: &Footage, s
     let end = begin + settings.pictures(settings.measured);
     let from = seen.iter().position(|seen| seen.number.is_some_and(|number| number >= begin)).unwrap_or(seen.len());
     let (delays, _) = chain_io::match_pictures(&written, &seen[from..], begin, end);
-    let taken = seen[from..].iter().filter_map(|seen| seen.number.filter(|number| (begin..end).contains(number)));
-    let at: Vec<f64> = taken
-        .filter_map(|number| written.at.get(number as usize))
-        .map(|at| milliseconds(at.duration_since(written.at[0])))
-        .collect();
     Ok(Run {
         contestant,
         loops,
         pictures_per_s: delays.len() as f64 / settings.measured.as_secs_f64(),
         delay: Stats::of(&delays),
-        jitter: jitter(&at),
+        jitter: chain_io::interval_jitter(&written, &seen[from..], begin..end),
     })
-}
-
-/// The standard deviation of the intervals between instants, by their mean, in percent; 0 for fewer than two intervals.
-fn jitter(at_ms: &[f64]) -> f64 {
-    let intervals: Vec<f64> = at_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let count = intervals.len() as f64;
-    let mean = intervals.iter().sum::<f64>() / count;
-    if intervals.len() < 2 || mean <= 0.0 {
-        return 0.0;
-    }
-    let variance = intervals.iter().map(|interval| (interval - mean).powi(2)).sum::<f64>() / count;
-    variance.sqrt() / mean * 100.0
 }
 
 impl Run {
@@ -325,12 +308,5 @@ mod tests {
         assert_eq!(verdicts(&late, true).iter().filter(|verdict| !verdict.holds()).count(), 2);
         let no_better = [good(4), run(Contestant::Before, 4, 20.0, 20)];
         assert_eq!(verdicts(&no_better, true).iter().filter(|verdict| !verdict.holds()).count(), 1);
-    }
-
-    #[test]
-    fn jitter_is_the_intervals_deviation_by_their_mean() {
-        assert_eq!(jitter(&[0.0, 10.0, 20.0, 30.0]), 0.0);
-        assert_eq!(jitter(&[0.0, 10.0, 40.0, 50.0, 80.0]), 50.0);
-        assert_eq!(jitter(&[5.0]), 0.0);
     }
 }

@@ -11,6 +11,7 @@
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use hevcast_media::{FrameRate, y4m};
 
 use crate::footage::Footage;
 use crate::frame_schedule::FrameSchedule;
-use crate::stats::Counts;
+use crate::stats::{Counts, jitter, milliseconds};
 use crate::timecode;
 
 /// A picture that has come out of a chain, by pipe or on a screen.
@@ -172,6 +173,14 @@ pub fn match_pictures(written: &Written, seen: &[ObservedPicture], from: u32, to
     }
     counts.lost = arrived.iter().filter(|arrived| !**arrived).count() as u64;
     (delays, counts)
+}
+
+/// How unevenly the pictures numbered in `range` that came out had been taken: the standard deviation of the time between two,
+/// by when they went in, in percent of its mean.
+pub fn interval_jitter(written: &Written, seen: &[ObservedPicture], range: Range<u32>) -> f64 {
+    let numbers = seen.iter().filter_map(|seen| seen.number.filter(|number| range.contains(number)));
+    let instants = numbers.filter_map(|number| written.at.get(number as usize));
+    jitter(&instants.map(|at| milliseconds(at.saturating_duration_since(written.at[0]))).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ const BAR: f64 = 0.7;
 /// Pictures that the shorter of two runs of FFmpeg decodes. The difference of the two is free of the time for starting.
 const FEW: u32 = 10;
 
+/// Quality of the JPEGs, as FFmpeg counts it.
+const QUALITY: u8 = 4;
+
 /// `hevcast-bench mjpeg`
 #[derive(Debug, Args)]
 pub struct MjpegArgs {
@@ -37,7 +40,7 @@ pub struct MjpegArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Quality of the JPEGs as FFmpeg counts it: 2 is the best
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=31))]
+    #[arg(long, default_value_t = QUALITY, value_parser = clap::value_parser!(u8).range(2..=31))]
     quality: u8,
     /// Write the figures to this file, too
     #[arg(long, value_name = "FILE")]
@@ -92,7 +95,7 @@ pub fn run(args: &MjpegArgs) -> Result<bool> {
     );
     let mut rows = Vec::new();
     for size in SIZES {
-        let file = encode(size, args)?;
+        let file = encode(size, args.pictures, args.quality)?;
         let coded = std::fs::read(&file.0).with_context(|| format!("cannot read {}", file.0.display()))?;
         for has_tables in [true, false] {
             let jpegs = pictures(&coded, has_tables);
@@ -114,16 +117,26 @@ pub fn run(args: &MjpegArgs) -> Result<bool> {
     Ok(rows.iter().all(|row| row.verdict().holds()))
 }
 
+/// Time for a picture of a webcam of this size, decoded and converted to 4:2:0, in ms: the mean of so many.
+///
+/// # Errors
+/// Without footage or `ffmpeg`.
+pub fn camera_ms(size: (u32, u32), count: u32) -> Result<f64> {
+    let file = encode(size, count, QUALITY)?;
+    let coded = std::fs::read(&file.0).with_context(|| format!("cannot read {}", file.0.display()))?;
+    Ok(ours(size, &pictures(&coded, false))?.sum())
+}
+
 /// A file of JPEGs one behind another, with the usual Huffman tables.
-fn encode((width, height): (u32, u32), args: &MjpegArgs) -> Result<Scratch> {
+fn encode((width, height): (u32, u32), pictures: u32, quality: u8) -> Result<Scratch> {
     let input = footage::default_path();
     ensure!(input.is_file(), "{} is not there", input.display());
     let file = Scratch(std::env::temp_dir().join(format!("hevcast-bench-{}.mjpeg", std::process::id())));
     let status = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i"])
         .arg(&input)
-        .args(["-an", "-frames:v", &args.pictures.to_string(), "-vf", &format!("scale={width}:{height}")])
-        .args(["-pix_fmt", "yuvj422p", "-c:v", "mjpeg", "-q:v", &args.quality.to_string()])
+        .args(["-an", "-frames:v", &pictures.to_string(), "-vf", &format!("scale={width}:{height}")])
+        .args(["-pix_fmt", "yuvj422p", "-c:v", "mjpeg", "-q:v", &quality.to_string()])
         .args(["-huffman", "default", "-f", "mjpeg"])
         .arg(&file.0)
         .stdin(Stdio::null())

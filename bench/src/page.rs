@@ -95,7 +95,11 @@ const SECTIONS: [Section; 14] = [
     Section {
         title: "Every size",
         text: "libx265 with hevcast's default settings at the sizes that people send, opened for 30 pictures a second, over the \
-               same footage scaled to each. Up to level 4.1 coding tree units have 16 samples, beyond it 32, as H.265 asks.",
+               same footage scaled to each. Up to level 4.1 coding tree units have 16 samples, beyond it 32, as H.265 asks. The second \
+               table has the stages of large pictures: the time from a stage's beginning to its end by the clock, and the processor time \
+               of all its threads. Its estimates are for a computer with so many processors, as fast as this one's, that does \
+               nothing else but code, decode and show one stream: they assume that an encoder gets faster with processors as \
+               the rows of a picture that can be coded at once get more. They were not measured.",
         command: &["sizes"],
         has_json: true,
         has_plots: false,
@@ -114,7 +118,9 @@ const SECTIONS: [Section; 14] = [
         title: "Where the delay goes",
         text: "The same path at other sizes and rates, and the stages of its delay as the label tells them. Their sum stands \
                beside the pixels' mean over the same pictures, which has two pipes more. Where the encoder \
-               takes longer than the time between two pictures, pictures are skipped before it, and the delay stays.",
+               takes longer than the time between two pictures, pictures are skipped before it, evenly, and the delay stays: \
+               *pictures/s* is the rate that the sender found by itself, *interval* how much the time between two pictures \
+               deviates. Where two of three are kept, that is a third: one and two camera pictures in turn.",
         command: &["stages"],
         has_json: true,
         has_plots: false,

@@ -2,7 +2,9 @@
 //!
 //! Quantiles are the pixels', over the time measured; the stages are the label's, means over the whole run, and stand
 //! beside the pixels' mean over the same pictures, which should be their sum and what two pipes take. A machine whose
-//! encoder cannot keep up skips pictures before it: that is reported, and not a failure.
+//! encoder cannot keep up skips pictures before it: that is reported, and not a failure. Then the sender is to have found a rate
+//! that holds: pictures evenly spaced, with a delay below twice the time between two. *interval* is how uneven they are
+//! ([`chain_io::interval_jitter`]).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,11 +24,24 @@ use crate::settings::{KEYFRAME_INTERVAL, Settings, WARM_UP};
 use crate::stats::{Counts, Stats};
 
 /// Sizes, and pictures a second.
-const CASES: [((u32, u32), u32); 3] = [((640, 480), 30), ((1280, 720), 15), ((1280, 720), 30)];
+const CASES: [((u32, u32), u32); 6] = [
+    ((640, 480), 30),
+    ((1280, 720), 15),
+    ((1280, 720), 30),
+    ((1920, 1080), 30),
+    ((2560, 1440), 30),
+    ((3840, 2160), 30),
+];
 /// How far the stages' sum may be from the pixels' mean, ms.
 const SUM_BAR_MS: f64 = 1.0;
 /// Part of the pictures that may be missing before the encoder counts as too slow.
 const KEEPS_UP: f64 = 0.01;
+/// The most that the median of the delay may be where pictures are skipped, by the time between two.
+const DELAY_BAR_INTERVALS: f64 = 2.0;
+/// The most that the time between two pictures may deviate where pictures are skipped, percent.
+const JITTER_BAR: f64 = 20.0;
+/// Where an encoder cannot keep up, the first part of the time, in which the sender finds the rate that holds, is not counted.
+const FINDING: Duration = Duration::from_secs(5);
 /// How long a run may take to begin and to end, for the server's lifetime.
 const AROUND: Duration = Duration::from_secs(60);
 
@@ -65,6 +80,8 @@ struct Case {
     stages: Vec<f64>,
     /// Pictures that should have come within the time measured.
     expected: u32,
+    /// How uneven the time between pictures is, percent.
+    jitter: f64,
 }
 
 /// Measures, prints, and returns whether all bars hold.
@@ -85,7 +102,7 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
         "                        pixels, ms                   stages, mean in ms                              sum of  pixels'"
     );
     println!(
-        "                  p50     p95     p99   capture  encode   send  network  decode  present      them     mean  skipped"
+        "                  p50     p95     p99   capture  encode   send  network  decode  present      them     mean  pictures/s  interval"
     );
     let mut cases = Vec::new();
     for (size, fps) in CASES {
@@ -112,7 +129,7 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
             case.expected
         );
     }
-    let verdicts: Vec<Verdict> = cases.iter().filter(|case| case.keeps_up()).map(Case::verdict).collect();
+    let verdicts: Vec<Verdict> = cases.iter().flat_map(Case::verdicts).collect();
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
     if let Some(path) = &args.json {
         let cases: Vec<Value> = cases.iter().map(Case::to_json).collect();
@@ -124,7 +141,7 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
 
 impl Case {
     fn measure(settings: Settings, program: &Path) -> Result<Case> {
-        let time = settings.run_time();
+        let time = FINDING + settings.run_time();
         let footage = Footage::load(&settings.input, settings.size, settings.pictures(time).into())?;
         let (server, url) = chain::serve(program, time + AROUND)?;
         let (sender, receiver) = (chain::send(program, &settings, &url), chain::receive(program, &url));
@@ -137,11 +154,12 @@ impl Case {
         let all = u32::try_from(passed.written.at.len()).unwrap_or(u32::MAX);
         let (whole_run, _) = chain_io::match_pictures(&passed.written, &passed.seen, 0, all);
         let expected = settings.pictures(settings.measured);
-        let begin = passed.first + settings.pictures(WARM_UP);
+        let begin = passed.first + settings.pictures(FINDING + WARM_UP);
         let (delays, counts) = chain_io::match_pictures(&passed.written, &passed.seen, begin, begin + expected);
         let none = "no picture came through";
         let mean = Stats::of(&whole_run).context(none)?.mean;
-        Ok(Case { settings, delay: Stats::of(&delays).context(none)?, counts, mean, stages, expected })
+        let jitter = chain_io::interval_jitter(&passed.written, &passed.seen, begin..begin + expected);
+        Ok(Case { settings, jitter, delay: Stats::of(&delays).context(none)?, counts, mean, stages, expected })
     }
 
     fn name(&self) -> String {
@@ -162,11 +180,38 @@ impl Case {
         for (ms, width) in self.stages.iter().zip([10, 8, 7, 9, 8, 9]) {
             row += &format!("{ms:>width$.2}");
         }
-        let skipped = 100.0 * self.counts.lost as f64 / f64::from(self.expected.max(1));
-        row + &format!("{:>10.2}{:>9.2}{skipped:>7.1} %", self.sum(), self.mean)
+        row + &format!("{:>10.2}{:>9.2}{:>12.1}{:>8.0} %", self.sum(), self.mean, self.fps(), self.jitter)
     }
 
-    fn verdict(&self) -> Verdict {
+    /// Pictures a second that came out.
+    fn fps(&self) -> f64 {
+        (f64::from(self.expected) - self.counts.lost as f64) / self.settings.measured.as_secs_f64()
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        if self.keeps_up() {
+            return vec![self.sum_verdict()];
+        }
+        let interval = 1000.0 / self.fps();
+        let because = format!("{:.1} of {} pictures a second", self.fps(), self.settings.fps);
+        let delay = Verdict {
+            what: format!("{}: median of the delay where pictures are skipped", self.name()),
+            figure: self.delay.median,
+            bar: DELAY_BAR_INTERVALS * interval,
+            unit: "ms",
+            because: format!("twice the time between pictures; {because}"),
+        };
+        let jitter = Verdict {
+            what: format!("{}: deviation of the time between pictures", self.name()),
+            figure: self.jitter,
+            bar: JITTER_BAR,
+            unit: "%",
+            because,
+        };
+        vec![delay, jitter]
+    }
+
+    fn sum_verdict(&self) -> Verdict {
         Verdict {
             what: format!("{}: stages' sum off the pixels' mean", self.name()),
             figure: (self.sum() - self.mean).abs(),
@@ -185,6 +230,8 @@ impl Case {
                 .collect::<serde_json::Map<_, _>>(),
             "mean_of_all_ms": self.mean,
             "keeps_up": self.keeps_up(),
+            "pictures_per_s": self.fps(),
+            "interval_jitter_percent": self.jitter,
         })
     }
 }
@@ -207,10 +254,14 @@ mod tests {
         };
         let delay = Stats { count: 500, mean: 30.0, median: 29.0, p95: 40.0, p99: 50.0, max: 60.0 };
         let stages = vec![1.0, 20.0, 0.5, 0.5, 6.0, 1.0];
-        let mut case = Case { settings, delay, counts: Counts::default(), mean: 29.5, stages, expected: 600 };
-        assert!(case.keeps_up() && case.verdict().holds());
-        case.counts.lost = 100;
+        let mut case =
+            Case { settings, delay, counts: Counts::default(), mean: 29.5, stages, expected: 600, jitter: 0.0 };
+        assert!(case.keeps_up() && case.verdicts().iter().all(Verdict::holds));
+        case.counts.lost = 300;
         assert!(!case.keeps_up());
-        assert!(case.row().contains("16.7 %"), "{}", case.row());
+        assert!(case.row().contains("15.0"), "{}", case.row());
+        assert!(case.verdicts().iter().all(Verdict::holds));
+        (case.jitter, case.delay.median) = (21.0, 134.0);
+        assert!(!case.verdicts().iter().any(Verdict::holds), "{:?}", case.verdicts());
     }
 }

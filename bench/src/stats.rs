@@ -83,6 +83,18 @@ pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
+/// The standard deviation of the intervals between instants, by their mean, in percent; 0 for fewer than two intervals.
+pub fn jitter(at_ms: &[f64]) -> f64 {
+    let intervals: Vec<f64> = at_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let count = intervals.len() as f64;
+    let mean = intervals.iter().sum::<f64>() / count;
+    if intervals.len() < 2 || mean <= 0.0 {
+        return 0.0;
+    }
+    let variance = intervals.iter().map(|interval| (interval - mean).powi(2)).sum::<f64>() / count;
+    variance.sqrt() / mean * 100.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +107,12 @@ mod tests {
         assert_eq!(stats, expected);
         assert_eq!(Stats::of(&ms(7..=7)).unwrap().p99, 7.0);
         assert_eq!(Stats::of(&[]), None);
+    }
+
+    #[test]
+    fn jitter_is_the_intervals_deviation_by_their_mean() {
+        assert_eq!(jitter(&[0.0, 10.0, 20.0, 30.0]), 0.0);
+        assert_eq!(jitter(&[0.0, 10.0, 40.0, 50.0, 80.0]), 50.0);
+        assert_eq!(jitter(&[5.0]), 0.0);
     }
 }

@@ -3,6 +3,11 @@
 //! Each row is one size, opened as `hevcast send` opens it for 30 pictures a second, over the same footage scaled to it.
 //! Pictures follow each other without a pause; the first, a keyframe, is not counted. *level* is what the stream says of
 //! itself, *fps* what one picture after the other comes to. The bar is that every size opens.
+//!
+//! [`processors`] is a second table, of the large ones.
+
+pub mod processors;
+mod wavefront;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,6 +19,7 @@ use hevcast_media::codec::{Encoder, EncoderChoice, EncoderOptions, EncoderSettin
 use hevcast_wire::h265::parse_sps;
 use serde_json::{Value, json};
 
+use self::processors::{LARGE, Large};
 use crate::footage::{self, Footage};
 use crate::report::{self, Verdict};
 use crate::stats::milliseconds;
@@ -82,6 +88,17 @@ pub fn run(args: &SizesArgs) -> Result<bool> {
             }
         }
     }
+    println!("\n{}", processors::head());
+    let mut large = Vec::new();
+    for size in LARGE {
+        match Large::measure(size, args) {
+            Ok(row) => {
+                println!("{}", row.row());
+                large.push(row);
+            }
+            Err(error) => println!("{}x{}  {error:#}", size.0, size.1),
+        }
+    }
     let verdict = Verdict {
         what: "sizes that do not open".to_owned(),
         figure: failures.len() as f64,
@@ -92,25 +109,28 @@ pub fn run(args: &SizesArgs) -> Result<bool> {
     println!("\n{verdict}");
     if let Some(path) = &args.json {
         let rows: Vec<Value> = rows.iter().map(to_json).collect();
-        let report = json!({ "benchmark": "sizes", "rows": rows, "verdicts": [verdict.to_json()] });
+        let report = json!({ "benchmark": "sizes", "rows": rows, "large": large.iter().map(Large::to_json).collect::<Vec<_>>(), "verdicts": [verdict.to_json()] });
         report::write_json(path, &report)?;
     }
     Ok(verdict.holds())
 }
 
-fn measure(size: (u32, u32), args: &SizesArgs) -> Result<Row> {
-    let footage = Footage::load(&footage::default_path(), size, u64::from(args.pictures) + 1)?;
-    let settings = EncoderSettings {
+fn encoder_settings(footage: &Footage, qp: u8) -> EncoderSettings {
+    EncoderSettings {
         format: footage.format(),
         frame_rate: FrameRate::whole(RATE),
         options: EncoderOptions {
             choice: EncoderChoice::Named("libx265".to_owned()),
-            rate: RateControl::Qp(Qp::clamped(args.qp)),
+            rate: RateControl::Qp(Qp::clamped(qp)),
             keyframe_interval: Some(Duration::from_secs(3600)),
             ..EncoderOptions::default()
         },
-    };
-    let (mut encoder, _) = Encoder::open(&settings)?;
+    }
+}
+
+fn measure(size: (u32, u32), args: &SizesArgs) -> Result<Row> {
+    let footage = Footage::load(&footage::default_path(), size, u64::from(args.pictures) + 1)?;
+    let (mut encoder, _) = Encoder::open(&encoder_settings(&footage, args.qp))?;
     let sps = encoder.parameter_sets().sps().and_then(|sps| parse_sps(sps).ok());
     let level_idc = sps.context("the stream has no sequence parameter set")?.profile.level_idc;
     encoder.encode(&footage.numbered(0)?, false)?;
