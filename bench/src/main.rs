@@ -24,6 +24,7 @@ mod attack;
 mod busy;
 mod chain;
 mod chain_io;
+mod config_file;
 mod congest;
 mod encoder;
 #[cfg(target_os = "linux")]
@@ -37,6 +38,7 @@ mod latency;
 #[cfg(target_os = "linux")]
 mod memory;
 mod mjpeg;
+mod other_server;
 mod page;
 #[cfg(target_os = "linux")]
 mod peers;

@@ -17,6 +17,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::chain::{self, default_program};
+use crate::other_server::OtherServer;
 use crate::process::{Process, Stdout};
 use crate::report::{self, Verdict};
 
@@ -188,7 +189,7 @@ pub fn run(args: &MemoryArgs) -> Result<bool> {
     println!("MB, after {} s               {HEADING}", args.seconds);
     let (server, url) = chain::serve(&program, Duration::from_secs(20 * args.seconds))?;
     table.add(&[("serve", &server)])?;
-    mediamtx(&mut table)?;
+    other_servers(&mut table)?;
     for size in ["640x480", "1280x720"] {
         without_windows(&mut table, &program, size)?;
     }
@@ -316,22 +317,15 @@ fn ffplay(table: &mut Table, program: &Path, display: &str) -> Result<()> {
     Ok(())
 }
 
-/// MediaMTX that nobody uses, with its default configuration but for the protocols that need ports of their own.
-fn mediamtx(table: &mut Table) -> Result<()> {
-    let Some(program) = std::env::var_os("HEVCAST_MEDIAMTX") else {
-        println!("MediaMTX: passed over: HEVCAST_MEDIAMTX names none");
-        return Ok(());
-    };
-    let mut command = Command::new(program);
-    for (name, value) in [("RTSPADDRESS", "127.0.0.1:18559"), ("RTSPTRANSPORTS", "tcp")] {
-        command.env(format!("MTX_{name}"), value);
+/// Other people's servers that nobody uses, with their default settings, but RTSP alone.
+fn other_servers(table: &mut Table) -> Result<()> {
+    for other in OtherServer::ALL {
+        match other.start() {
+            Ok(server) => table.add(&[(other.name(), &server.process)])?,
+            Err(error) => println!("{}: {error:#}", other.name()),
+        }
     }
-    for name in ["RTMP", "HLS", "WEBRTC", "SRT"] {
-        command.env(format!("MTX_{name}"), "no");
-    }
-    let server = Process::start("MediaMTX", command, Stdout::Lines)?;
-    server.wait_for_line(PATIENCE, |line| line.contains("[RTSP] ").then_some(()))?;
-    table.add(&[("MediaMTX", &server)])
+    Ok(())
 }
 
 #[cfg(test)]

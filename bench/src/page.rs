@@ -137,7 +137,8 @@ const SECTIONS: [Section; 14] = [
                picture due at once (`-vf setpts=0`). Its parser gives a picture only when the next begins: that is a \
                picture's time. \
                All but `ffplay` end in a pipe; its figure ends when the number is to be seen on a virtual screen, and what \
-               a window of ours takes is below. The programs take turns.",
+               a window of ours takes is below. The programs take turns. The last two are hevcast at both ends with another \
+               server between them, where `HEVCAST_MEDIAMTX` and `HEVCAST_GO2RTC` name their programs.",
         command: &["peers", "--seconds", "10"],
         has_json: true,
         has_plots: false,
@@ -151,7 +152,7 @@ const SECTIONS: [Section; 14] = [
                else ran on the computer meanwhile, in percent of one processor: with more than a few, a row says little. Spread \
                is the time between the first and the last reader of a picture, *reads* in how many reads a reader got a picture. Part of what is above 1 is that readers run here \
                too: a writer that takes longer for a write finds their thread asleep more often, and waking it is in the writer's \
-               time.",
+               time. MediaMTX and go2rtc stand beside where `HEVCAST_MEDIAMTX` and `HEVCAST_GO2RTC` name their programs.",
         command: &["fanout", "--seconds", "16"],
         has_json: true,
         has_plots: false,

@@ -99,10 +99,10 @@ pub fn run(args: &StagesArgs) -> Result<bool> {
         WARM_UP.as_secs()
     );
     println!(
-        "                        pixels, ms                   stages, mean in ms                              sum of  pixels'"
+        "                        pixels, ms                   stages, mean in ms                                     sum of  pixels'"
     );
     println!(
-        "                  p50     p95     p99   capture  encode   send  network  decode  present      them     mean  pictures/s  interval"
+        "                  p50     p95     p99   capture  encode   send  network   hold  decode  present      them     mean  pictures/s  interval"
     );
     let mut cases = Vec::new();
     for (size, fps) in CASES {
@@ -177,7 +177,7 @@ impl Case {
     fn row(&self) -> String {
         let Stats { median, p95, p99, .. } = self.delay;
         let mut row = format!("{:<13}{median:>8.2}{p95:>8.2}{p99:>8.2}", self.name());
-        for (ms, width) in self.stages.iter().zip([10, 8, 7, 9, 8, 9]) {
+        for (ms, width) in self.stages.iter().zip([10, 8, 7, 9, 7, 8, 9]) {
             row += &format!("{ms:>width$.2}");
         }
         row + &format!("{:>10.2}{:>9.2}{:>12.1}{:>8.0} %", self.sum(), self.mean, self.fps(), self.jitter)

@@ -97,7 +97,7 @@ impl Trial {
         std::thread::sleep(WARM_UP);
 
         let join = || -> Result<Crowd> {
-            let guests = Guests { address: rtsp, url: Some(url.clone()), reading: self.viewers, stalled: 0 };
+            let guests = Guests { address: rtsp, url: url.clone(), reading: self.viewers, stalled: 0 };
             let crowd = Crowd::join(guests, Arc::clone(&queued))?;
             std::thread::sleep(WARM_UP);
             let begin = queued.now();

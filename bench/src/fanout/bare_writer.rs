@@ -2,22 +2,33 @@
 //!
 //! One thread takes whole pictures in from one socket and writes each to every reader with one blocking write. No
 //! session, no queue, nobody who may be slow: what it costs is what the system asks for moving the bytes.
+//!
+//! Readers join a running stream as they do at a server: each asks for it, gets an answer to each request, and pictures from
+//! then on. After such an exchange the reader's system acknowledges what comes with a delay of up to 40 ms (RFC 1122, 4.2.3.2),
+//! which here is: when the next picture comes. It is then the writer's time in which the acknowledgement is taken in, and what
+//! was sent is freed. A reader that has only been connected, or waits before the first picture, acknowledges at once, in
+//! its own time: that costs the writer a quarter less, and it is not what a server's readers do.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 
 use super::source::LENGTH_BYTES;
 
+/// What a reader asks: DESCRIBE, SETUP and PLAY.
+const REQUESTS: u32 = 3;
+/// The longest request.
+const MAX_REQUEST_BYTES: usize = 1024;
 /// The largest picture taken.
 const MAX_PICTURE_BYTES: usize = 16 * 1024 * 1024;
 
 /// `hevcast-bench bare-writer`
 #[derive(Clone, Copy, Debug, Args)]
 pub struct BareWriterArgs {
-    /// Readers to wait for before the pictures' source is let in
+    /// Readers that come once the pictures' source has
     #[arg(long)]
     readers: usize,
 }
@@ -36,21 +47,43 @@ pub fn run(args: BareWriterArgs) -> Result<bool> {
     let for_source = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("readers at {}", for_readers.local_addr()?);
     println!("source at {}", for_source.local_addr()?);
-    let mut readers = Vec::with_capacity(args.readers);
-    while readers.len() < args.readers {
-        let (reader, _) = for_readers.accept()?;
-        reader.set_nodelay(true)?;
-        readers.push(reader);
-    }
     let (source, _) = for_source.accept()?;
-    write_all(source, &mut readers)?;
+    let (join, joined) = mpsc::sync_channel(args.readers);
+    let joining = std::thread::spawn(move || -> Result<()> {
+        for _ in 0..args.readers {
+            let (reader, _) = for_readers.accept()?;
+            reader.set_nodelay(true)?;
+            let reader = answer(reader).context("a reader does not join")?;
+            // Nobody takes it where the source has ended.
+            let _ = join.send(reader);
+        }
+        Ok(())
+    });
+    write_all(source, &joined)?;
+    joining.join().map_err(|_| anyhow!("the thread that lets readers in panicked"))??;
     Ok(true)
 }
 
-fn write_all(mut source: impl Read, readers: &mut [TcpStream]) -> Result<()> {
-    let mut picture = Vec::new();
+/// Answers the requests of a reader that joins.
+fn answer(mut reader: TcpStream) -> Result<TcpStream> {
+    for _ in 0..REQUESTS {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            reader.read_exact(&mut byte)?;
+            ensure!(request.len() < MAX_REQUEST_BYTES, "a request without an end");
+            request.extend_from_slice(&byte);
+        }
+        reader.write_all(b"RTSP/1.0 200 OK\r\nSession: bare\r\n\r\n")?;
+    }
+    Ok(reader)
+}
+
+fn write_all(mut source: impl Read, joined: &Receiver<TcpStream>) -> Result<()> {
+    let (mut picture, mut readers) = (Vec::new(), Vec::new());
     while next(&mut source, &mut picture)? {
-        for reader in &mut *readers {
+        readers.extend(joined.try_iter());
+        for reader in &mut readers {
             reader.write_all(&picture).context("a reader has gone")?;
         }
     }

@@ -59,8 +59,8 @@ fn connect_from(local: Ipv4Addr, server: SocketAddr) -> Result<TcpStream> {
 pub struct Guests {
     /// Where they connect to.
     pub address: SocketAddr,
-    /// What they ask for over RTSP; without it they read as soon as they are connected.
-    pub url: Option<String>,
+    /// What they ask for over RTSP.
+    pub url: String,
     /// How many read.
     pub reading: usize,
     /// How many join, before the others, and then never read.
@@ -190,17 +190,9 @@ impl Members {
     fn connect(&mut self) -> Result<()> {
         let mut stream = connect_from(local_address(self.members.len()), self.guests.address)?;
         stream.set_nodelay(true)?;
-        let stage = match &self.guests.url {
-            Some(url) => {
-                let (handshake, request) = Handshake::new(url);
-                stream.write_all(request.as_bytes())?;
-                Stage::Asking(Box::new(handshake))
-            }
-            None => {
-                self.playing += 1;
-                Stage::reading()
-            }
-        };
+        let (handshake, request) = Handshake::new(&self.guests.url);
+        stream.write_all(request.as_bytes())?;
+        let stage = Stage::Asking(Box::new(handshake));
         stream.set_nonblocking(true)?;
         let number = epoll::EventData::new_u64(self.members.len() as u64);
         epoll::add(&self.epoll, &stream, number, epoll::EventFlags::IN).context("epoll")?;

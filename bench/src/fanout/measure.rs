@@ -1,7 +1,7 @@
 //! One run: a server, or the bare writer in its place, with a number of readers for some seconds.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,8 @@ use super::crowd::{Crowd, Guests};
 use super::queued::QueuedAt;
 use super::source::{Publishing, Sent, Source};
 use super::usage::{CpuTimes, all_busy, resident_kib};
+use crate::config_file::ConfigFile;
+use crate::other_server::{OtherServer, PATH, Running};
 use crate::process::{Process, Stdout};
 
 /// How long a process may take to listen.
@@ -35,6 +37,8 @@ const SPARE_CONNECTIONS: usize = 64;
 pub enum Writer<'a> {
     /// `hevcast serve`, by this program, with a publisher of this kind.
     Server(&'a Path, Publishing),
+    /// Somebody else's server, in the same way.
+    Other(OtherServer, Publishing),
     /// [`super::bare_writer`].
     Bare,
 }
@@ -146,6 +150,7 @@ pub fn run(writer: Writer<'_>, load: Load) -> Result<Measured> {
     let queued = Arc::new(QueuedAt::new());
     match writer {
         Writer::Server(program, publishing) => server(program, publishing, load, queued),
+        Writer::Other(program, publishing) => other(program, publishing, load, queued),
         Writer::Bare => bare(load, queued),
     }
 }
@@ -153,21 +158,40 @@ pub fn run(writer: Writer<'_>, load: Load) -> Result<Measured> {
 fn server(program: &Path, publishing: Publishing, load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
     let mut serve = Command::new(program);
     let connections = load.reading + load.stalled + SPARE_CONNECTIONS;
-    let config = Config::of(format!("[limits]\nconnections = {connections}\n"))?;
+    let config = ConfigFile::write(&format!("[limits]\nconnections = {connections}\n"), "toml")?;
     let lifetime = (load.window + ORPHAN_GRACE).as_secs();
-    serve.args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{lifetime}s"), "--config"]).arg(&config.0);
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{lifetime}s"), "--config"])
+        .arg(config.path());
     let process = Process::start("hevcast serve", serve, Stdout::Lines)?;
     let address = told_address(&process, "listening on ")?;
-    let url = format!("rtsp://{address}/bench");
+    let measured = serving(&process, address, publishing, load, queued)?;
+    process.stop()?;
+    Ok(measured)
+}
+
+fn other(other: OtherServer, publishing: Publishing, load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
+    let Running { process, address, .. } = &other.start()?;
+    serving(process, *address, publishing, load, queued)
+}
+
+/// A server that listens at an address.
+fn serving(
+    process: &Process,
+    address: SocketAddr,
+    publishing: Publishing,
+    load: Load,
+    queued: Arc<QueuedAt>,
+) -> Result<Measured> {
+    let url = format!("rtsp://{address}/{PATH}");
     let source = Source::publish(&url, publishing, Arc::clone(&queued))?;
     std::thread::sleep(ALONE);
     let resident_before_kib = resident_kib(process.id())?;
-    let guests = Guests { address, url: Some(url), reading: load.reading, stalled: load.stalled };
+    let guests = Guests { address, url, reading: load.reading, stalled: load.stalled };
     let crowd = Crowd::join(guests, Arc::clone(&queued))?;
-    let measured = window(&process, crowd, &queued, load, resident_before_kib)?;
+    let measured = window(process, crowd, &queued, load, resident_before_kib)?;
     // The readers are gone, and the server has not kept the publisher from saying goodbye.
     let sent = source.stop()?;
-    process.stop()?;
     Ok(Measured { sent, ..measured })
 }
 
@@ -178,31 +202,15 @@ fn bare(load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
     let process = Process::start("the bare writer", command, Stdout::Lines)?;
     let (address, source) = (told_address(&process, "readers at ")?, told_address(&process, "source at ")?);
     let resident_before_kib = resident_kib(process.id())?;
-    let guests = Guests { address, url: None, reading: load.reading, stalled: load.stalled };
-    let crowd = Crowd::join(guests, Arc::clone(&queued))?;
+    let url = format!("rtsp://{address}/{PATH}");
+    let guests = Guests { address, url, reading: load.reading, stalled: load.stalled };
     let source = Source::feed(source, Arc::clone(&queued))?;
+    let crowd = Crowd::join(guests, Arc::clone(&queued))?;
     let measured = window(&process, crowd, &queued, load, resident_before_kib)?;
     // It ends when its readers have gone, which the source may notice first.
     let sent = source.stop().unwrap_or_default();
     process.stop()?;
     Ok(Measured { sent, ..measured })
-}
-
-/// A configuration file of the server, removed when dropped.
-struct Config(PathBuf);
-
-impl Config {
-    fn of(text: String) -> Result<Config> {
-        let path = std::env::temp_dir().join(format!("hevcast-bench-{}.toml", std::process::id()));
-        std::fs::write(&path, text).context("the server's configuration cannot be written")?;
-        Ok(Config(path))
-    }
-}
-
-impl Drop for Config {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 fn told_address(process: &Process, behind: &str) -> Result<SocketAddr> {

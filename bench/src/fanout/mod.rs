@@ -11,6 +11,9 @@
 //! beside comes to both; how much that was stands in the last column, in % of one processor. Sockets' buffers belong to the kernel and are in
 //! nobody's resident memory, and what the kernel does for a written byte is in the writer's processor time: both sides are
 //! booked alike.
+//!
+//! Other people's servers ([`crate::other_server`]) are measured in the same way where they are named, with as many readers as a
+//! small computer serves through them.
 
 mod arrivals;
 pub mod bare_writer;
@@ -32,6 +35,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::chain::default_program;
+use crate::other_server::OtherServer;
 use crate::report::{self, Verdict};
 pub use arrivals::Arrivals;
 pub use crowd::{Crowd, Guests};
@@ -50,6 +54,8 @@ const SPREAD_BAR_MS: f64 = 5.0;
 /// The number of readers at which that is judged.
 const SPREAD_READERS: usize = 200;
 
+/// Numbers of readers with which other people's servers are measured.
+const OTHERS_READERS: std::ops::RangeInclusive<usize> = 50..=500;
 /// Turns of server and limit; each has its part of the time.
 const ROUNDS: u32 = 4;
 
@@ -82,6 +88,7 @@ struct Comparison {
     /// The server, by kind of publisher.
     servers: Vec<(Publishing, Measured)>,
     limit: Option<Measured>,
+    others: Vec<(OtherServer, Measured)>,
 }
 
 /// Measures, prints, and returns whether all bars hold.
@@ -123,6 +130,21 @@ pub fn run(args: &FanoutArgs) -> Result<bool> {
     Ok(verdicts.iter().all(Verdict::holds))
 }
 
+/// Other people's servers, each in one run as long as all of ours.
+fn others(load: Load) -> Vec<(OtherServer, Measured)> {
+    if !OTHERS_READERS.contains(&load.reading) {
+        return Vec::new();
+    }
+    let load = Load { window: load.window * ROUNDS, ..load };
+    let measured = OtherServer::ALL.into_iter().filter_map(|other| {
+        measure(Writer::Other(other, Publishing::Picture), load)
+            .map(|measured| (other, measured))
+            .inspect_err(|error| println!("{:>7} {}: {error:#}", load.reading, other.name()))
+            .ok()
+    });
+    measured.collect()
+}
+
 impl Comparison {
     /// Server and limit in turns, each with its part of the time.
     fn measure(program: &Path, args: &FanoutArgs, load: Load) -> Result<Comparison> {
@@ -135,7 +157,12 @@ impl Comparison {
                 limit = Some(pooled(limit, measure(Writer::Bare, load)?)?);
             }
         }
-        Ok(Comparison { servers: args.publisher.iter().copied().zip(servers.into_iter().flatten()).collect(), limit })
+        let others = if args.only_server { Vec::new() } else { others(load) };
+        Ok(Comparison {
+            others,
+            servers: args.publisher.iter().copied().zip(servers.into_iter().flatten()).collect(),
+            limit,
+        })
     }
 
     fn rows(&self) -> Vec<Row<'_>> {
@@ -144,7 +171,13 @@ impl Comparison {
             Row { name: "server", publishing: Some(*publishing), measured, ratio }
         });
         let limit = self.limit.iter().map(|measured| Row { name: "limit", publishing: None, measured, ratio: None });
-        servers.chain(limit).collect()
+        let others = self.others.iter().map(|(other, measured)| Row {
+            name: other.name(),
+            publishing: Some(Publishing::Picture),
+            measured,
+            ratio: self.ratio(measured),
+        });
+        servers.chain(limit).chain(others).collect()
     }
 
     /// A server's processor time for a bit by the limit's.

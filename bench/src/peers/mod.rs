@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use crate::chain;
 use crate::chain_io;
 use crate::footage::Footage;
+use crate::other_server::{OtherServer, PATH};
+use crate::process::Process;
 use crate::report::{self, HEADING, Row, Verdict};
 use crate::route::{Passed, Route, View};
 use crate::screen::Screen;
@@ -71,6 +73,10 @@ enum Contestant {
     GstreamerClocked,
     Ffmpeg,
     Ffplay,
+    /// hevcast at both ends, and MediaMTX between them; without bars.
+    MediaMtx,
+    /// The same with go2rtc.
+    Go2rtc,
 }
 
 /// What has been measured of one.
@@ -108,13 +114,15 @@ impl Sent {
 }
 
 impl Contestant {
-    const ALL: [Contestant; 6] = [
+    const ALL: [Contestant; 8] = [
         Contestant::Hevcast,
         Contestant::HevcastConstant,
         Contestant::Gstreamer,
         Contestant::GstreamerClocked,
         Contestant::Ffmpeg,
         Contestant::Ffplay,
+        Contestant::MediaMtx,
+        Contestant::Go2rtc,
     ];
 
     fn name(self) -> &'static str {
@@ -125,6 +133,8 @@ impl Contestant {
             Contestant::GstreamerClocked => "GStreamer by clock",
             Contestant::Ffmpeg => "FFmpeg",
             Contestant::Ffplay => "FFmpeg to ffplay",
+            Contestant::MediaMtx => "hevcast by MediaMTX",
+            Contestant::Go2rtc => "hevcast by go2rtc",
         }
     }
 
@@ -134,6 +144,8 @@ impl Contestant {
             Contestant::Hevcast | Contestant::HevcastConstant => Ok(()),
             Contestant::Gstreamer | Contestant::GstreamerClocked => gstreamer::find(),
             Contestant::Ffmpeg => installed("ffmpeg", "-version"),
+            Contestant::MediaMtx => OtherServer::MediaMtx.program().map(drop),
+            Contestant::Go2rtc => OtherServer::Go2rtc.program().map(drop),
             Contestant::Ffplay => {
                 installed("ffmpeg", "-version")?;
                 installed("ffplay", "-version")?;
@@ -145,10 +157,21 @@ impl Contestant {
     /// One turn.
     fn pass(self, program: &Path, footage: &Footage, settings: &Settings) -> Result<Passed> {
         let time = SETTLING + settings.measured;
-        let (server, url) = chain::serve(program, time + AROUND)?;
+        let other = match self {
+            Contestant::MediaMtx => Some(OtherServer::MediaMtx.start()?),
+            Contestant::Go2rtc => Some(OtherServer::Go2rtc.start()?),
+            _ => None,
+        };
+        let (server, url) = match &other {
+            Some(other) => (None, format!("rtsp://{}/{PATH}", other.address)),
+            None => chain::serve(program, time + AROUND).map(|(server, url)| (Some(server), url))?,
+        };
         let url = &url;
         let screen = matches!(self, Contestant::Ffplay).then(|| Screen::start(settings.size)).transpose()?;
         let (sender, receiver) = match (self, &screen) {
+            (Contestant::MediaMtx | Contestant::Go2rtc, _) => {
+                (chain::send(program, settings, url), chain::receive(program, url))
+            }
             (Contestant::Hevcast | Contestant::HevcastConstant, _) => {
                 let constant = matches!(self, Contestant::HevcastConstant);
                 let settings = Settings { constant, ..settings.clone() };
@@ -166,7 +189,7 @@ impl Contestant {
         };
         let view = screen.as_ref().map_or(View::Pipe, View::Corner);
         let passed = Route { url, sender, receiver, view }.pass(footage, settings, time)?;
-        server.stop()?;
+        server.map_or(Ok(()), Process::stop)?;
         Ok(passed)
     }
 }

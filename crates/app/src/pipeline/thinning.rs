@@ -15,14 +15,17 @@ pub struct Share {
 }
 
 /// The shares that are tried, from all pictures to few. Of two in three, the intervals are one and two pictures in turn.
-const SHARES: [Share; 8] = [
+const SHARES: [Share; 11] = [
     Share { keep: 1, of: 1 },
     Share { keep: 2, of: 3 },
     Share { keep: 1, of: 2 },
     Share { keep: 1, of: 3 },
     Share { keep: 1, of: 4 },
+    Share { keep: 1, of: 5 },
     Share { keep: 1, of: 6 },
-    Share { keep: 1, of: 10 },
+    Share { keep: 1, of: 8 },
+    Share { keep: 1, of: 12 },
+    Share { keep: 1, of: 20 },
     Share { keep: 1, of: 30 },
 ];
 
