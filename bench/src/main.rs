@@ -11,7 +11,8 @@
 //! that have stopped reading, and `attack` what they notice of hostile connections. `memory` is what each role holds in memory,
 //! and what holds it. [`page`] runs all of them for the manual.
 //!
-//! [`busy`] lets other programs want the processors meanwhile. [`congest`] puts a link that is too slow into the chain's middle, and draws what the delay makes of it.
+//! [`busy`] lets other programs want the processors meanwhile. [`congest`] puts a link that is too slow into the chain's middle, and
+//! draws what the delay makes of it. [`other_server`] starts MediaMTX and go2rtc in our server's place.
 //!
 //! Further benchmarks become further subcommands over the same parts.
 

@@ -153,7 +153,7 @@ const SECTIONS: [Section; 14] = [
                is the time between the first and the last reader of a picture, *reads* in how many reads a reader got a picture. Part of what is above 1 is that readers run here \
                too: a writer that takes longer for a write finds their thread asleep more often, and waking it is in the writer's \
                time. MediaMTX and go2rtc stand beside where `HEVCAST_MEDIAMTX` and `HEVCAST_GO2RTC` name their programs.",
-        command: &["fanout", "--seconds", "16"],
+        command: &["fanout", "--seconds", "8"],
         has_json: true,
         has_plots: false,
     },

@@ -7,7 +7,7 @@ use super::source::Publishing;
 
 /// The heading over [`Row`]s.
 pub const HEADING: &str = "\
-readers                   CPU s/Gbit  ratio  reads   gaps  delay p50     p99     max  spread p50     p99    RSS MB  KiB/reader   Mbit/s  others %";
+readers                    CPU s/Gbit  ratio  reads   gaps  delay p50     p99     max  spread p50     p99    RSS MB  KiB/reader   Mbit/s  others %";
 
 /// A run's line in the table.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl std::fmt::Display for Row<'_> {
         let (delays, spreads) = (&arrivals.delays, &arrivals.spreads);
         let ratio = self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
         let publishing = self.publishing.map_or("", Publishing::name);
-        write!(f, "{reading:>7} {:<8}{publishing:<8}{:>12.4}{ratio:>7}", self.name, self.measured.cpu_per_gbit())?;
+        write!(f, "{reading:>7} {:<9}{publishing:<8}{:>12.4}{ratio:>7}", self.name, self.measured.cpu_per_gbit())?;
         write!(f, "{:>7.2}{:>7}", arrivals.reads_per_picture(), arrivals.gaps)?;
         write!(f, "{:>11.2}{:>8.2}{:>8.2}", delays.quantile_ms(0.5), delays.quantile_ms(0.99), delays.max_ms())?;
         write!(f, "{:>12.2}{:>8.2}", spreads.quantile_ms(0.5), spreads.quantile_ms(0.99))?;
