@@ -136,8 +136,9 @@ impl Ran {
         self.notes.iter().rposition(String::is_empty).map_or(0, |last| last as u64 + 1)
     }
 
+    /// How many of these had a note.
     fn noted(&self, note: &str) -> u64 {
-        self.notes.iter().filter(|noted| *noted == note).count() as u64
+        self.notes[..self.given() as usize].iter().filter(|noted| *noted == note).count() as u64
     }
 }
 
