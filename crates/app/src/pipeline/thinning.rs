@@ -198,7 +198,16 @@ mod tests {
     #[test]
     fn one_that_does_not_codes_every_second_or_third_picture_evenly() {
         // The rate that should come of it, and the jitter that it may have: of two in three, a third.
-        for (took_ms, rate, jitter) in [(40, 20.0, 0.35), (55, 15.0, 0.05), (85, 10.0, 0.05), (110, 7.5, 0.05)] {
+        let cases = [
+            (40, 20.0, 0.35),
+            (55, 15.0, 0.05),
+            (85, 10.0, 0.05),
+            (110, 7.5, 0.05),
+            (170, 5.0, 0.05),
+            (230, 3.75, 0.05),
+            (320, 2.5, 0.05),
+        ];
+        for (took_ms, rate, jitter) in cases {
             let (measured, uneven) = rate_after_ten_seconds(took_ms);
             assert!((measured - rate).abs() < 0.6, "{took_ms} ms: {measured} pictures/s");
             assert!(uneven <= jitter, "{took_ms} ms: {uneven}");

@@ -76,7 +76,7 @@ impl Encoder {
     fn open_tested(backend: &'static Backend, settings: &EncoderSettings) -> Result<Encoder, EncodeError> {
         let mut settings = settings.clone();
         if settings.options.threads.is_none() {
-            settings.options.threads = Some(Encoder::threads_that_suit(backend, &settings)?);
+            settings.options.threads = Some(Encoder::threads_that_suit(backend, &settings));
         }
         let mut probe = Encoder::open_one(backend, &settings)?;
         let picture = Picture::new(settings.format)?;
@@ -112,9 +112,18 @@ impl Encoder {
         })
     }
 
-    /// Among how many threads a picture should be divided on this computer as it is now, by test pictures so small that they
-    /// take little time on a busy computer, too.
-    fn threads_that_suit(backend: &'static Backend, settings: &EncoderSettings) -> Result<Threads, EncodeError> {
+    /// Among how many threads a picture should be divided on this computer as it is now. Only libx265 has the choice; whatever
+    /// keeps it from coding test pictures is told better by the stream's own.
+    fn threads_that_suit(backend: &'static Backend, settings: &EncoderSettings) -> Threads {
+        if backend.name != backend::SOFTWARE {
+            return Threads::default();
+        }
+        let threads = Encoder::test_for_starvation(backend, settings);
+        threads.inspect_err(|error| tracing::debug!("no test pictures: {error}")).unwrap_or_default()
+    }
+
+    /// Codes test pictures, so small that they take little time on a busy computer, too.
+    fn test_for_starvation(backend: &'static Backend, settings: &EncoderSettings) -> Result<Threads, EncodeError> {
         let mut settings = settings.clone();
         (settings.format.width, settings.format.height) = StarvationTest::SIZE;
         let mut probe = Encoder::open_one(backend, &settings)?;
@@ -129,7 +138,7 @@ impl Encoder {
                 return Ok(threads);
             }
         }
-        Ok(Threads::Wavefront)
+        Ok(Threads::default())
     }
 
     /// FFmpeg's name of the encoder, such as `libx265`.

@@ -48,6 +48,33 @@ pub(super) fn decode_one(decoder: &mut Decoder, frame: &CodedFrame, tag: i64) ->
 }
 
 #[test]
+fn threads_are_in_the_pps_alone_and_stay_for_the_stream() {
+    let format = PictureFormat::limited(320, 240);
+    let opened = |threads| {
+        let mut settings = settings(format, RateControl::Qp(Qp::clamped(23)));
+        settings.options.threads = Some(threads);
+        Encoder::open(&settings).unwrap().0
+    };
+    let [wavefront, single] = [Threads::Wavefront, Threads::Single].map(|threads| {
+        let (mut encoder, mut decoder) = (opened(threads), decoder());
+        for (index, picture) in pattern(format, 4).iter().enumerate() {
+            let coded = encoder.encode(picture, false).unwrap();
+            assert!(decode_one(&mut decoder, &coded, index as i64).picture.luma_psnr(picture) > 30.0, "{threads:?}");
+        }
+        // Another rate within the stream.
+        let mut next = encoder.settings().clone();
+        next.options.rate = RateControl::Qp(Qp::clamped(30));
+        let (next, _) = Encoder::open(&next).unwrap();
+        assert_eq!(next.parameter_sets(), encoder.parameter_sets(), "{threads:?}");
+        encoder.parameter_sets().clone()
+    });
+    assert_eq!(wavefront.sps(), single.sps());
+    assert_ne!(wavefront, single, "entropy_coding_sync_enabled_flag");
+    let chosen = open(format, RateControl::Qp(Qp::clamped(23)));
+    assert!(chosen.settings().options.threads.is_some(), "what was found is kept");
+}
+
+#[test]
 fn one_picture_in_one_picture_out() {
     let format = PictureFormat::limited(640, 360);
     let mut encoder = open(format, RateControl::Qp(Qp::clamped(23)));
