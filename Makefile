@@ -24,7 +24,7 @@ deny:
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 	cargo deny check
 
-# All benchmarks, some forty minutes; writes docs/performance.md and its plots. Status 1 when a bar is missed.
+# All benchmarks, about an hour; writes docs/performance.md and its plots. Status 1 when a bar is missed.
 bench: setup-tests
 	cargo build --release --workspace --quiet
 	target/release/hevcast-bench page --write docs/performance.md

@@ -25,7 +25,6 @@ mod attack;
 mod busy;
 mod chain;
 mod chain_io;
-mod config_file;
 mod congest;
 mod encoder;
 #[cfg(target_os = "linux")]
@@ -48,6 +47,7 @@ mod report;
 #[cfg(target_os = "linux")]
 mod route;
 #[cfg(target_os = "linux")]
+mod scratch_file;
 mod screen;
 mod settings;
 mod sizes;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::footage;
 use crate::report::{self, Verdict};
+use crate::scratch_file::ScratchFile;
 use crate::stats::milliseconds;
 
 /// What most webcams send as MJPEG.
@@ -74,16 +75,6 @@ struct Row {
     ffmpeg: Took,
 }
 
-/// A file that goes with the value.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // In the folder for temporary files, where a rest does no harm.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// Measures, prints, and returns whether all is within its bar.
 ///
 /// # Errors
@@ -96,12 +87,13 @@ pub fn run(args: &MjpegArgs) -> Result<bool> {
     let mut rows = Vec::new();
     for size in SIZES {
         let file = encode(size, args.pictures, args.quality)?;
-        let coded = std::fs::read(&file.0).with_context(|| format!("cannot read {}", file.0.display()))?;
+        let coded = std::fs::read(file.path()).with_context(|| format!("cannot read {}", file.path().display()))?;
         for has_tables in [true, false] {
             let jpegs = pictures(&coded, has_tables);
             ensure!(jpegs.len() == args.pictures as usize, "{} of {} pictures were coded", jpegs.len(), args.pictures);
-            std::fs::write(&file.0, jpegs.concat()).with_context(|| format!("cannot write {}", file.0.display()))?;
-            let row = Row::measure(size, has_tables, &jpegs, &file.0, args)?;
+            std::fs::write(file.path(), jpegs.concat())
+                .with_context(|| format!("cannot write {}", file.path().display()))?;
+            let row = Row::measure(size, has_tables, &jpegs, file.path(), args)?;
             println!("{row}");
             rows.push(row);
         }
@@ -123,22 +115,22 @@ pub fn run(args: &MjpegArgs) -> Result<bool> {
 /// Without footage or `ffmpeg`.
 pub fn camera_ms(size: (u32, u32), count: u32) -> Result<f64> {
     let file = encode(size, count, QUALITY)?;
-    let coded = std::fs::read(&file.0).with_context(|| format!("cannot read {}", file.0.display()))?;
+    let coded = std::fs::read(file.path()).with_context(|| format!("cannot read {}", file.path().display()))?;
     Ok(ours(size, &pictures(&coded, false))?.sum())
 }
 
 /// A file of JPEGs one behind another, with the usual Huffman tables.
-fn encode((width, height): (u32, u32), pictures: u32, quality: u8) -> Result<Scratch> {
+fn encode((width, height): (u32, u32), pictures: u32, quality: u8) -> Result<ScratchFile> {
     let input = footage::default_path();
     ensure!(input.is_file(), "{} is not there", input.display());
-    let file = Scratch(std::env::temp_dir().join(format!("hevcast-bench-{}.mjpeg", std::process::id())));
+    let file = ScratchFile::named("mjpeg");
     let status = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i"])
         .arg(&input)
         .args(["-an", "-frames:v", &pictures.to_string(), "-vf", &format!("scale={width}:{height}")])
         .args(["-pix_fmt", "yuvj422p", "-c:v", "mjpeg", "-q:v", &quality.to_string()])
         .args(["-huffman", "default", "-f", "mjpeg"])
-        .arg(&file.0)
+        .arg(file.path())
         .stdin(Stdio::null())
         .status()
         .context("cannot start ffmpeg, which codes the footage; install it with `make setup`")?;

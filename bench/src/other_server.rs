@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::config_file::ConfigFile;
 use crate::process::{Process, Stdout};
+use crate::scratch_file::ScratchFile;
 
 /// How long one may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ pub enum OtherServer {
 pub struct Running {
     pub process: Process,
     pub address: SocketAddr,
-    _config: ConfigFile,
+    _config: ScratchFile,
 }
 
 impl OtherServer {
@@ -76,7 +76,7 @@ impl OtherServer {
                 (format!("{off}rtsp: {{listen: \"{address}\"}}\nstreams: {{{PATH}: }}\n"), "[rtsp] listen")
             }
         };
-        let config = ConfigFile::write(&text, "yaml")?;
+        let config = ScratchFile::of(&text, "yaml")?;
         let mut command = Command::new(program);
         if self == OtherServer::Go2rtc {
             command.arg("-config");

@@ -14,9 +14,9 @@ use super::crowd::{Crowd, Guests};
 use super::queued::QueuedAt;
 use super::source::{Publishing, Sent, Source};
 use super::usage::{CpuTimes, all_busy, resident_kib};
-use crate::config_file::ConfigFile;
 use crate::other_server::{OtherServer, PATH, Running};
 use crate::process::{Process, Stdout};
+use crate::scratch_file::ScratchFile;
 
 /// How long a process may take to listen.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -158,7 +158,7 @@ pub fn run(writer: Writer<'_>, load: Load) -> Result<Measured> {
 fn server(program: &Path, publishing: Publishing, load: Load, queued: Arc<QueuedAt>) -> Result<Measured> {
     let mut serve = Command::new(program);
     let connections = load.reading + load.stalled + SPARE_CONNECTIONS;
-    let config = ConfigFile::write(&format!("[limits]\nconnections = {connections}\n"), "toml")?;
+    let config = ScratchFile::of(&format!("[limits]\nconnections = {connections}\n"), "toml")?;
     let lifetime = (load.window + ORPHAN_GRACE).as_secs();
     serve
         .args(["serve", "--listen", "127.0.0.1:0", "--duration", &format!("{lifetime}s"), "--config"])

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hevcast_media::codec::{Decoder, Encoder};
 use hevcast_wire::CodecId;
 use hevcast_wire::h265::Level;
@@ -26,6 +26,8 @@ use crate::stats::milliseconds;
 
 /// Sizes that are more than a small computer codes at 30 pictures a second.
 pub const LARGE: [(u32, u32); 3] = [(1920, 1080), (2560, 1440), (3840, 2160)];
+/// The most JPEGs that are decoded for a mean.
+const JPEGS: u32 = 60;
 /// Numbers of processors that the estimates are for.
 const PROCESSORS: [u32; 3] = [2, 4, 8];
 
@@ -107,9 +109,11 @@ impl Large {
             decode.add(|| decoder.decode(&coded, i64::from(number), &mut decoded))?;
             decoded.clear();
         }
+        let jpeg = mjpeg::camera_ms(size, args.pictures.min(JPEGS));
+        let jpeg = jpeg.inspect_err(|error| println!("{}x{}: no JPEGs: {error:#}", size.0, size.1)).ok();
         Ok(Large {
             size,
-            jpeg: mjpeg::camera_ms(size, args.pictures.min(60)).context("no JPEGs").ok(),
+            jpeg,
             encode: encode.mean(),
             decode: decode.mean(),
             processors: std::thread::available_parallelism().map_or(1, |count| count.get() as u32),

@@ -72,9 +72,9 @@ impl Engine {
         matches!(self, Engine::X265(_))
     }
 
-    /// How long the encoder's threads were ready to run and waited for a processor in the last picture, on average; `None`
+    /// How long the encoder's threads were ready to run and waited for a processor since this was last asked for, on average; `None`
     /// where that is not measured.
-    pub(super) fn mean_wait(&self) -> Option<Duration> {
+    pub(super) fn mean_wait(&mut self) -> Option<Duration> {
         match self {
             Engine::X265(x265) => x265.mean_wait(),
             Engine::FFmpeg(_) => None,

@@ -219,10 +219,10 @@ impl X265 {
         Ok(X265 { api, encoder, input, output, format, workers })
     }
 
-    /// How long the threads that code were ready to run and waited for a processor in the last picture, on average; `None` where
-    /// that is not measured.
-    pub(crate) fn mean_wait(&self) -> Option<Duration> {
-        self.workers.as_ref().map(WorkerThreads::mean_wait)
+    /// How long the threads that code were ready to run and waited for a processor since this was last asked for, on average; `None`
+    /// where that is not measured.
+    pub(crate) fn mean_wait(&mut self) -> Option<Duration> {
+        self.workers.as_mut().map(WorkerThreads::mean_wait)
     }
 
     /// Encodes a picture of the format that the encoder was opened with; `None` if it is held back.

@@ -7,7 +7,7 @@
 //! for longer ([`PinPolicy`]).
 //!
 //! They are pinned only where there are few processors ([`MAX_PROCESSORS`]): among many the kernel finds an idle one. An
-//! encoder that codes with one thread has no workers; of that thread, too, it is measured how long it waits.
+//! encoder that codes with one thread has no workers. How long its threads wait is also told to whoever asks.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,8 +35,8 @@ const MAX_HOLD: Duration = Duration::from_secs(320);
 /// The threads of one encoder that code pictures.
 pub(super) struct WorkerThreads {
     workers: Vec<Worker>,
-    /// How long they waited in the last picture, on average.
-    mean_wait: Duration,
+    /// How long all of them together had waited when that was last asked for.
+    asked: Duration,
     /// `None` where they are not pinned.
     pinning: Option<Pinning>,
 }
@@ -98,25 +98,26 @@ impl WorkerThreads {
             })
             .collect();
         let workers = workers.filter(|workers| !workers.is_empty())?;
-        Some(WorkerThreads { workers, mean_wait: Duration::ZERO, pinning })
+        let asked = workers.iter().map(|worker| worker.waited).sum();
+        Some(WorkerThreads { workers, asked, pinning })
     }
 
-    /// How long the threads waited for a processor in the last picture, on average.
-    pub(super) fn mean_wait(&self) -> Duration {
-        self.mean_wait
+    /// How long a thread waited for a processor since this was last asked for, on average.
+    pub(super) fn mean_wait(&mut self) -> Duration {
+        let now = self.workers.iter().map(|worker| waited(worker.thread).unwrap_or_default()).sum();
+        let before = std::mem::replace(&mut self.asked, now);
+        now.saturating_sub(before) / self.workers.len().max(1) as u32
     }
 
-    /// Measures after each picture how long the workers waited, and pins or unpins them.
+    /// Where workers are pinned: measures after each picture how long they waited, and pins or unpins them.
     pub(super) fn after_picture(&mut self) {
-        let (mut longest, mut sum) = (Duration::ZERO, Duration::ZERO);
+        let Some(Pinning { policy, own, all }) = &mut self.pinning else { return };
+        let mut longest = Duration::ZERO;
         for worker in &mut self.workers {
             let now = waited(worker.thread).unwrap_or(worker.waited);
-            let waited = now.saturating_sub(worker.waited);
-            (longest, sum) = (longest.max(waited), sum + waited);
+            longest = longest.max(now.saturating_sub(worker.waited));
             worker.waited = now;
         }
-        self.mean_wait = sum / self.workers.len().max(1) as u32;
-        let Some(Pinning { policy, own, all }) = &mut self.pinning else { return };
         let Some(change) = policy.after_picture(Instant::now(), longest) else { return };
         for (worker, own) in self.workers.iter().zip(own) {
             let processors = match change {

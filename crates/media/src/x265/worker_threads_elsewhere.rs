@@ -10,7 +10,7 @@ pub(super) fn started_by<T>(open: impl FnOnce() -> T) -> (T, Option<WorkerThread
 
 impl WorkerThreads {
     /// Never called here.
-    pub(super) fn mean_wait(&self) -> std::time::Duration {
+    pub(super) fn mean_wait(&mut self) -> std::time::Duration {
         match *self {}
     }
 
