@@ -1,5 +1,6 @@
 # Thin: the real commands stay cargo's. `make demo` and `make test` install what is missing first.
-.PHONY: demo test check deny bench fuzz package test-package setup setup-tests setup-package
+.PHONY: demo test check deny bench fuzz package test-package package-windows test-windows setup setup-tests setup-package \
+	setup-windows
 
 # Arguments for the demo, such as: make demo ARGS="--input screen"
 ARGS =
@@ -45,6 +46,14 @@ package: setup-package
 test-package: package
 	scripts/test-package
 
+# One file for Windows, its ZIP and winget's manifests, in target/package; compilers and libraries are made once, ten minutes.
+package-windows: setup-windows
+	scripts/package-windows
+
+# Scenarios with that file, by Wine in a Debian 13 of its own; needs root and Debian's archive.
+test-windows: setup-tests package-windows
+	scripts/test-windows
+
 setup:
 	@scripts/setup build
 
@@ -54,3 +63,6 @@ setup-tests:
 
 setup-package:
 	@scripts/setup package
+
+setup-windows:
+	@scripts/setup windows

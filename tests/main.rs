@@ -5,6 +5,10 @@
 //! Chromium or Xvfb is a failure. Scenarios that run video in real time hold a lock, so that none lacks processor
 //! time: alone ([`support::real_time`]), or beside each other where they depend on no pace ([`support::real_time_shared`]).
 
+//!
+//! `HEVCAST_PROGRAM` names another program to test, and `HEVCAST_PROGRAM_FOR` the commands that it is used for, such as
+//! `send,receive`: so `make test-windows` runs scenarios with the Windows program, and between it and the one for Linux.
+
 #![allow(unreachable_pub, reason = "a program has no items that others reach")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
 

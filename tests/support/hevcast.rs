@@ -1,5 +1,6 @@
 //! Runs the program under test, and reads its output.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,9 +8,27 @@ use serde_json::Value;
 
 use super::process::{Exit, Process};
 
+/// Names another program than the one that was compiled with the tests, such as `scripts/windows/hevcast`.
+const PROGRAM: &str = "HEVCAST_PROGRAM";
+/// The commands for which it is used, separated by commas; without, all.
+const PROGRAM_FOR: &str = "HEVCAST_PROGRAM_FOR";
+
+/// The other program, if `command` is to be run by one.
+fn other_program(command: &str) -> Option<OsString> {
+    let commands = std::env::var(PROGRAM_FOR).ok();
+    let is_meant = commands.is_none_or(|commands| commands.split(',').any(|name| name == command));
+    std::env::var_os(PROGRAM).filter(|_| is_meant)
+}
+
+/// Whether the program that these arguments start is another one, which tells nothing of its threads and files by `/proc`.
+pub fn is_other_program(command: &str) -> bool {
+    other_program(command).is_some()
+}
+
 /// The program with these arguments, without environment variables that would change logs or open windows.
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hevcast"));
+    let other = other_program(arguments.first().unwrap_or(&""));
+    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_hevcast").into()));
     command.args(arguments);
     for name in ["RUST_LOG", "DISPLAY", "WAYLAND_DISPLAY"] {
         command.env_remove(name);

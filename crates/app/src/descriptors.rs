@@ -24,4 +24,4 @@ pub(crate) fn raise_limit(connections: usize) {
 
 /// Does nothing: other systems have no such limit.
 #[cfg(not(unix))]
-pub fn raise_limit(_connections: usize) {}
+pub(crate) fn raise_limit(_connections: usize) {}

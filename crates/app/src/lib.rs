@@ -28,6 +28,7 @@ mod addresses;
 mod cli;
 mod command;
 mod descriptors;
+mod firewall;
 #[cfg(feature = "gui")]
 mod language;
 mod log;

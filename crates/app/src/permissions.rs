@@ -15,6 +15,8 @@ const ROOT: u32 = 0;
 /// A warning if other users can read this file, which has secrets in it. The group may read a file that belongs to another
 /// user, such as root: that is how a service gets its file.
 pub(crate) fn open_to_others(path: &Path) -> Option<String> {
+    #[cfg(not(unix))]
+    let _ = path;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

@@ -6,6 +6,8 @@
 //! nothing. Threads of windows, recordings, stills and previews keep the priority that the program was started with, or a lower
 //! one.
 //!
+//! On Windows the process has the class "above normal", and threads that pictures pass are registered with MMCSS.
+//!
 //! The environment variable [`VARIABLE`] set to `normal` turns it off, for measurements.
 //!
 //! A thread inherits the niceness of the thread that starts it, x265's workers too, unless RTKit gave it.
@@ -28,11 +30,63 @@ pub(crate) enum Means {
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(windows, feature = "media"))]
+pub(crate) use self::windows::*;
+
+#[cfg(not(any(target_os = "linux", all(windows, feature = "media"))))]
 pub(crate) use elsewhere::*;
 
+/// Windows, where everybody may have it: see [`hevcast_media::system`].
+#[cfg(all(windows, feature = "media"))]
+mod windows {
+    use std::sync::LazyLock;
+
+    use hevcast_media::system;
+
+    use super::{Means, VARIABLE};
+
+    static MEANS: LazyLock<Means> = LazyLock::new(|| {
+        if std::env::var_os(VARIABLE).is_some_and(|value| value == "normal") {
+            return Means::Unavailable(format!("{VARIABLE}=normal turns it off"));
+        }
+        match system::raise_process() {
+            Ok(()) => Means::Permitted,
+            Err(error) => Means::Unavailable(format!("the system does not permit it ({error})")),
+        }
+    });
+
+    /// How the priority is had. The first call raises the process.
+    pub(crate) fn means() -> &'static Means {
+        &MEANS
+    }
+
+    /// Raises the priority of this thread.
+    pub(crate) fn raise() {
+        if *means() == Means::Permitted && !system::raise_thread() {
+            tracing::debug!("MMCSS does not run; the thread has its process's priority alone");
+        }
+    }
+
+    /// Runs work; threads that it starts have the priority of the process.
+    pub(crate) fn while_raised<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+
+    /// Gives this thread the priority of an ordinary process: for work that no picture waits for.
+    pub(crate) fn normal() {
+        if *means() == Means::Permitted {
+            system::restore_thread();
+        }
+    }
+
+    /// As [`normal`]: between that and standing still there is nothing.
+    pub(crate) fn lower() {
+        normal();
+    }
+}
+
 /// Where this program knows no priorities of threads.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", all(windows, feature = "media"))))]
 mod elsewhere {
     use super::Means;
 

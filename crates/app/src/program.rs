@@ -26,10 +26,26 @@ const EVENT_INTERVAL: u32 = 1;
 
 /// Runs the command in this process's arguments; returns the exit status.
 pub fn run() -> ExitCode {
+    #[cfg(all(windows, feature = "media"))]
+    let _fine_timer = hevcast_media::system::FineTimer::start();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => {
+            ensure_console();
+            return usage(&error);
+        }
     };
+    #[cfg(feature = "gui")]
+    let opening = crate::ui::Opening::of(&cli);
+    #[cfg(not(feature = "gui"))]
+    let opening: Option<()> = None;
+    match opening {
+        #[cfg(all(windows, feature = "gui"))]
+        Some(_) => hevcast_media::system::release_console(),
+        #[cfg(not(all(windows, feature = "gui")))]
+        Some(_) => {}
+        None => ensure_console(),
+    }
     log::to_stderr(cli.verbose, cli.log);
     #[cfg(feature = "media")]
     hevcast_media::init(cli.verbose > 1);
@@ -38,6 +54,8 @@ pub fn run() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     let workers = cli.command.as_ref().map_or(command::WORKERS, command::workers);
+    #[cfg(all(windows, feature = "media"))]
+    hevcast_net::send_buffer::set_window_query(hevcast_media::system::send_window_bytes);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime
         .worker_threads(workers)
@@ -50,7 +68,7 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(&error.into()),
     };
     #[cfg(feature = "gui")]
-    if let Some(opening) = crate::ui::Opening::of(&cli) {
+    if let Some(opening) = opening {
         match crate::ui::run(opening, runtime.handle()) {
             Ok(()) => return end(runtime, Ok(())),
             Err(why) => tracing::warn!("no window can be opened ({why}); staying in the terminal"),
@@ -63,6 +81,12 @@ pub fn run() -> ExitCode {
     priority::raise();
     let result = runtime.block_on(command::run(command));
     end(runtime, result)
+}
+
+/// Opens a console where Windows gives a command none to print to.
+fn ensure_console() {
+    #[cfg(all(windows, feature = "media"))]
+    hevcast_media::system::ensure_console();
 }
 
 fn end(runtime: Runtime, result: anyhow::Result<()>) -> ExitCode {

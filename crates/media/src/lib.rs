@@ -13,6 +13,8 @@
 //! * [`y4m`] reads and writes raw pictures for other programs;
 //! * [`stop`] cancels the waits of all of these.
 //!
+//! On Windows there is also `system`: calls of the system that other crates need and may not make.
+//!
 //! All calls of FFmpeg are in the private `av` module, x265's in `x265`, which libraries are loaded by their first call is in
 //! `on_demand`, the camera's ioctls in `capture::camera`, OpenGL's
 //! calls in `present::gl`; everything else is safe code. A [`stop::Stop`] is noticed within a tenth of a second, except by the
@@ -43,6 +45,9 @@ mod picture_format;
 pub mod present;
 pub mod srt;
 pub mod stop;
+#[cfg(windows)]
+#[allow(unsafe_code)]
+pub mod system;
 mod tone;
 #[allow(unsafe_code)]
 mod x265;

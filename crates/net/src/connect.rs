@@ -74,4 +74,8 @@ pub fn tune(stream: &TcpStream) {
     if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_LOW_WATER_BYTES) {
         tracing::debug!("TCP_NOTSENT_LOWAT is not available: {error}");
     }
+    #[cfg(windows)]
+    if let Err(error) = crate::send_buffer::shorten(stream) {
+        tracing::debug!("the send buffer keeps its size: {error}");
+    }
 }

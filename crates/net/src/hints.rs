@@ -3,6 +3,7 @@
 //! The sessions of `hevcast-wire` report what a server did; the program's options and settings that may help are known
 //! here. [`crate::NetError`] puts both together.
 
+use hevcast_wire::shown::PROGRAM;
 use std::io;
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ fn of_reason(reason: &str) -> &'static str {
 pub fn of_connect(error: &io::Error, is_ours: bool, timeout: Duration) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused if is_ours => {
-            "nothing listens there; start the server (hevcast serve), or check the port".to_owned()
+            format!("nothing listens there; start the server ({PROGRAM} serve), or check the port")
         }
         io::ErrorKind::ConnectionRefused => {
             "nothing listens there; see whether the server or the camera runs, and check the port".to_owned()

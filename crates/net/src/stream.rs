@@ -44,7 +44,10 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(socket) => poll_send(socket, cx, |socket| socket.try_write(bytes)),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => {
+                let written = Pin::new(&mut **stream).poll_write(cx, bytes);
+                full_if_pending(stream.get_ref().0, written)
+            }
         }
     }
 
@@ -55,7 +58,10 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(socket) => poll_send(socket, cx, |socket| socket.try_write_vectored(slices)),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Tls(stream) => {
+                let written = Pin::new(&mut **stream).poll_write_vectored(cx, slices);
+                full_if_pending(stream.get_ref().0, written)
+            }
         }
     }
 
@@ -97,10 +103,21 @@ fn poll_send(
     mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        ready!(socket.poll_write_ready(cx))?;
+        ready!(full_if_pending(socket, socket.poll_write_ready(cx)))?;
         match send(socket) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             done => return Poll::Ready(done),
         }
     }
+}
+
+/// Passes a result on. Where the socket is full, its send buffer is fitted, on systems that need it.
+fn full_if_pending<T>(socket: &TcpStream, result: Poll<T>) -> Poll<T> {
+    #[cfg(windows)]
+    if result.is_pending() {
+        crate::send_buffer::fit(socket);
+    }
+    #[cfg(not(windows))]
+    let _ = socket;
+    result
 }

@@ -38,7 +38,7 @@ impl FromStr for Fingerprint {
     /// Parses 64 hexadecimal digits, with or without colons, as other programs print them.
     fn from_str(text: &str) -> Result<Fingerprint, &'static str> {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
-        let wrong = "a fingerprint is 64 hexadecimal digits, as `hevcast serve` prints it";
+        let wrong = "a fingerprint is 64 hexadecimal digits, as the server prints it at its start";
         if digits.len() != 64 || !digits.is_ascii() {
             return Err(wrong);
         }

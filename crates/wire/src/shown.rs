@@ -4,6 +4,9 @@
 //! that forge a line of the log, marks that turn the direction of what follows. [`shown`] is the one way by which such a text
 //! enters an error, a log line or a label.
 
+/// What a user types to run the program, before its command: in texts that say what to run.
+pub const PROGRAM: &str = if cfg!(windows) { "hevcast.exe" } else { "hevcast" };
+
 /// Most characters of one text of a peer's that are shown. A reason or a name is shorter; whatever is not would only hide
 /// what stands behind it.
 pub const MOST_SHOWN_CHARS: usize = 300;

@@ -235,6 +235,14 @@ impl ReceiveArgs {
     }
 }
 
+/// Arguments of `hevcast devices`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DevicesArgs {
+    /// Try each camera and encoder, and print figures to send to whoever looks for a fault: no names, no addresses
+    #[arg(long)]
+    pub report: bool,
+}
+
 /// Arguments of `hevcast demo`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DemoArgs {

@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// List the cameras with their modes, and the encoders that work here
     #[cfg(feature = "media")]
-    Devices,
+    Devices(DevicesArgs),
     /// Ask for a password and print a user with it for hevcast.toml
     #[cfg(feature = "serve")]
     Password(PasswordArgs),

@@ -2,18 +2,25 @@
 
 use hevcast_media::capture;
 use hevcast_media::codec;
+use hevcast_wire::shown::PROGRAM;
 
+use super::device_report;
+use crate::cli::DevicesArgs;
 use crate::priority::{self, Means};
 use crate::report::{Format, Reporter};
 
 /// Prints the cameras and the encoders. Each encoder is opened to see whether it works, which takes a moment.
-pub(crate) fn run() {
+pub(crate) fn run(args: &DevicesArgs) {
     let reporter = Reporter { format: Format::Text, stdout_is_taken: false };
     let line = |text: &str| reporter.note(text);
+    if args.report {
+        device_report::write(&mut |text| line(text));
+        return line(&format!("priority: {}", priority_line(priority::means())));
+    }
     let cameras = capture::cameras();
     line("Cameras:");
     if cameras.is_empty() {
-        line("  none; hevcast send uses its test pattern");
+        line(&format!("  none; {PROGRAM} send uses its test pattern"));
     }
     for camera in cameras {
         line(&format!("  {} ({})", camera.name, camera.path));

@@ -5,6 +5,8 @@ pub(crate) mod generate;
 #[cfg(feature = "media")]
 pub(crate) mod demo;
 #[cfg(feature = "media")]
+mod device_report;
+#[cfg(feature = "media")]
 pub(crate) mod devices;
 #[cfg(feature = "media")]
 pub(crate) mod receive;
@@ -45,8 +47,8 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         #[cfg(feature = "media")]
         Command::Demo(args) => demo::run(args).await,
         #[cfg(feature = "media")]
-        Command::Devices => {
-            devices::run();
+        Command::Devices(args) => {
+            devices::run(&args);
             Ok(())
         }
         #[cfg(feature = "serve")]

@@ -1,5 +1,6 @@
 //! `hevcast send` in the terminal.
 
+use hevcast_wire::shown::PROGRAM;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use hevcast_net::Target;
 use crate::cli::SendArgs;
 use crate::figures::send::SendReporter;
 use crate::figures::text;
+use crate::firewall;
 use crate::pipeline::send::Sending;
 use crate::pipeline::session::{SendInput, SendSession};
 use crate::report::{REPORT_INTERVAL, Reporter, ticks};
@@ -34,7 +36,11 @@ pub(crate) async fn run(mut args: SendArgs) -> Result<()> {
     describe(sending, &reporter);
     match &session.watch_at[..] {
         [] => session.urls.iter().for_each(|url| reporter.note(&format!("sending to {url}"))),
-        urls => urls.iter().for_each(|url| reporter.note(&format!("watch it with: hevcast receive {url}"))),
+        urls => urls.iter().for_each(|url| reporter.note(&format!("watch it with: {PROGRAM} receive {url}"))),
+    }
+
+    if session.is_walled_off {
+        tracing::warn!("{}", firewall::KEEPS_OUT);
     }
 
     let mut figures = SendReporter::new(Instant::now());

@@ -11,6 +11,7 @@ use super::serve_media::{self, ServeRecorder, ServeSources};
 use crate::addresses::addresses;
 use crate::cli::ServeArgs;
 use crate::descriptors;
+use crate::firewall;
 use crate::report::{Format, Reporter};
 use crate::signals::{Hangup, Signals, after};
 
@@ -30,6 +31,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     reporter.note(&format!("listening on {}", server.address()));
     for address in addresses(server.address()) {
         reporter.note(&format!("publish to and read from rtsp://{address}/PATH"));
+    }
+    if firewall::keeps_out(server.address()).await {
+        tracing::warn!("{}", firewall::KEEPS_OUT);
     }
     if let Some((address, fingerprint)) = server.rtsps() {
         for address in addresses(address) {

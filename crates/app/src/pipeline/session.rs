@@ -17,6 +17,7 @@ use super::relay::{self, RelaySettings};
 use super::send::{self, SendSettings, Sending};
 use crate::addresses::addresses;
 use crate::descriptors;
+use crate::firewall;
 use crate::login::LoginArgs;
 
 /// Connections for which the built-in server raises the limit of open files.
@@ -108,6 +109,8 @@ pub struct SendSession {
     pub urls: Vec<String>,
     /// Where to watch it, best first; empty without the built-in server.
     pub watch_at: Vec<String>,
+    /// Whether a firewall on this computer keeps other computers from the built-in server.
+    pub is_walled_off: bool,
     /// The recording that the plan asks for, until it is taken.
     pub recorder: Option<Recorder>,
     server: Option<Server>,
@@ -127,6 +130,10 @@ impl SendSession {
                 let target = local_target(server.address(), &path)?;
                 (Some(server), vec![target])
             }
+        };
+        let is_walled_off = match &server {
+            Some(server) => firewall::keeps_out(server.address()).await,
+            None => false,
         };
         let urls = targets.iter().map(Target::shown).collect();
         let watch_at = server.iter().zip(&targets).flat_map(|(server, target)| {
@@ -149,7 +156,7 @@ impl SendSession {
             anyhow::Ok((sending, recorder))
         };
         match started.await {
-            Ok((sending, recorder)) => Ok(SendSession { sending, urls, watch_at, recorder, server }),
+            Ok((sending, recorder)) => Ok(SendSession { sending, urls, watch_at, is_walled_off, recorder, server }),
             Err(error) => {
                 // Frees the port for another start.
                 if let Some(server) = server {

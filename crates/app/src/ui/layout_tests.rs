@@ -59,6 +59,7 @@ fn send_status() -> SendStatus {
             is_connected: true,
             urls: vec!["rtsp://127.0.0.1:8554/live".to_owned()],
             watch_at: vec!["rtsp://192.168.100.200:8554/live".to_owned()],
+            is_walled_off: false,
             source: "USB Camera (/dev/video0) MJPG 1280x720 at 30 fps; libx265".to_owned(),
             away: None,
             rate_error: None,

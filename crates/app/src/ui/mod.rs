@@ -85,6 +85,28 @@ impl Opening {
     }
 }
 
+/// The icon of a window. Linux's desktops take it from the desktop entry.
+fn icon() -> IconData {
+    #[cfg(windows)]
+    {
+        static PNG: &[u8] = include_bytes!("../../../../packaging/windows/hevcast.png");
+        if let Some(icon) = decode_icon(PNG) {
+            return icon;
+        }
+    }
+    IconData::default()
+}
+
+/// Decodes a PNG with 8 bits for each of red, green, blue and alpha.
+#[cfg(windows)]
+fn decode_icon(bytes: &[u8]) -> Option<IconData> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().ok()?;
+    let mut rgba = vec![0; reader.output_buffer_size()?];
+    let info = reader.next_frame(&mut rgba).ok()?;
+    let is_rgba = (info.color_type, info.bit_depth) == (png::ColorType::Rgba, png::BitDepth::Eight);
+    is_rgba.then_some(IconData { rgba, width: info.width, height: info.height })
+}
+
 /// Whether this process has a display.
 fn has_display() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -104,7 +126,7 @@ pub(crate) fn run(opening: Opening, runtime: &Handle) -> Result<(), String> {
     // The names of the desktop entries in packaging/, from which the desktop takes the icon.
     let app_id = name.replace(' ', "-");
     let viewport = ViewportBuilder::default().with_title(name).with_app_id(app_id).with_inner_size(size);
-    let viewport = viewport.with_min_inner_size(MIN_SIZE).with_icon(IconData::default()).with_drag_and_drop(true);
+    let viewport = viewport.with_min_inner_size(MIN_SIZE).with_icon(icon()).with_drag_and_drop(true);
     let options = eframe::NativeOptions {
         viewport,
         // Without vsync a picture is shown when it is decoded, not at the next refresh of the display.

@@ -12,6 +12,7 @@ use super::words::Words;
 use crate::addresses::addresses;
 use crate::cli::ServeArgs;
 use crate::command::serve;
+use crate::firewall;
 use crate::report::one_line;
 
 /// The server's window.
@@ -27,7 +28,11 @@ enum State {
     Stopped,
     /// Being started or stopped.
     Busy,
-    Running(Server),
+    Running {
+        server: Server,
+        /// Whether a firewall on this computer keeps other computers out.
+        is_walled_off: bool,
+    },
     Failed(String),
 }
 
@@ -44,7 +49,7 @@ impl ServeWindow {
             let state = self.state.lock();
             ui.add_space(12.0);
             let (name, colour) = match &*state {
-                State::Running(_) => (words.stop_serving, Color32::from_rgb(182, 35, 36)),
+                State::Running { .. } => (words.stop_serving, Color32::from_rgb(182, 35, 36)),
                 _ => (words.start_serving, Color32::from_rgb(35, 134, 54)),
             };
             let button = Button::new(RichText::new(name).size(20.0).color(Color32::WHITE)).fill(colour);
@@ -52,7 +57,10 @@ impl ServeWindow {
             toggle = ui.add_enabled(!matches!(*state, State::Busy), button).clicked();
             ui.add_space(12.0);
             match &*state {
-                State::Running(server) => {
+                State::Running { server, is_walled_off } => {
+                    if *is_walled_off {
+                        ui.add(Label::new(RichText::new(words.walled_off).color(ui.visuals().warn_fg_color)).wrap());
+                    }
                     ui.label(words.serving);
                     for address in addresses(server.address()) {
                         let url = format!("rtsp://{address}/{}", words.path_word);
@@ -79,13 +87,16 @@ impl ServeWindow {
         let (state, args) = (Arc::clone(&self.state), self.args.clone());
         self.runtime.spawn(async move {
             let after = match before {
-                State::Running(server) => {
+                State::Running { server, .. } => {
                     server.stop().await;
                     State::Stopped
                 }
                 State::Busy => State::Busy,
                 State::Stopped | State::Failed(_) => match serve::start(&args).await {
-                    Ok(server) => State::Running(server),
+                    Ok(server) => {
+                        let is_walled_off = firewall::keeps_out(server.address()).await;
+                        State::Running { server, is_walled_off }
+                    }
                     Err(error) => State::Failed(one_line(&error)),
                 },
             };
@@ -97,7 +108,7 @@ impl ServeWindow {
     /// Stops the server.
     pub(super) async fn close(self) {
         let state = std::mem::take(&mut *self.state.lock());
-        if let State::Running(server) = state {
+        if let State::Running { server, .. } = state {
             server.stop().await;
         }
     }

@@ -167,7 +167,8 @@ words! {
     recording_waits: "Recording starts at the next keyframe", "将从下一个关键帧开始录制";
     nothing_to_save: "There is no picture to save.", "没有可保存的画面。";
 
-    // Server.
+    // Server, built-in or not.
+    walled_off: "Windows Firewall keeps other computers out: choose Allow if Windows asks, or allow hevcast.exe in Windows Security.", "Windows 防火墙阻止了其他电脑观看：如有弹窗请点“允许”，或在“Windows 安全中心”的防火墙设置中允许 hevcast.exe。";
     listen: "Will listen on {address}", "监听地址：{address}";
     serving: "The server is running. Publish to and read from:", "服务器正在运行。推流和拉流地址：";
     path_hint: "PATH is any name you choose.", "“路径”可任意命名。";

@@ -104,6 +104,8 @@ impl AvError {
     /// A library of FFmpeg's cannot be loaded. No code of FFmpeg's: those are above the negative of four letters.
     #[cfg(on_demand)]
     const NOT_LOADED: AvError = AvError(c_int::MIN);
+    /// More input is needed first: EAGAIN of the C library, which is not the system's own error code on Windows.
+    pub(crate) const AGAIN: AvError = AvError(ffi::AVERROR(libc::EAGAIN));
     /// What FFmpeg returns when an allocation failed: POSIX ENOMEM, the same number on every system that FFmpeg runs on.
     pub(crate) const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
 

@@ -45,6 +45,14 @@ pub(crate) const TABLE: &[Backend] = &[
         options: nvenc,
     },
     Backend {
+        name: "hevc_mf",
+        short: "mf",
+        pixels: AVPixelFormat::NV12,
+        vaapi_upload: false,
+        presets: &[],
+        options: media_foundation,
+    },
+    Backend {
         name: "hevc_videotoolbox",
         short: "videotoolbox",
         pixels: AVPixelFormat::NV12,
@@ -188,6 +196,22 @@ fn nvenc(settings: &EncoderSettings, preset: &str) -> Options {
             options.push(("cq", crf.to_string()));
         }
         RateControl::Bitrate(_) => options.extend(pairs(&[("rc", "cbr")])),
+    }
+    options
+}
+
+/// Windows' own interface to the encoders of AMD's, Intel's, NVIDIA's and Qualcomm's drivers. Its software encoder is not used:
+/// it is slower than x265 and holds pictures back.
+fn media_foundation(settings: &EncoderSettings, _: &str) -> Options {
+    let mut options = pairs(&[("hw_encoding", "1"), ("bf", "0"), ("scenario", "display_remoting")]);
+    match settings.options.rate.constant_qp() {
+        Some(qp) => {
+            // It takes a quality from 0 (worst) to 100 (best).
+            let quality = 100 - u32::from(qp.get()) * 100 / u32::from(Qp::COARSEST.get());
+            options.extend(pairs(&[("rate_control", "quality")]));
+            options.push(("quality", quality.to_string()));
+        }
+        None => options.extend(pairs(&[("rate_control", "ld_vbr")])),
     }
     options
 }

@@ -10,6 +10,7 @@ mod size;
 pub mod sources;
 pub mod users;
 
+use hevcast_wire::shown::PROGRAM;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -219,7 +220,7 @@ impl Config {
                 let name = &user.name;
                 return Some((
                     start,
-                    format!("{name} has neither ha1 nor argon2: let `hevcast password {name}` make them"),
+                    format!("{name} has neither ha1 nor argon2: let `{PROGRAM} password {name}` make them"),
                 ));
             }
         }

@@ -1,5 +1,6 @@
 //! The `[[user]]` tables: the users, the hashes against which their logins are checked, and their rights.
 
+use hevcast_wire::shown::PROGRAM;
 use std::sync::LazyLock;
 
 use argon2::password_hash::rand_core::OsRng;
@@ -77,22 +78,22 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 }
 
 fn ha1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ha1>, D::Error> {
-    let with_hint = |error: Ha1Error| D::Error::custom(format!("{error}: let `hevcast password USER` make it"));
+    let with_hint = |error: Ha1Error| D::Error::custom(format!("{error}: let `{PROGRAM} password USER` make it"));
     String::deserialize(deserializer)?.parse().map(Some).map_err(with_hint)
 }
 
 fn argon2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordHashString>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = "this is no argon2 hash: let `hevcast password USER` make it";
-    let hash = PasswordHashString::new(&text).map_err(|_| D::Error::custom(wrong))?;
+    let wrong = format!("this is no argon2 hash: let `{PROGRAM} password USER` make it");
+    let hash = PasswordHashString::new(&text).map_err(|_| D::Error::custom(&wrong))?;
     if !hash.password_hash().algorithm.as_str().starts_with("argon2") {
         return Err(D::Error::custom(wrong));
     }
-    let params = Params::try_from(&hash.password_hash()).map_err(|_| D::Error::custom(wrong))?;
+    let params = Params::try_from(&hash.password_hash()).map_err(|_| D::Error::custom(&wrong))?;
     match params.m_cost() {
         0..=MAX_ARGON2_KIB => Ok(Some(hash)),
         kib => Err(D::Error::custom(format!(
-            "this hash takes {} MiB for each login, of {} at most: let `hevcast password USER` make one",
+            "this hash takes {} MiB for each login, of {} at most: let `{PROGRAM} password USER` make one",
             kib / 1024,
             MAX_ARGON2_KIB / 1024
         ))),

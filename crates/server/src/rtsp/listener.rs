@@ -104,9 +104,10 @@ fn refuse_for_descriptors(peer: SocketAddr, state: &State, log: &mut LogThrottle
 }
 
 fn accept_failure(error: &io::Error) -> String {
-    // ENFILE and EMFILE, which have these numbers on every Unix system.
+    /// ENFILE and EMFILE, which have these numbers on every Unix system; WSAEMFILE.
+    const TOO_MANY: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
     match error.raw_os_error() {
-        Some(23 | 24) => "no connection can be taken: no file descriptor is free; raise the limit (ulimit -n), \
+        Some(code) if TOO_MANY.contains(&code) => "no connection can be taken: no file descriptor is free; raise the limit (ulimit -n), \
                           or lower limits.connections below it"
             .to_owned(),
         _ => format!("no connection can be taken: {error}"),

@@ -29,6 +29,8 @@ pub(crate) struct SendDetails {
     pub urls: Vec<String>,
     /// Where to watch it, best first, if the server is the built-in one.
     pub watch_at: Vec<String>,
+    /// Whether a firewall on this computer keeps viewers on others out.
+    pub is_walled_off: bool,
     /// The source and the encoder, in one line.
     pub source: String,
     /// Why the source gives no pictures at present.
@@ -97,6 +99,7 @@ impl Session for RunningSender {
             is_connected: self.is_connected,
             urls: self.session.urls.clone(),
             watch_at: self.session.watch_at.clone(),
+            is_walled_off: self.session.is_walled_off,
             source: format!("{}; {}", source.description, sending.encoder),
             away: source.away,
             rate_error: self.rate_error.clone(),

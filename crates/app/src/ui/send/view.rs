@@ -142,6 +142,9 @@ impl SendView {
             ui.add(Label::new(RichText::new(" ").weak()));
             return;
         }
+        if status.details.is_walled_off {
+            ui.add(Label::new(RichText::new(words.walled_off).color(ui.visuals().warn_fg_color)).wrap());
+        }
         ui.horizontal(|ui| {
             let Some(url) = status.details.watch_at.first() else {
                 ui.label(RichText::new(words.pushing_to).weak());
