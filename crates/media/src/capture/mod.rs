@@ -4,17 +4,25 @@
 //! [`Source::next`] in a loop on a thread of its own. Live sources return the newest picture that they have, and count those
 //! that they skipped; a file waits for its caller.
 
+#[cfg(any(target_os = "linux", windows))]
+mod age;
 #[cfg(target_os = "linux")]
 mod camera;
 #[cfg(not(target_os = "linux"))]
 #[path = "camera_elsewhere.rs"]
 mod camera;
+#[cfg(any(target_os = "linux", windows))]
+mod choose;
 mod error;
 mod file;
 mod grab;
 mod input;
+#[cfg(any(target_os = "linux", windows))]
+mod layout;
 mod pattern;
 mod pipe;
+#[cfg(any(target_os = "linux", windows))]
+mod unpack;
 mod upright;
 
 use std::time::{Duration, Instant};
