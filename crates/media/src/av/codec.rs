@@ -246,11 +246,9 @@ fn slice_threads() -> i32 {
 
 /// The meaning of a result of a function that returns output, needs more input, or has ended.
 pub(super) fn output(result: i32) -> Result<Output, AvError> {
-    // POSIX EAGAIN differs between systems; std knows it as WouldBlock.
-    let again = std::io::Error::from_raw_os_error(result.saturating_neg()).kind() == std::io::ErrorKind::WouldBlock;
     match check(result) {
         Ok(_) => Ok(Output::Ready),
-        Err(_) if again => Ok(Output::NeedsInput),
+        Err(AvError::TRY_AGAIN) => Ok(Output::NeedsInput),
         Err(AvError::EOF) => Ok(Output::Ended),
         Err(error) => Err(error),
     }
