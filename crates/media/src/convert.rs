@@ -41,14 +41,14 @@ impl Converter {
         Picture::from_frame(scaled, format)
     }
 
-    /// The picture in `bytes`, laid out as `from` says with rows of its first plane `stride` bytes
-    /// apart, as a picture of `format`.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    /// The picture in `bytes`, laid out as `from` says with rows of its first plane `stride` bytes apart, as a picture of
+    /// `format`: see [`Scaler::run_bytes`].
+    #[cfg_attr(not(any(target_os = "linux", windows)), allow(dead_code))]
     pub(crate) fn bytes_as(
         &mut self,
         bytes: &[u8],
         from: Side,
-        stride: usize,
+        stride: isize,
         format: PictureFormat,
     ) -> Result<Picture, PictureError> {
         let scaled = self.scaler(from, side_of(format))?.run_bytes(bytes, stride)?;

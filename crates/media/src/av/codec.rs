@@ -248,7 +248,7 @@ fn slice_threads() -> i32 {
 pub(super) fn output(result: i32) -> Result<Output, AvError> {
     match check(result) {
         Ok(_) => Ok(Output::Ready),
-        Err(AvError::AGAIN) => Ok(Output::NeedsInput),
+        Err(AvError::TRY_AGAIN) => Ok(Output::NeedsInput),
         Err(AvError::EOF) => Ok(Output::Ended),
         Err(error) => Err(error),
     }

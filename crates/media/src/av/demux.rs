@@ -163,6 +163,17 @@ impl Demuxer {
         Codec::decoder_for(self.parameters().ok_or(AvError::STREAM_NOT_FOUND)?, threads)
     }
 
+    /// From now on a capture device is asked, and not waited for: reading gives [`AvError::TRY_AGAIN`] where nothing is there.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.context.flags |= ffi::AVFMT_FLAG_NONBLOCK;
+    }
+
+    /// Whether each picture can be decoded by itself: in the formats in which cameras send such.
+    pub(crate) fn has_independent_pictures(&self) -> bool {
+        let independent = [ffi::AVCodecID::RAWVIDEO, ffi::AVCodecID::MJPEG];
+        self.parameters().is_some_and(|parameters| independent.contains(&parameters.codec_id))
+    }
+
     fn read_any(&mut self, packet: &mut Packet) -> Result<(), AvError> {
         packet.clear();
         // SAFETY: an opened input and a valid, empty packet.

@@ -104,10 +104,16 @@ impl AvError {
     /// A library of FFmpeg's cannot be loaded. No code of FFmpeg's: those are above the negative of four letters.
     #[cfg(on_demand)]
     const NOT_LOADED: AvError = AvError(c_int::MIN);
-    /// More input is needed first: EAGAIN of the C library, which is not the system's own error code on Windows.
-    pub(crate) const AGAIN: AvError = AvError(ffi::AVERROR(libc::EAGAIN));
     /// What FFmpeg returns when an allocation failed: POSIX ENOMEM, the same number on every system that FFmpeg runs on.
     pub(crate) const OUT_OF_MEMORY: AvError = AvError(ffi::AVERROR(12));
+
+    /// Nothing is there now: POSIX EAGAIN as FFmpeg was compiled with it. On Windows that is the C library's, and none of the
+    /// system's own codes, which the standard library knows.
+    pub(crate) const TRY_AGAIN: AvError = {
+        let is_bsd =
+            cfg!(any(target_vendor = "apple", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"));
+        AvError(ffi::AVERROR(if is_bsd { 35 } else { 11 }))
+    };
 
     /// Whether it is an `errno` of the operating system; FFmpeg's own codes are made of four letters, and so larger.
     pub(crate) fn is_system(self) -> bool {
@@ -164,5 +170,14 @@ mod tests {
         assert!(AvError::OUT_OF_MEMORY.is_system());
         let own = [AvError::EOF, AvError::INVALID_DATA, AvError::INPUT_CHANGED, AvError(ffi::AVERROR_EXPERIMENTAL)];
         assert!(own.iter().all(|error| !error.is_system()));
+    }
+
+    /// On Windows the system has other numbers than the C library.
+    #[cfg(unix)]
+    #[test]
+    fn trying_again_has_the_systems_number() {
+        assert!(AvError::TRY_AGAIN.is_system());
+        let error = std::io::Error::from_raw_os_error(-AvError::TRY_AGAIN.0);
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     }
 }

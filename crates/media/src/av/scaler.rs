@@ -100,20 +100,22 @@ impl Scaler {
     }
 
     /// Converts the picture in `bytes` into a new frame. It is laid out as the `from` side says, with rows of plane 0 `stride`
-    /// bytes apart and further planes right behind. Fails when `bytes` is too short.
-    pub(crate) fn run_bytes(&mut self, bytes: &[u8], stride: usize) -> Result<Frame, AvError> {
+    /// bytes apart and further planes right behind. With a negative stride the rows come from the bottom up, and the last row
+    /// of the picture is the first in `bytes`: only in formats of one plane. Fails when `bytes` is too short.
+    pub(crate) fn run_bytes(&mut self, bytes: &[u8], stride: isize) -> Result<Frame, AvError> {
         let mut data = [std::ptr::null_mut(); 8];
         let mut strides = [0; 8];
         let (width, height) = (c_int_of(self.from.width)?, c_int_of(self.from.height)?);
         // SAFETY: writes four strides into an array of eight.
         check(unsafe { ffi::av_image_fill_linesizes(strides.as_mut_ptr(), self.from.format, width) })?;
-        // The driver may pad its rows; chroma rows are padded in proportion (V4L2's rule).
+        // The driver may pad its rows; chroma rows are padded in proportion (V4L2's rule, and Media Foundation's).
         let unpadded = usize::try_from(strides[0]).unwrap_or(0);
-        if unpadded == 0 || stride < unpadded {
+        let padded = stride.unsigned_abs();
+        if unpadded == 0 || padded < unpadded {
             return Err(AvError::INVALID_DATA);
         }
         for plane in &mut strides {
-            let padded = (*plane as usize).saturating_mul(stride) / unpadded;
+            let padded = (*plane as usize).saturating_mul(padded) / unpadded;
             *plane = i32::try_from(padded).map_err(|_| AvError::INVALID_DATA)?;
         }
         let (start, format) = (bytes.as_ptr().cast_mut(), self.from.format);
@@ -124,7 +126,16 @@ impl Scaler {
         if usize::try_from(needed).unwrap_or(usize::MAX) > bytes.len() {
             return Err(AvError::INVALID_DATA);
         }
-        // SAFETY: all planes lie in `bytes`, as was just checked.
+        if stride < 0 {
+            if !data[1].is_null() {
+                return Err(AvError::INVALID_DATA);
+            }
+            let above = (self.from.height as usize).saturating_sub(1).saturating_mul(padded);
+            // SAFETY: the last of the rows that lie in `bytes`, as was just checked.
+            data[0] = unsafe { data[0].add(above) };
+            strides[0] = -strides[0];
+        }
+        // SAFETY: all planes lie in `bytes`, as was just checked; of those from the bottom up, the row furthest down is first.
         unsafe { self.run_planes(&data, &strides) }
     }
 
@@ -184,12 +195,34 @@ mod tests {
             let buffer = vec![128; bytes * 2];
             assert!(scaler.run_bytes(&buffer[..bytes], row).is_ok());
             assert!(scaler.run_bytes(&buffer, row * 2).is_ok(), "rows may be padded");
-            for (length, stride) in
-                [(bytes - 1, row), (0, row), (bytes, row - 1), (bytes, row + 2), (bytes, usize::MAX)]
-            {
+            for (length, stride) in [
+                (bytes - 1, row),
+                (0, row),
+                (bytes, row - 1),
+                (bytes, row + 2),
+                (bytes, isize::MAX),
+                (bytes, isize::MIN),
+            ] {
                 assert!(scaler.run_bytes(&buffer[..length], stride).is_err(), "{length} bytes in rows of {stride}");
             }
         }
+    }
+
+    #[test]
+    fn rows_from_the_bottom_up_are_turned_and_planes_are_not() {
+        let rows = |order: &mut dyn Iterator<Item = u8>| -> Vec<u8> {
+            order.flat_map(|row| [vec![row * 4; 64 * 3], vec![255; 8]].concat()).collect()
+        };
+        let (down, up) = (rows(&mut (0..48)), rows(&mut (0..48).rev()));
+        let mut scaler = Scaler::new(side(AVPixelFormat::BGR24, 64, 48), side(AVPixelFormat::YUV420P, 64, 48)).unwrap();
+        let luma = |frame: Frame| frame.plane(0, 64, 48).unwrap().0.to_vec();
+        let right = luma(scaler.run_bytes(&down, 200).unwrap());
+        assert_eq!(luma(scaler.run_bytes(&up, -200).unwrap()), right);
+        assert_ne!(luma(scaler.run_bytes(&up, 200).unwrap()), right);
+        assert!(right[0] < right[right.len() - 1]);
+        assert!(scaler.run_bytes(&up[..up.len() - 1], -200).is_err());
+        let mut planes = Scaler::new(side(AVPixelFormat::NV12, 64, 48), side(AVPixelFormat::YUV420P, 64, 48)).unwrap();
+        assert!(planes.run_bytes(&[0; 64 * 72], -64).is_err());
     }
 
     #[test]

@@ -5,6 +5,15 @@ use std::path::PathBuf;
 use crate::picture::PictureError;
 use crate::y4m::Y4mError;
 
+/// Where the system lets a user's programs use a camera.
+const ALLOW_IT: &str = if cfg!(windows) {
+    "turn on \"Let desktop apps access your camera\" in Settings > Privacy & security > Camera"
+} else if cfg!(target_os = "macos") {
+    "allow it in System Settings > Privacy & Security > Camera"
+} else {
+    "add yourself to the group `video` and log in again"
+};
+
 /// Why a source could not be opened, or failed later.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -23,7 +32,7 @@ pub enum CaptureError {
     #[error("{0} is in use by another program; close that program and try again")]
     Busy(String),
     /// The user lacks the permission to open the device.
-    #[error("no permission to open {0}; on Linux add yourself to the group `video` and log in again")]
+    #[error("no permission to open {0}; {ALLOW_IT}")]
     Forbidden(String),
     /// The camera was unplugged, or its driver was removed.
     #[error("{0} has gone; plug it in again and restart the stream")]

@@ -1,4 +1,4 @@
-//! Capture devices of libavdevice: the screen, and cameras where there is no V4L2.
+//! Capture devices of libavdevice: the screen, and cameras where the system's own interface is not used.
 
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,19 @@ pub(crate) struct Device<'a> {
     pub(crate) frame_rate: FrameRate,
     /// Size to scale to; `None`: its own.
     pub(crate) size: Option<(u32, u32)>,
+    /// Whether libavdevice stores pictures that were not read yet, and can be asked for them without waiting: then the newest
+    /// is taken, and a wait can be ended. Otherwise it waits for the next picture inside its read call.
+    pub(crate) is_drained: bool,
 }
 
-/// An opened device. libavdevice waits for the next picture inside its read call, one frame
-/// interval at the most.
+/// Pause between questions for the next picture to a device that is drained.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(2);
+/// Time without a picture after which a device that is drained counts as failed.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most pictures that are read in a row, so that a device that is faster than its reader cannot keep it.
+const MAX_IN_A_ROW: u32 = 64;
+
+/// An opened device: see [`Device::is_drained`].
 pub(crate) struct GrabSource {
     info: SourceInfo,
     label: String,
@@ -37,6 +46,10 @@ pub(crate) struct GrabSource {
     decoder: Codec,
     packet: Packet,
     converter: Converter,
+    is_drained: bool,
+    lost: Lost,
+    /// When the last picture was read.
+    last_at: Instant,
 }
 
 impl GrabSource {
@@ -59,8 +72,15 @@ impl GrabSource {
             decoder,
             packet: Packet::empty()?,
             converter: Converter::default(),
+            is_drained: device.is_drained,
+            lost: Lost::default(),
+            last_at: Instant::now(),
         };
-        let first = this.grab()?.ok_or(AvError::EOF)?.0;
+        // Not before it was opened: FFmpeg asks again and again while it looks for streams.
+        if device.is_drained {
+            this.demuxer.stop_waiting();
+        }
+        let first = this.grab(&Stop::new())?.ok_or(AvError::EOF)?.0;
         let (width, height) = device.size.unwrap_or((first.width(), first.height()));
         let format = natural_format(&first, device.size);
         this.info.format = format;
@@ -70,17 +90,67 @@ impl GrabSource {
         Ok(this)
     }
 
-    /// The next picture and when it was received.
-    fn grab(&mut self) -> Result<Option<(Frame, Instant)>, AvError> {
+    /// The next picture and when it was received; `None` at the end, when stopped, and after [`FRAME_TIMEOUT`].
+    fn grab(&mut self, stop: &Stop) -> Result<Option<(Frame, Instant)>, AvError> {
         let mut frame = Frame::empty()?;
         loop {
-            if !self.demuxer.read(&mut self.packet)? {
+            let is_there = match self.is_drained {
+                true => self.read_newest(stop)?,
+                false => self.demuxer.read(&mut self.packet)?,
+            };
+            if !is_there {
                 return Ok(None);
             }
             let at = Instant::now();
-            self.decoder.send_packet(Some(&self.packet))?;
-            if self.decoder.receive_frame(&mut frame)? == Output::Ready {
+            if self.decode(&mut frame)? {
                 return Ok(Some((frame, at)));
+            }
+        }
+    }
+
+    /// Decodes what was read; `false` when that is no picture. Of a device that is drained, which may send damaged ones, those
+    /// are counted.
+    fn decode(&mut self, frame: &mut Frame) -> Result<bool, AvError> {
+        let sent = self.decoder.send_packet(Some(&self.packet));
+        match sent.and_then(|_| self.decoder.receive_frame(frame)) {
+            Ok(output) => Ok(output == Output::Ready),
+            Err(AvError::INVALID_DATA) if self.is_drained => {
+                self.lost.damaged += 1;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the newest of the pictures that are there, waiting for one. Older ones are decoded only where that one depends on
+    /// them. `false` as for [`GrabSource::grab`].
+    fn read_newest(&mut self, stop: &Stop) -> Result<bool, AvError> {
+        let (mut newer, mut in_a_row) = (Packet::empty()?, 0);
+        loop {
+            match self.demuxer.read(&mut newer) {
+                Ok(true) => {
+                    if in_a_row > 0 {
+                        self.lost.drained += 1;
+                        if !self.demuxer.has_independent_pictures() {
+                            self.decode(&mut Frame::empty()?)?;
+                        }
+                    }
+                    std::mem::swap(&mut self.packet, &mut newer);
+                    self.last_at = Instant::now();
+                    in_a_row += 1;
+                    if in_a_row == MAX_IN_A_ROW {
+                        return Ok(true);
+                    }
+                }
+                Ok(false) => return Ok(in_a_row > 0),
+                Err(AvError::TRY_AGAIN) if in_a_row > 0 => return Ok(true),
+                Err(AvError::TRY_AGAIN) => {
+                    let is_late = self.last_at.elapsed() > FRAME_TIMEOUT;
+                    if is_late || stop.wait_until(Instant::now() + BETWEEN_QUESTIONS) {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -95,12 +165,16 @@ impl Source for GrabSource {
         if stop.is_stopped() {
             return Ok(None);
         }
-        let grabbed = self.grab().map_err(|error| CaptureError::Device {
+        let grabbed = self.grab(stop).map_err(|error| CaptureError::Device {
             name: self.label.clone(),
             doing: "give the next picture",
             why: format!("{error}; check that it is still there"),
         })?;
         let Some((frame, at)) = grabbed else {
+            let seconds = self.last_at.elapsed();
+            if self.is_drained && !stop.is_stopped() && seconds > FRAME_TIMEOUT {
+                return Err(CaptureError::Silent { name: self.label.clone(), seconds: seconds.as_secs() });
+            }
             return Ok(None);
         };
         let begun = Instant::now();
@@ -110,7 +184,11 @@ impl Source for GrabSource {
             decode: begun.saturating_duration_since(at),
             convert: begun.elapsed(),
         };
-        Ok(Some(Captured { picture, at, lost: Lost::default(), times }))
+        Ok(Some(Captured { picture, at, lost: self.take_lost(), times }))
+    }
+
+    fn take_lost(&mut self) -> Lost {
+        std::mem::take(&mut self.lost)
     }
 }
 
@@ -129,6 +207,7 @@ pub(crate) fn open_screen(wanted: &Wanted) -> Result<Box<dyn Source>, CaptureErr
         options: &[("framerate", rate.as_str()), (pointer, "1")],
         frame_rate,
         size: wanted.size,
+        is_drained: false,
     })
     .map_err(|error| {
         CaptureError::NoScreen(format!("{url} cannot be grabbed ({error}); check that it runs and lets you in"))

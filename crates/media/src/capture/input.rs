@@ -9,7 +9,7 @@ use crate::frame_rate::FrameRate;
 /// A source of pictures to be opened, written as `camera`, `camera:NAME`, `screen`, `file:PATH`, `pattern` or `y4m:-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A camera by path (`/dev/video0`), number (`0`) or part of its name; `None`: the first.
+    /// A camera by path (`/dev/video0`, on Windows its symbolic link), number (`0`) or part of its name; `None`: the first.
     Camera(Option<String>),
     /// The whole screen, with the pointer.
     Screen,

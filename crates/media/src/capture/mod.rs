@@ -4,20 +4,34 @@
 //! [`Source::next`] in a loop on a thread of its own. Live sources return the newest picture that they have, and count those
 //! that they skipped; a file waits for its caller.
 
+#[cfg(any(target_os = "linux", windows))]
+mod age;
 #[cfg(target_os = "linux")]
 mod camera;
 #[cfg(not(target_os = "linux"))]
-#[path = "camera_elsewhere.rs"]
-mod camera;
+mod camera_elsewhere;
+#[cfg(any(target_os = "linux", windows))]
+mod choose;
 mod error;
 mod file;
 mod grab;
 mod input;
+#[cfg(any(target_os = "linux", windows))]
+mod layout;
+#[cfg(any(windows, test))]
+mod media_foundation;
 mod pattern;
 mod pipe;
+#[cfg(any(target_os = "linux", windows))]
+mod unpack;
 mod upright;
 
 use std::time::{Duration, Instant};
+
+#[cfg(not(any(target_os = "linux", windows)))]
+use camera_elsewhere as camera;
+#[cfg(windows)]
+use media_foundation as camera;
 
 pub use camera::cameras;
 pub use error::CaptureError;
@@ -42,7 +56,11 @@ pub enum Pacing {
 /// The origin of the capture times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StampSource {
-    /// The driver's time stamp, when it had the frame complete (V4L2, monotonic clock).
+    /// The driver's time stamp. V4L2: when it had the frame complete, by the monotonic clock. Media Foundation: the driver's stamp
+    /// (MFSampleExtension_DeviceTimestamp, by the query performance counter), or else the time of the sample, where that is the
+    /// system's (MFGetSystemTime). Whether there is one is decided once: V4L2 says it when a camera is opened, and of Media
+    /// Foundation's cameras the first picture shows it, for which opening waits. A later picture without a plausible stamp has
+    /// the time of its receipt.
     Driver,
     /// The time at which this process received the picture.
     Receipt,
@@ -152,7 +170,7 @@ pub fn open(input: &Input, wanted: &Wanted) -> Result<Box<dyn Source>, CaptureEr
 pub struct CameraInfo {
     /// The name that its driver gives.
     pub name: String,
-    /// Device path, such as `/dev/video0`.
+    /// What it is opened by: the device path, such as `/dev/video0`, on Windows the symbolic link, which is long.
     pub path: String,
     /// Modes whose pixel format can be converted, in the driver's order.
     pub modes: Vec<CameraMode>,
@@ -161,7 +179,7 @@ pub struct CameraInfo {
 /// One pixel format and size of a camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CameraMode {
-    /// V4L2's four characters for the pixel format, such as `YUYV` or `MJPG`.
+    /// The system's name of the pixel format: four characters, such as `YUYV` or `MJPG`; on Windows also `RGB24`.
     pub fourcc: String,
     /// Width of its pictures in luma samples.
     pub width: u32,

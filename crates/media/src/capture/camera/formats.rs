@@ -1,47 +1,13 @@
-//! V4L2's pixel formats and colour descriptions, translated to FFmpeg's and [`Colour`]. Sources: linux/videodev2.h and the
+//! V4L2's pixel formats and colour descriptions, translated to [`Layout`] and [`Colour`]. Sources: linux/videodev2.h and the
 //! "Colorspaces" chapter of the kernel's media documentation.
 
-use crate::av::AVPixelFormat;
+use super::super::layout::Layout;
 use crate::av::colour::is_rgb;
-use crate::picture::{Colour, Matrix, PictureFormat, Range};
-
-/// How a pixel format is turned into a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// Uncompressed samples, in this pixel format of FFmpeg's.
-    Raw(AVPixelFormat),
-    /// One JPEG file per picture, full range BT.601 (JFIF).
-    Jpeg,
-}
-
-/// V4L2's four-character codes and their layouts, the cheapest to convert first.
-const TABLE: &[(&[u8; 4], Layout)] = &[
-    (b"YU12", Layout::Raw(AVPixelFormat::YUV420P)),
-    (b"NV12", Layout::Raw(AVPixelFormat::NV12)),
-    (b"YUYV", Layout::Raw(AVPixelFormat::YUYV422)),
-    (b"UYVY", Layout::Raw(AVPixelFormat::UYVY422)),
-    (b"NV21", Layout::Raw(AVPixelFormat::NV21)),
-    (b"YVYU", Layout::Raw(AVPixelFormat::YVYU422)),
-    (b"422P", Layout::Raw(AVPixelFormat::YUV422P)),
-    (b"MJPG", Layout::Jpeg),
-    (b"JPEG", Layout::Jpeg),
-    (b"RGB3", Layout::Raw(AVPixelFormat::RGB24)),
-    (b"BGR3", Layout::Raw(AVPixelFormat::BGR24)),
-];
+use crate::picture::{Colour, Matrix, Range};
 
 /// How pictures of this pixel format are stored; `None` for one that is not converted here.
 pub(super) fn layout(fourcc: u32) -> Option<Layout> {
-    position(fourcc).map(|index| TABLE[index].1)
-}
-
-/// Rank by cost of conversion, the cheapest being 0; unknown formats come last.
-pub(super) fn cost(fourcc: u32) -> usize {
-    position(fourcc).unwrap_or(TABLE.len())
-}
-
-fn position(fourcc: u32) -> Option<usize> {
-    let bytes = fourcc.to_le_bytes();
-    TABLE.iter().position(|(name, _)| **name == bytes)
+    super::super::layout::layout(&name(fourcc))
 }
 
 /// The four characters of a pixel format.
@@ -105,17 +71,10 @@ pub(super) fn sample_colour(layout: Layout, described: DriverColour) -> Colour {
     }
 }
 
-/// The colour of the converted pictures: that of the samples, but limited range and the usual matrix for RGB.
-pub(super) fn picture_colour(layout: Layout, described: DriverColour, height: u32) -> Colour {
-    match layout {
-        Layout::Raw(format) if is_rgb(format) => PictureFormat::limited(16, height).colour,
-        _ => sample_colour(layout, described),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::av::AVPixelFormat;
 
     const YUYV: Layout = Layout::Raw(AVPixelFormat::YUYV422);
 
@@ -137,11 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn rgb_becomes_limited() {
+    fn rgb_is_full() {
         let rgb = Layout::Raw(AVPixelFormat::RGB24);
         assert_eq!(sample_colour(rgb, DriverColour::default()).range, Range::Full);
-        let picture = picture_colour(rgb, DriverColour::default(), 720);
-        assert_eq!((picture.range, picture.matrix), (Range::Limited, Matrix::Bt709));
     }
 
     #[test]

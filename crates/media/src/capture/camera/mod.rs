@@ -2,19 +2,15 @@
 //!
 //! * `v4l2`: the kernel's structures and ioctls, and the calls;
 //! * `device`: a device node: which camera it is, what it offers, and how it is set;
-//! * `choose`: the choice among the modes that it offers, a pure function;
 //! * `formats`: V4L2's pixel formats and colours;
 //! * `queue`: the buffers that the driver fills;
-//! * `unpack`: from a buffer's bytes to a picture;
 //! * `reopen`: the same camera after it was unplugged.
 
-mod choose;
 mod device;
 mod formats;
 #[allow(unsafe_code)]
 mod queue;
 mod reopen;
-mod unpack;
 #[allow(unsafe_code)]
 mod v4l2;
 
@@ -22,8 +18,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::unpack::{Stored, Unpacker};
 use super::{
     CameraInfo, CaptureError, CaptureTimes, Captured, Lost, Pacing, Reopen, Source, SourceInfo, StampSource, Wanted,
+    choose,
 };
 use crate::convert::crop_note;
 use crate::frame_rate::FrameRate;
@@ -33,7 +31,6 @@ use crate::stop::Stop;
 use device::{Device, Identity};
 use queue::{Filled, Queue};
 use reopen::CameraReopener;
-use unpack::Unpacker;
 
 /// The longest wait before the stop flag is read again.
 const SLICE: Duration = Duration::from_millis(100);
@@ -79,6 +76,8 @@ struct Camera {
     wanted: Wanted,
     queue: Queue,
     unpacker: Unpacker,
+    /// Bytes from row to row of the first plane.
+    stride: isize,
     /// Pictures lost since the last one that was given.
     lost: Lost,
     /// The driver's counter at the latest frame.
@@ -117,7 +116,8 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
         let why = io::Error::other("the driver changed the pixel format");
         return Err(failed("set its format")(why));
     };
-    let unpacker = Unpacker::new(layout, &format)?;
+    let colour = formats::sample_colour(layout, format.colour);
+    let unpacker = Unpacker::new(Stored { layout, width: format.width, height: format.height, colour })?;
     let picture_format = unpacker.picture_format();
     let queue = Queue::start(device).map_err(failed("start"))?;
     Ok(Box::new(Camera {
@@ -143,6 +143,7 @@ fn start(path: PathBuf, device: Device, wanted: &Wanted) -> Result<Box<dyn Sourc
         wanted: *wanted,
         queue,
         unpacker,
+        stride: isize::try_from(format.stride).unwrap_or(0),
         lost: Lost::default(),
         sequence: None,
         last_frame_at: Instant::now(),
@@ -250,7 +251,7 @@ impl Source for Camera {
                 continue;
             };
             let queue = filled.at.elapsed();
-            let unpacked = self.unpacker.unpack(self.queue.bytes(&filled));
+            let unpacked = self.unpacker.unpack(self.queue.bytes(&filled), self.stride);
             self.queue.give_back(filled).map_err(|error| device_error(&self.label, "take a buffer back", &error))?;
             match unpacked {
                 Ok(Unpacked { picture, decode, convert }) => {

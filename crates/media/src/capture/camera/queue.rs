@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::super::age::{age, instant_before};
 use super::device::Device;
 use super::v4l2::{self, Buffer};
 
@@ -149,26 +150,7 @@ impl Drop for Map {
 fn capture_time(buffer: &Buffer) -> Instant {
     let now = Instant::now();
     let clock = clock_gettime(ClockId::Monotonic);
-    let clock_us = i128::from(clock.tv_sec) * 1_000_000 + i128::from(clock.tv_nsec) / 1000;
-    let age = age(clock_us, buffer.timestamp_us()).filter(|_| buffer.has_monotonic_timestamp());
-    age.and_then(|age| now.checked_sub(age)).unwrap_or(now)
-}
-
-/// Time from `stamp_us` to `clock_us`; `None` when the stamp is in the future or older than any buffer can be.
-fn age(clock_us: i128, stamp_us: i128) -> Option<Duration> {
-    const OLDEST: Duration = Duration::from_secs(10);
-    let micros = u64::try_from(clock_us - stamp_us).ok()?;
-    Some(Duration::from_micros(micros)).filter(|age| *age <= OLDEST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stamps_that_make_no_sense_are_not_believed() {
-        assert_eq!(age(5_000_000, 4_990_000), Some(Duration::from_millis(10)));
-        assert_eq!(age(5_000_000, 5_000_001), None);
-        assert_eq!(age(50_000_000, 0), None);
-    }
+    let clock_ns = i128::from(clock.tv_sec) * 1_000_000_000 + i128::from(clock.tv_nsec);
+    let age = age(clock_ns, buffer.timestamp_us() * 1000).filter(|_| buffer.has_monotonic_timestamp());
+    instant_before(now, age)
 }

@@ -1,7 +1,7 @@
 //! The choice among a camera's modes: a pure function of what it offers and what was requested.
 
-use super::super::{CameraMode, Wanted};
-use super::formats;
+use super::layout::cost;
+use super::{CameraMode, Wanted};
 use crate::frame_rate::FrameRate;
 
 /// The preferred size where none was requested.
@@ -39,7 +39,7 @@ pub(super) fn choose(modes: &[CameraMode], wanted: &Wanted) -> Option<Choice> {
                 size_rank(mode),
                 // Compared in tenths, so that 29.97 and 30 tie.
                 (fps.min(DEFAULT_RATE.per_second()) * 10.0).round() as u64,
-                std::cmp::Reverse((cost(mode), index)),
+                std::cmp::Reverse((cost(&mode.fourcc), index)),
             )
         };
         key(a).cmp(&key(b))
@@ -74,14 +74,6 @@ fn size_rank(mode: &CameraMode) -> (bool, i64) {
     let area = i64::from(mode.width) * i64::from(mode.height);
     let within = mode.width <= DEFAULT_SIZE.0 && mode.height <= DEFAULT_SIZE.1;
     (within, if within { area } else { -area })
-}
-
-fn cost(mode: &CameraMode) -> usize {
-    let mut bytes = [b' '; 4];
-    for (byte, character) in bytes.iter_mut().zip(mode.fourcc.bytes()) {
-        *byte = character;
-    }
-    formats::cost(u32::from_le_bytes(bytes))
 }
 
 /// The requested size and rate, for an error message.
