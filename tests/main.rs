@@ -59,3 +59,4 @@ mod window_colour;
 mod window_launcher;
 mod window_receive;
 mod window_send;
+mod windows;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use crate::support::hevcast::{command, expect_figures, send_pattern, start};
 use crate::support::process::Process;
 use crate::support::window::Window;
-use crate::support::{has_peer, real_time, say};
+use crate::support::{Scratch, has_peer, real_time, say};
 
 #[test]
 fn the_launcher_becomes_what_is_chosen() {
@@ -22,6 +22,18 @@ fn the_launcher_becomes_what_is_chosen() {
     window.press("拉流");
     window.expect("开始拉流", |element| element.role == "Button");
     window.close();
+}
+
+#[test]
+fn the_language_is_the_systems() {
+    if !has_peer("Xvfb", "the launcher in the system's language") {
+        return;
+    }
+    for (locale, name) in [("zh_CN.UTF-8", "拉流"), ("en_GB.UTF-8", "Receive")] {
+        let mut window = Window::open_with(&[], Scratch::new(), locale);
+        window.expect(name, |element| element.role == "Button");
+        window.close();
+    }
 }
 
 #[test]

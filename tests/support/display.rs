@@ -97,19 +97,26 @@ impl Display {
         self.input(KEY_RELEASE_EVENT, code, (0, 0));
     }
 
-    /// The position and size of the only window, if it is shown.
+    /// The largest window that is shown, which is the program's: Wine has others beside it.
     fn window(&self) -> Option<Window> {
         let tree = self.connection.query_tree(self.root).unwrap().reply().unwrap();
-        tree.children.into_iter().find(|window| {
+        let shown = tree.children.into_iter().filter(|window| {
             let attributes = self.connection.get_window_attributes(*window).unwrap().reply();
             attributes.is_ok_and(|attributes| attributes.map_state == MapState::VIEWABLE)
-        })
+        });
+        let size =
+            |window: &Window| self.area(*window).map_or(0, |area| u32::from(area.width) * u32::from(area.height));
+        shown.max_by_key(size)
     }
 
-    /// The width and height of the only window, in pixels.
-    pub fn window_size(&self) -> Option<(u16, u16)> {
-        let geometry = self.connection.get_geometry(self.window()?).unwrap().reply().ok()?;
-        Some((geometry.width, geometry.height))
+    fn area(&self, window: Window) -> Option<Area> {
+        let geometry = self.connection.get_geometry(window).unwrap().reply().ok()?;
+        Some(Area { x: geometry.x, y: geometry.y, width: geometry.width, height: geometry.height })
+    }
+
+    /// The position and size of the program's window.
+    pub fn window_area(&self) -> Option<Area> {
+        self.area(self.window()?)
     }
 
     /// Gives the keyboard focus to the only window, since no window manager does.

@@ -20,7 +20,7 @@ fn other_program(command: &str) -> Option<OsString> {
     std::env::var_os(PROGRAM).filter(|_| is_meant)
 }
 
-/// Whether the program that these arguments start is another one, which tells nothing of its threads and files by `/proc`.
+/// Whether another program is used for this command.
 pub fn is_other_program(command: &str) -> bool {
     other_program(command).is_some()
 }

@@ -50,21 +50,25 @@ pub struct Window {
     /// The display on which the window is shown.
     pub display: Display,
     /// The folder of its configuration.
-    _folder: Scratch,
+    folder: Scratch,
     elements: HashMap<u64, Element>,
 }
 
 impl Window {
     /// Starts the program with these arguments, and waits for its window.
     pub fn open(arguments: &[&str]) -> Window {
+        Window::open_with(arguments, Scratch::new(), "C.UTF-8")
+    }
+
+    /// The same with a folder for its settings, and in this locale.
+    pub fn open_with(arguments: &[&str], folder: Scratch, locale: &str) -> Window {
         let display = Display::start((1000, 640));
-        let folder = Scratch::new();
         let mut command = command(arguments);
         command.env("DISPLAY", &display.name).env("RUST_LOG", "hevcast=debug,hevcast::access=trace");
         // Files are saved to the home folder by default, so the test has a home folder of its own.
-        command.env("HOME", folder.file("")).env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", "C.UTF-8");
+        command.env("HOME", folder.file("")).env("XDG_CONFIG_HOME", folder.file("config")).env("LC_ALL", locale);
         let process = Process::start(arguments.first().unwrap_or(&"hevcast"), &mut command);
-        let mut window = Window { process, display, _folder: folder, elements: HashMap::new() };
+        let mut window = Window { process, display, folder, elements: HashMap::new() };
         // The first frames may be drawn for another size than the window has, which only the display knows.
         let begun = Instant::now();
         while !window.has_its_size() {
@@ -89,8 +93,7 @@ impl Window {
     /// Whether the elements are laid out for the size that the window has on the display.
     fn has_its_size(&self) -> bool {
         let laid_out = self.find("Window").map(|element| (element.width, element.height));
-        laid_out.is_some()
-            && laid_out == self.display.window_size().map(|(width, height)| (width.into(), height.into()))
+        laid_out.is_some() && laid_out == self.display.window_area().map(|area| (area.width.into(), area.height.into()))
     }
 
     /// Handles all descriptions of elements that have come so far.
@@ -102,7 +105,12 @@ impl Window {
 
     fn take(&mut self, line: &str) {
         let Some(at) = line.find(ELEMENT) else { return };
-        let element: Element = serde_json::from_str(&line[at..]).unwrap();
+        let mut element: Element = serde_json::from_str(&line[at..]).unwrap();
+        // It is described within the window, and used on the display.
+        if let Some(window) = self.display.window_area() {
+            element.x += f64::from(window.x);
+            element.y += f64::from(window.y);
+        }
         if element.gone {
             self.elements.remove(&element.id);
         } else {
@@ -193,5 +201,11 @@ impl Window {
     /// Ends the program by SIGINT, as Ctrl-C in a terminal does.
     pub fn close(self) -> Exit {
         self.process.interrupt().0.succeeded()
+    }
+
+    /// The same; returns the folder of its settings.
+    pub fn close_and_keep(self) -> Scratch {
+        self.process.interrupt().0.succeeded();
+        self.folder
     }
 }

@@ -107,9 +107,11 @@ fn accept_failure(error: &io::Error) -> String {
     /// ENFILE and EMFILE, which have these numbers on every Unix system; WSAEMFILE.
     const TOO_MANY: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
     match error.raw_os_error() {
-        Some(code) if TOO_MANY.contains(&code) => "no connection can be taken: no file descriptor is free; raise the limit (ulimit -n), \
+        Some(code) if TOO_MANY.contains(&code) => {
+            "no connection can be taken: no file descriptor is free; raise the limit (ulimit -n), \
                           or lower limits.connections below it"
-            .to_owned(),
+                .to_owned()
+        }
         _ => format!("no connection can be taken: {error}"),
     }
 }
