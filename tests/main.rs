@@ -20,6 +20,7 @@ mod access;
 mod access_changes;
 mod access_peers;
 mod bad_input;
+mod both_families;
 mod camera_returns;
 mod camera_vm;
 mod clocks;

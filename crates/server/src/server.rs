@@ -181,13 +181,28 @@ fn needs_certificate(config: &Config) -> bool {
 }
 
 /// Binds a listening socket; `what` (the protocol) and `option` (the setting) are for the error text.
+/// Listens on an address. `[::]` means all addresses of both families, as everywhere but on Windows.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    #[cfg(windows)]
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        socket.set_only_v6(false)?;
+        socket.bind(&address.into())?;
+        // As many waiting connections as tokio permits.
+        socket.listen(1024)?;
+        socket.set_nonblocking(true)?;
+        return TcpListener::from_std(socket.into());
+    }
+    TcpListener::bind(address).await
+}
+
 async fn bind(
     what: &'static str,
     address: SocketAddr,
     option: &'static str,
 ) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |error| ServeError::Bind { what, address, error, option };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listen(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
