@@ -16,7 +16,7 @@
 //! On Windows there is also `system`: calls of the system that other crates need and may not make.
 //!
 //! All calls of FFmpeg are in the private `av` module, x265's in `x265`, which libraries are loaded by their first call is in
-//! `on_demand`, the camera's ioctls in `capture::camera`, OpenGL's
+//! `on_demand`, the camera's ioctls in `capture::camera` (on Windows the calls of Media Foundation in `capture::media_foundation`), OpenGL's
 //! calls in `present::gl`; everything else is safe code. A [`stop::Stop`] is noticed within a tenth of a second, except by the
 //! capture of the screen, which waits for its next frame.
 

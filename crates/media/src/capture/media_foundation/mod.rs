@@ -22,6 +22,9 @@ mod camera;
 #[allow(unsafe_code)]
 mod device;
 mod failure;
+#[cfg(all(windows, test))]
+#[allow(unsafe_code)]
+mod fake;
 mod finding;
 #[cfg(windows)]
 #[allow(unsafe_code)]
@@ -38,6 +41,8 @@ mod rows;
 #[allow(unsafe_code)]
 mod sample;
 mod stamp;
+#[cfg(all(windows, test))]
+mod tests;
 
 #[cfg(windows)]
 pub use opening::cameras;

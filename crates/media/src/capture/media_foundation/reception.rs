@@ -1,13 +1,15 @@
 //! The source reader's callback: takes the time of a sample, puts it into the mailbox, and asks for the next one at once, so that the
 //! camera's driver always has a buffer to fill and none is old.
 //!
-//! Reader and callback refer to each other. [`Reception::close`] ends that.
+//! Reader and callback refer to each other. [`Reception::close`] ends that. The reader's last reference must not end inside of its
+//! own callback, where it would wait for that callback to return: so the callback keeps none, and uses the reader under a lock.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 use windows::Win32::Media::MediaFoundation::{
     IMFMediaEvent, IMFSample, IMFSourceReader, IMFSourceReaderCallback, IMFSourceReaderCallback_Impl,
     MFSampleExtension_DeviceTimestamp, MFSampleExtension_Discontinuity,
@@ -45,8 +47,8 @@ unsafe impl Send for Reader {}
 pub(super) struct Reception {
     /// The newest sample.
     pub(super) mailbox: Mailbox<Received>,
-    /// `None` before the start and after the end.
-    reader: Mutex<Option<Reader>>,
+    /// `None` before the start and after the end. A reader that called back before its call returned would come here twice.
+    reader: ReentrantMutex<RefCell<Option<Reader>>>,
     gaps: Mutex<Gaps>,
     has_new_type: AtomicBool,
 }
@@ -56,7 +58,7 @@ impl Reception {
     pub(super) fn new() -> Arc<Reception> {
         Arc::new(Reception {
             mailbox: Mailbox::new(),
-            reader: Mutex::new(None),
+            reader: ReentrantMutex::new(RefCell::new(None)),
             gaps: Mutex::new(Gaps::default()),
             has_new_type: AtomicBool::new(false),
         })
@@ -69,13 +71,13 @@ impl Reception {
 
     /// Asks the reader for its first sample, which starts the camera, and from then on for each next one.
     pub(super) fn start(&self, reader: &IMFSourceReader) -> Result<()> {
-        *self.reader.lock() = Some(Reader(reader.clone()));
+        *self.reader.lock().borrow_mut() = Some(Reader(reader.clone()));
         request(reader)
     }
 
     /// Asks for no more samples, and lets the reader and the last sample go.
     pub(super) fn close(&self) {
-        let reader = self.reader.lock().take();
+        let reader = self.reader.lock().borrow_mut().take();
         // Without the lock: the reader may wait for a callback to return.
         drop(reader);
         self.mailbox.clear();
@@ -87,15 +89,14 @@ impl Reception {
     }
 
     fn request_next(&self) {
-        // Called without the lock: a reader could call back before it returns.
-        let reader = self.reader.lock().as_ref().map(|reader| reader.0.clone());
-        if let Some(Err(error)) = reader.map(|reader| request(&reader)) {
+        let lock = self.reader.lock();
+        if let Some(Err(error)) = lock.borrow().as_ref().map(|reader| request(&reader.0)) {
             self.mailbox.fail(Failure::Code(error.code().0));
         }
     }
 
     fn is_open(&self) -> bool {
-        self.reader.lock().is_some()
+        self.reader.lock().borrow().is_some()
     }
 }
 
