@@ -110,7 +110,7 @@ fn recordings_of_a_server_are_each_in_a_folder_of_its_own_and_not_for_everybody(
         expect_figures(&mut sender, "a second of pictures", |f| f["frames"]["sent"].as_u64() > Some(0));
         sender.interrupt().0.succeeded();
     }
-    let exit = server.process.terminate().succeeded();
+    let exit = server.process.interrupt().0.succeeded();
     let root = folder.file("recordings");
     let mut folders: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();

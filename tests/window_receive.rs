@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::hevcast::{Server, send_pattern};
 use crate::support::window::Window;
-use crate::support::{LIMIT, Scratch, has_peer, real_time, say};
+use crate::support::{LIMIT, Scratch, has_peer, real_time, root, say};
 
 /// The limit until the picture is black, long for a busy machine. The documented times are half a second, and three
 /// seconds after a crash; the measured one is printed.
@@ -155,9 +155,16 @@ pub fn recorded(window: &Window, word: &str) -> Option<u64> {
 /// The path of the file that a message names.
 pub fn file_in(said: &str) -> PathBuf {
     let path = said.split_once(": ").unwrap().1;
-    let path = PathBuf::from(path.split(" (").next().unwrap());
+    let path = path.split(" (").next().unwrap();
+    let path = windows_path(path).unwrap_or_else(|| PathBuf::from(path));
     assert!(path.exists(), "there is no {}", path.display());
     path
+}
+
+/// Where a Windows program's path is, as this system sees it; `None` for a path that is not on its drive.
+pub fn windows_path(path: &str) -> Option<PathBuf> {
+    let on_drive = path.strip_prefix("C:\\")?.replace('\\', "/");
+    Some(root().join("target/windows/wine/root/.wine-window/drive_c").join(on_drive))
 }
 
 /// The output of ffprobe for a file's video, with the number of pictures.

@@ -8,7 +8,7 @@ use crate::support::hevcast::{expect_figures, is_other_program, run, summary};
 use crate::support::process::Process;
 use crate::support::window::Window;
 use crate::support::{Scratch, has_peer, real_time, say};
-use crate::window_receive::probe;
+use crate::window_receive::{probe, windows_path};
 
 /// Whether the program is the one for Windows. Otherwise prints which scenario is skipped.
 fn is_windows(scenario: &str) -> bool {
@@ -27,8 +27,7 @@ fn wine() -> PathBuf {
 
 /// The file of settings in %APPDATA%, as this system sees it.
 fn settings() -> PathBuf {
-    let users = "target/windows/wine/root/.wine/drive_c/users/root";
-    crate::support::root().join(users).join("AppData/Roaming/hevcast/windows.toml")
+    windows_path(r"C:\users\root\AppData\Roaming\hevcast\windows.toml").unwrap()
 }
 
 #[test]
