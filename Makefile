@@ -1,5 +1,5 @@
 # Thin: the real commands stay cargo's. `make demo` and `make test` install what is missing first.
-.PHONY: demo test check deny bench fuzz package test-package package-windows test-windows setup setup-tests setup-package \
+.PHONY: demo test check check-windows deny bench fuzz package test-package package-windows test-windows setup setup-tests setup-package \
 	setup-windows
 
 # Arguments for the demo, such as: make demo ARGS="--input screen"
@@ -18,6 +18,10 @@ check: setup
 	scripts/check-layers
 	scripts/check-cycles
 	scripts/check-features
+
+# Whether the Windows program compiles, in three minutes, without x265 and FFmpeg for it.
+check-windows: setup
+	scripts/windows/check
 
 # Licences, origins and known faults of all crates that are used; asks for the list of faults at RustSec. The first time it
 # compiles cargo-deny, some minutes.

@@ -1,7 +1,7 @@
 //! Connects to a [`Target`], and sets the options of the socket.
 //!
 //! `TCP_NODELAY`, since a picture's last packet must not wait for an acknowledgement (Nagle's algorithm alone costs 40
-//! ms); `TCP_NOTSENT_LOWAT`, since the age of unsent bytes in the kernel is unknown and they cannot be discarded.
+//! ms); a short send buffer ([`send_buffer`]).
 
 use std::io;
 
@@ -12,13 +12,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::{CONNECT_TIMEOUT, NetError};
 use crate::hints;
+use crate::send_buffer;
 use crate::stream::Stream;
 use crate::target::{Protocol, Target};
 use crate::tls;
-
-/// How many unsent bytes the kernel may hold before the socket counts as full. On a slow link these are delay that
-/// cannot be measured: 32 ms at 1 Mbit/s.
-pub const UNSENT_LOW_WATER_BYTES: u32 = 4 * 1024;
 
 impl Target {
     /// Connects by TCP, and does the TLS handshake for `rtsps://` and `rtmps://`.
@@ -70,12 +67,5 @@ pub fn tune(stream: &TcpStream) {
     if let Err(error) = socket.set_tcp_nodelay(true) {
         tracing::debug!("TCP_NODELAY is not available: {error}");
     }
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_LOW_WATER_BYTES) {
-        tracing::debug!("TCP_NOTSENT_LOWAT is not available: {error}");
-    }
-    #[cfg(windows)]
-    if let Err(error) = crate::send_buffer::shorten(stream) {
-        tracing::debug!("the send buffer keeps its size: {error}");
-    }
+    send_buffer::shorten(stream);
 }

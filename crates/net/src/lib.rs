@@ -4,7 +4,7 @@
 //!
 //! * [`target`]: the address of a stream, a URL with its secrets taken out; [`connect`]: from a target to a connected
 //!   socket, under [`tls`] for `rtsps://` and `rtmps://`; [`stream`]: that socket as one type
-//!   (on Windows with `send_buffer`, which keeps the kernel's buffer short); [`redirect`]: following
+//!   (with a short [`send_buffer`]); [`redirect`]: following
 //!   redirections; [`error`] and [`hints`]: why a connection failed, and what the user can do;
 //! * [`connection`]: buffers bytes to and from a socket; [`driver`]: the loop that runs a session on a connection;
 //! * [`publish`] and [`play`]: publishing and playing a stream over RTSP; [`rtmp`]: both over RTMP;
@@ -26,7 +26,6 @@ pub mod reconnect;
 pub mod redirect;
 #[cfg(feature = "rtmp")]
 pub mod rtmp;
-#[cfg(windows)]
 pub mod send_buffer;
 pub mod stream;
 pub mod target;

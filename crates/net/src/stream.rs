@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::send_buffer;
+
 /// A connected TCP socket, plain or under TLS.
 #[derive(Debug)]
 pub enum Stream {
@@ -111,13 +113,10 @@ fn poll_send(
     }
 }
 
-/// Passes a result on. Where the socket is full, its send buffer is fitted, on systems that need it.
+/// Passes a result on. Where the socket is full, its send buffer is adapted, on systems that need it.
 fn full_if_pending<T>(socket: &TcpStream, result: Poll<T>) -> Poll<T> {
-    #[cfg(windows)]
     if result.is_pending() {
-        crate::send_buffer::fit(socket);
+        send_buffer::adapt(socket);
     }
-    #[cfg(not(windows))]
-    let _ = socket;
     result
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::windows_names;
+
 use hevcast_media::mux::{Form, MakeFile, RecordError};
 use jiff::Timestamp;
 
@@ -33,6 +35,7 @@ pub trait FileNames: Send {
 /// # Errors
 /// When something of that name is there, or the system refuses.
 pub fn create_private(path: &Path) -> io::Result<File> {
+    windows_names::check(path)?;
     private(OpenOptions::new().write(true).create_new(true)).open(path)
 }
 
@@ -41,6 +44,7 @@ pub fn create_private(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When the system refuses.
 pub fn overwrite_private(path: &Path) -> io::Result<File> {
+    windows_names::check(path)?;
     private(OpenOptions::new().write(true).create(true).truncate(true)).open(path)
 }
 

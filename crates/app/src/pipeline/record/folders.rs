@@ -96,7 +96,7 @@ fn is_folded(letter: char) -> bool {
 }
 
 /// Whether Windows has a device of this name, whatever its ending.
-fn is_device(part: &str) -> bool {
+pub(super) fn is_device(part: &str) -> bool {
     let stem = part.split(['.', ' ']).next().unwrap_or_default().to_lowercase();
     if matches!(&stem[..], "con" | "prn" | "aux" | "nul" | "conin$" | "conout$" | "clock$") {
         return true;

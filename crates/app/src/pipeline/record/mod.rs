@@ -14,6 +14,7 @@ pub mod plan;
 pub mod queue;
 pub mod segments;
 pub mod timeline;
+mod windows_names;
 pub mod writer;
 
 #[cfg(test)]
