@@ -9,7 +9,7 @@ use crate::support::footage::{decode, ffmpeg};
 use crate::support::hevcast::{Server, expect_figures, run, start};
 use crate::support::pictures::Clip;
 use crate::support::process::Process;
-use crate::support::{Scratch, has_peer, real_time_shared};
+use crate::support::{Scratch, has_peer, real_time, real_time_shared};
 
 /// How many pictures each stream has.
 pub const PICTURES: usize = 60;
@@ -78,7 +78,8 @@ fn gstreamer_publishes_h264_and_we_show_it() {
     if !has_elements(&["rtspclientsink", "h264parse"], scenario) {
         return;
     }
-    let _real_time = real_time_shared();
+    // Alone: on a busy computer GStreamer's sink gives up before its TEARDOWN is sent, and fails.
+    let _real_time = real_time();
     let shown = coded.folder.file("shown.y4m");
     let server = Server::start();
     let url = server.url("gst");
