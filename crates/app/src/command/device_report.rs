@@ -42,6 +42,7 @@ pub(super) fn write(line: &mut dyn FnMut(&str)) {
 }
 
 /// The steps of both clocks, and how long a pause of 1 ms takes.
+#[allow(clippy::disallowed_methods, reason = "it is the system's clock that is looked at, not what it says")]
 fn clocks(line: &mut dyn FnMut(&str)) {
     let monotonic = (0..STEPS).map(|_| step(Instant::now, |now, then| now.duration_since(then)));
     let system = (0..STEPS).map(|_| step(SystemTime::now, |now, then| now.duration_since(then).unwrap_or_default()));
@@ -179,7 +180,8 @@ fn code(encoder: &str, pictures: &[Picture]) -> Result<String, String> {
         let coded = Instant::now();
         let mut out: Vec<Decoded> = Vec::new();
         decoder.decode(&frame, index as i64, &mut out).map_err(|error| error.to_string())?;
-        (coding.push(coded - begun), decoding.push(coded.elapsed()));
+        coding.push(coded - begun);
+        decoding.push(coded.elapsed());
         shown += out.len();
     }
     Ok(format!(

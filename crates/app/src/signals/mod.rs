@@ -7,10 +7,14 @@ mod windows;
 
 use std::time::Duration;
 
+#[cfg(all(unix, feature = "serve"))]
+pub(crate) use unix::Hangup;
 #[cfg(unix)]
-pub(crate) use unix::{Hangup, Signals};
+pub(crate) use unix::Signals;
+#[cfg(all(windows, feature = "serve"))]
+pub(crate) use windows::Hangup;
 #[cfg(windows)]
-pub(crate) use windows::{Hangup, Signals};
+pub(crate) use windows::Signals;
 
 /// Resolves after `duration`; never, if there is none.
 pub(crate) async fn after(duration: Option<Duration>) {
