@@ -19,7 +19,7 @@ check: setup
 	scripts/check-cycles
 	scripts/check-features
 
-# Whether the Windows program compiles, in three minutes, without x265 and FFmpeg for it.
+# Whether the Windows program compiles, in four minutes, without x265 and FFmpeg for it.
 check-windows: setup
 	scripts/windows/check
 
